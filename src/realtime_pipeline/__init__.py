@@ -1,0 +1,8 @@
+"""A shop's event stream turned into live customer profiles and recommendations, each event counted exactly once."""
+
+from realtime_pipeline.application.errors import PipelineError
+from realtime_pipeline.container import Container
+from realtime_pipeline.pipeline import Pipeline
+from realtime_pipeline.settings import Settings, load_settings
+
+__all__ = ["Container", "Pipeline", "PipelineError", "Settings", "load_settings"]

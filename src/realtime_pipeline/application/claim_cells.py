@@ -1,0 +1,79 @@
+"""ClaimCells: take partitions over from whoever had them, exactly where they stand."""
+
+from collections.abc import Collection
+
+from realtime_pipeline.application.cells import HeldCell, Readers
+from realtime_pipeline.application.errors import Fenced, Stopped
+from realtime_pipeline.application.ports.event_log import EventLog
+
+CLAIM_ATTEMPTS_MAX = 5
+
+
+class ClaimCells:
+    """Makes every write of earlier owners impossible, and only then reads where cells and readers stand.
+
+    The new epoch is larger than any found in the cell, its view cells and its outputs, and is written to all of
+    them first. Readers that are behind are then served from the entries the cell has kept.
+    """
+
+    def __init__(self, log: EventLog, readers: Readers) -> None:
+        self._log = log
+        self._readers = readers
+
+    def __call__(self, partitions: Collection[int]) -> dict[int, HeldCell]:
+        """Claim the cells of partitions.
+
+        Raises:
+            Stopped: going on would lose or double something; the message names the range and the way out.
+        """
+        bounds = self._log.bounds(partitions)
+        held = {partition: self._claim(partition) for partition in partitions}
+        for partition, cell in held.items():
+            self._check(cell, *bounds[partition])
+        return held
+
+    def _claim(self, partition: int) -> HeldCell:
+        for _ in range(CLAIM_ATTEMPTS_MAX):
+            try:
+                return self._claim_once(partition)
+            except Fenced:
+                continue
+        raise Stopped(f"partition {partition}: other workers keep claiming it; let only one worker have a partition")
+
+    def _claim_once(self, partition: int) -> HeldCell:
+        cells, views, outputs = self._readers.cells, self._readers.views, self._readers.outputs
+        with cells.together():
+            epoch = 1 + max(cells.epoch(partition), views.epoch(partition))
+            claimed = cells.claim(partition, epoch)
+            view_positions = views.claim(partition, epoch)
+            output_position = outputs.claim(partition, epoch)
+        cell = HeldCell(
+            partition,
+            epoch,
+            claimed.position,
+            claimed.number,
+            claimed.watermark,
+            list(view_positions),
+            output_position,
+        )
+        for entry in claimed.kept:
+            self._readers.merge([(cell, entry)])
+            self._readers.emit(cell, entry)
+        self._readers.trim(cell)
+        return cell
+
+    @staticmethod
+    def _check(cell: HeldCell, first: int, end: int) -> None:
+        """Stop where a reader cannot be brought to its cell, or the cell is not within the log."""
+        behind = min(*cell.view_positions, cell.output_position)
+        if behind < cell.position:
+            raise Stopped(
+                f"partition {cell.partition}: the views stand at {behind}, their cell at {cell.position}, and nothing "
+                "kept covers the gap; rebuild the store from the log"
+            )
+        ahead = max(cell.position, *cell.view_positions, cell.output_position)
+        if not first <= cell.position <= ahead <= end:
+            raise Stopped(
+                f"partition {cell.partition}: the store stands at {cell.position} to {ahead}, the log holds {first} to "
+                f"{end}; this is another log or a shortened one: rebuild the store, or bring back the right log"
+            )

@@ -1,0 +1,59 @@
+"""Every error the program names, in one table. Each message is one line that says what to do.
+
+PipelineError
+ ├─ InvalidSettings     settings that make no sense
+ ├─ InvalidEvents       events handed to a publisher that nothing can be made of
+ ├─ UnknownCustomer     nobody of that id has been seen
+ ├─ WrongLog            the store was built from another log
+ ├─ Stopped             going on would lose or double something: a person must choose the way out
+ └─ Unavailable         a log or a store cannot be opened or does not answer
+Refusals (between the worker and its stores; the worker claims again and goes on)
+ ├─ Fenced              another owner has claimed the cell since
+ └─ Superseded          a reader does not stand where the call begins
+"""
+
+from collections.abc import Mapping
+
+
+class PipelineError(Exception):
+    """Something a person has to see to; the message says what."""
+
+
+class InvalidSettings(PipelineError):
+    """Settings that make no sense."""
+
+
+class InvalidEvents(PipelineError):
+    """Events handed to a publisher that nothing can be made of. None of the call's events was published."""
+
+
+class UnknownCustomer(PipelineError):
+    """Nobody of that id has been seen, or they were forgotten."""
+
+
+class WrongLog(PipelineError):
+    """The store was built from another log, or from one cut into another number of partitions."""
+
+
+class Stopped(PipelineError):
+    """Going on would lose or double something."""
+
+
+class Unavailable(PipelineError):
+    """A log or a store cannot be opened or does not answer."""
+
+
+class Refusal(Exception):
+    """A store refused a write and changed nothing."""
+
+
+class Fenced(Refusal):
+    """The write does not carry the epoch, position and number of the cell's owner."""
+
+
+class Superseded(Refusal):
+    """A reader does not stand where the write begins; `positions` says where it stands, by partition."""
+
+    def __init__(self, positions: Mapping[int, int]) -> None:
+        super().__init__(f"positions are {dict(positions)}")
+        self.positions = dict(positions)

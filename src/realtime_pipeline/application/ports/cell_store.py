@@ -1,0 +1,136 @@
+"""Cells: one partition's customers, sessions and position, changed together by whoever owns the partition."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import attrs
+
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
+from realtime_pipeline.domain.streams.watermark import Watermark
+
+
+@attrs.frozen
+class Entry:
+    """What a commit owes its readers (the views and the outputs): exactly the records in [from, to)."""
+
+    partition: int
+    from_position: int
+    to_position: int
+    watermark: Watermark
+    deltas: Deltas
+    dead_letters: tuple[DeadLetter, ...]
+
+
+@attrs.frozen
+class Commit:
+    """The effects of the records in [from, to) of one partition, with the right to write them."""
+
+    partition: int
+    epoch: int
+    number: int
+    from_position: int
+    to_position: int
+    watermark: Watermark
+    effects: Effects
+
+    @property
+    def entry(self) -> Entry:
+        """What this commit owes its readers."""
+        return Entry(
+            self.partition,
+            self.from_position,
+            self.to_position,
+            self.watermark,
+            self.effects.deltas,
+            self.effects.dead_letters,
+        )
+
+
+@attrs.frozen
+class Claimed:
+    """A cell as its new owner finds it. `number` is that of the last commit; `kept` the entries not yet trimmed."""
+
+    position: int
+    number: int
+    watermark: Watermark
+    kept: tuple[Entry, ...]
+
+
+class CellStore(ABC):
+    """Keeps cells. Whatever is killed, a cell holds the effects of a whole number of commits.
+
+    Writing goes: `claim` once, then `customers` and `commit` again and again. Reading is open to everybody and
+    sees whole commits only.
+    """
+
+    @abstractmethod
+    def bind(self, identity: LogIdentity) -> None:
+        """Tie the store to a log, the first time; check it, every other time.
+
+        Raises:
+            WrongLog: the store was built from another log.
+        """
+
+    @abstractmethod
+    def epoch(self, partition: int) -> int:
+        """The largest epoch written to the cell; 0 for one that was never claimed."""
+
+    @abstractmethod
+    def claim(self, partition: int, epoch: int) -> Claimed:
+        """Write a new epoch, so that no earlier owner can change the cell any more, then read where it stands.
+
+        Raises:
+            Fenced: the cell has this epoch or a larger one already.
+        """
+
+    @abstractmethod
+    def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+        """Load a customer for each id, a blank one where nothing is kept; one who was forgotten knows when."""
+
+    @abstractmethod
+    def commit(self, commit: Commit) -> None:
+        """Write effects, position, watermark, counts and the entry for the readers, all or nothing.
+
+        Raises:
+            Fenced: epoch, position or number are not the cell's; nothing was changed.
+        """
+
+    @abstractmethod
+    def trim(self, partition: int, epoch: int, to_position: int) -> None:
+        """Let go of entries that end at or before a position: every reader has them. A stale epoch is ignored."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Make one transaction of a round's commits, merges and emissions, where they all lie in one database.
+
+        Leaving by an exception then undoes them all. Elsewhere this does nothing, and each step stands alone.
+        """
+        return nullcontext()
+
+    @abstractmethod
+    def customer(self, customer_id: CustomerId) -> Customer | None:
+        """Read a customer; None for one never seen or forgotten."""
+
+    @abstractmethod
+    def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
+        """Read sessions; those that are gone are left out, and those that have expired.
+
+        How long a session is kept is a setting of the store, counted in event time of its partition.
+        """
+
+    @abstractmethod
+    def reviews(self, customer_id: CustomerId) -> list[Review]:
+        """Read a customer's reviews, the latest first (ties: by product)."""
+
+    @abstractmethod
+    def scan(self) -> Iterator[Customer]:
+        """Read every customer, in no particular order, holding a bounded number at a time."""
+
+    @abstractmethod
+    def counts(self) -> Mapping[RecordClass, int]:
+        """How many records were folded into each class, over all cells."""

@@ -1,0 +1,11 @@
+"""Where time comes from."""
+
+from abc import ABC, abstractmethod
+
+
+class Clock(ABC):
+    """The time of day. Only edges ask for it; what the fold does follows from the log alone."""
+
+    @abstractmethod
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01 UTC."""

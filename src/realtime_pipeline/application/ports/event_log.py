@@ -1,0 +1,63 @@
+"""The log of events, as the worker reads it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+
+import attrs
+
+from realtime_pipeline.domain.streams.records import Record
+
+
+@attrs.frozen
+class LogIdentity:
+    """Which log this is. A log that is deleted and made again has another `log_id` although its name is the same."""
+
+    log_id: str
+    partitions: int
+    partitioner: str
+
+
+class PartitionOwner(ABC):
+    """Who is told of partitions that come and go. Called from within `EventLog.poll`, never beside it."""
+
+    @abstractmethod
+    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Take partitions on; answer with the position from which each is to be read."""
+
+    @abstractmethod
+    def lost(self, partitions: Collection[int]) -> None:
+        """Drop everything held for partitions; somebody else may have them already."""
+
+
+class EventLog(ABC):
+    """An ordered, durable, partitioned log, read by one owner a partition.
+
+    A position is that of the *next* record to read. Positions of a partition grow, not necessarily by one.
+    """
+
+    @property
+    @abstractmethod
+    def identity(self) -> LogIdentity:
+        """Which log this is; fixed when the log is made."""
+
+    @abstractmethod
+    def subscribe(self, owner: PartitionOwner) -> None:
+        """Ask for partitions. They come, and go, during `poll`."""
+
+    @abstractmethod
+    def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
+        """Read at most `limit` records of the partitions held, each partition's in order.
+
+        Waits up to `timeout_s` for the first one, never for more.
+
+        Raises:
+            Stopped: another process reads this log in this one's place, or a position lies outside the log.
+        """
+
+    @abstractmethod
+    def seek(self, positions: Mapping[int, int]) -> None:
+        """Read on from other positions."""
+
+    @abstractmethod
+    def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
+        """The first position still held, and the one after the last, of each partition."""

@@ -1,0 +1,113 @@
+"""Views: what every customer's events add up to."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import attrs
+
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import Deltas
+from realtime_pipeline.domain.streams.watermark import Watermark
+
+
+@attrs.frozen
+class SourceRange:
+    """The records [from, to) of one partition, and how far its time had come at `to`."""
+
+    partition: int
+    epoch: int
+    from_position: int
+    to_position: int
+    watermark: Watermark
+
+
+@attrs.frozen
+class Merge:
+    """What ranges of one or more partitions add to one view cell."""
+
+    view_cell: int
+    ranges: tuple[SourceRange, ...]
+    deltas: Deltas
+
+
+@attrs.frozen
+class Rated:
+    """A product, the Bayesian average of its ratings, and how many there are."""
+
+    product_id: ProductId
+    average: float
+    ratings: int
+
+
+class Views(ABC):
+    """Shared, mergeable state, spread over view cells by product.
+
+    A view cell keeps, for each source partition, the epoch, the position merged so far and the watermark. They
+    change together with the deltas, so a merge can be repeated after any failure without counting anything twice.
+    """
+
+    @property
+    @abstractmethod
+    def view_cells(self) -> int:
+        """How many view cells there are; fixed when the views are made."""
+
+    @abstractmethod
+    def epoch(self, partition: int) -> int:
+        """The largest epoch any view cell has from a partition; 0 for none."""
+
+    @abstractmethod
+    def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
+        """Write a new epoch to every view cell, then read each one's position for the partition.
+
+        Raises:
+            Fenced: some view cell has this epoch or a larger one already.
+        """
+
+    @abstractmethod
+    def merge(self, merge: Merge) -> None:
+        """Add deltas to one view cell, and move its positions and watermarks on.
+
+        Raises:
+            Fenced: some range has an epoch that is not the view cell's; nothing was changed.
+            Superseded: some range does not begin where the view cell stands; nothing was changed. Carries the
+                positions of all the call's partitions.
+        """
+
+    @abstractmethod
+    def watermarks(self) -> Mapping[int, Watermark]:
+        """How far each source partition's time has come, as all view cells know."""
+
+    @abstractmethod
+    def sessions_of(
+        self, product_ids: Collection[ProductId], limit: int
+    ) -> dict[ProductId, list[tuple[int, SessionKey]]]:
+        """List, for each product, the (time, session) that touched it, newest first, at most `limit`.
+
+        How many are kept is a setting of the store; entries may lead to sessions that are gone.
+        """
+
+    @abstractmethod
+    def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
+        """Read products; those never seen are left out."""
+
+    @abstractmethod
+    def interactions(self) -> int:
+        """How many views, carts and purchases there were, of all products."""
+
+    @abstractmethod
+    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+        """Rank products as `domain.recommendation.trending` does, of one category or of all.
+
+        Time is that of the newest event merged. A product's category is the one said last.
+        """
+
+    @abstractmethod
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+        """Rank products that have ratings by Bayesian average, the mean of all ratings being the prior."""
+
+    @abstractmethod
+    def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
+        """Read every product, in no particular order."""

@@ -1,0 +1,73 @@
+"""PublishEvents: put events into the log, each under its customer's key."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import attrs
+
+from realtime_pipeline.application.errors import InvalidEvents
+from realtime_pipeline.application.ports.decoding import Decode, EncodeTick, RoutingKey
+from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
+from realtime_pipeline.domain.streams.records import Record, Rejected
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME
+
+BATCH_RECORDS = 2_000
+
+
+@attrs.frozen
+class Submission:
+    """An event as it was handed in: its bytes, in any accepted schema, and where they came from."""
+
+    value: bytes
+    origin: str | None = None
+
+
+class PublishEvents:
+    """Publishes events, in order and in batches; each batch is durable when its count is reported."""
+
+    def __init__(
+        self,
+        publisher: EventPublisher,
+        decode: Decode,
+        routing_key: RoutingKey,
+        encode_tick: EncodeTick,
+        tick_key: bytes,
+    ) -> None:
+        self._publisher = publisher
+        self._decode = decode
+        self._routing_key = routing_key
+        self._encode_tick = encode_tick
+        self._tick_key = tick_key
+
+    def __call__(self, values: Sequence[bytes]) -> int:
+        """Publish events that must be good, all or none; return how many.
+
+        Raises:
+            InvalidEvents: some event cannot be understood; the message says which, and why.
+        """
+        for number, value in enumerate(values, start=1):
+            decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
+            if isinstance(decoded, Rejected):
+                raise InvalidEvents(f"event {number} of {len(values)}: {decoded.reason}")
+        return sum(self.stream(map(Submission, values)))
+
+    def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
+        """Publish whatever comes, garbage too (the worker turns it into dead letters); yield each batch's size.
+
+        Nothing is published but what is asked for: the iterator must be used up.
+        """
+        waiting = iter(submissions)
+        while batch := list(islice(waiting, BATCH_RECORDS)):
+            self._publisher.publish([self._outgoing(submission) for submission in batch])
+            yield len(batch)
+
+    def end_of_time(self) -> None:
+        """Lift every partition to the end of time: a finite replay is over, nothing is waited for any longer."""
+        tick = self._encode_tick(END_OF_TIME)
+        self._publisher.publish(
+            [Outgoing(self._tick_key, tick, partition=number) for number in range(self._publisher.partitions)]
+        )
+
+    def _outgoing(self, submission: Submission) -> Outgoing:
+        key = self._routing_key(submission.value)
+        return Outgoing(None if key is None else key.encode(), submission.value, submission.origin)

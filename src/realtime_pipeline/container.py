@@ -1,0 +1,184 @@
+"""The composition root: the only place that knows which adapter stands behind which port.
+
+Adapters are imported in the functions that make them, so that what is not chosen need not be installed. To swap
+one, override its provider: `container.cells.override(providers.Object(my_store))`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dependency_injector import containers, providers
+
+from realtime_pipeline.application.cells import Readers
+from realtime_pipeline.application.forget_customer import ForgetCustomer
+from realtime_pipeline.application.observed_catalogue import ObservedCatalogue
+from realtime_pipeline.application.ports.catalogue import Catalogue
+from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.outputs import Outputs
+from realtime_pipeline.application.ports.stages import Stages, Unwatched
+from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.process_events import ProcessEvents
+from realtime_pipeline.application.publish_events import PublishEvents
+from realtime_pipeline.application.recommend_products import RecommendProducts
+from realtime_pipeline.application.show_customer import ShowCustomer
+from realtime_pipeline.domain.recommendation.service import RecommendationService
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.infrastructure.codecs.events import (
+    TICK_KEY,
+    EventDecoder,
+    encode_event,
+    encode_tick,
+    kind_named,
+)
+from realtime_pipeline.infrastructure.memory.log import MemoryLog
+from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.settings import Settings
+
+
+def _clock() -> Clock:
+    from realtime_pipeline.infrastructure.system.clock import SystemClock
+
+    return SystemClock()
+
+
+def _database(settings: Settings) -> Database:
+    return Database(Path(settings.database))
+
+
+def _decoder(settings: Settings) -> EventDecoder:
+    kinds = {type_name: kind_named(name) for type_name, name in settings.event_types.items()}
+    return EventDecoder(settings.events, {type_name: kind for type_name, kind in kinds.items() if kind is not None})
+
+
+def _memory_log(settings: Settings, clock: Clock) -> MemoryLog:
+    return MemoryLog(settings.partitions, clock)
+
+
+def _publisher(
+    settings: Settings,
+    clock: Clock,
+    stages: Stages,
+    database: Callable[[], Database],
+    memory_log: Callable[[], MemoryLog],
+) -> EventPublisher:
+    if settings.log == "memory":
+        return memory_log()
+    from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
+
+    return SqliteEventPublisher(database(), settings.partitions, clock, stages)
+
+
+def _log(settings: Settings, database: Callable[[], Database], memory_log: Callable[[], MemoryLog]) -> EventLog:
+    if settings.log == "memory":
+        from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
+
+        return MemoryEventLog(memory_log())
+    from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog
+
+    return SqliteEventLog(database(), settings.partitions)
+
+
+def _cells(settings: Settings, stages: Stages, database: Callable[[], Database]) -> CellStore:
+    if settings.store == "memory":
+        from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+
+        return MemoryCellStore(settings.stores.session_keep_ms)
+    from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
+
+    return SqliteCellStore(database(), settings.stores.session_keep_ms, stages)
+
+
+def _views(settings: Settings, database: Callable[[], Database]) -> Views:
+    if settings.store == "memory":
+        from realtime_pipeline.infrastructure.memory.views import MemoryViews
+
+        return MemoryViews(view_cells=1, listed_sessions_max=settings.stores.listed_sessions_max)
+    from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
+
+    return SqliteViews(database(), settings.stores.listed_sessions_max, settings.stores.activity_hours)
+
+
+def _outputs(settings: Settings, database: Callable[[], Database]) -> Outputs:
+    if settings.store == "memory":
+        from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
+
+        return MemoryOutputs()
+    from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
+
+    return SqliteOutputs(database())
+
+
+def _catalogue(products: Mapping[ProductId, Product], views: Views) -> Catalogue:
+    from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
+
+    return MemoryCatalogue(products, ObservedCatalogue(views))
+
+
+def _process_events(
+    settings: Settings, log: EventLog, readers: Readers, decoder: EventDecoder, stages: Stages
+) -> ProcessEvents:
+    return ProcessEvents(log, readers, decoder, settings.fold, settings.worker, stages)
+
+
+def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
+    return PublishEvents(publisher, decoder, decoder.routing_key, encode_tick, TICK_KEY)
+
+
+def _recommend_products(
+    settings: Settings, cells: CellStore, views: Views, catalogue: Catalogue, clock: Clock
+) -> RecommendProducts:
+    return RecommendProducts(
+        cells,
+        views,
+        catalogue,
+        RecommendationService(settings.recommendations),
+        clock,
+        settings.fold.profile.affinity_half_life_ms,
+        settings.stores.trending_refresh_ms,
+    )
+
+
+def _show_customer(settings: Settings, cells: CellStore, catalogue: Catalogue) -> ShowCustomer:
+    profile = settings.fold.profile
+    return ShowCustomer(cells, catalogue, profile.affinity_half_life_ms, profile.recent_products_max)
+
+
+def _forget_customer(publish_events: PublishEvents, clock: Clock) -> ForgetCustomer:
+    return ForgetCustomer(publish_events, clock, encode_event)
+
+
+class Container(containers.DeclarativeContainer):
+    """One of everything, made at its first use. `products` is a catalogue given from outside."""
+
+    settings: providers.Provider[Settings] = providers.Singleton(Settings)
+    products: providers.Provider[Mapping[ProductId, Product]] = providers.Singleton(dict)
+
+    clock: providers.Provider[Clock] = providers.Singleton(_clock)
+    stages: providers.Provider[Stages] = providers.Singleton(Unwatched)
+    database: providers.Provider[Database] = providers.Singleton(_database, settings)
+    memory_log: providers.Provider[MemoryLog] = providers.Singleton(_memory_log, settings, clock)
+    decoder: providers.Provider[EventDecoder] = providers.Singleton(_decoder, settings)
+
+    publisher: providers.Provider[EventPublisher] = providers.Singleton(
+        _publisher, settings, clock, stages, database.provider, memory_log.provider
+    )
+    log: providers.Provider[EventLog] = providers.Singleton(_log, settings, database.provider, memory_log.provider)
+    cells: providers.Provider[CellStore] = providers.Singleton(_cells, settings, stages, database.provider)
+    views: providers.Provider[Views] = providers.Singleton(_views, settings, database.provider)
+    outputs: providers.Provider[Outputs] = providers.Singleton(_outputs, settings, database.provider)
+    catalogue: providers.Provider[Catalogue] = providers.Singleton(_catalogue, products, views)
+    readers: providers.Provider[Readers] = providers.Singleton(Readers, cells, views, outputs)
+
+    process_events: providers.Provider[ProcessEvents] = providers.Singleton(
+        _process_events, settings, log, readers, decoder, stages
+    )
+    publish_events: providers.Provider[PublishEvents] = providers.Singleton(_publish_events, publisher, decoder)
+    recommend_products: providers.Provider[RecommendProducts] = providers.Singleton(
+        _recommend_products, settings, cells, views, catalogue, clock
+    )
+    show_customer: providers.Provider[ShowCustomer] = providers.Singleton(_show_customer, settings, cells, catalogue)
+    forget_customer: providers.Provider[ForgetCustomer] = providers.Singleton(_forget_customer, publish_events, clock)

@@ -1,0 +1,97 @@
+"""From candidates to recommendations. The service is handed values and fetches nothing."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import attrs
+
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, Scored
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import Product
+
+
+@attrs.frozen
+class Candidate:
+    """A product that might be shown, with its score among those of its kind and why."""
+
+    product_id: ProductId
+    score: float
+    reason: Reason
+
+
+@attrs.frozen
+class Recommendation:
+    """A product to show, how strongly, and why; `because` says the reason in words."""
+
+    product: Product
+    score: float
+    reason: Reason
+    because: str
+
+
+@attrs.frozen
+class RecommendationRules:
+    """The recommender's settings. `repeat_seen` also recommends what the visitor saw in this very session."""
+
+    neighbours: NeighbourRules = attrs.Factory(NeighbourRules)
+    trending: TrendingRules = attrs.Factory(TrendingRules)
+    categories: int = 3
+    repeat_seen: bool = False
+
+
+@attrs.frozen
+class RecommendationService:
+    """Decides what to recommend: neighbours first, then what is trending where the customer looks, then anywhere."""
+
+    rules: RecommendationRules
+
+    def interests(self, customer: Customer) -> list[ProductId]:
+        """The products to start from, oldest first: the current session's, else those touched last."""
+        last = self.rules.neighbours.last
+        session = customer.current_session
+        if session is not None and session.products:
+            return list(session.in_order()[-last:])
+        return customer.recent_products(last)[::-1]
+
+    def hidden(self, customer: Customer) -> frozenset[ProductId]:
+        """The products not worth showing again now."""
+        session = customer.current_session
+        if self.rules.repeat_seen or session is None:
+            return frozenset()
+        return frozenset(session.products)
+
+    def from_neighbours(self, scored: Sequence[Scored]) -> list[Candidate]:
+        """Turn what the neighbours lead to into candidates."""
+        return [
+            Candidate(one.product_id, one.score, Reason(ReasonKind.NEIGHBOURS, one.sessions, one.through))
+            for one in scored
+        ]
+
+    def from_trending(self, popular: Sequence[Popular], category: str | None) -> list[Candidate]:
+        """Turn what is trending, in one category or in all, into candidates."""
+        kind = ReasonKind.TRENDING if category is None else ReasonKind.TRENDING_IN_CATEGORY
+        return [Candidate(one.product_id, one.score, Reason(kind, one.actions, (), category)) for one in popular]
+
+    def choose(self, candidates: Sequence[Candidate], hidden: Collection[ProductId], limit: int) -> list[Candidate]:
+        """Take the first `limit` candidates in the order given, each product once, none that is hidden."""
+        chosen: dict[ProductId, Candidate] = {}
+        for candidate in candidates:
+            if len(chosen) == limit:
+                break
+            if candidate.product_id not in hidden:
+                chosen.setdefault(candidate.product_id, candidate)
+        return list(chosen.values())
+
+    def explain(self, chosen: Sequence[Candidate], products: Mapping[ProductId, Product]) -> tuple[Recommendation, ...]:
+        """Give each chosen product its description and its reason in words."""
+        return tuple(
+            Recommendation(
+                products.get(one.product_id, Product(one.product_id)),
+                one.score,
+                one.reason,
+                in_words(one.reason, products),
+            )
+            for one in chosen
+        )

@@ -1,0 +1,70 @@
+"""What the shop as a whole is looking at: integer counts per hour, decayed when they are read."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import attrs
+
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.streams.effects import Activity
+
+ONE: Final = 1 << 20
+"""Weights are whole multiples of 2^-20, so that sums are exact and the order of products is the same everywhere."""
+
+
+@attrs.frozen
+class TrendingRules:
+    """How far back trending looks, how fast it forgets, and what an action is worth."""
+
+    window_hours: int = 72
+    half_life_hours: float = 12.0
+    view_weight: int = 1
+    cart_weight: int = 3
+    purchase_weight: int = 5
+
+    def hour_weights(self) -> list[int]:
+        """The weight of an action `age` hours ago, in 2^-20: 2^(-age / half-life), rounded."""
+        return [round(ONE * 2.0 ** (-age / self.half_life_hours)) for age in range(self.window_hours)]
+
+    def score(self, activity: Activity) -> int:
+        """What one hour's actions are worth, undecayed."""
+        return (
+            self.view_weight * activity.views
+            + self.cart_weight * activity.carts
+            + self.purchase_weight * activity.purchases
+        )
+
+
+@attrs.frozen
+class Popular:
+    """A product and how much it is looked at now; `actions` counts views, carts and purchases in the window."""
+
+    product_id: ProductId
+    score: float
+    actions: int
+
+
+def trending(
+    activity: Mapping[tuple[int, ProductId], Activity], newest_hour: int, rules: TrendingRules
+) -> list[Popular]:
+    """Rank products by Σ over the hours of the window of 2^(-age / half-life) · weighted actions.
+
+    Ages are counted from `newest_hour`, the hour of the newest event seen. Products with a score of 0 or less
+    (everything taken back) are left out; ties go to the smaller id.
+    """
+    weights = rules.hour_weights()
+    scores: dict[ProductId, int] = {}
+    actions: dict[ProductId, int] = {}
+    for (hour, product_id), counted in activity.items():
+        age = newest_hour - hour
+        if 0 <= age < rules.window_hours:
+            scores[product_id] = scores.get(product_id, 0) + weights[age] * rules.score(counted)
+            total = counted.views + counted.carts + counted.purchases
+            actions[product_id] = actions.get(product_id, 0) + total
+    return ranked((id_, score, actions[id_]) for id_, score in scores.items())
+
+
+def ranked(scored: Iterable[tuple[ProductId, int, int]]) -> list[Popular]:
+    """Order (product, score in 2^-20, actions), the largest score first."""
+    positive = sorted((row for row in scored if row[1] > 0), key=lambda row: (-row[1], row[0]))
+    return [Popular(product_id, score / ONE, actions) for product_id, score, actions in positive]

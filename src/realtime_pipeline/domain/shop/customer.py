@@ -1,0 +1,285 @@
+"""The customer: an ordered fold of their own events, and nothing else ever changes one."""
+
+from typing import Final, Self
+
+import attrs
+
+from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, EventMemory, Verdict
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.order import Order
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import Session, SessionKey
+
+VIEWED: Final = EventKind.PRODUCT_VIEWED
+CARTED: Final = EventKind.PRODUCT_CARTED
+UNCARTED: Final = EventKind.PRODUCT_UNCARTED
+PURCHASED: Final = EventKind.PRODUCT_PURCHASED
+CANCELLED: Final = EventKind.PURCHASE_CANCELLED
+REVIEWED: Final = EventKind.PRODUCT_REVIEWED
+FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
+
+
+@attrs.frozen
+class ProfileRules:
+    """What a profile keeps, and for how long. Every list has a limit.
+
+    The limits are part of the fold: changing one changes what a replay of the log gives.
+    """
+
+    session_gap_ms: int = 30 * 60_000
+    open_sessions_max: int = 2
+    closed_sessions_max: int = 64
+    session_products_max: int = 50
+    recent_products_max: int = 20
+    categories_max: int = 24
+    affinity_half_life_ms: int = 7 * 86_400_000
+    orders_max: int = 16
+    reviews_max: int = 50
+    remembered_events: int = 32
+    remembered_instant_max: int = 4096
+    view_weight: int = 1
+    cart_weight: int = 3
+    purchase_weight: int = 5
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in attrs.asdict(self).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+    def weight(self, kind: EventKind) -> int:
+        """How much an action says of interest; 0 for those that say none."""
+        if kind is VIEWED:
+            return self.view_weight
+        if kind is CARTED:
+            return self.cart_weight
+        return self.purchase_weight if kind is PURCHASED else 0
+
+
+@attrs.frozen
+class Recorded:
+    """What one event came to: the verdict, the session it fell in, and what it adds to its product's ratings."""
+
+    verdict: Verdict
+    session: SessionKey | None = None
+    ratings: int = 0
+    rating_sum: int = 0
+
+
+APPLIED: Final = Recorded(Verdict.APPLIED)
+_REFUSED: Final = {verdict: Recorded(verdict) for verdict in Verdict}
+
+
+@attrs.define
+class Changes:
+    """What folding events changed beside the customers' own records."""
+
+    sessions: dict[SessionKey, Session] = attrs.Factory(dict)
+    sessions_dropped: set[SessionKey] = attrs.Factory(set)
+    reviews: dict[tuple[CustomerId, ProductId], Review | None] = attrs.Factory(dict)
+    tombstones: dict[CustomerId, int] = attrs.Factory(dict)
+
+
+@attrs.define
+class Customer:
+    """What the shop knows of one customer.
+
+    `affinity` maps a category to (score, the time in ms at which the score holds); `recent` a product to when it
+    was last touched; `orders` and `reviewed` keep the ones that arrived last, for telling lines of a known order
+    and second opinions from new ones. Sums are integers; amounts are in ten-thousandths.
+    """
+
+    customer_id: CustomerId
+    counts: dict[EventKind, int] = attrs.Factory(dict)
+    spend: int = 0
+    units: int = 0
+    orders_placed: int = 0
+    sessions_begun: int = 0
+    first_seen_ms: int | None = None
+    last_seen_ms: int | None = None
+    affinity: dict[str, tuple[float, int]] = attrs.Factory(dict)
+    recent: dict[ProductId, int] = attrs.Factory(dict)
+    orders: dict[str, Order] = attrs.Factory(dict)
+    reviewed: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
+    open_sessions: list[Session] = attrs.Factory(list)
+    closed_sessions: list[SessionKey] = attrs.Factory(list)
+    memory: EventMemory = attrs.Factory(EventMemory)
+    forgotten_at_ms: int = BEFORE_ALL_TIME
+
+    @property
+    def is_blank(self) -> bool:
+        """Nothing is known but, perhaps, that the customer was forgotten."""
+        return self.first_seen_ms is None
+
+    @property
+    def current_session(self) -> Session | None:
+        """The open session touched last (ties: the one that began later)."""
+        return max(self.open_sessions, key=lambda session: (session.last_at_ms, session.key), default=None)
+
+    def favourite_categories(self, half_life_ms: int) -> list[tuple[str, float]]:
+        """Categories with their affinity as of the newest one, the dearest first (ties: by name)."""
+        at_ms = max((at for _, at in self.affinity.values()), default=0)
+        decayed = [(name, decay(score, at_ms - at, half_life_ms)) for name, (score, at) in self.affinity.items()]
+        return sorted(decayed, key=lambda pair: (-pair[1], pair[0]))
+
+    def recent_products(self, limit: int) -> list[ProductId]:
+        """The products touched last, the latest first (ties: the larger id)."""
+        return sorted(self.recent, key=lambda product: (self.recent[product], product), reverse=True)[:limit]
+
+    def record(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Recorded:
+        """Fold one event in, in the order of the log.
+
+        `begins` names the session that the event begins, should it begin one.
+        """
+        at_ms = event.occurred_at_ms
+        if at_ms <= self.forgotten_at_ms:
+            return _REFUSED[Verdict.FORGOTTEN]
+        kind = event.kind
+        if kind is FORGOTTEN:
+            self._forget(at_ms, changes)
+            return APPLIED
+        verdict = self.memory.admit(event, rules.remembered_events, rules.remembered_instant_max)
+        if verdict is not Verdict.APPLIED:
+            return _REFUSED[verdict]
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if self.first_seen_ms is None or self.last_seen_ms is None:
+            self.first_seen_ms = self.last_seen_ms = at_ms
+        elif at_ms > self.last_seen_ms:
+            self.last_seen_ms = at_ms
+        elif at_ms < self.first_seen_ms:
+            self.first_seen_ms = at_ms
+        if kind is REVIEWED:
+            return self._review(event, rules, changes)
+        if kind is CANCELLED:
+            return self._take_back(event)
+        if kind is PURCHASED:
+            self._buy(event, rules)
+        return self._browse(event, begins, rules, changes)
+
+    def _browse(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Recorded:
+        """Place a view, a cart change or a purchase in its session, and note the interest it shows."""
+        at_ms, product_id, weight = event.occurred_at_ms, event.product_id, rules.weight(event.kind)
+        session = self._session_of(event, begins, rules, changes)
+        session.touch(at_ms)
+        changes.sessions[session.key] = session
+        if weight:
+            if product_id is not None:
+                session.add(product_id, at_ms, weight, rules.session_products_max)
+                self._note_recent(product_id, at_ms, rules.recent_products_max)
+            if event.category is not None:
+                self._note_affinity(event.category, at_ms, weight, rules)
+        return Recorded(Verdict.APPLIED, session.key)
+
+    def _session_of(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Session:
+        """Find the open session that takes the event, the one touched last first; else begin one.
+
+        At most `open_sessions_max` are open: when another begins, the one touched longest ago closes for good, and
+        a late event of its id begins a session of its own. A closed session stays a neighbour for others until the
+        customer has had `closed_sessions_max` more; then it is dropped.
+        """
+        at_ms = event.occurred_at_ms
+        takers = [s for s in self.open_sessions if s.takes(event.session_id, at_ms, rules.session_gap_ms)]
+        if takers:
+            return takers[0] if len(takers) == 1 else max(takers, key=lambda s: (s.last_at_ms, s.key))
+        session = Session(begins, event.session_id, at_ms, at_ms)
+        self.sessions_begun += 1
+        if len(self.open_sessions) >= rules.open_sessions_max:
+            closing = min(self.open_sessions, key=lambda s: (s.last_at_ms, s.key))
+            self.open_sessions.remove(closing)
+            self.closed_sessions.append(closing.key)
+            if len(self.closed_sessions) > rules.closed_sessions_max:
+                self._drop_session(self.closed_sessions.pop(0), changes)
+        self.open_sessions.append(session)
+        return session
+
+    def _note_recent(self, product_id: ProductId, at_ms: int, recent_max: int) -> None:
+        recent = self.recent
+        recent[product_id] = max(at_ms, recent.get(product_id, at_ms))
+        if len(recent) > recent_max:
+            del recent[min(recent, key=lambda product: (recent[product], product))]
+
+    def _note_affinity(self, category: str, at_ms: int, weight: int, rules: ProfileRules) -> None:
+        """Add a weight that halves every half-life.
+
+        The score stands at the newest time it has: score(t) = Σ w·2^(−(t − tᵢ)/h). A late event is decayed to that
+        time before it is added. Over `categories_max` the weakest category leaves (ties: the first by name).
+        """
+        score, scored_at_ms = self.affinity.get(category, (0.0, at_ms))
+        if at_ms >= scored_at_ms:
+            new = (decay(score, at_ms - scored_at_ms, rules.affinity_half_life_ms) + weight, at_ms)
+        else:
+            new = (score + decay(weight, scored_at_ms - at_ms, rules.affinity_half_life_ms), scored_at_ms)
+        self.affinity[category] = new
+        if len(self.affinity) > rules.categories_max:
+            weakest = min((score, name) for name, score in self.favourite_categories(rules.affinity_half_life_ms))
+            del self.affinity[weakest[1]]
+
+    def _buy(self, event: Event, rules: ProfileRules) -> None:
+        self.spend += event.amount
+        self.units += event.quantity
+        if event.order_id is None:
+            self.orders_placed += 1
+            return
+        order = self.orders.get(event.order_id)
+        if order is None:
+            self.orders_placed += 1
+            order = self.orders[event.order_id] = Order(event.occurred_at_ms)
+            if len(self.orders) > rules.orders_max:
+                del self.orders[next(iter(self.orders))]
+        order.placed_at_ms = min(order.placed_at_ms, event.occurred_at_ms)
+        order.units += event.quantity
+        order.amount += event.amount
+
+    def _take_back(self, event: Event) -> Recorded:
+        self.spend -= event.amount
+        self.units -= event.quantity
+        order = self.orders.get(event.order_id) if event.order_id is not None else None
+        if order is not None:
+            order.units -= event.quantity
+            order.amount -= event.amount
+        return APPLIED
+
+    def _review(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:
+        if event.product_id is None or event.rating is None:
+            return APPLIED
+        known = self.reviewed.get(event.product_id)
+        if known is not None and event.occurred_at_ms < known[1]:
+            return APPLIED
+        self.reviewed[event.product_id] = (event.rating, event.occurred_at_ms)
+        changes.reviews[self.customer_id, event.product_id] = Review(
+            self.customer_id, event.product_id, event.rating, event.text, event.occurred_at_ms
+        )
+        if len(self.reviewed) > rules.reviews_max:
+            earliest = next(iter(self.reviewed))
+            del self.reviewed[earliest]
+            changes.reviews[self.customer_id, earliest] = None
+        if known is not None:
+            return Recorded(Verdict.APPLIED, rating_sum=event.rating - known[0])
+        return Recorded(Verdict.APPLIED, ratings=1, rating_sum=event.rating)
+
+    def _forget(self, at_ms: int, changes: Changes) -> None:
+        """Keep nothing but the fact; later records of the time before are refused by it."""
+        for session in self.open_sessions:
+            self._drop_session(session.key, changes)
+        for key in self.closed_sessions:
+            self._drop_session(key, changes)
+        for product_id in self.reviewed:
+            changes.reviews[self.customer_id, product_id] = None
+        changes.tombstones[self.customer_id] = at_ms
+        blank = type(self).forgotten(self.customer_id, at_ms)
+        for field in attrs.fields(type(self)):
+            setattr(self, field.name, getattr(blank, field.name))
+
+    @classmethod
+    def forgotten(cls, customer_id: CustomerId, at_ms: int) -> Self:
+        """A customer of whom nothing is known but when they were forgotten."""
+        return cls(customer_id, forgotten_at_ms=at_ms)
+
+    @staticmethod
+    def _drop_session(key: SessionKey, changes: Changes) -> None:
+        changes.sessions.pop(key, None)
+        changes.sessions_dropped.add(key)
+
+
+def decay(score: float, elapsed_ms: int, half_life_ms: int) -> float:
+    """Halve a score every half-life."""
+    return float(score * 2.0 ** (-elapsed_ms / half_life_ms))

@@ -1,0 +1,74 @@
+"""The events of a shop, in the past tense. One family, one file: what is not listed here does not happen."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, NewType
+
+import attrs
+
+from realtime_pipeline.domain.shop.money import Amount
+
+CustomerId = NewType("CustomerId", str)
+"""Whose profile it is: a user id, or for a visitor who has not signed in `anonymous:` and the session id."""
+
+ProductId = NewType("ProductId", str)
+
+ANONYMOUS: Final = "anonymous:"
+
+
+def anonymous(session_id: str) -> CustomerId:
+    """Name the visitor who is known by a session alone."""
+    return CustomerId(ANONYMOUS + session_id)
+
+
+def routing_key(customer_id: CustomerId) -> str:
+    """The key by which a customer's events are put into partitions: the user id, else the session id, as it is."""
+    return customer_id.removeprefix(ANONYMOUS)
+
+
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+class EventKind(StrEnum):
+    """What happened. A shop's own type names are mapped to these at the edge."""
+
+    PRODUCT_VIEWED = "product_viewed"
+    PRODUCT_CARTED = "product_carted"
+    PRODUCT_UNCARTED = "product_uncarted"
+    PRODUCT_PURCHASED = "product_purchased"
+    PURCHASE_CANCELLED = "purchase_cancelled"
+    PRODUCT_REVIEWED = "product_reviewed"
+    CUSTOMER_FORGOTTEN = "customer_forgotten"
+
+
+@attrs.frozen
+class Event:
+    """Something that happened in the shop, as every part of the program knows it.
+
+    Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount`
+    for all of `quantity`. `replayed` is set on records that are brought back by force although the customer's
+    memory no longer reaches to their time.
+    """
+
+    event_id: str
+    kind: EventKind
+    customer_id: CustomerId | None
+    occurred_at_ms: int
+    session_id: str | None = None
+    product_id: ProductId | None = None
+    category: str | None = None
+    name: str | None = None
+    price: Amount | None = None
+    quantity: int = 1
+    order_id: str | None = None
+    rating: int | None = None
+    text: str = ""
+    replayed: bool = False
+    properties: Mapping[str, object] = NOTHING
+    context: Mapping[str, object] = NOTHING
+
+    @property
+    def amount(self) -> int:
+        """Price times quantity, in ten-thousandths; 0 where no price was said."""
+        return 0 if self.price is None else self.price * self.quantity

@@ -1,0 +1,83 @@
+"""What the shop sells, and what everybody's events together say of it."""
+
+from typing import Self
+
+import attrs
+
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.money import Amount
+
+Fact = tuple[str | int, int]
+"""A value and when it was last said, in ms. Of two, the later holds; at the same time, the larger value."""
+
+
+@attrs.frozen
+class Product:
+    """A product as it is shown to people."""
+
+    product_id: ProductId
+    name: str | None = None
+    category: str | None = None
+    price: Amount | None = None
+
+    @property
+    def title(self) -> str:
+        """The name, else the id."""
+        return self.name or self.product_id
+
+    def completed_by(self, other: Self) -> Self:
+        """Fill what is not known here from `other`."""
+        return attrs.evolve(
+            self,
+            name=self.name or other.name,
+            category=self.category or other.category,
+            price=self.price if self.price is not None else other.price,
+        )
+
+
+def later(one: Fact | None, other: Fact | None) -> Fact | None:
+    """Merge what two sources said: commutative, associative, idempotent.
+
+    A field is always of one type (name and category text, price a number), so values compare.
+    """
+    if one is None or other is None:
+        return one or other
+    return max(one, other, key=lambda fact: (fact[1], fact[0]))
+
+
+@attrs.define
+class ProductState:
+    """What all customers' events add up to for one product; also the delta that one round adds to it.
+
+    Merging is commutative and associative, so neither the order of rounds nor of partitions matters.
+    """
+
+    interactions: int = 0
+    ratings: int = 0
+    rating_sum: int = 0
+    name: Fact | None = None
+    category: Fact | None = None
+    price: Fact | None = None
+
+    def merge(self, delta: Self) -> None:
+        """Add a delta."""
+        self.interactions += delta.interactions
+        self.ratings += delta.ratings
+        self.rating_sum += delta.rating_sum
+        self.name = later(self.name, delta.name)
+        self.category = later(self.category, delta.category)
+        self.price = later(self.price, delta.price)
+
+    def described(self, product_id: ProductId) -> Product:
+        """The product as the events describe it."""
+        return Product(
+            product_id,
+            name=None if self.name is None else str(self.name[0]),
+            category=None if self.category is None else str(self.category[0]),
+            price=None if self.price is None else Amount(int(self.price[0])),
+        )
+
+
+def bayesian_average(ratings: int, rating_sum: int, prior_mean: float, prior_ratings: float) -> float:
+    """Rate a product by (C·m + Σ ratings) / (C + n): few ratings count little, C is `prior_ratings`, m `prior_mean`."""
+    return (prior_ratings * prior_mean + rating_sum) / (prior_ratings + ratings)

@@ -1,0 +1,65 @@
+"""A visit: what one customer looked at without pausing for long."""
+
+from typing import Final, NewType
+
+import attrs
+
+from realtime_pipeline.domain.shop.events import ProductId
+
+SessionKey = NewType("SessionKey", int)
+"""Opaque and unique: made of the place in the log of the record that began the session."""
+
+PARTITIONS_MAX: Final = 4096
+
+
+def session_key(partition: int, position: int) -> SessionKey:
+    """Name the session that the record at `position` of `partition` begins. Later sessions have larger keys."""
+    return SessionKey(position * PARTITIONS_MAX + partition)
+
+
+def partition_of(key: SessionKey) -> int:
+    """Say in which partition, and so in which cell, a session lies."""
+    return key % PARTITIONS_MAX
+
+
+@attrs.define
+class Session:
+    """What one visitor looked at, carted and bought in one go.
+
+    `products` maps each product to (the last time it was touched in ms, the largest weight of what was done).
+    Belongs to its customer, which alone changes it.
+    """
+
+    key: SessionKey
+    session_id: str | None
+    started_at_ms: int
+    last_at_ms: int
+    events: int = 0
+    products: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
+
+    def takes(self, session_id: str | None, at_ms: int, gap_ms: int) -> bool:
+        """Say whether an event belongs here: by the session's id, else by being at most `gap_ms` away."""
+        if session_id is not None or self.session_id is not None:
+            return session_id == self.session_id
+        return self.started_at_ms - gap_ms <= at_ms <= self.last_at_ms + gap_ms
+
+    def touch(self, at_ms: int) -> None:
+        """Count an event in, which may have come late."""
+        self.events += 1
+        if at_ms > self.last_at_ms:
+            self.last_at_ms = at_ms
+        elif at_ms < self.started_at_ms:
+            self.started_at_ms = at_ms
+
+    def add(self, product_id: ProductId, at_ms: int, weight: int, products_max: int) -> None:
+        """Note a product; over `products_max` the ones touched longest ago leave (ties: the smaller id)."""
+        seen = self.products.get(product_id)
+        if seen is not None:
+            at_ms, weight = max(at_ms, seen[0]), max(weight, seen[1])
+        self.products[product_id] = (at_ms, weight)
+        if len(self.products) > products_max:
+            del self.products[min(self.products, key=lambda product: (self.products[product][0], product))]
+
+    def in_order(self) -> tuple[ProductId, ...]:
+        """List the products, the one touched longest ago first."""
+        return tuple(sorted(self.products, key=lambda product: (self.products[product][0], product)))

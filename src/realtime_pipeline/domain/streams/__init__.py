@@ -1,0 +1,1 @@
+"""The ordered fold of a partition's records, its clock, and the effects it returns."""

@@ -1,0 +1,118 @@
+"""What folding some records of one partition comes to: the value that every engine produces and tests assert on."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Self
+from zlib import crc32
+
+import attrs
+
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.streams.records import Record
+
+HOUR_MS = 3_600_000
+
+
+def view_cell_of(product_id: ProductId, view_cells: int) -> int:
+    """Which of so many view cells a product lies in."""
+    return crc32(product_id.encode()) % view_cells
+
+
+class RecordClass(StrEnum):
+    """Every record read is in exactly one of these."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    IGNORED = "ignored"
+    FORGOTTEN = "forgotten"
+    DEAD_LETTER = "dead_letter"
+    CONTROL = "control"
+
+
+@attrs.frozen
+class DeadLetter:
+    """A record that could not be folded, whole, with the reason: it can be mended and published again."""
+
+    record: Record
+    reason: str
+
+
+@attrs.define
+class Activity:
+    """How often a product was viewed, carted and bought in one hour; a cancellation takes one purchase back."""
+
+    views: int = 0
+    carts: int = 0
+    purchases: int = 0
+
+
+@attrs.define
+class Deltas:
+    """What a range of records adds to the views that all customers share.
+
+    Merging is commutative and associative: sums of integers, the later of two facts, the larger of two times.
+    `index` maps (product, session) to when the session last touched the product.
+    """
+
+    products: dict[ProductId, ProductState] = attrs.Factory(dict)
+    activity: dict[tuple[int, ProductId], Activity] = attrs.Factory(dict)
+    index: dict[tuple[ProductId, SessionKey], int] = attrs.Factory(dict)
+
+    def product(self, product_id: ProductId) -> ProductState:
+        """The delta of one product, begun when there is none."""
+        state = self.products.get(product_id)
+        if state is None:
+            state = self.products[product_id] = ProductState()
+        return state
+
+    def active(self, product_id: ProductId, at_ms: int) -> Activity:
+        """The activity of one product in the hour of `at_ms`, begun when there is none."""
+        key = (at_ms // HOUR_MS, product_id)
+        activity = self.activity.get(key)
+        if activity is None:
+            activity = self.activity[key] = Activity()
+        return activity
+
+    def part(self, view_cell: int, view_cells: int) -> Self:
+        """The deltas that belong to one of so many view cells; all of them where there is one."""
+        if view_cells == 1:
+            return self
+        return type(self)(
+            {id_: state for id_, state in self.products.items() if view_cell_of(id_, view_cells) == view_cell},
+            {key: counted for key, counted in self.activity.items() if view_cell_of(key[1], view_cells) == view_cell},
+            {entry: at_ms for entry, at_ms in self.index.items() if view_cell_of(entry[0], view_cells) == view_cell},
+        )
+
+    def merge(self, other: Self) -> None:
+        """Add another range's deltas to these; `other` stays as it is."""
+        for product_id, state in other.products.items():
+            self.product(product_id).merge(state)
+        for key, activity in other.activity.items():
+            mine = self.activity.setdefault(key, Activity())
+            mine.views += activity.views
+            mine.carts += activity.carts
+            mine.purchases += activity.purchases
+        for entry, at_ms in other.index.items():
+            self.index[entry] = max(at_ms, self.index.get(entry, at_ms))
+
+
+@attrs.frozen
+class Effects:
+    """The outcome of a fold: changed customers and sessions, deltas for the views, outputs, a count per class.
+
+    `tombstones` are the customers forgotten in this range, with the time: the store erases their records first;
+    one who came back since is among `customers` again. A review of None is taken down.
+    """
+
+    customers: Mapping[CustomerId, Customer]
+    sessions: Mapping[SessionKey, Session]
+    sessions_dropped: frozenset[SessionKey]
+    reviews: Mapping[tuple[CustomerId, ProductId], Review | None]
+    tombstones: Mapping[CustomerId, int]
+    deltas: Deltas
+    dead_letters: tuple[DeadLetter, ...]
+    counts: Mapping[RecordClass, int]

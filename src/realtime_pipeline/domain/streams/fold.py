@@ -1,0 +1,156 @@
+"""The ordered fold of one partition's records: a function of the log's records and nothing else."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import attrs
+
+from realtime_pipeline.domain.shop.customer import (
+    APPLIED,
+    CANCELLED,
+    CARTED,
+    PURCHASED,
+    VIEWED,
+    Changes,
+    Customer,
+    ProfileRules,
+    Recorded,
+)
+from realtime_pipeline.domain.shop.event_memory import Verdict
+from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
+from realtime_pipeline.domain.shop.product import later
+from realtime_pipeline.domain.shop.session import session_key
+from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
+from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
+from realtime_pipeline.domain.streams.watermark import Watermark
+
+TOO_OLD: Final = "too_old: so many newer events of this customer were folded that a repeat could not be told from news"
+
+
+@attrs.frozen
+class FoldRules:
+    """The fold's settings. `disorder_ms` bounds how far event time may lag behind the newest before time moves on."""
+
+    profile: ProfileRules = attrs.Factory(ProfileRules)
+    disorder_ms: int = 5_000
+    future_ms: int = 5 * 60_000
+
+
+def fold(
+    records: Iterable[tuple[Record, Decoded]],
+    customers: Mapping[CustomerId, Customer],
+    watermark: Watermark,
+    rules: FoldRules,
+) -> tuple[Effects, Watermark]:
+    """Fold records of one partition, in log order.
+
+    `customers` holds a customer (a blank one, if new) for every customer the records name; they belong to the fold,
+    which changes them: after a refused commit they must be thrown away. Every record ends in exactly one class,
+    each judged by itself.
+    """
+    folding = _Folding(customers, watermark, rules)
+    for record, decoded in records:
+        folding.counts[folding.take(record, decoded)] += 1
+    return folding.effects(), folding.clock()
+
+
+class _Folding:
+    """The state of one call of `fold`."""
+
+    def __init__(self, customers: Mapping[CustomerId, Customer], watermark: Watermark, rules: FoldRules) -> None:
+        self._customers = customers
+        self._rules = rules
+        self._watermark = watermark
+        self._newest_ms = watermark.newest_ms
+        self._appended_at_ms = watermark.appended_at_ms
+        self._changed: dict[CustomerId, Customer] = {}
+        self._changes = Changes()
+        self._deltas = Deltas()
+        self._dead_letters: list[DeadLetter] = []
+        self.counts = dict.fromkeys(RecordClass, 0)
+
+    def effects(self) -> Effects:
+        return Effects(
+            customers={id_: customer for id_, customer in self._changed.items() if not customer.is_blank},
+            sessions=self._changes.sessions,
+            sessions_dropped=frozenset(self._changes.sessions_dropped),
+            reviews=self._changes.reviews,
+            tombstones=self._changes.tombstones,
+            deltas=self._deltas,
+            dead_letters=tuple(self._dead_letters),
+            counts={name: count for name, count in self.counts.items() if count},
+        )
+
+    def clock(self) -> Watermark:
+        """The watermark after the records taken so far."""
+        self._watermark = self._watermark.seen(self._newest_ms, self._appended_at_ms, self._rules.disorder_ms)
+        return self._watermark
+
+    def take(self, record: Record, decoded: Decoded) -> RecordClass:
+        """Put one record into its class, with all that follows from it."""
+        if isinstance(decoded, Event):
+            taken = self._event(record, decoded)
+        elif isinstance(decoded, Tick):
+            self._watermark = self.clock().ticked(record.appended_at_ms, decoded.floor_ms)
+            taken = RecordClass.CONTROL
+        elif isinstance(decoded, Ignored):
+            taken = RecordClass.IGNORED
+        else:
+            taken = self._reject(record, decoded.reason)
+        self._appended_at_ms = max(self._appended_at_ms, record.appended_at_ms)
+        return taken
+
+    def _reject(self, record: Record, reason: str) -> RecordClass:
+        self._dead_letters.append(DeadLetter(record, reason))
+        return RecordClass.DEAD_LETTER
+
+    def _event(self, record: Record, event: Event) -> RecordClass:
+        if event.occurred_at_ms > record.appended_at_ms + self._rules.future_ms:
+            ahead_s = (event.occurred_at_ms - record.appended_at_ms) // 1000
+            return self._reject(record, f"in_the_future: happens {ahead_s} s after it was recorded")
+        recorded = APPLIED
+        if event.customer_id is not None:
+            customer = self._customers[event.customer_id]
+            begins = session_key(record.partition, record.position)
+            recorded = customer.record(event, begins, self._rules.profile, self._changes)
+            if recorded.verdict is not Verdict.APPLIED:
+                return self._refuse(record, recorded.verdict)
+            self._changed[event.customer_id] = customer
+        self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
+        if event.product_id is not None:
+            self._share(event, event.product_id, recorded)
+        return RecordClass.APPLIED
+
+    def _refuse(self, record: Record, verdict: Verdict) -> RecordClass:
+        if verdict is Verdict.DUPLICATE:
+            return RecordClass.DUPLICATE
+        if verdict is Verdict.FORGOTTEN:
+            return RecordClass.FORGOTTEN
+        return self._reject(record, TOO_OLD)
+
+    def _share(self, event: Event, product_id: ProductId, recorded: Recorded) -> None:
+        """Add what the event means to everybody: the product's facts, ratings, activity and list of sessions."""
+        kind, at_ms = event.kind, event.occurred_at_ms
+        product = self._deltas.product(product_id)
+        if event.name is not None:
+            product.name = later(product.name, (event.name, at_ms))
+        if event.category is not None:
+            product.category = later(product.category, (event.category, at_ms))
+        if event.price is not None:
+            product.price = later(product.price, (event.price, at_ms))
+        product.ratings += recorded.ratings
+        product.rating_sum += recorded.rating_sum
+        if kind is VIEWED:
+            self._deltas.active(product_id, at_ms).views += 1
+        elif kind is CARTED:
+            self._deltas.active(product_id, at_ms).carts += 1
+        elif kind is PURCHASED:
+            self._deltas.active(product_id, at_ms).purchases += 1
+        else:
+            if kind is CANCELLED:
+                self._deltas.active(product_id, at_ms).purchases -= 1
+            return
+        product.interactions += 1
+        if recorded.session is not None:
+            entry = (product_id, recorded.session)
+            self._deltas.index[entry] = max(at_ms, self._deltas.index.get(entry, at_ms))

@@ -1,0 +1,44 @@
+"""A record of the log, and what decoding makes of it."""
+
+import attrs
+
+from realtime_pipeline.domain.shop.events import Event
+
+
+@attrs.frozen
+class Record:
+    """One entry of the log: bytes with a place and the time at which the log took them in.
+
+    `origin` says where a file's line came from (`orders.csv:17`).
+    """
+
+    partition: int
+    position: int
+    key: bytes | None
+    value: bytes
+    appended_at_ms: int
+    origin: str | None = None
+
+
+@attrs.frozen
+class Tick:
+    """Time passing on a quiet partition, written into the log by its owner; `floor_ms` lifts the watermark to it."""
+
+    floor_ms: int | None = None
+
+
+@attrs.frozen
+class Ignored:
+    """A well-formed event of a type that this shop gives no meaning to."""
+
+    event_type: str
+
+
+@attrs.frozen
+class Rejected:
+    """A record that cannot be folded; the reason says what to mend in it."""
+
+    reason: str
+
+
+Decoded = Event | Tick | Ignored | Rejected

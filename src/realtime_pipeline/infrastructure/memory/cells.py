@@ -1,0 +1,144 @@
+"""Cells in memory."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import attrs
+
+from realtime_pipeline.application.errors import Fenced, WrongLog
+from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import Session, SessionKey, partition_of
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
+from realtime_pipeline.infrastructure.codecs.state import (
+    decode_customer,
+    decode_session,
+    encode_customer,
+    encode_session,
+)
+
+
+@attrs.define
+class _Cell:
+    epoch: int = 0
+    position: int = 0
+    number: int = 0
+    watermark: Watermark = attrs.Factory(Watermark)
+    entries: list[Entry] = attrs.Factory(list)
+    counts: dict[RecordClass, int] = attrs.Factory(dict)
+
+
+class MemoryCellStore(CellStore):
+    """Dictionaries, behind the same claims, fences and kept entries as a store across a network.
+
+    Customers and sessions are kept as bytes, so that nobody holds a part of the store by accident. For one thread.
+    """
+
+    def __init__(self, session_keep_ms: int) -> None:
+        self._session_keep_ms = session_keep_ms
+        self._identity: LogIdentity | None = None
+        self._cells: dict[int, _Cell] = {}
+        self._customers: dict[CustomerId, bytes] = {}
+        self._sessions: dict[SessionKey, bytes] = {}
+        self._reviews: dict[CustomerId, dict[ProductId, Review]] = {}
+        self._tombstones: dict[bytes, int] = {}
+
+    def bind(self, identity: LogIdentity) -> None:
+        """Tie the store to a log."""
+        if self._identity not in (None, identity):
+            raise WrongLog(f"the store was built from log {self._identity}, this is {identity}; use another store")
+        self._identity = identity
+
+    def epoch(self, partition: int) -> int:
+        """The largest epoch written to the cell."""
+        return self._cell(partition).epoch
+
+    def claim(self, partition: int, epoch: int) -> Claimed:
+        """Write a new epoch, then read where the cell stands."""
+        cell = self._cell(partition)
+        if epoch <= cell.epoch:
+            raise Fenced(f"partition {partition} has epoch {cell.epoch} already")
+        cell.epoch = epoch
+        return Claimed(cell.position, cell.number, cell.watermark, tuple(cell.entries))
+
+    def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+        """Load a customer for each id."""
+        return {customer_id: self._loaded(customer_id) for customer_id in customer_ids}
+
+    def commit(self, commit: Commit) -> None:
+        """Write a commit, all or nothing."""
+        cell = self._cell(commit.partition)
+        if (commit.epoch, commit.from_position, commit.number) != (cell.epoch, cell.position, cell.number + 1):
+            raise Fenced(f"partition {commit.partition} stands at {cell}, not where {commit.from_position} begins")
+        effects = commit.effects
+        for customer_id, at_ms in effects.tombstones.items():
+            self._customers.pop(customer_id, None)
+            self._reviews.pop(customer_id, None)
+            self._tombstones[tombstone_key(customer_id)] = at_ms
+        for customer_id, customer in effects.customers.items():
+            self._customers[customer_id] = encode_customer(customer)
+        for key in effects.sessions_dropped:
+            self._sessions.pop(key, None)
+        for key, session in effects.sessions.items():
+            self._sessions[key] = encode_session(session)
+        for (customer_id, product_id), review in effects.reviews.items():
+            if review is not None:
+                self._reviews.setdefault(customer_id, {})[product_id] = review
+            elif customer_id in self._reviews:
+                self._reviews[customer_id].pop(product_id, None)
+        for name, count in effects.counts.items():
+            cell.counts[name] = cell.counts.get(name, 0) + count
+        cell.position, cell.number, cell.watermark = commit.to_position, commit.number, commit.watermark
+        cell.entries.append(commit.entry)
+
+    def trim(self, partition: int, epoch: int, to_position: int) -> None:
+        """Let go of entries that end at or before a position."""
+        cell = self._cell(partition)
+        if epoch == cell.epoch:
+            cell.entries = [entry for entry in cell.entries if entry.to_position > to_position]
+
+    def customer(self, customer_id: CustomerId) -> Customer | None:
+        """Read a customer."""
+        value = self._customers.get(customer_id)
+        return None if value is None else decode_customer(value)
+
+    def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
+        """Read sessions."""
+        found = {key: decode_session(self._sessions[key]) for key in keys if key in self._sessions}
+        return {key: session for key, session in found.items() if not self._is_expired(session)}
+
+    def reviews(self, customer_id: CustomerId) -> list[Review]:
+        """Read a customer's reviews."""
+        reviews = self._reviews.get(customer_id, {}).values()
+        return sorted(reviews, key=lambda review: (-review.occurred_at_ms, review.product_id))
+
+    def scan(self) -> Iterator[Customer]:
+        """Read every customer."""
+        for value in list(self._customers.values()):
+            yield decode_customer(value)
+
+    def counts(self) -> Mapping[RecordClass, int]:
+        """How many records were folded into each class."""
+        total: dict[RecordClass, int] = {}
+        for cell in self._cells.values():
+            for name, count in cell.counts.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    def _is_expired(self, session: Session) -> bool:
+        newest_ms = self._cell(partition_of(session.key)).watermark.newest_ms
+        return session.last_at_ms < newest_ms - self._session_keep_ms
+
+    def _cell(self, partition: int) -> _Cell:
+        return self._cells.setdefault(partition, _Cell())
+
+    def _loaded(self, customer_id: CustomerId) -> Customer:
+        known = self.customer(customer_id)
+        if known is not None:
+            return known
+        forgotten_at_ms = self._tombstones.get(tombstone_key(customer_id))
+        return Customer(customer_id) if forgotten_at_ms is None else Customer.forgotten(customer_id, forgotten_at_ms)

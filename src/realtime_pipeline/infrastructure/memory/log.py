@@ -1,0 +1,75 @@
+"""The log in memory."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import uuid4
+
+from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
+from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
+from realtime_pipeline.application.routing import CONSISTENT, partition_for
+from realtime_pipeline.domain.streams.records import Record
+
+
+class MemoryLog(EventPublisher):
+    """Lists of records, one a partition. Any number of `MemoryEventLog`s may read it."""
+
+    def __init__(self, partitions: int, clock: Clock) -> None:
+        self.identity = LogIdentity(uuid4().hex, partitions, CONSISTENT)
+        self.records: list[list[Record]] = [[] for _ in range(partitions)]
+        self._clock = clock
+
+    @property
+    def partitions(self) -> int:
+        """Into how many partitions the log is cut."""
+        return self.identity.partitions
+
+    def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append records, as `EventPublisher.publish`."""
+        now_ms = self._clock.now_ms()
+        for record in records:
+            routed_by = record.value if record.key is None else record.key
+            partition = record.partition
+            if partition is None:
+                partition = partition_for(routed_by, self.partitions)
+            kept = self.records[partition]
+            kept.append(Record(partition, len(kept), record.key, record.value, now_ms, record.origin))
+
+
+class MemoryEventLog(EventLog):
+    """Reads a `MemoryLog`: all its partitions, or those given."""
+
+    def __init__(self, log: MemoryLog, partitions: Collection[int] | None = None) -> None:
+        self._log = log
+        self._wanted = list(range(log.partitions)) if partitions is None else list(partitions)
+        self._owner: PartitionOwner | None = None
+        self._positions: dict[int, int] = {}
+
+    @property
+    def identity(self) -> LogIdentity:
+        """Which log this is."""
+        return self._log.identity
+
+    def subscribe(self, owner: PartitionOwner) -> None:
+        """Take the partitions at the next poll."""
+        self._owner = owner
+
+    def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
+        """Read records. Waits for nothing: only this process could write them."""
+        if self._owner is not None:
+            owner, self._owner = self._owner, None
+            self._positions.update(owner.gained(self._wanted))
+        polled: list[Record] = []
+        share = max(1, limit // max(1, len(self._positions)))
+        for partition, position in self._positions.items():
+            records = self._log.records[partition][position : position + min(share, limit - len(polled))]
+            self._positions[partition] += len(records)
+            polled += records
+        return polled
+
+    def seek(self, positions: Mapping[int, int]) -> None:
+        """Read on from other positions."""
+        self._positions.update(positions)
+
+    def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
+        """The first position still held, and the one after the last, of each partition."""
+        return {partition: (0, len(self._log.records[partition])) for partition in partitions}

@@ -1,0 +1,38 @@
+"""Outputs in memory."""
+
+from collections.abc import Sequence
+
+from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.outputs import Emission, Outputs
+from realtime_pipeline.domain.streams.effects import DeadLetter
+
+
+class MemoryOutputs(Outputs):
+    """A list of dead letters, and a position for each partition."""
+
+    def __init__(self) -> None:
+        self._epochs: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
+        self._dead_letters: list[DeadLetter] = []
+
+    def claim(self, partition: int, epoch: int) -> int:
+        """Shut earlier owners out, then read the position."""
+        if epoch <= self._epochs.get(partition, 0):
+            raise Fenced(f"the outputs of partition {partition} have epoch {self._epochs[partition]} already")
+        self._epochs[partition] = epoch
+        return self._positions.get(partition, 0)
+
+    def emit(self, emission: Emission) -> None:
+        """Write outputs and position."""
+        if emission.epoch != self._epochs.get(emission.partition):
+            raise Fenced(f"the outputs of partition {emission.partition} have another epoch")
+        position = self._positions.get(emission.partition, 0)
+        if position != emission.from_position:
+            raise Superseded({emission.partition: position})
+        self._positions[emission.partition] = emission.to_position
+        self._dead_letters += emission.dead_letters
+
+    def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+        """The first dead letters, by partition and position."""
+        ordered = sorted(self._dead_letters, key=lambda letter: (letter.record.partition, letter.record.position))
+        return ordered[:limit]

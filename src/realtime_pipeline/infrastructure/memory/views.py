@@ -1,0 +1,129 @@
+"""Views in memory."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import attrs
+
+from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.views import Merge, Rated, Views
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, trending
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import ProductState, bayesian_average
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas, view_cell_of
+from realtime_pipeline.domain.streams.watermark import Watermark
+
+
+@attrs.define
+class _Source:
+    epoch: int = 0
+    position: int = 0
+    watermark: Watermark = attrs.Factory(Watermark)
+
+
+@attrs.define
+class _ViewCell:
+    sources: dict[int, _Source] = attrs.Factory(dict)
+    state: Deltas = attrs.Factory(Deltas)
+    lists: dict[ProductId, dict[SessionKey, int]] = attrs.Factory(dict)
+
+    def source(self, partition: int) -> _Source:
+        return self.sources.setdefault(partition, _Source())
+
+
+class MemoryViews(Views):
+    """Dictionaries of products, their hourly activity and their newest sessions, in any number of view cells."""
+
+    def __init__(self, view_cells: int, listed_sessions_max: int) -> None:
+        self._cells = [_ViewCell() for _ in range(view_cells)]
+        self._listed_sessions_max = listed_sessions_max
+
+    @property
+    def view_cells(self) -> int:
+        """How many view cells there are."""
+        return len(self._cells)
+
+    def epoch(self, partition: int) -> int:
+        """The largest epoch any view cell has from a partition."""
+        return max(cell.source(partition).epoch for cell in self._cells)
+
+    def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
+        """Write a new epoch to every view cell, then read positions."""
+        if epoch <= self.epoch(partition):
+            raise Fenced(f"the views have epoch {self.epoch(partition)} from partition {partition} already")
+        for cell in self._cells:
+            cell.source(partition).epoch = epoch
+        return tuple(cell.source(partition).position for cell in self._cells)
+
+    def merge(self, merge: Merge) -> None:
+        """Add deltas to one view cell, all or nothing."""
+        cell = self._cells[merge.view_cell]
+        for source_range in merge.ranges:
+            if source_range.epoch != cell.source(source_range.partition).epoch:
+                raise Fenced(f"the views have another epoch from partition {source_range.partition}")
+        positions = {one.partition: cell.source(one.partition).position for one in merge.ranges}
+        if any(positions[one.partition] != one.from_position for one in merge.ranges):
+            raise Superseded(positions)
+        for one in merge.ranges:
+            source = cell.source(one.partition)
+            source.position, source.watermark = one.to_position, one.watermark
+        cell.state.merge(Deltas(merge.deltas.products, merge.deltas.activity))
+        for (product_id, key), at_ms in merge.deltas.index.items():
+            listed = cell.lists.setdefault(product_id, {})
+            listed[key] = max(at_ms, listed.get(key, at_ms))
+            if len(listed) > self._listed_sessions_max:
+                del listed[min(listed, key=lambda one: (listed[one], one))]
+
+    def watermarks(self) -> Mapping[int, Watermark]:
+        """How far each source partition's time has come."""
+        return {partition: source.watermark for partition, source in self._cells[0].sources.items()}
+
+    def sessions_of(
+        self, product_ids: Collection[ProductId], limit: int
+    ) -> dict[ProductId, list[tuple[int, SessionKey]]]:
+        """List the sessions that touched each product, newest first."""
+        found = {}
+        for product_id in product_ids:
+            listed = self._cell_of(product_id).lists.get(product_id, {})
+            found[product_id] = sorted(((at_ms, key) for key, at_ms in listed.items()), reverse=True)[:limit]
+        return found
+
+    def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
+        """Read products."""
+        states = ((product_id, self._cell_of(product_id).state.products.get(product_id)) for product_id in product_ids)
+        return {product_id: attrs.evolve(state) for product_id, state in states if state is not None}
+
+    def interactions(self) -> int:
+        """How many views, carts and purchases there were."""
+        return sum(state.interactions for _, state in self.scan())
+
+    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+        """Rank products by what is done with them lately."""
+        activity = {}
+        for cell in self._cells:
+            for key, counted in cell.state.activity.items():
+                said = cell.state.products[key[1]].category
+                if category is None or (said is not None and said[0] == category):
+                    activity[key] = counted
+        newest_ms = max((source.newest_ms for source in self.watermarks().values()), default=0)
+        return trending(activity, newest_ms // HOUR_MS, rules)[:limit]
+
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+        """Rank products by the Bayesian average of their ratings."""
+        rated = [(product_id, state) for product_id, state in self.scan() if state.ratings]
+        total = sum(state.ratings for _, state in rated)
+        mean = sum(state.rating_sum for _, state in rated) / total if total else 0.0
+        averages = [
+            Rated(id_, bayesian_average(state.ratings, state.rating_sum, mean, prior_ratings), state.ratings)
+            for id_, state in rated
+        ]
+        return sorted(averages, key=lambda one: (-one.average, one.product_id))[:limit]
+
+    def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
+        """Read every product."""
+        for cell in self._cells:
+            for product_id, state in cell.state.products.items():
+                yield product_id, attrs.evolve(state)
+
+    def _cell_of(self, product_id: ProductId) -> _ViewCell:
+        return self._cells[view_cell_of(product_id, self.view_cells)]

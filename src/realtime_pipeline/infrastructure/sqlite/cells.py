@@ -1,0 +1,239 @@
+"""Cells in SQLite."""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+import msgspec
+
+from realtime_pipeline.application.errors import Fenced, WrongLog
+from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, Session, SessionKey, partition_of
+from realtime_pipeline.domain.streams.effects import Effects, RecordClass
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
+from realtime_pipeline.infrastructure.codecs.state import (
+    decode_customer,
+    decode_session,
+    encode_customer,
+    encode_session,
+)
+from realtime_pipeline.infrastructure.sqlite.database import Database
+
+SWEPT_MIN = 64
+SCANNED_ROWS = 1_000
+
+_to_json = msgspec.json.Encoder().encode
+
+
+def as_json(values: Iterable[str] | Iterable[int]) -> str:
+    """Write a list so that `json_each` can read it: one statement, however many values."""
+    return _to_json(list(values)).decode()
+
+
+class SqliteCellStore(CellStore):
+    """Tables of one file. A round's commits, merges and emissions are one transaction of it.
+
+    So no reader can ever be behind, and no entries need keeping: `claim` finds none. Sessions expire
+    `session_keep_ms` after their last event, counted in event time; each commit sweeps some of them out.
+    """
+
+    def __init__(self, database: Database, session_keep_ms: int, stages: Stages) -> None:
+        self._database = database
+        self._session_keep_ms = session_keep_ms
+        self._stages = stages
+        self._swept_to = -1
+
+    def together(self) -> AbstractContextManager[None]:
+        """Make one transaction of all that is written within."""
+        return self._together()
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        with self._database.transaction():
+            yield
+
+    def bind(self, identity: LogIdentity) -> None:
+        """Tie the store to a log."""
+        written = f"{identity.log_id}/{identity.partitions}/{identity.partitioner}"
+        with self._database.transaction() as connection:
+            connection.execute("INSERT INTO meta VALUES ('built_from', ?) ON CONFLICT DO NOTHING", (written,))
+            bound = connection.execute("SELECT value FROM meta WHERE name = 'built_from'").fetchone()[0]
+        if bound != written:
+            raise WrongLog(
+                f"the store in {self._database.path} was built from log {bound}, this is {written}; use another file"
+            )
+
+    def epoch(self, partition: int) -> int:
+        """The largest epoch written to the cell."""
+        rows = self._database.rows("SELECT epoch FROM cells WHERE partition = ?", (partition,))
+        return rows[0][0] if rows else 0
+
+    def claim(self, partition: int, epoch: int) -> Claimed:
+        """Write a new epoch, then read where the cell stands."""
+        with self._database.transaction() as connection:
+            written = connection.execute(
+                "INSERT INTO cells VALUES (?, ?, 0, 0, -1, -1, -1)"
+                " ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch WHERE excluded.epoch > epoch",
+                (partition, epoch),
+            )
+            if written.rowcount != 1:
+                raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
+            row = connection.execute(
+                "SELECT position, number, watermark_ms, newest_ms, appended_at_ms FROM cells WHERE partition = ?",
+                (partition,),
+            ).fetchone()
+        return Claimed(row[0], row[1], Watermark(*row[2:]), ())
+
+    def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+        """Load a customer for each id."""
+        rows = self._database.rows(
+            "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
+            (as_json(customer_ids),),
+        )
+        found = {customer_id: decode_customer(record) for customer_id, record in rows}
+        missing = [customer_id for customer_id in customer_ids if customer_id not in found]
+        found.update((customer_id, Customer(customer_id)) for customer_id in missing)
+        if missing and self._database.rows("SELECT 1 FROM tombstones LIMIT 1"):
+            by_digest = {tombstone_key(customer_id).hex(): customer_id for customer_id in missing}
+            forgotten = self._database.rows(
+                "SELECT digest, forgotten_at_ms FROM tombstones WHERE digest IN (SELECT value FROM json_each(?))",
+                (as_json(by_digest.keys()),),
+            )
+            for digest, at_ms in forgotten:
+                found[by_digest[digest]] = Customer.forgotten(by_digest[digest], at_ms)
+        return found
+
+    def commit(self, commit: Commit) -> None:
+        """Write a commit, all or nothing."""
+        with self._database.transaction() as connection:
+            watermark = commit.watermark
+            moved = connection.execute(
+                "UPDATE cells SET position = ?, number = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ?"
+                " WHERE partition = ? AND epoch = ? AND position = ? AND number = ?",
+                (
+                    commit.to_position,
+                    commit.number,
+                    watermark.at_ms,
+                    watermark.newest_ms,
+                    watermark.appended_at_ms,
+                    commit.partition,
+                    commit.epoch,
+                    commit.from_position,
+                    commit.number - 1,
+                ),
+            )
+            if moved.rowcount != 1:
+                raise Fenced(f"partition {commit.partition} is another owner's or stands elsewhere")
+            self._erase(connection, commit.effects)
+            self._stages.reached(Stage.COMMITTING, commit.to_position - commit.from_position)
+            self._write(connection, commit)
+            self._sweep(connection, commit)
+
+    def trim(self, partition: int, epoch: int, to_position: int) -> None:
+        """Nothing is kept, so nothing is let go."""
+
+    def customer(self, customer_id: CustomerId) -> Customer | None:
+        """Read a customer."""
+        rows = self._database.rows("SELECT record FROM customers WHERE customer_id = ?", (customer_id,))
+        return decode_customer(rows[0][0]) if rows else None
+
+    def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
+        """Read sessions."""
+        rows = self._database.rows(
+            "SELECT record FROM sessions WHERE session_key IN (SELECT value FROM json_each(?))", (as_json(keys),)
+        )
+        newest_ms = dict(self._database.rows("SELECT partition, newest_ms FROM cells"))
+        found = (decode_session(record) for (record,) in rows)
+        return {
+            session.key: session
+            for session in found
+            if session.last_at_ms >= newest_ms[partition_of(session.key)] - self._session_keep_ms
+        }
+
+    def reviews(self, customer_id: CustomerId) -> list[Review]:
+        """Read a customer's reviews."""
+        rows = self._database.rows(
+            "SELECT customer_id, product_id, rating, text, occurred_at_ms FROM reviews WHERE customer_id = ?"
+            " ORDER BY occurred_at_ms DESC, product_id",
+            (customer_id,),
+        )
+        return [Review(*row) for row in rows]
+
+    def scan(self) -> Iterator[Customer]:
+        """Read every customer, some at a time."""
+        last = -1
+        while rows := self._database.rows(
+            "SELECT rowid, record FROM customers WHERE rowid > ? ORDER BY rowid LIMIT ?", (last, SCANNED_ROWS)
+        ):
+            for _, record in rows:
+                yield decode_customer(record)
+            last = rows[-1][0]
+
+    def counts(self) -> Mapping[RecordClass, int]:
+        """How many records were folded into each class."""
+        rows = self._database.rows("SELECT class, sum(records) FROM counts GROUP BY class")
+        return {RecordClass(name): count for name, count in rows}
+
+    @staticmethod
+    def _erase(connection: sqlite3.Connection, effects: Effects) -> None:
+        """Take away who is forgotten and what was dropped, before anything new is written."""
+        for customer_id, at_ms in effects.tombstones.items():
+            connection.execute("DELETE FROM customers WHERE customer_id = ?", (customer_id,))
+            connection.execute("DELETE FROM reviews WHERE customer_id = ?", (customer_id,))
+            digest = tombstone_key(customer_id).hex()
+            connection.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", (digest, at_ms))
+        connection.executemany(
+            "DELETE FROM sessions WHERE session_key = ?", ((key,) for key in effects.sessions_dropped)
+        )
+        taken_down = [pair for pair, review in effects.reviews.items() if review is None]
+        connection.executemany("DELETE FROM reviews WHERE customer_id = ? AND product_id = ?", taken_down)
+
+    @staticmethod
+    def _write(connection: sqlite3.Connection, commit: Commit) -> None:
+        effects = commit.effects
+        connection.executemany(
+            "INSERT INTO customers VALUES (?, ?) ON CONFLICT (customer_id) DO UPDATE SET record = excluded.record",
+            ((customer_id, encode_customer(customer)) for customer_id, customer in effects.customers.items()),
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)",
+            ((key, session.last_at_ms, encode_session(session)) for key, session in effects.sessions.items()),
+        )
+        connection.executemany(
+            "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?)",
+            (
+                (review.customer_id, review.product_id, review.rating, review.text, review.occurred_at_ms)
+                for review in effects.reviews.values()
+                if review is not None
+            ),
+        )
+        connection.executemany(
+            "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET records = records + excluded.records",
+            ((commit.partition, name.value, count) for name, count in effects.counts.items()),
+        )
+
+    def _sweep(self, connection: sqlite3.Connection, commit: Commit) -> None:
+        """Delete expired sessions: look at some with each commit, in the order they began, over and over.
+
+        Nothing is looked at while the session that began first has not expired.
+        """
+        expired_ms = commit.watermark.newest_ms - self._session_keep_ms
+        first = connection.execute("SELECT last_at_ms FROM sessions ORDER BY session_key LIMIT 1").fetchone()
+        if first is None or first[0] >= expired_ms:
+            return
+        looked_at = max(SWEPT_MIN, 2 * len(commit.effects.sessions))
+        rows = connection.execute(
+            "SELECT session_key, last_at_ms FROM sessions WHERE session_key > ? ORDER BY session_key LIMIT ?",
+            (self._swept_to, looked_at),
+        ).fetchall()
+        self._swept_to = rows[-1][0] if len(rows) == looked_at else -1
+        connection.executemany(
+            "DELETE FROM sessions WHERE session_key = ?",
+            ((key,) for key, at_ms in rows if at_ms < expired_ms and key % PARTITIONS_MAX == commit.partition),
+        )

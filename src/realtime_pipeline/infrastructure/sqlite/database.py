@@ -1,0 +1,128 @@
+"""One SQLite file, opened once by every thread that uses it."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from realtime_pipeline.application.errors import Unavailable
+
+SCHEMA_VERSION = 1
+BUSY_S = 30.0
+
+_PRAGMAS = """
+PRAGMA journal_mode = WAL;
+PRAGMA wal_autocheckpoint = 8000;
+PRAGMA cache_size = -65536;
+PRAGMA temp_store = MEMORY;
+"""
+
+
+class Database:
+    """Connections to one file in WAL mode: many readers beside one writer.
+
+    Each thread has connections of its own. `durable` ones sync every commit to the disk; what the others write
+    survives the death of the process at once, and that of the machine as soon as a durable commit or a checkpoint
+    follows (order is kept, so what is lost is only the newest).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    def connection(self, durable: bool = False) -> sqlite3.Connection:
+        """This thread's connection, opened at its first use."""
+        name = "durable" if durable else "fast"
+        connection: sqlite3.Connection | None = getattr(self._local, name, None)
+        if connection is None:
+            with self._translated():
+                connection = self._open(durable)
+            setattr(self._local, name, connection)
+        return connection
+
+    def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
+        """Read rows."""
+        with self._translated():
+            return self.connection().execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def transaction(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Write, all or nothing. Within a transaction of the same connection, become part of it."""
+        connection = self.connection(durable)
+        if connection.in_transaction:
+            yield connection
+            return
+        with self._translated():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close every thread's connections; they must be idle."""
+        with self._lock:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+            self._local = threading.local()
+
+    def _open(self, durable: bool) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.executescript(_PRAGMAS + f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'};")
+            self._ensure_schema(connection)
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._all.append(connection)
+        return connection
+
+    def _ensure_schema(self, connection: sqlite3.Connection) -> None:
+        if self._version(connection) == 0:
+            connection.execute("BEGIN EXCLUSIVE")
+            try:
+                if self._version(connection) == 0:  # nobody else was quicker
+                    script = files(__package__).joinpath("schema.sql").read_text("utf-8")
+                    for statement in _statements(script):
+                        connection.execute(statement)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        version = self._version(connection)
+        if version != SCHEMA_VERSION:
+            raise Unavailable(
+                f"{self.path} was made by another version (schema {version}, this is {SCHEMA_VERSION}); use a new file"
+            )
+
+    @staticmethod
+    def _version(connection: sqlite3.Connection) -> int:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        return version
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise Unavailable(f"the database {self.path} cannot be used: {error}") from error
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Cut a script into statements, since `executescript` would end the transaction it runs in."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,141 @@
+"""The log in SQLite."""
+
+import sqlite3
+import time
+from collections.abc import Collection, Mapping, Sequence
+from uuid import uuid4
+
+from realtime_pipeline.application.errors import Stopped
+from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
+from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.routing import CONSISTENT, partition_for
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.sqlite.database import Database
+
+LOOK_AGAIN_S = 0.002
+
+
+def log_identity(database: Database, partitions: int) -> LogIdentity:
+    """Read which log a file holds; make it, with so many partitions, when it holds none."""
+    with database.transaction(durable=True) as connection:
+        made = {"log_id": uuid4().hex, "partitions": str(partitions), "partitioner": CONSISTENT}
+        connection.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", made.items())
+        meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+    return LogIdentity(meta["log_id"], int(meta["partitions"]), meta["partitioner"])
+
+
+class SqliteEventPublisher(EventPublisher):
+    """Appends records to the file, synced to the disk before `publish` returns. Any number of processes may."""
+
+    def __init__(self, database: Database, partitions: int, clock: Clock, stages: Stages) -> None:
+        self._database = database
+        self._partitions = log_identity(database, partitions).partitions
+        self._clock = clock
+        self._stages = stages
+
+    @property
+    def partitions(self) -> int:
+        """Into how many partitions the log is cut."""
+        return self._partitions
+
+    def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append records, all or none."""
+        by_partition: dict[int, list[Outgoing]] = {}
+        for record in records:
+            partition = record.partition
+            if partition is None:
+                partition = partition_for(record.value if record.key is None else record.key, self._partitions)
+            by_partition.setdefault(partition, []).append(record)
+        with self._database.transaction(durable=True) as connection:
+            now_ms = self._clock.now_ms()
+            for partition, ordered in by_partition.items():
+                next_position = _end(connection, partition)
+                connection.executemany(
+                    "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        (partition, next_position + index, record.key, record.value, now_ms, record.origin)
+                        for index, record in enumerate(ordered)
+                    ),
+                )
+            self._stages.reached(Stage.APPENDED, len(records))
+        self._stages.reached(Stage.ACKNOWLEDGED, len(records))
+
+
+class SqliteEventLog(EventLog):
+    """Reads the file's log, every partition of it, as its only worker: the newest to subscribe takes over."""
+
+    def __init__(self, database: Database, partitions: int) -> None:
+        self._database = database
+        self._identity = log_identity(database, partitions)
+        self._token = uuid4().hex
+        self._subscriber: PartitionOwner | None = None
+        self._positions: dict[int, int] = {}
+        self._looked_at = -1
+
+    @property
+    def identity(self) -> LogIdentity:
+        """Which log this is."""
+        return self._identity
+
+    def subscribe(self, owner: PartitionOwner) -> None:
+        """Become the file's worker; the partitions come at the next poll."""
+        self._subscriber = owner
+        self._positions.clear()
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('worker', ?)", (self._token,))
+
+    def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
+        """Read records, looking again every few milliseconds while there are none."""
+        self._check_owner()
+        deadline = time.monotonic() + timeout_s
+        while True:
+            version = self._database.rows("PRAGMA data_version")[0][0]
+            if version != self._looked_at:
+                records = self._read(limit)
+                if records:
+                    return records
+                self._looked_at = version
+            if time.monotonic() >= deadline:
+                return []
+            time.sleep(LOOK_AGAIN_S)
+
+    def seek(self, positions: Mapping[int, int]) -> None:
+        """Read on from other positions."""
+        self._positions.update(positions)
+        self._looked_at = -1
+
+    def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
+        """The first position still held, and the one after the last, of each partition."""
+        return {partition: (0, _end(self._database.connection(), partition)) for partition in partitions}
+
+    def _check_owner(self) -> None:
+        token = self._database.rows("SELECT value FROM meta WHERE name = 'worker'")[0][0]
+        if self._subscriber is not None and token != self._token:
+            self._subscriber.lost(list(self._positions))
+            self._positions.clear()
+            raise Stopped(
+                f"another worker has taken over {self._database.path}; one file has one worker: let only one run"
+            )
+        if self._subscriber is not None and not self._positions:
+            self.seek(self._subscriber.gained(range(self._identity.partitions)))
+
+    def _read(self, limit: int) -> list[Record]:
+        share = max(1, limit // len(self._positions))
+        polled: list[Record] = []
+        for partition, position in self._positions.items():
+            rows = self._database.rows(
+                "SELECT partition, position, key, value, appended_at_ms, origin FROM records"
+                " WHERE partition = ? AND position >= ? ORDER BY position LIMIT ?",
+                (partition, position, share),
+            )
+            if rows:
+                self._positions[partition] = rows[-1][1] + 1
+                polled += [Record(*row) for row in rows]
+        return polled
+
+
+def _end(connection: sqlite3.Connection, partition: int) -> int:
+    last = connection.execute("SELECT max(position) FROM records WHERE partition = ?", (partition,)).fetchone()[0]
+    return 0 if last is None else last + 1

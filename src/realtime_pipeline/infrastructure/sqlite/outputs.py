@@ -1,0 +1,69 @@
+"""Outputs in SQLite."""
+
+from collections.abc import Sequence
+
+from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.outputs import Emission, Outputs
+from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.sqlite.database import Database
+
+
+class SqliteOutputs(Outputs):
+    """A table of dead letters, and a position for each partition."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, partition: int, epoch: int) -> int:
+        """Shut earlier owners out, then read the position."""
+        with self._database.transaction() as connection:
+            written = connection.execute(
+                "INSERT INTO output_positions VALUES (?, ?, 0)"
+                " ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch WHERE excluded.epoch > epoch",
+                (partition, epoch),
+            )
+            if written.rowcount != 1:
+                raise Fenced(f"the outputs of partition {partition} have epoch {epoch} or a larger one already")
+            row = connection.execute("SELECT position FROM output_positions WHERE partition = ?", (partition,))
+            position: int = row.fetchone()[0]
+        return position
+
+    def emit(self, emission: Emission) -> None:
+        """Write outputs and position, all or nothing."""
+        with self._database.transaction() as connection:
+            epoch, position = connection.execute(
+                "SELECT epoch, position FROM output_positions WHERE partition = ?", (emission.partition,)
+            ).fetchone() or (0, 0)
+            if epoch != emission.epoch:
+                raise Fenced(f"the outputs of partition {emission.partition} have another epoch")
+            if position != emission.from_position:
+                raise Superseded({emission.partition: position})
+            connection.execute(
+                "UPDATE output_positions SET position = ? WHERE partition = ?",
+                (emission.to_position, emission.partition),
+            )
+            connection.executemany(
+                "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (
+                        letter.record.partition,
+                        letter.record.position,
+                        letter.reason,
+                        letter.record.key,
+                        letter.record.value,
+                        letter.record.appended_at_ms,
+                        letter.record.origin,
+                    )
+                    for letter in emission.dead_letters
+                ),
+            )
+
+    def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+        """The first dead letters, by partition and position."""
+        rows = self._database.rows(
+            "SELECT reason, partition, position, key, value, appended_at_ms, origin FROM dead_letters"
+            " ORDER BY partition, position LIMIT ?",
+            (limit,),
+        )
+        return [DeadLetter(Record(*record), reason) for reason, *record in rows]

@@ -1,0 +1,61 @@
+-- One file: the log, the cells, the views and the outputs. Times are milliseconds since 1970, UTC.
+
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- The log: `key` is what a record was routed by, `origin` where it came from.
+CREATE TABLE records (
+    partition INTEGER NOT NULL, position INTEGER NOT NULL, key BLOB, value BLOB NOT NULL,
+    appended_at_ms INTEGER NOT NULL, origin TEXT,
+    PRIMARY KEY (partition, position)
+) WITHOUT ROWID;
+
+-- Cells: one row a partition, and what belongs to its customers. `record` is MessagePack.
+CREATE TABLE cells (
+    partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
+    watermark_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, appended_at_ms INTEGER NOT NULL
+);
+CREATE TABLE counts (
+    partition INTEGER NOT NULL, class TEXT NOT NULL, records INTEGER NOT NULL,
+    PRIMARY KEY (partition, class)
+) WITHOUT ROWID;
+CREATE TABLE customers (customer_id TEXT NOT NULL UNIQUE, record BLOB NOT NULL);
+CREATE TABLE tombstones (digest TEXT PRIMARY KEY, forgotten_at_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE sessions (session_key INTEGER PRIMARY KEY, last_at_ms INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE TABLE reviews (
+    customer_id TEXT NOT NULL, product_id TEXT NOT NULL, rating INTEGER NOT NULL, text TEXT NOT NULL,
+    occurred_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (customer_id, product_id)
+) WITHOUT ROWID;
+
+-- Views: where each source partition stands, and what all events add up to. Prices are in ten-thousandths.
+CREATE TABLE sources (
+    partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL,
+    watermark_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, appended_at_ms INTEGER NOT NULL
+);
+CREATE TABLE products (
+    id INTEGER PRIMARY KEY, product_id TEXT NOT NULL UNIQUE,
+    interactions INTEGER NOT NULL, ratings INTEGER NOT NULL, rating_sum INTEGER NOT NULL,
+    name TEXT, name_at_ms INTEGER, category TEXT, category_at_ms INTEGER, price INTEGER, price_at_ms INTEGER,
+    listed INTEGER NOT NULL  -- entries added to the product's list of sessions since it was trimmed
+);
+CREATE INDEX rated_products ON products (product_id) WHERE ratings > 0;
+CREATE TABLE activity (
+    hour INTEGER NOT NULL, product INTEGER NOT NULL,
+    views INTEGER NOT NULL, carts INTEGER NOT NULL, purchases INTEGER NOT NULL,
+    PRIMARY KEY (hour, product)
+) WITHOUT ROWID;
+CREATE TABLE product_sessions (
+    product INTEGER NOT NULL, session_key INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+    PRIMARY KEY (product, session_key)
+) WITHOUT ROWID;
+CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Outputs.
+CREATE TABLE output_positions (partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL);
+CREATE TABLE dead_letters (
+    partition INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL, key BLOB, value BLOB NOT NULL,
+    appended_at_ms INTEGER NOT NULL, origin TEXT,
+    PRIMARY KEY (partition, position)
+) WITHOUT ROWID;
+
+PRAGMA user_version = 1;

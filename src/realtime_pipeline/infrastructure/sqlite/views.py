@@ -1,0 +1,255 @@
+"""Views in SQLite."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
+from realtime_pipeline.domain.recommendation.trending import ONE, Popular, TrendingRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import Fact, ProductState
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.sqlite.cells import as_json
+from realtime_pipeline.infrastructure.sqlite.database import Database
+
+TRIM_OVER = 1.2
+"""A product's list is trimmed when it may have grown this far over what is kept of it."""
+
+_STATE = "interactions, ratings, rating_sum, name, name_at_ms, category, category_at_ms, price, price_at_ms"
+
+
+class SqliteViews(Views):
+    """One view cell: tables of products, their hourly activity and their newest sessions.
+
+    Of a product's sessions the `listed_sessions_max` newest are kept (a little more between trims), of activity the
+    last `activity_hours`.
+    """
+
+    def __init__(self, database: Database, listed_sessions_max: int, activity_hours: int) -> None:
+        self._database = database
+        self._listed_sessions_max = listed_sessions_max
+        self._activity_hours = activity_hours
+
+    @property
+    def view_cells(self) -> int:
+        """One file is one view cell."""
+        return 1
+
+    def epoch(self, partition: int) -> int:
+        """The epoch the views have from a partition."""
+        rows = self._database.rows("SELECT epoch FROM sources WHERE partition = ?", (partition,))
+        return rows[0][0] if rows else 0
+
+    def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
+        """Write a new epoch, then read the position."""
+        with self._database.transaction() as connection:
+            written = connection.execute(
+                "INSERT INTO sources VALUES (?, ?, 0, -1, -1, -1)"
+                " ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch WHERE excluded.epoch > epoch",
+                (partition, epoch),
+            )
+            if written.rowcount != 1:
+                raise Fenced(f"the views have epoch {epoch} or a larger one from partition {partition} already")
+            row = connection.execute("SELECT position FROM sources WHERE partition = ?", (partition,)).fetchone()
+        return (row[0],)
+
+    def merge(self, merge: Merge) -> None:
+        """Add deltas, all or nothing."""
+        with self._database.transaction() as connection:
+            self._move(connection, merge.ranges)
+            self._add(connection, merge.deltas)
+
+    def watermarks(self) -> Mapping[int, Watermark]:
+        """How far each source partition's time has come."""
+        rows = self._database.rows("SELECT partition, watermark_ms, newest_ms, appended_at_ms FROM sources")
+        return {partition: Watermark(*times) for partition, *times in rows}
+
+    def sessions_of(
+        self, product_ids: Collection[ProductId], limit: int
+    ) -> dict[ProductId, list[tuple[int, SessionKey]]]:
+        """List the sessions that touched each product, newest first."""
+        found: dict[ProductId, list[tuple[int, SessionKey]]] = {}
+        for product_id in product_ids:
+            found[product_id] = self._database.rows(
+                "SELECT at_ms, session_key FROM product_sessions"
+                " WHERE product = (SELECT id FROM products WHERE product_id = ?)"
+                " ORDER BY at_ms DESC, session_key DESC LIMIT ?",
+                (product_id, min(limit, self._listed_sessions_max)),
+            )
+        return found
+
+    def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
+        """Read products."""
+        rows = self._database.rows(
+            f"SELECT product_id, {_STATE} FROM products"  # noqa: S608 - a constant list of columns
+            " WHERE product_id IN (SELECT value FROM json_each(?))",
+            (as_json(product_ids),),
+        )
+        return {product_id: _state(*columns) for product_id, *columns in rows}
+
+    def interactions(self) -> int:
+        """How many views, carts and purchases there were."""
+        rows = self._database.rows("SELECT value FROM totals WHERE name = 'interactions'")
+        return rows[0][0] if rows else 0
+
+    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+        """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
+        newest_ms = self._database.rows("SELECT max(newest_ms) FROM sources")[0][0] or 0
+        rows = self._database.rows(
+            "SELECT product_id,"
+            "  sum(weight.value * (:view * views + :cart * carts + :purchase * purchases)) AS score,"
+            "  sum(views + carts + purchases)"
+            " FROM json_each(:weights) AS weight"
+            " JOIN activity ON hour = :newest - weight.key JOIN products ON products.id = product"
+            " WHERE :category IS NULL OR category = :category"
+            " GROUP BY product HAVING score > 0 ORDER BY score DESC, product_id LIMIT :limit",
+            {
+                "view": rules.view_weight,
+                "cart": rules.cart_weight,
+                "purchase": rules.purchase_weight,
+                "weights": as_json(rules.hour_weights()),
+                "newest": newest_ms // HOUR_MS,
+                "category": category,
+                "limit": limit,
+            },
+        )
+        return [Popular(product_id, score / ONE, actions) for product_id, score, actions in rows]
+
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+        """Rank products by the Bayesian average of their ratings, as `domain.shop.product.bayesian_average`."""
+        ratings, rating_sum = self._database.rows(
+            "SELECT sum(ratings), sum(rating_sum) FROM products WHERE ratings > 0"
+        )[0]
+        mean = rating_sum / ratings if ratings else 0.0
+        rows = self._database.rows(
+            "SELECT product_id, (:prior * :mean + rating_sum) / (:prior + ratings) AS average, ratings"
+            " FROM products WHERE ratings > 0 ORDER BY average DESC, product_id LIMIT :limit",
+            {"prior": float(prior_ratings), "mean": mean, "limit": limit},
+        )
+        return [Rated(*row) for row in rows]
+
+    def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
+        """Read every product."""
+        for product_id, *columns in self._database.rows(
+            f"SELECT product_id, {_STATE} FROM products"  # noqa: S608 - a constant list of columns
+        ):
+            yield product_id, _state(*columns)
+
+    @staticmethod
+    def _move(connection: sqlite3.Connection, ranges: Sequence[SourceRange]) -> None:
+        """Check that every range is its owner's and begins where the views stand; move on to where it ends."""
+        stands = {
+            partition: (epoch, position)
+            for partition, epoch, position in connection.execute("SELECT partition, epoch, position FROM sources")
+        }
+        if any(stands.get(one.partition, (0, 0))[0] != one.epoch for one in ranges):
+            raise Fenced("the views have another epoch from some partition of the call")
+        if any(stands[one.partition][1] != one.from_position for one in ranges):
+            raise Superseded({one.partition: stands[one.partition][1] for one in ranges})
+        connection.executemany(
+            "UPDATE sources SET position = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ? WHERE partition = ?",
+            (
+                (
+                    one.to_position,
+                    one.watermark.at_ms,
+                    one.watermark.newest_ms,
+                    one.watermark.appended_at_ms,
+                    one.partition,
+                )
+                for one in ranges
+            ),
+        )
+
+    def _add(self, connection: sqlite3.Connection, deltas: Deltas) -> None:
+        ids = self._add_products(connection, deltas)
+        connection.executemany(
+            "INSERT INTO activity VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views,"
+            " carts = carts + excluded.carts, purchases = purchases + excluded.purchases",
+            (
+                (hour, ids[product_id], counted.views, counted.carts, counted.purchases)
+                for (hour, product_id), counted in deltas.activity.items()
+            ),
+        )
+        connection.executemany(
+            "INSERT INTO product_sessions VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE excluded.at_ms > at_ms",
+            ((ids[product_id], key, at_ms) for (product_id, key), at_ms in deltas.index.items()),
+        )
+        self._trim(connection, ids.values())
+
+    def _add_products(self, connection: sqlite3.Connection, deltas: Deltas) -> dict[ProductId, int]:
+        """Merge the products' deltas in; return the number each product has in the other tables."""
+        connection.executemany(
+            "INSERT INTO products VALUES (NULL, ?, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0)"
+            " ON CONFLICT DO NOTHING",
+            ((product_id,) for product_id in deltas.products),
+        )
+        rows = connection.execute(
+            f"SELECT id, product_id, listed, {_STATE} FROM products"  # noqa: S608 - a constant list of columns
+            " WHERE product_id IN (SELECT value FROM json_each(?))",
+            (as_json(deltas.products),),
+        ).fetchall()
+        entries = Counter(product_id for product_id, _ in deltas.index)
+        written = []
+        for number, product_id, listed, *columns in rows:
+            state = _state(*columns)
+            state.merge(deltas.products[product_id])
+            written.append((*_columns(state), listed + entries[product_id], number))
+        connection.executemany(
+            "UPDATE products SET interactions = ?, ratings = ?, rating_sum = ?, name = ?, name_at_ms = ?,"
+            " category = ?, category_at_ms = ?, price = ?, price_at_ms = ?, listed = ? WHERE id = ?",
+            written,
+        )
+        connection.execute(
+            "INSERT INTO totals VALUES ('interactions', ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+            (sum(state.interactions for state in deltas.products.values()),),
+        )
+        return {product_id: number for number, product_id, *_ in rows}
+
+    def _trim(self, connection: sqlite3.Connection, touched: Collection[int]) -> None:
+        """Cut the lists that have grown over their limit back to their newest, and old hours away."""
+        kept = self._listed_sessions_max
+        grown = connection.execute(
+            "SELECT id FROM products WHERE id IN (SELECT value FROM json_each(?)) AND listed > ?",
+            (as_json(touched), int(TRIM_OVER * kept)),
+        ).fetchall()
+        for (product,) in grown:
+            connection.execute(
+                "DELETE FROM product_sessions WHERE product = ?1 AND session_key NOT IN (SELECT session_key"
+                " FROM product_sessions WHERE product = ?1 ORDER BY at_ms DESC, session_key DESC LIMIT ?2)",
+                (product, kept),
+            )
+            connection.execute("UPDATE products SET listed = ? WHERE id = ?", (kept, product))
+        newest_ms = connection.execute("SELECT max(newest_ms) FROM sources").fetchone()[0]
+        connection.execute("DELETE FROM activity WHERE hour < ?", (newest_ms // HOUR_MS - self._activity_hours,))
+
+
+def _state(interactions: int, ratings: int, rating_sum: int, *facts: str | int | None) -> ProductState:
+    name, name_at_ms, category, category_at_ms, price, price_at_ms = facts
+    return ProductState(
+        interactions,
+        ratings,
+        rating_sum,
+        _fact(name, name_at_ms),
+        _fact(category, category_at_ms),
+        _fact(price, price_at_ms),
+    )
+
+
+def _fact(value: str | int | None, at_ms: str | int | None) -> Fact | None:
+    return None if value is None or at_ms is None else (value, int(at_ms))
+
+
+def _columns(state: ProductState) -> tuple[object, ...]:
+    none = (None, None)
+    return (
+        state.interactions,
+        state.ratings,
+        state.rating_sum,
+        *(state.name or none),
+        *(state.category or none),
+        *(state.price or none),
+    )

@@ -1,0 +1,94 @@
+"""The whole pipeline as one object, for programs that import it."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from dependency_injector import providers
+
+from realtime_pipeline.application.recommend_products import TopRated
+from realtime_pipeline.application.show_customer import Profile
+from realtime_pipeline.container import Container
+from realtime_pipeline.domain.recommendation.service import Recommendation
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.settings import Settings
+
+
+class Pipeline:
+    """Publish events, have them processed, ask for profiles and recommendations.
+
+    Every method raises `PipelineError` with one line that says what to do. Publishing and reading may be done from
+    any thread and by any number of processes; processing by one.
+    """
+
+    def __init__(self, settings: Settings | None = None, container: Container | None = None) -> None:
+        self.container = Container() if container is None else container
+        if settings is not None:
+            self.container.settings.override(providers.Object(settings))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.container.database().close()
+
+    def publish(self, events: Sequence[Mapping[str, object]]) -> int:
+        """Append events, in any accepted schema, all or none; they are durable on return."""
+        return self.container.publish_events()([encode_event(event) for event in events])
+
+    def process(self) -> Mapping[RecordClass, int]:
+        """Process all that has been published so far; return how many records fell into each class, ever."""
+        self.container.process_events().catch_up()
+        return self.container.cells().counts()
+
+    @contextmanager
+    def processing(self) -> Iterator[None]:
+        """Process what is published, in a thread of its own, until the block ends."""
+        stop = threading.Event()
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self.container.process_events().run(stop.is_set, lambda _: None)
+            except BaseException as error:  # handed on to the thread that waits for this one
+                failures.append(error)
+
+        worker = threading.Thread(target=work, name="worker")
+        worker.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            worker.join()
+        if failures:
+            raise failures[0]
+
+    def recommend(self, customer_id: str, limit: int = 10) -> Sequence[Recommendation]:
+        """Recommend products to a customer, known or new, each with its reason."""
+        return self.container.recommend_products()(CustomerId(customer_id), limit)
+
+    def trending(self, limit: int = 10) -> Sequence[Recommendation]:
+        """Say what the whole shop is looking at now."""
+        return self.container.recommend_products().trending(limit)
+
+    def top_rated(self, limit: int = 10) -> Sequence[TopRated]:
+        """Say which products people rate highest."""
+        return self.container.recommend_products().top_rated(self.container.settings().rating_prior, limit)
+
+    def profile(self, customer_id: str) -> Profile:
+        """Show what is known of a customer."""
+        return self.container.show_customer()(CustomerId(customer_id))
+
+    def forget(self, customer_id: str) -> int:
+        """Have everything about a customer erased, by the worker, in the log's order; return the time in ms."""
+        return self.container.forget_customer()(CustomerId(customer_id))

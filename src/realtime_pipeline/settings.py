@@ -1,0 +1,122 @@
+"""Settings: frozen values with defaults, from a TOML file and the environment."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import msgspec
+
+from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.domain.recommendation.service import RecommendationRules
+from realtime_pipeline.domain.streams.fold import FoldRules
+from realtime_pipeline.infrastructure.codecs.events import EventLimits, kind_named
+
+PREFIX = "REALTIME_PIPELINE_"
+NOT_SETTINGS = frozenset(("SETTINGS", "DATA"))
+"""Names with the prefix that are no settings: the settings file, and the real data that tests read."""
+
+
+@attrs.frozen
+class StoreRules:
+    """What stores keep of what everybody does.
+
+    Sessions for `session_keep_ms` of event time, of each product's sessions the newest `listed_sessions_max`, its
+    hourly activity for `activity_hours`; what is trending is read again after `trending_refresh_ms`.
+    """
+
+    session_keep_ms: int = 30 * 86_400_000
+    listed_sessions_max: int = 500
+    activity_hours: int = 14 * 24
+    trending_refresh_ms: int = 1_000
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in attrs.asdict(self).items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+
+@attrs.frozen
+class Settings:
+    """Everything that can be set, with the embedded defaults.
+
+    `partitions` is used when a log is made, and then stays. `event_types` maps a shop's own event types to known
+    ones: `{"video_play": "view", "order_placed": "purchase"}`. `rating_prior` is how many average ratings a
+    product starts with.
+    """
+
+    log: Literal["sqlite", "memory"] = "sqlite"
+    store: Literal["sqlite", "memory"] = "sqlite"
+    database: str = "shop.db"
+    partitions: int = 4
+    rating_prior: float = 5.0
+    event_types: dict[str, str] = attrs.Factory(dict)
+    events: EventLimits = attrs.Factory(EventLimits)
+    fold: FoldRules = attrs.Factory(FoldRules)
+    worker: WorkerRules = attrs.Factory(WorkerRules)
+    stores: StoreRules = attrs.Factory(StoreRules)
+    recommendations: RecommendationRules = attrs.Factory(RecommendationRules)
+
+    def __attrs_post_init__(self) -> None:
+        if not 1 <= self.partitions <= 4096:
+            raise ValueError(f"partitions must be from 1 to 4096, not {self.partitions}")
+        for type_name, kind_name in self.event_types.items():
+            if kind_named(kind_name) is None:
+                raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no kind of event")
+        window = self.recommendations.trending.window_hours
+        if window > self.stores.activity_hours:
+            raise ValueError(f"trending looks {window} hours back, stores keep {self.stores.activity_hours}")
+
+
+def load_settings(file: Path | None, environment: Mapping[str, str] | None = None, **given: object) -> Settings:
+    """Build settings from a TOML file, then the environment, then what was given by name; later ones win.
+
+    In the environment, `REALTIME_PIPELINE_DATABASE=…` sets `database` and
+    `REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS=…` sets `idle_wait_ms` of `worker`; `REALTIME_PIPELINE_SETTINGS` names
+    the file when none is given.
+
+    Raises:
+        InvalidSettings: the file cannot be read, or a name or value makes no sense.
+    """
+    environment = os.environ if environment is None else environment
+    if file is None and environment.get(f"{PREFIX}SETTINGS"):
+        file = Path(environment[f"{PREFIX}SETTINGS"])
+    document = {} if file is None else _read(file)
+    for name, value in environment.items():
+        path = name.removeprefix(PREFIX)
+        if path != name and path not in NOT_SETTINGS:
+            _put(document, path.lower().split("__"), value)
+    document |= {name: value for name, value in given.items() if value is not None}
+    _check_names(document, Settings, "")
+    try:
+        return msgspec.convert(document, Settings, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InvalidSettings(f"settings: {error}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidSettings(f"the settings file {file} cannot be read: {error}") from None
+
+
+def _put(document: dict[str, Any], path: list[str], value: str) -> None:
+    for name in path[:-1]:
+        document = document.setdefault(name, {})
+    document[path[-1]] = value
+
+
+def _check_names(document: Mapping[str, Any], type_: type[attrs.AttrsInstance], within: str) -> None:
+    """Name a setting that does not exist: it is most likely misspelt."""
+    fields = {field.name: field.type for field in attrs.fields(type_)}
+    for name, value in document.items():
+        if name not in fields:
+            known = ", ".join(sorted(fields))
+            raise InvalidSettings(f"settings: there is no {within}{name}; there are {known}")
+        field_type = fields[name]
+        if isinstance(value, dict) and isinstance(field_type, type) and attrs.has(field_type):
+            _check_names(value, field_type, f"{within}{name}.")
