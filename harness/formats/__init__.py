@@ -1,0 +1,34 @@
+"""The files that can be replayed, each format a module that turns rows into the pipeline's events."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from harness.errors import HarnessError
+from harness.formats import amazon_reviews, events, online_retail, rees46, rsc15
+from harness.formats.rows import Options
+from harness.line import Line
+
+__all__ = ["FORMATS", "Line", "Options", "Reader", "read"]
+
+Reader = Callable[[Path, Options], Iterator[Line]]
+"""Reads one file, each line behind the header as exactly one Line, in the order of the file."""
+
+FORMATS: Final[Mapping[str, Reader]] = MappingProxyType(
+    {
+        "online-retail": online_retail.read,
+        "rees46": rees46.read,
+        "rsc15": rsc15.read,
+        "amazon-reviews": amazon_reviews.read,
+        "events": events.read,
+    }
+)
+
+
+def read(files: Sequence[Path], format: str, options: Options | None = None) -> Iterator[Line]:  # noqa: A002 - as --format
+    """Read files of one format, one after the other."""
+    if format not in FORMATS:
+        raise HarnessError(f"{format}: no such format; there are {', '.join(FORMATS)}")
+    for path in files:
+        yield from FORMATS[format](path, options or Options())

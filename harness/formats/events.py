@@ -1,0 +1,38 @@
+"""Events as the pipeline takes them: JSON lines, passed through untouched."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from harness.files import display_name
+from harness.formats.rows import Options, numbered, utc_ms
+from harness.line import Line
+
+_MOST_MS = 2**53
+"""Further from 1970 there is no time; and JSON readers disagree about larger numbers."""
+
+
+class _Stamped(msgspec.Struct):
+    timestamp: object = None
+
+
+_stamped = msgspec.json.Decoder(_Stamped).decode
+
+
+def read(path: Path, options: Options) -> Iterator[Line]:  # noqa: ARG001 - the events have ids of their own
+    """Read each line as it stands, blank and broken ones too: refusing is the pipeline's task."""
+    name = display_name(path)
+    for number, raw in numbered(path):
+        yield Line(_occurred_at_ms(raw), raw, f"{name}:{number}")
+
+
+def _occurred_at_ms(raw: bytes) -> int | None:
+    try:
+        timestamp = _stamped(raw).timestamp
+        time = utc_ms(timestamp) if isinstance(timestamp, str) else timestamp
+    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
+        return None
+    if isinstance(time, bool) or not isinstance(time, int | float) or abs(time) > _MOST_MS:
+        return None
+    return round(time)

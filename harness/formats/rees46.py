@@ -1,0 +1,55 @@
+"""REES46: views, carts and purchases of a multi-category store."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from harness.formats.rows import Options, Properties, ShopEvent, delimited, events, number, title_cased, utc_ms
+from harness.line import Line
+
+_HEADER = [
+    "event_time",
+    "event_type",
+    "product_id",
+    "category_id",
+    "category_code",
+    "brand",
+    "price",
+    "user_id",
+    "user_session",
+]
+
+
+def read(path: Path, options: Options) -> Iterator[Line]:
+    """Read a visitor's actions, one product each."""
+    return events(path, options, delimited(path, _HEADER), _event)
+
+
+def _event(event_id: str, fields: list[str]) -> ShopEvent:
+    time, event_type, product_id, category_id, category_code, brand, price, user_id, session_id = fields
+    return ShopEvent(
+        event_id=event_id,
+        event_type=event_type,
+        timestamp=utc_ms(time.removesuffix(" UTC")),
+        user_id=user_id or None,
+        session_id=session_id or None,
+        properties=Properties(
+            product_id=product_id or None,
+            name=_name(brand, category_code, product_id),
+            category=category_code or category_id or None,
+            brand=brand or None,
+            price=number(price) if price else None,
+            quantity=1,
+        ),
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _name(brand: str, category_code: str, product_id: str) -> str | None:
+    """Make a name that people can read out of what is known, as the data has none."""
+    thing = category_code.rpartition(".")[2].replace("_", " ")
+    words = f"{brand} {thing}".split()
+    if not words:
+        return None
+    # Words of two letters are initials here: LG, HP, TV.
+    return " ".join([word.upper() if len(word) <= 2 else title_cased(word) for word in words] + [product_id])

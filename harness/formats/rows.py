@@ -1,0 +1,192 @@
+"""What the formats share: rows with their line numbers, and how a row becomes an event."""
+
+import csv
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+from zlib import crc32
+
+import attrs
+import msgspec
+
+from harness.errors import HarnessError
+from harness.files import COMPRESSIONS, display_name, opened
+from harness.line import Line
+
+_HEAD_BYTES: Final = 64 * 1024
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+# Narrower than int() and float(), which would also take "1_000", "nan" and digits of other scripts.
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
+_DECIMAL: Final = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
+_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+# What a row raises that is not one of its format.
+_UNREADABLE: Final = (ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
+
+_encode = msgspec.json.Encoder().encode
+
+Fields = TypeVar("Fields")
+
+
+@attrs.frozen
+class Options:
+    """How rows become events: `collapse_repeats` gives rows of equal bytes one event id, whatever file they are in."""
+
+    collapse_repeats: bool = False
+
+
+class Properties(msgspec.Struct, omit_defaults=True):
+    """What an event says of its product; a number that was not one is the text that stood there."""
+
+    product_id: str | None = None
+    name: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    price: float | str | None = None
+    quantity: float | str | None = None
+    order_id: str | None = None
+    rating: object = None
+    text: str | None = None
+
+
+class ShopEvent(msgspec.Struct, omit_defaults=True):
+    """A row as the canonical event; what is not known is left out of its JSON."""
+
+    event_id: str
+    event_type: str
+    timestamp: int
+    properties: Properties
+    user_id: str | None = None
+    session_id: str | None = None
+    context: dict[str, str] | None = None
+
+
+class Row(NamedTuple):
+    """A record of a delimited file: the number of its first line, its bytes and its fields."""
+
+    number: int
+    raw: bytes
+    fields: list[str]
+
+
+def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Read a file's lines, without their ends, numbered from 1."""
+    with opened(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            yield number, _without_end(line)
+
+
+def delimited(path: Path, header: list[str], delimiter: str = ",", quoted: bool = True) -> Iterator[Row]:
+    """Read the records behind the header, which must be the one given."""
+    with opened(path) as stream:
+        rows = _records(stream, len(header), delimiter, quoted)
+        first = next(rows, None)
+        if first is None:
+            return
+        if [field.strip("\ufeff ") for field in first.fields] != header:
+            raise HarnessError(f"{path}: its first line is not the header {delimiter.join(header)!r}")
+        yield from rows
+
+
+def events(
+    path: Path,
+    options: Options,
+    rows: Iterable[tuple[int, bytes, Fields]],
+    event_of: Callable[[str, Fields], ShopEvent],
+) -> Iterator[Line]:
+    """Make one line of each row; one that `event_of` cannot read is passed on as it stood."""
+    name = display_name(path)
+    prefix = "" if options.collapse_repeats else _fingerprint(path)
+    for number, raw, fields in rows:
+        event_id = (
+            f"row-{blake2b(raw, digest_size=16).hexdigest()}" if options.collapse_repeats else f"{prefix}:{number}"
+        )
+        try:
+            event = event_of(event_id, fields)
+            line = Line(event.timestamp, _encode(event), f"{name}:{number}")
+        except _UNREADABLE:
+            line = Line(None, raw, f"{name}:{number}")
+        yield line
+
+
+@lru_cache(maxsize=65_536)
+def utc_ms(text: str) -> int:
+    """Read an ISO 8601 time in milliseconds; one that names no zone is UTC."""
+    time = datetime.fromisoformat(text)
+    return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // _MILLISECOND
+
+
+@lru_cache(maxsize=65_536)
+def number(text: str) -> float | str:
+    """Read a number, whole where it is; text that is none stays as it is, for the validator to name its field."""
+    if _WHOLE.fullmatch(text):
+        return int(text.partition(".")[0])
+    return float(text) if _DECIMAL.fullmatch(text) else text
+
+
+@lru_cache(maxsize=65_536)
+def title_cased(text: str) -> str:
+    """Write each word with one capital; unlike str.title, not "Poppy'S" and "60Cm"."""
+    return _WORD.sub(lambda word: word.group().capitalize(), text.strip())
+
+
+def _records(lines: Iterable[bytes], columns: int, delimiter: str, quoted: bool) -> Iterator[Row]:
+    source = _Lines(iter(lines))
+    reader = csv.reader(source, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    number = 1
+    while True:
+        source.taken.clear()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            fields = []
+        if len(source.taken) > 1 and len(fields) != columns:
+            # A quote that is never closed must not swallow the good records behind it.
+            source.give_back_all_but_first()
+            fields = []
+        yield Row(number, _without_end(b"".join(source.taken)), fields)
+        number += len(source.taken)
+
+
+@attrs.define
+class _Lines:
+    """Hand lines to csv.reader, remember which it took for one record, and take them back."""
+
+    _lines: Iterator[bytes]
+    taken: list[bytes] = attrs.field(factory=list, init=False)
+    _returned: list[bytes] = attrs.field(factory=list, init=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._returned.pop() if self._returned else next(self._lines)
+        self.taken.append(line)
+        # Bytes that are not UTF-8 fail only when the event is encoded, and so only their own row.
+        return line.decode("utf-8", "surrogateescape")
+
+    def give_back_all_but_first(self) -> None:
+        self._returned.extend(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+
+def _fingerprint(path: Path) -> str:
+    """Name a file by its name and how it begins: the same compressed or not, another for another file of that name."""
+    with opened(path) as stream:
+        checksum = crc32(stream.read(_HEAD_BYTES))
+    name = display_name(path)
+    for suffix in COMPRESSIONS:
+        name = name.removesuffix(suffix)
+    return f"{Path(name).stem}-{checksum:08x}"
+
+
+def _without_end(line: bytes) -> bytes:
+    return line.removesuffix(b"\n").removesuffix(b"\r")
