@@ -1,6 +1,8 @@
 """ProcessEvents: read the log, fold it per customer, commit each cell, and bring the readers along."""
 
+import gc
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import attrs
 
@@ -40,6 +42,22 @@ class Round:
 
     records: int = 0
     counts: Mapping[RecordClass, int] = attrs.Factory(dict)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hold the garbage collector off for the length of a round.
+
+    A round makes some hundred thousand objects and no cycles; looking through them while they are made doubles its
+    cost. The collector runs between rounds.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @attrs.frozen
@@ -107,8 +125,9 @@ class ProcessEvents(PartitionOwner):
         self._sound = False  # until the round has ended well, memory may be ahead of the store
         counts = dict.fromkeys(RecordClass, 0)
         try:
-            for batch in self._cut(records):
-                self._process(batch, counts)
+            with collector_paused():
+                for batch in self._cut(records):
+                    self._process(batch, counts)
         except Refusal as refusal:
             self._refusals += 1
             if self._refusals > REFUSALS_MAX:

@@ -177,9 +177,14 @@ class Customer:
         customer has had `closed_sessions_max` more; then it is dropped.
         """
         at_ms = event.occurred_at_ms
-        takers = [s for s in self.open_sessions if s.takes(event.session_id, at_ms, rules.session_gap_ms)]
-        if takers:
-            return takers[0] if len(takers) == 1 else max(takers, key=lambda s: (s.last_at_ms, s.key))
+        taker: Session | None = None
+        for session in self.open_sessions:
+            if session.takes(event.session_id, at_ms, rules.session_gap_ms) and (
+                taker is None or (session.last_at_ms, session.key) > (taker.last_at_ms, taker.key)
+            ):
+                taker = session
+        if taker is not None:
+            return taker
         session = Session(begins, event.session_id, at_ms, at_ms)
         self.sessions_begun += 1
         if len(self.open_sessions) >= rules.open_sessions_max:
@@ -193,7 +198,9 @@ class Customer:
 
     def _note_recent(self, product_id: ProductId, at_ms: int, recent_max: int) -> None:
         recent = self.recent
-        recent[product_id] = max(at_ms, recent.get(product_id, at_ms))
+        known_ms = recent.get(product_id)
+        if known_ms is None or at_ms > known_ms:
+            recent[product_id] = at_ms
         if len(recent) > recent_max:
             del recent[min(recent, key=lambda product: (recent[product], product))]
 

@@ -42,7 +42,9 @@ def later(one: Fact | None, other: Fact | None) -> Fact | None:
     """
     if one is None or other is None:
         return one or other
-    return max(one, other, key=lambda fact: (fact[1], fact[0]))
+    if one[1] != other[1]:
+        return one if one[1] > other[1] else other
+    return max(one, other)
 
 
 @attrs.define
@@ -58,6 +60,15 @@ class ProductState:
     name: Fact | None = None
     category: Fact | None = None
     price: Fact | None = None
+
+    def describe(self, name: str | None, category: str | None, price: int | None, at_ms: int) -> None:
+        """Note what an event said of the product."""
+        if name is not None:
+            self.name = later(self.name, (name, at_ms))
+        if category is not None:
+            self.category = later(self.category, (category, at_ms))
+        if price is not None:
+            self.price = later(self.price, (price, at_ms))
 
     def merge(self, delta: Self) -> None:
         """Add a delta."""

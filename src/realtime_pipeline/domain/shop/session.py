@@ -53,12 +53,13 @@ class Session:
 
     def add(self, product_id: ProductId, at_ms: int, weight: int, products_max: int) -> None:
         """Note a product; over `products_max` the ones touched longest ago leave (ties: the smaller id)."""
-        seen = self.products.get(product_id)
+        products = self.products
+        seen = products.get(product_id)
         if seen is not None:
             at_ms, weight = max(at_ms, seen[0]), max(weight, seen[1])
-        self.products[product_id] = (at_ms, weight)
-        if len(self.products) > products_max:
-            del self.products[min(self.products, key=lambda product: (self.products[product][0], product))]
+        products[product_id] = (at_ms, weight)
+        if len(products) > products_max:
+            del products[min(products, key=lambda product: (products[product][0], product))]
 
     def in_order(self) -> tuple[ProductId, ...]:
         """List the products, the one touched longest ago first."""

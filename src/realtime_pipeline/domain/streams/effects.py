@@ -77,6 +77,13 @@ class Deltas:
             activity = self.activity[key] = Activity()
         return activity
 
+    def list_session(self, product_id: ProductId, key: SessionKey, at_ms: int) -> None:
+        """Note that a session touched a product, at the latest of the times it did."""
+        entry = (product_id, key)
+        known_ms = self.index.get(entry)
+        if known_ms is None or at_ms > known_ms:
+            self.index[entry] = at_ms
+
     def part(self, view_cell: int, view_cells: int) -> Self:
         """The deltas that belong to one of so many view cells; all of them where there is one."""
         if view_cells == 1:
@@ -96,8 +103,8 @@ class Deltas:
             mine.views += activity.views
             mine.carts += activity.carts
             mine.purchases += activity.purchases
-        for entry, at_ms in other.index.items():
-            self.index[entry] = max(at_ms, self.index.get(entry, at_ms))
+        for (product_id, session), at_ms in other.index.items():
+            self.list_session(product_id, session, at_ms)
 
 
 @attrs.frozen

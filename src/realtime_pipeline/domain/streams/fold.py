@@ -9,7 +9,8 @@ from realtime_pipeline.domain.shop.customer import (
     APPLIED,
     CANCELLED,
     CARTED,
-    PURCHASED,
+    REVIEWED,
+    UNCARTED,
     VIEWED,
     Changes,
     Customer,
@@ -18,7 +19,6 @@ from realtime_pipeline.domain.shop.customer import (
 )
 from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
-from realtime_pipeline.domain.shop.product import later
 from realtime_pipeline.domain.shop.session import session_key
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
@@ -132,25 +132,23 @@ class _Folding:
         """Add what the event means to everybody: the product's facts, ratings, activity and list of sessions."""
         kind, at_ms = event.kind, event.occurred_at_ms
         product = self._deltas.product(product_id)
-        if event.name is not None:
-            product.name = later(product.name, (event.name, at_ms))
-        if event.category is not None:
-            product.category = later(product.category, (event.category, at_ms))
-        if event.price is not None:
-            product.price = later(product.price, (event.price, at_ms))
-        product.ratings += recorded.ratings
-        product.rating_sum += recorded.rating_sum
-        if kind is VIEWED:
-            self._deltas.active(product_id, at_ms).views += 1
-        elif kind is CARTED:
-            self._deltas.active(product_id, at_ms).carts += 1
-        elif kind is PURCHASED:
-            self._deltas.active(product_id, at_ms).purchases += 1
-        else:
-            if kind is CANCELLED:
-                self._deltas.active(product_id, at_ms).purchases -= 1
+        product.describe(event.name, event.category, event.price, at_ms)
+        if kind is REVIEWED:
+            product.ratings += recorded.ratings
+            product.rating_sum += recorded.rating_sum
             return
+        if kind is UNCARTED:
+            return
+        active = self._deltas.active(product_id, at_ms)
+        if kind is CANCELLED:
+            active.purchases -= 1
+            return
+        if kind is VIEWED:
+            active.views += 1
+        elif kind is CARTED:
+            active.carts += 1
+        else:
+            active.purchases += 1
         product.interactions += 1
         if recorded.session is not None:
-            entry = (product_id, recorded.session)
-            self._deltas.index[entry] = max(at_ms, self._deltas.index.get(entry, at_ms))
+            self._deltas.list_session(product_id, recorded.session, at_ms)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
 
 import attrs
 import msgspec
@@ -39,23 +39,56 @@ TICK_KEY: Final = b"\0tick"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_KNOWN_PROPERTIES: Final = frozenset(
-    ("product_id", "category", "name", "price", "quantity", "order_id", "rating", "text")
-)
+
+
+# Ids are unions, and a union takes limits on each of its types: 128 characters, or a whole number of 64 bits.
+_Id = Annotated[str, msgspec.Meta(max_length=128)] | int | None
+
+
+class _Properties(msgspec.Struct):
+    """What an event may say of the product, the order and the opinion."""
+
+    product_id: _Id = None
+    category: str | None = None
+    name: str | None = None
+    price: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
+    quantity: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    order_id: _Id = None
+    rating: Annotated[int, msgspec.Meta(ge=RATINGS[0], le=RATINGS[-1])] | None = None
+    text: str | None = None
+
+
+class _Wire(msgspec.Struct):
+    """An event as it is sent, in the canonical schema."""
+
+    event_id: _Id = None
+    user_id: _Id = None
+    session_id: _Id = None
+    timestamp: int | float | str | None = None
+    properties: _Properties | None = None
+    context: dict[str, object] | None = None
+    replayed: bool = False
+
+
+_NO_PROPERTIES: Final = _Properties()
+_KNOWN_PROPERTIES: Final = frozenset(_Properties.__struct_fields__)
 
 
 @attrs.frozen
 class EventLimits:
-    """What an event may measure. Ids and the like in characters, prices and amounts in units of the currency."""
+    """What an event may measure, beside its ids' 128 characters. Amounts in units of the currency."""
 
     record_bytes_max: int = 65_536
-    id_length_max: int = 128
     label_length_max: int = 256
     text_length_max: int = 2_000
     properties_max: int = 64
     nesting_max: int = 4
     quantity_max: int = 1_000_000
     amount_max: int = 1_000_000_000
+
+
+REVIEWED: Final = EventKind.PRODUCT_REVIEWED
+FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
 
 
 class _Invalid(Exception):
@@ -102,7 +135,9 @@ class EventDecoder:
             if not isinstance(type_, str):
                 raise _Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
             kind = self._kinds.get(type_)
-            return Ignored(type_[: self._limits.id_length_max]) if kind is None else self._event(record, kind, document)
+            return (
+                Ignored(type_[: self._limits.label_length_max]) if kind is None else self._event(record, kind, document)
+            )
         except _Invalid as invalid:
             return Rejected(str(invalid))
         except (ValueError, RecursionError, OverflowError) as error:
@@ -125,61 +160,54 @@ class EventDecoder:
 
     def _event(self, record: Record, kind: EventKind, document: Document) -> Event:
         limits = self._limits
-        properties = _object(document, "properties")
-        session_id = self._id(document, "session_id")
-        product_id = self._id(properties, "product_id")
-        price = _number(properties, "price", limits.amount_max)
-        quantity = _whole(properties, "quantity", range(1, limits.quantity_max + 1), 1)
+        wire = self._validate(document)
+        stated = wire.properties or _NO_PROPERTIES
+        event_id, user_id, session_id = _id(wire.event_id), _id(wire.user_id), _id(wire.session_id)
+        product_id, order_id = _id(stated.product_id), _id(stated.order_id)
+        if not f"{event_id}{user_id}{session_id}{product_id}{order_id}".isprintable():
+            raise _Invalid("invalid_id: ids are made of printable characters")
+        price, quantity = stated.price, stated.quantity or 1
         if price is not None and price * quantity > limits.amount_max:
             raise _Invalid(f"invalid_amount: price times quantity is more than {limits.amount_max}")
-        rating = _whole(properties, "rating", RATINGS, 0) or None
-        customer_id = self._customer(document, session_id)
-        if kind is EventKind.PRODUCT_REVIEWED and (product_id is None or rating is None):
+        customer_id = _customer(user_id, session_id)
+        if kind is REVIEWED and (product_id is None or stated.rating is None):
             raise _Invalid("incomplete_review: a review needs a product_id and a rating from 1 to 5")
-        if kind is EventKind.CUSTOMER_FORGOTTEN and customer_id is None:
+        if kind is FORGOTTEN and customer_id is None:
             raise _Invalid("incomplete_forgetting: it needs the user_id (or session_id) to forget")
         return Event(
-            event_id=self._id(document, "event_id") or f"{self._log_name}-{record.partition}-{record.position}",
-            kind=kind,
-            customer_id=customer_id,
-            occurred_at_ms=_time(document.get("timestamp")),
-            session_id=session_id,
-            product_id=None if product_id is None else ProductId(product_id),
-            category=_label(properties, "category", limits.label_length_max),
-            name=_label(properties, "name", limits.label_length_max),
-            price=None if price is None else Amount(round(price * PER_UNIT)),
-            quantity=quantity,
-            order_id=self._id(properties, "order_id"),
-            rating=rating,
-            text=_label(properties, "text", limits.text_length_max) or "",
-            replayed=document.get("replayed") is True,
-            properties=self._others(properties),
-            context=self._bounded(_object(document, "context"), "context"),
+            event_id or f"{self._log_name}-{record.partition}-{record.position}",
+            kind,
+            customer_id,
+            _time(wire.timestamp),
+            session_id,
+            None if product_id is None else ProductId(product_id),
+            stated.category[: limits.label_length_max] if stated.category else None,
+            stated.name[: limits.label_length_max] if stated.name else None,
+            None if price is None else Amount(round(price * PER_UNIT)),
+            quantity,
+            order_id,
+            stated.rating,
+            stated.text[: limits.text_length_max] if stated.text else "",
+            wire.replayed,
+            self._others(document.get("properties")),
+            self._bounded(wire.context, "context") if wire.context else NOTHING,
         )
 
-    def _customer(self, document: Document, session_id: str | None) -> CustomerId | None:
-        user_id = self._id(document, "user_id")
-        if user_id is not None:
-            if user_id.startswith(ANONYMOUS):
-                raise _Invalid(f"invalid_user_id: ids that begin with {ANONYMOUS} are kept for visitors")
-            return CustomerId(user_id)
-        return None if session_id is None else anonymous(session_id)
+    def _validate(self, document: Document) -> "_Wire":
+        try:
+            wire = msgspec.convert(document, _Wire)
+        except msgspec.ValidationError as error:
+            said, _, place = str(error).partition(" - at `$")
+            names = [name for name in place.rstrip("`").split(".") if name]
+            raise _Invalid(f"invalid_{names[-1] if names else 'event'}: {said}") from None
+        quantity = wire.properties.quantity if wire.properties is not None else None
+        if quantity is not None and quantity > self._limits.quantity_max:
+            raise _Invalid(f"invalid_quantity: {quantity} is more than {self._limits.quantity_max}")
+        return wire
 
-    def _id(self, document: Mapping[str, object], name: str) -> str | None:
-        """Read an id: text or a whole number; empty text is as good as none."""
-        value = document.get(name)
-        if value is None or value == "":
-            return None
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
-        if not isinstance(value, str):
-            raise _Invalid(f"invalid_{name}: an id is text or a whole number")
-        if len(value) > self._limits.id_length_max or not value.isprintable():
-            raise _Invalid(f"invalid_{name}: an id has at most {self._limits.id_length_max} printable characters")
-        return value
-
-    def _others(self, properties: Mapping[str, object]) -> Mapping[str, object]:
-        if properties.keys() <= _KNOWN_PROPERTIES:
+    def _others(self, properties: object) -> Mapping[str, object]:
+        """Keep the properties that mean nothing here but may mean something to windows and patterns."""
+        if not isinstance(properties, dict) or properties.keys() <= _KNOWN_PROPERTIES:
             return NOTHING
         unknown = {name: value for name, value in properties.items() if name not in _KNOWN_PROPERTIES}
         return self._bounded(unknown, "properties")
@@ -193,44 +221,20 @@ class EventDecoder:
         return values
 
 
-def _object(document: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = document.get(name)
-    if value is None:
-        return NOTHING
-    if not isinstance(value, dict):
-        raise _Invalid(f"invalid_{name}: it must be a JSON object")
-    return value
+def _id(value: str | int | None) -> str | None:
+    """Read an id: text or a whole number; empty text is as good as none."""
+    return str(value) if isinstance(value, int) else value or None
 
 
-def _label(properties: Mapping[str, object], name: str, length_max: int) -> str | None:
-    """Read free text, as much of it as is kept; empty text is as good as none."""
-    value = properties.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str):
-        raise _Invalid(f"invalid_{name}: it must be text")
-    return value[:length_max]
+def _customer(user_id: str | None, session_id: str | None) -> CustomerId | None:
+    if user_id is None:
+        return None if session_id is None else anonymous(session_id)
+    if user_id.startswith(ANONYMOUS):
+        raise _Invalid(f"invalid_user_id: ids that begin with {ANONYMOUS} are kept for visitors")
+    return CustomerId(user_id)
 
 
-def _number(properties: Mapping[str, object], name: str, largest: int) -> float | None:
-    value = properties.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= largest:
-        raise _Invalid(f"invalid_{name}: it must be a number from 0 to {largest}")
-    return value
-
-
-def _whole(properties: Mapping[str, object], name: str, allowed: range, default: int) -> int:
-    value = properties.get(name)
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in allowed:
-        raise _Invalid(f"invalid_{name}: it must be a whole number from {allowed[0]} to {allowed[-1]}")
-    return int(value)
-
-
-def _time(value: object) -> int:
+def _time(value: str | int | float | None) -> int:
     """Read a time: milliseconds since 1970, or ISO 8601 (UTC where it names no zone)."""
     if isinstance(value, str):
         try:
@@ -238,13 +242,11 @@ def _time(value: object) -> int:
             at_ms = ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
         except (ValueError, OverflowError):
             raise _Invalid("invalid_timestamp: text must be an ISO 8601 time") from None
-    elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < END_OF_TIME:
-        at_ms = int(value)
     else:
-        at_ms = -1
-    if not 0 <= at_ms < END_OF_TIME:
-        raise _Invalid("invalid_timestamp: it must be milliseconds since 1970, or an ISO 8601 time after it")
-    return at_ms
+        at_ms = -1 if value is None else int(value)
+    if 0 <= at_ms < END_OF_TIME:
+        return at_ms
+    raise _Invalid("invalid_timestamp: it must be milliseconds since 1970, or an ISO 8601 time after it")
 
 
 def _nesting(value: object) -> int:

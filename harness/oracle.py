@@ -1,0 +1,223 @@
+"""The oracle: what every store must hold, computed from the whole log by a plain batch program.
+
+It shares values with the pipeline (events, rules) and none of its code: what both get wrong, two people had to get
+wrong.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from sys import intern
+from typing import Final
+from zlib import crc32
+
+import attrs
+
+from harness.oracle_customer import ExpectedCustomer, History, history_of
+from harness.oracle_sessions import LOOKS, ExpectedSession, Placed
+from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.fold import FoldRules
+from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
+
+HOUR_MS: Final = 3_600_000
+KEY_STRIDE: Final = 4096
+"""A session's key is position × this + partition of the record that began it."""
+
+_COUNTED: Final[Mapping[EventKind, tuple[int, int, int]]] = {
+    EventKind.PRODUCT_VIEWED: (1, 0, 0),
+    EventKind.PRODUCT_CARTED: (0, 1, 0),
+    EventKind.PRODUCT_PURCHASED: (0, 0, 1),
+    EventKind.PURCHASE_CANCELLED: (0, 0, -1),
+}
+"""What an event adds to its product's views, carts and purchases of the hour."""
+
+
+@attrs.frozen
+class ExpectedProduct:
+    """What a product's state must hold; name, category and price as they were said last."""
+
+    interactions: int
+    ratings: int
+    rating_sum: int
+    name: str | None
+    category: str | None
+    price: int | None
+
+
+@attrs.frozen
+class Expected:
+    """What the stores must hold.
+
+    `forgotten` says when the customers of whom nothing is known any more were forgotten. `sessions` are all that
+    were not dropped or forgotten (the store lets go of old ones), `sessions_gone` those that were. `activity` maps
+    (hour, product) to (views, carts, purchases); `lists` has all of a product's (time, session), the newest first
+    (the store keeps some); `dead_letters` are (partition, position, code); `newest_ms` is the largest time of an
+    applied event, by partition.
+    """
+
+    partitions: int
+    counts: dict[RecordClass, int]
+    customers: dict[CustomerId, ExpectedCustomer]
+    forgotten: dict[CustomerId, int]
+    sessions: dict[SessionKey, ExpectedSession]
+    sessions_gone: set[SessionKey]
+    reviews: dict[tuple[CustomerId, ProductId], tuple[int, str, int]]
+    products: dict[ProductId, ExpectedProduct]
+    activity: dict[tuple[int, ProductId], tuple[int, int, int]]
+    lists: dict[ProductId, list[tuple[int, SessionKey]]]
+    dead_letters: list[tuple[int, int, str]]
+    newest_ms: dict[int, int]
+
+
+def expect(
+    records: Iterable[Record], decode: Callable[[Record], Decoded], rules: FoldRules, partitions: int
+) -> Expected:
+    """Compute what the stores must hold after all records of a log, each partition's in order."""
+    sorted_ = _Sorted(dict.fromkeys(RecordClass, 0))
+    for record in records:
+        _sort(record, decode(record), rules.future_ms, partitions, sorted_)
+    summed = _Summed()
+    expected = Expected(
+        partitions, sorted_.counts, {}, {}, {}, set(), {}, {}, summed.activity, {}, [], summed.newest_ms
+    )
+    while sorted_.by_customer:
+        customer_id, placed = sorted_.by_customer.popitem()
+        history = history_of(customer_id, placed, rules.profile)
+        _count(placed, history, sorted_, summed)
+        _enter(customer_id, history, expected)
+    for one in sorted_.of_nobody:
+        summed.add(*one)
+    expected.products.update(summed.described())
+    expected.dead_letters.extend(sorted(sorted_.dead_letters))
+    for entries in expected.lists.values():
+        entries.sort(reverse=True)
+    return expected
+
+
+def _enter(customer_id: CustomerId, history: History, expected: Expected) -> None:
+    """Enter what is known of a customer, and what their sessions add to the products' lists."""
+    if history.customer is not None:
+        expected.customers[customer_id] = history.customer
+    elif RecordClass.APPLIED in history.classes:
+        expected.forgotten[customer_id] = history.forgotten_at_ms
+    expected.sessions.update(history.sessions)
+    expected.sessions_gone.update(history.sessions_gone)
+    expected.reviews.update({(customer_id, product_id): said for product_id, said in history.reviews.items()})
+    for (product_id, session), at_ms in history.listed.items():
+        expected.lists.setdefault(product_id, []).append((at_ms, session))
+
+
+@attrs.define
+class _Sorted:
+    """The records by class, as far as a record says by itself; a customer's events are judged together."""
+
+    counts: dict[RecordClass, int]
+    by_customer: dict[CustomerId, list[Placed]] = attrs.Factory(dict)
+    of_nobody: list[Placed] = attrs.Factory(list)
+    dead_letters: list[tuple[int, int, str]] = attrs.Factory(list)
+
+
+def _sort(record: Record, decoded: Decoded, future_ms: int, partitions: int, sorted_: _Sorted) -> None:
+    if isinstance(decoded, Tick):
+        sorted_.counts[RecordClass.CONTROL] += 1
+    elif isinstance(decoded, Ignored):
+        sorted_.counts[RecordClass.IGNORED] += 1
+    elif (reason := _refusal(record, decoded, future_ms, partitions)) is not None:
+        sorted_.counts[RecordClass.DEAD_LETTER] += 1
+        sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0]))
+    elif isinstance(decoded, Event):
+        placed = SessionKey(record.position * KEY_STRIDE + record.partition), _slim(decoded)
+        if decoded.customer_id is None:
+            sorted_.counts[RecordClass.APPLIED] += 1
+            sorted_.of_nobody.append(placed)
+        else:
+            sorted_.by_customer.setdefault(decoded.customer_id, []).append(placed)
+
+
+def _refusal(record: Record, decoded: Event | Rejected, future_ms: int, partitions: int) -> str | None:
+    """Say why a record is a dead letter whatever came before it, if it is one."""
+    if isinstance(decoded, Rejected):
+        return decoded.reason
+    if decoded.customer_id is not None and partition_of_customer(decoded.customer_id, partitions) != record.partition:
+        return "misrouted"
+    return "in_the_future" if decoded.occurred_at_ms - record.appended_at_ms > future_ms else None
+
+
+def partition_of_customer(customer_id: CustomerId, partitions: int) -> int:
+    """Find the partition of a customer: the CRC-32 of the user id, else of the session id, modulo the partitions."""
+    key = customer_id[len(ANONYMOUS) :] if customer_id.startswith(ANONYMOUS) else customer_id
+    return crc32(key.encode()) % partitions
+
+
+def _slim(event: Event) -> Event:
+    """Let go of what no expectation is about, and keep one copy of what is said often: a whole log must fit."""
+    return attrs.evolve(
+        event,
+        product_id=None if event.product_id is None else ProductId(intern(event.product_id)),
+        category=None if event.category is None else intern(event.category),
+        name=None if event.name is None else intern(event.name),
+        properties=NOTHING,
+        context=NOTHING,
+    )
+
+
+def _count(placed: list[Placed], history: History, sorted_: _Sorted, summed: "_Summed") -> None:
+    """Count a customer's records, and add those that were applied to what everybody's come to."""
+    for (key, event), class_ in zip(placed, history.classes, strict=True):
+        sorted_.counts[class_] += 1
+        if class_ is RecordClass.APPLIED:
+            summed.add(key, event)
+        elif class_ is RecordClass.DEAD_LETTER:
+            sorted_.dead_letters.append((key % KEY_STRIDE, key // KEY_STRIDE, "too_old"))
+    for product_id, rating in history.ratings:
+        summed.ratings.setdefault(product_id, []).append(rating)
+
+
+@attrs.define
+class _Summed:
+    """What all applied events come to. Names, categories and prices are (time, value), as said last."""
+
+    products: set[ProductId] = attrs.Factory(set)
+    interactions: dict[ProductId, int] = attrs.Factory(dict)
+    ratings: dict[ProductId, list[int]] = attrs.Factory(dict)
+    names: dict[ProductId, tuple[int, str]] = attrs.Factory(dict)
+    categories: dict[ProductId, tuple[int, str]] = attrs.Factory(dict)
+    prices: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
+    activity: dict[tuple[int, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
+    newest_ms: dict[int, int] = attrs.Factory(dict)
+
+    def add(self, key: SessionKey, event: Event) -> None:
+        at_ms, product_id = event.occurred_at_ms, event.product_id
+        partition = key % KEY_STRIDE
+        self.newest_ms[partition] = max(at_ms, self.newest_ms.get(partition, at_ms))
+        if product_id is None:
+            return
+        self.products.add(product_id)
+        # Of two that were said at one time, the larger holds.
+        if event.name is not None:
+            self.names[product_id] = max((at_ms, event.name), self.names.get(product_id, (at_ms, event.name)))
+        if event.category is not None:
+            said = (at_ms, event.category)
+            self.categories[product_id] = max(said, self.categories.get(product_id, said))
+        if event.price is not None:
+            self.prices[product_id] = max((at_ms, event.price), self.prices.get(product_id, (at_ms, event.price)))
+        if event.kind in LOOKS:
+            self.interactions[product_id] = self.interactions.get(product_id, 0) + 1
+        if event.kind in _COUNTED:
+            hour = at_ms // HOUR_MS, product_id
+            views, carts, purchases = self.activity.get(hour, (0, 0, 0))
+            more = _COUNTED[event.kind]
+            self.activity[hour] = views + more[0], carts + more[1], purchases + more[2]
+
+    def described(self) -> dict[ProductId, ExpectedProduct]:
+        return {
+            product_id: ExpectedProduct(
+                self.interactions.get(product_id, 0),
+                len(self.ratings.get(product_id, ())),
+                sum(self.ratings.get(product_id, ())),
+                self.names.get(product_id, (0, None))[1],
+                self.categories.get(product_id, (0, None))[1],
+                self.prices.get(product_id, (0, None))[1],
+            )
+            for product_id in self.products
+        }

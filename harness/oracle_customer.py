@@ -1,0 +1,284 @@
+"""What one customer's events must come to, read off the whole history at once.
+
+Written from the definitions, not from the pipeline: nothing here is folded event by event where an expression over
+the history says the same, and nothing calls the code that is checked with it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from itertools import groupby
+from math import fsum
+from typing import Final
+
+import attrs
+
+from harness.oracle_sessions import LOOKS, ExpectedSession, Placed, Visit, listed, session_of, visits_of, weights_of
+from realtime_pipeline.domain.shop.customer import ProfileRules
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import RecordClass
+
+NEVER_MS: Final = -1
+
+
+@attrs.frozen
+class ExpectedCustomer:
+    """What a customer's record must hold.
+
+    `orders` maps an order to (placed at, units, amount), `reviewed` a product to (rating, at), both by arrival.
+    `memory_floor_ms` is the latest time among the event ids that are no longer remembered.
+    """
+
+    customer_id: CustomerId
+    counts: dict[EventKind, int]
+    spend: int
+    units: int
+    orders_placed: int
+    sessions_begun: int
+    first_seen_ms: int
+    last_seen_ms: int
+    affinity: dict[str, tuple[float, int]]
+    recent: dict[ProductId, int]
+    orders: dict[str, tuple[int, int, int]]
+    reviewed: dict[ProductId, tuple[int, int]]
+    open_sessions: list[SessionKey]
+    closed_sessions: list[SessionKey]
+    memory_floor_ms: int
+    forgotten_at_ms: int
+
+
+@attrs.frozen
+class History:
+    """All that one customer's events come to.
+
+    `classes` go with the events as given. `customer` is None when nothing is known (any more);
+    `ratings` has a (product, rating) for each opinion that counts, those of forgotten times included; `listed` says
+    when a session last looked at a product.
+    """
+
+    classes: list[RecordClass]
+    forgotten_at_ms: int
+    customer: ExpectedCustomer | None
+    sessions: dict[SessionKey, ExpectedSession]
+    sessions_gone: set[SessionKey]
+    reviews: dict[ProductId, tuple[int, str, int]]
+    ratings: list[tuple[ProductId, int]]
+    listed: dict[tuple[ProductId, SessionKey], int]
+
+
+def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: ProfileRules) -> History:
+    """Work out a customer's history from all their events, in log order."""
+    classes, floor_ms = judged([event for _, event in placed], rules)
+    lives, forgotten_at_ms = _lives(placed, classes)
+    begun = [visits_of(life, rules) for life in lives]
+    opinions = [_opinions([event for _, event in life], rules.reviews_max) for life in lives]
+    open_, closed = begun[-1]
+    kept = closed[-rules.closed_sessions_max :]
+    present = {visit.key: session_of(visit, rules) for visit in (*open_, *kept)}
+    everything = [visit for pair in begun for visits in pair for visit in visits]
+    _, standing = opinions[-1]
+    customer = None
+    if lives[-1]:
+        customer = _profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), rules)
+        customer = attrs.evolve(customer, memory_floor_ms=floor_ms, forgotten_at_ms=forgotten_at_ms)
+    return History(
+        classes,
+        forgotten_at_ms,
+        customer,
+        present,
+        {visit.key for visit in everything} - present.keys(),
+        {product_id: (_rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
+        [(product_id, _rating(best)) for counted, _ in opinions for product_id, best in counted],
+        listed(everything),
+    )
+
+
+def judged(events: Iterable[Event], rules: ProfileRules) -> tuple[list[RecordClass], int]:
+    """Say of each event what becomes of it (a dead letter is one too old), and what the memory has let go in the end.
+
+    Remembered are the (time, id) of the events applied. Whenever at least twice as many as are to be kept, and a
+    multiple of that, are held, the newest are kept: whole instants, but no more than `remembered_instant_max` for
+    their sake.
+    """
+    classes = []
+    held: list[tuple[int, str]] = []
+    ids: set[str] = set()
+    floor_ms = forgotten_at_ms = NEVER_MS
+    for event in events:
+        at_ms = event.occurred_at_ms
+        if at_ms <= forgotten_at_ms:
+            classes.append(RecordClass.FORGOTTEN)
+        elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
+            classes.append(RecordClass.APPLIED)
+            forgotten_at_ms, floor_ms, held, ids = at_ms, NEVER_MS, [], set()
+        elif event.event_id in ids:
+            classes.append(RecordClass.DUPLICATE)
+        elif at_ms <= floor_ms and not event.replayed:
+            classes.append(RecordClass.DEAD_LETTER)
+        else:
+            classes.append(RecordClass.APPLIED)
+            held.append((at_ms, event.event_id))
+            ids.add(event.event_id)
+            if len(held) >= 2 * rules.remembered_events and len(held) % rules.remembered_events == 0:
+                held, let_go = _cut(held, rules.remembered_events, rules.remembered_instant_max)
+                ids = {event_id for _, event_id in held}
+                floor_ms = max([floor_ms, *(time for time, _ in let_go)])
+    return classes, floor_ms
+
+
+def _cut(
+    held: list[tuple[int, str]], keep: int, instant_max: int
+) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """Part what is held into the newest and the rest. Within an instant, the id's digest decides."""
+    newest_first = sorted(held, key=lambda entry: (entry[0], _digest(entry[1])), reverse=True)
+    instants_whole = sum(time >= newest_first[keep - 1][0] for time, _ in held)
+    kept = max(keep, min(instant_max, instants_whole))
+    return newest_first[:kept], newest_first[kept:]
+
+
+def _digest(event_id: str) -> bytes:
+    return blake2b(event_id.encode(), digest_size=8).digest()
+
+
+def _lives(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> tuple[list[list[Placed]], int]:
+    """Part the applied events at each forgetting; say when the last one was."""
+    applied = [one for one, class_ in zip(placed, classes, strict=True) if class_ is RecordClass.APPLIED]
+    ends = [number for number, (_, event) in enumerate(applied) if event.kind is EventKind.CUSTOMER_FORGOTTEN]
+    begins = [0, *(end + 1 for end in ends)]
+    lives = [applied[begin:end] for begin, end in zip(begins, [*ends, len(applied)], strict=True)]
+    return lives, applied[ends[-1]][1].occurred_at_ms if ends else NEVER_MS
+
+
+def _profile(
+    customer_id: CustomerId,
+    events: list[Event],
+    standing: Mapping[ProductId, Event],
+    visits: tuple[list[Visit], list[Visit]],
+    rules: ProfileRules,
+) -> ExpectedCustomer:
+    """Work out each field by itself from the events of a life."""
+    times = [event.occurred_at_ms for event in events]
+    looks = [event for event in events if event.kind in LOOKS]
+    bought = [event for event in events if event.kind is EventKind.PRODUCT_PURCHASED]
+    taken_back = [event for event in events if event.kind is EventKind.PURCHASE_CANCELLED]
+    begun, orders = _orders(events, rules.orders_max)
+    open_, closed = visits
+    return ExpectedCustomer(
+        customer_id,
+        counts=dict(Counter(event.kind for event in events)),
+        spend=sum(map(_worth, bought)) - sum(map(_worth, taken_back)),
+        units=sum(event.quantity for event in bought) - sum(event.quantity for event in taken_back),
+        orders_placed=begun + sum(event.order_id is None for event in bought),
+        sessions_begun=len(open_) + len(closed),
+        first_seen_ms=min(times),
+        last_seen_ms=max(times),
+        affinity=_affinity([event for event in looks if event.category is not None], rules),
+        recent=_recent(looks, rules.recent_products_max),
+        orders=orders,
+        reviewed={product_id: (_rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
+        open_sessions=sorted(visit.key for visit in open_),
+        closed_sessions=[visit.key for visit in closed[-rules.closed_sessions_max :]],
+        memory_floor_ms=NEVER_MS,
+        forgotten_at_ms=NEVER_MS,
+    )
+
+
+def _worth(event: Event) -> int:
+    return 0 if event.price is None else event.price * event.quantity
+
+
+def _rating(event: Event) -> int:
+    if event.rating is None:
+        raise ValueError(f"event {event.event_id} is a review without a rating")
+    return event.rating
+
+
+def _recent(looks: Iterable[Event], limit: int) -> dict[ProductId, int]:
+    """The products touched last, with when (ties: the larger id stays)."""
+    touched = sorted((event.product_id, event.occurred_at_ms) for event in looks if event.product_id is not None)
+    newest = [(max(at_ms for _, at_ms in group), id_) for id_, group in groupby(touched, key=lambda pair: pair[0])]
+    return {product_id: at_ms for at_ms, product_id in sorted(newest)[-limit:]}
+
+
+def _affinity(looks: Sequence[Event], rules: ProfileRules) -> dict[str, tuple[float, int]]:
+    """Σ w·2^(−(T − t)/h) over each category's events, T the time of its newest."""
+    weights = weights_of(rules)
+    noted = [(str(event.category), event.occurred_at_ms, weights[event.kind]) for event in looks]
+    by_category: dict[str, list[tuple[int, int]]] = {}
+    for category, at_ms, weight in noted:
+        by_category.setdefault(category, []).append((at_ms, weight))
+    if len(by_category) > rules.categories_max:
+        return _crowded_affinity(noted, rules)
+    half_life_ms, affinity = rules.affinity_half_life_ms, {}
+    for category, said in by_category.items():
+        newest_ms = max(at_ms for at_ms, _ in said)
+        affinity[category] = fsum(w * 2.0 ** (-(newest_ms - at) / half_life_ms) for at, w in said), newest_ms
+    return affinity
+
+
+def _crowded_affinity(noted: Iterable[tuple[str, int, int]], rules: ProfileRules) -> dict[str, tuple[float, int]]:
+    """The same where categories had to leave: each time there is one too many, the weakest as of the newest time."""
+    half_life_ms = rules.affinity_half_life_ms
+    scores: dict[str, tuple[float, int]] = {}
+    for category, at_ms, weight in noted:
+        score, scored_ms = scores.get(category, (0.0, at_ms))
+        to_ms = max(scored_ms, at_ms)
+        aged, added = (
+            amount * 2.0 ** (-(to_ms - t) / half_life_ms) for amount, t in ((score, scored_ms), (weight, at_ms))
+        )
+        scores[category] = aged + added, to_ms
+        if len(scores) > rules.categories_max:
+            now_ms = max(t for _, t in scores.values())
+            del scores[min((s * 2.0 ** (-(now_ms - t) / half_life_ms), name) for name, (s, t) in scores.items())[1]]
+    return scores
+
+
+def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[int, int, int]]]:
+    """Count the orders begun, and work out (placed at, units, amount) of the last `limit` of them.
+
+    An order begins with its first purchase; one that is no longer known begins anew. A cancellation takes away
+    from an order that is known when it comes.
+    """
+    begun = 0
+    known: dict[str, tuple[list[Event], list[Event]]] = {}
+    for event in events:
+        if event.order_id is None:
+            continue
+        if event.kind is EventKind.PURCHASE_CANCELLED and event.order_id in known:
+            known[event.order_id][1].append(event)
+        elif event.kind is EventKind.PRODUCT_PURCHASED:
+            if event.order_id not in known:
+                begun += 1
+                known = dict([*known.items(), (event.order_id, ([], []))][-limit:])
+            known[event.order_id][0].append(event)
+    return begun, {
+        order_id: (
+            min(line.occurred_at_ms for line in lines),
+            sum(line.quantity for line in lines) - sum(line.quantity for line in cancelled),
+            sum(map(_worth, lines)) - sum(map(_worth, cancelled)),
+        )
+        for order_id, (lines, cancelled) in known.items()
+    }
+
+
+def _opinions(events: Iterable[Event], limit: int) -> tuple[list[tuple[ProductId, Event]], dict[ProductId, Event]]:
+    """Find the reviews that count, and among them those of the last `limit` products reviewed.
+
+    A product's reviews are one opinion, the latest of them (ties: the one that came later), as long as the product
+    is among those known; after that, another review is another opinion.
+    """
+    opinions: list[tuple[ProductId, list[Event]]] = []
+    known: dict[ProductId, list[Event]] = {}
+    for event in events:
+        if event.kind is not EventKind.PRODUCT_REVIEWED or event.product_id is None or event.rating is None:
+            continue
+        if event.product_id not in known:
+            opinions.append((event.product_id, []))
+            known = dict([*known.items(), opinions[-1]][-limit:])
+        known[event.product_id].append(event)
+    return [(id_, _latest(said)) for id_, said in opinions], {id_: _latest(said) for id_, said in known.items()}
+
+
+def _latest(said: Sequence[Event]) -> Event:
+    return max(enumerate(said), key=lambda one: (one[1].occurred_at_ms, one[0]))[1]

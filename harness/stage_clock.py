@@ -1,0 +1,28 @@
+"""What share of a worker's time each stage takes."""
+
+import time
+from collections.abc import Mapping
+
+from realtime_pipeline.application.ports.stages import Stage, Stages
+
+NOT_TIMED = frozenset((Stage.COMMITTING, Stage.ROUND_DONE))
+
+
+class StageClock(Stages):
+    """Adds up the CPU time of this thread between one stage and the next."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[Stage, float] = {}
+        self._last_s = time.thread_time()
+
+    def reached(self, stage: Stage, records: int) -> None:
+        """Charge the time since the last stage to this one."""
+        now_s = time.thread_time()
+        if stage not in NOT_TIMED:
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + now_s - self._last_s
+            self._last_s = now_s
+
+    def shares(self) -> Mapping[str, float]:
+        """The share of each stage, from 0 to 1, in the order of a round."""
+        total = sum(self._seconds.values()) or 1.0
+        return {stage.value: self._seconds[stage] / total for stage in Stage if stage in self._seconds}
