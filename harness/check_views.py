@@ -1,0 +1,130 @@
+"""Compare what the views hold with what the oracle says they must hold."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from harness.comparing import CHUNK, Line, chunks, each_once, same, shown, unlike
+from harness.oracle import HOUR_MS, Expected
+from harness.oracle_customer import NEVER_MS
+from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import ProductState
+
+CATEGORIES: Final = 8
+"""Trending is compared in so many categories: each is a query over all of the activity."""
+PRIORS: Final = (5.0, 1.0)
+_FIXED_POINT: Final = 2**20
+_WEIGHTS: Final = ("view_weight", "cart_weight", "purchase_weight")
+_ALONE: Final = {"views": (1, 0, 0), "carts": (0, 1, 0), "purchases": (0, 0, 1)}
+"""Each looked at alone, since no port shows the activity itself."""
+
+
+def in_products(expected: Expected, views: Views) -> Iterator[Line]:
+    times_seen: Counter[ProductId] = Counter()
+    for product_id, state in views.scan():
+        times_seen[product_id] += 1
+        if product_id not in expected.products:
+            yield f"product {product_id}: is in the store, and should not be"
+            continue
+        wanted = attrs.asdict(expected.products[product_id])
+        yield from unlike(f"product {product_id}", _described(state), wanted)
+    yield from each_once("product", expected.products, times_seen)
+    total = sum(product.interactions for product in expected.products.values())
+    yield from unlike("interactions", views.interactions(), total)
+    newest_ms = {partition: mark.newest_ms for partition, mark in views.watermarks().items() if mark.newest_ms >= 0}
+    yield from unlike("newest_ms of partition", newest_ms, expected.newest_ms)
+
+
+def _described(state: ProductState) -> dict[str, object]:
+    facts = {"name": state.name, "category": state.category, "price": state.price}
+    return {
+        "interactions": state.interactions,
+        "ratings": state.ratings,
+        "rating_sum": state.rating_sum,
+        **{name: None if fact is None else fact[0] for name, fact in facts.items()},
+    }
+
+
+def in_lists(expected: Expected, views: Views, listed_max: int) -> Iterator[Line]:
+    for chunk in chunks(list(expected.products)):
+        found = views.sessions_of(chunk, listed_max)
+        for product_id in chunk:
+            held, wanted = found.get(product_id, []), expected.lists.get(product_id, [])[:listed_max]
+            if list(held) != wanted:
+                at = next((at for at, pair in enumerate(zip(held, wanted, strict=False)) if pair[0] != pair[1]), None)
+                where = (
+                    f"{len(held)} long, should be {len(wanted)}" if at is None else f"another from entry {at + 1} on"
+                )
+                yield f"product {product_id}: its list of sessions is {where}"
+
+
+def in_trending(expected: Expected, views: Views, rules: TrendingRules) -> Iterator[Line]:
+    by_category: dict[str, set[ProductId]] = {}
+    for product_id, product in expected.products.items():
+        if product.category is not None:
+            by_category.setdefault(product.category, set()).add(product_id)
+    largest = sorted(by_category, key=lambda category: (-len(by_category[category]), category))[:CATEGORIES]
+    yield from _in_ranking("trending", expected, views, rules, None, expected.products)
+    for category in largest:
+        where = f"trending in {category}"
+        yield from _in_ranking(where, expected, views, rules, category, by_category[category])
+    for name, weights in _ALONE.items():
+        alone = attrs.evolve(rules, **dict(zip(_WEIGHTS, weights, strict=True)))
+        yield from _in_ranking(f"trending by {name}", expected, views, alone, None, expected.products)
+
+
+def _in_ranking(
+    where: str, expected: Expected, views: Views, rules: TrendingRules, category: str | None, of: Collection[ProductId]
+) -> Iterator[Line]:
+    """Compare the whole ranking, and that a short one is its beginning."""
+    wanted = _ranking(expected, rules, of)
+    found = [(one.product_id, one.score, one.actions) for one in views.trending(rules, category, len(of) + CHUNK)]
+    yield from _in_ranks(where, found, wanted)
+    short = [(one.product_id, one.score, one.actions) for one in views.trending(rules, category, 10)]
+    if short != found[:10]:
+        yield f"{where}: the first ten are others than those of the whole ranking"
+
+
+def _ranking(expected: Expected, rules: TrendingRules, of: Collection[ProductId]) -> list[tuple[ProductId, float, int]]:
+    """Σ over the last hours of round(2^20 · 2^(−age / half-life)) · weighted actions, in 2^-20."""
+    now = max(expected.newest_ms.values(), default=NEVER_MS) // HOUR_MS
+    scores: Counter[ProductId] = Counter()
+    actions: Counter[ProductId] = Counter()
+    for (hour, product_id), (views, carts, purchases) in expected.activity.items():
+        if now - rules.window_hours < hour <= now and product_id in of:
+            decay = round(_FIXED_POINT * 2.0 ** (-(now - hour) / rules.half_life_hours))
+            scores[product_id] += decay * (
+                views * rules.view_weight + carts * rules.cart_weight + purchases * rules.purchase_weight
+            )
+            actions[product_id] += views + carts + purchases
+    best_first = sorted((-score, product_id) for product_id, score in scores.items() if score > 0)
+    return [(product_id, -score / _FIXED_POINT, actions[product_id]) for score, product_id in best_first]
+
+
+def _in_ranks(where: str, found: Sequence[object], wanted: Sequence[object]) -> Iterator[Line]:
+    yield from unlike(f"{where}: how many there are", len(found), len(wanted))
+    for rank, (one, right) in enumerate(zip(found, wanted, strict=False), 1):
+        if not same(one, right):
+            yield f"{where}: number {rank} is {shown(one)}, should be {shown(right)}; those after it are not compared"
+            return
+
+
+def in_top_rated(expected: Expected, views: Views) -> Iterator[Line]:
+    rated = {id_: (one.ratings, one.rating_sum) for id_, one in expected.products.items() if one.ratings}
+    ratings = sum(count for count, _ in rated.values())
+    mean = sum(total for _, total in rated.values()) / ratings if ratings else 0.0
+    for prior in PRIORS:
+        where = f"top rated with {prior} average ratings"
+        found = [(one.product_id, one.average, one.ratings) for one in views.top_rated(prior, len(rated) + CHUNK)]
+        averages = {id_: ((prior * mean + total) / (prior + count), count) for id_, (count, total) in rated.items()}
+        held = {product_id: (average, count) for product_id, average, count in found}
+        yield from unlike(f"{where}: product", held, averages)
+        # Averages are compared to 1e-9 and the order by the averages found: equal ones may differ in the last bit.
+        if found != sorted(found, key=lambda one: (-one[1], one[0])) or len(held) != len(found):
+            yield f"{where}: the products are not each once, the best first"
+        if [one.product_id for one in views.top_rated(prior, 10)] != [product_id for product_id, _, _ in found[:10]]:
+            yield f"{where}: the first ten are others than those of the whole ranking"

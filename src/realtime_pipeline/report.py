@@ -1,0 +1,79 @@
+"""Profiles and recommendations as lines of text, for commands and demos."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from realtime_pipeline.application.show_customer import Profile
+from realtime_pipeline.domain.recommendation.service import Recommendation
+from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.money import in_units
+from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.streams.effects import RecordClass
+
+KINDS = {
+    EventKind.PRODUCT_VIEWED: "views",
+    EventKind.PRODUCT_CARTED: "put in the cart",
+    EventKind.PRODUCT_UNCARTED: "taken out of it",
+    EventKind.PRODUCT_PURCHASED: "purchases",
+    EventKind.PURCHASE_CANCELLED: "cancellations",
+    EventKind.PRODUCT_REVIEWED: "reviews",
+}
+
+
+def recommendations_in_words(recommendations: Sequence[Recommendation]) -> Iterator[str]:
+    """Write recommendations, two lines each: product and score, then the reason."""
+    for number, one in enumerate(recommendations, start=1):
+        yield f"{number:>3}. {product_in_words(one.product)}  [{one.score:.3g}]"
+        yield f"     {one.because}"
+
+
+def product_in_words(product: Product) -> str:
+    """Write a product in a line."""
+    parts = [product.title]
+    if product.category is not None:
+        parts.append(f"({product.category})")
+    if product.price is not None:
+        parts.append(in_units(product.price))
+    return " ".join(parts)
+
+
+def profile_in_words(profile: Profile) -> Iterator[str]:
+    """Write a profile, a line for each thing that is known."""
+    customer = profile.customer
+    yield f"customer {customer.customer_id}"
+    if customer.first_seen_ms is not None and customer.last_seen_ms is not None:
+        yield f"  seen       {_time(customer.first_seen_ms)} to {_time(customer.last_seen_ms)}"
+    counted = (f"{customer.counts[kind]:,} {words}" for kind, words in KINDS.items() if customer.counts.get(kind))
+    yield f"  did        {', '.join(counted) or 'nothing yet'}"
+    yield (
+        f"  bought     {customer.units:,} pieces in {customer.orders_placed:,} orders for {in_units(customer.spend)}"
+    )
+    yield f"  sessions   {customer.sessions_begun:,}"
+    if profile.categories:
+        yield f"  likes      {', '.join(f'{name} ({score:.1f})' for name, score in profile.categories[:5])}"
+    if profile.recent:
+        yield f"  lately     {', '.join(product.title for product in profile.recent[:5])}"
+    for review in profile.reviews[:3]:
+        product = profile.products.get(review.product_id, Product(review.product_id))
+        said = f": {review.text}" if review.text else ""
+        yield f"  rated      {product.title} {'★' * review.rating}{said}"
+
+
+def counts_in_words(counts: Mapping[RecordClass, int]) -> str:
+    """Write how many records fell into each class."""
+    total = sum(counts.values())
+    return f"{total:,} records: " + ", ".join(f"{counts.get(name, 0):,} {words}" for name, words in CLASSES.items())
+
+
+CLASSES = {
+    RecordClass.APPLIED: "applied",
+    RecordClass.DUPLICATE: "duplicates",
+    RecordClass.IGNORED: "ignored",
+    RecordClass.FORGOTTEN: "forgotten",
+    RecordClass.DEAD_LETTER: "dead letters",
+    RecordClass.CONTROL: "control",
+}
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
