@@ -1,0 +1,1 @@
+"""The test harness: a simulated shop, replay of real files, the batch oracle, benchmarks and fault injection."""

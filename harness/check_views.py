@@ -24,6 +24,7 @@ _ALONE: Final = {"views": (1, 0, 0), "carts": (0, 1, 0), "purchases": (0, 0, 1)}
 
 
 def in_products(expected: Expected, views: Views) -> Iterator[Line]:
+    """Compare every product, the number of all interactions, and how far each partition's time has come."""
     times_seen: Counter[ProductId] = Counter()
     for product_id, state in views.scan():
         times_seen[product_id] += 1
@@ -31,12 +32,13 @@ def in_products(expected: Expected, views: Views) -> Iterator[Line]:
             yield f"product {product_id}: is in the store, and should not be"
             continue
         wanted = attrs.asdict(expected.products[product_id])
-        yield from unlike(f"product {product_id}", _described(state), wanted)
+        for name, value in _described(state).items():
+            yield from unlike(f"product {product_id}'s {name}", value, wanted[name])
     yield from each_once("product", expected.products, times_seen)
     total = sum(product.interactions for product in expected.products.values())
     yield from unlike("interactions", views.interactions(), total)
     newest_ms = {partition: mark.newest_ms for partition, mark in views.watermarks().items() if mark.newest_ms >= 0}
-    yield from unlike("newest_ms of partition", newest_ms, expected.newest_ms)
+    yield from unlike("newest_ms", newest_ms, expected.newest_ms)
 
 
 def _described(state: ProductState) -> dict[str, object]:
@@ -50,6 +52,7 @@ def _described(state: ProductState) -> dict[str, object]:
 
 
 def in_lists(expected: Expected, views: Views, listed_max: int) -> Iterator[Line]:
+    """Compare the newest sessions of every product."""
     for chunk in chunks(list(expected.products)):
         found = views.sessions_of(chunk, listed_max)
         for product_id in chunk:
@@ -63,6 +66,7 @@ def in_lists(expected: Expected, views: Views, listed_max: int) -> Iterator[Line
 
 
 def in_trending(expected: Expected, views: Views, rules: TrendingRules) -> Iterator[Line]:
+    """Compare what is trending: in all, in the largest categories, and by each kind of action alone."""
     by_category: dict[str, set[ProductId]] = {}
     for product_id, product in expected.products.items():
         if product.category is not None:
@@ -114,6 +118,7 @@ def _in_ranks(where: str, found: Sequence[object], wanted: Sequence[object]) -> 
 
 
 def in_top_rated(expected: Expected, views: Views) -> Iterator[Line]:
+    """Compare the Bayesian averages (C·m + Σ ratings) / (C + n) of all products that have ratings."""
     rated = {id_: (one.ratings, one.rating_sum) for id_, one in expected.products.items() if one.ratings}
     ratings = sum(count for count, _ in rated.values())
     mean = sum(total for _, total in rated.values()) / ratings if ratings else 0.0
@@ -122,7 +127,7 @@ def in_top_rated(expected: Expected, views: Views) -> Iterator[Line]:
         found = [(one.product_id, one.average, one.ratings) for one in views.top_rated(prior, len(rated) + CHUNK)]
         averages = {id_: ((prior * mean + total) / (prior + count), count) for id_, (count, total) in rated.items()}
         held = {product_id: (average, count) for product_id, average, count in found}
-        yield from unlike(f"{where}: product", held, averages)
+        yield from unlike(f"{where}: (average, ratings)", held, averages)
         # Averages are compared to 1e-9 and the order by the averages found: equal ones may differ in the last bit.
         if found != sorted(found, key=lambda one: (-one[1], one[0])) or len(held) != len(found):
             yield f"{where}: the products are not each once, the best first"

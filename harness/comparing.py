@@ -26,6 +26,7 @@ def unlike(what: str, found: object, wanted: object) -> Iterator[Line]:
 
 
 def same(found: object, wanted: object) -> bool:
+    """Say whether two values are equal, floats to 1e-9 of their size."""
     if isinstance(found, float) and isinstance(wanted, float):
         return math.isclose(found, wanted, rel_tol=RELATIVE)
     if isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
@@ -34,16 +35,19 @@ def same(found: object, wanted: object) -> bool:
 
 
 def shown(value: object) -> str:
+    """Write a value for a line, the beginning of a long one."""
     text = repr(value) if isinstance(value, str | tuple | list) else str(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def chunks(values: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
+    """Part values into bounded pieces, as stores are asked for them."""
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
 
 
 def each_once(what: str, wanted: Iterable[_Key], times_seen: Mapping[_Key, int]) -> Iterator[Line]:
+    """Name what did not come exactly once in a scan."""
     for key in wanted:
         times = times_seen.get(key, 0)
         if times != 1:

@@ -23,7 +23,7 @@ KINDS = {
 def recommendations_in_words(recommendations: Sequence[Recommendation]) -> Iterator[str]:
     """Write recommendations, two lines each: product and score, then the reason."""
     for number, one in enumerate(recommendations, start=1):
-        yield f"{number:>3}. {product_in_words(one.product)}  [{one.score:.3g}]"
+        yield f"{number:>3}. {product_in_words(one.product)}  [{one.score:,.1f}]"
         yield f"     {one.because}"
 
 

@@ -264,7 +264,12 @@ class Customer:
         return Recorded(Verdict.APPLIED, ratings=1, rating_sum=event.rating)
 
     def _forget(self, at_ms: int, changes: Changes) -> None:
-        """Keep nothing but the fact; later records of the time before are refused by it."""
+        """Keep nothing but the fact, which refuses later records of the time before.
+
+        That time reaches at least to the newest event erased, so that no replay can bring any of them back.
+        """
+        if self.last_seen_ms is not None:
+            at_ms = max(at_ms, self.last_seen_ms)
         for session in self.open_sessions:
             self._drop_session(session.key, changes)
         for key in self.closed_sessions:

@@ -1,0 +1,141 @@
+"""The harness's command line."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from harness import bench, demo, faults, oracle_command, replay
+from harness.errors import HarnessError
+from harness.formats import FORMATS
+from realtime_pipeline import PipelineError
+
+EPILOG = """\
+examples:
+  python -m harness demo
+  python -m harness replay --format online-retail --data online_retail.csv.zst --check
+  python -m harness replay --format events --data monday.jsonl.gz tuesday.jsonl.gz --customer ada --database shop.db
+  python -m harness bench worker --workload uniform --customers 1000000 --events 1000000
+"""
+
+Command = Callable[[argparse.Namespace], Mapping[str, object]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 when it did what it should, 1 with a line that says why not."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        figures = command(options)
+        if options.json is not None:
+            _write(options.json, figures)
+    except (HarnessError, PipelineError) as error:
+        print(f"harness: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0 if figures.get("ok", True) else 1
+
+
+def _write(file: Path, figures: Mapping[str, object]) -> None:
+    try:
+        file.write_text(json.dumps(figures, indent=2, ensure_ascii=False, default=str) + "\n", "utf-8")
+    except OSError as error:
+        raise HarnessError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m harness",
+        description="Runs the pipeline as a shop would, on simulated and on real data, and checks and measures it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(commands, common)
+    _add_replay(commands, common)
+    _add_oracle(commands, common)
+    _add_bench(commands, common)
+    _add_faults(commands, common)
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add_demo(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "demo", parents=[common], help="a simulated shop through the whole pipeline, and what it recommends"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="which shop (default: 7)")
+    parser.add_argument("--sessions", type=_count, default=15_000, help="how many visits, about 7 events each")
+    parser.add_argument("--database", metavar="FILE", type=Path, help="keep the result in this file")
+    parser.set_defaults(command=demo.run)
+
+
+def _add_replay(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("replay", parents=[common], help="real files through the very same pipeline")
+    _add_data(parser)
+    parser.add_argument("--log", choices=("sqlite", "memory"), default="sqlite", help="(default: sqlite)")
+    parser.add_argument("--store", choices=("sqlite", "memory"), default="sqlite", help="(default: sqlite)")
+    parser.add_argument("--database", metavar="FILE", type=Path, help="keep the result in this file")
+    parser.add_argument(
+        "--catalogue", metavar="FILE", type=Path, help="JSON lines of product_id, name, category, price"
+    )
+    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
+    parser.add_argument("--check", action="store_true", help="compare the store with the batch oracle, field by field")
+    parser.set_defaults(command=replay.run)
+
+
+def _add_oracle(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "oracle", parents=[common], help="the plain batch computation of what a store must hold after a replay"
+    )
+    _add_data(parser)
+    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
+    parser.set_defaults(command=oracle_command.run)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="FILE", type=Path, nargs="+", required=True, help="files, also .gz and .zst")
+    parser.add_argument("--format", choices=sorted(FORMATS), required=True)
+    parser.add_argument("--customer", metavar="ID", action="append", default=[], help="show this one (repeatable)")
+    parser.add_argument("--limit", metavar="N", type=_count, help="only the first N lines in event-time order")
+    parser.add_argument(
+        "--collapse-repeats", action="store_true", help="take lines that repeat exactly for the same event"
+    )
+
+
+def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
+    benches = commands.add_parser("bench", help="measure").add_subparsers(required=True, metavar="WHAT")
+    parser = benches.add_parser(
+        "worker", parents=[common], help="events per second and per CPU-second, share of each stage, peak memory"
+    )
+    parser.add_argument("--workload", choices=sorted(bench.WORKLOADS), default="shop")
+    parser.add_argument("--events", type=_count, default=300_000)
+    parser.add_argument("--customers", type=_count, default=50_000)
+    parser.add_argument("--products", type=_count, default=2_000)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.set_defaults(command=bench.run)
+
+
+def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("fault", parents=[common], help="run a worker or a publisher that kills itself")
+    parser.add_argument("role", choices=("worker", "publisher"))
+    parser.add_argument("--database", metavar="FILE", type=Path, required=True)
+    parser.add_argument("--data", metavar="FILE", type=Path, help="what the publisher publishes, JSON lines")
+    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
+    parser.add_argument("--at", required=True, choices=sorted(faults.POINTS), help="the stage at which to die")
+    parser.add_argument("--times", type=_count, default=1, help="die when the stage is reached this often (default: 1)")
+    parser.set_defaults(command=faults.run)
+
+
+def _count(text: str) -> int:
+    number = int(text.replace("_", ""))
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number

@@ -1,0 +1,41 @@
+"""What the harness shows while it works."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+console = Console(highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show bars on standard error; where that is no terminal, only each bar's end."""
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), refresh_per_second=5) as bars:
+        yield bars
+
+
+@contextmanager
+def database_file(kept: Path | None) -> Iterator[Path]:
+    """A file for the database: the one asked for, else one that is deleted afterwards."""
+    if kept is not None:
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="realtime-pipeline-") as folder:
+        yield Path(folder) / "shop.db"
+
+
+def heading(text: str) -> None:
+    """Begin a part of the output."""
+    console.print(f"\n{text}\n{'─' * len(text)}")
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The smallest value that at least `share` of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]

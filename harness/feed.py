@@ -1,0 +1,67 @@
+"""Putting lines into the pipeline, and having them worked off, with progress."""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from harness.console import progress
+from harness.line import Line
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
+from realtime_pipeline.application.process_events import Round
+from realtime_pipeline.application.publish_events import Submission
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.records import Record
+
+
+def publish(pipeline: Pipeline, lines: Iterable[Line], expected: int | None) -> int:
+    """Publish every line, garbage too, and the tick that ends a finite replay; return how many lines."""
+    published = 0
+    with progress() as bars:
+        bar = bars.add_task("publishing", total=expected)
+        submissions = (Submission(line.value, line.origin) for line in lines)
+        for count in pipeline.container.publish_events().stream(submissions):
+            published += count
+            bars.update(bar, completed=published)
+        bars.update(bar, total=published, completed=published)
+    pipeline.container.publish_events().end_of_time()
+    return published
+
+
+def work_off(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[RecordClass, int]]:
+    """Process all that is in the log; return the seconds it took and what each class came to in this run."""
+    counts = dict.fromkeys(RecordClass, 0)
+    with progress() as bars:
+        bar = bars.add_task("processing", total=expected)
+
+        def tell(done: Round) -> None:
+            for name, count in done.counts.items():
+                counts[name] += count
+            bars.update(bar, advance=done.records - done.counts.get(RecordClass.CONTROL, 0))
+
+        began_s = time.perf_counter()
+        pipeline.container.process_events().catch_up(tell)
+        return time.perf_counter() - began_s, counts
+
+
+class _FromTheStart(PartitionOwner):
+    """Reads partitions from their beginning, and writes nothing anywhere."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.ends: dict[int, int] = {}
+        self._log = log
+
+    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+        bounds = self._log.bounds(partitions)
+        self.ends = {partition: end for partition, (_, end) in bounds.items()}
+        return {partition: first for partition, (first, _) in bounds.items()}
+
+    def lost(self, partitions: Collection[int]) -> None:
+        """Nothing is held."""
+
+
+def logged(log: EventLog) -> Iterator[Record]:
+    """Read a whole log from its beginning to where it ends now. No worker may be reading it meanwhile."""
+    reader = _FromTheStart(log)
+    log.subscribe(reader)
+    while records := log.poll(5_000, 0):
+        yield from records

@@ -1,0 +1,127 @@
+"""`replay`: real files through the very same pipeline."""
+
+import argparse
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+from dependency_injector import providers
+
+from harness import check, oracle
+from harness.console import console, database_file, heading
+from harness.feed import logged, publish, work_off
+from harness.files import in_event_time_order
+from harness.formats import Line, Options, read
+from harness.formats.catalogue import read_catalogue
+from realtime_pipeline import Pipeline, Settings, load_settings
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.report import CLASSES, profile_in_words, recommendations_in_words
+
+SHOWN_CUSTOMERS = 3
+SHOWN_RECOMMENDATIONS = 5
+SHOWN_REASONS = 10
+
+
+def lines_of(options: argparse.Namespace) -> Iterator[Line]:
+    """The lines of all the files named, in event-time order."""
+    lines = read(options.data, options.format, Options(collapse_repeats=options.collapse_repeats))
+    return islice(in_event_time_order(lines), options.limit)
+
+
+def run(options: argparse.Namespace) -> Mapping[str, object]:
+    """Publish, process, show, and where asked compare with the oracle."""
+    with database_file(options.database) as file:
+        settings = load_settings(options.settings, database=str(file), log=options.log, store=options.store)
+        with Pipeline(settings) as pipeline:
+            if options.catalogue is not None:
+                pipeline.container.products.override(providers.Object(read_catalogue(options.catalogue)))
+            figures = _replay(pipeline, options)
+            _show_customers(pipeline, options.customer)
+            if options.check:
+                figures["differences"] = _check(pipeline, settings)
+                figures["ok"] = figures["ok"] and not figures["differences"]
+            return figures
+
+
+def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object]:
+    rows = publish(pipeline, lines_of(options), options.limit)
+    seconds, counts = work_off(pipeline, rows)
+    classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
+    adds_up = sum(classes.values()) == rows
+    heading(f"{rows:,} lines at {rows / seconds:,.0f} a second")
+    for name, words in CLASSES.items():
+        if name is not RecordClass.CONTROL:
+            console.print(f"  {counts[name]:>12,} {words}")
+    console.print(
+        f"  {rows:>12,} in all: the classes add up"
+        if adds_up
+        else f"  {sum(classes.values()):,} in all, but there are {rows:,} lines"
+    )
+    return {
+        "lines": rows,
+        "seconds": seconds,
+        "classes": classes,
+        "control": counts[RecordClass.CONTROL],
+        "dead_letters": _dead_letters(pipeline, counts[RecordClass.DEAD_LETTER]),
+        "ok": adds_up,
+    }
+
+
+def _dead_letters(pipeline: Pipeline, count: int) -> dict[str, int]:
+    """Show why lines could not be folded, and where the first of each kind stands."""
+    letters = pipeline.container.outputs().dead_letters(max(count, 1))
+    reasons = Counter(letter.reason.partition(":")[0] for letter in letters)
+    if reasons:
+        heading("Dead letters")
+    for reason, times in reasons.most_common(SHOWN_REASONS):
+        first = next(letter for letter in letters if letter.reason.partition(":")[0] == reason)
+        console.print(f"  {times:>8,} {first.reason}")
+        console.print(
+            f"           first at {first.record.origin or first.record.position}: {first.record.value[:100]!r}"
+        )
+    return dict(reasons)
+
+
+def _show_customers(pipeline: Pipeline, named: list[str]) -> None:
+    for customer_id in named or most_active(pipeline, SHOWN_CUSTOMERS):
+        heading(f"Customer {customer_id}")
+        if pipeline.container.cells().customer(CustomerId(customer_id)) is None:
+            console.print("  never seen, or forgotten; what anybody new would be shown:")
+        else:
+            for line in profile_in_words(pipeline.profile(customer_id)):
+                console.print(line)
+        for line in recommendations_in_words(pipeline.recommend(customer_id, SHOWN_RECOMMENDATIONS)):
+            console.print(line)
+
+
+def most_active(pipeline: Pipeline, limit: int) -> list[CustomerId]:
+    """The customers with the most events (ties: by id)."""
+
+    def events(customer: Customer) -> tuple[int, str]:
+        return (-sum(customer.counts.values()), customer.customer_id)
+
+    busiest = heapq.nsmallest(limit, ((events(one), one.customer_id) for one in pipeline.container.cells().scan()))
+    return [customer_id for _, customer_id in busiest]
+
+
+def _check(pipeline: Pipeline, settings: Settings) -> list[str]:
+    heading("Checked against the batch oracle")
+    container = pipeline.container
+    log = container.log()
+    expected = oracle.expect(logged(log), container.decoder(), settings.fold, log.identity.partitions)
+    differences = check.differences(
+        expected,
+        container.cells(),
+        container.views(),
+        container.outputs(),
+        settings.stores.session_keep_ms,
+        settings.stores.listed_sessions_max,
+    )
+    for difference in differences:
+        console.print(f"  {difference}")
+    verdict = f"{len(differences)} differences" if differences else "equal, field by field"
+    console.print(f"  {check.compared(expected)}: {verdict}")
+    return differences
