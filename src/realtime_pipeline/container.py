@@ -154,31 +154,31 @@ def _forget_customer(publish_events: PublishEvents, clock: Clock) -> ForgetCusto
 class Container(containers.DeclarativeContainer):
     """One of everything, made at its first use. `products` is a catalogue given from outside."""
 
-    settings: providers.Provider[Settings] = providers.Singleton(Settings)
-    products: providers.Provider[Mapping[ProductId, Product]] = providers.Singleton(dict)
+    settings: providers.Singleton[Settings] = providers.Singleton(Settings)
+    products: providers.Singleton[Mapping[ProductId, Product]] = providers.Singleton(dict)
 
-    clock: providers.Provider[Clock] = providers.Singleton(_clock)
-    stages: providers.Provider[Stages] = providers.Singleton(Unwatched)
-    database: providers.Provider[Database] = providers.Singleton(_database, settings)
-    memory_log: providers.Provider[MemoryLog] = providers.Singleton(_memory_log, settings, clock)
-    decoder: providers.Provider[EventDecoder] = providers.Singleton(_decoder, settings)
+    clock: providers.Singleton[Clock] = providers.Singleton(_clock)
+    stages: providers.Singleton[Stages] = providers.Singleton(Unwatched)
+    database: providers.Singleton[Database] = providers.Singleton(_database, settings)
+    memory_log: providers.Singleton[MemoryLog] = providers.Singleton(_memory_log, settings, clock)
+    decoder: providers.Singleton[EventDecoder] = providers.Singleton(_decoder, settings)
 
-    publisher: providers.Provider[EventPublisher] = providers.Singleton(
+    publisher: providers.Singleton[EventPublisher] = providers.Singleton(
         _publisher, settings, clock, stages, database.provider, memory_log.provider
     )
-    log: providers.Provider[EventLog] = providers.Singleton(_log, settings, database.provider, memory_log.provider)
-    cells: providers.Provider[CellStore] = providers.Singleton(_cells, settings, stages, database.provider)
-    views: providers.Provider[Views] = providers.Singleton(_views, settings, database.provider)
-    outputs: providers.Provider[Outputs] = providers.Singleton(_outputs, settings, database.provider)
-    catalogue: providers.Provider[Catalogue] = providers.Singleton(_catalogue, products, views)
-    readers: providers.Provider[Readers] = providers.Singleton(Readers, cells, views, outputs)
+    log: providers.Singleton[EventLog] = providers.Singleton(_log, settings, database.provider, memory_log.provider)
+    cells: providers.Singleton[CellStore] = providers.Singleton(_cells, settings, stages, database.provider)
+    views: providers.Singleton[Views] = providers.Singleton(_views, settings, database.provider)
+    outputs: providers.Singleton[Outputs] = providers.Singleton(_outputs, settings, database.provider)
+    catalogue: providers.Singleton[Catalogue] = providers.Singleton(_catalogue, products, views)
+    readers: providers.Singleton[Readers] = providers.Singleton(Readers, cells, views, outputs)
 
-    process_events: providers.Provider[ProcessEvents] = providers.Singleton(
+    process_events: providers.Singleton[ProcessEvents] = providers.Singleton(
         _process_events, settings, log, readers, decoder, stages
     )
-    publish_events: providers.Provider[PublishEvents] = providers.Singleton(_publish_events, publisher, decoder)
-    recommend_products: providers.Provider[RecommendProducts] = providers.Singleton(
+    publish_events: providers.Singleton[PublishEvents] = providers.Singleton(_publish_events, publisher, decoder)
+    recommend_products: providers.Singleton[RecommendProducts] = providers.Singleton(
         _recommend_products, settings, cells, views, catalogue, clock
     )
-    show_customer: providers.Provider[ShowCustomer] = providers.Singleton(_show_customer, settings, cells, catalogue)
-    forget_customer: providers.Provider[ForgetCustomer] = providers.Singleton(_forget_customer, publish_events, clock)
+    show_customer: providers.Singleton[ShowCustomer] = providers.Singleton(_show_customer, settings, cells, catalogue)
+    forget_customer: providers.Singleton[ForgetCustomer] = providers.Singleton(_forget_customer, publish_events, clock)

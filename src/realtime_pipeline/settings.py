@@ -19,6 +19,8 @@ PREFIX = "REALTIME_PIPELINE_"
 NOT_SETTINGS = frozenset(("SETTINGS", "DATA"))
 """Names with the prefix that are no settings: the settings file, and the real data that tests read."""
 
+Technology = Literal["sqlite", "memory"]
+
 
 @attrs.frozen
 class StoreRules:
@@ -48,8 +50,8 @@ class Settings:
     product starts with.
     """
 
-    log: Literal["sqlite", "memory"] = "sqlite"
-    store: Literal["sqlite", "memory"] = "sqlite"
+    log: Technology = "sqlite"
+    store: Technology = "sqlite"
     database: str = "shop.db"
     partitions: int = 4
     rating_prior: float = 5.0

@@ -1,0 +1,149 @@
+"""Histories of events for tests, and what stores say after them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+from dependency_injector import providers
+
+from harness import check, oracle
+from harness.feed import logged
+from realtime_pipeline import Container, Pipeline, Settings
+from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.shop.customer import ProfileRules
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.fold import FoldRules
+from realtime_pipeline.settings import StoreRules, Technology
+
+NOW_MS = 1_760_000_000_000
+
+SMALL_RULES = ProfileRules(
+    session_gap_ms=1_000,
+    open_sessions_max=2,
+    closed_sessions_max=2,
+    session_products_max=3,
+    recent_products_max=3,
+    categories_max=2,
+    affinity_half_life_ms=5_000,
+    orders_max=2,
+    reviews_max=2,
+    remembered_events=3,
+    remembered_instant_max=8,
+)
+"""Limits so small that short histories reach every one of them."""
+
+SMALL = Settings(
+    partitions=2,
+    fold=FoldRules(profile=SMALL_RULES, disorder_ms=500, future_ms=1_000),
+    stores=StoreRules(session_keep_ms=30_000, listed_sessions_max=3),
+    worker=WorkerRules(cached_customers_max=2),
+)
+
+
+class SetClock(Clock):
+    """A clock that stands where it is set."""
+
+    def __init__(self, now_ms: int = NOW_MS) -> None:
+        self.at_ms = now_ms
+
+    def now_ms(self) -> int:
+        return self.at_ms
+
+
+def event(
+    event_id: str | None = None,
+    kind: str = "view",
+    user: str | None = "ada",
+    at_ms: int = NOW_MS - 100_000,
+    session: str | None = None,
+    **properties: object,
+) -> dict[str, Any]:
+    """An event document in the canonical schema; what is None is left out. `product` stands for product_id."""
+    if "product" in properties:
+        properties["product_id"] = properties.pop("product")
+    document = {
+        "event_id": event_id,
+        "event_type": kind,
+        "user_id": user,
+        "session_id": session,
+        "timestamp": at_ms,
+        "properties": properties or None,
+    }
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def opened(settings: Settings, clock: Clock | None = None) -> Pipeline:
+    """A pipeline whose clock stands still."""
+    container = Container()
+    container.clock.override(providers.Object(clock or SetClock()))
+    return Pipeline(settings, container)
+
+
+def embedded(kind: Technology, folder: Path, settings: Settings = SMALL) -> Settings:
+    """Settings for a pipeline all in memory, or all in a file of the folder."""
+    return attrs.evolve(settings, log=kind, store=kind, database=str(folder / "shop.db"))
+
+
+def append(pipeline: Pipeline, values: Iterable[bytes | Mapping[str, object]], partition: int | None = None) -> None:
+    """Append records as a producer would, garbage and all; `partition` puts them where they do not belong."""
+    publisher = pipeline.container.publisher()
+    routing_key = pipeline.container.decoder().routing_key
+    outgoing = []
+    for value in values:
+        written = value if isinstance(value, bytes) else msgspec.json.encode(value)
+        key = routing_key(written)
+        outgoing.append(Outgoing(None if key is None else key.encode(), written, partition=partition))
+    publisher.publish(outgoing)
+
+
+def differences(pipeline: Pipeline) -> list[str]:
+    """Where the pipeline's store is not what the batch oracle makes of the log; reads the log from its start."""
+    container, settings = pipeline.container, pipeline.container.settings()
+    log = container.log()
+    expected = oracle.expect(logged(log), container.decoder(), settings.fold, log.identity.partitions)
+    return check.differences(
+        expected,
+        container.cells(),
+        container.views(),
+        container.outputs(),
+        settings.stores.session_keep_ms,
+        settings.stores.listed_sessions_max,
+    )
+
+
+def state(pipeline: Pipeline) -> dict[str, Any]:
+    """All that can be read of a store, as plain values."""
+    cells, views, outputs = (pipeline.container.cells(), pipeline.container.views(), pipeline.container.outputs())
+    customers = {customer.customer_id: attrs.asdict(customer) for customer in cells.scan()}
+    products = dict(views.scan())
+    keys = {key for one in cells.scan() for key in [*one.closed_sessions, *(s.key for s in one.open_sessions)]}
+    return {
+        "customers": customers,
+        "sessions": cells.sessions(sorted(keys)),
+        "reviews": {customer_id: cells.reviews(customer_id) for customer_id in customers},
+        "products": products,
+        "lists": views.sessions_of(sorted(products), 3),
+        "trending": views.trending(TrendingRules(), None, 100),
+        "top_rated": views.top_rated(5.0, 100),
+        "interactions": views.interactions(),
+        "watermarks": dict(views.watermarks()),
+        "dead_letters": [(one.record, one.reason) for one in outputs.dead_letters(1_000)],
+        "counts": dict(cells.counts()),
+    }
+
+
+def sum_of(counts: Mapping[RecordClass, int]) -> int:
+    """How many records that makes, ticks left out."""
+    return sum(count for name, count in counts.items() if name is not RecordClass.CONTROL)
+
+
+def in_pieces(values: Sequence[bytes], cuts: Iterable[int]) -> list[Sequence[bytes]]:
+    """Cut a sequence at places."""
+    edges = [0, *sorted({cut % (len(values) + 1) for cut in cuts}), len(values)]
+    return [values[begin:end] for begin, end in pairwise(edges)]

@@ -1,0 +1,55 @@
+"""Merging deltas is commutative and associative: the order of rounds and partitions cannot matter."""
+
+from copy import deepcopy
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import Activity, Deltas
+
+products = st.sampled_from([ProductId(name) for name in ("mug", "jug", "pan")])
+counts = st.integers(-3, 5)
+texts = st.none() | st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 3))
+prices = st.none() | st.tuples(st.integers(0, 9), st.integers(0, 3))
+states = st.builds(ProductState, counts, counts, counts, texts, texts, prices)
+activities = st.builds(Activity, counts, counts, counts)
+keys = st.integers(0, 4).map(SessionKey)
+deltas = st.builds(
+    Deltas,
+    st.dictionaries(products, states),
+    st.dictionaries(st.tuples(st.integers(0, 2), products), activities),
+    st.dictionaries(st.tuples(products, keys), st.integers(0, 9)),
+)
+
+
+def merged(*parts: Deltas) -> Deltas:
+    total = Deltas()
+    for part in parts:
+        total.merge(part)
+    return total
+
+
+@given(deltas, deltas)
+def test_merging_commutes(one: Deltas, other: Deltas) -> None:
+    assert merged(one, other) == merged(other, one)
+
+
+@given(deltas, deltas, deltas)
+def test_merging_associates(one: Deltas, two: Deltas, three: Deltas) -> None:
+    assert merged(merged(one, two), three) == merged(one, merged(two, three))
+
+
+@given(deltas, deltas)
+def test_merging_leaves_what_is_merged_as_it_was(one: Deltas, other: Deltas) -> None:
+    before = deepcopy(other)
+    total = merged(one, other)
+    total.merge(one)
+    assert other == before
+
+
+@given(deltas, st.integers(1, 4))
+def test_the_parts_of_all_view_cells_make_the_whole(one: Deltas, view_cells: int) -> None:
+    assert merged(*(one.part(cell, view_cells) for cell in range(view_cells))) == merged(one)

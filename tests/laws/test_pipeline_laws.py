@@ -1,0 +1,155 @@
+"""What holds for every history, on every embedded store."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import msgspec
+import pytest
+from dependency_injector import providers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
+from realtime_pipeline.settings import Technology
+from tests.histories import SMALL, append, differences, embedded, in_pieces, opened, state
+from tests.laws.strategies import histories
+
+KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
+
+
+@contextmanager
+def pipeline_of(kind: Technology, round_records_max: int = 5_000) -> Iterator[Pipeline]:
+    settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=round_records_max, cached_customers_max=2))
+    with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
+        yield pipeline
+
+
+def state_after(
+    kind: Technology, pieces: Sequence[Sequence[bytes]], round_records_max: int = 5_000
+) -> dict[str, object]:
+    with pipeline_of(kind, round_records_max) as pipeline:
+        for piece in pieces:
+            append(pipeline, piece)
+            pipeline.process()
+        return state(pipeline)
+
+
+@KINDS
+@given(history=histories())
+def test_the_store_is_what_the_oracle_makes_of_the_log(kind: Technology, history: list[bytes]) -> None:
+    with pipeline_of(kind) as pipeline:
+        append(pipeline, history)
+        counts = pipeline.process()
+        assert sum(counts.values()) == len(history)
+        assert differences(pipeline) == []
+
+
+@KINDS
+@given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=4), round_records_max=st.integers(1, 7))
+def test_the_state_does_not_depend_on_how_the_log_is_cut(
+    kind: Technology, history: list[bytes], cuts: list[int], round_records_max: int
+) -> None:
+    whole = state_after(kind, [history])
+    assert state_after(kind, in_pieces(history, cuts), round_records_max) == whole
+
+
+@given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=4))
+def test_memory_and_sqlite_end_equal(history: list[bytes], cuts: list[int]) -> None:
+    assert state_after("memory", in_pieces(history, cuts)) == state_after("sqlite", [history])
+
+
+@given(history=histories(), turns=st.lists(st.sampled_from([0, 1]), min_size=1, max_size=8))
+def test_the_state_does_not_depend_on_how_partitions_take_turns(history: list[bytes], turns: list[int]) -> None:
+    """Two workers, one a partition, in any order; each claims its cell anew whenever it is its turn."""
+    in_one_go = state_after("memory", [history])
+    with pipeline_of("memory", round_records_max=3) as pipeline:
+        container = pipeline.container
+        append(pipeline, history)
+        for turn in [*turns, 0, 1]:
+            container.log.override(providers.Object(MemoryEventLog(container.memory_log(), [turn])))
+            container.process_events.reset()
+            worker = container.process_events()
+            if turn == turns[-1]:
+                worker.catch_up()
+            else:
+                worker(0)
+        for turn in (0, 1):
+            container.log.override(providers.Object(MemoryEventLog(container.memory_log(), [turn])))
+            container.process_events.reset()
+            container.process_events().catch_up()
+        assert state(pipeline) == in_one_go
+
+
+@KINDS
+@given(history=histories(garbage=False), suffix=st.integers(0, 40))
+def test_publishing_any_suffix_again_changes_no_customer(kind: Technology, history: list[bytes], suffix: int) -> None:
+    """Events with an id and a customer; what nobody owns cannot be told from news."""
+    owned = [value for value in history if {"user_id", "session_id"} & msgspec.json.decode(value).keys()]
+    with pipeline_of(kind) as pipeline:
+        append(pipeline, owned)
+        pipeline.process()
+        before = state(pipeline)
+        again = owned[suffix % (len(owned) + 1) :]
+        append(pipeline, again)
+        pipeline.process()
+        after = state(pipeline)
+    for name in ("customers", "sessions", "reviews", "products", "lists", "trending", "top_rated", "interactions"):
+        assert after[name] == before[name], name
+    refused = (RecordClass.DUPLICATE, RecordClass.FORGOTTEN, RecordClass.DEAD_LETTER)
+    grown = sum(after["counts"].get(name, 0) - before["counts"].get(name, 0) for name in refused)
+    assert grown == len(again)
+
+
+@KINDS
+@given(history=histories(), back_to=st.integers(0, 20))
+def test_reading_the_log_again_changes_nothing(kind: Technology, history: list[bytes], back_to: int) -> None:
+    with pipeline_of(kind) as pipeline:
+        append(pipeline, history)
+        pipeline.process()
+        before = state(pipeline)
+        log = pipeline.container.log()
+        log.seek({p: min(back_to, end) for p, (_, end) in log.bounds(range(2)).items()})
+        pipeline.process()
+        assert state(pipeline) == before
+
+
+@KINDS
+@given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=3))
+def test_a_worker_that_takes_over_goes_on_exactly_where_the_last_one_stood(
+    kind: Technology, history: list[bytes], cuts: list[int]
+) -> None:
+    with pipeline_of(kind) as pipeline:
+        for piece in in_pieces(history, cuts):
+            append(pipeline, piece)
+            pipeline.container.log.reset()
+            pipeline.container.process_events.reset()
+            pipeline.process()
+        assert differences(pipeline) == []
+
+
+@KINDS
+@given(history=histories(garbage=False))
+def test_nothing_of_a_forgotten_customer_is_left(kind: Technology, history: list[bytes]) -> None:
+    with pipeline_of(kind) as pipeline:
+        append(pipeline, history)
+        pipeline.process()
+        keys = {
+            key
+            for one in pipeline.container.cells().scan()
+            if one.customer_id == "ada"
+            for key in [*one.closed_sessions, *(session.key for session in one.open_sessions)]
+        }
+        pipeline.forget("ada")
+        pipeline.process()
+        assert "ada" not in state(pipeline)["customers"]
+        assert pipeline.container.cells().sessions(keys) == {}
+        assert pipeline.container.cells().reviews("ada") == []  # type: ignore[arg-type]
+        append(pipeline, history)  # a replay of everything must not bring them back
+        pipeline.process()
+        assert "ada" not in state(pipeline)["customers"]
