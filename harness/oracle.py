@@ -83,12 +83,12 @@ def expect(
     while sorted_.by_customer:
         customer_id, placed = sorted_.by_customer.popitem()
         history = history_of(customer_id, placed, rules.profile)
-        _count(placed, history, sorted_, summed)
+        _count(customer_id, placed, history, sorted_, summed)
         _enter(customer_id, history, expected)
     for one in sorted_.of_nobody:
         summed.add(*one)
     expected.products.update(summed.described())
-    expected.dead_letters.extend(sorted(sorted_.dead_letters))
+    expected.dead_letters.extend(sorted(letter[:3] for letter in sorted_.dead_letters if _stays(letter, sorted_)))
     for entries in expected.lists.values():
         entries.sort(reverse=True)
     return expected
@@ -107,6 +107,10 @@ def _enter(customer_id: CustomerId, history: History, expected: Expected) -> Non
         expected.lists.setdefault(product_id, []).append((at_ms, session))
 
 
+Letter = tuple[int, int, str, bytes | None]
+"""Partition, position, reason and key of a record."""
+
+
 @attrs.define
 class _Sorted:
     """The records by class, as far as a record says by itself; a customer's events are judged together."""
@@ -114,7 +118,8 @@ class _Sorted:
     counts: dict[RecordClass, int]
     by_customer: dict[CustomerId, list[Placed]] = attrs.Factory(dict)
     of_nobody: list[Placed] = attrs.Factory(list)
-    dead_letters: list[tuple[int, int, str]] = attrs.Factory(list)
+    dead_letters: list[Letter] = attrs.Factory(list)
+    forgettings: list[tuple[int, int, bytes]] = attrs.Factory(list)
 
 
 def _sort(record: Record, decoded: Decoded, future_ms: int, partitions: int, sorted_: _Sorted) -> None:
@@ -124,7 +129,7 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, partitions: int, sor
         sorted_.counts[RecordClass.IGNORED] += 1
     elif (reason := _refusal(record, decoded, future_ms, partitions)) is not None:
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
-        sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0]))
+        sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], record.key))
     elif isinstance(decoded, Event):
         placed = SessionKey(record.position * KEY_STRIDE + record.partition), _slim(decoded)
         if decoded.customer_id is None:
@@ -132,6 +137,14 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, partitions: int, sor
             sorted_.of_nobody.append(placed)
         else:
             sorted_.by_customer.setdefault(decoded.customer_id, []).append(placed)
+
+
+def _stays(letter: Letter, sorted_: _Sorted) -> bool:
+    """A customer's dead letters go with the customer: those of the same key that came before the forgetting."""
+    partition, position, _, key = letter
+    return not any(
+        (at, whose) == (partition, key) and position < forgotten for at, forgotten, whose in sorted_.forgettings
+    )
 
 
 def _refusal(record: Record, decoded: Event | Rejected, future_ms: int, partitions: int) -> str | None:
@@ -145,8 +158,11 @@ def _refusal(record: Record, decoded: Event | Rejected, future_ms: int, partitio
 
 def partition_of_customer(customer_id: CustomerId, partitions: int) -> int:
     """Find the partition of a customer: the CRC-32 of the user id, else of the session id, modulo the partitions."""
-    key = customer_id[len(ANONYMOUS) :] if customer_id.startswith(ANONYMOUS) else customer_id
-    return crc32(key.encode()) % partitions
+    return crc32(_key_of(customer_id)) % partitions
+
+
+def _key_of(customer_id: CustomerId) -> bytes:
+    return (customer_id[len(ANONYMOUS) :] if customer_id.startswith(ANONYMOUS) else customer_id).encode()
 
 
 def _slim(event: Event) -> Event:
@@ -161,14 +177,18 @@ def _slim(event: Event) -> Event:
     )
 
 
-def _count(placed: list[Placed], history: History, sorted_: _Sorted, summed: "_Summed") -> None:
+def _count(
+    customer_id: CustomerId, placed: list[Placed], history: History, sorted_: _Sorted, summed: "_Summed"
+) -> None:
     """Count a customer's records, and add those that were applied to what everybody's come to."""
     for (key, event), class_ in zip(placed, history.classes, strict=True):
         sorted_.counts[class_] += 1
-        if class_ is RecordClass.APPLIED:
+        if class_ is RecordClass.APPLIED and event.kind is EventKind.CUSTOMER_FORGOTTEN:
+            sorted_.forgettings.append((key % KEY_STRIDE, key // KEY_STRIDE, _key_of(customer_id)))
+        elif class_ is RecordClass.APPLIED:
             summed.add(key, event)
         elif class_ is RecordClass.DEAD_LETTER:
-            sorted_.dead_letters.append((key % KEY_STRIDE, key // KEY_STRIDE, "too_old"))
+            sorted_.dead_letters.append((key % KEY_STRIDE, key // KEY_STRIDE, "too_old", _key_of(customer_id)))
     for product_id, rating in history.ratings:
         summed.ratings.setdefault(product_id, []).append(rating)
 

@@ -49,6 +49,15 @@ class ExpectedCustomer:
 
 
 @attrs.frozen
+class Judgement:
+    """What becomes of each event, and up to when ids are no longer known and all is forgotten."""
+
+    classes: list[RecordClass]
+    floor_ms: int
+    forgotten_at_ms: int
+
+
+@attrs.frozen
 class History:
     """All that one customer's events come to.
 
@@ -69,8 +78,8 @@ class History:
 
 def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: ProfileRules) -> History:
     """Work out a customer's history from all their events, in log order."""
-    classes, floor_ms = judged([event for _, event in placed], rules)
-    lives, forgotten_at_ms = _lives(placed, classes)
+    judgement = judged([event for _, event in placed], rules)
+    lives = _lives(placed, judgement.classes)
     begun = [visits_of(life, rules) for life in lives]
     opinions = [_opinions([event for _, event in life], rules.reviews_max) for life in lives]
     open_, closed = begun[-1]
@@ -81,10 +90,10 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
     customer = None
     if lives[-1]:
         customer = _profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), rules)
-        customer = attrs.evolve(customer, memory_floor_ms=floor_ms, forgotten_at_ms=forgotten_at_ms)
+        customer = attrs.evolve(customer, memory_floor_ms=judgement.floor_ms, forgotten_at_ms=judgement.forgotten_at_ms)
     return History(
-        classes,
-        forgotten_at_ms,
+        judgement.classes,
+        judgement.forgotten_at_ms,
         customer,
         present,
         {visit.key for visit in everything} - present.keys(),
@@ -94,37 +103,38 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
     )
 
 
-def judged(events: Iterable[Event], rules: ProfileRules) -> tuple[list[RecordClass], int]:
-    """Say of each event what becomes of it (a dead letter is one too old), and what the memory has let go in the end.
+def judged(events: Iterable[Event], rules: ProfileRules) -> Judgement:
+    """Say of each event what becomes of it (a dead letter is one too old), and what is remembered of it all.
 
     Remembered are the (time, id) of the events applied. Whenever at least twice as many as are to be kept, and a
     multiple of that, are held, the newest are kept: whole instants, but no more than `remembered_instant_max` for
-    their sake.
+    their sake. A forgetting reaches at least to the newest event it erases.
     """
     classes = []
     held: list[tuple[int, str]] = []
     ids: set[str] = set()
-    floor_ms = forgotten_at_ms = NEVER_MS
+    floor_ms = forgotten_at_ms = newest_ms = NEVER_MS
     for event in events:
         at_ms = event.occurred_at_ms
         if at_ms <= forgotten_at_ms:
             classes.append(RecordClass.FORGOTTEN)
         elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
             classes.append(RecordClass.APPLIED)
-            forgotten_at_ms, floor_ms, held, ids = at_ms, NEVER_MS, [], set()
+            forgotten_at_ms, floor_ms, newest_ms, held, ids = max(at_ms, newest_ms), NEVER_MS, NEVER_MS, [], set()
         elif event.event_id in ids:
             classes.append(RecordClass.DUPLICATE)
         elif at_ms <= floor_ms and not event.replayed:
             classes.append(RecordClass.DEAD_LETTER)
         else:
             classes.append(RecordClass.APPLIED)
+            newest_ms = max(newest_ms, at_ms)
             held.append((at_ms, event.event_id))
             ids.add(event.event_id)
             if len(held) >= 2 * rules.remembered_events and len(held) % rules.remembered_events == 0:
                 held, let_go = _cut(held, rules.remembered_events, rules.remembered_instant_max)
                 ids = {event_id for _, event_id in held}
                 floor_ms = max([floor_ms, *(time for time, _ in let_go)])
-    return classes, floor_ms
+    return Judgement(classes, floor_ms, forgotten_at_ms)
 
 
 def _cut(
@@ -141,13 +151,15 @@ def _digest(event_id: str) -> bytes:
     return blake2b(event_id.encode(), digest_size=8).digest()
 
 
-def _lives(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> tuple[list[list[Placed]], int]:
-    """Part the applied events at each forgetting; say when the last one was."""
-    applied = [one for one, class_ in zip(placed, classes, strict=True) if class_ is RecordClass.APPLIED]
-    ends = [number for number, (_, event) in enumerate(applied) if event.kind is EventKind.CUSTOMER_FORGOTTEN]
-    begins = [0, *(end + 1 for end in ends)]
-    lives = [applied[begin:end] for begin, end in zip(begins, [*ends, len(applied)], strict=True)]
-    return lives, applied[ends[-1]][1].occurred_at_ms if ends else NEVER_MS
+def _lives(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[list[Placed]]:
+    """Part the applied events at each forgetting."""
+    lives: list[list[Placed]] = [[]]
+    for one, class_ in zip(placed, classes, strict=True):
+        if class_ is RecordClass.APPLIED and one[1].kind is EventKind.CUSTOMER_FORGOTTEN:
+            lives.append([])
+        elif class_ is RecordClass.APPLIED:
+            lives[-1].append(one)
+    return lives
 
 
 def _profile(

@@ -146,6 +146,13 @@ def test_who_comes_back_after_being_forgotten_begins_anew(expected: Expected) ->
     assert expected.customers.keys() == {ANNA, BOB}
 
 
+def test_forgetting_reaches_to_the_newest_event_it_erases() -> None:
+    lines = [*views((1, "a"), (9, "b")), event("forget", "anna", 5, "f"), *views((9, "b"), (10, "c"))]
+    expected, customer = anna(lines)
+    assert (expected.counts[RecordClass.FORGOTTEN], customer.counts) == (1, {EventKind.PRODUCT_VIEWED: 1})
+    assert customer.forgotten_at_ms == AT + 9 * MINUTE
+
+
 def test_sessions_hold_what_was_done_in_them(expected: Expected) -> None:
     cup = {CUP: (AT + 40 * MINUTE, 1)}
     assert expected.sessions == {
@@ -267,7 +274,7 @@ def test_an_order_or_a_review_that_is_no_longer_known_counts_anew() -> None:
 
 def test_forgetting_adds_nothing_to_the_product_it_happens_to_name() -> None:
     expected = expected_of(log([event("forget", "anna", 0, "f", product_id="tea")]))
-    assert (expected.products[TEA].interactions, expected.activity) == (0, {})
+    assert (expected.products, expected.activity) == ({}, {})
 
 
 def store_of(partitions: list[list[Record]], settings: Settings) -> Pipeline:
@@ -361,7 +368,7 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
         "session 4097: is missing",
     ),
     (
-        lambda right: whole(customers={}, sessions={}, sessions_gone={16_384})(right),
+        whole(customers={}, sessions={}, sessions_gone={16_384}),
         "session 16384: is in the store, and should be gone",
     ),
     (whole(forgotten={BOB: 1}), "customer bob: can be read, and should be forgotten"),

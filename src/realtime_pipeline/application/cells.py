@@ -89,7 +89,14 @@ class Readers:
         """
         if self._stands_at(cell, cell.output_position, entry):
             self.outputs.emit(
-                Emission(cell.partition, cell.epoch, entry.from_position, entry.to_position, entry.dead_letters)
+                Emission(
+                    cell.partition,
+                    cell.epoch,
+                    entry.from_position,
+                    entry.to_position,
+                    entry.dead_letters,
+                    entry.forgotten_keys,
+                )
             )
             cell.output_position = entry.to_position
 

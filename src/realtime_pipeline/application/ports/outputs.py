@@ -10,13 +10,18 @@ from realtime_pipeline.domain.streams.effects import DeadLetter
 
 @attrs.frozen
 class Emission:
-    """The outputs of the records [from, to) of one partition."""
+    """The outputs of the records [from, to) of one partition.
+
+    Earlier dead letters of the partition whose record has one of `forgotten_keys` are taken back first: their
+    customers were forgotten in this range.
+    """
 
     partition: int
     epoch: int
     from_position: int
     to_position: int
     dead_letters: tuple[DeadLetter, ...]
+    forgotten_keys: frozenset[bytes] = frozenset()
 
 
 class Outputs(ABC):
@@ -32,7 +37,7 @@ class Outputs(ABC):
 
     @abstractmethod
     def emit(self, emission: Emission) -> None:
-        """Write outputs and position, all or nothing.
+        """Write outputs and position, all or nothing. Where nothing can be taken back, its retention ends it.
 
         Raises:
             Fenced: the epoch is not the owner's; nothing was written.

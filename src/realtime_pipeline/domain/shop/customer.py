@@ -84,8 +84,9 @@ class Customer:
     """What the shop knows of one customer.
 
     `affinity` maps a category to (score, the time in ms at which the score holds); `recent` a product to when it
-    was last touched; `orders` and `reviewed` keep the ones that arrived last, for telling lines of a known order
-    and second opinions from new ones. Sums are integers; amounts are in ten-thousandths.
+    was last touched; `orders` and `reviewed` keep the ones whose first record arrived last, for telling lines of a
+    known order and second opinions from new ones: what has left them counts as new when it comes again. A category
+    or product that is crowded out and comes back begins anew. Sums are integers; amounts are in ten-thousandths.
     """
 
     customer_id: CustomerId

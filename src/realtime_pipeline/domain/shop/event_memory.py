@@ -26,9 +26,10 @@ class Verdict(Enum):
 class EventMemory:
     """The ids of a customer's newest events: what tells a repeat from news.
 
-    Holds a 64-bit digest and the time of each event. When `2 × keep` are held, it is cut back to the newest `keep`;
-    events of one instant stay together (an order of 500 lines has one time), up to `instant_max`. `floor_ms` is
-    the latest time among those it let go: at or before it, a repeat could no longer be told from news.
+    Holds a 64-bit digest and the time of each event. When `2 × keep` are held, or a larger multiple of `keep`, it is
+    cut back to the newest `keep`; events of one instant stay together (an order of 500 lines has one time), up to
+    `instant_max`. `floor_ms` is the latest time among those it let go: at or before it, a repeat could no longer be
+    told from news.
     """
 
     entries: bytes = b""

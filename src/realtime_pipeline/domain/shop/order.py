@@ -5,7 +5,10 @@ import attrs
 
 @attrs.define
 class Order:
-    """One order as it stands: its lines add up, cancellations take away. `amount` in ten-thousandths."""
+    """One order as it stands: its lines add up, later cancellations take away. `amount` in ten-thousandths.
+
+    A cancellation that comes before any line of its order takes from the customer's spend alone.
+    """
 
     placed_at_ms: int
     units: int = 0

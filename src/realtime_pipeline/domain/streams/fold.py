@@ -9,6 +9,7 @@ from realtime_pipeline.domain.shop.customer import (
     APPLIED,
     CANCELLED,
     CARTED,
+    FORGOTTEN,
     REVIEWED,
     UNCARTED,
     VIEWED,
@@ -18,7 +19,7 @@ from realtime_pipeline.domain.shop.customer import (
     Recorded,
 )
 from realtime_pipeline.domain.shop.event_memory import Verdict
-from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
+from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId, routing_key
 from realtime_pipeline.domain.shop.session import session_key
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
@@ -46,7 +47,8 @@ def fold(
 
     `customers` holds a customer (a blank one, if new) for every customer the records name; they belong to the fold,
     which changes them: after a refused commit they must be thrown away. Every record ends in exactly one class,
-    each judged by itself.
+    each judged by itself. An event without a customer has no profile and no memory that could tell a repeat from
+    news: it counts for its product as often as it comes.
     """
     folding = _Folding(customers, watermark, rules)
     for record, decoded in records:
@@ -116,6 +118,9 @@ class _Folding:
             if recorded.verdict is not Verdict.APPLIED:
                 return self._refuse(record, recorded.verdict)
             self._changed[event.customer_id] = customer
+            if event.kind is FORGOTTEN:
+                self._forget_letters(event.customer_id)
+                return RecordClass.APPLIED  # nothing happened in the shop, so its time does not move on
         self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
         if event.product_id is not None:
             self._share(event, event.product_id, recorded)
@@ -127,6 +132,11 @@ class _Folding:
         if verdict is Verdict.FORGOTTEN:
             return RecordClass.FORGOTTEN
         return self._reject(record, TOO_OLD)
+
+    def _forget_letters(self, customer_id: CustomerId) -> None:
+        """Take the customer's own dead letters back; those emitted before are taken back with the tombstone."""
+        key = routing_key(customer_id).encode()
+        self._dead_letters = [letter for letter in self._dead_letters if letter.record.key != key]
 
     def _share(self, event: Event, product_id: ProductId, recorded: Recorded) -> None:
         """Add what the event means to everybody: the product's facts, ratings, activity and list of sessions."""

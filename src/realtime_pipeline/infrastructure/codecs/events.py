@@ -170,8 +170,8 @@ class EventDecoder:
         if price is not None and price * quantity > limits.amount_max:
             raise _Invalid(f"invalid_amount: price times quantity is more than {limits.amount_max}")
         customer_id = _customer(user_id, session_id)
-        if kind is REVIEWED and (product_id is None or stated.rating is None):
-            raise _Invalid("incomplete_review: a review needs a product_id and a rating from 1 to 5")
+        if kind is REVIEWED and (product_id is None or stated.rating is None or customer_id is None):
+            raise _Invalid("incomplete_review: it needs a product_id, a rating from 1 to 5, and somebody whose it is")
         if kind is FORGOTTEN and customer_id is None:
             raise _Invalid("incomplete_forgetting: it needs the user_id (or session_id) to forget")
         return Event(

@@ -30,9 +30,14 @@ class MemoryOutputs(Outputs):
         if position != emission.from_position:
             raise Superseded({emission.partition: position})
         self._positions[emission.partition] = emission.to_position
+        self._dead_letters = [letter for letter in self._dead_letters if not _is_taken_back(letter, emission)]
         self._dead_letters += emission.dead_letters
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position."""
         ordered = sorted(self._dead_letters, key=lambda letter: (letter.record.partition, letter.record.position))
         return ordered[:limit]
+
+
+def _is_taken_back(letter: DeadLetter, emission: Emission) -> bool:
+    return letter.record.partition == emission.partition and letter.record.key in emission.forgotten_keys

@@ -44,6 +44,10 @@ class SqliteOutputs(Outputs):
                 (emission.to_position, emission.partition),
             )
             connection.executemany(
+                "DELETE FROM dead_letters WHERE partition = ? AND key = ?",
+                ((emission.partition, key) for key in emission.forgotten_keys),
+            )
+            connection.executemany(
                 "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     (

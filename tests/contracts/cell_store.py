@@ -1,0 +1,207 @@
+"""What every cell store keeps its word on."""
+
+import pytest
+
+from realtime_pipeline.application.errors import Fenced, WrongLog
+from realtime_pipeline.application.ports.cell_store import CellStore, Commit
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
+from realtime_pipeline.domain.streams.effects import Deltas, Effects, RecordClass
+from realtime_pipeline.domain.streams.watermark import Watermark
+
+ADA, BOB = CustomerId("ada"), CustomerId("bob")
+MUG, JUG = ProductId("mug"), ProductId("jug")
+KEY = session_key(0, 3)
+
+
+def seen(customer_id: CustomerId, views: int = 1) -> Customer:
+    return Customer(customer_id, counts={EventKind.PRODUCT_VIEWED: views}, first_seen_ms=5, last_seen_ms=9)
+
+
+def effects(
+    *customers: Customer,
+    sessions: tuple[Session, ...] = (),
+    dropped: frozenset[SessionKey] = frozenset(),
+    reviews: tuple[Review, ...] = (),
+    taken_down: tuple[tuple[CustomerId, ProductId], ...] = (),
+    tombstones: dict[CustomerId, int] | None = None,
+    applied: int = 1,
+) -> Effects:
+    return Effects(
+        customers={customer.customer_id: customer for customer in customers},
+        sessions={session.key: session for session in sessions},
+        sessions_dropped=dropped,
+        reviews={(one.customer_id, one.product_id): one for one in reviews} | dict.fromkeys(taken_down),
+        tombstones=tombstones or {},
+        deltas=Deltas(),
+        dead_letters=(),
+        counts={RecordClass.APPLIED: applied},
+    )
+
+
+class CellStoreContract:
+    """A fresh store, tied to nothing, with partition 0 unclaimed. Sessions are kept for 1,000 ms."""
+
+    cells: CellStore
+
+    def commit(
+        self, changed: Effects, at: int = 0, to: int | None = None, number: int | None = None, epoch: int = 1
+    ) -> None:
+        """Commit [at, at + 1), the store's (at + 1)-th commit, unless told otherwise."""
+        watermark = Watermark(at, 10 * at, 20 * at)
+        to_position = at + 1 if to is None else to
+        with self.cells.together():
+            self.cells.commit(
+                Commit(0, epoch, at + 1 if number is None else number, at, to_position, watermark, changed)
+            )
+
+    def test_a_new_cell_stands_at_the_beginning(self) -> None:
+        assert self.cells.epoch(0) == 0
+        claimed = self.cells.claim(0, 1)
+        assert (claimed.position, claimed.number, claimed.watermark, claimed.kept) == (0, 0, Watermark(), ())
+        assert self.cells.epoch(0) == 1
+
+    def test_a_claim_needs_a_larger_epoch(self) -> None:
+        self.cells.claim(0, 3)
+        for epoch in (1, 3):
+            with pytest.raises(Fenced):
+                self.cells.claim(0, epoch)
+        self.cells.claim(1, 1)
+        assert (self.cells.epoch(0), self.cells.epoch(1)) == (3, 1)
+
+    def test_a_commit_writes_everything_and_moves_the_cell(self) -> None:
+        self.cells.claim(0, 1)
+        session = Session(KEY, "s", 5, 9, 1, {MUG: (9, 1)})
+        review = Review(ADA, MUG, 4, "fine", 9)
+        self.commit(effects(seen(ADA), sessions=(session,), reviews=(review,)))
+        assert self.cells.customer(ADA) == seen(ADA)
+        assert self.cells.sessions([KEY]) == {KEY: session}
+        assert self.cells.reviews(ADA) == [review]
+        assert self.cells.counts() == {RecordClass.APPLIED: 1}
+        claimed = self.cells.claim(0, 2)
+        assert (claimed.position, claimed.number, claimed.watermark) == (1, 1, Watermark(0, 0, 0))
+
+    @pytest.mark.parametrize(
+        ("at", "number", "epoch"), [(0, 2, 2), (1, 2, 1), (1, 2, 3), (2, 2, 2), (1, 1, 2), (1, 3, 2)]
+    )
+    def test_a_commit_that_is_not_the_owners_next_changes_nothing(self, at: int, number: int, epoch: int) -> None:
+        self.cells.claim(0, 1)
+        self.commit(effects(seen(ADA)))
+        self.cells.claim(0, 2)
+        with pytest.raises(Fenced):
+            self.commit(effects(seen(ADA, 7), seen(BOB)), at=at, to=at + 2, number=number, epoch=epoch)
+        assert self.cells.customer(ADA) == seen(ADA)
+        assert self.cells.customer(BOB) is None
+        assert self.cells.counts() == {RecordClass.APPLIED: 1}
+        claimed = self.cells.claim(0, 3)
+        assert (claimed.position, claimed.number) == (1, 1)
+
+    def test_a_commit_without_a_claim_is_refused(self) -> None:
+        with pytest.raises(Fenced):
+            self.commit(effects(seen(ADA)))
+
+    def test_a_repeated_commit_is_refused(self) -> None:
+        self.cells.claim(0, 1)
+        self.commit(effects(seen(ADA)))
+        with pytest.raises(Fenced):
+            self.commit(effects(seen(ADA)))
+        assert self.cells.counts() == {RecordClass.APPLIED: 1}
+
+    def test_loading_gives_a_customer_for_every_id(self) -> None:
+        self.cells.claim(0, 1)
+        self.commit(effects(seen(ADA)))
+        assert self.cells.customers(0, [ADA, BOB]) == {ADA: seen(ADA), BOB: Customer(BOB)}
+        assert self.cells.customers(0, []) == {}
+
+    def test_what_is_loaded_is_a_copy(self) -> None:
+        self.cells.claim(0, 1)
+        self.commit(effects(seen(ADA)))
+        self.cells.customers(0, [ADA])[ADA].counts[EventKind.PRODUCT_VIEWED] = 99
+        assert self.cells.customer(ADA) == seen(ADA)
+
+    def test_who_is_forgotten_is_gone_and_known_to_be(self) -> None:
+        self.cells.claim(0, 1)
+        session = Session(KEY, "s", 5, 9)
+        self.commit(effects(seen(ADA), sessions=(session,), reviews=(Review(ADA, MUG, 4, "fine", 9),)))
+        self.commit(effects(dropped=frozenset([KEY]), taken_down=((ADA, MUG),), tombstones={ADA: 50}), at=1)
+        assert self.cells.customer(ADA) is None
+        assert self.cells.sessions([KEY]) == {}
+        assert self.cells.reviews(ADA) == []
+        assert list(self.cells.scan()) == []
+        assert self.cells.customers(0, [ADA]) == {ADA: Customer.forgotten(ADA, 50)}
+
+    def test_who_comes_back_in_the_same_commit_is_there_with_what_came_after(self) -> None:
+        self.cells.claim(0, 1)
+        self.commit(effects(seen(ADA), reviews=(Review(ADA, MUG, 4, "fine", 9), Review(ADA, JUG, 1, "bad", 9))))
+        back = seen(ADA, 2)
+        again = Review(ADA, MUG, 5, "better", 60)
+        self.commit(effects(back, reviews=(again,), taken_down=((ADA, JUG),), tombstones={ADA: 50}), at=1)
+        assert self.cells.customer(ADA) == back
+        assert self.cells.reviews(ADA) == [again]
+
+    def test_expired_sessions_are_gone(self) -> None:
+        self.cells.claim(0, 1)
+        old, young = Session(session_key(0, 1), "a", 0, 0), Session(session_key(0, 2), "b", 0, 1_000)
+        self.commit(effects(sessions=(old, young)))
+        assert set(self.cells.sessions([old.key, young.key])) == {old.key, young.key}
+        with self.cells.together():
+            self.cells.commit(Commit(0, 1, 2, 1, 2, Watermark(0, 1_001, 0), effects(seen(ADA))))
+        assert set(self.cells.sessions([old.key, young.key])) == {young.key}
+
+    def test_reviews_come_latest_first(self) -> None:
+        self.cells.claim(0, 1)
+        one, two, three = (Review(ADA, ProductId(name), 3, "", at) for name, at in (("b", 5), ("c", 9), ("a", 5)))
+        self.commit(effects(reviews=(one, two, three)))
+        assert self.cells.reviews(ADA) == [two, three, one]
+
+    def test_counts_add_up_over_commits_and_cells(self) -> None:
+        self.cells.claim(0, 1)
+        self.commit(effects(applied=3))
+        self.commit(effects(applied=4), at=1)
+        assert self.cells.counts() == {RecordClass.APPLIED: 7}
+
+    def test_a_scan_finds_every_customer_once(self) -> None:
+        self.cells.claim(0, 1)
+        names = [CustomerId(f"customer-{number}") for number in range(2_500)]
+        self.commit(effects(*(seen(name) for name in names)))
+        found = [customer.customer_id for customer in self.cells.scan()]
+        assert sorted(found) == sorted(names)
+
+    def test_a_store_belongs_to_one_log(self) -> None:
+        self.cells.bind(LogIdentity("a", 2, "consistent"))
+        self.cells.bind(LogIdentity("a", 2, "consistent"))
+        for other in (LogIdentity("b", 2, "consistent"), LogIdentity("a", 3, "consistent")):
+            with pytest.raises(WrongLog, match="built from log"):
+                self.cells.bind(other)
+
+
+class KeptEntriesContract(CellStoreContract):
+    """Stores whose readers are elsewhere: what a commit owes them is kept until it is trimmed."""
+
+    def test_what_a_commit_owes_is_kept_until_it_is_trimmed(self) -> None:
+        self.cells.claim(0, 1)
+        self.commit(effects(seen(ADA)))
+        self.commit(effects(seen(BOB)), at=1)
+        kept = self.cells.claim(0, 2).kept
+        assert [(entry.from_position, entry.to_position) for entry in kept] == [(0, 1), (1, 2)]
+        self.cells.trim(0, 1, 2)  # from an owner who is one no more
+        assert len(self.cells.claim(0, 3).kept) == 2
+        self.cells.trim(0, 3, 1)
+        assert [entry.from_position for entry in self.cells.claim(0, 4).kept] == [1]
+
+
+class TogetherContract(CellStoreContract):
+    """Stores where a round is one transaction."""
+
+    def test_leaving_by_an_error_undoes_all_that_was_written_together(self) -> None:
+        self.cells.claim(0, 1)
+        commit = Commit(0, 1, 1, 0, 1, Watermark(), effects(seen(ADA)))
+        with pytest.raises(Fenced), self.cells.together():  # noqa: PT012 - the first write is what must be undone
+            self.cells.commit(commit)
+            self.cells.commit(commit)
+        assert self.cells.customer(ADA) is None
+        self.commit(effects(seen(BOB)))
+        assert self.cells.customer(BOB) == seen(BOB)

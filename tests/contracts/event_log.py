@@ -1,0 +1,92 @@
+"""What every log keeps its word on, written and read."""
+
+from collections.abc import Collection, Mapping
+
+from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
+from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
+from realtime_pipeline.application.routing import partition_for
+from realtime_pipeline.domain.streams.records import Record
+from tests.histories import NOW_MS
+
+PARTITIONS = 3
+
+
+class Owner(PartitionOwner):
+    """Takes what it is given, from given positions, and remembers what it holds."""
+
+    def __init__(self, positions: Mapping[int, int] | None = None) -> None:
+        self.held: set[int] = set()
+        self._positions = positions or {}
+
+    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+        self.held |= set(partitions)
+        return {partition: self._positions.get(partition, 0) for partition in partitions}
+
+    def lost(self, partitions: Collection[int]) -> None:
+        self.held -= set(partitions)
+
+
+class EventLogContract:
+    """An empty log of three partitions, its clock at NOW_MS."""
+
+    log: EventLog
+    publisher: EventPublisher
+
+    def all(self, owner: Owner, limit: int = 100) -> list[Record]:
+        self.log.subscribe(owner)
+        records: list[Record] = []
+        while polled := self.log.poll(limit, 0):
+            assert len(polled) <= limit
+            records += polled
+        return records
+
+    def test_all_partitions_come_to_the_one_worker(self) -> None:
+        owner = Owner()
+        assert self.all(owner) == []
+        assert owner.held == {0, 1, 2}
+        assert (self.log.identity.partitions, self.publisher.partitions) == (3, 3)
+
+    def test_records_are_read_as_they_were_written(self) -> None:
+        self.publisher.publish([Outgoing(b"ada", b"one", "file:1"), Outgoing(None, b"\xff\x00")])
+        read = {record.value: record for record in self.all(Owner())}
+        ada = partition_for(b"ada", PARTITIONS)
+        nobody = partition_for(b"\xff\x00", PARTITIONS)
+        assert read[b"one"] == Record(ada, 0, b"ada", b"one", NOW_MS, "file:1")
+        assert read[b"\xff\x00"] == Record(nobody, int(ada == nobody), None, b"\xff\x00", NOW_MS, None)
+
+    def test_records_of_a_key_stay_in_order(self) -> None:
+        values = [f"{number}".encode() for number in range(50)]
+        for begin in range(0, 50, 10):
+            self.publisher.publish([Outgoing(b"ada", value) for value in values[begin : begin + 10]])
+        read = self.all(Owner(), limit=7)
+        assert [record.value for record in read] == values
+        assert [record.position for record in read] == list(range(50))
+
+    def test_a_record_goes_to_the_partition_it_names(self) -> None:
+        self.publisher.publish([Outgoing(b"ada", b"x", partition=number) for number in range(PARTITIONS)])
+        assert sorted(record.partition for record in self.all(Owner())) == [0, 1, 2]
+
+    def test_reading_begins_where_the_owner_says(self) -> None:
+        self.publisher.publish([Outgoing(b"k", f"{number}".encode(), partition=1) for number in range(5)])
+        assert [record.position for record in self.all(Owner({1: 3}))] == [3, 4]
+
+    def test_seeking_reads_again(self) -> None:
+        self.publisher.publish([Outgoing(b"k", f"{number}".encode(), partition=1) for number in range(5)])
+        self.all(Owner())
+        self.log.seek({1: 2})
+        assert [record.position for record in self.log.poll(10, 0)] == [2, 3, 4]
+
+    def test_what_is_published_later_is_read_later(self) -> None:
+        assert self.all(Owner()) == []
+        self.publisher.publish([Outgoing(b"ada", b"late")])
+        assert [record.value for record in self.log.poll(10, 0.5)] == [b"late"]
+
+    def test_every_partition_gets_its_turn(self) -> None:
+        for partition in range(PARTITIONS):
+            self.publisher.publish([Outgoing(b"k", b"x", partition=partition)] * 100)
+        self.log.subscribe(Owner())
+        assert {record.partition for record in self.log.poll(30, 0)} == {0, 1, 2}
+
+    def test_the_bounds_of_partitions(self) -> None:
+        self.publisher.publish([Outgoing(b"k", b"x", partition=1)] * 4)
+        assert self.log.bounds([0, 1]) == {0: (0, 0), 1: (0, 4)}

@@ -1,0 +1,160 @@
+"""What all views keep their word on."""
+
+import pytest
+
+from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
+from realtime_pipeline.domain.streams.watermark import Watermark
+
+MUG, JUG, PAN = ProductId("mug"), ProductId("jug"), ProductId("pan")
+HOUR = 1_000
+
+
+def looked_at(product_id: ProductId, times: int = 1, category: str | None = None, hour: int = HOUR) -> Deltas:
+    fact = None if category is None else (category, hour)
+    return Deltas({product_id: ProductState(times, category=fact)}, {(hour, product_id): Activity(views=times)})
+
+
+class ViewsContract:
+    """Fresh views that keep the 3 newest sessions of each product; partitions 0 and 1 are claimed with epoch 1."""
+
+    views: Views
+
+    @pytest.fixture(autouse=True)
+    def _claimed(self, _views: None) -> None:
+        for partition in (0, 1):
+            assert set(self.views.claim(partition, 1)) == {0}
+
+    def merge(
+        self, deltas: Deltas, ranges: dict[int, tuple[int, int]] | None = None, epoch: int = 1, newest_hour: int = HOUR
+    ) -> None:
+        """Merge into every view cell what belongs to it."""
+        watermark = Watermark(0, newest_hour * HOUR_MS, 0)
+        for cell in range(self.views.view_cells):
+            self.views.merge(
+                Merge(
+                    cell,
+                    tuple(SourceRange(p, epoch, at, to, watermark) for p, (at, to) in (ranges or {0: (0, 1)}).items()),
+                    deltas.part(cell, self.views.view_cells),
+                )
+            )
+
+    def test_a_merge_is_read_back(self) -> None:
+        self.merge(looked_at(MUG, 3, "kitchen"))
+        assert self.views.products([MUG, JUG]) == {MUG: ProductState(3, category=("kitchen", HOUR))}
+        assert self.views.interactions() == 3
+        assert dict(self.views.scan()) == {MUG: ProductState(3, category=("kitchen", HOUR))}
+        assert self.views.watermarks()[0] == Watermark(0, HOUR * HOUR_MS, 0)
+
+    def test_merges_add_up(self) -> None:
+        self.merge(looked_at(MUG, 3))
+        self.merge(looked_at(MUG, 4), ranges={0: (1, 2), 1: (0, 9)})
+        assert self.views.products([MUG]) == {MUG: ProductState(7)}
+        assert self.views.interactions() == 7
+        assert [(one.product_id, one.actions) for one in self.views.trending(TrendingRules(), None, 9)] == [(MUG, 7)]
+
+    def test_a_repeated_merge_is_refused_and_changes_nothing(self) -> None:
+        self.merge(looked_at(MUG, 3), ranges={0: (0, 10)})
+        with pytest.raises(Superseded) as refused:
+            self.merge(looked_at(MUG, 3), ranges={0: (0, 10)})
+        assert refused.value.positions == {0: 10}
+        assert self.views.products([MUG]) == {MUG: ProductState(3)}
+
+    def test_one_range_out_of_place_refuses_the_whole_call(self) -> None:
+        self.merge(looked_at(MUG), ranges={0: (0, 5)})
+        with pytest.raises(Superseded) as refused:
+            self.merge(looked_at(JUG), ranges={0: (4, 6), 1: (0, 2)})
+        assert refused.value.positions == {0: 5, 1: 0}
+        assert self.views.products([JUG]) == {}
+        self.merge(looked_at(JUG), ranges={0: (5, 6), 1: (0, 2)})
+
+    @pytest.mark.parametrize("epoch", [0, 2])
+    def test_a_merge_of_another_epoch_is_refused(self, epoch: int) -> None:
+        with pytest.raises(Fenced):
+            self.merge(looked_at(MUG), epoch=epoch)
+        assert self.views.products([MUG]) == {}
+
+    def test_a_claim_shuts_the_earlier_owner_out(self) -> None:
+        self.merge(looked_at(MUG), ranges={0: (0, 5)})
+        assert set(self.views.claim(0, 4)) == {5}
+        assert self.views.epoch(0) == 4
+        with pytest.raises(Fenced):
+            self.views.claim(0, 4)
+        with pytest.raises(Fenced):
+            self.merge(looked_at(MUG), ranges={0: (5, 6)})
+        self.merge(looked_at(MUG), ranges={0: (5, 6)}, epoch=4)
+
+    def test_a_product_is_described_as_it_was_last_whatever_came_last(self) -> None:
+        self.merge(Deltas({MUG: ProductState(name=("new", 9), category=("cups", 5), price=(3, 9))}))
+        self.merge(Deltas({MUG: ProductState(name=("old", 8), category=("mugs", 6), price=(2, 9))}), {0: (1, 2)})
+        state = self.views.products([MUG])[MUG]
+        assert (state.name, state.category, state.price) == (("new", 9), ("mugs", 6), (3, 9))
+
+    def test_the_newest_sessions_of_a_product_are_listed(self) -> None:
+        """Whatever the order in which they come."""
+        times = {1: 50, 2: 10, 3: 40, 4: 40, 5: 20, 6: 60}
+        for number, (key, at_ms) in enumerate(times.items()):
+            deltas = Deltas({MUG: ProductState(1)}, {}, {(MUG, SessionKey(key)): at_ms})
+            self.merge(deltas, {0: (number, number + 1)})
+        listed = self.views.sessions_of([MUG, JUG], 3)
+        assert listed == {MUG: [(60, 6), (50, 1), (40, 4)], JUG: []}
+        assert self.views.sessions_of([MUG], 2)[MUG] == [(60, 6), (50, 1)]
+
+    def test_a_session_is_listed_once_at_its_latest_time(self) -> None:
+        for number, at_ms in enumerate((50, 70, 60)):
+            deltas = Deltas({MUG: ProductState(1)}, {}, {(MUG, SessionKey(1)): at_ms})
+            self.merge(deltas, {0: (number, number + 1)})
+        assert self.views.sessions_of([MUG], 3) == {MUG: [(70, 1)]}
+
+    def test_trending_forgets_by_half_lives(self) -> None:
+        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        self.merge(looked_at(MUG, 8, hour=HOUR - 12))
+        self.merge(looked_at(JUG, 3, hour=HOUR), {0: (1, 2)})
+        self.merge(looked_at(PAN, 99, hour=HOUR - 24), {0: (2, 3)})
+        assert self.views.trending(rules, None, 9) == [Popular(JUG, 3.0, 3), Popular(MUG, 2.0, 8)]
+        assert self.views.trending(rules, None, 1) == [Popular(JUG, 3.0, 3)]
+
+    def test_trending_weighs_actions_and_takes_cancellations_back(self) -> None:
+        self.merge(
+            Deltas(
+                {MUG: ProductState(1), JUG: ProductState(1), PAN: ProductState(1)},
+                {
+                    (HOUR, MUG): Activity(views=1, carts=1, purchases=1),
+                    (HOUR, JUG): Activity(views=9),
+                    (HOUR, PAN): Activity(views=4, purchases=-1),
+                },
+            )
+        )
+        assert self.views.trending(TrendingRules(), None, 9) == [Popular(JUG, 9.0, 9), Popular(MUG, 9.0, 3)]
+
+    def test_trending_in_a_category_goes_by_the_category_said_last(self) -> None:
+        self.merge(looked_at(MUG, 2, "kitchen"))
+        self.merge(looked_at(JUG, 3, "garden"), {0: (1, 2)})
+        self.merge(Deltas({JUG: ProductState(category=("kitchen", HOUR + 1))}), {0: (2, 3)})
+        assert [one.product_id for one in self.views.trending(TrendingRules(), "kitchen", 9)] == [JUG, MUG]
+        assert self.views.trending(TrendingRules(), "garden", 9) == []
+
+    def test_few_ratings_count_little(self) -> None:
+        ratings = {MUG: ProductState(0, 1, 5), JUG: ProductState(0, 10, 46), PAN: ProductState(7)}
+        self.merge(Deltas(ratings))
+        mean = 51 / 11
+        assert self.views.top_rated(5.0, 9) == [
+            Rated(MUG, (5.0 * mean + 5) / (5.0 + 1), 1),
+            Rated(JUG, (5.0 * mean + 46) / (5.0 + 10), 10),
+        ]
+        assert len(self.views.top_rated(5.0, 1)) == 1
+
+    def test_nothing_is_rated_or_trending_at_first(self) -> None:
+        assert list(self.views.top_rated(5.0, 9)) == []
+        assert list(self.views.trending(TrendingRules(), None, 9)) == []
+        assert self.views.interactions() == 0
+
+    def test_a_product_lies_in_one_view_cell(self) -> None:
+        assert {view_cell_of(product, self.views.view_cells) for product in (MUG, JUG, PAN)} <= set(
+            range(self.views.view_cells)
+        )

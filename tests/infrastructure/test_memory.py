@@ -1,0 +1,38 @@
+"""The memory adapters keep the ports' contracts: that makes them fit to stand in for the others in tests."""
+
+import pytest
+
+from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
+from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
+from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from tests.contracts.cell_store import KeptEntriesContract
+from tests.contracts.event_log import PARTITIONS, EventLogContract
+from tests.contracts.outputs import OutputsContract
+from tests.contracts.views import ViewsContract
+from tests.histories import SetClock
+
+
+class TestMemoryCellStore(KeptEntriesContract):
+    @pytest.fixture(autouse=True)
+    def _cells(self) -> None:
+        self.cells = MemoryCellStore(session_keep_ms=1_000)
+
+
+class TestMemoryViews(ViewsContract):
+    @pytest.fixture(autouse=True, params=[1, 3])
+    def _views(self, request: pytest.FixtureRequest) -> None:
+        self.views = MemoryViews(request.param, listed_sessions_max=3)
+
+
+class TestMemoryOutputs(OutputsContract):
+    @pytest.fixture(autouse=True)
+    def _outputs(self) -> None:
+        self.outputs = MemoryOutputs()
+
+
+class TestMemoryLog(EventLogContract):
+    @pytest.fixture(autouse=True)
+    def _log(self) -> None:
+        self.publisher = MemoryLog(PARTITIONS, SetClock())
+        self.log = MemoryEventLog(self.publisher)

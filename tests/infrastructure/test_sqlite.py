@@ -1,0 +1,154 @@
+"""The SQLite adapters keep the ports' contracts, and a few words of their own."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from realtime_pipeline.application.errors import Stopped, Unavailable
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.application.ports.views import Merge, SourceRange
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
+from realtime_pipeline.domain.streams.effects import Deltas
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
+from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEventPublisher
+from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
+from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
+from tests.contracts.cell_store import TogetherContract, effects
+from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
+from tests.contracts.outputs import OutputsContract
+from tests.contracts.views import ViewsContract
+from tests.histories import SetClock
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(tmp_path / "shop.db")
+    yield opened
+    opened.close()
+
+
+class TestSqliteCellStore(TogetherContract):
+    @pytest.fixture(autouse=True)
+    def _cells(self, database: Database) -> None:
+        self.database = database
+        self.cells = SqliteCellStore(database, 1_000, Unwatched())
+
+    def test_expired_sessions_are_swept_out_of_the_file(self) -> None:
+        self.cells.claim(0, 1)
+        for number in range(300):
+            self.commit(effects(sessions=(Session(session_key(0, number), None, number * 10, number * 10),)), at=number)
+        left = self.database.rows("SELECT count(*) FROM sessions")[0][0]
+        assert 100 <= left <= 100 + 64
+
+    def test_a_session_that_lives_long_does_not_keep_others_in_the_file(self) -> None:
+        self.cells.claim(0, 1)
+        for number in range(400):
+            long_lived = Session(session_key(0, 0), "for ever", 0, number * 10)
+            other = Session(session_key(0, number + 1), None, number * 10, number * 10)
+            self.commit(effects(sessions=(long_lived, other)), at=number)
+        assert set(self.cells.sessions([session_key(0, 0)])) == {session_key(0, 0)}
+
+
+class TestSqliteViews(ViewsContract):
+    @pytest.fixture(autouse=True)
+    def _views(self, database: Database) -> None:
+        self.database = database
+        self.views = SqliteViews(database, listed_sessions_max=3, activity_hours=100)
+
+    def test_lists_do_not_grow_without_end(self) -> None:
+        for number in range(50):
+            deltas = Deltas({ProductId("mug"): ProductState(1)}, {}, {(ProductId("mug"), SessionKey(number)): number})
+            self.merge(deltas, {0: (number, number + 1)})
+        assert self.database.rows("SELECT count(*) FROM product_sessions")[0][0] <= 4
+
+    def test_old_hours_are_let_go(self) -> None:
+        for number in range(150):
+            watermark = Watermark(0, number * 3_600_000, 0)
+            source = SourceRange(0, 1, number, number + 1, watermark)
+            deltas = Deltas({ProductId("mug"): ProductState(1)})
+            deltas.active(ProductId("mug"), number * 3_600_000).views += 1
+            self.views.merge(Merge(0, (source,), deltas))
+        assert self.database.rows("SELECT count(*), min(hour) FROM activity")[0] == (101, 49)
+
+
+class TestSqliteOutputs(OutputsContract):
+    @pytest.fixture(autouse=True)
+    def _outputs(self, database: Database) -> None:
+        self.outputs = SqliteOutputs(database)
+
+
+class TestSqliteLog(EventLogContract):
+    @pytest.fixture(autouse=True)
+    def _log(self, database: Database) -> None:
+        self.database = database
+        self.publisher = SqliteEventPublisher(database, PARTITIONS, SetClock(), Unwatched())
+        self.log = SqliteEventLog(database, PARTITIONS)
+
+    def test_the_number_of_partitions_stays_what_it_was(self) -> None:
+        assert SqliteEventPublisher(self.database, 7, SetClock(), Unwatched()).partitions == PARTITIONS
+        assert SqliteEventLog(self.database, 7).identity == self.log.identity
+
+    def test_a_second_worker_takes_over_and_the_first_is_told(self) -> None:
+        first, second = Owner(), Owner()
+        self.all(first)
+        other = SqliteEventLog(self.database, PARTITIONS)
+        other.subscribe(second)
+        other.poll(1, 0)
+        with pytest.raises(Stopped, match="another worker has taken over"):
+            self.log.poll(1, 0)
+        assert (first.held, second.held) == (set(), {0, 1, 2})
+
+    def test_polling_wakes_up_for_what_another_thread_publishes(self) -> None:
+        self.all(Owner())
+        publishing = threading.Thread(target=self.publisher.publish, args=([Outgoing(b"ada", b"x")],))
+        publishing.start()
+        records = self.log.poll(10, 10.0)
+        publishing.join()
+        assert [record.value for record in records] == [b"x"]
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database, and long enough for anybody to see that it is none: " * 20)
+    with pytest.raises(Unavailable, match=r"notes\.txt cannot be used: file is not a database"):
+        Database(file).connection()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="unable to open database file"):
+        Database(tmp_path / "nowhere" / "shop.db").connection()
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "shop.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(Unavailable, match=r"another version .*use a new file"):
+        Database(tmp_path / "shop.db").connection()
+
+
+def test_many_threads_open_a_new_file_at_once(tmp_path: Path) -> None:
+    database = Database(tmp_path / "shop.db")
+    failures: list[BaseException] = []
+
+    def open_it() -> None:
+        try:
+            database.rows("SELECT count(*) FROM records")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    database.close()
+    assert failures == []
