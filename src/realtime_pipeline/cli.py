@@ -148,3 +148,7 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
     at_ms = pipeline.forget(options.customer)
     name = CustomerId(options.customer)
     print(f"{name} is to be forgotten as of {at_ms} ms; it is done when the worker has come to that record")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -61,12 +61,15 @@ class PublishEvents:
             self._publisher.publish([self._outgoing(submission) for submission in batch])
             yield len(batch)
 
+    def tick(self, partition: int) -> None:
+        """Let time pass on a quiet partition: by as much as its log's clock has, since the record before."""
+        self._publisher.publish([Outgoing(self._tick_key, self._encode_tick(None), partition=partition)])
+
     def end_of_time(self) -> None:
         """Lift every partition to the end of time: a finite replay is over, nothing is waited for any longer."""
         tick = self._encode_tick(END_OF_TIME)
-        self._publisher.publish(
-            [Outgoing(self._tick_key, tick, partition=number) for number in range(self._publisher.partitions)]
-        )
+        partitions = range(self._publisher.partitions)
+        self._publisher.publish([Outgoing(self._tick_key, tick, partition=number) for number in partitions])
 
     def _outgoing(self, submission: Submission) -> Outgoing:
         key = self._routing_key(submission.value)

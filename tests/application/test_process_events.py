@@ -1,0 +1,219 @@
+"""The worker between a log and stores that are apart: claims, refusals, kept entries, recovery."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import attrs
+import msgspec
+import pytest
+from dependency_injector import providers
+
+from harness.shop import Shop
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
+from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from realtime_pipeline.settings import Technology
+from tests.histories import NOW_MS, SMALL, SetClock, append, differences, embedded, event, opened, state
+
+KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
+HISTORY = [msgspec.json.encode(one) for one in Shop(5, 20, 10, NOW_MS - 10**9, dirt=0.1).events(40)]
+
+
+class Crash(Exception):
+    """The process dies here; what is in memory is lost with it."""
+
+
+class CrashAt(Stages):
+    """Raises when a stage is reached for the n-th time."""
+
+    def __init__(self, stage: Stage, times: int) -> None:
+        self._stage, self._left = stage, times
+
+    def reached(self, stage: Stage, records: int) -> None:
+        if stage is self._stage and records:
+            self._left -= 1
+            if self._left == 0:
+                raise Crash(stage)
+
+
+@pytest.fixture(params=[1, 3])
+def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
+    """In memory, where commit, merge and emission are steps of their own; with one view cell, and with three."""
+    settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=20, cached_customers_max=4))
+    with opened(embedded("memory", tmp_path, settings)) as made:
+        made.container.views.override(providers.Object(MemoryViews(request.param, listed_sessions_max=3)))
+        yield made
+
+
+def new_worker(pipeline: Pipeline, stages: Stages | None = None) -> None:
+    """As after a restart: nothing is left but the log and the stores."""
+    if stages is not None:
+        pipeline.container.stages.override(providers.Object(stages))
+    else:
+        pipeline.container.stages.reset_override()
+    pipeline.container.log.reset()
+    pipeline.container.process_events.reset()
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("stage", [Stage.FETCHED, Stage.FOLDED, Stage.COMMITTED, Stage.MERGED, Stage.EMITTED])
+def test_a_crash_between_commit_merge_and_emission_is_healed(pipeline: Pipeline, stage: Stage, times: int) -> None:
+    append(pipeline, HISTORY)
+    new_worker(pipeline, CrashAt(stage, times))
+    with pytest.raises(Crash):
+        pipeline.process()
+    new_worker(pipeline)
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+def test_a_crash_in_every_round_is_healed(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    crashes = 0
+    for _ in range(200):
+        new_worker(pipeline, CrashAt(Stage.COMMITTED, 1))
+        try:
+            pipeline.process()
+            break
+        except Crash:
+            crashes += 1
+    assert crashes >= 5
+    assert differences(pipeline) == []
+
+
+def test_a_worker_whose_commit_was_refused_claims_again_and_goes_on(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY[:60])
+    pipeline.process()
+    cells, views, outputs = pipeline.container.cells(), pipeline.container.views(), pipeline.container.outputs()
+    for port in (cells, views, outputs):  # somebody claimed every cell meanwhile, and went away
+        for partition in (0, 1):
+            port.claim(partition, cells.epoch(partition) + 5)
+    append(pipeline, HISTORY[60:])
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+def test_two_workers_that_believe_they_own_a_partition_count_nothing_twice(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    first = pipeline.container.process_events()
+    first(0)
+    new_worker(pipeline)
+    second = pipeline.container.process_events()
+    for _ in range(4):  # each is refused after the other has claimed, claims again, and goes on
+        second(0)
+        first(0)
+    first.catch_up()
+    assert differences(pipeline) == []
+
+
+def test_views_that_are_ahead_of_a_store_which_lost_commits_are_not_told_twice(pipeline: Pipeline) -> None:
+    """A replica without the newest commits takes over: the views and outputs know more than the cells."""
+    cells = pipeline.container.cells()
+    append(pipeline, HISTORY[:50])
+    pipeline.process()
+    lost = deepcopy(vars(cells))
+    append(pipeline, HISTORY[50:90])
+    pipeline.process()
+    vars(cells).update(lost)
+    append(pipeline, HISTORY[90:])
+    new_worker(pipeline)
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+def test_views_behind_what_is_kept_stop_the_worker_with_the_range(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    pipeline.container.views.override(providers.Object(MemoryViews(1, listed_sessions_max=3)))
+    pipeline.container.readers.reset()
+    new_worker(pipeline)
+    with pytest.raises(Stopped, match=r"partition 0: the views stand at 0, their cell at \d+.*rebuild"):
+        pipeline.process()
+
+
+def test_a_log_shorter_than_the_store_stops_the_worker(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    for kept in pipeline.container.memory_log().records:
+        del kept[3:]
+    new_worker(pipeline)
+    with pytest.raises(Stopped, match=r"the store stands at \d+ to \d+, the log holds 0 to 3"):
+        pipeline.process()
+
+
+def test_another_log_is_refused(pipeline: Pipeline) -> None:
+    pipeline.process()
+    pipeline.container.log.override(providers.Object(MemoryEventLog(MemoryLog(2, SetClock()))))
+    pipeline.container.process_events.reset()
+    with pytest.raises(WrongLog, match="use another store"):
+        pipeline.process()
+
+
+def test_refusals_without_end_stop_the_worker(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    cells = pipeline.container.cells()
+
+    def refuse(_commit: object) -> None:
+        raise Fenced("always")
+
+    cells.commit = refuse  # type: ignore[method-assign, assignment]
+    with pytest.raises(Stopped, match="refused 6 rounds in a row"):
+        pipeline.process()
+
+
+@KINDS
+def test_a_record_in_a_partition_it_does_not_belong_to_is_a_dead_letter(kind: Technology, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path)) as pipeline:
+        for partition in (0, 1):
+            append(pipeline, [event("e1", product="mug")], partition=partition)
+        counts = pipeline.process()
+        assert counts == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 1}
+        letter = pipeline.container.outputs().dead_letters(10)[0]
+        assert letter.reason.startswith("misrouted: its key belongs to partition")
+        assert differences(pipeline) == []
+
+
+@KINDS
+def test_ticks_move_time_on_a_quiet_partition(kind: Technology, tmp_path: Path) -> None:
+    clock = SetClock()
+    with opened(embedded(kind, tmp_path), clock) as pipeline:
+        append(pipeline, [event("e1", at_ms=NOW_MS)], partition=None)
+        pipeline.process()
+        marks = pipeline.container.views().watermarks()
+        partition = max(marks, key=lambda number: marks[number].at_ms)
+        assert marks[partition].at_ms == NOW_MS - SMALL.fold.disorder_ms
+        clock.at_ms += 3_000
+        pipeline.container.publish_events().tick(partition)
+        assert pipeline.process()[RecordClass.CONTROL] == 1
+        assert pipeline.container.views().watermarks()[partition].at_ms == NOW_MS - SMALL.fold.disorder_ms + 3_000
+        pipeline.container.publish_events().end_of_time()
+        pipeline.process()
+        assert {mark.at_ms for mark in pipeline.container.views().watermarks().values()} == {253_402_300_799_999}
+
+
+@KINDS
+def test_after_an_error_from_elsewhere_nothing_is_counted_twice(kind: Technology, tmp_path: Path) -> None:
+    """Whoever catches the error and calls again finds a worker that starts from what was committed."""
+    with opened(embedded(kind, tmp_path)) as pipeline:
+        append(pipeline, HISTORY)
+        new_worker(pipeline, CrashAt(Stage.MERGED, 1))
+        with pytest.raises(Crash):
+            pipeline.process()
+        pipeline.process()
+        assert differences(pipeline) == []
+
+
+def test_memory_and_sqlite_hold_the_same_after_the_same_history(tmp_path: Path) -> None:
+    states = []
+    kinds: tuple[Technology, ...] = ("memory", "sqlite")
+    for kind in kinds:
+        with opened(embedded(kind, tmp_path)) as pipeline:
+            append(pipeline, HISTORY)
+            pipeline.process()
+            states.append(state(pipeline))
+    assert states[0] == states[1]

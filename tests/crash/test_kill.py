@@ -1,0 +1,115 @@
+"""kill -9 at every named point of the embedded worker and publisher; afterwards the store is what the oracle says."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness.shop import Shop
+from realtime_pipeline import Pipeline, Settings
+from tests.histories import append, differences
+
+WORKER_POINTS = (
+    "fetched",
+    "decoded",
+    "loaded",
+    "folded",
+    "committing",
+    "committed",
+    "merged",
+    "emitted",
+    "round_done",
+)
+START_MS = 1_700_000_000_000
+
+
+def shop_lines(sessions: int = 150) -> list[bytes]:
+    shop = Shop(3, 40, 20, START_MS, dirt=0.05)
+    return [msgspec.json.encode(event) for event in shop.events(sessions)]
+
+
+def small_rounds(folder: Path) -> Path:
+    """A settings file by which a worker needs many rounds."""
+    file = folder / "settings.toml"
+    file.write_text("[worker]\nround_records_max = 40\ncached_customers_max = 4\n")
+    return file
+
+
+def killed(folder: Path, role: str, at: str, times: int, *more: str) -> str:
+    """Run a process that kills itself at a point; return what it printed. Not to reach the point is a failure."""
+    command = [sys.executable, "-m", "harness", "fault", role, "--at", at, "--times", str(times)]
+    command += ["--database", str(folder / "shop.db"), "--settings", str(small_rounds(folder)), *more]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == -signal.SIGKILL, f"{at} was not reached: {ended.stderr}"
+    return ended.stdout
+
+
+@pytest.mark.parametrize("point", WORKER_POINTS)
+def test_a_killed_worker_has_counted_every_record_once(tmp_path: Path, point: str) -> None:
+    lines = shop_lines()
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        append(pipeline, lines)
+    for times in (1, 4, 2):  # one after the other, each worker goes on where the last was killed
+        killed(tmp_path, "worker", point, times)
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        counts = pipeline.process()
+        assert sum(counts.values()) == len(lines)
+        assert differences(pipeline) == []
+
+
+@pytest.mark.parametrize(("point", "survives"), [("appended", False), ("acknowledged", True)])
+def test_what_a_killed_publisher_has_acknowledged_is_there(tmp_path: Path, point: str, survives: bool) -> None:
+    lines = [b'{"event_type":"view","user_id":"u%d","timestamp":%d}' % (n % 9, START_MS + n) for n in range(6_000)]
+    (tmp_path / "events.jsonl").write_bytes(b"\n".join(lines))
+    printed = killed(tmp_path, "publisher", point, 2, "--data", str(tmp_path / "events.jsonl"))
+    acknowledged = sum(int(line.split()[1]) for line in printed.splitlines())
+    assert acknowledged == 2_000  # the second batch was not acknowledged: its publisher died
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        counts = pipeline.process()
+        assert sum(counts.values()) == acknowledged + (2_000 if survives else 0)
+        assert differences(pipeline) == []
+
+
+def test_publishing_again_after_a_kill_counts_nothing_twice(tmp_path: Path) -> None:
+    """The whole file once more: events with ids are told from news, whichever of them had arrived."""
+    lines = shop_lines(400)
+    signed_in = [line for line in lines if b'"user_id"' in line and b'"event_id"' in line]
+    (tmp_path / "events.jsonl").write_bytes(b"\n".join(signed_in))
+    killed(tmp_path, "publisher", "acknowledged", 1, "--data", str(tmp_path / "events.jsonl"))
+    with (
+        Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline,
+        Pipeline(Settings(database=str(tmp_path / "once.db"))) as once,
+    ):
+        append(pipeline, signed_in)
+        pipeline.process()
+        append(once, signed_in)
+        once.process()
+        assert differences(pipeline) == []
+        profiles = {one.customer_id: (one.counts, one.spend, one.units) for one in pipeline.container.cells().scan()}
+        expected = {one.customer_id: (one.counts, one.spend, one.units) for one in once.container.cells().scan()}
+    assert profiles == expected
+
+
+def test_a_worker_asked_to_stop_ends_its_round_and_says_what_it_did(tmp_path: Path) -> None:
+    lines = shop_lines(20)
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        append(pipeline, lines)
+        command = [sys.executable, "-m", "realtime_pipeline.cli", "worker", "--database", str(tmp_path / "shop.db")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+            try:
+                assert worker.stderr is not None
+                read = ""
+                while f"{len(lines)} records processed" not in read:
+                    letter = worker.stderr.read(1)
+                    assert letter, f"the worker ended early: {read}"
+                    read += letter
+                worker.send_signal(signal.SIGTERM)
+                printed, _ = worker.communicate(timeout=20)
+            finally:
+                worker.kill()
+        assert worker.returncode == 0
+        assert printed.startswith(f"{len(lines)} records: ")
+        assert differences(pipeline) == []

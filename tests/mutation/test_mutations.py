@@ -1,0 +1,167 @@
+"""Each safeguard switched off in a copy of the code: the suite must go red, else nothing guards the safeguard."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = "src/realtime_pipeline/"
+
+
+@attrs.frozen
+class Mutation:
+    """One line of the code, and what it becomes; the tests named are the ones expected to notice."""
+
+    name: str
+    file: str
+    line: str
+    becomes: str
+    tests: tuple[str, ...] = ("tests/infrastructure", "tests/application", "tests/laws")
+
+
+MUTATIONS = [
+    Mutation(
+        "one verdict for a whole batch",
+        "domain/streams/fold.py",
+        "            if recorded.verdict is not Verdict.APPLIED:\n",
+        "            self.verdict = getattr(self, 'verdict', recorded.verdict)\n"
+        "            if self.verdict is not Verdict.APPLIED:\n"
+        "                recorded = attrs.evolve(recorded, verdict=self.verdict)\n",
+    ),
+    Mutation(
+        "no duplicate check",
+        "domain/shop/event_memory.py",
+        "        if found >= 0:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "nothing is too old",
+        "domain/shop/event_memory.py",
+        "        if event.occurred_at_ms <= self.floor_ms and not event.replayed:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "the tombstone refuses nothing",
+        "domain/shop/customer.py",
+        "        if at_ms <= self.forgotten_at_ms:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "products trimmed by arrival",
+        "domain/shop/customer.py",
+        "            del recent[min(recent, key=lambda product: (recent[product], product))]\n",
+        "            del recent[next(iter(recent))]\n",
+    ),
+    Mutation(
+        "sessions listed by arrival, in memory",
+        "infrastructure/memory/views.py",
+        "                del listed[min(listed, key=lambda one: (listed[one], one))]\n",
+        "                del listed[next(iter(listed))]\n",
+    ),
+    Mutation(
+        "sessions listed by arrival, in SQLite",
+        "infrastructure/sqlite/views.py",
+        'WHERE product = ?1 ORDER BY at_ms DESC, session_key DESC LIMIT ?2)"',
+        'WHERE product = ?1 ORDER BY session_key DESC LIMIT ?2)"',
+    ),
+    Mutation(
+        "no fence, in memory",
+        "infrastructure/memory/cells.py",
+        "        if (commit.epoch, commit.from_position, commit.number) != ",
+        "        if False and () != ",
+    ),
+    Mutation(
+        "no fence, in SQLite",
+        "infrastructure/sqlite/cells.py",
+        "            if moved.rowcount != 1:\n",
+        "            if False:\n",
+    ),
+    Mutation(
+        "an earlier owner may merge",
+        "infrastructure/sqlite/views.py",
+        "        if any(stands.get(one.partition, (0, 0))[0] != one.epoch for one in ranges):\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "a merge may be repeated",
+        "infrastructure/sqlite/views.py",
+        "        if any(stands[one.partition][1] != one.from_position for one in ranges):\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "a round is not one transaction",
+        "infrastructure/sqlite/cells.py",
+        "        with self._database.transaction():\n            yield\n",
+        "        yield\n",
+        ("tests/infrastructure", "tests/application", "tests/crash"),
+    ),
+    Mutation(
+        "records are folded again when they are read again",
+        "application/process_events.py",
+        "            if cell is not None and record.position >= cell.position:\n",
+        "            if cell is not None:\n",
+    ),
+    Mutation(
+        "misrouted records are folded",
+        "application/process_events.py",
+        "            if belongs != record.partition:\n",
+        "            if False:\n",
+    ),
+    Mutation(
+        "memory survives a refusal",
+        "application/process_events.py",
+        "        self._held.clear()\n        self._log.seek(self.gained(partitions))\n",
+        "        before = dict(self._held)\n        self._log.seek(self.gained(partitions))\n"
+        "        for partition, cell in before.items():\n"
+        "            self._held[partition].customers = cell.customers\n",
+    ),
+    Mutation(
+        "kept entries are not delivered",
+        "application/claim_cells.py",
+        "            self._readers.merge([(cell, entry)])\n",
+        "",
+    ),
+    Mutation(
+        "batches are not cut where a reader stands",
+        "application/cells.py",
+        "        return min(ahead, default=to_position)\n",
+        "        return to_position\n",
+    ),
+    Mutation(
+        "an acknowledged publish is not synced",
+        "infrastructure/sqlite/log.py",
+        "            self._stages.reached(Stage.APPENDED, len(records))\n",
+        "            self._stages.reached(Stage.APPENDED, len(records))\n"
+        '            connection.execute("ROLLBACK"); connection.execute("BEGIN")\n',
+        ("tests/infrastructure",),
+    ),
+]
+
+
+@pytest.mark.mutation
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
+def test_the_suite_goes_red_without(mutation: Mutation, tmp_path: Path) -> None:
+    for folder in ("src", "harness", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    file = tmp_path / SOURCE / mutation.file
+    text = file.read_text("utf-8")
+    assert text.count(mutation.line) == 1, "the line is no longer there, or more than once: mend this mutation"
+    file.write_text(text.replace(mutation.line, mutation.becomes), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command += ["-m", "not mutation and not data", *mutation.tests]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("COV_", "COVERAGE_", "PYTEST_"))},
+        "PYTHONPATH": f"{tmp_path / 'src'}{os.pathsep}{tmp_path}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 1, f"the suite did not notice:\n{ended.stdout[-2_000:]}\n{ended.stderr[-2_000:]}"
+    assert str(tmp_path) in ended.stdout or "FAILED tests/" in ended.stdout
