@@ -111,16 +111,19 @@ def test_two_workers_that_believe_they_own_a_partition_count_nothing_twice(pipel
     assert differences(pipeline) == []
 
 
-def test_views_that_are_ahead_of_a_store_which_lost_commits_are_not_told_twice(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("lost_records", [1, 33, 37, 43])
+def test_views_that_are_ahead_of_a_store_which_lost_commits_are_not_told_twice(
+    pipeline: Pipeline, lost_records: int
+) -> None:
     """A replica without the newest commits takes over: the views and outputs know more than the cells."""
     cells = pipeline.container.cells()
     append(pipeline, HISTORY[:50])
     pipeline.process()
     lost = deepcopy(vars(cells))
-    append(pipeline, HISTORY[50:90])
+    append(pipeline, HISTORY[50 : 50 + lost_records])
     pipeline.process()
     vars(cells).update(lost)
-    append(pipeline, HISTORY[90:])
+    append(pipeline, HISTORY[50 + lost_records :])
     new_worker(pipeline)
     pipeline.process()
     assert differences(pipeline) == []
