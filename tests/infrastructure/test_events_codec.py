@@ -1,0 +1,216 @@
+"""The one decoder: every schema comes to the same event, and what makes no sense says what to mend."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
+from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, encode_tick
+
+AT_MS = 1_700_000_000_000
+AT_ISO = "2023-11-14T22:13:20"
+decode = EventDecoder(EventLimits(), {"video_play": EventKind.PRODUCT_VIEWED})
+
+
+def decoded(document: object, key: bytes | None = None) -> object:
+    value = document if isinstance(document, bytes) else msgspec.json.encode(document)
+    return decode(Record(2, 17, key, value, AT_MS))
+
+
+def event_of(document: object) -> Event:
+    made = decoded(document)
+    assert isinstance(made, Event), made
+    return made
+
+
+def reason_of(document: object) -> str:
+    made = decoded(document)
+    assert isinstance(made, Rejected), made
+    return made.reason
+
+
+def canonical(**changes: Any) -> dict[str, Any]:
+    return {
+        "event_id": "e1",
+        "event_type": "purchase",
+        "user_id": "ada",
+        "session_id": "s1",
+        "timestamp": AT_MS,
+        "properties": {"product_id": "mug", "category": "kitchen", "price": 12.5, "quantity": 2, "order_id": "o1"},
+        "context": {"device_type": "mobile"},
+    } | changes
+
+
+def stating(**properties: Any) -> dict[str, Any]:
+    return canonical(properties=properties)
+
+
+def test_the_canonical_schema() -> None:
+    assert event_of(canonical()) == Event(
+        event_id="e1",
+        kind=EventKind.PRODUCT_PURCHASED,
+        customer_id=CustomerId("ada"),
+        occurred_at_ms=AT_MS,
+        session_id="s1",
+        product_id="mug",  # type: ignore[arg-type]
+        category="kitchen",
+        price=125_000,  # type: ignore[arg-type]
+        quantity=2,
+        order_id="o1",
+        context={"device_type": "mobile"},
+    )
+
+
+def test_the_flat_schema() -> None:
+    flat = {
+        "event_id": "e1",
+        "user_id": "ada",
+        "event_type": "view",
+        "metadata": {"product_id": "mug", "category": "kitchen"},
+        "timestamp": AT_ISO,
+    }
+    made = event_of(flat)
+    assert (made.kind, made.product_id, made.category) == (EventKind.PRODUCT_VIEWED, "mug", "kitchen")
+    assert (made.event_id, made.customer_id, made.occurred_at_ms) == ("e1", "ada", AT_MS)
+
+
+def test_the_transaction_schema() -> None:
+    made = event_of({"user_id": "ada", "action": "purchase", "amount": 19.99, "timestamp": AT_ISO + "Z"})
+    assert (made.kind, made.amount, made.quantity) == (EventKind.PRODUCT_PURCHASED, 199_900, 1)
+    assert made.event_id == "user_events-2-17"
+
+
+@pytest.mark.parametrize(
+    "timestamp", [AT_MS, float(AT_MS), AT_ISO, AT_ISO + "Z", "2023-11-15T00:13:20+02:00", "2023-11-14 22:13:20.000"]
+)
+def test_times(timestamp: object) -> None:
+    assert event_of(canonical(timestamp=timestamp)).occurred_at_ms == AT_MS
+
+
+def test_numbers_are_ids_too() -> None:
+    made = event_of(canonical(user_id=17, session_id=4, properties={"product_id": 9}))
+    assert (made.customer_id, made.session_id, made.product_id) == ("17", "4", "9")
+
+
+def test_who_is_not_signed_in_is_known_by_the_session() -> None:
+    assert event_of(canonical(user_id=None)).customer_id == "anonymous:s1"
+    assert event_of(canonical(user_id="", session_id=None)).customer_id is None
+
+
+def test_events_are_routed_by_user_else_by_session_else_not_at_all() -> None:
+    encode = msgspec.json.encode
+    assert decode.routing_key(encode(canonical())) == "ada"
+    assert decode.routing_key(encode(canonical(user_id=None))) == "s1"
+    assert decode.routing_key(encode(canonical(user_id=None, session_id=None))) is None
+    assert decode.routing_key(b"garbage") is None
+
+
+def test_a_shops_own_types_are_mapped() -> None:
+    assert event_of(canonical(event_type="video_play")).kind is EventKind.PRODUCT_VIEWED
+    assert decoded(canonical(event_type="song_play")) == Ignored("song_play")
+
+
+def test_unknown_properties_are_kept() -> None:
+    made = event_of(stating(product_id="mug", brand="Acme", sizes=[1, {"a": 2}]))
+    assert made.properties == {"brand": "Acme", "sizes": [1, {"a": 2}]}
+
+
+def test_long_texts_are_kept_as_far_as_there_is_room() -> None:
+    made = event_of(canonical(event_type="review", properties={"product_id": "m", "rating": 5, "text": "x" * 9_000}))
+    assert (made.text, made.rating) == ("x" * 2_000, 5)
+
+
+@pytest.mark.parametrize("price", [0, 0.01, 0.1, 19.99, 1e9, 0.0001, 123456.7891])
+def test_money_is_exact(price: float) -> None:
+    assert event_of(stating(price=price)).amount == round(price * 10_000)
+
+
+def test_ticks_are_known_by_their_key() -> None:
+    assert decoded(encode_tick(5), TICK_KEY) == Tick(5)
+    assert decoded(encode_tick(None), TICK_KEY) == Tick(None)
+    assert isinstance(decoded(b"five", TICK_KEY), Rejected)
+    assert reason_of(canonical(user_id="\0tick")).startswith("invalid_id")
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (b"", "not_json"),
+        (b"\xff\xfe", "not_json"),
+        (b"{" * 60_000, "not_json"),
+        (b'{"event_type":"view","user_id":"\\ud800","timestamp":1}', "not_json"),
+        (b" " * 70_000, "too_large"),
+        (b"[]", "not_an_event"),
+        (b"{}", "invalid_event_type"),
+        ({"event_type": 5, "timestamp": 1}, "invalid_event_type"),
+        (canonical(timestamp=None), "invalid_timestamp"),
+        (canonical(timestamp="yesterday"), "invalid_timestamp"),
+        (canonical(timestamp=-1), "invalid_timestamp"),
+        (canonical(timestamp=True), "invalid_timestamp"),
+        (canonical(timestamp=1e300), "invalid_timestamp"),
+        (canonical(timestamp="9999-12-31T23:59:59.999Z"), "invalid_timestamp"),
+        (canonical(timestamp="1969-12-31T00:00:00"), "invalid_timestamp"),
+        (canonical(user_id="x" * 129), "invalid_user_id"),
+        (canonical(user_id="a\nb"), "invalid_id"),
+        (canonical(user_id=["ada"]), "invalid_user_id"),
+        (canonical(user_id=True), "invalid_user_id"),
+        (canonical(user_id="anonymous:s1"), "invalid_user_id"),
+        (canonical(properties=[]), "invalid_properties"),
+        (canonical(context="mobile"), "invalid_context"),
+        (stating(price=-0.01), "invalid_price"),
+        (stating(price="12.50"), "invalid_price"),
+        (stating(price=2e9), "invalid_amount"),
+        (stating(price=1e8, quantity=100), "invalid_amount"),
+        (stating(quantity=0), "invalid_quantity"),
+        (stating(quantity=-3), "invalid_quantity"),
+        (stating(quantity=1.5), "invalid_quantity"),
+        (stating(quantity=2_000_000), "invalid_quantity"),
+        (stating(rating=9), "invalid_rating"),
+        (stating(product_id={}), "invalid_product_id"),
+        (stating(**{f"p{number}": 1 for number in range(65)}), "too_many_properties"),
+        (stating(deep=[[[[[1]]]]]), "nested_properties"),
+        (canonical(context={"a": [[[[[1]]]]]}), "nested_context"),
+        (canonical(event_type="review"), "incomplete_review"),
+        (
+            canonical(
+                event_type="review", user_id=None, session_id=None, properties={"product_id": "mug", "rating": 5}
+            ),
+            "incomplete_review",
+        ),
+        (canonical(event_type="forget", user_id=None, session_id=None), "incomplete_forgetting"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_rejected_with_a_reason(document: object, reason: str) -> None:
+    said = reason_of(document)
+    assert said.startswith(f"{reason}: ")
+    assert "\n" not in said
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+names = st.sampled_from([*canonical(), "action", "amount", "metadata", "replayed"])
+
+
+@given(st.dictionaries(names, json_values, max_size=8), st.sampled_from(["view", "purchase", "review", None]))
+def test_no_document_makes_the_decoder_fail(document: dict[str, Any], kind: str | None) -> None:
+    if kind is not None:
+        document["event_type"] = kind
+    assert isinstance(decoded(document), Event | Ignored | Rejected)
+
+
+@given(st.dictionaries(st.sampled_from(["product_id", "price", "quantity", "rating", "text", "name"]), json_values))
+def test_no_property_makes_the_decoder_fail(properties: dict[str, Any]) -> None:
+    assert isinstance(decoded(canonical(properties=properties)), Event | Rejected)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_decoder_fail(value: bytes) -> None:
+    assert isinstance(decoded(value), Ignored | Rejected)

@@ -1,0 +1,103 @@
+"""The `realtime-pipeline` command, as its users know it."""
+
+import io
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from realtime_pipeline.cli import main
+from tests.histories import event
+
+LINES = [
+    event("1", at_ms=1_000, session="s1", product="mug", name="A mug", category="kitchen", price=12.5),
+    event("2", "purchase", at_ms=2_000, session="s1", product="mug", price=12.5, order_id="o1"),
+    event("3", user="bob", at_ms=3_000, product="mug"),
+    event("4", user="bob", at_ms=4_000, product="jug", name="A jug"),
+    event("5", "review", at_ms=5_000, product="mug", rating=5, text="keeps warm"),
+]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REALTIME_PIPELINE_DATABASE", str(tmp_path / "shop.db"))
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join([*map(msgspec.json.encode, LINES), b"", b"garbage", b""]))
+    return file
+
+
+def ran(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_from_a_file_to_recommendations(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = ran(capsys, "publish", str(shop))
+    assert (code, out.splitlines()[0].split()[0]) == (0, "6")
+    code, out, _ = ran(capsys, "worker", "--until-caught-up")
+    assert (code, out) == (
+        0,
+        "6 records: 5 applied, 0 duplicates, 0 ignored, 0 forgotten, 1 dead letters, 0 control\n",
+    )
+    code, out, _ = ran(capsys, "recommend", "ada", "--limit", "1")
+    assert code == 0
+    assert out.splitlines()[0].startswith("  1. A jug")
+    assert out.splitlines()[1].strip() == "you looked at A mug: 1 visitor with the same interest chose this too"
+    code, out, _ = ran(capsys, "profile", "ada")
+    assert code == 0
+    assert "bought     1 pieces in 1 orders for 12.50" in out
+    assert "rated      A mug ★★★★★: keeps warm" in out
+
+
+def test_forgetting(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "publish", str(shop))
+    code, out, _ = ran(capsys, "forget", "ada")
+    assert (code, out.startswith("ada is to be forgotten")) == (0, True)
+    ran(capsys, "worker", "--until-caught-up")
+    code, out, err = ran(capsys, "profile", "ada")
+    assert (code, out) == (1, "")
+    assert err == "realtime-pipeline: nothing is known of customer ada: never seen, or forgotten\n"
+    ran(capsys, "publish", str(shop))  # nothing brings her back
+    _, out, _ = ran(capsys, "worker", "--until-caught-up")
+    assert "3 forgotten" in out
+    assert ran(capsys, "profile", "ada")[0] == 1
+
+
+def test_publishing_from_standard_input(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(shop.read_bytes())))
+    assert ran(capsys, "publish", "-")[:2] == (
+        0,
+        "6 events are in the log; the worker counts any it cannot read as dead letters\n",
+    )
+
+
+def test_a_new_customer_of_an_empty_shop(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(capsys, "recommend", "zoe")[:2] == (0, "nothing to recommend yet: publish events first\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("publish", "nowhere.jsonl"), "nowhere.jsonl cannot be read: No such file or directory"),
+        (("profile", "zoe", "--settings", "none.toml"), "the settings file none.toml cannot be read"),
+        (("worker", "--database", "/nowhere/shop.db"), "the database /nowhere/shop.db cannot be used"),
+        (("forget", "a\nb"), "event 1 of 1: invalid_id"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_one_line(
+    shop: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    code, _, err = ran(capsys, *arguments)
+    assert code == 1
+    assert err.splitlines()[-1].startswith(f"realtime-pipeline: {message}")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("arguments", [(), ("dance",), ("recommend", "ada", "--limit", "0"), ("publish",)])
+def test_what_is_not_understood_exits_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2

@@ -1,0 +1,66 @@
+"""Settings come from defaults, a file, the environment and options, and say what is wrong with them."""
+
+from pathlib import Path
+
+import pytest
+
+from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.settings import Settings, load_settings
+
+
+def test_the_defaults_are_the_embedded_pipeline() -> None:
+    assert load_settings(None, {}) == Settings()
+    assert (Settings().log, Settings().store, Settings().database) == ("sqlite", "sqlite", "shop.db")
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('database = "file.db"\npartitions = 3\n[worker]\nidle_wait_ms = 7\nround_records_max = 9\n')
+    environment = {
+        "REALTIME_PIPELINE_DATABASE": "environment.db",
+        "REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS": "8",
+        "REALTIME_PIPELINE_FOLD__PROFILE__ORDERS_MAX": "5",
+        "REALTIME_PIPELINE_DATA": "/somewhere",
+        "HOME": "/root",
+    }
+    settings = load_settings(file, environment, database="given.db", store=None)
+    assert (settings.database, settings.partitions, settings.store) == ("given.db", 3, "sqlite")
+    assert (settings.worker.idle_wait_ms, settings.worker.round_records_max) == (8, 9)
+    assert settings.fold.profile.orders_max == 5
+    assert load_settings(None, environment | {"REALTIME_PIPELINE_SETTINGS": str(file)}).database == "environment.db"
+
+
+def test_a_shops_own_event_types(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('[event_types]\nvideo_play = "view"\norder_placed = "purchase"\n')
+    assert load_settings(file, {}).event_types == {"video_play": "view", "order_placed": "purchase"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("databse = 'x'", r"there is no databse; there are database, "),
+        ("[worker]\nidle = 5", r"there is no worker\.idle; there are cached_customers_max, "),
+        ("[worker]\nidle_wait_ms = 0", r"idle_wait_ms must be at least 1"),
+        ("[worker]\nidle_wait_ms = 'soon'", r"Expected `int`"),
+        ("log = 'kafka'", r"Invalid enum value 'kafka'"),
+        ("partitions = 0", r"partitions must be from 1 to 4096"),
+        ("[fold.profile]\norders_max = 0", r"orders_max must be at least 1"),
+        ("[stores]\nsession_keep_ms = 0", r"session_keep_ms must be at least 1"),
+        ("[recommendations.neighbours]\nk = 0", r"k must be at least 1"),
+        ("[recommendations.trending]\nwindow_hours = 9999", r"trending looks 9999 hours back"),
+        ("[event_types]\nvideo_play = 'watch'", r"video_play is mapped to watch, which is no kind of event"),
+        ("not toml", r"the settings file .* cannot be read"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidSettings, match=message) as refused:
+        load_settings(file, {})
+    assert "\n" not in str(refused.value)
+
+
+def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"none\.toml cannot be read"):
+        load_settings(tmp_path / "none.toml", {})
