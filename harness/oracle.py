@@ -16,8 +16,8 @@ from harness.oracle_sessions import LOOKS, ExpectedSession, Placed
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.fold import FoldRules
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.rules import FoldRules
 
 HOUR_MS: Final = 3_600_000
 KEY_STRIDE: Final = 4096

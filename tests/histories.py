@@ -18,7 +18,7 @@ from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.customer import ProfileRules
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.fold import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.settings import StoreRules, Technology
 
 NOW_MS = 1_760_000_000_000

@@ -12,7 +12,7 @@ import msgspec
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
-from realtime_pipeline.domain.streams.fold import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.infrastructure.codecs.events import EventLimits, kind_named
 
 PREFIX = "REALTIME_PIPELINE_"

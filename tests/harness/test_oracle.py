@@ -16,8 +16,8 @@ from realtime_pipeline.domain.shop.customer import ProfileRules
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.fold import FoldRules
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, encode_event
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.settings import Settings, StoreRules

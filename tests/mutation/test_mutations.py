@@ -31,7 +31,7 @@ MUTATIONS = [
         "            if recorded.verdict is not Verdict.APPLIED:\n",
         "            self.verdict = getattr(self, 'verdict', recorded.verdict)\n"
         "            if self.verdict is not Verdict.APPLIED:\n"
-        "                recorded = attrs.evolve(recorded, verdict=self.verdict)\n",
+        "                recorded = type(recorded)(self.verdict)\n",
     ),
     Mutation(
         "no duplicate check",

@@ -16,8 +16,9 @@ from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import partition_for
 from realtime_pipeline.domain.shop.events import Event, routing_key
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.fold import FoldRules, fold
+from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
+from realtime_pipeline.domain.streams.rules import FoldRules
 
 REFUSALS_MAX = 5
 

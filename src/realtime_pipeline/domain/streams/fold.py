@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import attrs
-
 from realtime_pipeline.domain.shop.customer import (
     APPLIED,
     CANCELLED,
@@ -15,7 +13,6 @@ from realtime_pipeline.domain.shop.customer import (
     VIEWED,
     Changes,
     Customer,
-    ProfileRules,
     Recorded,
 )
 from realtime_pipeline.domain.shop.event_memory import Verdict
@@ -23,18 +20,10 @@ from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId, r
 from realtime_pipeline.domain.shop.session import session_key
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
+from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.domain.streams.watermark import Watermark
 
 TOO_OLD: Final = "too_old: so many newer events of this customer were folded that a repeat could not be told from news"
-
-
-@attrs.frozen
-class FoldRules:
-    """The fold's settings. `disorder_ms` bounds how far event time may lag behind the newest before time moves on."""
-
-    profile: ProfileRules = attrs.Factory(ProfileRules)
-    disorder_ms: int = 5_000
-    future_ms: int = 5 * 60_000
 
 
 def fold(

@@ -1,0 +1,169 @@
+"""What a profile comes to, worked out by hand."""
+
+from typing import Any
+
+import attrs
+import pytest
+
+from realtime_pipeline.domain.shop.customer import Changes, Customer, ProfileRules
+from realtime_pipeline.domain.shop.event_memory import Verdict
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.money import Amount
+from realtime_pipeline.domain.shop.session import session_key
+
+RULES = ProfileRules(session_gap_ms=100, open_sessions_max=2, closed_sessions_max=2, affinity_half_life_ms=1_000)
+ADA = CustomerId("ada")
+
+
+class History:
+    """A customer to whom things happen."""
+
+    def __init__(self, rules: ProfileRules = RULES) -> None:
+        self.customer = Customer(ADA)
+        self.changes = Changes()
+        self.rules = rules
+        self._position = -1
+
+    def happens(self, kind: EventKind, at_ms: int, product: str | None = None, **more: Any) -> Verdict:
+        self._position += 1
+        event = Event(f"e{self._position}", kind, ADA, at_ms, product_id=product and ProductId(product))  # type: ignore[arg-type]
+        event = attrs.evolve(event, **more)
+        begins = session_key(0, self._position)
+        return self.customer.record(event, begins, self.rules, self.changes).verdict
+
+    def views(self, at_ms: int, product: str = "mug", **more: Any) -> Verdict:
+        return self.happens(EventKind.PRODUCT_VIEWED, at_ms, product, **more)
+
+
+def test_sessions_end_after_a_pause() -> None:
+    history = History()
+    for at_ms in (1_000, 1_100, 1_201):
+        history.views(at_ms)
+    sessions = history.customer.open_sessions
+    assert [(one.started_at_ms, one.last_at_ms, one.events) for one in sessions] == [
+        (1_000, 1_100, 2),
+        (1_201, 1_201, 1),
+    ]
+    assert history.customer.sessions_begun == 2
+
+
+def test_a_late_event_finds_its_session() -> None:
+    history = History()
+    for at_ms in (1_000, 2_000, 950, 1_080):
+        history.views(at_ms)
+    first, second = history.customer.open_sessions
+    assert (first.started_at_ms, first.last_at_ms, first.events) == (950, 1_080, 3)
+    assert second.events == 1
+
+
+def test_of_two_sessions_that_would_take_an_event_the_later_does() -> None:
+    history = History()
+    for at_ms in (1_000, 1_150, 1_075):
+        history.views(at_ms)
+    assert [one.events for one in history.customer.open_sessions] == [1, 2]
+
+
+def test_sessions_with_an_id_go_by_it_whatever_the_pause() -> None:
+    history = History()
+    for at_ms, session_id in ((1_000, "a"), (9_000, "a"), (9_001, "b"), (9_002, "a"), (9_003, None)):
+        history.views(at_ms, session_id=session_id)
+    assert history.customer.sessions_begun == 3
+    assert {one.session_id: one.events for one in history.customer.open_sessions} == {"a": 3, None: 1}
+
+
+def test_a_closed_session_is_not_taken_up_again() -> None:
+    history = History()
+    for at_ms, session_id in ((1, "a"), (2, "b"), (3, "c"), (4, "a")):
+        history.views(at_ms, session_id=session_id)
+    assert history.customer.sessions_begun == 4
+    assert history.customer.closed_sessions == [session_key(0, 0), session_key(0, 1)]
+
+
+def test_the_oldest_closed_session_is_dropped_at_the_limit() -> None:
+    history = History()
+    for number in range(6):
+        history.views(number, session_id=f"s{number}")
+    assert history.customer.closed_sessions == [session_key(0, 2), session_key(0, 3)]
+    assert history.changes.sessions_dropped == {session_key(0, 0), session_key(0, 1)}
+    assert set(history.changes.sessions) == {session_key(0, number) for number in range(2, 6)}
+
+
+def test_affinity_halves_every_half_life_and_takes_late_events_in() -> None:
+    history = History()
+    history.views(1_000, category="kitchen")
+    history.happens(EventKind.PRODUCT_CARTED, 2_000, "mug", category="kitchen")
+    history.views(0, category="kitchen")
+    history.views(3_000, category="garden")
+    affinity = history.customer.favourite_categories(1_000)
+    assert [name for name, _ in affinity] == ["kitchen", "garden"]
+    assert [score for _, score in affinity] == pytest.approx([(3 + 1 / 2 + 1 / 4) / 2, 1.0])
+
+
+def test_the_weakest_category_makes_room() -> None:
+    history = History(attrs.evolve(RULES, categories_max=2))
+    for at_ms, category in ((1_000, "a"), (1_000, "a"), (1_000, "b"), (2_000, "c")):
+        history.views(at_ms, category=category)
+    assert [name for name, _ in history.customer.favourite_categories(1_000)] == ["a", "c"]
+
+
+def test_money_spent_and_taken_back() -> None:
+    history = History()
+    paid = {"price": Amount(25_000), "order_id": "o1"}
+    history.happens(EventKind.PRODUCT_PURCHASED, 1, "mug", quantity=3, **paid)
+    history.happens(EventKind.PRODUCT_PURCHASED, 2, "jug", quantity=1, **paid)
+    history.happens(EventKind.PURCHASE_CANCELLED, 3, "mug", quantity=2, **paid)
+    history.happens(EventKind.PRODUCT_PURCHASED, 4, "pan", price=Amount(10_000))
+    customer = history.customer
+    assert (customer.spend, customer.units, customer.orders_placed) == (60_000, 3, 2)
+    assert (customer.orders["o1"].units, customer.orders["o1"].amount) == (2, 50_000)
+
+
+def test_a_second_opinion_replaces_the_first_unless_it_is_older() -> None:
+    history = History()
+    for at_ms, rating in ((10, 2), (20, 5), (15, 1)):
+        history.happens(EventKind.PRODUCT_REVIEWED, at_ms, "mug", rating=rating)
+    assert history.customer.reviewed == {"mug": (5, 20)}
+    review = history.changes.reviews[ADA, ProductId("mug")]
+    assert review is not None
+    assert (review.rating, review.occurred_at_ms) == (5, 20)
+
+
+def test_repeats_are_told_from_news_and_the_past_is_closed() -> None:
+    history = History(attrs.evolve(RULES, remembered_events=2))
+    verdicts = [history.views(at_ms) for at_ms in (10, 20, 30, 40)]  # the fourth makes the memory let two go
+    assert verdicts == [Verdict.APPLIED] * 4
+    assert history.customer.memory.floor_ms == 20
+    assert history.views(20) is Verdict.TOO_OLD
+    assert history.views(20, replayed=True) is Verdict.APPLIED
+    assert history.views(25) is Verdict.APPLIED
+    assert history.views(50, event_id="e3") is Verdict.DUPLICATE
+
+
+def test_an_order_of_many_lines_at_one_instant_is_no_reason_to_forget_its_ids() -> None:
+    history = History(attrs.evolve(RULES, remembered_events=2, remembered_instant_max=100))
+    assert [history.views(10) for _ in range(50)] == [Verdict.APPLIED] * 50
+    assert [history.views(10, event_id=f"e{number}") for number in range(50)] == [Verdict.DUPLICATE] * 50
+
+
+def test_no_instant_fills_the_memory_without_end() -> None:
+    history = History(attrs.evolve(RULES, remembered_events=2, remembered_instant_max=10))
+    verdicts = [history.views(10) for _ in range(50)]
+    assert Verdict.TOO_OLD in verdicts
+    assert len(history.customer.memory.entries) // 16 <= 12
+
+
+def test_forgetting_reaches_to_all_that_is_erased() -> None:
+    history = History()
+    history.views(500)
+    history.happens(EventKind.CUSTOMER_FORGOTTEN, 100)
+    assert history.customer == Customer.forgotten(ADA, 500)
+    assert history.changes.tombstones == {ADA: 500}
+    assert history.changes.sessions == {}
+    assert history.views(500) is Verdict.FORGOTTEN
+    assert history.views(501) is Verdict.APPLIED
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(ProfileRules)])
+def test_every_limit_is_at_least_one(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        attrs.evolve(RULES, **{name: 0})

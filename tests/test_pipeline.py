@@ -1,0 +1,139 @@
+"""The pipeline as a program that imports it knows it."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from dependency_injector import providers
+
+from realtime_pipeline import Container, Pipeline, PipelineError, Settings
+from realtime_pipeline.domain.recommendation.reasons import ReasonKind
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
+from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from tests.histories import event
+
+HOUR_MS = 3_600_000
+
+
+def visits(user: str, *products: str, at_ms: int = HOUR_MS) -> list[dict[str, object]]:
+    return [
+        event(f"{user}-{product}-{at_ms}", user=user, at_ms=at_ms + step * 1_000, product=product, category="kitchen")
+        for step, product in enumerate(products)
+    ]
+
+
+def test_everything_in_memory() -> None:
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        assert pipeline.publish(visits("ada", "mug", "jug")) == 2
+        assert pipeline.process() == {RecordClass.APPLIED: 2}
+        assert pipeline.profile("ada").customer.sessions_begun == 1
+
+
+def test_what_is_wrong_is_refused_before_anything_is_published(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        with pytest.raises(PipelineError, match=r"event 2 of 2: invalid_timestamp"):
+            pipeline.publish([*visits("ada", "mug"), {"event_type": "view", "timestamp": "now"}])
+        assert pipeline.process() == {}
+
+
+def test_a_store_swapped_for_another_by_the_container(tmp_path: Path) -> None:
+    """The log in SQLite, all stores in memory: nothing else changes."""
+    container = Container()
+    cells = MemoryCellStore(session_keep_ms=10**9)
+    container.cells.override(providers.Object(cells))
+    container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=10)))
+    container.outputs.override(providers.Object(MemoryOutputs()))
+    with Pipeline(Settings(database=str(tmp_path / "shop.db")), container) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
+        pipeline.process()
+        assert [one.product.product_id for one in pipeline.recommend("bob")] == ["jug"]
+        assert cells.customer(CustomerId("ada")) is not None
+        assert container.database().rows("SELECT count(*) FROM customers") == [(0,)]
+
+
+def test_neighbours_come_first_then_the_category_then_the_shop(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("cyd", "pan"), *visits("bob", "mug")])
+        pipeline.publish([event("tent", user="dan", at_ms=HOUR_MS, product="tent", category="outdoor")] * 1)
+        pipeline.process()
+        recommended = pipeline.recommend("bob")
+        assert [(one.product.product_id, one.reason.kind) for one in recommended] == [
+            ("jug", ReasonKind.NEIGHBOURS),
+            ("pan", ReasonKind.TRENDING_IN_CATEGORY),
+            ("tent", ReasonKind.TRENDING),
+        ]
+        assert recommended[0].because == "you looked at mug: 1 visitor with the same interest chose this too"
+        assert recommended[1].because == "popular in kitchen, which you like: looked at or bought once lately"
+        assert recommended[2].because == "popular in the whole shop: looked at or bought once lately"
+        assert len(pipeline.recommend("bob", limit=1)) == 1
+
+
+def test_somebody_new_gets_what_is_trending(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        assert list(pipeline.recommend("zoe")) == []
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
+        pipeline.process()
+        time.sleep(1.1)  # what is trending is read again after a second
+        assert [one.product.product_id for one in pipeline.recommend("zoe")] == ["mug", "jug"]
+        assert pipeline.recommend("zoe") == pipeline.trending()
+
+
+def test_a_session_of_ones_own_is_no_neighbour(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.publish(visits("ada", "mug", at_ms=9 * HOUR_MS))
+        pipeline.process()
+        assert pipeline.profile("ada").customer.sessions_begun == 2
+        assert {one.reason.kind for one in pipeline.recommend("ada")} == {ReasonKind.TRENDING_IN_CATEGORY}
+
+
+def test_who_is_forgotten_leads_nobody_anywhere(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
+        pipeline.process()
+        assert pipeline.recommend("bob")[0].reason.kind is ReasonKind.NEIGHBOURS
+        pipeline.forget("ada")
+        pipeline.process()
+        assert {one.reason.kind for one in pipeline.recommend("bob")} == {ReasonKind.TRENDING_IN_CATEGORY}
+        with pytest.raises(PipelineError, match="nothing is known of customer ada"):
+            pipeline.profile("ada")
+
+
+def test_processing_in_the_background_while_others_publish_and_read(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+
+        def publish(user: str) -> None:
+            for number in range(20):
+                pipeline.publish(visits(user, "mug", "jug", at_ms=(number + 1) * HOUR_MS))
+
+        with pipeline.processing():
+            publishers = [threading.Thread(target=publish, args=(f"user-{number}",)) for number in range(3)]
+            for publisher in publishers:
+                publisher.start()
+            for publisher in publishers:
+                publisher.join()
+            deadline = time.monotonic() + 20
+            while sum(pipeline.container.cells().counts().values()) < 120 and time.monotonic() < deadline:
+                pipeline.recommend("user-0")
+                time.sleep(0.01)
+        assert pipeline.container.cells().counts() == {RecordClass.APPLIED: 120}
+        assert [pipeline.profile(f"user-{number}").customer.sessions_begun for number in range(3)] == [20, 20, 20]
+
+
+def test_an_error_in_the_background_reaches_who_started_it(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish(visits("ada", "mug"))
+        pipeline.process()
+        with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as other:
+
+            def take_over() -> None:
+                with pipeline.processing():
+                    other.process()
+                    time.sleep(0.2)
+
+            with pytest.raises(PipelineError, match="another worker has taken over"):
+                take_over()
