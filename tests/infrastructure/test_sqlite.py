@@ -135,8 +135,9 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
         Database(tmp_path / "shop.db").connection()
 
 
-def test_many_threads_open_a_new_file_at_once(tmp_path: Path) -> None:
-    database = Database(tmp_path / "shop.db")
+@pytest.mark.parametrize("number", range(20))  # the race was lost once in fifty times
+def test_many_threads_open_a_new_file_at_once(tmp_path: Path, number: int) -> None:
+    database = Database(tmp_path / f"shop-{number}.db")
     failures: list[BaseException] = []
 
     def open_it() -> None:

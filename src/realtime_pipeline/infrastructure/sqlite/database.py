@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
@@ -12,9 +13,9 @@ from realtime_pipeline.application.errors import Unavailable
 
 SCHEMA_VERSION = 1
 BUSY_S = 30.0
+LOOK_AGAIN_S = 0.005
 
 _PRAGMAS = """
-PRAGMA journal_mode = WAL;
 PRAGMA wal_autocheckpoint = 8000;
 PRAGMA cache_size = -65536;
 PRAGMA temp_store = MEMORY;
@@ -78,6 +79,7 @@ class Database:
     def _open(self, durable: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
+            _use_write_ahead_log(connection)
             connection.executescript(_PRAGMAS + f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'};")
             self._ensure_schema(connection)
         except BaseException:
@@ -116,6 +118,20 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise Unavailable(f"the database {self.path} cannot be used: {error}") from error
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a file to WAL mode, which SQLite refuses at once, not after its time-out, while others open the file."""
+    deadline_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
+                raise
+            time.sleep(LOOK_AGAIN_S)
+        else:
+            return
 
 
 def _statements(script: str) -> Iterator[str]:
