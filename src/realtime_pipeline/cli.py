@@ -16,6 +16,9 @@ from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import counts_in_words, profile_in_words, recommendations_in_words
 from realtime_pipeline.settings import Settings, load_settings
 
+LINE_BYTES_MAX = 1 << 20
+"""A longer line comes in pieces, which end up as dead letters: no file may fill the memory."""
+
 EPILOG = """\
 Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then from the environment
 (REALTIME_PIPELINE_DATABASE, REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS, ...), then from options.
@@ -100,7 +103,8 @@ def _lines(name: str) -> Iterator[Submission]:
     try:
         stream = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 - closed below
         with stream:
-            for number, line in enumerate(stream, start=1):
+            lines = iter(lambda: stream.readline(LINE_BYTES_MAX), b"")
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield Submission(line.rstrip(b"\r\n"), f"{Path(name).name}:{number}")
     except OSError as error:

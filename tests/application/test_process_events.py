@@ -220,3 +220,25 @@ def test_memory_and_sqlite_hold_the_same_after_the_same_history(tmp_path: Path) 
             pipeline.process()
             states.append(state(pipeline))
     assert states[0] == states[1]
+
+
+@KINDS
+def test_a_claim_that_failed_is_made_again(kind: Technology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(embedded(kind, tmp_path)) as pipeline:
+        append(pipeline, HISTORY)
+        cells = pipeline.container.cells()
+        with monkeypatch.context() as broken:
+            broken.setattr(cells, "claim", lambda *_: (_ for _ in ()).throw(Crash))
+            for _ in range(2):
+                with pytest.raises(Crash):
+                    pipeline.process()
+        assert sum(pipeline.process().values()) == len(HISTORY)
+        with monkeypatch.context() as broken:
+            broken.setattr(cells, "commit", lambda *_: (_ for _ in ()).throw(Crash))
+            broken.setattr(cells, "claim", lambda *_: (_ for _ in ()).throw(Crash))
+            append(pipeline, [event("one more", user="zoe", product="mug")])
+            for _ in range(2):
+                with pytest.raises(Crash):
+                    pipeline.process()
+        assert sum(pipeline.process().values()) == len(HISTORY) + 1
+        assert differences(pipeline) == []

@@ -118,6 +118,13 @@ def test_money_spent_and_taken_back() -> None:
     assert (customer.orders["o1"].units, customer.orders["o1"].amount) == (2, 50_000)
 
 
+def test_sums_stand_still_at_what_stores_can_hold() -> None:
+    history = History()
+    for _ in range(2):
+        history.happens(EventKind.PRODUCT_PURCHASED, 1, "mug", price=Amount(2**62), quantity=2, order_id="o1")
+    assert history.customer.spend == history.customer.orders["o1"].amount == 2**63 - 1
+
+
 def test_a_second_opinion_replaces_the_first_unless_it_is_older() -> None:
     history = History()
     for at_ms, rating in ((10, 2), (20, 5), (15, 1)):

@@ -115,8 +115,8 @@ MUTATIONS = [
     Mutation(
         "memory survives a refusal",
         "application/process_events.py",
-        "        self._held.clear()\n        self._log.seek(self.gained(partitions))\n",
-        "        before = dict(self._held)\n        self._log.seek(self.gained(partitions))\n"
+        "        self._held.clear()\n        self._log.seek(self.gained(sorted(self._assigned)))\n",
+        "        before = dict(self._held)\n        self._log.seek(self.gained(sorted(self._assigned)))\n"
         "        for partition, cell in before.items():\n"
         "            self._held[partition].customers = cell.customers\n",
     ),

@@ -93,6 +93,7 @@ class ProcessEvents(PartitionOwner):
         self._fold_rules = fold_rules
         self._rules = rules
         self._stages = stages
+        self._assigned: set[int] = set()
         self._held: dict[int, HeldCell] = {}
         self._refusals = 0
         self._sound = True
@@ -102,12 +103,14 @@ class ProcessEvents(PartitionOwner):
 
     def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Claim the cells of partitions, and say where to read from."""
+        self._assigned |= set(partitions)
         claimed = self._claim_cells(partitions)
         self._held.update(claimed)
         return {partition: cell.position for partition, cell in claimed.items()}
 
     def lost(self, partitions: Collection[int]) -> None:
         """Drop all memory of partitions."""
+        self._assigned -= set(partitions)
         for partition in partitions:
             self._held.pop(partition, None)
 
@@ -154,9 +157,8 @@ class ProcessEvents(PartitionOwner):
             on_round(self(self._rules.idle_wait_ms / 1000))
 
     def _claim_again(self) -> None:
-        partitions = list(self._held)
         self._held.clear()
-        self._log.seek(self.gained(partitions))
+        self._log.seek(self.gained(sorted(self._assigned)))
         self._sound = True
 
     def _cut(self, records: Sequence[Record]) -> Iterator[list["_Slice"]]:

@@ -6,6 +6,7 @@ import attrs
 
 from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, EventMemory, Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
@@ -222,7 +223,7 @@ class Customer:
             del self.affinity[weakest[1]]
 
     def _buy(self, event: Event, rules: ProfileRules) -> None:
-        self.spend += event.amount
+        self.spend = bounded(self.spend + event.amount)
         self.units += event.quantity
         if event.order_id is None:
             self.orders_placed += 1
@@ -235,15 +236,15 @@ class Customer:
                 del self.orders[next(iter(self.orders))]
         order.placed_at_ms = min(order.placed_at_ms, event.occurred_at_ms)
         order.units += event.quantity
-        order.amount += event.amount
+        order.amount = bounded(order.amount + event.amount)
 
     def _take_back(self, event: Event) -> Recorded:
-        self.spend -= event.amount
+        self.spend = bounded(self.spend - event.amount)
         self.units -= event.quantity
         order = self.orders.get(event.order_id) if event.order_id is not None else None
         if order is not None:
             order.units -= event.quantity
-            order.amount -= event.amount
+            order.amount = bounded(order.amount - event.amount)
         return APPLIED
 
     def _review(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:

@@ -7,6 +7,14 @@ Amount = NewType("Amount", int)
 
 PER_UNIT = 10_000
 
+LARGEST = 2**63 - 1
+"""What stores can keep of a sum. It takes some million of the largest events to come to it."""
+
+
+def bounded(amount: int) -> int:
+    """Keep a sum within what stores can hold: it stands still at the limit, rather than breaking the store."""
+    return max(-LARGEST, min(LARGEST, amount))
+
 
 def in_units(amount: int) -> str:
     """Write an amount for people: two decimals, more only when they are needed."""

@@ -56,8 +56,8 @@ class MemoryEventLog(EventLog):
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
         """Read records. Waits for nothing: only this process could write them."""
         if self._owner is not None:
-            owner, self._owner = self._owner, None
-            self._positions.update(owner.gained(self._wanted))
+            self._positions.update(self._owner.gained(self._wanted))
+            self._owner = None
         polled: list[Record] = []
         share = max(1, limit // max(1, len(self._positions)))
         for partition, position in self._positions.items():
