@@ -103,7 +103,7 @@ def _add_oracle(commands: Commands, common: argparse.ArgumentParser) -> None:
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", type=Path, nargs="+", required=True, help="files, also .gz and .zst")
     parser.add_argument("--format", choices=sorted(FORMATS), required=True)
-    parser.add_argument("--customer", metavar="ID", action="append", default=[], help="show this one (repeatable)")
+    parser.add_argument("--customer", metavar="ID", nargs="+", default=[], help="show these, not the most active")
     parser.add_argument("--limit", metavar="N", type=_count, help="only the first N lines in event-time order")
     parser.add_argument(
         "--collapse-repeats", action="store_true", help="take lines that repeat exactly for the same event"

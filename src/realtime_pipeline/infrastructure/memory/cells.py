@@ -35,7 +35,7 @@ class _Cell:
 class MemoryCellStore(CellStore):
     """Dictionaries, behind the same claims, fences and kept entries as a store across a network.
 
-    Customers and sessions are kept as bytes, so that nobody holds a part of the store by accident. For one thread.
+    Customers and sessions are kept as bytes, so that nobody holds a part of the store by accident.
     """
 
     def __init__(self, session_keep_ms: int) -> None:
@@ -108,13 +108,14 @@ class MemoryCellStore(CellStore):
 
     def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
         """Read sessions."""
-        found = {key: decode_session(self._sessions[key]) for key in keys if key in self._sessions}
+        values = ((key, self._sessions.get(key)) for key in keys)
+        found = {key: decode_session(value) for key, value in values if value is not None}
         return {key: session for key, session in found.items() if not self._is_expired(session)}
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
-        reviews = self._reviews.get(customer_id, {}).values()
-        return sorted(reviews, key=lambda review: (-review.occurred_at_ms, review.product_id))
+        reviews = self._reviews.get(customer_id, {})
+        return sorted(list(reviews.values()), key=lambda review: (-review.occurred_at_ms, review.product_id))
 
     def scan(self) -> Iterator[Customer]:
         """Read every customer."""

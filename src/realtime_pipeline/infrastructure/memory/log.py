@@ -1,6 +1,7 @@
 """The log in memory."""
 
 from collections.abc import Collection, Mapping, Sequence
+from threading import Condition
 from uuid import uuid4
 
 from realtime_pipeline.application.ports.clock import Clock
@@ -16,6 +17,7 @@ class MemoryLog(EventPublisher):
     def __init__(self, partitions: int, clock: Clock) -> None:
         self.identity = LogIdentity(uuid4().hex, partitions, CONSISTENT)
         self.records: list[list[Record]] = [[] for _ in range(partitions)]
+        self.appended = Condition()
         self._clock = clock
 
     @property
@@ -25,14 +27,15 @@ class MemoryLog(EventPublisher):
 
     def publish(self, records: Sequence[Outgoing]) -> None:
         """Append records, as `EventPublisher.publish`."""
-        now_ms = self._clock.now_ms()
-        for record in records:
-            routed_by = record.value if record.key is None else record.key
-            partition = record.partition
-            if partition is None:
-                partition = partition_for(routed_by, self.partitions)
-            kept = self.records[partition]
-            kept.append(Record(partition, len(kept), record.key, record.value, now_ms, record.origin))
+        with self.appended:
+            now_ms = self._clock.now_ms()
+            for record in records:
+                partition = record.partition
+                if partition is None:
+                    partition = partition_for(record.value if record.key is None else record.key, self.partitions)
+                kept = self.records[partition]
+                kept.append(Record(partition, len(kept), record.key, record.value, now_ms, record.origin))
+            self.appended.notify_all()
 
 
 class MemoryEventLog(EventLog):
@@ -54,10 +57,18 @@ class MemoryEventLog(EventLog):
         self._owner = owner
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
-        """Read records. Waits for nothing: only this process could write them."""
+        """Read records, waiting for another thread to publish some."""
         if self._owner is not None:
             self._positions.update(self._owner.gained(self._wanted))
             self._owner = None
+        with self._log.appended:
+            self._log.appended.wait_for(self._has_more, timeout_s)
+            return self._read(limit)
+
+    def _has_more(self) -> bool:
+        return any(position < len(self._log.records[number]) for number, position in self._positions.items())
+
+    def _read(self, limit: int) -> list[Record]:
         polled: list[Record] = []
         share = max(1, limit // max(1, len(self._positions)))
         for partition, position in self._positions.items():

@@ -32,7 +32,10 @@ class _ViewCell:
 
 
 class MemoryViews(Views):
-    """Dictionaries of products, their hourly activity and their newest sessions, in any number of view cells."""
+    """Dictionaries of products, their hourly activity and their newest sessions, in any number of view cells.
+
+    One thread merges; others may read meanwhile (what is walked through is copied first), and see part of a merge.
+    """
 
     def __init__(self, view_cells: int, listed_sessions_max: int) -> None:
         self._cells = [_ViewCell() for _ in range(view_cells)]
@@ -85,7 +88,7 @@ class MemoryViews(Views):
         found = {}
         for product_id in product_ids:
             listed = self._cell_of(product_id).lists.get(product_id, {})
-            found[product_id] = sorted(((at_ms, key) for key, at_ms in listed.items()), reverse=True)[:limit]
+            found[product_id] = sorted(((at_ms, key) for key, at_ms in list(listed.items())), reverse=True)[:limit]
         return found
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
@@ -101,7 +104,7 @@ class MemoryViews(Views):
         """Rank products by what is done with them lately."""
         activity = {}
         for cell in self._cells:
-            for key, counted in cell.state.activity.items():
+            for key, counted in list(cell.state.activity.items()):
                 said = cell.state.products[key[1]].category
                 if category is None or (said is not None and said[0] == category):
                     activity[key] = counted
@@ -122,7 +125,7 @@ class MemoryViews(Views):
     def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
         """Read every product."""
         for cell in self._cells:
-            for product_id, state in cell.state.products.items():
+            for product_id, state in list(cell.state.products.items()):
                 yield product_id, attrs.evolve(state)
 
     def _cell_of(self, product_id: ProductId) -> _ViewCell:

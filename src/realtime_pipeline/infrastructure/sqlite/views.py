@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
@@ -164,7 +165,10 @@ class SqliteViews(Views):
         )
 
     def _add(self, connection: sqlite3.Connection, deltas: Deltas) -> None:
-        ids = self._add_products(connection, deltas)
+        rows = self._products_for(connection, deltas)
+        ids = {product_id: number for number, product_id, *_ in rows}
+        entries = Counter(product_id for product_id, _ in deltas.index)
+        grown = self._add_products(connection, deltas, rows, entries)
         connection.executemany(
             "INSERT INTO activity VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views,"
             " carts = carts + excluded.carts, purchases = purchases + excluded.purchases",
@@ -178,21 +182,29 @@ class SqliteViews(Views):
             " ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE excluded.at_ms > at_ms",
             ((ids[product_id], key, at_ms) for (product_id, key), at_ms in deltas.index.items()),
         )
-        self._trim(connection, ids.values())
+        self._trim(connection, grown)
 
-    def _add_products(self, connection: sqlite3.Connection, deltas: Deltas) -> dict[ProductId, int]:
-        """Merge the products' deltas in; return the number each product has in the other tables."""
-        connection.executemany(
-            "INSERT INTO products VALUES (NULL, ?, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0)"
-            " ON CONFLICT DO NOTHING",
-            ((product_id,) for product_id in deltas.products),
-        )
-        rows = connection.execute(
+    @staticmethod
+    def _products_for(connection: sqlite3.Connection, deltas: Deltas) -> list[Any]:
+        """Read the rows of all products the deltas name, made where there were none."""
+        select = (
             f"SELECT id, product_id, listed, {_STATE} FROM products"  # noqa: S608 - a constant list of columns
-            " WHERE product_id IN (SELECT value FROM json_each(?))",
-            (as_json(deltas.products),),
-        ).fetchall()
-        entries = Counter(product_id for product_id, _ in deltas.index)
+            " WHERE product_id IN (SELECT value FROM json_each(?))"
+        )
+        rows = connection.execute(select, (as_json(deltas.products),)).fetchall()
+        if len(rows) < len(deltas.products):
+            new = deltas.products.keys() - {row[1] for row in rows}
+            connection.executemany(
+                "INSERT INTO products VALUES (NULL, ?, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0)",
+                ((product_id,) for product_id in new),
+            )
+            rows += connection.execute(select, (as_json(new),)).fetchall()
+        return rows
+
+    def _add_products(
+        self, connection: sqlite3.Connection, deltas: Deltas, rows: Sequence[Any], entries: Mapping[ProductId, int]
+    ) -> list[int]:
+        """Merge the products' deltas in; return the numbers of those whose lists may have grown too long."""
         written = []
         for number, product_id, listed, *columns in rows:
             state = _state(*columns)
@@ -207,16 +219,13 @@ class SqliteViews(Views):
             "INSERT INTO totals VALUES ('interactions', ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
             (sum(state.interactions for state in deltas.products.values()),),
         )
-        return {product_id: number for number, product_id, *_ in rows}
+        limit = int(TRIM_OVER * self._listed_sessions_max)
+        return [number for *_, listed, number in written if listed > limit]
 
-    def _trim(self, connection: sqlite3.Connection, touched: Collection[int]) -> None:
+    def _trim(self, connection: sqlite3.Connection, grown: Sequence[int]) -> None:
         """Cut the lists that have grown over their limit back to their newest, and old hours away."""
         kept = self._listed_sessions_max
-        grown = connection.execute(
-            "SELECT id FROM products WHERE id IN (SELECT value FROM json_each(?)) AND listed > ?",
-            (as_json(touched), int(TRIM_OVER * kept)),
-        ).fetchall()
-        for (product,) in grown:
+        for product in grown:
             connection.execute(
                 "DELETE FROM product_sessions WHERE product = ?1 AND session_key NOT IN (SELECT session_key"
                 " FROM product_sessions WHERE product = ?1 ORDER BY at_ms DESC, session_key DESC LIMIT ?2)",
