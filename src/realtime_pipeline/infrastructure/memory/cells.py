@@ -115,7 +115,7 @@ class MemoryCellStore(CellStore):
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
         reviews = self._reviews.get(customer_id, {})
-        return sorted(list(reviews.values()), key=lambda review: (-review.occurred_at_ms, review.product_id))
+        return sorted([*reviews.values()], key=lambda review: (-review.occurred_at_ms, review.product_id))
 
     def scan(self) -> Iterator[Customer]:
         """Read every customer."""
