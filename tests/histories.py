@@ -17,7 +17,6 @@ from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.customer import ProfileRules
-from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.settings import StoreRules, Technology
 
@@ -136,11 +135,6 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
         "dead_letters": [(one.record, one.reason) for one in outputs.dead_letters(1_000)],
         "counts": dict(cells.counts()),
     }
-
-
-def sum_of(counts: Mapping[RecordClass, int]) -> int:
-    """How many records that makes, ticks left out."""
-    return sum(count for name, count in counts.items() if name is not RecordClass.CONTROL)
 
 
 def in_pieces(values: Sequence[bytes], cuts: Iterable[int]) -> list[Sequence[bytes]]:

@@ -154,31 +154,39 @@ def _forget_customer(publish_events: PublishEvents, clock: Clock) -> ForgetCusto
 class Container(containers.DeclarativeContainer):
     """One of everything, made at its first use. `products` is a catalogue given from outside."""
 
-    settings: providers.Singleton[Settings] = providers.Singleton(Settings)
-    products: providers.Singleton[Mapping[ProductId, Product]] = providers.Singleton(dict)
+    settings: providers.Singleton[Settings] = providers.ThreadSafeSingleton(Settings)
+    products: providers.Singleton[Mapping[ProductId, Product]] = providers.ThreadSafeSingleton(dict)
 
-    clock: providers.Singleton[Clock] = providers.Singleton(_clock)
-    stages: providers.Singleton[Stages] = providers.Singleton(Unwatched)
-    database: providers.Singleton[Database] = providers.Singleton(_database, settings)
-    memory_log: providers.Singleton[MemoryLog] = providers.Singleton(_memory_log, settings, clock)
-    decoder: providers.Singleton[EventDecoder] = providers.Singleton(_decoder, settings)
+    clock: providers.Singleton[Clock] = providers.ThreadSafeSingleton(_clock)
+    stages: providers.Singleton[Stages] = providers.ThreadSafeSingleton(Unwatched)
+    database: providers.Singleton[Database] = providers.ThreadSafeSingleton(_database, settings)
+    memory_log: providers.Singleton[MemoryLog] = providers.ThreadSafeSingleton(_memory_log, settings, clock)
+    decoder: providers.Singleton[EventDecoder] = providers.ThreadSafeSingleton(_decoder, settings)
 
-    publisher: providers.Singleton[EventPublisher] = providers.Singleton(
+    publisher: providers.Singleton[EventPublisher] = providers.ThreadSafeSingleton(
         _publisher, settings, clock, stages, database.provider, memory_log.provider
     )
-    log: providers.Singleton[EventLog] = providers.Singleton(_log, settings, database.provider, memory_log.provider)
-    cells: providers.Singleton[CellStore] = providers.Singleton(_cells, settings, stages, database.provider)
-    views: providers.Singleton[Views] = providers.Singleton(_views, settings, database.provider)
-    outputs: providers.Singleton[Outputs] = providers.Singleton(_outputs, settings, database.provider)
-    catalogue: providers.Singleton[Catalogue] = providers.Singleton(_catalogue, products, views)
-    readers: providers.Singleton[Readers] = providers.Singleton(Readers, cells, views, outputs)
+    log: providers.Singleton[EventLog] = providers.ThreadSafeSingleton(
+        _log, settings, database.provider, memory_log.provider
+    )
+    cells: providers.Singleton[CellStore] = providers.ThreadSafeSingleton(_cells, settings, stages, database.provider)
+    views: providers.Singleton[Views] = providers.ThreadSafeSingleton(_views, settings, database.provider)
+    outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(_outputs, settings, database.provider)
+    catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products, views)
+    readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs)
 
-    process_events: providers.Singleton[ProcessEvents] = providers.Singleton(
+    process_events: providers.Singleton[ProcessEvents] = providers.ThreadSafeSingleton(
         _process_events, settings, log, readers, decoder, stages
     )
-    publish_events: providers.Singleton[PublishEvents] = providers.Singleton(_publish_events, publisher, decoder)
-    recommend_products: providers.Singleton[RecommendProducts] = providers.Singleton(
+    publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
+        _publish_events, publisher, decoder
+    )
+    recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, views, catalogue, clock
     )
-    show_customer: providers.Singleton[ShowCustomer] = providers.Singleton(_show_customer, settings, cells, catalogue)
-    forget_customer: providers.Singleton[ForgetCustomer] = providers.Singleton(_forget_customer, publish_events, clock)
+    show_customer: providers.Singleton[ShowCustomer] = providers.ThreadSafeSingleton(
+        _show_customer, settings, cells, catalogue
+    )
+    forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
+        _forget_customer, publish_events, clock
+    )

@@ -122,11 +122,12 @@ class ProcessEvents(PartitionOwner):
         """
         if not self._sound:
             self._claim_again()
+        self._sound = False  # until the round has ended well, the log or memory may be ahead of the store
         records = self._log.poll(self._rules.round_records_max, timeout_s)
         self._stages.reached(Stage.FETCHED, len(records))
         if not records:
+            self._sound = True
             return Round()
-        self._sound = False  # until the round has ended well, memory may be ahead of the store
         counts = dict.fromkeys(RecordClass, 0)
         try:
             with collector_paused():
@@ -136,7 +137,8 @@ class ProcessEvents(PartitionOwner):
             self._refusals += 1
             if self._refusals > REFUSALS_MAX:
                 raise Stopped(
-                    f"the store refused {self._refusals} rounds in a row ({refusal}); see the runbook"
+                    f"the store refused {self._refusals} rounds in a row ({refusal}); "
+                    "see that only one worker has the partitions, then start it again"
                 ) from None
             return Round()
         self._sound = True
@@ -149,11 +151,13 @@ class ProcessEvents(PartitionOwner):
         while not stop():
             on_round(self(self._rules.idle_wait_ms / 1000))
 
-    def catch_up(self, on_round: Callable[[Round], None] = lambda _: None) -> None:
-        """Work until the end that the log had when the call began is reached."""
+    def catch_up(
+        self, on_round: Callable[[Round], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Work until the end that the log had when the call began is reached, or until told to stop."""
         on_round(self(0))
         ends = {partition: end for partition, (_, end) in self._log.bounds(list(self._held)).items()}
-        while any(cell.position < ends.get(partition, 0) for partition, cell in self._held.items()):
+        while not stop() and any(self._held[number].position < end for number, end in ends.items()):
             on_round(self(self._rules.idle_wait_ms / 1000))
 
     def _claim_again(self) -> None:

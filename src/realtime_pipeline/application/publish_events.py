@@ -49,7 +49,9 @@ class PublishEvents:
             decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
             if isinstance(decoded, Rejected):
                 raise InvalidEvents(f"event {number} of {len(values)}: {decoded.reason}")
-        return sum(self.stream(map(Submission, values)))
+        if values:
+            self._publisher.publish([self._outgoing(Submission(value)) for value in values])
+        return len(values)
 
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
         """Publish whatever comes, garbage too (the worker turns it into dead letters); yield each batch's size.
@@ -62,7 +64,10 @@ class PublishEvents:
             yield len(batch)
 
     def tick(self, partition: int) -> None:
-        """Let time pass on a quiet partition: by as much as its log's clock has, since the record before."""
+        """Let time pass on a quiet partition: by as much as its log's clock has, since the record before.
+
+        To be called by whoever owns the partition, once something waits for its time: windows and timers.
+        """
         self._publisher.publish([Outgoing(self._tick_key, self._encode_tick(None), partition=partition)])
 
     def end_of_time(self) -> None:

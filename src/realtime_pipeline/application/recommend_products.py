@@ -51,7 +51,13 @@ class RecommendProducts:
         self._trending: dict[str | None, tuple[int, Sequence[Popular]]] = {}
 
     def __call__(self, customer_id: CustomerId, limit: int) -> tuple[Recommendation, ...]:
-        """Recommend at most `limit` products to a customer; one who is new gets what is trending."""
+        """Recommend at most `limit` products to a customer; one who is new gets what is trending.
+
+        Raises:
+            ValueError: `limit` is less than 1.
+        """
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
         customer = self._cells.customer(customer_id) or Customer(customer_id)
         hidden = self._service.hidden(customer)
         candidates = self._from_neighbours(customer)
@@ -105,7 +111,7 @@ class RecommendProducts:
         """What is trending, at most `trending_refresh_ms` old: it is the same for everybody and changes slowly."""
         now_ms = self._clock.now_ms()
         read = self._trending.get(category)
-        if read is None or now_ms - read[0] >= self._trending_refresh_ms:
+        if read is None or not 0 <= now_ms - read[0] < self._trending_refresh_ms:
             if len(self._trending) >= TRENDING_LISTS_MAX:
                 self._trending.clear()
             popular = self._views.trending(self._service.rules.trending, category, TRENDING_MAX)

@@ -36,11 +36,3 @@ class Watermark:
         if floor_ms is not None:
             at_ms = max(at_ms, floor_ms)
         return type(self)(min(at_ms, END_OF_TIME), self.newest_ms, max(self.appended_at_ms, appended_at_ms))
-
-    def joined(self, other: Self) -> Self:
-        """The later of two, field by field."""
-        return type(self)(
-            max(self.at_ms, other.at_ms),
-            max(self.newest_ms, other.newest_ms),
-            max(self.appended_at_ms, other.appended_at_ms),
-        )

@@ -219,14 +219,8 @@ class SqliteCellStore(CellStore):
         )
 
     def _sweep(self, connection: sqlite3.Connection, commit: Commit) -> None:
-        """Delete expired sessions: look at some with each commit, in the order they began, over and over.
-
-        Nothing is looked at while the session that began first has not expired.
-        """
+        """Delete expired sessions: look at some with each commit, in the order they began, over and over."""
         expired_ms = commit.watermark.newest_ms - self._session_keep_ms
-        first = connection.execute("SELECT last_at_ms FROM sessions ORDER BY session_key LIMIT 1").fetchone()
-        if first is None or first[0] >= expired_ms:
-            return
         looked_at = max(SWEPT_MIN, 2 * len(commit.effects.sessions))
         rows = connection.execute(
             "SELECT session_key, last_at_ms FROM sessions WHERE session_key > ? ORDER BY session_key LIMIT ?",

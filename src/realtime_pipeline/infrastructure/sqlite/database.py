@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
@@ -22,6 +23,20 @@ PRAGMA temp_store = MEMORY;
 """
 
 
+class _ThreadsConnections:
+    """The connections of one thread, by whether they are durable; closed with the thread that let go of them."""
+
+    def __init__(self) -> None:
+        self.opened: dict[bool, sqlite3.Connection] = {}
+
+    def close(self) -> None:
+        while self.opened:
+            self.opened.popitem()[1].close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Database:
     """Connections to one file in WAL mode: many readers beside one writer.
 
@@ -33,17 +48,23 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._all: weakref.WeakSet[_ThreadsConnections] = weakref.WeakSet()
         self._lock = threading.Lock()
+        self._closed = False
 
     def connection(self, durable: bool = False) -> sqlite3.Connection:
-        """This thread's connection, opened at its first use."""
-        name = "durable" if durable else "fast"
-        connection: sqlite3.Connection | None = getattr(self._local, name, None)
+        """This thread's connection, opened at its first use, closed when the thread ends."""
+        mine: _ThreadsConnections | None = getattr(self._local, "connections", None)
+        if mine is None:
+            mine = self._local.connections = _ThreadsConnections()
+            with self._lock:
+                self._all.add(mine)
+        connection = mine.opened.get(durable)
         if connection is None:
+            if self._closed:
+                raise Unavailable(f"{self.path} was closed; open another pipeline on it")
             with self._translated():
-                connection = self._open(durable)
-            setattr(self._local, name, connection)
+                connection = mine.opened[durable] = self._open(durable)
         return connection
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
@@ -71,10 +92,9 @@ class Database:
     def close(self) -> None:
         """Close every thread's connections; they must be idle."""
         with self._lock:
-            for connection in self._all:
-                connection.close()
-            self._all.clear()
-            self._local = threading.local()
+            self._closed = True
+            for connections in self._all:
+                connections.close()
 
     def _open(self, durable: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -85,8 +105,6 @@ class Database:
         except BaseException:
             connection.close()
             raise
-        with self._lock:
-            self._all.append(connection)
         return connection
 
     def _ensure_schema(self, connection: sqlite3.Connection) -> None:

@@ -1,6 +1,7 @@
 """The log in SQLite."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from uuid import uuid4
@@ -72,7 +73,8 @@ class SqliteEventLog(EventLog):
         self._token = uuid4().hex
         self._subscriber: PartitionOwner | None = None
         self._positions: dict[int, int] = {}
-        self._looked_at = -1
+        self._looked_at: tuple[int, int] | None = None
+        self._turn = 0
 
     @property
     def identity(self) -> LogIdentity:
@@ -91,7 +93,7 @@ class SqliteEventLog(EventLog):
         self._check_owner()
         deadline = time.monotonic() + timeout_s
         while True:
-            version = self._database.rows("PRAGMA data_version")[0][0]
+            version = self._version()
             if version != self._looked_at:
                 records = self._read(limit)
                 if records:
@@ -104,7 +106,7 @@ class SqliteEventLog(EventLog):
     def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from other positions."""
         self._positions.update(positions)
-        self._looked_at = -1
+        self._looked_at = None
 
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""
@@ -121,18 +123,24 @@ class SqliteEventLog(EventLog):
         if self._subscriber is not None and not self._positions:
             self.seek(self._subscriber.gained(range(self._identity.partitions)))
 
+    def _version(self) -> tuple[int, int]:
+        """What changes when others write to the file: a number that means something on one thread's connection only."""
+        return threading.get_ident(), self._database.rows("PRAGMA data_version")[0][0]
+
     def _read(self, limit: int) -> list[Record]:
-        share = max(1, limit // len(self._positions))
+        """Read an equal share of every partition, beginning with another one each time."""
+        partitions = sorted(self._positions)
+        share = max(1, limit // len(partitions))
+        self._turn = (self._turn + 1) % len(partitions)
         polled: list[Record] = []
-        for partition, position in self._positions.items():
+        for partition in partitions[self._turn :] + partitions[: self._turn]:
             rows = self._database.rows(
                 "SELECT partition, position, key, value, appended_at_ms, origin FROM records"
                 " WHERE partition = ? AND position >= ? ORDER BY position LIMIT ?",
-                (partition, position, share),
+                (partition, self._positions[partition], min(share, limit - len(polled))),
             )
-            if rows:
-                self._positions[partition] = rows[-1][1] + 1
-                polled += [Record(*row) for row in rows]
+            polled += [Record(*row) for row in rows]
+        self._positions.update((record.partition, record.position + 1) for record in polled)
         return polled
 
 
