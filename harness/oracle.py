@@ -107,8 +107,8 @@ def _enter(customer_id: CustomerId, history: History, expected: Expected) -> Non
         expected.lists.setdefault(product_id, []).append((at_ms, session))
 
 
-Letter = tuple[int, int, str, bytes | None]
-"""Partition, position, reason and key of a record."""
+Letter = tuple[int, int, str, CustomerId | None]
+"""Partition, position, reason and owner of a record."""
 
 
 @attrs.define
@@ -119,7 +119,7 @@ class _Sorted:
     by_customer: dict[CustomerId, list[Placed]] = attrs.Factory(dict)
     of_nobody: list[Placed] = attrs.Factory(list)
     dead_letters: list[Letter] = attrs.Factory(list)
-    forgettings: list[tuple[int, int, bytes]] = attrs.Factory(list)
+    forgettings: list[tuple[int, int, CustomerId]] = attrs.Factory(list)
 
 
 def _sort(record: Record, decoded: Decoded, future_ms: int, partitions: int, sorted_: _Sorted) -> None:
@@ -129,7 +129,7 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, partitions: int, sor
         sorted_.counts[RecordClass.IGNORED] += 1
     elif (reason := _refusal(record, decoded, future_ms, partitions)) is not None:
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
-        sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], record.key))
+        sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], decoded.customer_id))
     elif isinstance(decoded, Event):
         placed = SessionKey(record.position * KEY_STRIDE + record.partition), _slim(decoded)
         if decoded.customer_id is None:
@@ -140,10 +140,10 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, partitions: int, sor
 
 
 def _stays(letter: Letter, sorted_: _Sorted) -> bool:
-    """A customer's dead letters go with the customer: those of the same key that came before the forgetting."""
-    partition, position, _, key = letter
+    """A customer's dead letters go with the customer: those of the same partition before the forgetting."""
+    partition, position, _, owner = letter
     return not any(
-        (at, whose) == (partition, key) and position < forgotten for at, forgotten, whose in sorted_.forgettings
+        (at, whose) == (partition, owner) and position < forgotten for at, forgotten, whose in sorted_.forgettings
     )
 
 
@@ -184,11 +184,11 @@ def _count(
     for (key, event), class_ in zip(placed, history.classes, strict=True):
         sorted_.counts[class_] += 1
         if class_ is RecordClass.APPLIED and event.kind is EventKind.CUSTOMER_FORGOTTEN:
-            sorted_.forgettings.append((key % KEY_STRIDE, key // KEY_STRIDE, _key_of(customer_id)))
+            sorted_.forgettings.append((key % KEY_STRIDE, key // KEY_STRIDE, customer_id))
         elif class_ is RecordClass.APPLIED:
             summed.add(key, event)
         elif class_ is RecordClass.DEAD_LETTER:
-            sorted_.dead_letters.append((key % KEY_STRIDE, key // KEY_STRIDE, "too_old", _key_of(customer_id)))
+            sorted_.dead_letters.append((key % KEY_STRIDE, key // KEY_STRIDE, "too_old", customer_id))
     for product_id, rating in history.ratings:
         summed.ratings.setdefault(product_id, []).append(rating)
 

@@ -4,12 +4,16 @@ import pytest
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
 
+ADA = CustomerId("ada")
 
-def letter(position: int, partition: int = 0) -> DeadLetter:
-    return DeadLetter(Record(partition, position, b"key", b"\xff\x00value", 5, f"file:{position}"), "not_json: why")
+
+def letter(position: int, partition: int = 0, whose: CustomerId | None = ADA) -> DeadLetter:
+    record = Record(partition, position, b"key", b"\xff\x00value", 5, f"file:{position}")
+    return DeadLetter(record, "not_json: why", whose)
 
 
 class OutputsContract:
@@ -59,9 +63,10 @@ class OutputsContract:
     def test_the_dead_letters_of_who_is_forgotten_are_taken_back(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.claim(1, 1)
-        self.outputs.emit(Emission(0, 1, 0, 9, (letter(3),)))
+        visitor, nobodys = letter(5, whose=CustomerId("anonymous:ada")), letter(6, whose=None)
+        self.outputs.emit(Emission(0, 1, 0, 9, (letter(3), visitor, nobodys)))
         self.outputs.emit(Emission(1, 1, 0, 9, (letter(4, 1),)))
-        self.outputs.emit(Emission(0, 1, 9, 20, (letter(12),), frozenset([b"key"])))
-        assert list(self.outputs.dead_letters(10)) == [letter(12), letter(4, 1)]
-        self.outputs.emit(Emission(0, 1, 20, 30, (), frozenset([b"another key"])))
-        assert list(self.outputs.dead_letters(10)) == [letter(12), letter(4, 1)]
+        self.outputs.emit(Emission(0, 1, 9, 20, (letter(12),), frozenset([ADA])))
+        assert list(self.outputs.dead_letters(10)) == [visitor, nobodys, letter(12), letter(4, 1)]
+        self.outputs.emit(Emission(0, 1, 20, 30, (), frozenset([CustomerId("bob")])))
+        assert len(self.outputs.dead_letters(10)) == 4

@@ -95,7 +95,7 @@ class Readers:
                     entry.from_position,
                     entry.to_position,
                     entry.dead_letters,
-                    entry.forgotten_keys,
+                    entry.forgotten,
                 )
             )
             cell.output_position = entry.to_position

@@ -224,7 +224,8 @@ class ProcessEvents(PartitionOwner):
         if isinstance(decoded, Event) and decoded.customer_id is not None:
             belongs = partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
             if belongs != record.partition:
-                return Rejected(f"misrouted: its key belongs to partition {belongs}, it came in {record.partition}")
+                reason = f"misrouted: its key belongs to partition {belongs}, it came in {record.partition}"
+                return Rejected(reason, decoded.customer_id)
         return decoded
 
     def _load(self, cell: HeldCell, pairs: Sequence[tuple[Record, Decoded]]) -> None:

@@ -8,7 +8,7 @@ import attrs
 
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import CustomerId, routing_key
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
@@ -25,7 +25,7 @@ class Entry:
     watermark: Watermark
     deltas: Deltas
     dead_letters: tuple[DeadLetter, ...]
-    forgotten_keys: frozenset[bytes]
+    forgotten: frozenset[CustomerId]
 
 
 @attrs.frozen
@@ -50,7 +50,7 @@ class Commit:
             self.watermark,
             self.effects.deltas,
             self.effects.dead_letters,
-            frozenset(routing_key(customer_id).encode() for customer_id in self.effects.tombstones),
+            frozenset(self.effects.tombstones),
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 
 
@@ -12,8 +13,7 @@ from realtime_pipeline.domain.streams.effects import DeadLetter
 class Emission:
     """The outputs of the records [from, to) of one partition.
 
-    Earlier dead letters of the partition whose record has one of `forgotten_keys` are taken back first: their
-    customers were forgotten in this range.
+    Earlier dead letters of the partition that belong to a customer `forgotten` in this range are taken back first.
     """
 
     partition: int
@@ -21,7 +21,7 @@ class Emission:
     from_position: int
     to_position: int
     dead_letters: tuple[DeadLetter, ...]
-    forgotten_keys: frozenset[bytes] = frozenset()
+    forgotten: frozenset[CustomerId] = frozenset()
 
 
 class Outputs(ABC):

@@ -35,10 +35,14 @@ class RecordClass(StrEnum):
 
 @attrs.frozen
 class DeadLetter:
-    """A record that could not be folded, whole, with the reason: it can be mended and published again."""
+    """A record that could not be folded, whole, with the reason: it can be mended and published again.
+
+    It goes when the customer whose it is is forgotten.
+    """
 
     record: Record
     reason: str
+    customer_id: CustomerId | None = None
 
 
 @attrs.define

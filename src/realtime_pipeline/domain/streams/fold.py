@@ -16,7 +16,7 @@ from realtime_pipeline.domain.shop.customer import (
     Recorded,
 )
 from realtime_pipeline.domain.shop.event_memory import Verdict
-from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId, routing_key
+from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.shop.session import session_key
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
@@ -87,25 +87,26 @@ class _Folding:
         elif isinstance(decoded, Ignored):
             taken = RecordClass.IGNORED
         else:
-            taken = self._reject(record, decoded.reason)
+            taken = self._reject(record, decoded.reason, decoded.customer_id)
         self._appended_at_ms = max(self._appended_at_ms, record.appended_at_ms)
         return taken
 
-    def _reject(self, record: Record, reason: str) -> RecordClass:
-        self._dead_letters.append(DeadLetter(record, reason))
+    def _reject(self, record: Record, reason: str, customer_id: CustomerId | None) -> RecordClass:
+        self._dead_letters.append(DeadLetter(record, reason, customer_id))
         return RecordClass.DEAD_LETTER
 
     def _event(self, record: Record, event: Event) -> RecordClass:
         if event.occurred_at_ms > record.appended_at_ms + self._rules.future_ms:
             ahead_s = (event.occurred_at_ms - record.appended_at_ms) // 1000
-            return self._reject(record, f"in_the_future: happens {ahead_s} s after it was recorded")
+            reason = f"in_the_future: happens {ahead_s} s after it was recorded"
+            return self._reject(record, reason, event.customer_id)
         recorded = APPLIED
         if event.customer_id is not None:
             customer = self._customers[event.customer_id]
             begins = session_key(record.partition, record.position)
             recorded = customer.record(event, begins, self._rules.profile, self._changes)
             if recorded.verdict is not Verdict.APPLIED:
-                return self._refuse(record, recorded.verdict)
+                return self._refuse(record, recorded.verdict, event.customer_id)
             self._changed[event.customer_id] = customer
             if event.kind is FORGOTTEN:
                 self._forget_letters(event.customer_id)
@@ -115,17 +116,16 @@ class _Folding:
             self._share(event, event.product_id, recorded)
         return RecordClass.APPLIED
 
-    def _refuse(self, record: Record, verdict: Verdict) -> RecordClass:
+    def _refuse(self, record: Record, verdict: Verdict, customer_id: CustomerId) -> RecordClass:
         if verdict is Verdict.DUPLICATE:
             return RecordClass.DUPLICATE
         if verdict is Verdict.FORGOTTEN:
             return RecordClass.FORGOTTEN
-        return self._reject(record, TOO_OLD)
+        return self._reject(record, TOO_OLD, customer_id)
 
     def _forget_letters(self, customer_id: CustomerId) -> None:
         """Take the customer's own dead letters back; those emitted before are taken back with the tombstone."""
-        key = routing_key(customer_id).encode()
-        self._dead_letters = [letter for letter in self._dead_letters if letter.record.key != key]
+        self._dead_letters = [letter for letter in self._dead_letters if letter.customer_id != customer_id]
 
     def _share(self, event: Event, product_id: ProductId, recorded: Recorded) -> None:
         """Add what the event means to everybody: the product's facts, ratings, activity and list of sessions."""

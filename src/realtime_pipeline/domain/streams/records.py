@@ -2,7 +2,7 @@
 
 import attrs
 
-from realtime_pipeline.domain.shop.events import Event
+from realtime_pipeline.domain.shop.events import CustomerId, Event
 
 
 @attrs.frozen
@@ -36,9 +36,10 @@ class Ignored:
 
 @attrs.frozen
 class Rejected:
-    """A record that cannot be folded; the reason says what to mend in it."""
+    """A record that cannot be folded; the reason says what to mend in it, the customer whose it would have been."""
 
     reason: str
+    customer_id: CustomerId | None = None
 
 
 Decoded = Event | Tick | Ignored | Rejected

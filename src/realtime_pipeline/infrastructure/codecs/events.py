@@ -41,8 +41,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-# Ids are unions, and a union takes limits on each of its types: 128 characters, or a whole number of 64 bits.
-_Id = Annotated[str, msgspec.Meta(max_length=128)] | int | None
+ID_LENGTH_MAX: Final = 128
+_Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] | int | None
 
 
 class _Properties(msgspec.Struct):
@@ -127,28 +127,37 @@ class EventDecoder:
 
     def __call__(self, record: Record) -> Decoded:
         """Make of a record what it says."""
+        if record.key == TICK_KEY:
+            return _tick(record.value)
         try:
-            if record.key == TICK_KEY:
-                return Tick(int(record.value) if record.value else None)
             document = self._document(record.value)
+        except _Invalid as invalid:
+            return Rejected(str(invalid))
+        except (ValueError, RecursionError) as error:
+            return Rejected(f"not_json: {error}"[:200])
+        try:
             type_ = document.get("event_type")
             if not isinstance(type_, str):
                 raise _Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
             kind = self._kinds.get(type_)
-            return (
-                Ignored(type_[: self._limits.label_length_max]) if kind is None else self._event(record, kind, document)
-            )
+            if kind is None:
+                return Ignored(type_[: self._limits.label_length_max])
+            return self._event(record, kind, document)
         except _Invalid as invalid:
-            return Rejected(str(invalid))
-        except (ValueError, RecursionError, OverflowError) as error:
-            return Rejected(f"not_json: {error}"[:200])
+            return Rejected(str(invalid), _owner(document))
+        except RecursionError:
+            return Rejected("nested_properties: too deep to be looked at", _owner(document))
 
     def routing_key(self, value: bytes) -> str | None:
-        """Find the key by which event bytes are routed; None for those without a customer and for garbage."""
-        decoded = self(Record(0, 0, None, value, END_OF_TIME))
-        if isinstance(decoded, Event) and decoded.customer_id is not None:
-            return routing_key(decoded.customer_id)
-        return None
+        """Find the key by which event bytes are routed; None for those without a customer and for garbage.
+
+        It does not matter whether the event is valid or of a known type: producer and worker may know other types.
+        """
+        try:
+            owner = _owner(self._document(value))
+        except (_Invalid, ValueError, RecursionError):
+            return None
+        return None if owner is None else routing_key(owner)
 
     def _document(self, value: bytes) -> Document:
         if len(value) > self._limits.record_bytes_max:
@@ -224,6 +233,29 @@ class EventDecoder:
 def _id(value: str | int | None) -> str | None:
     """Read an id: text or a whole number; empty text is as good as none."""
     return str(value) if isinstance(value, int) else value or None
+
+
+def _tick(value: bytes) -> Tick | Rejected:
+    try:
+        return Tick(int(value) if value else None)
+    except ValueError:
+        return Rejected("invalid_tick: its floor is a whole number of milliseconds, or nothing")
+
+
+def _owner(document: Document) -> CustomerId | None:
+    """Whose event this is, as far as its ids can be read at all."""
+    for name in ("user_id", "session_id"):
+        value = document.get(name)
+        if type(value) in {str, int} and value != "":
+            text = str(value)
+            if (
+                not text.isprintable()
+                or len(text) > ID_LENGTH_MAX
+                or (name == "user_id" and text.startswith(ANONYMOUS))
+            ):
+                return None
+            return CustomerId(text) if name == "user_id" else anonymous(text)
+    return None
 
 
 def _customer(user_id: str | None, session_id: str | None) -> CustomerId | None:

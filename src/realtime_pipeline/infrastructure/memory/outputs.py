@@ -40,4 +40,4 @@ class MemoryOutputs(Outputs):
 
 
 def _is_taken_back(letter: DeadLetter, emission: Emission) -> bool:
-    return letter.record.partition == emission.partition and letter.record.key in emission.forgotten_keys
+    return letter.record.partition == emission.partition and letter.customer_id in emission.forgotten

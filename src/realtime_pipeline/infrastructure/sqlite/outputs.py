@@ -44,11 +44,11 @@ class SqliteOutputs(Outputs):
                 (emission.to_position, emission.partition),
             )
             connection.executemany(
-                "DELETE FROM dead_letters WHERE partition = ? AND key = ?",
-                ((emission.partition, key) for key in emission.forgotten_keys),
+                "DELETE FROM dead_letters WHERE partition = ? AND customer_id = ?",
+                ((emission.partition, customer_id) for customer_id in emission.forgotten),
             )
             connection.executemany(
-                "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     (
                         letter.record.partition,
@@ -58,6 +58,7 @@ class SqliteOutputs(Outputs):
                         letter.record.value,
                         letter.record.appended_at_ms,
                         letter.record.origin,
+                        letter.customer_id,
                     )
                     for letter in emission.dead_letters
                 ),
@@ -66,8 +67,8 @@ class SqliteOutputs(Outputs):
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position."""
         rows = self._database.rows(
-            "SELECT reason, partition, position, key, value, appended_at_ms, origin FROM dead_letters"
+            "SELECT reason, customer_id, partition, position, key, value, appended_at_ms, origin FROM dead_letters"
             " ORDER BY partition, position LIMIT ?",
             (limit,),
         )
-        return [DeadLetter(Record(*record), reason) for reason, *record in rows]
+        return [DeadLetter(Record(*record), reason, customer_id) for reason, customer_id, *record in rows]

@@ -54,7 +54,7 @@ CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWI
 CREATE TABLE output_positions (partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE dead_letters (
     partition INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL, key BLOB, value BLOB NOT NULL,
-    appended_at_ms INTEGER NOT NULL, origin TEXT,
+    appended_at_ms INTEGER NOT NULL, origin TEXT, customer_id TEXT,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 
