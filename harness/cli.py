@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     command: Command = options.command
     try:
+        if options.json is not None and not options.json.absolute().parent.is_dir():
+            raise HarnessError(f"{options.json} cannot be written: there is no such folder")
         figures = command(options)
         if options.json is not None:
             _write(options.json, figures)
@@ -135,7 +137,7 @@ def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text.replace("_", ""))
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    digits = text.replace("_", "")
+    if not digits.isdecimal() or int(digits) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
+    return int(digits)

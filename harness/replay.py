@@ -119,6 +119,7 @@ def _check(pipeline: Pipeline, settings: Settings) -> list[str]:
         container.outputs(),
         settings.stores.session_keep_ms,
         settings.stores.listed_sessions_max,
+        trending=settings.recommendations.trending,
     )
     for difference in differences:
         console.print(f"  {difference}")

@@ -113,6 +113,7 @@ def differences(pipeline: Pipeline) -> list[str]:
         container.outputs(),
         settings.stores.session_keep_ms,
         settings.stores.listed_sessions_max,
+        trending=settings.recommendations.trending,
     )
 
 

@@ -74,7 +74,26 @@ def test_publishing_from_standard_input(
     )
 
 
+def test_a_command_needs_a_database(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REALTIME_PIPELINE_LOG", "memory")
+    code, out, err = ran(capsys, "publish", str(shop))
+    assert (code, out) == (1, "")
+    assert "log and store must be sqlite" in err
+
+
+def test_names_cannot_steer_a_terminal(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.write_bytes(msgspec.json.encode(event("1", at_ms=1_000, product="mug", name="\x1b[31mRED\nINJECTED")))
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    _, out, _ = ran(capsys, "recommend", "zoe")
+    assert out.splitlines()[0].startswith("  1. [31mREDINJECTED")
+    assert "\x1b" not in out
+
+
 def test_a_new_customer_of_an_empty_shop(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "worker", "--until-caught-up")
     assert ran(capsys, "recommend", "zoe")[:2] == (0, "nothing to recommend yet: publish events first\n")
 
 
@@ -84,7 +103,8 @@ def test_a_new_customer_of_an_empty_shop(shop: Path, capsys: pytest.CaptureFixtu
         (("publish", "nowhere.jsonl"), "nowhere.jsonl cannot be read: No such file or directory"),
         (("profile", "zoe", "--settings", "none.toml"), "the settings file none.toml cannot be read"),
         (("worker", "--database", "/nowhere/shop.db"), "the database /nowhere/shop.db cannot be used"),
-        (("forget", "a\nb"), "event 1 of 1: invalid_id"),
+        (("forget", "a\nb"), "there is no database"),
+        (("recommend", "ada", "--database", "typo.db"), "there is no database typo.db yet: publish events first"),
     ],
 )
 def test_what_goes_wrong_is_said_in_one_line(

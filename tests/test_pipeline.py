@@ -9,6 +9,7 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, Pipeline, PipelineError, Settings
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
+from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
@@ -139,3 +140,62 @@ def test_an_error_in_the_background_reaches_who_started_it(tmp_path: Path) -> No
 
             with pytest.raises(PipelineError, match="another worker has taken over"):
                 take_over()
+
+
+def test_one_pipeline_processes_once_at_a_time(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        with pipeline.processing(), pytest.raises(PipelineError, match="processing already"):
+            pipeline.process()
+        pipeline.publish(visits("ada", "mug"))
+        processed: list[object] = []
+        other = threading.Thread(target=lambda: processed.append(pipeline.process()))  # another connection
+        other.start()
+        other.join(10)
+        assert processed == [{RecordClass.APPLIED: 1}]
+
+
+def test_publishing_is_all_or_none_however_much_it_is(tmp_path: Path) -> None:
+    many = [event(f"e{number}", user=f"u{number}", at_ms=HOUR_MS) for number in range(5_000)]
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        with pytest.raises(PipelineError, match="event 5001 of 5001"):
+            pipeline.publish([*many, {"event_type": "view"}])
+        assert pipeline.process() == {}
+        pipeline.publish(many)
+        assert pipeline.process() == {RecordClass.APPLIED: 5_000}
+
+
+@pytest.mark.parametrize("name", ["", "\udcff", "a\nb", "x" * 200])
+def test_what_can_be_nobodys_id_is_refused(name: str, tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        for ask in (pipeline.recommend, pipeline.profile, pipeline.forget):
+            with pytest.raises(PipelineError, match="is no customer's id"):
+                ask(name)
+
+
+@pytest.mark.parametrize("value", ["\udcff", object(), float("nan"), [[[[[[1]]]]]]])
+def test_what_makes_no_event_is_refused(value: object, tmp_path: Path) -> None:
+    broken = event("e1", at_ms=HOUR_MS, product="mug") | {"timestamp": value}
+    with (
+        Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline,
+        pytest.raises(PipelineError, match="event 1"),
+    ):
+        pipeline.publish([broken])
+
+
+def test_what_was_seen_in_the_session_is_repeated_only_where_that_is_wanted(tmp_path: Path) -> None:
+    for wanted in (False, True):
+        rules = RecommendationRules(repeat_seen=wanted)
+        with Pipeline(Settings(database=str(tmp_path / f"{wanted}.db"), recommendations=rules)) as pipeline:
+            pipeline.publish([*visits("ada", "mug", "jug", "pan"), *visits("bob", "mug", "jug")])
+            pipeline.process()
+            recommended = [one.product.product_id for one in pipeline.recommend("bob")]
+            assert ("mug" in recommended) is wanted
+            assert "pan" in recommended
+
+
+def test_a_limit_must_be_one_or_more(tmp_path: Path) -> None:
+    with (
+        Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline,
+        pytest.raises(ValueError, match="at least 1"),
+    ):
+        pipeline.recommend("ada", limit=0)

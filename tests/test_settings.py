@@ -50,6 +50,16 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[recommendations.neighbours]\nk = 0", r"k must be at least 1"),
         ("[recommendations.trending]\nwindow_hours = 9999", r"trending looks 9999 hours back"),
         ("[event_types]\nvideo_play = 'watch'", r"video_play is mapped to watch, which is no kind of event"),
+        ("[event_types]\nforget = 'view'", r"forget must keep its meaning"),
+        ("rating_prior = -5", r"rating_prior must be at least 0"),
+        ("rating_prior = nan", r"rating_prior must be at least 0"),
+        ("[events]\namount_max = 1_000_000_000_000", r"amount_max must be at most 900719925474"),
+        ("[events]\nrecord_bytes_max = -1", r"record_bytes_max must be at least 1"),
+        ("[fold]\nfuture_ms = -1", r"future_ms must be at least 0"),
+        ("[recommendations]\ncategories = -1", r"categories must be at least 0"),
+        ("[recommendations.trending]\nhalf_life_hours = 0", r"half_life_hours more than 0"),
+        ("[recommendations.trending]\nhalf_life_hours = inf", r"half_life_hours must be at least 0"),
+        ("[stores]\nactivity_hours = 1_000_000", r"activity_hours must be at most 87840"),
         ("not toml", r"the settings file .* cannot be read"),
     ],
 )
@@ -64,3 +74,9 @@ def test_settings_that_make_no_sense_are_named(tmp_path: Path, text: str, messag
 def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=r"none\.toml cannot be read"):
         load_settings(tmp_path / "none.toml", {})
+
+
+def test_a_group_given_a_value_of_its_own_is_named() -> None:
+    environment = {"REALTIME_PIPELINE_WORKER": "5", "REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS": "1"}
+    with pytest.raises(InvalidSettings, match="worker is a group of settings"):
+        load_settings(None, environment)

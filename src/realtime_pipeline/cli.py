@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
-from realtime_pipeline.application.errors import PipelineError, Unavailable
+from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.shop.events import CustomerId
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(options.settings, database=options.database)
+        _check_database(settings, must_exist=options.reads)
         with Pipeline(settings) as pipeline:
             command: Callable[[Pipeline, Settings, argparse.Namespace], None] = options.command
             command(pipeline, settings, options)
@@ -62,32 +63,38 @@ def _parser() -> argparse.ArgumentParser:
 
     publish = commands.add_parser("publish", parents=[common], help="append the events of a file, one JSON a line")
     publish.add_argument("file", metavar="FILE", help="JSON lines in any accepted schema; - for standard input")
-    publish.set_defaults(command=_publish)
+    publish.set_defaults(command=_publish, reads=False)
 
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
     worker.add_argument("--until-caught-up", action="store_true", help="end when all published so far is processed")
-    worker.set_defaults(command=_worker)
+    worker.set_defaults(command=_worker, reads=False)
 
     recommend = commands.add_parser("recommend", parents=[common], help="recommend products to a customer")
     recommend.add_argument("customer", metavar="CUSTOMER", help="a user id, known or new")
     recommend.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
-    recommend.set_defaults(command=_recommend)
+    recommend.set_defaults(command=_recommend, reads=True)
 
     profile = commands.add_parser("profile", parents=[common], help="show what is known of a customer")
     profile.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
-    profile.set_defaults(command=_profile)
+    profile.set_defaults(command=_profile, reads=True)
 
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
-    forget.set_defaults(command=_forget)
+    forget.set_defaults(command=_forget, reads=True)
     return parser
 
 
 def _limit(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 1_000:
-        raise argparse.ArgumentTypeError("must be from 1 to 1000")
-    return number
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 1000")
+    return int(text)
+
+
+def _check_database(settings: Settings, must_exist: bool) -> None:
+    if "memory" in {settings.log, settings.store}:
+        raise InvalidSettings("a command's memory ends with it: log and store must be sqlite here")
+    if must_exist and not Path(settings.database).exists():
+        raise Unavailable(f"there is no database {settings.database} yet: publish events first, or name another")
 
 
 def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
@@ -132,7 +139,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
             print(f"\r{processed:,} records processed", end="", file=sys.stderr, flush=True)
 
     if options.until_caught_up:
-        worker.catch_up(tell)
+        worker.catch_up(tell, lambda: stopping)
     else:
         worker.run(lambda: stopping, tell)
     print(file=sys.stderr)

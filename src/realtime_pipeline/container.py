@@ -147,8 +147,8 @@ def _show_customer(settings: Settings, cells: CellStore, catalogue: Catalogue) -
     return ShowCustomer(cells, catalogue, profile.affinity_half_life_ms, profile.recent_products_max)
 
 
-def _forget_customer(publish_events: PublishEvents, clock: Clock) -> ForgetCustomer:
-    return ForgetCustomer(publish_events, clock, encode_event)
+def _forget_customer(publish_events: PublishEvents, cells: CellStore, clock: Clock) -> ForgetCustomer:
+    return ForgetCustomer(publish_events, cells, clock, encode_event)
 
 
 class Container(containers.DeclarativeContainer):
@@ -188,5 +188,5 @@ class Container(containers.DeclarativeContainer):
         _show_customer, settings, cells, catalogue
     )
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
-        _forget_customer, publish_events, clock
+        _forget_customer, publish_events, cells, clock
     )

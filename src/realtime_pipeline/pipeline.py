@@ -8,13 +8,14 @@ from typing import Self
 
 from dependency_injector import providers
 
+from realtime_pipeline.application.errors import InvalidEvents, Stopped, UnknownCustomer
 from realtime_pipeline.application.recommend_products import TopRated
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.service import Recommendation
-from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.infrastructure.codecs.events import ID_LENGTH_MAX, encode_event
 from realtime_pipeline.settings import Settings
 
 
@@ -27,6 +28,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings | None = None, container: Container | None = None) -> None:
         self.container = Container() if container is None else container
+        self._processing = threading.Lock()
         if settings is not None:
             self.container.settings.override(providers.Object(settings))
 
@@ -44,16 +46,34 @@ class Pipeline:
 
     def publish(self, events: Sequence[Mapping[str, object]]) -> int:
         """Append events, in any accepted schema, all or none; they are durable on return."""
-        return self.container.publish_events()([encode_event(event) for event in events])
+        return self.container.publish_events()([_encoded(number, event) for number, event in enumerate(events, 1)])
 
     def process(self) -> Mapping[RecordClass, int]:
         """Process all that has been published so far; return how many records fell into each class, ever."""
-        self.container.process_events().catch_up()
+        with self._alone():
+            self.container.process_events().catch_up()
         return self.container.cells().counts()
 
     @contextmanager
     def processing(self) -> Iterator[None]:
-        """Process what is published, in a thread of its own, until the block ends."""
+        """Process what is published, in a thread of its own, until the block ends.
+
+        What the thread fails with is raised when the block ends.
+        """
+        with self._alone(), self._worker():
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._processing.acquire(blocking=False):
+            raise Stopped("this pipeline is processing already, in another thread: let it, or end that first")
+        try:
+            yield
+        finally:
+            self._processing.release()
+
+    @contextmanager
+    def _worker(self) -> Iterator[None]:
         stop = threading.Event()
         failures: list[BaseException] = []
 
@@ -75,7 +95,7 @@ class Pipeline:
 
     def recommend(self, customer_id: str, limit: int = 10) -> Sequence[Recommendation]:
         """Recommend products to a customer, known or new, each with its reason."""
-        return self.container.recommend_products()(CustomerId(customer_id), limit)
+        return self.container.recommend_products()(_known_as(customer_id), limit)
 
     def trending(self, limit: int = 10) -> Sequence[Recommendation]:
         """Say what the whole shop is looking at now."""
@@ -87,8 +107,22 @@ class Pipeline:
 
     def profile(self, customer_id: str) -> Profile:
         """Show what is known of a customer."""
-        return self.container.show_customer()(CustomerId(customer_id))
+        return self.container.show_customer()(_known_as(customer_id))
 
     def forget(self, customer_id: str) -> int:
         """Have everything about a customer erased, by the worker, in the log's order; return the time in ms."""
-        return self.container.forget_customer()(CustomerId(customer_id))
+        return self.container.forget_customer()(_known_as(customer_id))
+
+
+def _known_as(customer_id: str) -> CustomerId:
+    """Check what is said to be a customer's id: no event could have brought in another."""
+    if not customer_id or not customer_id.isprintable() or len(customer_id) > len(ANONYMOUS) + ID_LENGTH_MAX:
+        raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are some printable characters")
+    return CustomerId(customer_id)
+
+
+def _encoded(number: int, event: Mapping[str, object]) -> bytes:
+    try:
+        return encode_event(event)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidEvents(f"event {number} cannot be written as JSON: {error}") from None

@@ -23,8 +23,8 @@ KINDS = {
 def recommendations_in_words(recommendations: Sequence[Recommendation]) -> Iterator[str]:
     """Write recommendations, two lines each: product and score, then the reason."""
     for number, one in enumerate(recommendations, start=1):
-        yield f"{number:>3}. {product_in_words(one.product)}  [{one.score:,.1f}]"
-        yield f"     {one.because}"
+        yield plain(f"{number:>3}. {product_in_words(one.product)}  [{one.score:,.1f}]")
+        yield plain(f"     {one.because}")
 
 
 def product_in_words(product: Product) -> str:
@@ -34,11 +34,20 @@ def product_in_words(product: Product) -> str:
         parts.append(f"({product.category})")
     if product.price is not None:
         parts.append(in_units(product.price))
-    return " ".join(parts)
+    return plain(" ".join(parts))
+
+
+def plain(text: str) -> str:
+    """Leave out what is no character to print: names come from outside, and must not steer a terminal."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def profile_in_words(profile: Profile) -> Iterator[str]:
     """Write a profile, a line for each thing that is known."""
+    return map(plain, _profile_lines(profile))
+
+
+def _profile_lines(profile: Profile) -> Iterator[str]:
     customer = profile.customer
     yield f"customer {customer.customer_id}"
     if customer.first_seen_ms is not None and customer.last_seen_ms is not None:

@@ -1,5 +1,6 @@
 """Settings: frozen values with defaults, from a TOML file and the environment."""
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -11,10 +12,13 @@ import msgspec
 
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
+from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.streams.rules import FoldRules
-from realtime_pipeline.infrastructure.codecs.events import EventLimits, kind_named
+from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventLimits, kind_named
 
+ACTIVITY_HOURS_MAX = 10 * 366 * 24
 PREFIX = "REALTIME_PIPELINE_"
 NOT_SETTINGS = frozenset(("SETTINGS", "DATA"))
 """Names with the prefix that are no settings: the settings file, and the real data that tests read."""
@@ -36,9 +40,7 @@ class StoreRules:
     trending_refresh_ms: int = 1_000
 
     def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        at_least(1, self)
 
 
 @attrs.frozen
@@ -65,7 +67,13 @@ class Settings:
     def __attrs_post_init__(self) -> None:
         if not 1 <= self.partitions <= 4096:
             raise ValueError(f"partitions must be from 1 to 4096, not {self.partitions}")
+        if not (self.rating_prior >= 0 and math.isfinite(self.rating_prior)):
+            raise ValueError(f"rating_prior must be at least 0, not {self.rating_prior}")
+        if self.stores.activity_hours > ACTIVITY_HOURS_MAX:
+            raise ValueError(f"activity_hours must be at most {ACTIVITY_HOURS_MAX}")
         for type_name, kind_name in self.event_types.items():
+            if type_name in TYPE_NAMES[EventKind.CUSTOMER_FORGOTTEN]:
+                raise ValueError(f"event_types: {type_name} must keep its meaning, so that customers can be forgotten")
             if kind_named(kind_name) is None:
                 raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no kind of event")
         window = self.recommendations.trending.window_hours
@@ -109,6 +117,8 @@ def _read(file: Path) -> dict[str, Any]:
 def _put(document: dict[str, Any], path: list[str], value: str) -> None:
     for name in path[:-1]:
         document = document.setdefault(name, {})
+        if not isinstance(document, dict):
+            raise InvalidSettings(f"settings: {name} is a group of settings, and was given a value of its own")
     document[path[-1]] = value
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import attrs
 import msgspec
@@ -14,6 +15,7 @@ from realtime_pipeline import Pipeline
 from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
@@ -21,7 +23,7 @@ from realtime_pipeline.settings import Technology
 from tests.histories import NOW_MS, SMALL, SetClock, append, differences, embedded, event, opened, state
 
 KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
-HISTORY = [msgspec.json.encode(one) for one in Shop(5, 20, 10, NOW_MS - 10**9, dirt=0.1).events(40)]
+HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
 
 
 class Crash(Exception):
@@ -199,12 +201,22 @@ def test_ticks_move_time_on_a_quiet_partition(kind: Technology, tmp_path: Path) 
         assert {mark.at_ms for mark in pipeline.container.views().watermarks().values()} == {253_402_300_799_999}
 
 
-@KINDS
-def test_after_an_error_from_elsewhere_nothing_is_counted_twice(kind: Technology, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [
+        (kind, stage)
+        for kind in ("memory", "sqlite")
+        for stage in Stage
+        if stage not in {Stage.APPENDED, Stage.ACKNOWLEDGED} and (kind, stage) != ("memory", Stage.COMMITTING)
+    ],
+)
+def test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice(
+    kind: Technology, stage: Stage, tmp_path: Path
+) -> None:
     """Whoever catches the error and calls again finds a worker that starts from what was committed."""
     with opened(embedded(kind, tmp_path)) as pipeline:
         append(pipeline, HISTORY)
-        new_worker(pipeline, CrashAt(Stage.MERGED, 1))
+        new_worker(pipeline, CrashAt(stage, 1))
         with pytest.raises(Crash):
             pipeline.process()
         pipeline.process()
@@ -241,4 +253,81 @@ def test_a_claim_that_failed_is_made_again(kind: Technology, tmp_path: Path, mon
                 with pytest.raises(Crash):
                     pipeline.process()
         assert sum(pipeline.process().values()) == len(HISTORY) + 1
+        assert differences(pipeline) == []
+
+
+def test_a_poll_that_is_interrupted_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(embedded("sqlite", tmp_path)) as pipeline:
+        append(pipeline, HISTORY[:40])
+        pipeline.process()
+        append(pipeline, HISTORY[40:80])
+        database = pipeline.container.database()
+        rows, reads = database.rows, 0
+
+        def interrupted(sql: str, *more: Any) -> list[Any]:
+            nonlocal reads
+            reads += " FROM records " in sql and "LIMIT" in sql
+            if reads == 2:
+                raise KeyboardInterrupt
+            return rows(sql, *more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "rows", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pipeline.process()
+        append(pipeline, HISTORY[80:120])
+        assert sum(pipeline.process().values()) == 120
+        assert differences(pipeline) == []
+
+
+def test_a_producer_that_knows_fewer_types_than_the_worker_routes_the_same(tmp_path: Path) -> None:
+    plays = [event(f"e{number}", "video_play", user=f"u{number}", product="film") for number in range(20)]
+    known = attrs.evolve(embedded("sqlite", tmp_path), event_types={"video_play": "view"})
+    with opened(embedded("sqlite", tmp_path)) as producer, opened(known) as worker:
+        append(producer, plays)
+        assert worker.process() == {RecordClass.APPLIED: 20}
+
+
+@KINDS
+def test_dead_letters_go_with_the_customer_whose_they_are(kind: Technology, tmp_path: Path) -> None:
+    broken = event("e1", "review", product="mug", rating=9, text="my address is …")
+    with opened(embedded(kind, tmp_path)) as pipeline:
+        append(pipeline, [broken, event("e2", at_ms=-5), broken | {"user_id": None, "session_id": "ada"}, b"garbage"])
+        pipeline.process()
+        pipeline.forget("ada")
+        pipeline.process()
+        left = pipeline.container.outputs().dead_letters(10)
+        assert {letter.customer_id for letter in left} == {"anonymous:ada", None}
+        assert differences(pipeline) == []
+
+
+def test_nothing_of_a_forgotten_customer_is_in_the_file_but_in_the_log(tmp_path: Path) -> None:
+    with opened(embedded("sqlite", tmp_path)) as pipeline:
+        for number in range(3):
+            append(
+                pipeline, [event(f"a{number}", user="ada-lovelace", session=f"ada-lovelace-{number}", product="mug")]
+            )
+        append(pipeline, [event("r", "review", user="ada-lovelace", product="mug", rating=9)])
+        append(pipeline, [event("r2", "review", user="ada-lovelace", product="mug", rating=4, text="by ada-lovelace")])
+        pipeline.process()
+        pipeline.forget("ada-lovelace")
+        pipeline.process()
+        database = pipeline.container.database()
+        tables = [name for (name,) in database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        assert len(tables) > 10
+        for table in set(tables) - {"records"}:
+            for row in database.rows(f"SELECT * FROM {table}"):  # noqa: S608 - the file's own tables
+                assert "ada-lovelace" not in repr(row), table
+
+
+@KINDS
+def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Technology, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path)) as pipeline:
+        for number, ahead_ms in enumerate((900, 950)):
+            append(pipeline, [event(f"e{number}", at_ms=NOW_MS + ahead_ms)])
+            pipeline.process()
+            assert pipeline.profile("ada").customer.first_seen_ms == NOW_MS + ahead_ms
+            pipeline.forget("ada")
+            pipeline.process()
+            assert pipeline.container.cells().customer(CustomerId("ada")) is None
         assert differences(pipeline) == []

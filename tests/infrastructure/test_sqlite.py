@@ -55,6 +55,7 @@ class TestSqliteCellStore(TogetherContract):
             other = Session(session_key(0, number + 1), None, number * 10, number * 10)
             self.commit(effects(sessions=(long_lived, other)), at=number)
         assert set(self.cells.sessions([session_key(0, 0)])) == {session_key(0, 0)}
+        assert self.database.rows("SELECT count(*) FROM sessions")[0][0] <= 102 + 64
 
 
 class TestSqliteViews(ViewsContract):
@@ -113,6 +114,33 @@ class TestSqliteLog(EventLogContract):
         records = self.log.poll(10, 10.0)
         publishing.join()
         assert [record.value for record in records] == [b"x"]
+
+
+def test_publishing_syncs_to_the_disk_and_keeps_all_in_order(database: Database) -> None:
+    """2 is FULL: every commit is on the disk before it returns. 1 is NORMAL: the log of writes is synced later."""
+    assert database.connection(durable=True).execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert database.connection().execute("PRAGMA synchronous").fetchone()[0] == 1
+    for durable in (True, False):
+        assert database.connection(durable).execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_a_threads_connections_end_with_it(database: Database) -> None:
+    opened: list[sqlite3.Connection] = []
+    for _ in range(5):
+        reader = threading.Thread(target=lambda: opened.append(database.connection()))
+        reader.start()
+        reader.join()
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+
+
+def test_what_is_closed_stays_closed(tmp_path: Path) -> None:
+    database = Database(tmp_path / "shop.db")
+    database.connection()
+    database.close()
+    with pytest.raises(Unavailable, match="was closed"):
+        database.connection()
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

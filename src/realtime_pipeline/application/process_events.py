@@ -14,6 +14,7 @@ from realtime_pipeline.application.ports.decoding import Decode
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import partition_for
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.events import Event, routing_key
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.fold import fold
@@ -32,9 +33,7 @@ class WorkerRules:
     idle_wait_ms: int = 20
 
     def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        at_least(1, self)
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
@@ -23,9 +24,7 @@ class NeighbourRules:
     last: int = 9
 
     def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        at_least(1, self)
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, Scored
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
@@ -39,6 +40,9 @@ class RecommendationRules:
     trending: TrendingRules = attrs.Factory(TrendingRules)
     categories: int = 3
     repeat_seen: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)
 
 
 @attrs.frozen

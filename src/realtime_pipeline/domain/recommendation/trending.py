@@ -5,6 +5,7 @@ from typing import Final
 
 import attrs
 
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import Activity
 
@@ -21,6 +22,11 @@ class TrendingRules:
     view_weight: int = 1
     cart_weight: int = 3
     purchase_weight: int = 5
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)
+        if self.window_hours < 1 or self.half_life_hours <= 0:
+            raise ValueError("window_hours must be at least 1 and half_life_hours more than 0")
 
     def hour_weights(self) -> list[int]:
         """The weight of an action `age` hours ago, in 2^-20: 2^(-age / half-life), rounded."""

@@ -4,6 +4,7 @@ from typing import Final, Self
 
 import attrs
 
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, EventMemory, Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import bounded
@@ -43,9 +44,7 @@ class ProfileRules:
     purchase_weight: int = 5
 
     def __attrs_post_init__(self) -> None:
-        for name, value in attrs.asdict(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        at_least(1, self)
 
     def weight(self, kind: EventKind) -> int:
         """How much an action says of interest; 0 for those that say none."""

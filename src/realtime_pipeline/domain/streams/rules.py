@@ -2,6 +2,7 @@
 
 import attrs
 
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.customer import ProfileRules
 
 
@@ -12,3 +13,6 @@ class FoldRules:
     profile: ProfileRules = attrs.Factory(ProfileRules)
     disorder_ms: int = 5_000
     future_ms: int = 5 * 60_000
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import attrs
 import msgspec
 
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.events import (
     ANONYMOUS,
     NOTHING,
@@ -74,6 +75,10 @@ _NO_PROPERTIES: Final = _Properties()
 _KNOWN_PROPERTIES: Final = frozenset(_Properties.__struct_fields__)
 
 
+AMOUNT_LIMIT: Final = 2**53 // PER_UNIT
+"""In units: up to here a JSON number holds every ten-thousandth."""
+
+
 @attrs.frozen
 class EventLimits:
     """What an event may measure, beside its ids' 128 characters. Amounts in units of the currency."""
@@ -85,6 +90,11 @@ class EventLimits:
     nesting_max: int = 4
     quantity_max: int = 1_000_000
     amount_max: int = 1_000_000_000
+
+    def __attrs_post_init__(self) -> None:
+        at_least(1, self)
+        if self.amount_max > AMOUNT_LIMIT:
+            raise ValueError(f"amount_max must be at most {AMOUNT_LIMIT}, so that amounts stay exact")
 
 
 REVIEWED: Final = EventKind.PRODUCT_REVIEWED
@@ -129,24 +139,20 @@ class EventDecoder:
         """Make of a record what it says."""
         if record.key == TICK_KEY:
             return _tick(record.value)
+        document: Document = {}
         try:
             document = self._document(record.value)
-        except _Invalid as invalid:
-            return Rejected(str(invalid))
-        except (ValueError, RecursionError) as error:
-            return Rejected(f"not_json: {error}"[:200])
-        try:
             type_ = document.get("event_type")
             if not isinstance(type_, str):
                 raise _Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
             kind = self._kinds.get(type_)
-            if kind is None:
-                return Ignored(type_[: self._limits.label_length_max])
-            return self._event(record, kind, document)
+            if kind is not None:
+                return self._event(record, kind, document)
+            return Ignored(type_[: self._limits.label_length_max])
         except _Invalid as invalid:
             return Rejected(str(invalid), _owner(document))
-        except RecursionError:
-            return Rejected("nested_properties: too deep to be looked at", _owner(document))
+        except (ValueError, RecursionError) as error:
+            return Rejected(f"not_json: {error}"[:200], _owner(document))
 
     def routing_key(self, value: bytes) -> str | None:
         """Find the key by which event bytes are routed; None for those without a customer and for garbage.
