@@ -14,7 +14,7 @@ from harness.feed import logged, publish, work_off
 from harness.files import in_event_time_order
 from harness.formats import Line, Options, read
 from harness.formats.catalogue import read_catalogue
-from realtime_pipeline import Pipeline, Settings, load_settings
+from realtime_pipeline import Pipeline, load_settings
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             figures = _replay(pipeline, options)
             _show_customers(pipeline, options.customer)
             if options.check:
-                figures["differences"] = _check(pipeline, settings)
+                figures["differences"] = _check(pipeline)
                 figures["ok"] = figures["ok"] and not figures["differences"]
             return figures
 
@@ -107,12 +107,22 @@ def most_active(pipeline: Pipeline, limit: int) -> list[CustomerId]:
     return [customer_id for _, customer_id in busiest]
 
 
-def _check(pipeline: Pipeline, settings: Settings) -> list[str]:
+def _check(pipeline: Pipeline) -> list[str]:
     heading("Checked against the batch oracle")
-    container = pipeline.container
+    expected, differences = compare(pipeline)
+    for difference in differences:
+        console.print(f"  {difference}")
+    verdict = f"{len(differences)} differences" if differences else "equal, field by field"
+    console.print(f"  {check.compared(expected)}: {verdict}")
+    return differences
+
+
+def compare(pipeline: Pipeline) -> tuple[oracle.Expected, list[str]]:
+    """Compare the store with what the oracle makes of the whole log; no worker may be at work meanwhile."""
+    container, settings = pipeline.container, pipeline.container.settings()
     log = container.log()
     expected = oracle.expect(logged(log), container.decoder(), settings.fold, log.identity.partitions)
-    differences = check.differences(
+    return expected, check.differences(
         expected,
         container.cells(),
         container.views(),
@@ -121,8 +131,3 @@ def _check(pipeline: Pipeline, settings: Settings) -> list[str]:
         settings.stores.listed_sessions_max,
         trending=settings.recommendations.trending,
     )
-    for difference in differences:
-        console.print(f"  {difference}")
-    verdict = f"{len(differences)} differences" if differences else "equal, field by field"
-    console.print(f"  {check.compared(expected)}: {verdict}")
-    return differences

@@ -9,8 +9,7 @@ import attrs
 import msgspec
 from dependency_injector import providers
 
-from harness import check, oracle
-from harness.feed import logged
+from harness.replay import compare
 from realtime_pipeline import Container, Pipeline, Settings
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -103,18 +102,7 @@ def append(pipeline: Pipeline, values: Iterable[bytes | Mapping[str, object]], p
 
 def differences(pipeline: Pipeline) -> list[str]:
     """Where the pipeline's store is not what the batch oracle makes of the log; reads the log from its start."""
-    container, settings = pipeline.container, pipeline.container.settings()
-    log = container.log()
-    expected = oracle.expect(logged(log), container.decoder(), settings.fold, log.identity.partitions)
-    return check.differences(
-        expected,
-        container.cells(),
-        container.views(),
-        container.outputs(),
-        settings.stores.session_keep_ms,
-        settings.stores.listed_sessions_max,
-        trending=settings.recommendations.trending,
-    )
+    return compare(pipeline)[1]
 
 
 def state(pipeline: Pipeline) -> dict[str, Any]:

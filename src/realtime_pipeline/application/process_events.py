@@ -156,7 +156,7 @@ class ProcessEvents(PartitionOwner):
         """Work until the end that the log had when the call began is reached, or until told to stop."""
         on_round(self(0))
         ends = {partition: end for partition, (_, end) in self._log.bounds(list(self._held)).items()}
-        while not stop() and any(self._held[number].position < end for number, end in ends.items()):
+        while not stop() and any(cell.position < ends.get(number, 0) for number, cell in self._held.items()):
             on_round(self(self._rules.idle_wait_ms / 1000))
 
     def _claim_again(self) -> None:
