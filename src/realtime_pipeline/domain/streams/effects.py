@@ -107,6 +107,9 @@ class Deltas:
             mine.views += activity.views
             mine.carts += activity.carts
             mine.purchases += activity.purchases
+        if self.index.keys().isdisjoint(other.index):  # as between partitions, whose sessions are their own
+            self.index.update(other.index)
+            return
         for (product_id, session), at_ms in other.index.items():
             self.list_session(product_id, session, at_ms)
 

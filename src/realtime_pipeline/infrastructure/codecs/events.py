@@ -71,6 +71,7 @@ class _Wire(msgspec.Struct):
     replayed: bool = False
 
 
+_CONTAINERS: Final = (dict, list)
 _NO_PROPERTIES: Final = _Properties()
 _KNOWN_PROPERTIES: Final = frozenset(_Properties.__struct_fields__)
 
@@ -231,7 +232,7 @@ class EventDecoder:
         if len(values) > self._limits.properties_max:
             raise _Invalid(f"too_many_{name}: {len(values)} are more than {self._limits.properties_max}")
         for value in values.values():
-            if isinstance(value, dict | list) and _nesting(value) > self._limits.nesting_max:
+            if isinstance(value, _CONTAINERS) and _nesting(value) > self._limits.nesting_max:
                 raise _Invalid(f"nested_{name}: deeper than {self._limits.nesting_max} levels")
         return values
 
