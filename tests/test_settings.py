@@ -21,7 +21,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
         "REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS": "8",
         "REALTIME_PIPELINE_FOLD__PROFILE__ORDERS_MAX": "5",
         "REALTIME_PIPELINE_DATA": "/somewhere",
-        "HOME": "/root",
+        "HOME": "/home/ada",
     }
     settings = load_settings(file, environment, database="given.db", store=None)
     assert (settings.database, settings.partitions, settings.store) == ("given.db", 3, "sqlite")
