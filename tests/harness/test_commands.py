@@ -11,6 +11,7 @@ import pytest
 
 from harness.cli import main
 from harness.shop import Shop
+from tests.histories import event
 
 DATA = Path(os.environ.get("REALTIME_PIPELINE_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
@@ -55,6 +56,22 @@ def test_a_replay_shows_who_is_named_and_keeps_the_database(
     assert "Customer customer-0002" in shown
     assert "visitors with the same interest" in shown or "popular in" in shown
     assert kept.stat().st_size > 0
+
+
+def test_names_come_from_the_catalogue_else_from_the_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, catalogue = tmp_path / "events.jsonl", tmp_path / "catalogue.jsonl"
+    events = [
+        event("1", user="ada", at_ms=1_000, product="a", name="said by an event"),
+        event("2", user="ada", at_ms=2_000, product="b", name="Jug", category="kitchen"),
+        event("3", user="bob", at_ms=3_000, product="a"),
+    ]
+    data.write_bytes(b"\n".join(map(msgspec.json.encode, events)))
+    catalogue.write_text('{"product_id": "a", "name": "A fine mug"}\n{"product_id": "b", "price": 3.5}\n')
+    ran(tmp_path, "replay", "--data", data, "--format", "events", "--catalogue", catalogue, "--customer", "bob", "zoe")
+    shown = capsys.readouterr().out
+    assert "  1. Jug (kitchen) 3.50" in shown
+    assert "you looked at A fine mug: 1 visitor" in shown
+    assert "Customer zoe" in shown
 
 
 def test_the_oracle_alone_counts_as_the_replay_does(tmp_path: Path, simulated: Path) -> None:
