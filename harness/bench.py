@@ -21,7 +21,7 @@ from harness.shop import Shop
 from harness.stage_clock import StageClock
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.system.collector import settle_collector
+from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 
 START_MS = 1_760_000_000_000
 EVENTS_PER_SESSION = 7

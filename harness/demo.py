@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         "its position, so that each event counts exactly once; recommendations are read from what it committed."
     )
     with database_file(options.database) as file, Pipeline(Settings(database=str(file))) as pipeline:
-        published = publish(pipeline, _lines(shop, options.sessions), None)
+        published = publish(pipeline, _lines(shop, options.sessions), None, finite=False)
         seconds, _ = work_off(pipeline, published)
         console.print(counts_in_words(pipeline.container.cells().counts()))
         _show_customers(pipeline)
@@ -133,10 +133,8 @@ def _show_customers(pipeline: Pipeline) -> None:
 
 def _show_products(pipeline: Pipeline) -> None:
     heading("Trending in the whole shop")
-    for number, one in enumerate(pipeline.trending(5), start=1):
-        console.print(
-            f"{number:>3}. {product_in_words(one.product)}  [{one.score:,.1f}], {one.reason.count} times lately"
-        )
+    for line in recommendations_in_words(pipeline.trending(5)):
+        console.print(line)
     heading("Rated best")
     for number, rated in enumerate(pipeline.top_rated(5), start=1):
         console.print(

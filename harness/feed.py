@@ -13,8 +13,11 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record
 
 
-def publish(pipeline: Pipeline, lines: Iterable[Line], expected: int | None) -> int:
-    """Publish every line, garbage too, and the tick that ends a finite replay; return how many lines."""
+def publish(pipeline: Pipeline, lines: Iterable[Line], expected: int | None, finite: bool = True) -> int:
+    """Publish every line, garbage too; return how many.
+
+    A finite replay ends with a tick that lifts time to its end. A database that is kept may be gone on with.
+    """
     published = 0
     with progress() as bars:
         bar = bars.add_task("publishing", total=expected)
@@ -23,7 +26,8 @@ def publish(pipeline: Pipeline, lines: Iterable[Line], expected: int | None) -> 
             published += count
             bars.update(bar, completed=published)
         bars.update(bar, total=published, completed=published)
-    pipeline.container.publish_events().end_of_time()
+    if finite:
+        pipeline.container.publish_events().end_of_time()
     return published
 
 

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object]:
-    rows = publish(pipeline, lines_of(options), options.limit)
+    rows = publish(pipeline, lines_of(options), options.limit, finite=options.database is None)
     seconds, counts = work_off(pipeline, rows)
     classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
     adds_up = sum(classes.values()) == rows

@@ -1,11 +1,14 @@
 """The `realtime-pipeline` command, as its users know it."""
 
-import io
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.cli import main
 from tests.histories import event
 
@@ -57,21 +60,49 @@ def test_forgetting(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran(capsys, "worker", "--until-caught-up")
     code, out, err = ran(capsys, "profile", "ada")
     assert (code, out) == (1, "")
-    assert err == "realtime-pipeline: nothing is known of customer ada: never seen, or forgotten\n"
+    assert err == "realtime-pipeline: nothing is known of customer ada: never seen, not processed yet, or forgotten\n"
     ran(capsys, "publish", str(shop))  # nothing brings her back
     _, out, _ = ran(capsys, "worker", "--until-caught-up")
     assert "3 forgotten" in out
     assert ran(capsys, "profile", "ada")[0] == 1
 
 
-def test_publishing_from_standard_input(
-    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(shop.read_bytes())))
-    assert ran(capsys, "publish", "-")[:2] == (
-        0,
-        "6 events are in the log; the worker counts any it cannot read as dead letters\n",
-    )
+def test_what_comes_through_a_pipe_is_published_as_it_comes(shop: Path) -> None:
+    command = [sys.executable, "-m", "realtime_pipeline.cli", "publish", "-"]
+    with (
+        Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as publisher,
+    ):
+        try:
+            assert publisher.stdin is not None
+            publisher.stdin.write(shop.read_bytes())
+            publisher.stdin.flush()
+            deadline = time.monotonic() + 20
+            while sum(pipeline.process().values()) < 6 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert sum(pipeline.process().values()) == 6
+            out, _ = publisher.communicate(b'{"event_type": "view", "timestamp": 1}', timeout=20)
+        finally:
+            publisher.kill()
+        assert out.startswith(b"7 events are in the log")
+        assert sum(pipeline.process().values()) == 7
+
+
+def test_several_files_and_lines_without_an_end(tmp_path: Path, shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = tmp_path / "long.jsonl"
+    long.write_bytes(b"x" * 3_000_000 + b"\n" + msgspec.json.encode(LINES[0]))
+    assert ran(capsys, "publish", str(shop), str(long))[0] == 0
+    _, out, _ = ran(capsys, "worker", "--until-caught-up")
+    assert "5 applied, 1 duplicates" in out
+
+
+def test_dead_letters_are_shown_with_reason_and_place(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    code, out, _ = ran(capsys, "dead-letters")
+    assert code == 0
+    assert out.splitlines()[0].startswith("events.jsonl:7: not_json: ")
+    assert out.splitlines()[1].strip() == "b'garbage'"
 
 
 def test_a_command_needs_a_database(
@@ -94,7 +125,10 @@ def test_names_cannot_steer_a_terminal(shop: Path, capsys: pytest.CaptureFixture
 
 def test_a_new_customer_of_an_empty_shop(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran(capsys, "worker", "--until-caught-up")
-    assert ran(capsys, "recommend", "zoe")[:2] == (0, "nothing to recommend yet: publish events first\n")
+    assert ran(capsys, "recommend", "zoe")[:2] == (
+        0,
+        "nothing to recommend yet: publish events, and let a worker process them\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,13 @@ def test_a_group_given_a_value_of_its_own_is_named() -> None:
     environment = {"REALTIME_PIPELINE_WORKER": "5", "REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS": "1"}
     with pytest.raises(InvalidSettings, match="worker is a group of settings"):
         load_settings(None, environment)
+
+
+def test_a_shops_types_keep_their_spelling_in_the_environment() -> None:
+    settings = load_settings(None, {"REALTIME_PIPELINE_EVENT_TYPES__videoPlay": "view"})
+    assert settings.event_types == {"videoPlay": "view"}
+
+
+def test_a_technology_that_is_none_is_refused_in_code_too() -> None:
+    with pytest.raises(ValueError, match="log and store are one of sqlite, memory, not memroy"):
+        Settings(store="memroy")  # type: ignore[arg-type]

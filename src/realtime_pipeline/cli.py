@@ -1,8 +1,10 @@
 """The `realtime-pipeline` command."""
 
 import argparse
+import io
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -11,13 +13,16 @@ from realtime_pipeline.application.errors import InvalidSettings, PipelineError,
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.infrastructure.system.collector import settle_collector
+from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
-from realtime_pipeline.report import counts_in_words, profile_in_words, recommendations_in_words
+from realtime_pipeline.report import counts_in_words, plain, profile_in_words, recommendations_in_words
 from realtime_pipeline.settings import Settings, load_settings
 
+CHUNK_BYTES = 1 << 19
 LINE_BYTES_MAX = 1 << 20
 """A longer line comes in pieces, which end up as dead letters: no file may fill the memory."""
+PROGRESS_EVERY_S = 5.0
+SHOWN_BYTES = 200
 
 EPILOG = """\
 Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then from the environment
@@ -27,6 +32,28 @@ Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then
   realtime-pipeline worker --until-caught-up   process what has been published, then end
   realtime-pipeline recommend ada              what ada may like next, each with its reason
 """
+
+
+class Progress:
+    """Shows a growing number on standard error: in place on a terminal, else as a line now and then."""
+
+    def __init__(self, of_what: str) -> None:
+        self._of_what = of_what
+        self._in_place = sys.stderr.isatty()
+        self._shown, self._shown_at_s = 0, 0.0
+
+    def tell(self, number: int) -> None:
+        """Show the number, if it has changed and it is time."""
+        now_s = time.monotonic()
+        if number != self._shown and (self._in_place or now_s - self._shown_at_s >= PROGRESS_EVERY_S):
+            self._shown, self._shown_at_s = number, now_s
+            begin, end = ("\r", "") if self._in_place else ("", "\n")
+            print(f"{begin}{number:,} {self._of_what}", end=end, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Leave the line to what is said next."""
+        if self._in_place and self._shown:
+            print(file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; Python would complain once more at exit
+        return 1
+    except OSError as error:
+        print(f"realtime-pipeline: output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -62,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     publish = commands.add_parser("publish", parents=[common], help="append the events of a file, one JSON a line")
-    publish.add_argument("file", metavar="FILE", help="JSON lines in any accepted schema; - for standard input")
+    publish.add_argument(
+        "files", metavar="FILE", nargs="+", help="JSON lines in any accepted schema; - for standard input"
+    )
     publish.set_defaults(command=_publish, reads=False)
 
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
@@ -72,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     recommend = commands.add_parser("recommend", parents=[common], help="recommend products to a customer")
     recommend.add_argument("customer", metavar="CUSTOMER", help="a user id, known or new")
     recommend.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
+    letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
+    letters.add_argument("--limit", type=_limit, default=20, help="how many (default: 20)")
+    letters.set_defaults(command=_dead_letters, reads=True)
+
     recommend.set_defaults(command=_recommend, reads=True)
 
     profile = commands.add_parser("profile", parents=[common], help="show what is known of a customer")
@@ -98,24 +134,36 @@ def _check_database(settings: Settings, must_exist: bool) -> None:
 
 
 def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    published = 0
-    for count in pipeline.container.publish_events().stream(_lines(options.file)):
-        published += count
-        print(f"\r{published:,} events published", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    print(f"{published} events are in the log; the worker counts any it cannot read as dead letters")
-
-
-def _lines(name: str) -> Iterator[Submission]:
+    publish, progress, published = pipeline.container.publish_events(), Progress("events published"), 0
     try:
-        stream = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 - closed below
-        with stream:
-            lines = iter(lambda: stream.readline(LINE_BYTES_MAX), b"")
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield Submission(line.rstrip(b"\r\n"), f"{Path(name).name}:{number}")
+        for name in options.files:
+            for batch in _batches(name):
+                published += publish.batch(batch)
+                progress.tell(published)
+    finally:
+        progress.end()
+        print(f"{published} events are in the log; the worker counts any it cannot read as dead letters")
+
+
+def _batches(name: str) -> Iterator[list[Submission]]:
+    """Read a file's lines as they come, so that what a pipe has brought is published and not waited over."""
+    try:
+        with io.BufferedReader(io.FileIO(sys.stdin.fileno() if name == "-" else name)) as stream:
+            number, begun = 0, b""
+            while chunk := stream.read1(CHUNK_BYTES):
+                *whole, begun = (begun + chunk).split(b"\n")
+                if len(begun) > LINE_BYTES_MAX:
+                    whole, begun = [*whole, begun], b""
+                yield _submissions(name, number, whole)
+                number += len(whole)
+            yield _submissions(name, number, [begun])
     except OSError as error:
         raise Unavailable(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def _submissions(name: str, before: int, lines: Sequence[bytes]) -> list[Submission]:
+    numbered = enumerate(lines, start=before + 1)
+    return [Submission(line.rstrip(b"\r"), f"{Path(name).name}:{number}") for number, line in numbered if line.strip()]
 
 
 def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
@@ -130,29 +178,41 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
     worker = pipeline.container.process_events()
     settle_collector()
     print(f"working on {settings.database}; stop with Ctrl-C", file=sys.stderr)
-    processed = 0
+    progress, processed = Progress("records processed"), 0
 
     def tell(done: Round) -> None:
         nonlocal processed
         processed += done.records
-        if done.records:
-            print(f"\r{processed:,} records processed", end="", file=sys.stderr, flush=True)
+        progress.tell(processed)
 
-    if options.until_caught_up:
-        worker.catch_up(tell, lambda: stopping)
-    else:
-        worker.run(lambda: stopping, tell)
-    print(file=sys.stderr)
+    try:
+        if options.until_caught_up:
+            worker.catch_up(tell, lambda: stopping)
+        else:
+            worker.run(lambda: stopping, tell)
+    finally:
+        progress.end()
     print(counts_in_words(pipeline.container.cells().counts()))
 
 
 def _recommend(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
     recommendations = pipeline.recommend(options.customer, options.limit)
-    print("\n".join(recommendations_in_words(recommendations)) or "nothing to recommend yet: publish events first")
+    print(
+        "\n".join(recommendations_in_words(recommendations))
+        or "nothing to recommend yet: publish events, and let a worker process them"
+    )
 
 
 def _profile(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
     print("\n".join(profile_in_words(pipeline.profile(options.customer))))
+
+
+def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    for letter in pipeline.dead_letters(options.limit):
+        record = letter.record
+        place = record.origin or f"partition {record.partition}, position {record.position}"
+        print(plain(f"{place}: {letter.reason}"))
+        print(f"    {record.value[:SHOWN_BYTES]!r}")
 
 
 def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

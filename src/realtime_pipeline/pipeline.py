@@ -14,7 +14,7 @@ from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.service import Recommendation
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId
-from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import ID_LENGTH_MAX, encode_event
 from realtime_pipeline.settings import Settings
 
@@ -22,8 +22,8 @@ from realtime_pipeline.settings import Settings
 class Pipeline:
     """Publish events, have them processed, ask for profiles and recommendations.
 
-    Every method raises `PipelineError` with one line that says what to do. Publishing and reading may be done from
-    any thread and by any number of processes; processing by one.
+    What is wrong with events, ids, files or stores is a `PipelineError` with one line that says what to do. Publishing
+    and reading may be done from any thread and by any number of processes; processing by one.
     """
 
     def __init__(self, settings: Settings | None = None, container: Container | None = None) -> None:
@@ -46,6 +46,8 @@ class Pipeline:
 
     def publish(self, events: Sequence[Mapping[str, object]]) -> int:
         """Append events, in any accepted schema, all or none; they are durable on return."""
+        if isinstance(events, Mapping):
+            raise InvalidEvents("publish takes a list of events; put the one event into a list")
         return self.container.publish_events()([_encoded(number, event) for number, event in enumerate(events, 1)])
 
     def process(self) -> Mapping[RecordClass, int]:
@@ -109,6 +111,10 @@ class Pipeline:
         """Show what is known of a customer."""
         return self.container.show_customer()(_known_as(customer_id))
 
+    def dead_letters(self, limit: int = 20) -> Sequence[DeadLetter]:
+        """Show the first records that could not be folded, each with its reason, origin and bytes."""
+        return self.container.outputs().dead_letters(limit)
+
     def forget(self, customer_id: str) -> int:
         """Have everything about a customer erased, by the worker, in the log's order; return the time in ms."""
         return self.container.forget_customer()(_known_as(customer_id))
@@ -116,6 +122,7 @@ class Pipeline:
 
 def _known_as(customer_id: str) -> CustomerId:
     """Check what is said to be a customer's id: no event could have brought in another."""
+    customer_id = str(customer_id)  # where ids are numbers, somebody will ask by number
     if not customer_id or not customer_id.isprintable() or len(customer_id) > len(ANONYMOUS) + ID_LENGTH_MAX:
         raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are some printable characters")
     return CustomerId(customer_id)

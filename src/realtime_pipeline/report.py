@@ -61,7 +61,7 @@ def _profile_lines(profile: Profile) -> Iterator[str]:
     if profile.categories:
         yield f"  likes      {', '.join(f'{name} ({score:.1f})' for name, score in profile.categories[:5])}"
     if profile.recent:
-        yield f"  lately     {', '.join(product.title for product in profile.recent[:5])}"
+        yield f"  lately     {'; '.join(product.title for product in profile.recent[:5])}"
     for review in profile.reviews[:3]:
         product = profile.products.get(review.product_id, Product(review.product_id))
         said = f": {review.text}" if review.text else ""

@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 import msgspec
@@ -65,6 +65,9 @@ class Settings:
     recommendations: RecommendationRules = attrs.Factory(RecommendationRules)
 
     def __attrs_post_init__(self) -> None:
+        for name in (self.log, self.store):
+            if name not in get_args(Technology):
+                raise ValueError(f"log and store are one of {', '.join(get_args(Technology))}, not {name}")
         if not 1 <= self.partitions <= 4096:
             raise ValueError(f"partitions must be from 1 to 4096, not {self.partitions}")
         if not (self.rating_prior >= 0 and math.isfinite(self.rating_prior)):
@@ -98,7 +101,13 @@ def load_settings(file: Path | None, environment: Mapping[str, str] | None = Non
     for name, value in environment.items():
         path = name.removeprefix(PREFIX)
         if path != name and path not in NOT_SETTINGS:
-            _put(document, path.lower().split("__"), value)
+            group, _, rest = path.partition("__")
+            exact = group.lower() == "event_types"  # a shop's types are in the shop's own spelling
+            _put(
+                document,
+                [group.lower(), *(rest if exact else rest.lower()).split("__")] if rest else [path.lower()],
+                value,
+            )
     document |= {name: value for name, value in given.items() if value is not None}
     _check_names(document, Settings, "")
     try:

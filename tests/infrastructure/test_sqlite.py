@@ -107,6 +107,12 @@ class TestSqliteLog(EventLogContract):
             self.log.poll(1, 0)
         assert (first.held, second.held) == (set(), {0, 1, 2})
 
+    def test_a_worker_whose_file_was_deleted_stops(self) -> None:
+        self.all(Owner())
+        self.database.path.unlink()
+        with pytest.raises(Stopped, match="deleted or replaced"):
+            self.log.poll(1, 0)
+
     def test_polling_wakes_up_for_what_another_thread_publishes(self) -> None:
         self.all(Owner())
         publishing = threading.Thread(target=self.publisher.publish, args=([Outgoing(b"ada", b"x")],))
@@ -148,6 +154,16 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     file.write_text("not a database, and long enough for anybody to see that it is none: " * 20)
     with pytest.raises(Unavailable, match=r"notes\.txt cannot be used: file is not a database"):
         Database(file).connection()
+
+
+def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "books.db")
+    connection.execute("CREATE TABLE books (title TEXT)")
+    connection.close()
+    before = (tmp_path / "books.db").read_bytes()
+    with pytest.raises(Unavailable, match=r"books\.db is another program's database"):
+        Database(tmp_path / "books.db").connection()
+    assert (tmp_path / "books.db").read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -46,7 +46,9 @@ class ShowCustomer:
         """
         customer = self._cells.customer(customer_id)
         if customer is None:
-            raise UnknownCustomer(f"nothing is known of customer {customer_id}: never seen, or forgotten")
+            raise UnknownCustomer(
+                f"nothing is known of customer {customer_id}: never seen, not processed yet, or forgotten"
+            )
         recent = customer.recent_products(self._recent_products_max)
         reviews = self._cells.reviews(customer_id)
         products = self._catalogue.products({*recent, *(review.product_id for review in reviews)})

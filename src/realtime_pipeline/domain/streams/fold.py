@@ -8,8 +8,8 @@ from realtime_pipeline.domain.shop.customer import (
     CANCELLED,
     CARTED,
     FORGOTTEN,
+    PURCHASED,
     REVIEWED,
-    UNCARTED,
     VIEWED,
     Changes,
     Customer,
@@ -23,6 +23,7 @@ from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, T
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.domain.streams.watermark import Watermark
 
+_ACTIONS: Final = (VIEWED, CARTED, PURCHASED, CANCELLED)
 TOO_OLD: Final = "too_old: so many newer events of this customer were folded that a repeat could not be told from news"
 
 
@@ -136,7 +137,7 @@ class _Folding:
             product.ratings += recorded.ratings
             product.rating_sum += recorded.rating_sum
             return
-        if kind is UNCARTED:
+        if kind not in _ACTIONS:
             return
         active = self._deltas.active(product_id, at_ms)
         if kind is CANCELLED:
@@ -146,7 +147,7 @@ class _Folding:
             active.views += 1
         elif kind is CARTED:
             active.carts += 1
-        else:
+        elif kind is PURCHASED:
             active.purchases += 1
         product.interactions += 1
         if recorded.session is not None:

@@ -89,6 +89,17 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
+    def is_there(self) -> bool:
+        """Say whether the file is still the one that this thread has open, and was not deleted or replaced."""
+        opened: int | None = getattr(self._local, "inode", None)
+        try:
+            inode = self.path.stat().st_ino
+        except FileNotFoundError:
+            return False
+        if opened is None:
+            self._local.inode = inode
+        return opened in (None, inode)
+
     def close(self) -> None:
         """Close every thread's connections; they must be idle."""
         with self._lock:
@@ -99,6 +110,8 @@ class Database:
     def _open(self, durable: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
+            if _has_tables(connection) and self._version(connection) == 0:  # in this order: ours come with a version
+                raise Unavailable(f"{self.path} is another program's database; name another file")
             _use_write_ahead_log(connection)
             connection.executescript(_PRAGMAS + f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'};")
             self._ensure_schema(connection)
@@ -136,6 +149,10 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise Unavailable(f"the database {self.path} cannot be used: {error}") from error
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -113,6 +113,8 @@ class SqliteEventLog(EventLog):
         return {partition: (0, _end(self._database.connection(), partition)) for partition in partitions}
 
     def _check_owner(self) -> None:
+        if not self._database.is_there():
+            raise Stopped(f"{self._database.path} was deleted or replaced under the worker: start it again")
         token = self._database.rows("SELECT value FROM meta WHERE name = 'worker'")[0][0]
         if self._subscriber is not None and token != self._token:
             self._subscriber.lost(list(self._positions))
