@@ -28,7 +28,7 @@ REFUSALS_MAX = 5
 class WorkerRules:
     """How much a worker takes on at once. `cached_customers_max` bounds its memory, over all its partitions."""
 
-    round_records_max: int = 5_000
+    round_records_max: int = 10_000
     cached_customers_max: int = 20_000
     idle_wait_ms: int = 20
 
