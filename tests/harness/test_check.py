@@ -1,0 +1,227 @@
+"""The comparison against stores with something wrong in them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from harness.check import differences
+from harness.oracle import Expected, expect
+from harness.shop import Shop
+from realtime_pipeline.application.publish_events import Submission
+from realtime_pipeline.domain.shop.customer import ProfileRules
+from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.pipeline import Pipeline
+from realtime_pipeline.settings import Settings, StoreRules
+from tests.harness.by_hand import (
+    ANNA,
+    AT,
+    BOB,
+    CLEO,
+    CUP,
+    HOUR,
+    MINUTE,
+    RULES,
+    TEA,
+    expected_of,
+    log,
+    small_shop,
+)
+
+
+@pytest.fixture(scope="module")
+def expected() -> Expected:
+    return expected_of(small_shop())
+
+
+def store_of(partitions: list[list[Record]], settings: Settings) -> Pipeline:
+    pipeline = Pipeline(settings)
+    for kept, records in zip(pipeline.container.memory_log().records, partitions, strict=True):
+        kept.extend(records)
+    pipeline.process()
+    return pipeline
+
+
+def found_in(pipeline: Pipeline, expected: Expected, limit: int = 1_000) -> list[str]:
+    container, stores = pipeline.container, pipeline.container.settings().stores
+    return differences(
+        expected,
+        container.cells(),
+        container.views(),
+        container.outputs(),
+        stores.session_keep_ms,
+        stores.listed_sessions_max,
+        limit,
+    )
+
+
+@pytest.fixture(scope="module")
+def store() -> Pipeline:
+    return store_of(small_shop(), Settings(log="memory", store="memory", partitions=2, fold=RULES))
+
+
+def test_a_store_of_the_same_log_does_not_differ(store: Pipeline, expected: Expected) -> None:
+    assert found_in(store, expected) == []
+
+
+def of_anna(**changed: Any) -> Callable[[Expected], Expected]:
+    def change(right: Expected) -> Expected:
+        return attrs.evolve(right, customers={**right.customers, ANNA: attrs.evolve(right.customers[ANNA], **changed)})
+
+    return change
+
+
+def of_session(**changed: Any) -> Callable[[Expected], Expected]:
+    def change(right: Expected) -> Expected:
+        session = attrs.evolve(right.sessions[SessionKey(1)], **changed)
+        return attrs.evolve(right, sessions={**right.sessions, session.key: session})
+
+    return change
+
+
+def of_tea(**changed: Any) -> Callable[[Expected], Expected]:
+    def change(right: Expected) -> Expected:
+        return attrs.evolve(right, products={**right.products, TEA: attrs.evolve(right.products[TEA], **changed)})
+
+    return change
+
+
+def whole(**changed: Any) -> Callable[[Expected], Expected]:
+    return lambda right: attrs.evolve(right, **changed)
+
+
+PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
+    (whole(counts={}), "the count of applied is 15, should be 0"),
+    (whole(customers={}), "customer anna: is in the store, and should not be"),
+    (
+        lambda right: whole(customers={**right.customers, CLEO: right.customers[BOB]})(right),
+        "customer cleo: is missing",
+    ),
+    (of_anna(counts={EventKind.PRODUCT_VIEWED: 3}), "customer anna: counts of product_viewed is 2, should be 3"),
+    (of_anna(spend=125_000), "customer anna: spend is 4.00, should be 12.50"),
+    (of_anna(units=2), "customer anna: units is 1, should be 2"),
+    (of_anna(orders_placed=0), "customer anna: orders_placed is 1, should be 0"),
+    (of_anna(sessions_begun=2), "customer anna: sessions_begun is 1, should be 2"),
+    (of_anna(first_seen_ms=1), f"customer anna: first_seen_ms is {AT - MINUTE}, should be 1"),
+    (of_anna(last_seen_ms=1), f"customer anna: last_seen_ms is {AT + 180 * MINUTE}, should be 1"),
+    (
+        of_anna(affinity={"drinks": (6.75000001, AT + 2 * MINUTE), "ware": (1.0, AT - MINUTE)}),
+        f"customer anna: affinity of drinks is (6.75, {AT + 2 * MINUTE}), should be (6.75000001, {AT + 2 * MINUTE})",
+    ),
+    (of_anna(recent={}), f"customer anna: recent of tea is {AT + 2 * MINUTE}, should not be there"),
+    (of_anna(orders={"o2": (1, 1, 1)}), "customer anna: orders of o2 is missing, should be (1, 1, 1)"),
+    (of_anna(reviewed={}), f"customer anna: reviewed of tea is (5, {AT + 180 * MINUTE}), should not be there"),
+    (of_anna(open_sessions=[]), "customer anna: open_sessions is [1], should be []"),
+    (of_anna(closed_sessions=[7]), "customer anna: closed_sessions is [], should be [7]"),
+    (of_anna(memory_floor_ms=0), "customer anna: the memory's floor_ms is -1, should be 0"),
+    (of_anna(forgotten_at_ms=5), "customer anna: forgotten_at_ms is -1, should be 5"),
+    (of_session(events=5), "customer anna: session 1's events is 4, should be 5"),
+    (of_session(events=5), "session 1's events is 4, should be 5"),
+    (of_session(session_id=None), "session 1's session_id is 's1', should be None"),
+    (of_session(products={}), f"session 1's products of cup is ({AT - MINUTE}, 1), should not be there"),
+    (of_session(last_at_ms=0), "session 1: is in the store, and should have expired"),
+    (
+        lambda right: whole(sessions={**right.sessions, 4097: right.sessions[SessionKey(1)]})(right),
+        "session 4097: is missing",
+    ),
+    (
+        whole(customers={}, sessions={}, sessions_gone={16_384}),
+        "session 16384: is in the store, and should be gone",
+    ),
+    (whole(forgotten={BOB: 1}), "customer bob: can be read, and should be forgotten"),
+    (whole(forgotten={ANNA: 1}), "customer anna: has reviews, and should be forgotten"),
+    (whole(forgotten={CLEO: 1}), "customer cleo: is loaded as Customer(customer_id='cleo'"),
+    (whole(reviews={(ANNA, TEA): (5, "worse", AT)}), "customer anna: review of tea is (5, 'better'"),
+    (whole(reviews={}), "customer anna: review of tea is (5, 'better'"),
+    (of_tea(interactions=6), "product tea's interactions is 5, should be 6"),
+    (of_tea(interactions=6), "interactions is 9, should be 10"),
+    (of_tea(ratings=2), "product tea's ratings is 1, should be 2"),
+    (of_tea(rating_sum=4), "product tea's rating_sum is 5, should be 4"),
+    (of_tea(rating_sum=4), "top rated with 5.0 average ratings: (average, ratings) of tea is (5.0, 1)"),
+    (of_tea(name=None), "product tea's name is 'Tea', should be None"),
+    (of_tea(category="food"), "product tea's category is 'drinks', should be 'food'"),
+    (of_tea(category="food"), "trending in food: how many there are is 0, should be 1"),
+    (of_tea(price=1), "product tea's price is 40000, should be 1"),
+    (whole(products={}), "product tea: is in the store, and should not be"),
+    (lambda right: whole(products={**right.products, "x": right.products[TEA]})(right), "product x: is missing"),
+    (lambda right: whole(activity={**right.activity, (HOUR, TEA): (3, 1, 2)})(right), "trending: number 1 is ('cup'"),
+    (
+        lambda right: whole(activity={**right.activity, (HOUR, CUP): (3, 0, 1)})(right),
+        "trending in ware: number 1 is ('cup'",
+    ),
+    (lambda right: whole(activity={**right.activity, (HOUR, TEA): (3, 0, 1)})(right), "trending by carts: how many"),
+    (whole(lists={}), "product tea: its list of sessions is 3 long, should be 0"),
+    (lambda right: whole(lists={**right.lists, TEA: [(1, 1)] * 3})(right), "sessions is another from entry 1 on"),
+    (whole(newest_ms={0: AT + 40 * MINUTE, 1: AT}), f"newest_ms of 1 is {AT + 180 * MINUTE}, should be {AT}"),
+    (whole(dead_letters=[(1, 9, "not_json")]), "dead letter of (1, 11) is 'misrouted', should not be there"),
+    (whole(dead_letters=[(0, 0, "too_old")]), "dead letter of (0, 0) is missing, should be 'too_old'"),
+]
+
+
+@pytest.mark.parametrize(("change", "line"), PLANTED, ids=[line for _, line in PLANTED])
+def test_a_planted_difference_is_found(
+    store: Pipeline, expected: Expected, change: Callable[[Expected], Expected], line: str
+) -> None:
+    assert any(line in found for found in found_in(store, change(expected)))
+
+
+def test_a_store_of_another_log_differs_where_the_logs_do(store: Pipeline) -> None:
+    other = small_shop()
+    other[1][2] = attrs.evolve(other[1][2], value=other[1][2].value.replace(b'"quantity":2', b'"quantity":3'))
+    assert found_in(store, expected_of(other)) == [
+        "customer anna: spend is 4.00, should be 8.00",
+        "customer anna: units is 1, should be 2",
+        f"customer anna: orders of o1 is ({AT + 2 * MINUTE}, 1, 40000), should be ({AT + 2 * MINUTE}, 2, 80000)",
+    ]
+
+
+def test_only_the_first_differences_are_listed(store: Pipeline) -> None:
+    lines = found_in(store, expected_of(log([], [])), limit=3)
+    assert len(lines) == 4
+    assert lines[-1].startswith("and ")
+    assert lines[-1].endswith(" more differences")
+
+
+TIGHT = ProfileRules(
+    open_sessions_max=2,
+    closed_sessions_max=3,
+    session_products_max=3,
+    recent_products_max=4,
+    categories_max=3,
+    orders_max=2,
+    reviews_max=2,
+    remembered_events=4,
+    remembered_instant_max=6,
+)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(log="memory", store="memory"),
+        Settings(log="memory", store="memory", fold=FoldRules(profile=TIGHT)),
+        Settings(log="memory", store="memory", stores=StoreRules(session_keep_ms=86_400_000, listed_sessions_max=20)),
+    ],
+    ids=["as it comes", "every limit reached", "little kept"],
+)
+def test_a_simulated_shop_comes_out_as_the_oracle_says(settings: Settings) -> None:
+    pipeline = Pipeline(settings)
+    shop = Shop(3, 200, 60, AT, dirt=0.05)
+    forgettings: list[dict[str, object]] = [
+        {"event_type": "forget", "user_id": f"customer-{number:04d}", "timestamp": shop.end_ms - number * 3_600_000}
+        for number in range(1, 60, 6)
+    ]
+    events = [*shop.events(1_200), *forgettings]
+    submissions = (Submission(encode_event(one)) for one in [*events, *events[-2_000:]])
+    assert sum(pipeline.container.publish_events().stream(submissions)) > 8_000
+    pipeline.process()
+    records = [record for partition in pipeline.container.memory_log().records for record in partition]
+    expected = expect(records, pipeline.container.decoder(), settings.fold, settings.partitions)
+    assert found_in(pipeline, expected) == []
+    assert expected.counts[RecordClass.FORGOTTEN] > 0
