@@ -27,7 +27,7 @@ class History:
     def happens(self, kind: EventKind, at_ms: int, product: str | None = None, **more: Any) -> Verdict:
         self._position += 1
         event = Event(f"e{self._position}", kind, ADA, at_ms, product_id=product and ProductId(product))  # type: ignore[arg-type]
-        event = attrs.evolve(event, **more)
+        event = event._replace(**more)
         begins = session_key(0, self._position)
         return self.customer.record(event, begins, self.rules, self.changes).verdict
 

@@ -173,7 +173,7 @@ def test_a_planted_difference_is_found(
 
 def test_a_store_of_another_log_differs_where_the_logs_do(store: Pipeline) -> None:
     other = small_shop()
-    other[1][2] = attrs.evolve(other[1][2], value=other[1][2].value.replace(b'"quantity":2', b'"quantity":3'))
+    other[1][2] = other[1][2]._replace(value=other[1][2].value.replace(b'"quantity":2', b'"quantity":3'))
     assert found_in(store, expected_of(other)) == [
         "customer anna: spend is 4.00, should be 8.00",
         "customer anna: units is 1, should be 2",

@@ -1,6 +1,6 @@
 """The customer: an ordered fold of their own events, and nothing else ever changes one."""
 
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import attrs
 
@@ -55,8 +55,7 @@ class ProfileRules:
         return self.purchase_weight if kind is PURCHASED else 0
 
 
-@attrs.frozen
-class Recorded:
+class Recorded(NamedTuple):  # one for every event: see Event
     """What one event came to: the verdict, the session it fell in, and what it adds to its product's ratings."""
 
     verdict: Verdict

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NewType
-
-import attrs
+from typing import Final, NamedTuple, NewType
 
 from realtime_pipeline.domain.shop.money import Amount
 
@@ -42,8 +40,7 @@ class EventKind(StrEnum):
     CUSTOMER_FORGOTTEN = "customer_forgotten"
 
 
-@attrs.frozen
-class Event:
+class Event(NamedTuple):  # made for every record: a named tuple costs a third of a frozen attrs class
     """Something that happened in the shop, as every part of the program knows it.
 
     Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount`

@@ -1,12 +1,13 @@
 """A record of the log, and what decoding makes of it."""
 
+from typing import NamedTuple
+
 import attrs
 
 from realtime_pipeline.domain.shop.events import CustomerId, Event
 
 
-@attrs.frozen
-class Record:
+class Record(NamedTuple):  # one for every row of the log: see Event
     """One entry of the log: bytes with a place and the time at which the log took them in.
 
     `origin` says where a file's line came from (`orders.csv:17`).

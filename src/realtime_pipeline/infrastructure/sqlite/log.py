@@ -141,7 +141,7 @@ class SqliteEventLog(EventLog):
                 " WHERE partition = ? AND position >= ? ORDER BY position LIMIT ?",
                 (partition, self._positions[partition], min(share, limit - len(polled))),
             )
-            polled += [Record(*row) for row in rows]
+            polled += map(Record._make, rows)
         self._positions.update((record.partition, record.position + 1) for record in polled)
         return polled
 
