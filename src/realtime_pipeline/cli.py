@@ -104,10 +104,6 @@ def _parser() -> argparse.ArgumentParser:
     recommend = commands.add_parser("recommend", parents=[common], help="recommend products to a customer")
     recommend.add_argument("customer", metavar="CUSTOMER", help="a user id, known or new")
     recommend.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
-    letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
-    letters.add_argument("--limit", type=_limit, default=20, help="how many (default: 20)")
-    letters.set_defaults(command=_dead_letters, reads=True)
-
     recommend.set_defaults(command=_recommend, reads=True)
 
     profile = commands.add_parser("profile", parents=[common], help="show what is known of a customer")
@@ -117,6 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.set_defaults(command=_forget, reads=True)
+
+    letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
+    letters.add_argument("--limit", type=_limit, default=20, help="how many (default: 20)")
+    letters.set_defaults(command=_dead_letters, reads=True)
     return parser
 
 

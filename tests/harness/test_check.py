@@ -35,11 +35,6 @@ from tests.harness.by_hand import (
 )
 
 
-@pytest.fixture(scope="module")
-def expected() -> Expected:
-    return expected_of(small_shop())
-
-
 def store_of(partitions: list[list[Record]], settings: Settings) -> Pipeline:
     pipeline = Pipeline(settings)
     for kept, records in zip(pipeline.container.memory_log().records, partitions, strict=True):

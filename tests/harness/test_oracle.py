@@ -1,7 +1,5 @@
 """The oracle against histories worked out by hand."""
 
-import pytest
-
 from harness.check import compared
 from harness.oracle import Expected, ExpectedProduct, expect
 from harness.oracle_customer import ExpectedCustomer
@@ -27,11 +25,6 @@ from tests.harness.by_hand import (
     log,
     small_shop,
 )
-
-
-@pytest.fixture(scope="module")
-def expected() -> Expected:
-    return expected_of(small_shop())
 
 
 def test_every_record_is_in_the_class_it_belongs_to(expected: Expected) -> None:

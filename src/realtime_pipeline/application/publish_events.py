@@ -49,9 +49,7 @@ class PublishEvents:
             decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
             if isinstance(decoded, Rejected):
                 raise InvalidEvents(f"event {number} of {len(values)}: {decoded.reason}")
-        if values:
-            self._publisher.publish([self._outgoing(Submission(value)) for value in values])
-        return len(values)
+        return self.batch([Submission(value) for value in values])
 
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
         """Publish whatever comes, garbage too (the worker turns it into dead letters); yield each batch's size.
@@ -64,7 +62,8 @@ class PublishEvents:
 
     def batch(self, submissions: Sequence[Submission]) -> int:
         """Publish what has come, garbage too; all of it is durable on return."""
-        self._publisher.publish([self._outgoing(submission) for submission in submissions])
+        if submissions:
+            self._publisher.publish([self._outgoing(submission) for submission in submissions])
         return len(submissions)
 
     def tick(self, partition: int) -> None:

@@ -1,0 +1,12 @@
+"""What the tests of the oracle and of the comparison share."""
+
+import pytest
+
+from harness.oracle import Expected
+from tests.harness.by_hand import expected_of, small_shop
+
+
+@pytest.fixture(scope="module")
+def expected() -> Expected:
+    """What the oracle makes of the small shop."""
+    return expected_of(small_shop())
