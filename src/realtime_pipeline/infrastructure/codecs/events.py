@@ -239,7 +239,11 @@ class EventDecoder:
 
 def _id(value: str | int | None) -> str | None:
     """Read an id: text or a whole number; empty text is as good as none."""
-    return str(value) if isinstance(value, int) else value or None
+    if isinstance(value, int):
+        value = str(value)
+        if len(value) > ID_LENGTH_MAX:
+            raise _Invalid(f"invalid_id: a number has at most {ID_LENGTH_MAX} digits")
+    return value or None
 
 
 def _tick(value: bytes) -> Tick | Rejected:
