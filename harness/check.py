@@ -147,7 +147,7 @@ def _in_forgotten(expected: Expected, cells: CellStore) -> Iterator[Line]:
             yield f"customer {customer_id}: has reviews, and should be forgotten"
     for partition, customer_ids in by_partition.items():
         for chunk in chunks(customer_ids):
-            for customer_id, customer in cells.customers(partition, chunk).items():
+            for customer_id, customer in cells.customers({partition: chunk}).items():
                 wanted = Customer(customer_id, forgotten_at_ms=expected.forgotten[customer_id])
                 if customer != wanted:
                     yield f"customer {customer_id}: is loaded as {shown(customer)}, should be {shown(wanted)}"

@@ -120,9 +120,9 @@ def _catalogue(products: Mapping[ProductId, Product], views: Views) -> Catalogue
 
 
 def _process_events(
-    settings: Settings, log: EventLog, readers: Readers, decoder: EventDecoder, stages: Stages
+    settings: Settings, log: EventLog, readers: Readers, decoder: EventDecoder, stages: Stages, clock: Clock
 ) -> ProcessEvents:
-    return ProcessEvents(log, readers, decoder, settings.fold, settings.worker, stages)
+    return ProcessEvents(log, readers, decoder, settings.fold, settings.worker, stages, clock)
 
 
 def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
@@ -174,10 +174,10 @@ class Container(containers.DeclarativeContainer):
     views: providers.Singleton[Views] = providers.ThreadSafeSingleton(_views, settings, database.provider)
     outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(_outputs, settings, database.provider)
     catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products, views)
-    readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs)
+    readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs, stages)
 
     process_events: providers.Singleton[ProcessEvents] = providers.ThreadSafeSingleton(
-        _process_events, settings, log, readers, decoder, stages
+        _process_events, settings, log, readers, decoder, stages, clock
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
         _publish_events, publisher, decoder

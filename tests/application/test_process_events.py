@@ -1,6 +1,6 @@
 """The worker between a log and stores that are apart: claims, refusals, kept entries, recovery."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from dependency_injector import providers
 
 from harness.shop import Shop
 from realtime_pipeline import Pipeline
-from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
+from realtime_pipeline.application.errors import Fenced, Stopped, Unavailable, Unreachable, WrongLog
+from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.shop.events import CustomerId
@@ -24,6 +25,10 @@ from tests.histories import NOW_MS, SMALL, SetClock, append, differences, embedd
 
 KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
+
+
+ELSEWHERE = {Stage.APPENDED, Stage.ACKNOWLEDGED, Stage.OUTPUTS_SENT, Stage.POSITIONS_SENT, Stage.TRIMMING}
+"""Stages of a publisher, and those that only stores across a network have."""
 
 
 class Crash(Exception):
@@ -131,8 +136,97 @@ def test_views_that_are_ahead_of_a_store_which_lost_commits_are_not_told_twice(
     assert differences(pipeline) == []
 
 
+def test_views_that_lost_what_they_had_are_served_from_what_is_kept(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    let_time_pass(pipeline, SMALL.worker.kept_ms - 1)
+    pipeline.process()
+    pipeline.container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=3)))
+    pipeline.container.readers.reset()
+    new_worker(pipeline)
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+def test_views_that_go_back_under_a_running_worker_are_served_again(pipeline: Pipeline) -> None:
+    views = pipeline.container.views()
+    append(pipeline, HISTORY[:60])
+    pipeline.process()
+    lost = deepcopy(vars(views))
+    append(pipeline, HISTORY[60:])
+    pipeline.process()
+    vars(views).update(lost)
+    let_time_pass(pipeline, SMALL.worker.kept_ms)
+    pipeline.process()
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+def test_a_cell_that_is_missing_while_others_know_of_it_stops_the_worker(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    pipeline.container.cells.reset()
+    pipeline.container.readers.reset()
+    new_worker(pipeline)
+    with pytest.raises(Stopped, match=r"partition 0: its cell is missing, while its views or outputs have .*rebuild"):
+        pipeline.process()
+
+
+def test_a_store_without_an_answer_is_waited_for(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(pipeline, HISTORY)
+    cells = pipeline.container.cells()
+    commit, asked = cells.commit, 0
+
+    def silent(commits: Sequence[Commit]) -> Sequence[int]:
+        """Silent the first times: once before it has written anything, once after."""
+        nonlocal asked
+        asked += 1
+        written = commit(commits) if asked != 1 else []
+        if asked <= 2:
+            raise Unreachable("no answer")
+        return written
+
+    monkeypatch.setattr(cells, "commit", silent)
+    pipeline.process()
+    assert asked > 2
+    assert differences(pipeline) == []
+
+
+def test_a_store_that_never_answers_is_given_up_on(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(pipeline, HISTORY)
+
+    def silent(_: object) -> None:
+        let_time_pass(pipeline, SMALL.worker.unreachable_ms // 2)
+        raise Unreachable("no answer from the store")
+
+    monkeypatch.setattr(pipeline.container.cells(), "commit", silent)
+    with pytest.raises(Unavailable, match="no answer from the store: no answer for 600 s"):
+        pipeline.process()
+
+
+def test_a_worker_waits_when_too_much_is_kept(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = pipeline.container.cells()
+    commit = cells.commit
+    monkeypatch.setattr(cells, "commit", lambda commits: [len(commit([one])) << 30 for one in commits])
+    append(pipeline, HISTORY)
+    worker = pipeline.container.process_events()
+    assert worker(0).records > 0
+    assert worker(0).records == 0
+    let_time_pass(pipeline, SMALL.worker.kept_ms)
+    assert worker(0).records == 0  # trimmed now, and reading again
+    assert worker(0).records > 0
+
+
+def let_time_pass(pipeline: Pipeline, ms: int) -> None:
+    clock = pipeline.container.clock()
+    assert isinstance(clock, SetClock)
+    clock.at_ms += ms
+
+
 def test_views_behind_what_is_kept_stop_the_worker_with_the_range(pipeline: Pipeline) -> None:
     append(pipeline, HISTORY)
+    pipeline.process()
+    let_time_pass(pipeline, SMALL.worker.kept_ms)
     pipeline.process()
     pipeline.container.views.override(providers.Object(MemoryViews(1, listed_sessions_max=3)))
     pipeline.container.readers.reset()
@@ -207,7 +301,7 @@ def test_ticks_move_time_on_a_quiet_partition(kind: Technology, tmp_path: Path) 
         (kind, stage)
         for kind in ("memory", "sqlite")
         for stage in Stage
-        if stage not in {Stage.APPENDED, Stage.ACKNOWLEDGED} and (kind, stage) != ("memory", Stage.COMMITTING)
+        if stage not in ELSEWHERE and (kind, stage) != ("memory", Stage.COMMITTING)
     ],
 )
 def test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice(

@@ -21,52 +21,52 @@ class OutputsContract:
 
     def test_what_is_emitted_is_read_back_whole(self) -> None:
         assert self.outputs.claim(0, 1) == 0
-        self.outputs.emit(Emission(0, 1, 0, 9, (letter(3), letter(7))))
+        self.outputs.emit([Emission(0, 1, 0, 9, (letter(3), letter(7)))])
         assert list(self.outputs.dead_letters(10)) == [letter(3), letter(7)]
         assert list(self.outputs.dead_letters(1)) == [letter(3)]
 
     def test_dead_letters_are_in_order_of_place(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.claim(1, 1)
-        self.outputs.emit(Emission(1, 1, 0, 9, (letter(3, 1),)))
-        self.outputs.emit(Emission(0, 1, 0, 9, (letter(5),)))
+        self.outputs.emit([Emission(1, 1, 0, 9, (letter(3, 1),))])
+        self.outputs.emit([Emission(0, 1, 0, 9, (letter(5),))])
         assert list(self.outputs.dead_letters(10)) == [letter(5), letter(3, 1)]
 
     def test_nothing_is_emitted_twice(self) -> None:
         self.outputs.claim(0, 1)
-        self.outputs.emit(Emission(0, 1, 0, 9, (letter(3),)))
+        self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),))])
         with pytest.raises(Superseded) as refused:
-            self.outputs.emit(Emission(0, 1, 0, 9, (letter(3),)))
+            self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),))])
         assert refused.value.positions == {0: 9}
         assert list(self.outputs.dead_letters(10)) == [letter(3)]
 
     def test_nothing_is_left_out(self) -> None:
         self.outputs.claim(0, 1)
         with pytest.raises(Superseded):
-            self.outputs.emit(Emission(0, 1, 4, 9, (letter(5),)))
+            self.outputs.emit([Emission(0, 1, 4, 9, (letter(5),))])
 
     def test_an_earlier_owner_is_shut_out(self) -> None:
         self.outputs.claim(0, 1)
-        self.outputs.emit(Emission(0, 1, 0, 9, ()))
+        self.outputs.emit([Emission(0, 1, 0, 9, ())])
         assert self.outputs.claim(0, 2) == 9
         with pytest.raises(Fenced):
-            self.outputs.emit(Emission(0, 1, 9, 10, (letter(9),)))
+            self.outputs.emit([Emission(0, 1, 9, 10, (letter(9),))])
         with pytest.raises(Fenced):
             self.outputs.claim(0, 2)
-        self.outputs.emit(Emission(0, 2, 9, 10, ()))
+        self.outputs.emit([Emission(0, 2, 9, 10, ())])
         assert list(self.outputs.dead_letters(10)) == []
 
     def test_without_a_claim_nothing_is_emitted(self) -> None:
         with pytest.raises(Fenced):
-            self.outputs.emit(Emission(0, 1, 0, 1, ()))
+            self.outputs.emit([Emission(0, 1, 0, 1, ())])
 
     def test_the_dead_letters_of_who_is_forgotten_are_taken_back(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.claim(1, 1)
         visitor, nobodys = letter(5, whose=CustomerId("anonymous:ada")), letter(6, whose=None)
-        self.outputs.emit(Emission(0, 1, 0, 9, (letter(3), visitor, nobodys)))
-        self.outputs.emit(Emission(1, 1, 0, 9, (letter(4, 1),)))
-        self.outputs.emit(Emission(0, 1, 9, 20, (letter(12),), frozenset([ADA])))
+        self.outputs.emit([Emission(0, 1, 0, 9, (letter(3), visitor, nobodys))])
+        self.outputs.emit([Emission(1, 1, 0, 9, (letter(4, 1),))])
+        self.outputs.emit([Emission(0, 1, 9, 20, (letter(12),), frozenset([ADA]))])
         assert list(self.outputs.dead_letters(10)) == [visitor, nobodys, letter(12), letter(4, 1)]
-        self.outputs.emit(Emission(0, 1, 20, 30, (), frozenset([CustomerId("bob")])))
+        self.outputs.emit([Emission(0, 1, 20, 30, (), frozenset([CustomerId("bob")]))])
         assert len(self.outputs.dead_letters(10)) == 4

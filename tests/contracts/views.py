@@ -36,13 +36,8 @@ class ViewsContract:
         """Merge into every view cell what belongs to it."""
         watermark = Watermark(0, newest_hour * HOUR_MS, 0)
         for cell in range(self.views.view_cells):
-            self.views.merge(
-                Merge(
-                    cell,
-                    tuple(SourceRange(p, epoch, at, to, watermark) for p, (at, to) in (ranges or {0: (0, 1)}).items()),
-                    deltas.part(cell, self.views.view_cells),
-                )
-            )
+            sources = tuple(SourceRange(p, epoch, at, to, watermark) for p, (at, to) in (ranges or {0: (0, 1)}).items())
+            self.views.merge([Merge(cell, sources, deltas.part(cell, self.views.view_cells))])
 
     def test_a_merge_is_read_back(self) -> None:
         self.merge(looked_at(MUG, 3, "kitchen"))

@@ -76,7 +76,7 @@ class TestSqliteViews(ViewsContract):
             source = SourceRange(0, 1, number, number + 1, watermark)
             deltas = Deltas({ProductId("mug"): ProductState(1)})
             deltas.active(ProductId("mug"), number * 3_600_000).views += 1
-            self.views.merge(Merge(0, (source,), deltas))
+            self.views.merge([Merge(0, (source,), deltas)])
         assert self.database.rows("SELECT count(*), min(hour) FROM activity")[0] == (101, 49)
 
 

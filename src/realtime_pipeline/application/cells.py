@@ -1,12 +1,14 @@
 """A cell while its partition is held: what its owner knows of it."""
 
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
-from realtime_pipeline.application.errors import Stopped
+from realtime_pipeline.application.errors import Stopped, Superseded
 from realtime_pipeline.application.ports.cell_store import CellStore, Entry
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
+from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.ports.views import Merge, SourceRange, Views
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
@@ -14,12 +16,23 @@ from realtime_pipeline.domain.streams.effects import Deltas
 from realtime_pipeline.domain.streams.watermark import Watermark
 
 
+@attrs.frozen
+class Kept:
+    """An entry that lies in the store until it is trimmed: where it ends, since when, and how large it is."""
+
+    to_position: int
+    since_ms: int
+    size: int
+
+
 @attrs.define
 class HeldCell:
     """One partition's cell in its owner's hands, with where each of its readers stands.
 
-    `view_positions` has a position for each view cell. `customers` is the owner's memory of the cell: it is right
-    only as long as every commit is accepted, and is thrown away with the rest at the first refusal.
+    `view_positions` has a position for each view cell; `reads_from` is where the log was to be read from when the cell
+    was claimed; `owed` is gathered for the outputs and not yet emitted.
+    `customers` is the owner's memory of the cell: it is right only as long as every commit is accepted, and is
+    thrown away with the rest at the first refusal.
     """
 
     partition: int
@@ -29,7 +42,25 @@ class HeldCell:
     watermark: Watermark
     view_positions: list[int]
     output_position: int
+    reads_from: int = 0
+    owed: Emission | None = None
+    kept: deque[Kept] = attrs.Factory(deque)
     customers: dict[CustomerId, Customer] = attrs.Factory(dict)
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was ever committed to the cell, and no reader knows of anything."""
+        return self.number == 0 and not any((self.position, *self.view_positions, self.output_position))
+
+    @property
+    def stands_at(self) -> int:
+        """Up to where the partition has been read."""
+        return max(self.position, self.reads_from)
+
+    @property
+    def gathered_to(self) -> int:
+        """Up to where the outputs are emitted or gathered."""
+        return self.output_position if self.owed is None else self.owed.to_position
 
     def next_cut(self, to_position: int) -> int:
         """Where a batch that ends at `to_position` must be cut: no reader may stand inside of it.
@@ -38,6 +69,21 @@ class HeldCell:
         """
         ahead = (at for at in (*self.view_positions, self.output_position) if self.position < at < to_position)
         return min(ahead, default=to_position)
+
+    def gather(self, entry: Entry) -> None:
+        """Add an entry to what the outputs are owed; letters of who is forgotten in it are owed no longer."""
+        owed = self.owed
+        before, from_position = ((), entry.from_position) if owed is None else (owed.dead_letters, owed.from_position)
+        forgotten = frozenset() if owed is None else owed.forgotten
+        letters = tuple(letter for letter in before if letter.customer_id not in entry.forgotten)
+        self.owed = Emission(
+            self.partition,
+            self.epoch,
+            from_position,
+            entry.to_position,
+            letters + entry.dead_letters,
+            forgotten | entry.forgotten,
+        )
 
     def bounded_to(self, customers_max: int) -> None:
         """Let go of the customers used longest ago, over a limit."""
@@ -58,14 +104,17 @@ class Readers:
     cells: CellStore
     views: Views
     outputs: Outputs
+    stages: Stages
 
     def merge(self, held: Collection[tuple[HeldCell, Entry]]) -> None:
-        """Bring every view cell along by one entry of each partition: in one call, its deltas combined.
+        """Bring every view cell along by one entry of each partition, the deltas of all of them combined.
 
         Raises:
-            Fenced, Superseded: as `Views.merge`.
+            Fenced, Superseded, Unreachable: as `Views.merge`.
             Stopped: a view cell stands where no kept entry begins.
         """
+        merges = []
+        moved: list[tuple[HeldCell, int, int]] = []
         for view_cell in range(self.views.view_cells):
             behind = [
                 (cell, entry) for cell, entry in held if self._stands_at(cell, cell.view_positions[view_cell], entry)
@@ -76,34 +125,58 @@ class Readers:
                 SourceRange(cell.partition, cell.epoch, entry.from_position, entry.to_position, entry.watermark)
                 for cell, entry in behind
             )
-            self.views.merge(Merge(view_cell, ranges, self._deltas_for(view_cell, [entry for _, entry in behind])))
-            for cell, entry in behind:
-                cell.view_positions[view_cell] = entry.to_position
+            merges.append(Merge(view_cell, ranges, self._deltas_for(view_cell, [entry for _, entry in behind])))
+            moved += [(cell, view_cell, entry.to_position) for cell, entry in behind]
+        if merges:
+            self.views.merge(merges)
+        for cell, view_cell, to_position in moved:
+            cell.view_positions[view_cell] = to_position
 
-    def emit(self, cell: HeldCell, entry: Entry) -> None:
-        """Bring a partition's outputs along by one entry.
+    def gather(self, cell: HeldCell, entry: Entry) -> None:
+        """Note what an entry owes the outputs.
 
         Raises:
-            Fenced, Superseded: as `Outputs.emit`.
             Stopped: the outputs stand where no kept entry begins.
         """
-        if self._stands_at(cell, cell.output_position, entry):
-            self.outputs.emit(
-                Emission(
-                    cell.partition,
-                    cell.epoch,
-                    entry.from_position,
-                    entry.to_position,
-                    entry.dead_letters,
-                    entry.forgotten,
-                )
-            )
-            cell.output_position = entry.to_position
+        if self._stands_at(cell, cell.gathered_to, entry):
+            cell.gather(entry)
 
-    def trim(self, cell: HeldCell) -> None:
-        """Let the cell go of the entries that every reader has."""
-        has = min(*cell.view_positions, cell.output_position)
-        self.cells.trim(cell.partition, cell.epoch, min(has, cell.position))
+    def emit(self, held: Collection[HeldCell]) -> None:
+        """Bring the outputs of partitions along by all that was gathered.
+
+        Raises:
+            Fenced, Superseded, Unreachable: as `Outputs.emit`.
+        """
+        owed = [cell.owed for cell in held if cell.owed is not None]
+        if not owed:
+            return
+        self.outputs.emit(owed)
+        for cell in held:
+            cell.output_position, cell.owed = cell.gathered_to, None
+        self.stages.reached(Stage.EMITTED, sum(one.to_position - one.from_position for one in owed))
+
+    def trim(self, held: Sequence[HeldCell], now_ms: int, keep_ms: int) -> None:
+        """Let cells go of the entries that are older than `keep_ms` and that every reader reports to have.
+
+        Raises:
+            Superseded: a reader has gone back behind where it reported to be: it must be served from kept entries.
+        """
+        old = [cell for cell in held if cell.kept and cell.kept[0].since_ms <= now_ms - keep_ms]
+        if not old:
+            return
+        partitions = [cell.partition for cell in old]
+        views, outputs = self.views.positions(partitions), self.outputs.positions(partitions)
+        self.stages.reached(Stage.TRIMMING, len(old))
+        for cell in old:
+            believed = (*cell.view_positions, cell.output_position)
+            reported = (*views[cell.partition], outputs[cell.partition])
+            if any(has < should for has, should in zip(reported, believed, strict=True)):
+                raise Superseded({cell.partition: min(reported)})
+            has, to_position = min(*reported, cell.position), 0
+            while cell.kept and cell.kept[0].to_position <= has and cell.kept[0].since_ms <= now_ms - keep_ms:
+                to_position = cell.kept.popleft().to_position
+            if to_position:
+                self.cells.trim(cell.partition, cell.epoch, to_position)
 
     def _deltas_for(self, view_cell: int, entries: list[Entry]) -> Deltas:
         parts = [entry.deltas.part(view_cell, self.views.view_cells) for entry in entries]

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 
-from realtime_pipeline.application.cells import HeldCell, Readers
+from realtime_pipeline.application.cells import HeldCell, Kept, Readers
 from realtime_pipeline.application.errors import Fenced, Stopped
+from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog
 
 CLAIM_ATTEMPTS_MAX = 5
@@ -16,20 +17,26 @@ class ClaimCells:
     them first. Readers that are behind are then served from the entries the cell has kept.
     """
 
-    def __init__(self, log: EventLog, readers: Readers) -> None:
+    def __init__(self, log: EventLog, readers: Readers, clock: Clock) -> None:
         self._log = log
         self._readers = readers
+        self._clock = clock
 
     def __call__(self, partitions: Collection[int]) -> dict[int, HeldCell]:
         """Claim the cells of partitions.
 
         Raises:
             Stopped: going on would lose or double something; the message names the range and the way out.
+            Unreachable: a store or the log does not answer.
         """
         bounds = self._log.bounds(partitions)
         held = {partition: self._claim(partition) for partition in partitions}
         for partition, cell in held.items():
-            self._check(cell, *bounds[partition])
+            first, end = bounds[partition]
+            if cell.is_new:
+                cell.reads_from = first  # of a log that is older than the store, and shortened: begin where it does
+            else:
+                self._check(cell, first, end)
         return held
 
     def _claim(self, partition: int) -> HeldCell:
@@ -43,7 +50,8 @@ class ClaimCells:
     def _claim_once(self, partition: int) -> HeldCell:
         cells, views, outputs = self._readers.cells, self._readers.views, self._readers.outputs
         with cells.together():
-            epoch = 1 + max(cells.epoch(partition), views.epoch(partition))
+            found = cells.epoch(partition)
+            epoch = 1 + max(found, views.epoch(partition))
             claimed = cells.claim(partition, epoch)
             view_positions = views.claim(partition, epoch)
             output_position = outputs.claim(partition, epoch)
@@ -55,12 +63,25 @@ class ClaimCells:
             claimed.watermark,
             list(view_positions),
             output_position,
+            reads_from=claimed.position,
         )
-        for entry in claimed.kept:
-            self._readers.merge([(cell, entry)])
-            self._readers.emit(cell, entry)
-        self._readers.trim(cell)
+        furthest = max(*view_positions, output_position)
+        if not found and furthest > 0:
+            raise Stopped(
+                f"partition {partition}: its cell is missing, while its views or outputs have records up to "
+                f"{furthest}; bring the store back, or rebuild it from the log"
+            )
+        self._serve(cell)
         return cell
+
+    def _serve(self, cell: HeldCell) -> None:
+        """Bring readers that are behind along by the entries the cell has kept."""
+        behind = min(*cell.view_positions, cell.output_position)
+        for entry in self._readers.cells.kept(cell.partition, min(behind, cell.position)):
+            self._readers.merge([(cell, entry)])
+            self._readers.gather(cell, entry)
+        self._readers.emit([cell])
+        cell.kept.append(Kept(cell.position, self._clock.now_ms(), 0))
 
     @staticmethod
     def _check(cell: HeldCell, first: int, end: int) -> None:

@@ -9,7 +9,8 @@ PipelineError
  └─ Unavailable         a log or a store cannot be opened or does not answer
 Refusals (between the worker and its stores; the worker claims again and goes on)
  ├─ Fenced              another owner has claimed the cell since
- └─ Superseded          a reader does not stand where the call begins
+ ├─ Superseded          a reader does not stand where the call begins
+ └─ Unreachable         no answer, or one that leaves open what was done: read before going on
 """
 
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ class Unavailable(PipelineError):
 
 
 class Refusal(Exception):
-    """A store refused a write and changed nothing."""
+    """A store did not do what it was asked to."""
 
 
 class Fenced(Refusal):
@@ -57,3 +58,7 @@ class Superseded(Refusal):
     def __init__(self, positions: Mapping[int, int]) -> None:
         super().__init__(f"positions are {dict(positions)}")
         self.positions = dict(positions)
+
+
+class Unreachable(Refusal):
+    """A store or a log did not answer, or is moving or failing over; whether it did what it was asked is open."""

@@ -2,38 +2,54 @@
 
 import gc
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 
-from realtime_pipeline.application.cells import HeldCell, Readers
+from realtime_pipeline.application.cells import HeldCell, Kept, Readers
 from realtime_pipeline.application.claim_cells import ClaimCells
-from realtime_pipeline.application.errors import Refusal, Stopped
+from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
 from realtime_pipeline.application.ports.cell_store import Commit, Entry
+from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import partition_for
 from realtime_pipeline.domain.limits import at_least
-from realtime_pipeline.domain.shop.events import Event, routing_key
+from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
 from realtime_pipeline.domain.streams.rules import FoldRules
 
 REFUSALS_MAX = 5
+RETRY_WAIT_S = 0.2
+TRIM_EVERY_MS = 1_000
+GATHERED_LETTERS_MAX = 5_000
+ASSIGNMENT_WAIT_MS = 60_000
 
 
 @attrs.frozen
 class WorkerRules:
-    """How much a worker takes on at once. `cached_customers_max` bounds its memory, over all its partitions."""
+    """How much a worker takes on at once, and how long it waits.
+
+    `cached_customers_max` bounds its memory, over all its partitions. Entries for the readers are kept for `kept_ms`,
+    so that a reader which loses what it had can be served again; when they take more than `kept_bytes_max` of the
+    store, the worker waits. After `unreachable_ms` without log or store it gives up.
+    """
 
     round_records_max: int = 10_000
     cached_customers_max: int = 20_000
     idle_wait_ms: int = 20
+    kept_ms: int = 30_000
+    kept_bytes_max: int = 512 << 20
+    unreachable_ms: int = 600_000
 
     def __attrs_post_init__(self) -> None:
-        at_least(1, self)
+        at_least(0, self)
+        for name in ("round_records_max", "cached_customers_max", "idle_wait_ms"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
 @attrs.frozen
@@ -72,8 +88,8 @@ class _Slice:
 class ProcessEvents(PartitionOwner):
     """The worker. One call is one round: poll, decode, load, fold, commit each cell, merge, emit.
 
-    After a refusal (somebody else has claimed a cell, or a reader stands elsewhere than believed) everything in
-    memory is dropped, all cells are claimed again, and reading goes on from where they stand.
+    After a refusal (somebody else has claimed a cell, a reader stands elsewhere than believed, or an answer did not
+    come) everything in memory is dropped, all cells are claimed again, and reading goes on from where they stand.
     """
 
     def __init__(
@@ -84,28 +100,36 @@ class ProcessEvents(PartitionOwner):
         fold_rules: FoldRules,
         rules: WorkerRules,
         stages: Stages,
+        clock: Clock,
     ) -> None:
         self._log = log
         self._readers = readers
-        self._claim_cells = ClaimCells(log, readers)
+        self._claim_cells = ClaimCells(log, readers, clock)
         self._decode = decode
         self._fold_rules = fold_rules
         self._rules = rules
         self._stages = stages
+        self._clock = clock
         self._assigned: set[int] = set()
         self._held: dict[int, HeldCell] = {}
         self._refusals = 0
+        self._unreachable_since_ms: int | None = None
+        self._emitted_at_ms = self._trimmed_at_ms = 0
+        self._full = False
         self._sound = True
         readers.cells.bind(log.identity)
         self._partitions = log.identity.partitions
         log.subscribe(self)
 
     def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Claim the cells of partitions, and say where to read from."""
+        """Claim the cells of partitions, and say where to read from; none, where that cannot be done now."""
         self._assigned |= set(partitions)
-        claimed = self._claim_cells(partitions)
-        self._held.update(claimed)
-        return {partition: cell.position for partition, cell in claimed.items()}
+        for partition in partitions:
+            self._held.pop(partition, None)
+        try:
+            return self._claimed(partitions)
+        except Refusal:
+            return {}  # what is assigned and not held is claimed in the next round
 
     def lost(self, partitions: Collection[int]) -> None:
         """Drop all memory of partitions."""
@@ -118,51 +142,113 @@ class ProcessEvents(PartitionOwner):
 
         Raises:
             Stopped: only a person can decide how to go on; the message says what and how.
+            Unavailable: log or store have not answered for too long.
         """
-        if not self._sound:
-            self._claim_again()
-        self._sound = False  # until the round has ended well, the log or memory may be ahead of the store
-        records = self._log.poll(self._rules.round_records_max, timeout_s)
-        self._stages.reached(Stage.FETCHED, len(records))
-        if not records:
-            self._sound = True
-            return Round()
-        counts = dict.fromkeys(RecordClass, 0)
+        counts: dict[RecordClass, int] = {}
         try:
-            with collector_paused():
-                for batch in self._cut(records):
-                    self._process(batch, counts)
+            if not self._sound or self._assigned != self._held.keys():
+                self._claim_again()
+            self._sound = False  # until the round has ended well, the log or memory may be ahead of the store
+            read = self._round(timeout_s, counts)
+            self._keep_up()
+        except Unreachable as trouble:
+            self._wait_out(trouble)
         except Refusal as refusal:
+            self._drop_everything()
             self._refusals += 1
             if self._refusals > REFUSALS_MAX:
                 raise Stopped(
                     f"the store refused {self._refusals} rounds in a row ({refusal}); "
                     "see that only one worker has the partitions, then start it again"
                 ) from None
-            return Round()
-        self._sound = True
-        self._refusals = 0
-        self._stages.reached(Stage.ROUND_DONE, len(records))
-        return Round(len(records), {name: count for name, count in counts.items() if count})
+        else:
+            self._sound = True
+            if read:
+                self._refusals = 0
+                self._stages.reached(Stage.ROUND_DONE, read)
+            self._unreachable_since_ms = None
+        return Round(sum(counts.values()), {name: count for name, count in counts.items() if count})
 
     def run(self, stop: Callable[[], bool], on_round: Callable[[Round], None]) -> None:
         """Work until told to stop; `stop` is asked between rounds."""
         while not stop():
             on_round(self(self._rules.idle_wait_ms / 1000))
+        self.settle()
 
     def catch_up(
         self, on_round: Callable[[Round], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
     ) -> None:
         """Work until the end that the log had when the call began is reached, or until told to stop."""
         on_round(self(0))
-        ends = {partition: end for partition, (_, end) in self._log.bounds(list(self._held)).items()}
-        while not stop() and any(cell.position < ends.get(number, 0) for number, cell in self._held.items()):
+        began_ms = self._clock.now_ms()
+        ends: Mapping[int, int] = {}
+        while not stop():
+            if self._held and not ends:
+                with suppress(Unreachable):
+                    ends = {partition: end for partition, (_, end) in self._log.bounds(list(self._held)).items()}
+            if self._held and ends and all(cell.stands_at >= ends.get(n, 0) for n, cell in self._held.items()):
+                break
+            if not self._assigned and self._clock.now_ms() - began_ms > ASSIGNMENT_WAIT_MS:
+                raise Stopped(
+                    f"no partition came in {ASSIGNMENT_WAIT_MS // 1000} s: other workers have them all, and catch up"
+                )
             on_round(self(self._rules.idle_wait_ms / 1000))
+        self.settle()
+
+    def settle(self) -> None:
+        """Emit what is gathered, so that whoever takes over has less to do; what fails is theirs to emit."""
+        with suppress(Refusal):
+            self._readers.emit(self._held.values())
+
+    def _round(self, timeout_s: float, counts: dict[RecordClass, int]) -> int:
+        records = self._log.poll(self._rules.round_records_max, timeout_s)
+        self._stages.reached(Stage.FETCHED, len(records))
+        with collector_paused():
+            for batch in self._cut(records):
+                self._process(batch, counts)
+        return len(records)
+
+    def _claimed(self, partitions: Collection[int]) -> dict[int, int]:
+        claimed = self._claim_cells(partitions)
+        self._held.update(claimed)
+        return {partition: cell.reads_from for partition, cell in claimed.items()}
+
+    def _drop_everything(self) -> None:
+        self._held.clear()
+        self._sound = False
 
     def _claim_again(self) -> None:
-        self._held.clear()
-        self._log.seek(self.gained(sorted(self._assigned)))
-        self._sound = True
+        self._drop_everything()
+        self._log.seek(self._claimed(sorted(self._assigned)))
+        self._log.resume(self._assigned)
+        self._full = False
+
+    def _wait_out(self, trouble: Unreachable) -> None:
+        """Let some time pass, polling on, so that the group keeps this worker and its partitions."""
+        self._drop_everything()
+        now_ms = self._clock.now_ms()
+        if self._unreachable_since_ms is None:
+            self._unreachable_since_ms = now_ms
+        if now_ms - self._unreachable_since_ms > self._rules.unreachable_ms:
+            raise Unavailable(f"{trouble}: no answer for {self._rules.unreachable_ms // 1000} s; see to it, then start")
+        self._log.pause(self._assigned)
+        self._log.poll(1, RETRY_WAIT_S)
+
+    def _keep_up(self) -> None:
+        """Do what is due between rounds: emit what was gathered, trim what readers have, wait when too much is kept."""
+        now_ms, held = self._clock.now_ms(), list(self._held.values())
+        owed = sum(len(cell.owed.dead_letters) for cell in held if cell.owed is not None)
+        waited_ms = now_ms - self._emitted_at_ms
+        if owed >= GATHERED_LETTERS_MAX or not 0 <= waited_ms < self._readers.outputs.gather_ms:
+            self._readers.emit(held)
+            self._emitted_at_ms = now_ms
+        if not 0 <= now_ms - self._trimmed_at_ms < TRIM_EVERY_MS:
+            self._readers.trim(held, now_ms, self._rules.kept_ms)
+            self._trimmed_at_ms = now_ms
+        is_full = sum(one.size for cell in held for one in cell.kept) > self._rules.kept_bytes_max
+        if is_full != self._full:
+            (self._log.pause if is_full else self._log.resume)(self._assigned)
+            self._full = is_full
 
     def _cut(self, records: Sequence[Record]) -> Iterator[list["_Slice"]]:
         """Sort a poll's records by partition, and cut where a reader stands ahead of its cell.
@@ -178,8 +264,9 @@ class ProcessEvents(PartitionOwner):
             batch, rest = [], {}
             for partition, ordered in remaining.items():
                 cell = self._held[partition]
-                to_position = cell.next_cut(ordered[-1].position + 1)
-                taken = [record for record in ordered if record.position < to_position]
+                most = ordered[: self._readers.cells.commit_records_max]
+                to_position = cell.next_cut(most[-1].position + 1)
+                taken = [record for record in most if record.position < to_position]
                 batch.append(_Slice(cell, taken, to_position))
                 if len(taken) < len(ordered):
                     rest[partition] = ordered[len(taken) :]
@@ -190,33 +277,35 @@ class ProcessEvents(PartitionOwner):
         total = sum(len(part.records) for part in batch)
         decoded = [[(record, self._routed(record, self._decode(record))) for record in part.records] for part in batch]
         self._stages.reached(Stage.DECODED, total)
-        for part, pairs in zip(batch, decoded, strict=True):
-            self._load(part.cell, pairs)
+        self._load(batch, decoded)
         self._stages.reached(Stage.LOADED, total)
         commits = [self._fold(part, pairs) for part, pairs in zip(batch, decoded, strict=True)]
         self._stages.reached(Stage.FOLDED, total)
         with self._readers.cells.together():
             self._write(commits, total)
-        self._stages.reached(Stage.EMITTED, total)
         for part, commit in zip(batch, commits, strict=True):
             for name, count in commit.effects.counts.items():
-                counts[name] += count
+                counts[name] = counts.get(name, 0) + count
             part.cell.bounded_to(self._rules.cached_customers_max // len(self._held))
 
     def _write(self, commits: Sequence[Commit], total: int) -> None:
         """Commit every cell, then bring views and outputs along."""
+        sizes = self._readers.cells.commit(commits)
+        now_ms = self._clock.now_ms()
         entries: list[tuple[HeldCell, Entry]] = []
-        for commit in commits:
-            self._readers.cells.commit(commit)
+        for commit, size in zip(commits, sizes, strict=True):
             cell = self._held[commit.partition]
             cell.position, cell.number, cell.watermark = commit.to_position, commit.number, commit.watermark
+            if size:
+                cell.kept.append(Kept(commit.to_position, now_ms, size))
             entries.append((cell, commit.entry))
         self._stages.reached(Stage.COMMITTED, total)
         self._readers.merge(entries)
         self._stages.reached(Stage.MERGED, total)
         for cell, entry in entries:
-            self._readers.emit(cell, entry)
-            self._readers.trim(cell)
+            self._readers.gather(cell, entry)
+        if self._readers.outputs.gather_ms == 0:
+            self._readers.emit([cell for cell, _ in entries])
 
     def _routed(self, record: Record, decoded: Decoded) -> Decoded:
         """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
@@ -227,11 +316,18 @@ class ProcessEvents(PartitionOwner):
                 return Rejected(reason, decoded.customer_id)
         return decoded
 
-    def _load(self, cell: HeldCell, pairs: Sequence[tuple[Record, Decoded]]) -> None:
-        wanted = {event.customer_id for _, event in pairs if isinstance(event, Event) and event.customer_id is not None}
-        missing = [customer_id for customer_id in wanted if customer_id not in cell.customers]
-        if missing:
-            cell.customers.update(self._readers.cells.customers(cell.partition, missing))
+    def _load(self, batch: Sequence["_Slice"], decoded: Sequence[Sequence[tuple[Record, Decoded]]]) -> None:
+        """Bring the customers of a batch that are not in memory into it, those of all partitions at once."""
+        wanted: dict[int, list[CustomerId]] = {}
+        for part, pairs in zip(batch, decoded, strict=True):
+            named = {event.customer_id for _, event in pairs if isinstance(event, Event)}
+            missing = [id_ for id_ in named if id_ is not None and id_ not in part.cell.customers]
+            if missing:
+                wanted[part.cell.partition] = missing
+        if wanted:
+            loaded = self._readers.cells.customers(wanted)
+            for partition, customer_ids in wanted.items():
+                self._held[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
 
     def _fold(self, part: "_Slice", pairs: Sequence[tuple[Record, Decoded]]) -> Commit:
         cell = part.cell

@@ -1,7 +1,7 @@
 """Cells: one partition's customers, sessions and position, changed together by whoever owns the partition."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import attrs
@@ -56,20 +56,24 @@ class Commit:
 
 @attrs.frozen
 class Claimed:
-    """A cell as its new owner finds it. `number` is that of the last commit; `kept` the entries not yet trimmed."""
+    """A cell as its new owner finds it. `number` is that of the last commit."""
 
     position: int
     number: int
     watermark: Watermark
-    kept: tuple[Entry, ...]
 
 
 class CellStore(ABC):
     """Keeps cells. Whatever is killed, a cell holds the effects of a whole number of commits.
 
     Writing goes: `claim` once, then `customers` and `commit` again and again. Reading is open to everybody and
-    sees whole commits only.
+    sees whole commits only. Every method may raise `Unreachable` where the store is across a network.
     """
+
+    @property
+    @abstractmethod
+    def commit_records_max(self) -> int:
+        """How many records a commit may cover, so that no commit holds readers up for long."""
 
     @abstractmethod
     def bind(self, identity: LogIdentity) -> None:
@@ -92,15 +96,25 @@ class CellStore(ABC):
         """
 
     @abstractmethod
-    def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-        """Load a customer for each id, a blank one where nothing is kept; one who was forgotten knows when."""
+    def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
+        """Load the customers wanted of each partition: a blank one where nothing is kept.
+
+        One who was forgotten knows when.
+        """
 
     @abstractmethod
-    def commit(self, commit: Commit) -> None:
-        """Write effects, position, watermark, counts and the entry for the readers, all or nothing.
+    def kept(self, partition: int, after: int) -> Iterator[Entry]:
+        """Read the entries that end after a position, in order; some at a time."""
+
+    @abstractmethod
+    def commit(self, commits: Sequence[Commit]) -> Sequence[int]:
+        """Write each commit: effects, position, watermark, counts and the entry for the readers, all or nothing.
+
+        Each commit stands for itself; there is at most one a cell. Returns how many bytes of the store the entry of
+        each takes until it is trimmed; 0 where none is kept.
 
         Raises:
-            Fenced: epoch, position or number are not the cell's; nothing was changed.
+            Fenced: epoch, position or number of some commit are not its cell's, which was not changed.
         """
 
     @abstractmethod

@@ -22,7 +22,10 @@ class PartitionOwner(ABC):
 
     @abstractmethod
     def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Take partitions on; answer with the position from which each is to be read."""
+        """Take partitions on; answer with the position from which each is to be read.
+
+        One that is left out is held, and not read before `EventLog.seek` names it. Never raises a `Refusal`.
+        """
 
     @abstractmethod
     def lost(self, partitions: Collection[int]) -> None:
@@ -59,5 +62,17 @@ class EventLog(ABC):
         """Read on from other positions."""
 
     @abstractmethod
+    def pause(self, partitions: Collection[int]) -> None:
+        """Return no more records of partitions, and keep them: `poll` must be called on and on."""
+
+    @abstractmethod
+    def resume(self, partitions: Collection[int]) -> None:
+        """Return records of partitions again, from where they were paused."""
+
+    @abstractmethod
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
-        """The first position still held, and the one after the last, of each partition."""
+        """The first position still held, and the one after the last, of each partition.
+
+        Raises:
+            Unreachable: the log does not answer.
+        """

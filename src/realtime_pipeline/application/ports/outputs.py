@@ -1,7 +1,7 @@
 """What the pipeline says to the world beside its views."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -27,6 +27,11 @@ class Emission:
 class Outputs(ABC):
     """Takes outputs together with the position they bring their partition to, so that nothing is said twice."""
 
+    @property
+    @abstractmethod
+    def gather_ms(self) -> int:
+        """For how long emissions may be gathered, where each call is dear; 0: emit at once."""
+
     @abstractmethod
     def claim(self, partition: int, epoch: int) -> int:
         """Shut earlier owners out, then read up to which position outputs were emitted.
@@ -36,12 +41,19 @@ class Outputs(ABC):
         """
 
     @abstractmethod
-    def emit(self, emission: Emission) -> None:
-        """Write outputs and position, all or nothing. Where nothing can be taken back, its retention ends it.
+    def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Read up to which position outputs were emitted."""
+
+    @abstractmethod
+    def emit(self, emissions: Sequence[Emission]) -> None:
+        """Write outputs and positions, at most one emission a partition; each is written whole or not at all.
+
+        Where nothing can be taken back, its retention ends it.
 
         Raises:
-            Fenced: the epoch is not the owner's; nothing was written.
-            Superseded: the outputs do not stand at `from`; nothing was written.
+            Fenced: some epoch is not its owner's; nothing of that partition was written.
+            Superseded: the outputs of some partition do not stand at `from`; nothing of it was written.
+            Unreachable: what was written is not known.
         """
 
     @abstractmethod

@@ -67,13 +67,20 @@ class Views(ABC):
         """
 
     @abstractmethod
-    def merge(self, merge: Merge) -> None:
-        """Add deltas to one view cell, and move its positions and watermarks on.
+    def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
+        """Read, for each partition, the position of each view cell."""
+
+    @abstractmethod
+    def merge(self, merges: Sequence[Merge]) -> None:
+        """Add deltas to view cells, and move their positions and watermarks on; at most one merge a view cell.
+
+        Each merge stands for itself.
 
         Raises:
-            Fenced: some range has an epoch that is not the view cell's; nothing was changed.
-            Superseded: some range does not begin where the view cell stands; nothing was changed. Carries the
-                positions of all the call's partitions.
+            Fenced: some range has an epoch that is not the view cell's, which was not changed.
+            Superseded: some range does not begin where the view cell stands, which was not changed. Carries the
+                positions of all the merge's partitions.
+            Unreachable: what was written is not known.
         """
 
     @abstractmethod

@@ -1,6 +1,7 @@
 """Cells in memory."""
 
-from collections.abc import Collection, Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -20,6 +21,10 @@ from realtime_pipeline.infrastructure.codecs.state import (
     encode_customer,
     encode_session,
 )
+
+
+ENTRY_BYTES = 200
+"""About what a record's share of an entry takes."""
 
 
 @attrs.define
@@ -47,6 +52,11 @@ class MemoryCellStore(CellStore):
         self._reviews: dict[CustomerId, dict[ProductId, Review]] = {}
         self._tombstones: dict[bytes, int] = {}
 
+    @property
+    def commit_records_max(self) -> int:
+        """Nobody waits for a commit here."""
+        return sys.maxsize
+
     def bind(self, identity: LogIdentity) -> None:
         """Tie the store to a log."""
         if self._identity not in (None, identity):
@@ -63,14 +73,23 @@ class MemoryCellStore(CellStore):
         if epoch <= cell.epoch:
             raise Fenced(f"partition {partition} has epoch {cell.epoch} already")
         cell.epoch = epoch
-        return Claimed(cell.position, cell.number, cell.watermark, tuple(cell.entries))
+        return Claimed(cell.position, cell.number, cell.watermark)
 
-    def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-        """Load a customer for each id."""
-        return {customer_id: self._loaded(customer_id) for customer_id in customer_ids}
+    def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
+        """Load the customers wanted of each partition."""
+        return {id_: self._loaded(id_) for customer_ids in wanted.values() for id_ in customer_ids}
 
-    def commit(self, commit: Commit) -> None:
-        """Write a commit, all or nothing."""
+    def kept(self, partition: int, after: int) -> Iterator[Entry]:
+        """Read the entries that end after a position."""
+        return iter([entry for entry in self._cell(partition).entries if entry.to_position > after])
+
+    def commit(self, commits: Sequence[Commit]) -> Sequence[int]:
+        """Write each commit, all or nothing."""
+        for commit in commits:
+            self._commit(commit)
+        return [ENTRY_BYTES * (commit.to_position - commit.from_position) for commit in commits]
+
+    def _commit(self, commit: Commit) -> None:
         cell = self._cell(commit.partition)
         if (commit.epoch, commit.from_position, commit.number) != (cell.epoch, cell.position, cell.number + 1):
             raise Fenced(f"partition {commit.partition} stands at {cell}, not where {commit.from_position} begins")

@@ -46,6 +46,7 @@ class MemoryEventLog(EventLog):
         self._wanted = list(range(log.partitions)) if partitions is None else list(partitions)
         self._owner: PartitionOwner | None = None
         self._positions: dict[int, int] = {}
+        self._paused: set[int] = set()
 
     @property
     def identity(self) -> LogIdentity:
@@ -66,12 +67,16 @@ class MemoryEventLog(EventLog):
             return self._read(limit)
 
     def _has_more(self) -> bool:
-        return any(position < len(self._log.records[number]) for number, position in self._positions.items())
+        return any(position < len(self._log.records[number]) for number, position in self._reading())
+
+    def _reading(self) -> list[tuple[int, int]]:
+        return [(number, position) for number, position in self._positions.items() if number not in self._paused]
 
     def _read(self, limit: int) -> list[Record]:
         polled: list[Record] = []
-        share = max(1, limit // max(1, len(self._positions)))
-        for partition, position in self._positions.items():
+        reading = self._reading()
+        share = max(1, limit // max(1, len(reading)))
+        for partition, position in reading:
             records = self._log.records[partition][position : position + min(share, limit - len(polled))]
             self._positions[partition] += len(records)
             polled += records
@@ -80,6 +85,14 @@ class MemoryEventLog(EventLog):
     def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from other positions."""
         self._positions.update(positions)
+
+    def pause(self, partitions: Collection[int]) -> None:
+        """Return no more records of partitions."""
+        self._paused |= set(partitions)
+
+    def resume(self, partitions: Collection[int]) -> None:
+        """Return records of partitions again."""
+        self._paused -= set(partitions)
 
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""

@@ -1,6 +1,6 @@
 """Outputs in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
@@ -15,6 +15,11 @@ class MemoryOutputs(Outputs):
         self._positions: dict[int, int] = {}
         self._dead_letters: list[DeadLetter] = []
 
+    @property
+    def gather_ms(self) -> int:
+        """A call costs nothing."""
+        return 0
+
     def claim(self, partition: int, epoch: int) -> int:
         """Shut earlier owners out, then read the position."""
         if epoch <= self._epochs.get(partition, 0):
@@ -22,8 +27,16 @@ class MemoryOutputs(Outputs):
         self._epochs[partition] = epoch
         return self._positions.get(partition, 0)
 
-    def emit(self, emission: Emission) -> None:
-        """Write outputs and position."""
+    def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Read up to which position outputs were emitted."""
+        return {partition: self._positions.get(partition, 0) for partition in partitions}
+
+    def emit(self, emissions: Sequence[Emission]) -> None:
+        """Write outputs and positions."""
+        for emission in emissions:
+            self._emit(emission)
+
+    def _emit(self, emission: Emission) -> None:
         if emission.epoch != self._epochs.get(emission.partition):
             raise Fenced(f"the outputs of partition {emission.partition} have another epoch")
         position = self._positions.get(emission.partition, 0)

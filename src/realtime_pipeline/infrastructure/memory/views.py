@@ -56,10 +56,18 @@ class MemoryViews(Views):
             raise Fenced(f"the views have epoch {self.epoch(partition)} from partition {partition} already")
         for cell in self._cells:
             cell.source(partition).epoch = epoch
-        return tuple(cell.source(partition).position for cell in self._cells)
+        return self.positions([partition])[partition]
 
-    def merge(self, merge: Merge) -> None:
-        """Add deltas to one view cell, all or nothing."""
+    def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
+        """Read positions."""
+        return {partition: tuple(cell.source(partition).position for cell in self._cells) for partition in partitions}
+
+    def merge(self, merges: Sequence[Merge]) -> None:
+        """Add deltas to view cells, each all or nothing."""
+        for merge in merges:
+            self._merge(merge)
+
+    def _merge(self, merge: Merge) -> None:
         cell = self._cells[merge.view_cell]
         for source_range in merge.ranges:
             if source_range.epoch != cell.source(source_range.partition).epoch:

@@ -1,13 +1,14 @@
 """Cells in SQLite."""
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import msgspec
 
 from realtime_pipeline.application.errors import Fenced, WrongLog
-from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit
+from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.domain.shop.customer import Customer
@@ -49,6 +50,11 @@ class SqliteCellStore(CellStore):
         self._stages = stages
         self._swept_to = -1
 
+    @property
+    def commit_records_max(self) -> int:
+        """Readers of the file do not wait for a commit."""
+        return sys.maxsize
+
     def together(self) -> AbstractContextManager[None]:
         """Make one transaction of all that is written within."""
         return self._together()
@@ -88,10 +94,11 @@ class SqliteCellStore(CellStore):
                 "SELECT position, number, watermark_ms, newest_ms, appended_at_ms FROM cells WHERE partition = ?",
                 (partition,),
             ).fetchone()
-        return Claimed(row[0], row[1], Watermark(*row[2:]), ())
+        return Claimed(row[0], row[1], Watermark(*row[2:]))
 
-    def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-        """Load a customer for each id."""
+    def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
+        """Load the customers wanted of each partition."""
+        customer_ids = [customer_id for ids in wanted.values() for customer_id in ids]
         rows = self._database.rows(
             "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
             (as_json(customer_ids),),
@@ -109,8 +116,17 @@ class SqliteCellStore(CellStore):
                 found[by_digest[digest]] = Customer.forgotten(by_digest[digest], at_ms)
         return found
 
-    def commit(self, commit: Commit) -> None:
-        """Write a commit, all or nothing."""
+    def kept(self, partition: int, after: int) -> Iterator[Entry]:
+        """Nothing is kept: no reader can be behind."""
+        return iter(())
+
+    def commit(self, commits: Sequence[Commit]) -> Sequence[int]:
+        """Write each commit, all or nothing."""
+        for commit in commits:
+            self._commit(commit)
+        return [0] * len(commits)
+
+    def _commit(self, commit: Commit) -> None:
         with self._database.transaction() as connection:
             watermark = commit.watermark
             moved = connection.execute(

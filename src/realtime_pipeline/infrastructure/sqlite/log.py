@@ -73,6 +73,7 @@ class SqliteEventLog(EventLog):
         self._token = uuid4().hex
         self._subscriber: PartitionOwner | None = None
         self._positions: dict[int, int] = {}
+        self._paused: set[int] = set()
         self._looked_at: tuple[int, int] | None = None
         self._turn = 0
 
@@ -108,6 +109,15 @@ class SqliteEventLog(EventLog):
         self._positions.update(positions)
         self._looked_at = None
 
+    def pause(self, partitions: Collection[int]) -> None:
+        """Return no more records of partitions."""
+        self._paused |= set(partitions)
+
+    def resume(self, partitions: Collection[int]) -> None:
+        """Return records of partitions again."""
+        self._paused -= set(partitions)
+        self._looked_at = None
+
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""
         return {partition: (0, _end(self._database.connection(), partition)) for partition in partitions}
@@ -131,7 +141,9 @@ class SqliteEventLog(EventLog):
 
     def _read(self, limit: int) -> list[Record]:
         """Read an equal share of every partition, beginning with another one each time."""
-        partitions = sorted(self._positions)
+        partitions = sorted(self._positions.keys() - self._paused)
+        if not partitions:
+            return []
         share = max(1, limit // len(partitions))
         self._turn = (self._turn + 1) % len(partitions)
         polled: list[Record] = []

@@ -1,6 +1,6 @@
 """Outputs in SQLite."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
@@ -14,6 +14,11 @@ class SqliteOutputs(Outputs):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    @property
+    def gather_ms(self) -> int:
+        """Emissions are part of the round's transaction."""
+        return 0
 
     def claim(self, partition: int, epoch: int) -> int:
         """Shut earlier owners out, then read the position."""
@@ -29,8 +34,17 @@ class SqliteOutputs(Outputs):
             position: int = row.fetchone()[0]
         return position
 
-    def emit(self, emission: Emission) -> None:
-        """Write outputs and position, all or nothing."""
+    def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Read up to which position outputs were emitted."""
+        stand = dict(self._database.rows("SELECT partition, position FROM output_positions"))
+        return {partition: stand.get(partition, 0) for partition in partitions}
+
+    def emit(self, emissions: Sequence[Emission]) -> None:
+        """Write outputs and positions, all or nothing."""
+        for emission in emissions:
+            self._emit(emission)
+
+    def _emit(self, emission: Emission) -> None:
         with self._database.transaction() as connection:
             epoch, position = connection.execute(
                 "SELECT epoch, position FROM output_positions WHERE partition = ?", (emission.partition,)

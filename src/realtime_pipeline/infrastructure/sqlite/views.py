@@ -57,11 +57,17 @@ class SqliteViews(Views):
             row = connection.execute("SELECT position FROM sources WHERE partition = ?", (partition,)).fetchone()
         return (row[0],)
 
-    def merge(self, merge: Merge) -> None:
+    def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
+        """Read positions."""
+        stand = dict(self._database.rows("SELECT partition, position FROM sources"))
+        return {partition: (stand.get(partition, 0),) for partition in partitions}
+
+    def merge(self, merges: Sequence[Merge]) -> None:
         """Add deltas, all or nothing."""
-        with self._database.transaction() as connection:
-            self._move(connection, merge.ranges)
-            self._add(connection, merge.deltas)
+        for merge in merges:
+            with self._database.transaction() as connection:
+                self._move(connection, merge.ranges)
+                self._add(connection, merge.deltas)
 
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come."""
