@@ -22,7 +22,6 @@ from realtime_pipeline.infrastructure.codecs.state import (
     encode_session,
 )
 
-
 ENTRY_BYTES = 200
 """About what a record's share of an entry takes."""
 

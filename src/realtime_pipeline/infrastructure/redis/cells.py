@@ -1,0 +1,228 @@
+"""Cells in Redis."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
+from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.routing import partition_for
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, routing_key
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import Session, SessionKey, partition_of
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
+from realtime_pipeline.infrastructure.codecs.state import (
+    decode_customer,
+    decode_session,
+)
+from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
+from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
+
+KEPT_AT_ONCE = 64
+SCANNED_KEYS = 1_000
+
+_decode_entry = msgspec.msgpack.Decoder(Entry).decode
+_decode_review = msgspec.msgpack.Decoder(Review).decode
+
+
+class RedisCellStore(CellStore):
+    """Keys under one hash tag a cell, changed by one Function call a commit.
+
+    A customer is one string: set and read with many others by one command, that cost less than a hash each. Sessions
+    lie in hashes of those begun at about the same time, which expire whole: a key each with an expiry of its own cost
+    three times as much.
+    """
+
+    def __init__(self, nodes: RedisNodes, rules: RedisRules, session_keep_ms: int, stages: Stages) -> None:
+        self._nodes = nodes
+        self._rules = rules
+        self._keys = Keys(rules.namespace)
+        self._session_keep_ms = session_keep_ms
+        self._stages = stages
+        self._partitions: int | None = None
+
+    @property
+    def commit_records_max(self) -> int:
+        """A longer commit would hold up every reader of its node."""
+        return self._rules.commit_records_max
+
+    def bind(self, identity: LogIdentity) -> None:
+        """Tie the store to a log, and see that Redis is fit for it."""
+        self._nodes.check()
+        written = f"{identity.log_id}/{identity.partitions}/{identity.partitioner}"
+        meta = self._keys.meta
+        _, _, bound, view_cells = self._nodes.ask(
+            [
+                (meta, ("HSETNX", meta, "built_from", written)),
+                (meta, ("HSETNX", meta, "view_cells", self._rules.view_cells)),
+                (meta, ("HGET", meta, "built_from")),
+                (meta, ("HGET", meta, "view_cells")),
+            ]
+        )
+        if bound.decode() != written:
+            raise WrongLog(
+                f"the store {self._rules.namespace} was built from log {bound.decode()}, this is {written}; "
+                "use another namespace, or rebuild the store"
+            )
+        if int(view_cells) != self._rules.view_cells:
+            raise WrongLog(
+                f"the store {self._rules.namespace} has {int(view_cells)} view cells, the settings say "
+                f"{self._rules.view_cells}: set redis.view_cells = {int(view_cells)}, or use another namespace"
+            )
+        self._partitions = identity.partitions
+
+    def epoch(self, partition: int) -> int:
+        """The largest epoch written to the cell."""
+        key = self._keys.cell(partition)
+        return int(self._ask(key, "HGET", key, "epoch") or 0)
+
+    def claim(self, partition: int, epoch: int) -> Claimed:
+        """Write a new epoch, then read where the cell stands."""
+        cell = self._keys.cell(partition)
+        said = self._ask(cell, "FCALL", "rp1_claim", 2, cell, self._keys.outbox(partition), epoch)
+        if said[0] != b"OK":
+            raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
+        position, number, *times = map(int, said[1:])
+        return Claimed(position, number, Watermark(*times))
+
+    def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
+        """Load the customers wanted of each partition."""
+        found: dict[CustomerId, Customer] = {}
+        missing: dict[int, list[CustomerId]] = {}
+        keys = {partition: self._keys.customers(partition, ids) for partition, ids in wanted.items() if ids}
+        answers = self._nodes.ask([(names[0], ("MGET", *names)) for names in keys.values()])
+        for partition, values in zip(keys, answers, strict=True):
+            for customer_id, value in zip(wanted[partition], values, strict=True):
+                if value is None:
+                    missing.setdefault(partition, []).append(customer_id)
+                else:
+                    found[customer_id] = decode_customer(value)
+        if missing:
+            found.update(self._never_seen(missing))
+        return found
+
+    def _never_seen(self, missing: Mapping[int, Sequence[CustomerId]]) -> dict[CustomerId, Customer]:
+        """Make blank customers; those who were forgotten know when."""
+        asked: list[tuple[Key, Request]] = []
+        for partition, ids in missing.items():
+            tombstones, names = self._keys.tombstones(partition), self._keys.customers(partition, ids)
+            asked.append((tombstones, ("HMGET", tombstones, *map(tombstone_key, ids))))
+            asked.append((names[0], ("EXISTS", *names)))
+        answers = iter(self._nodes.ask(asked))
+        found: dict[CustomerId, Customer] = {}
+        for (partition, ids), times, there in zip(missing.items(), answers, answers, strict=True):
+            if there:
+                raise Stopped(f"a customer's key of partition {partition} is of another type; use another namespace")
+            for customer_id, at_ms in zip(ids, times, strict=True):
+                found[customer_id] = (
+                    Customer(customer_id) if at_ms is None else Customer.forgotten(customer_id, int(at_ms))
+                )
+        return found
+
+    def kept(self, partition: int, after: int) -> Iterator[Entry]:
+        """Read the entries that end after a position, some at a time."""
+        outbox = self._keys.outbox(partition)
+        while entries := self._ask(outbox, "XRANGE", outbox, f"({after}-0", "+", "COUNT", KEPT_AT_ONCE):
+            for _, fields in entries:
+                yield _decode_entry(fields[b"entry"])
+            after = int(entries[-1][0].partition(b"-")[0])
+
+    def commit(self, commits: Sequence[Commit]) -> Sequence[int]:
+        """Write each commit by one call, some calls at a time."""
+        sizes: list[int] = []
+        for begin in range(0, len(commits), self._rules.commits_at_once):
+            part = commits[begin : begin + self._rules.commits_at_once]
+            requests = []
+            for commit in part:
+                request, size = commit_request(self._keys, commit, self._session_keep_ms)
+                requests.append((self._keys.cell(commit.partition), request))
+                sizes.append(size)
+            for commit, said in zip(part, self._nodes.ask(requests, wait=True), strict=True):
+                if said[0] != b"OK":
+                    raise Fenced(f"partition {commit.partition} is another owner's or stands elsewhere")
+            if len(sizes) < len(commits):
+                self._stages.reached(Stage.COMMITTING, len(part))
+        return sizes
+
+    def trim(self, partition: int, epoch: int, to_position: int) -> None:
+        """Let go of entries that end at or before a position."""
+        cell = self._keys.cell(partition)
+        self._ask(cell, "FCALL", "rp1_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+
+    def customer(self, customer_id: CustomerId) -> Customer | None:
+        """Read a customer."""
+        key = self._keys.customers(self._partition_of(customer_id), [customer_id])[0]
+        value = self._ask(key, "GET", key)
+        return None if value is None else decode_customer(value)
+
+    def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
+        """Read sessions."""
+        by_hash: dict[str, list[SessionKey]] = {}
+        for key in keys:
+            by_hash.setdefault(self._keys.sessions(key), []).append(key)
+        partitions = list({partition_of(key) for key in keys})
+        cells = [self._keys.cell(partition) for partition in partitions]
+        asked: list[tuple[Key, Request]] = [(name, ("HMGET", name, *fields)) for name, fields in by_hash.items()]
+        asked += [(cell, ("HGET", cell, "newest_ms")) for cell in cells]
+        answers = self._nodes.ask(asked)
+        newest = {partition: int(at or 0) for partition, at in zip(partitions, answers[len(by_hash) :], strict=True)}
+        found = {}
+        for fields, values in zip(by_hash.values(), answers, strict=False):
+            for key, value in zip(fields, values, strict=True):
+                if value is None:
+                    continue
+                session = decode_session(value)
+                if session.last_at_ms >= newest[partition_of(key)] - self._session_keep_ms:
+                    found[key] = session
+        return found
+
+    def reviews(self, customer_id: CustomerId) -> list[Review]:
+        """Read a customer's reviews."""
+        key = self._keys.reviews(self._partition_of(customer_id), customer_id)
+        reviews = map(_decode_review, self._ask(key, "HVALS", key))
+        return sorted(reviews, key=lambda review: (-review.occurred_at_ms, review.product_id))
+
+    def scan(self) -> Iterator[Customer]:
+        """Read every customer, some at a time. The ids of all are held meanwhile: Redis may list one twice."""
+        seen: set[bytes] = set()
+        pattern = f"{self._rules.namespace}:{{c*}}:customer:*"
+        for listed in self._nodes.scan(pattern, SCANNED_KEYS):
+            names = [name for name in listed if name not in seen]
+            seen.update(names)
+            for value in self._nodes.ask([(name.decode(), ("GET", name)) for name in names]):
+                if value is not None:
+                    yield decode_customer(value)
+
+    def counts(self) -> Mapping[RecordClass, int]:
+        """How many records were folded into each class."""
+        cells = [self._keys.cell(partition) for partition in range(self._known_partitions())]
+        total: dict[RecordClass, int] = {}
+        for fields in self._nodes.ask([(cell, ("HGETALL", cell)) for cell in cells]):
+            for name, count in fields.items():
+                if name.startswith(COUNT):
+                    class_ = RecordClass(name[len(COUNT) :].decode())
+                    total[class_] = total.get(class_, 0) + int(count)
+        return total
+
+    def _partition_of(self, customer_id: CustomerId) -> int:
+        return partition_for(routing_key(customer_id).encode(), self._known_partitions())
+
+    def _known_partitions(self) -> int:
+        """Into how many partitions the log is cut that the store was built from."""
+        if self._partitions is None:
+            built_from = self._ask(self._keys.meta, "HGET", self._keys.meta, "built_from")
+            if built_from is None:
+                return 1  # nothing is kept yet, wherever one looks
+            self._partitions = int(built_from.decode().split("/")[1])
+        return self._partitions
+
+    def _ask(self, key: Key, *request: str | int | bytes) -> Any:
+        return self._nodes.ask([(key, request)])[0]

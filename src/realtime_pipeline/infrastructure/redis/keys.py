@@ -1,0 +1,78 @@
+"""The names of all keys. A cell's keys share the hash tag `{c17}`, a view cell's `{v0}`: each lies on one node.
+
+| key | type | holds | expires |
+|---|---|---|---|
+| `rp:meta` | hash | which log the store was built from, how many view cells | never |
+| `rp:{c17}:cell` | hash | epoch, position, number of the last commit, watermark, records per class | never |
+| `rp:{c17}:outbox` | stream | what commits owe their readers, by the position at which each ends | trimmed |
+| `rp:{c17}:customer:ID` | string | a customer, MessagePack | never |
+| `rp:{c17}:sessions:N` | hash | sessions by key: those begun by records N·2^15 to (N+1)·2^15 | by age |
+| `rp:{c17}:reviews:ID` | hash | a customer's reviews by product, MessagePack | never |
+| `rp:{c17}:tombstones` | hash | digest of the id of who was forgotten → when | never |
+| `rp:{v0}:sources` | hash | for each partition: epoch, position, watermark | never |
+| `rp:{v0}:interactions`, `ratings`, `rating_sums` | hash | product → whole number | never |
+| `rp:{v0}:names`, `categories`, `prices` | hash | product → time and value said last | never |
+| `rp:{v0}:totals` | hash | interactions of all the cell's products | never |
+| `rp:{v0}:hours` | hash | hour → how often its activity has changed | with its hour |
+| `rp:{v0}:activity:H` | hash | `v:`, `c:`, `p:` + product → views, carts, purchases of an hour | by age |
+| `rp:{v0}:list:PRODUCT` | sorted set | sessions by the time they touched the product, the newest | trimmed |
+"""
+
+from collections.abc import Collection
+
+import attrs
+
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, partition_of
+
+SESSIONS_BUCKET = 1 << 15
+
+
+@attrs.frozen
+class Keys:
+    """The keys of one namespace."""
+
+    namespace: str
+
+    @property
+    def meta(self) -> str:
+        """What the store belongs to."""
+        return f"{self.namespace}:meta"
+
+    def cell(self, partition: int) -> str:
+        """A cell itself."""
+        return f"{self.namespace}:{{c{partition}}}:cell"
+
+    def outbox(self, partition: int) -> str:
+        """What a cell's commits owe their readers."""
+        return f"{self.namespace}:{{c{partition}}}:outbox"
+
+    def tombstones(self, partition: int) -> str:
+        """Who was forgotten."""
+        return f"{self.namespace}:{{c{partition}}}:tombstones"
+
+    def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> list[str]:
+        """Customers."""
+        prefix = f"{self.namespace}:{{c{partition}}}:customer:"
+        return [prefix + customer_id for customer_id in customer_ids]
+
+    def reviews(self, partition: int, customer_id: CustomerId) -> str:
+        """A customer's reviews."""
+        return f"{self.namespace}:{{c{partition}}}:reviews:{customer_id}"
+
+    def sessions(self, key: SessionKey) -> str:
+        """The hash that a session lies in: sessions begun one after another expire one after another."""
+        bucket = key // PARTITIONS_MAX // SESSIONS_BUCKET
+        return f"{self.namespace}:{{c{partition_of(key)}}}:sessions:{bucket}"
+
+    def view(self, view_cell: int, name: str) -> str:
+        """A hash of a view cell."""
+        return f"{self.namespace}:{{v{view_cell}}}:{name}"
+
+    def activity(self, view_cell: int, hour: int) -> str:
+        """What was done in an hour."""
+        return f"{self.namespace}:{{v{view_cell}}}:activity:{hour}"
+
+    def list(self, view_cell: int, product_id: ProductId) -> str:
+        """The newest sessions of a product."""
+        return f"{self.namespace}:{{v{view_cell}}}:list:{product_id}"

@@ -1,0 +1,228 @@
+"""A Redis server, or the masters of a cluster: which node has a key, and what its silence or refusal means."""
+
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.crc import key_slot
+from redis.retry import Retry
+
+from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
+
+Key = str
+Request = tuple[str | int | bytes, ...]
+Reply = Any
+
+_SILENT = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.MovedError,
+    redis.exceptions.AskError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.SlotNotCoveredError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.RedisClusterException,
+    OSError,
+)
+_SHUT = (
+    redis.exceptions.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.exceptions.NoPermissionError,
+)
+_VERSION_MIN = 7
+
+
+class RedisNodes:
+    """Sends requests to the node that has their key, those of one node in one go.
+
+    Nothing is tried twice behind the caller's back: when an answer does not come, only a look at the store can tell
+    what was done.
+    """
+
+    def __init__(self, rules: RedisRules) -> None:
+        self._rules = rules
+        self._options: dict[str, Any] = {
+            "username": rules.username or None,
+            "password": _secret(rules),
+            "socket_timeout": rules.timeout_ms / 1000,
+            "socket_connect_timeout": rules.timeout_ms / 1000,
+            "retry": Retry(NoBackoff(), 0),
+            **_tls(rules),
+        }
+        self._cluster: RedisCluster | None = None
+        self._single: redis.Redis | None = None
+        if not rules.cluster:
+            host, port = _place(rules.nodes[0])
+            self._single = redis.Redis(host=host, port=port, **self._options)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in (self._single, self._cluster):
+            if client is not None:
+                client.close()
+
+    def masters(self) -> list["redis.Redis"]:
+        """A client for each node that keeps keys."""
+        if self._single is not None:
+            return [self._single]
+        cluster = self._known()
+        return [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
+
+    def check(self) -> None:
+        """See that every node is fit for the store, and has its Functions.
+
+        Raises:
+            Unavailable: one is too old, drops keys when memory is short, or does not let this user in.
+            Unreachable: one does not answer.
+        """
+        try:
+            for node in self.masters():
+                info = node.info()
+                if int(str(info["redis_version"]).split(".")[0]) < _VERSION_MIN:
+                    raise Unavailable(f"Redis {info['redis_version']} has no Functions: use 7.0 or newer, or Valkey")
+                if str(info.get("maxmemory_policy", "")).startswith("allkeys"):
+                    raise Unavailable(
+                        f"Redis drops any key when memory is short (maxmemory-policy {info['maxmemory_policy']}), "
+                        "positions and customers too: set it to noeviction or volatile-ttl"
+                    )
+                self._load_functions(node)
+        except redis.exceptions.RedisError as error:
+            raise self._meaning(error) from None
+
+    def ask(self, requests: Sequence[tuple[Key, Request]], wait: bool = False) -> list[Reply]:
+        """Send requests, each by a key on its node; return the answers in order.
+
+        With `wait`, the answers count only when as many replicas as the settings say have what was written.
+
+        Raises:
+            Unreachable: some answer did not come, or said that the key is elsewhere now.
+            Stopped: a key is of another type than this program gives it.
+            Unavailable: this user may not do it.
+        """
+        try:
+            by_node = self._by_node(requests)
+            replies: list[Reply] = [None] * len(requests)
+            for node, numbers in by_node.values():
+                answers = self._answers(node, [requests[number][1] for number in numbers], wait)
+                for number, answer in zip(numbers, answers, strict=True):
+                    replies[number] = answer
+        except redis.exceptions.RedisError as error:
+            self._cluster = None  # look anew where the keys are, at the next request
+            raise self._meaning(error) from None
+        except OSError as error:
+            raise Unreachable(f"Redis does not answer: {error}") from None
+        return replies
+
+    def scan(self, pattern: str, count: int) -> Iterator[list[Any]]:
+        """List the keys that match, about `count` at a time; some may come twice."""
+        try:
+            for node in self.masters():
+                cursor = -1
+                while cursor:
+                    cursor, names = node.scan(max(cursor, 0), match=pattern, count=count)
+                    yield names
+        except redis.exceptions.RedisError as error:
+            raise self._meaning(error) from None
+
+    def _by_node(self, requests: Sequence[tuple[Key, Request]]) -> dict[str, tuple["redis.Redis", list[int]]]:
+        if self._single is not None:
+            return {"": (self._single, list(range(len(requests))))} if requests else {}
+        cluster, by_node = self._known(), dict[str, tuple[redis.Redis, list[int]]]()
+        for number, (key, _) in enumerate(requests):
+            node: ClusterNode = cluster.nodes_manager.get_node_from_slot(key_slot(key.encode()))
+            by_node.setdefault(node.name, (cluster.get_redis_connection(node), []))[1].append(number)
+        return by_node
+
+    def _answers(self, node: "redis.Redis", requests: Sequence[Request], wait: bool) -> list[Reply]:
+        answers = self._sent(node, requests, wait)
+        unknown = [number for number, answer in enumerate(answers) if _is_unknown_function(answer)]
+        if unknown:  # a new master, or one that was emptied: nothing was done yet
+            self._load_functions(node)
+            again = self._sent(node, [requests[number] for number in unknown], wait)
+            for number, answer in zip(unknown, again, strict=True):
+                answers[number] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def _sent(self, node: "redis.Redis", requests: Sequence[Request], wait: bool) -> list[Reply]:
+        waits = wait and self._rules.wait_replicas > 0
+        if len(requests) == 1 and not waits:
+            try:
+                return [node.execute_command(*requests[0])]
+            except redis.exceptions.ResponseError as error:
+                return [error]
+        pipe = node.pipeline(transaction=False)
+        for request in requests:
+            pipe.execute_command(*request)
+        if waits:
+            pipe.execute_command("WAIT", self._rules.wait_replicas, self._rules.wait_ms)
+        answers: list[Reply] = pipe.execute(raise_on_error=False)
+        if waits and (reached := answers.pop()) != self._rules.wait_replicas and not _at_least(reached, self._rules):
+            raise redis.exceptions.TimeoutError(f"{reached} of {self._rules.wait_replicas} replicas have the commit")
+        return answers
+
+    def _known(self) -> RedisCluster:
+        if self._cluster is None:
+            nodes = [ClusterNode(*_place(node)) for node in self._rules.nodes]
+            self._cluster = RedisCluster(startup_nodes=nodes, **self._options)
+        return self._cluster
+
+    @staticmethod
+    def _load_functions(node: "redis.Redis") -> None:
+        library = files(__package__).joinpath("functions.lua").read_text("utf-8")
+        try:
+            node.function_load(library)
+        except redis.exceptions.ResponseError as error:
+            if "already exists" not in str(error):
+                raise
+
+    @staticmethod
+    def _meaning(error: Exception) -> Refusal | Stopped | Unavailable:
+        if isinstance(error, _SHUT):
+            return Unavailable(f"Redis does not let this user in: {error}; see redis.username and its password")
+        if isinstance(error, _SILENT):
+            return Unreachable(f"Redis does not answer: {error}")
+        text = str(error)
+        if text.startswith(("WRONGTYPE", "ERR a ")):
+            return Stopped(f"Redis holds something else where the store should be ({text}); use another namespace")
+        return Stopped(f"Redis refused a request: {text}")
+
+
+def _at_least(reached: Reply, rules: RedisRules) -> bool:
+    return isinstance(reached, int) and reached >= rules.wait_replicas
+
+
+def _is_unknown_function(answer: Reply) -> bool:
+    return isinstance(answer, redis.exceptions.ResponseError) and "Function not found" in str(answer)
+
+
+def _place(node: str) -> tuple[str, int]:
+    host, _, port = node.rpartition(":")
+    return host, int(port)
+
+
+def _secret(rules: RedisRules) -> str | None:
+    try:
+        return rules.secret()
+    except ValueError as error:
+        raise Unavailable(str(error)) from None
+
+
+def _tls(rules: RedisRules) -> dict[str, Any]:
+    if not rules.tls:
+        return {}
+    return {
+        "ssl": True,
+        "ssl_ca_certs": rules.tls_ca_file or None,
+        "ssl_certfile": rules.tls_cert_file or None,
+        "ssl_keyfile": rules.tls_key_file or None,
+    }

@@ -1,0 +1,63 @@
+"""Where Redis is, and how it is used."""
+
+from pathlib import Path
+
+import attrs
+
+from realtime_pipeline.domain.limits import at_least
+
+
+@attrs.frozen
+class RedisRules:
+    """A server, or some masters of a cluster, as `host:port`; how to sign in; how much is asked for at once.
+
+    Every key begins with `namespace`: several stores can lie in one Redis. `view_cells` is used when a store is made,
+    and then stays: 1 for a single server, about 4 for each master of a cluster. The password comes from the
+    environment (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`. With `wait_replicas`, a commit counts
+    only when so many replicas have it within `wait_ms`.
+    """
+
+    nodes: tuple[str, ...] = ("127.0.0.1:6379",)
+    cluster: bool = False
+    namespace: str = "rp"
+    view_cells: int = 1
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+    password_file: str = ""
+    tls: bool = False
+    tls_ca_file: str = ""
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    timeout_ms: int = 2_000
+    commit_records_max: int = 250
+    commits_at_once: int = 64
+    wait_replicas: int = 0
+    wait_ms: int = 500
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)
+        for name in ("view_cells", "timeout_ms", "commit_records_max", "commits_at_once"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.nodes or any(not _is_place(node) for node in self.nodes):
+            raise ValueError("redis.nodes are written host:port, at least one of them")
+        if not self.namespace.isprintable() or not self.namespace or {"{", "}"} & set(self.namespace):
+            raise ValueError("redis.namespace is some printable text without braces")
+
+    def secret(self) -> str | None:
+        """The password, read from its file where there is one.
+
+        Raises:
+            ValueError: the file cannot be read.
+        """
+        if not self.password_file:
+            return self.password or None
+        try:
+            return Path(self.password_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"redis.password_file {self.password_file} cannot be read: {error}") from None
+
+
+def _is_place(node: str) -> bool:
+    host, _, port = node.rpartition(":")
+    return bool(host) and port.isdecimal()

@@ -1,0 +1,233 @@
+"""Views in Redis."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.views import Merge, Rated, Views
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, trending
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import Fact, ProductState, bayesian_average
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, view_cell_of
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.merges import ACTIONS, merge_request
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
+
+SCANNED_PRODUCTS = 1_000
+_INTEGERS = ("interactions", "ratings", "rating_sums")
+_FACTS = ("names", "categories", "prices")
+
+
+class RedisViews(Views):
+    """Hashes of numbers and facts, one field a product, and a sorted set of sessions for each product.
+
+    One command with many fields costs a tenth of many commands; that is why a product is not a key of its own.
+    """
+
+    def __init__(self, nodes: RedisNodes, rules: RedisRules, listed_sessions_max: int, activity_hours: int) -> None:
+        self._nodes = nodes
+        self._keys = Keys(rules.namespace)
+        self._view_cells = rules.view_cells
+        self._listed_sessions_max = listed_sessions_max
+        self._activity_hours = activity_hours
+        self._hours: list[dict[int, tuple[int, Mapping[ProductId, Activity]]]] = [{} for _ in range(rules.view_cells)]
+        self._oldest_hour = [0] * rules.view_cells
+
+    @property
+    def view_cells(self) -> int:
+        """How many view cells there are."""
+        return self._view_cells
+
+    def epoch(self, partition: int) -> int:
+        """The largest epoch any view cell has from a partition."""
+        return max(epoch for epoch, _, _ in self._sources_of([partition])[partition])
+
+    def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
+        """Write a new epoch to every view cell, then read positions."""
+        sources = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
+        answers = self._nodes.ask([(key, ("FCALL", "rp1_claim_views", 1, key, partition, epoch)) for key in sources])
+        if any(said[0] != b"OK" for said in answers):
+            raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
+        return tuple(int(said[1]) for said in answers)
+
+    def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
+        """Read positions."""
+        found = self._sources_of(partitions)
+        return {partition: tuple(position for _, position, _ in sources) for partition, sources in found.items()}
+
+    def merge(self, merges: Sequence[Merge]) -> None:
+        """Add deltas to view cells, each by one call."""
+        requests = []
+        for merge in merges:
+            newest_ms = max(one.watermark.newest_ms for one in merge.ranges)
+            oldest_hour = newest_ms // HOUR_MS - self._activity_hours
+            gone: list[int] = []
+            if oldest_hour > self._oldest_hour[merge.view_cell]:
+                gone = [hour for hour in self._versions(merge.view_cell) if hour < oldest_hour]
+                self._oldest_hour[merge.view_cell] = oldest_hour
+            key = self._keys.view(merge.view_cell, "sources")
+            requests.append((key, merge_request(self._keys, merge, self._listed_sessions_max, gone)))
+        for said in self._nodes.ask(requests):
+            if said[0] == b"SUPERSEDED":
+                numbers = [int(number) for number in said[1:]]
+                raise Superseded(dict(zip(numbers[::2], numbers[1::2], strict=True)))
+            if said[0] != b"OK":
+                raise Fenced("a view cell has another epoch from some partition of the call")
+
+    def watermarks(self) -> Mapping[int, Watermark]:
+        """How far each source partition's time has come, by what all view cells have heard."""
+        asked = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
+        heard: dict[int, Watermark] = {}
+        for fields in self._nodes.ask([(key, ("HGETALL", key)) for key in asked]):
+            for partition, said in fields.items():
+                _, _, mark = _source(said)
+                known = heard.get(int(partition))
+                if known is None or mark.at_ms < known.at_ms:
+                    heard[int(partition)] = mark
+        return heard
+
+    def sessions_of(
+        self, product_ids: Collection[ProductId], limit: int
+    ) -> dict[ProductId, list[tuple[int, SessionKey]]]:
+        """List the sessions that touched each product, newest first."""
+        last = min(limit, self._listed_sessions_max) - 1
+        keys = [self._keys.list(view_cell_of(product_id, self._view_cells), product_id) for product_id in product_ids]
+        answers = self._nodes.ask([(key, ("ZRANGE", key, 0, last, "REV", "WITHSCORES")) for key in keys])
+        return {
+            product_id: [(int(at_ms), SessionKey(int(member, 16))) for member, at_ms in _pairs(answer)]
+            for product_id, answer in zip(product_ids, answers, strict=True)
+        }
+
+    def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
+        """Read products."""
+        by_cell: dict[int, list[ProductId]] = {}
+        for product_id in product_ids:
+            by_cell.setdefault(view_cell_of(product_id, self._view_cells), []).append(product_id)
+        found: dict[ProductId, ProductState] = {}
+        for cell, ids in by_cell.items():
+            found.update(self._states(cell, ids))
+        return found
+
+    def interactions(self) -> int:
+        """How many views, carts and purchases there were."""
+        totals = [self._keys.view(cell, "totals") for cell in range(self._view_cells)]
+        return sum(int(said or 0) for said in self._nodes.ask([(key, ("HGET", key, "interactions")) for key in totals]))
+
+    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+        """Rank products by what is done with them lately. Hours that have not changed since are not read again."""
+        newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
+        activity: dict[tuple[int, ProductId], Activity] = {}
+        for cell in range(self._view_cells):
+            for hour, counted in self._activity(cell, newest_hour - rules.window_hours).items():
+                activity.update(((hour, product_id), done) for product_id, done in counted.items())
+        ranked = trending(activity, newest_hour, rules)
+        if category is not None:
+            said = self._said("categories", [one.product_id for one in ranked])
+            ranked = [one for one, fact in zip(ranked, said, strict=True) if fact is not None and fact[0] == category]
+        return ranked[:limit]
+
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+        """Rank products by the Bayesian average of their ratings."""
+        rated: list[tuple[ProductId, int, int]] = []
+        for cell in range(self._view_cells):
+            ratings, sums = self._keys.view(cell, "ratings"), self._keys.view(cell, "rating_sums")
+            counts, totals = self._nodes.ask([(ratings, ("HGETALL", ratings)), (sums, ("HGETALL", sums))])
+            rated += [(ProductId(id_.decode()), int(n), int(totals.get(id_, 0))) for id_, n in counts.items() if int(n)]
+        total = sum(ratings for _, ratings, _ in rated)
+        mean = sum(rating_sum for *_, rating_sum in rated) / total if total else 0.0
+        averages = [Rated(id_, bayesian_average(n, sum_, mean, prior_ratings), n) for id_, n, sum_ in rated]
+        return sorted(averages, key=lambda one: (-one.average, one.product_id))[:limit]
+
+    def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
+        """Read every product. The ids of all are held meanwhile: Redis may list one twice."""
+        for cell in range(self._view_cells):
+            key = self._keys.view(cell, "interactions")
+            seen: set[bytes] = set()
+            cursor = -1
+            while cursor:
+                cursor, fields = self._ask(key, "HSCAN", key, max(cursor, 0), "COUNT", SCANNED_PRODUCTS)
+                names = [name for name in fields if name not in seen]
+                seen.update(names)
+                yield from self._states(cell, [ProductId(name.decode()) for name in names]).items()
+
+    def _states(self, cell: int, ids: Sequence[ProductId]) -> dict[ProductId, ProductState]:
+        if not ids:
+            return {}
+        keys = [self._keys.view(cell, name) for name in (*_INTEGERS, *_FACTS)]
+        numbers = self._nodes.ask([(key, ("HMGET", key, *ids)) for key in keys])
+        found = {}
+        for product_id, interactions, ratings, rating_sum, name, category, price in zip(ids, *numbers, strict=True):
+            if interactions is None:
+                continue
+            cost = _fact(price)
+            found[product_id] = ProductState(
+                int(interactions),
+                int(ratings or 0),
+                int(rating_sum or 0),
+                _fact(name),
+                _fact(category),
+                None if cost is None else (int(cost[0]), cost[1]),
+            )
+        return found
+
+    def _said(self, name: str, ids: Sequence[ProductId]) -> list[Fact | None]:
+        """What was said last of products that may lie in any view cell."""
+        keys = [self._keys.view(view_cell_of(product_id, self._view_cells), name) for product_id in ids]
+        return [
+            _fact(value) for value in self._nodes.ask([(k, ("HGET", k, i)) for k, i in zip(keys, ids, strict=True)])
+        ]
+
+    def _versions(self, cell: int) -> dict[int, int]:
+        key = self._keys.view(cell, "hours")
+        return {int(hour): int(version) for hour, version in self._ask(key, "HGETALL", key).items()}
+
+    def _activity(self, cell: int, after_hour: int) -> Mapping[int, Mapping[ProductId, Activity]]:
+        """What was done in each hour after one. An hour is read again when its version has changed."""
+        versions = {hour: version for hour, version in self._versions(cell).items() if hour > after_hour}
+        known = {hour: had for hour, had in self._hours[cell].items() if versions.get(hour) == had[0]}
+        changed = [hour for hour in versions if hour not in known]
+        keys = [self._keys.activity(cell, hour) for hour in changed]
+        for hour, fields in zip(changed, self._nodes.ask([(key, ("HGETALL", key)) for key in keys]), strict=True):
+            counted: dict[ProductId, Activity] = {}
+            for field, count in fields.items():
+                kind, _, name = field.partition(b":")
+                done = counted.setdefault(ProductId(name.decode()), Activity())
+                setattr(done, ACTIONS[kind.decode()], int(count))
+            known[hour] = (versions[hour], counted)
+        self._hours[cell] = known
+        return {hour: counted for hour, (_, counted) in known.items()}
+
+    def _sources_of(self, partitions: Collection[int]) -> dict[int, list[tuple[int, int, Watermark]]]:
+        """For each partition, what each view cell has of it: epoch, position, watermark."""
+        keys = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
+        names = list(partitions)
+        answers = self._nodes.ask([(key, ("HMGET", key, *names)) for key in keys]) if names else []
+        return {name: [_source(answer[index]) for answer in answers] for index, name in enumerate(names)}
+
+    def _ask(self, key: Key, *request: str | int | bytes) -> Any:
+        asked: Request = request
+        return self._nodes.ask([(key, asked)])[0]
+
+
+def _source(said: bytes | None) -> tuple[int, int, Watermark]:
+    if said is None:
+        return 0, 0, Watermark()
+    epoch, position, *times = map(int, said.split())
+    return epoch, position, Watermark(*times)
+
+
+def _fact(said: bytes | None) -> Fact | None:
+    if said is None:
+        return None
+    at_ms, _, value = said.decode().partition(" ")
+    return value, int(at_ms)
+
+
+def _pairs(answer: Any) -> Iterator[tuple[bytes, float]]:
+    """Members and scores, however the protocol has them."""
+    if answer and not isinstance(answer[0], list | tuple):
+        return iter(zip(answer[::2], map(float, answer[1::2]), strict=True))
+    return ((member, float(score)) for member, score in answer)
