@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import attrs
 import msgspec
+import pytest
 from dependency_injector import providers
 
 from harness.replay import compare
@@ -17,9 +18,15 @@ from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.customer import ProfileRules
 from realtime_pipeline.domain.streams.rules import FoldRules
-from realtime_pipeline.settings import StoreRules, Technology
+from realtime_pipeline.settings import StoreRules
+from tests import servers
 
 NOW_MS = 1_760_000_000_000
+
+Kind = Literal["memory", "sqlite", "redis"]
+"""Where a test's pipeline keeps what it knows; with Redis, its log is in memory."""
+
+KINDS = pytest.mark.parametrize("kind", get_args(Kind))
 
 SMALL_RULES = ProfileRules(
     session_gap_ms=1_000,
@@ -83,8 +90,10 @@ def opened(settings: Settings, clock: Clock | None = None) -> Pipeline:
     return Pipeline(settings, container)
 
 
-def embedded(kind: Technology, folder: Path, settings: Settings = SMALL) -> Settings:
-    """Settings for a pipeline all in memory, or all in a file of the folder."""
+def embedded(kind: Kind, folder: Path, settings: Settings = SMALL) -> Settings:
+    """Settings for a pipeline all in memory, or all in a file of the folder, or in an empty store in Redis."""
+    if kind == "redis":
+        return attrs.evolve(settings, log="memory", store="redis", redis=servers.redis_rules())
     return attrs.evolve(settings, log=kind, store=kind, database=str(folder / "shop.db"))
 
 

@@ -15,8 +15,7 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
-from realtime_pipeline.settings import Technology
-from tests.histories import event
+from tests.histories import KINDS, Kind, embedded, event
 
 HOUR_MS = 3_600_000
 
@@ -105,9 +104,9 @@ def test_who_is_forgotten_leads_nobody_anywhere(tmp_path: Path) -> None:
             pipeline.profile("ada")
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_processing_in_the_background_while_others_publish_and_read(kind: Technology, tmp_path: Path) -> None:
-    with Pipeline(Settings(log=kind, store=kind, database=str(tmp_path / "shop.db"))) as pipeline:
+@KINDS
+def test_processing_in_the_background_while_others_publish_and_read(kind: Kind, tmp_path: Path) -> None:
+    with Pipeline(embedded(kind, tmp_path, Settings())) as pipeline:
 
         def publish(user: str) -> None:
             for number in range(20):

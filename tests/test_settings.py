@@ -43,7 +43,12 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[worker]\nidle = 5", r"there is no worker\.idle; there are cached_customers_max, "),
         ("[worker]\nidle_wait_ms = 0", r"idle_wait_ms must be at least 1"),
         ("[worker]\nidle_wait_ms = 'soon'", r"Expected `int`"),
-        ("log = 'kafka'", r"Invalid enum value 'kafka'"),
+        ("log = 'kinesis'", r"Invalid enum value 'kinesis'"),
+        ("[redis]\nnodes = 'here'", r"redis.nodes are written host:port"),
+        ("[redis]\nnamespace = '{x}'", r"redis.namespace is some printable text without braces"),
+        ("[redis]\ntimeout_ms = 0", r"timeout_ms must be at least 1"),
+        ("[kafka]\ntransaction_ms = 60_000", r"kafka.transaction_ms must be at most 8000"),
+        ("[kafka]\ngroup = ''", r"kafka.group must not be empty"),
         ("partitions = 0", r"partitions must be from 1 to 4096"),
         ("[fold.profile]\norders_max = 0", r"orders_max must be at least 1"),
         ("[stores]\nsession_keep_ms = 0", r"session_keep_ms must be at least 1"),
@@ -88,5 +93,5 @@ def test_a_shops_types_keep_their_spelling_in_the_environment() -> None:
 
 
 def test_a_technology_that_is_none_is_refused_in_code_too() -> None:
-    with pytest.raises(ValueError, match="log and store are one of sqlite, memory, not memroy"):
+    with pytest.raises(ValueError, match="store is one of sqlite, memory, redis, not memroy"):
         Settings(store="memroy")  # type: ignore[arg-type]

@@ -6,7 +6,9 @@ one, override its provider: `container.cells.override(providers.Object(my_store)
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 
@@ -39,6 +41,10 @@ from realtime_pipeline.infrastructure.memory.log import MemoryLog
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.settings import Settings
 
+if TYPE_CHECKING:  # extras, imported where they are chosen
+    from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
+    from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+
 
 def _clock() -> Clock:
     from realtime_pipeline.infrastructure.system.clock import SystemClock
@@ -46,8 +52,26 @@ def _clock() -> Clock:
     return SystemClock()
 
 
-def _database(settings: Settings) -> Database:
-    return Database(Path(settings.database))
+def _database(settings: Settings, resources: ExitStack) -> Database:
+    database = Database(Path(settings.database))
+    resources.callback(database.close)
+    return database
+
+
+def _redis_nodes(settings: Settings, resources: ExitStack) -> "RedisNodes":
+    from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+
+    nodes = RedisNodes(settings.redis)
+    resources.callback(nodes.close)
+    return nodes
+
+
+def _kafka_log(settings: Settings, resources: ExitStack) -> "KafkaEventLog":
+    from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
+
+    log = KafkaEventLog(settings.kafka)
+    resources.callback(log.close)
+    return log
 
 
 def _decoder(settings: Settings) -> EventDecoder:
@@ -63,17 +87,31 @@ def _publisher(
     settings: Settings,
     clock: Clock,
     stages: Stages,
+    resources: ExitStack,
     database: Callable[[], Database],
     memory_log: Callable[[], MemoryLog],
 ) -> EventPublisher:
     if settings.log == "memory":
         return memory_log()
+    if settings.log == "kafka":
+        from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
+
+        publisher = KafkaEventPublisher(settings.kafka, stages)
+        resources.callback(publisher.close)
+        return publisher
     from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
 
     return SqliteEventPublisher(database(), settings.partitions, clock, stages)
 
 
-def _log(settings: Settings, database: Callable[[], Database], memory_log: Callable[[], MemoryLog]) -> EventLog:
+def _log(
+    settings: Settings,
+    database: Callable[[], Database],
+    memory_log: Callable[[], MemoryLog],
+    kafka_log: Callable[[], "KafkaEventLog"],
+) -> EventLog:
+    if settings.log == "kafka":
+        return kafka_log()
     if settings.log == "memory":
         from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
 
@@ -83,7 +121,13 @@ def _log(settings: Settings, database: Callable[[], Database], memory_log: Calla
     return SqliteEventLog(database(), settings.partitions)
 
 
-def _cells(settings: Settings, stages: Stages, database: Callable[[], Database]) -> CellStore:
+def _cells(
+    settings: Settings, stages: Stages, database: Callable[[], Database], redis_nodes: Callable[[], "RedisNodes"]
+) -> CellStore:
+    if settings.store == "redis":
+        from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
+
+        return RedisCellStore(redis_nodes(), settings.redis, settings.stores.session_keep_ms, stages)
     if settings.store == "memory":
         from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 
@@ -93,18 +137,30 @@ def _cells(settings: Settings, stages: Stages, database: Callable[[], Database])
     return SqliteCellStore(database(), settings.stores.session_keep_ms, stages)
 
 
-def _views(settings: Settings, database: Callable[[], Database]) -> Views:
+def _views(settings: Settings, database: Callable[[], Database], redis_nodes: Callable[[], "RedisNodes"]) -> Views:
+    stores = settings.stores
+    if settings.store == "redis":
+        from realtime_pipeline.infrastructure.redis.views import RedisViews
+
+        return RedisViews(redis_nodes(), settings.redis, stores.listed_sessions_max, stores.activity_hours)
     if settings.store == "memory":
         from realtime_pipeline.infrastructure.memory.views import MemoryViews
 
-        return MemoryViews(view_cells=1, listed_sessions_max=settings.stores.listed_sessions_max)
+        return MemoryViews(view_cells=1, listed_sessions_max=stores.listed_sessions_max)
     from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 
-    return SqliteViews(database(), settings.stores.listed_sessions_max, settings.stores.activity_hours)
+    return SqliteViews(database(), stores.listed_sessions_max, stores.activity_hours)
 
 
-def _outputs(settings: Settings, database: Callable[[], Database]) -> Outputs:
-    if settings.store == "memory":
+def _outputs(
+    settings: Settings, stages: Stages, database: Callable[[], Database], kafka_log: Callable[[], "KafkaEventLog"]
+) -> Outputs:
+    """Outputs lie with the store where that is a database, else with the log."""
+    if settings.log == "kafka":
+        from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
+
+        return KafkaOutputs(settings.kafka, kafka_log(), stages)
+    if "memory" in (settings.store, settings.log) and settings.store != "sqlite":
         from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 
         return MemoryOutputs()
@@ -158,21 +214,30 @@ class Container(containers.DeclarativeContainer):
     settings: providers.Singleton[Settings] = providers.ThreadSafeSingleton(Settings)
     products: providers.Singleton[Mapping[ProductId, Product]] = providers.ThreadSafeSingleton(dict)
 
+    resources: providers.Singleton[ExitStack] = providers.ThreadSafeSingleton(ExitStack)
     clock: providers.Singleton[Clock] = providers.ThreadSafeSingleton(_clock)
     stages: providers.Singleton[Stages] = providers.ThreadSafeSingleton(Unwatched)
-    database: providers.Singleton[Database] = providers.ThreadSafeSingleton(_database, settings)
+    database: providers.Singleton[Database] = providers.ThreadSafeSingleton(_database, settings, resources)
+    redis_nodes: providers.Singleton["RedisNodes"] = providers.ThreadSafeSingleton(_redis_nodes, settings, resources)
+    kafka_log: providers.Singleton["KafkaEventLog"] = providers.ThreadSafeSingleton(_kafka_log, settings, resources)
     memory_log: providers.Singleton[MemoryLog] = providers.ThreadSafeSingleton(_memory_log, settings, clock)
     decoder: providers.Singleton[EventDecoder] = providers.ThreadSafeSingleton(_decoder, settings)
 
     publisher: providers.Singleton[EventPublisher] = providers.ThreadSafeSingleton(
-        _publisher, settings, clock, stages, database.provider, memory_log.provider
+        _publisher, settings, clock, stages, resources, database.provider, memory_log.provider
     )
     log: providers.Singleton[EventLog] = providers.ThreadSafeSingleton(
-        _log, settings, database.provider, memory_log.provider
+        _log, settings, database.provider, memory_log.provider, kafka_log.provider
     )
-    cells: providers.Singleton[CellStore] = providers.ThreadSafeSingleton(_cells, settings, stages, database.provider)
-    views: providers.Singleton[Views] = providers.ThreadSafeSingleton(_views, settings, database.provider)
-    outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(_outputs, settings, database.provider)
+    cells: providers.Singleton[CellStore] = providers.ThreadSafeSingleton(
+        _cells, settings, stages, database.provider, redis_nodes.provider
+    )
+    views: providers.Singleton[Views] = providers.ThreadSafeSingleton(
+        _views, settings, database.provider, redis_nodes.provider
+    )
+    outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(
+        _outputs, settings, stages, database.provider, kafka_log.provider
+    )
     catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products, views)
     readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs, stages)
 

@@ -42,7 +42,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Close what was opened."""
-        self.container.database().close()
+        self.container.resources().close()
 
     def publish(self, events: Sequence[Mapping[str, object]]) -> int:
         """Append events, in any accepted schema, all or none; they are durable on return."""

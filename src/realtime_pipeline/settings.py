@@ -17,13 +17,16 @@ from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventLimits, kind_named
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
 ACTIVITY_HOURS_MAX = 10 * 366 * 24
 PREFIX = "REALTIME_PIPELINE_"
 NOT_SETTINGS = frozenset(("SETTINGS", "DATA"))
 """Names with the prefix that are no settings: the settings file, and the real data that tests read."""
 
-Technology = Literal["sqlite", "memory"]
+LogTechnology = Literal["sqlite", "memory", "kafka"]
+StoreTechnology = Literal["sqlite", "memory", "redis"]
 
 
 @attrs.frozen
@@ -52,8 +55,8 @@ class Settings:
     product starts with.
     """
 
-    log: Technology = "sqlite"
-    store: Technology = "sqlite"
+    log: LogTechnology = "sqlite"
+    store: StoreTechnology = "sqlite"
     database: str = "shop.db"
     partitions: int = 4
     rating_prior: float = 5.0
@@ -63,11 +66,13 @@ class Settings:
     worker: WorkerRules = attrs.Factory(WorkerRules)
     stores: StoreRules = attrs.Factory(StoreRules)
     recommendations: RecommendationRules = attrs.Factory(RecommendationRules)
+    kafka: KafkaRules = attrs.Factory(KafkaRules)
+    redis: RedisRules = attrs.Factory(RedisRules)
 
     def __attrs_post_init__(self) -> None:
-        for name in (self.log, self.store):
-            if name not in get_args(Technology):
-                raise ValueError(f"log and store are one of {', '.join(get_args(Technology))}, not {name}")
+        for what, name, known in (("log", self.log, LogTechnology), ("store", self.store, StoreTechnology)):
+            if name not in get_args(known):
+                raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
         if not 1 <= self.partitions <= 4096:
             raise ValueError(f"partitions must be from 1 to 4096, not {self.partitions}")
         if not (self.rating_prior >= 0 and math.isfinite(self.rating_prior)):

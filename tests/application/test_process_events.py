@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import attrs
 import msgspec
@@ -20,10 +20,8 @@ from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
-from realtime_pipeline.settings import Technology
-from tests.histories import NOW_MS, SMALL, SetClock, append, differences, embedded, event, opened, state
+from tests.histories import KINDS, NOW_MS, SMALL, Kind, SetClock, append, differences, embedded, event, opened, state
 
-KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
 
 
@@ -266,7 +264,7 @@ def test_refusals_without_end_stop_the_worker(pipeline: Pipeline) -> None:
 
 
 @KINDS
-def test_a_record_in_a_partition_it_does_not_belong_to_is_a_dead_letter(kind: Technology, tmp_path: Path) -> None:
+def test_a_record_in_a_partition_it_does_not_belong_to_is_a_dead_letter(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path)) as pipeline:
         for partition in (0, 1):
             append(pipeline, [event("e1", product="mug")], partition=partition)
@@ -278,7 +276,7 @@ def test_a_record_in_a_partition_it_does_not_belong_to_is_a_dead_letter(kind: Te
 
 
 @KINDS
-def test_ticks_move_time_on_a_quiet_partition(kind: Technology, tmp_path: Path) -> None:
+def test_ticks_move_time_on_a_quiet_partition(kind: Kind, tmp_path: Path) -> None:
     clock = SetClock()
     with opened(embedded(kind, tmp_path), clock) as pipeline:
         append(pipeline, [event("e1", at_ms=NOW_MS)], partition=None)
@@ -299,13 +297,13 @@ def test_ticks_move_time_on_a_quiet_partition(kind: Technology, tmp_path: Path) 
     ("kind", "stage"),
     [
         (kind, stage)
-        for kind in ("memory", "sqlite")
+        for kind in get_args(Kind)
         for stage in Stage
-        if stage not in ELSEWHERE and (kind, stage) != ("memory", Stage.COMMITTING)
+        if stage not in ELSEWHERE and (kind == "sqlite" or stage is not Stage.COMMITTING)
     ],
 )
 def test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice(
-    kind: Technology, stage: Stage, tmp_path: Path
+    kind: Kind, stage: Stage, tmp_path: Path
 ) -> None:
     """Whoever catches the error and calls again finds a worker that starts from what was committed."""
     with opened(embedded(kind, tmp_path)) as pipeline:
@@ -317,19 +315,19 @@ def test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice(
         assert differences(pipeline) == []
 
 
-def test_memory_and_sqlite_hold_the_same_after_the_same_history(tmp_path: Path) -> None:
+def test_all_stores_hold_the_same_after_the_same_history(tmp_path: Path) -> None:
     states = []
-    kinds: tuple[Technology, ...] = ("memory", "sqlite")
+    kinds: tuple[Kind, ...] = get_args(Kind)
     for kind in kinds:
         with opened(embedded(kind, tmp_path)) as pipeline:
             append(pipeline, HISTORY)
             pipeline.process()
             states.append(state(pipeline))
-    assert states[0] == states[1]
+    assert states[0] == states[1] == states[2]
 
 
 @KINDS
-def test_a_claim_that_failed_is_made_again(kind: Technology, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_that_failed_is_made_again(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(embedded(kind, tmp_path)) as pipeline:
         append(pipeline, HISTORY)
         cells = pipeline.container.cells()
@@ -383,7 +381,7 @@ def test_a_producer_that_knows_fewer_types_than_the_worker_routes_the_same(tmp_p
 
 
 @KINDS
-def test_dead_letters_go_with_the_customer_whose_they_are(kind: Technology, tmp_path: Path) -> None:
+def test_dead_letters_go_with_the_customer_whose_they_are(kind: Kind, tmp_path: Path) -> None:
     broken = event("e1", "review", product="mug", rating=9, text="my address is …")
     with opened(embedded(kind, tmp_path)) as pipeline:
         append(pipeline, [broken, event("e2", at_ms=-5), broken | {"user_id": None, "session_id": "ada"}, b"garbage"])
@@ -415,7 +413,7 @@ def test_nothing_of_a_forgotten_customer_is_in_the_file_but_in_the_log(tmp_path:
 
 
 @KINDS
-def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Technology, tmp_path: Path) -> None:
+def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path)) as pipeline:
         for number, ahead_ms in enumerate((900, 950)):
             append(pipeline, [event(f"e{number}", at_ms=NOW_MS + ahead_ms)])

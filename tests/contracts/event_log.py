@@ -1,5 +1,6 @@
 """What every log keeps its word on, written and read."""
 
+import time
 from collections.abc import Collection, Mapping
 
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
@@ -27,18 +28,31 @@ class Owner(PartitionOwner):
 
 
 class EventLogContract:
-    """An empty log of three partitions, its clock at NOW_MS."""
+    """An empty log of three partitions.
+
+    `patience_s` is how long after the last record no more are expected; among `turn_records` are some of each partition.
+    """
 
     log: EventLog
     publisher: EventPublisher
+    patience_s = 0.0
+    turn_records = 30
 
     def all(self, owner: Owner, limit: int = 100) -> list[Record]:
         self.log.subscribe(owner)
+        deadline_s = time.monotonic() + 30
         records: list[Record] = []
-        while polled := self.log.poll(limit, 0):
+        while True:
+            polled = self.log.poll(limit, self.patience_s)
             assert len(polled) <= limit
+            assert time.monotonic() < deadline_s, "no partition has come"
+            if not polled and owner.held:
+                return records
             records += polled
-        return records
+
+    def is_now(self, at_ms: int) -> bool:
+        """Whether the log's clock may have shown this."""
+        return at_ms == NOW_MS
 
     def test_all_partitions_come_to_the_one_worker(self) -> None:
         owner = Owner()
@@ -51,8 +65,10 @@ class EventLogContract:
         read = {record.value: record for record in self.all(Owner())}
         ada = partition_for(b"ada", PARTITIONS)
         nobody = partition_for(b"\xff\x00", PARTITIONS)
-        assert read[b"one"] == Record(ada, 0, b"ada", b"one", NOW_MS, "file:1")
-        assert read[b"\xff\x00"] == Record(nobody, int(ada == nobody), None, b"\xff\x00", NOW_MS, None)
+        assert read[b"one"]._replace(appended_at_ms=0) == Record(ada, 0, b"ada", b"one", 0, "file:1")
+        garbage = Record(nobody, int(ada == nobody), None, b"\xff\x00", 0, None)
+        assert read[b"\xff\x00"]._replace(appended_at_ms=0) == garbage
+        assert all(self.is_now(record.appended_at_ms) for record in read.values())
 
     def test_records_of_a_key_stay_in_order(self) -> None:
         values = [f"{number}".encode() for number in range(50)]
@@ -74,18 +90,36 @@ class EventLogContract:
         self.publisher.publish([Outgoing(b"k", f"{number}".encode(), partition=1) for number in range(5)])
         self.all(Owner())
         self.log.seek({1: 2})
-        assert [record.position for record in self.log.poll(10, 0)] == [2, 3, 4]
+        assert [record.position for record in self.more(3)] == [2, 3, 4]
+
+    def test_a_paused_partition_waits(self) -> None:
+        self.all(Owner())
+        self.log.pause([1])
+        self.publisher.publish([Outgoing(b"k", b"x", partition=1), Outgoing(b"k", b"y", partition=2)])
+        assert [record.value for record in self.more(1)] == [b"y"]
+        assert list(self.log.poll(10, self.patience_s)) == []
+        self.log.resume([1])
+        assert [record.value for record in self.more(1)] == [b"x"]
+
+    def more(self, records: int) -> list[Record]:
+        """Read so many more records."""
+        read: list[Record] = []
+        deadline_s = time.monotonic() + 10
+        while len(read) < records and time.monotonic() < deadline_s:
+            read += self.log.poll(10, self.patience_s)
+        return read
 
     def test_what_is_published_later_is_read_later(self) -> None:
         assert self.all(Owner()) == []
         self.publisher.publish([Outgoing(b"ada", b"late")])
-        assert [record.value for record in self.log.poll(10, 0.5)] == [b"late"]
+        assert [record.value for record in self.more(1)] == [b"late"]
 
     def test_every_partition_gets_its_turn(self) -> None:
         for partition in range(PARTITIONS):
             self.publisher.publish([Outgoing(b"k", b"x", partition=partition)] * 100)
-        self.log.subscribe(Owner())
-        assert {record.partition for record in self.log.poll(30, 0)} == {0, 1, 2}
+        assert {record.partition for record in self.all(Owner(), limit=30)} == {0, 1, 2}
+        self.log.seek({0: 0, 1: 0, 2: 0})
+        assert {record.partition for record in self.more(self.turn_records)} == {0, 1, 2}
 
     def test_the_bounds_of_partitions(self) -> None:
         self.publisher.publish([Outgoing(b"k", b"x", partition=1)] * 4)

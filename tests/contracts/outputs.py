@@ -60,6 +60,10 @@ class OutputsContract:
         with pytest.raises(Fenced):
             self.outputs.emit([Emission(0, 1, 0, 1, ())])
 
+
+class TakenBackContract(OutputsContract):
+    """Outputs from which what was said can be taken back."""
+
     def test_the_dead_letters_of_who_is_forgotten_are_taken_back(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.claim(1, 1)

@@ -8,7 +8,7 @@ from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.contracts.cell_store import KeptEntriesContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract
-from tests.contracts.outputs import OutputsContract
+from tests.contracts.outputs import TakenBackContract
 from tests.contracts.views import ViewsContract
 from tests.histories import SetClock
 
@@ -25,7 +25,7 @@ class TestMemoryViews(ViewsContract):
         self.views = MemoryViews(request.param, listed_sessions_max=3)
 
 
-class TestMemoryOutputs(OutputsContract):
+class TestMemoryOutputs(TakenBackContract):
     @pytest.fixture(autouse=True)
     def _outputs(self) -> None:
         self.outputs = MemoryOutputs()

@@ -23,7 +23,7 @@ from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 from tests.contracts.cell_store import TogetherContract, effects
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
-from tests.contracts.outputs import OutputsContract
+from tests.contracts.outputs import TakenBackContract
 from tests.contracts.views import ViewsContract
 from tests.histories import SetClock
 
@@ -80,7 +80,7 @@ class TestSqliteViews(ViewsContract):
         assert self.database.rows("SELECT count(*), min(hour) FROM activity")[0] == (101, 49)
 
 
-class TestSqliteOutputs(OutputsContract):
+class TestSqliteOutputs(TakenBackContract):
     @pytest.fixture(autouse=True)
     def _outputs(self, database: Database) -> None:
         self.outputs = SqliteOutputs(database)

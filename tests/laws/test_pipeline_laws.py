@@ -7,7 +7,6 @@ from pathlib import Path
 
 import attrs
 import msgspec
-import pytest
 from dependency_injector import providers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,23 +15,18 @@ from realtime_pipeline import Pipeline
 from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
-from realtime_pipeline.settings import Technology
-from tests.histories import SMALL, append, differences, embedded, in_pieces, opened, state
+from tests.histories import KINDS, SMALL, Kind, append, differences, embedded, in_pieces, opened, state
 from tests.laws.strategies import histories
-
-KINDS = pytest.mark.parametrize("kind", ["memory", "sqlite"])
 
 
 @contextmanager
-def pipeline_of(kind: Technology, round_records_max: int = 5_000) -> Iterator[Pipeline]:
+def pipeline_of(kind: Kind, round_records_max: int = 5_000) -> Iterator[Pipeline]:
     settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=round_records_max, cached_customers_max=2))
     with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
         yield pipeline
 
 
-def state_after(
-    kind: Technology, pieces: Sequence[Sequence[bytes]], round_records_max: int = 5_000
-) -> dict[str, object]:
+def state_after(kind: Kind, pieces: Sequence[Sequence[bytes]], round_records_max: int = 5_000) -> dict[str, object]:
     with pipeline_of(kind, round_records_max) as pipeline:
         for piece in pieces:
             append(pipeline, piece)
@@ -42,7 +36,7 @@ def state_after(
 
 @KINDS
 @given(history=histories())
-def test_the_store_is_what_the_oracle_makes_of_the_log(kind: Technology, history: list[bytes]) -> None:
+def test_the_store_is_what_the_oracle_makes_of_the_log(kind: Kind, history: list[bytes]) -> None:
     with pipeline_of(kind) as pipeline:
         append(pipeline, history)
         counts = pipeline.process()
@@ -53,15 +47,17 @@ def test_the_store_is_what_the_oracle_makes_of_the_log(kind: Technology, history
 @KINDS
 @given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=4), round_records_max=st.integers(1, 7))
 def test_the_state_does_not_depend_on_how_the_log_is_cut(
-    kind: Technology, history: list[bytes], cuts: list[int], round_records_max: int
+    kind: Kind, history: list[bytes], cuts: list[int], round_records_max: int
 ) -> None:
     whole = state_after(kind, [history])
     assert state_after(kind, in_pieces(history, cuts), round_records_max) == whole
 
 
 @given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=4))
-def test_memory_and_sqlite_end_equal(history: list[bytes], cuts: list[int]) -> None:
-    assert state_after("memory", in_pieces(history, cuts)) == state_after("sqlite", [history])
+def test_memory_sqlite_and_redis_end_equal(history: list[bytes], cuts: list[int]) -> None:
+    in_memory = state_after("memory", in_pieces(history, cuts))
+    assert in_memory == state_after("sqlite", [history])
+    assert in_memory == state_after("redis", [history])
 
 
 @given(history=histories(), turns=st.lists(st.sampled_from([0, 1]), min_size=1, max_size=8))
@@ -88,7 +84,7 @@ def test_the_state_does_not_depend_on_how_partitions_take_turns(history: list[by
 
 @KINDS
 @given(history=histories(garbage=False), suffix=st.integers(0, 40))
-def test_publishing_any_suffix_again_changes_no_customer(kind: Technology, history: list[bytes], suffix: int) -> None:
+def test_publishing_any_suffix_again_changes_no_customer(kind: Kind, history: list[bytes], suffix: int) -> None:
     """Events with an id and a customer; what nobody owns cannot be told from news."""
     owned = [value for value in history if {"user_id", "session_id"} & msgspec.json.decode(value).keys()]
     with pipeline_of(kind) as pipeline:
@@ -108,7 +104,7 @@ def test_publishing_any_suffix_again_changes_no_customer(kind: Technology, histo
 
 @KINDS
 @given(history=histories(), back_to=st.integers(0, 20))
-def test_reading_the_log_again_changes_nothing(kind: Technology, history: list[bytes], back_to: int) -> None:
+def test_reading_the_log_again_changes_nothing(kind: Kind, history: list[bytes], back_to: int) -> None:
     with pipeline_of(kind) as pipeline:
         append(pipeline, history)
         pipeline.process()
@@ -122,7 +118,7 @@ def test_reading_the_log_again_changes_nothing(kind: Technology, history: list[b
 @KINDS
 @given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=3))
 def test_a_worker_that_takes_over_goes_on_exactly_where_the_last_one_stood(
-    kind: Technology, history: list[bytes], cuts: list[int]
+    kind: Kind, history: list[bytes], cuts: list[int]
 ) -> None:
     with pipeline_of(kind) as pipeline:
         for piece in in_pieces(history, cuts):
@@ -135,7 +131,7 @@ def test_a_worker_that_takes_over_goes_on_exactly_where_the_last_one_stood(
 
 @KINDS
 @given(history=histories(garbage=False))
-def test_nothing_of_a_forgotten_customer_is_left(kind: Technology, history: list[bytes]) -> None:
+def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes]) -> None:
     with pipeline_of(kind) as pipeline:
         append(pipeline, history)
         pipeline.process()

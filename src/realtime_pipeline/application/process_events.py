@@ -14,7 +14,7 @@ from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
 from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.application.routing import partition_for
+from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -119,6 +119,7 @@ class ProcessEvents(PartitionOwner):
         self._sound = True
         readers.cells.bind(log.identity)
         self._partitions = log.identity.partitions
+        self._partition_for = PARTITIONERS[log.identity.partitioner]
         log.subscribe(self)
 
     def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
@@ -310,7 +311,7 @@ class ProcessEvents(PartitionOwner):
     def _routed(self, record: Record, decoded: Decoded) -> Decoded:
         """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
         if isinstance(decoded, Event) and decoded.customer_id is not None:
-            belongs = partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
+            belongs = self._partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
             if belongs != record.partition:
                 reason = f"misrouted: its key belongs to partition {belongs}, it came in {record.partition}"
                 return Rejected(reason, decoded.customer_id)

@@ -9,7 +9,7 @@ from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.application.routing import partition_for
+from realtime_pipeline.application.routing import CONSISTENT, PARTITIONERS
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 from realtime_pipeline.domain.shop.review import Review
@@ -47,7 +47,7 @@ class RedisCellStore(CellStore):
         self._keys = Keys(rules.namespace)
         self._session_keep_ms = session_keep_ms
         self._stages = stages
-        self._partitions: int | None = None
+        self._log: tuple[int, str] | None = None
 
     @property
     def commit_records_max(self) -> int:
@@ -77,7 +77,7 @@ class RedisCellStore(CellStore):
                 f"the store {self._rules.namespace} has {int(view_cells)} view cells, the settings say "
                 f"{self._rules.view_cells}: set redis.view_cells = {int(view_cells)}, or use another namespace"
             )
-        self._partitions = identity.partitions
+        self._log = identity.partitions, identity.partitioner
 
     def epoch(self, partition: int) -> int:
         """The largest epoch written to the cell."""
@@ -203,7 +203,7 @@ class RedisCellStore(CellStore):
 
     def counts(self) -> Mapping[RecordClass, int]:
         """How many records were folded into each class."""
-        cells = [self._keys.cell(partition) for partition in range(self._known_partitions())]
+        cells = [self._keys.cell(partition) for partition in range(self._known_log()[0])]
         total: dict[RecordClass, int] = {}
         for fields in self._nodes.ask([(cell, ("HGETALL", cell)) for cell in cells]):
             for name, count in fields.items():
@@ -213,16 +213,18 @@ class RedisCellStore(CellStore):
         return total
 
     def _partition_of(self, customer_id: CustomerId) -> int:
-        return partition_for(routing_key(customer_id).encode(), self._known_partitions())
+        partitions, partitioner = self._known_log()
+        return PARTITIONERS[partitioner](routing_key(customer_id).encode(), partitions)
 
-    def _known_partitions(self) -> int:
-        """Into how many partitions the log is cut that the store was built from."""
-        if self._partitions is None:
+    def _known_log(self) -> tuple[int, str]:
+        """Into how many partitions the log is cut that the store was built from, and by which partitioner."""
+        if self._log is None:
             built_from = self._ask(self._keys.meta, "HGET", self._keys.meta, "built_from")
             if built_from is None:
-                return 1  # nothing is kept yet, wherever one looks
-            self._partitions = int(built_from.decode().split("/")[1])
-        return self._partitions
+                return 1, CONSISTENT  # nothing is kept yet, wherever one looks
+            _, partitions, partitioner = built_from.decode().rsplit("/", 2)
+            self._log = int(partitions), partitioner
+        return self._log
 
     def _ask(self, key: Key, *request: str | int | bytes) -> Any:
         return self._nodes.ask([(key, request)])[0]

@@ -50,7 +50,7 @@ class RedisNodes:
         self._rules = rules
         self._options: dict[str, Any] = {
             "username": rules.username or None,
-            "password": _secret(rules),
+            "password": rules.secret(),
             "socket_timeout": rules.timeout_ms / 1000,
             "socket_connect_timeout": rules.timeout_ms / 1000,
             "retry": Retry(NoBackoff(), 0),
@@ -59,7 +59,7 @@ class RedisNodes:
         self._cluster: RedisCluster | None = None
         self._single: redis.Redis | None = None
         if not rules.cluster:
-            host, port = _place(rules.nodes[0])
+            host, port = rules.places()[0]
             self._single = redis.Redis(host=host, port=port, **self._options)
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class RedisNodes:
 
     def _known(self) -> RedisCluster:
         if self._cluster is None:
-            nodes = [ClusterNode(*_place(node)) for node in self._rules.nodes]
+            nodes = [ClusterNode(*place) for place in self._rules.places()]
             self._cluster = RedisCluster(startup_nodes=nodes, **self._options)
         return self._cluster
 
@@ -203,18 +203,6 @@ def _at_least(reached: Reply, rules: RedisRules) -> bool:
 
 def _is_unknown_function(answer: Reply) -> bool:
     return isinstance(answer, redis.exceptions.ResponseError) and "Function not found" in str(answer)
-
-
-def _place(node: str) -> tuple[str, int]:
-    host, _, port = node.rpartition(":")
-    return host, int(port)
-
-
-def _secret(rules: RedisRules) -> str | None:
-    try:
-        return rules.secret()
-    except ValueError as error:
-        raise Unavailable(str(error)) from None
 
 
 def _tls(rules: RedisRules) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import attrs
 
+from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.domain.limits import at_least
 
 
 @attrs.frozen
 class RedisRules:
-    """A server, or some masters of a cluster, as `host:port`; how to sign in; how much is asked for at once.
+    """A server, or some masters of a cluster, as `host:port` with commas between; how to sign in; how much at once.
 
     Every key begins with `namespace`: several stores can lie in one Redis. `view_cells` is used when a store is made,
     and then stays: 1 for a single server, about 4 for each master of a cluster. The password comes from the
@@ -17,7 +18,7 @@ class RedisRules:
     only when so many replicas have it within `wait_ms`.
     """
 
-    nodes: tuple[str, ...] = ("127.0.0.1:6379",)
+    nodes: str = "127.0.0.1:6379"
     cluster: bool = False
     namespace: str = "rp"
     view_cells: int = 1
@@ -39,25 +40,27 @@ class RedisRules:
         for name in ("view_cells", "timeout_ms", "commit_records_max", "commits_at_once"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not self.nodes or any(not _is_place(node) for node in self.nodes):
-            raise ValueError("redis.nodes are written host:port, at least one of them")
+        if any(not host or not port.isdecimal() for host, _, port in self._parts()):
+            raise ValueError("redis.nodes are written host:port, with commas between")
         if not self.namespace.isprintable() or not self.namespace or {"{", "}"} & set(self.namespace):
             raise ValueError("redis.namespace is some printable text without braces")
+
+    def places(self) -> list[tuple[str, int]]:
+        """The nodes as (host, port)."""
+        return [(host, int(port)) for host, _, port in self._parts()]
+
+    def _parts(self) -> list[tuple[str, str, str]]:
+        return [node.strip().rpartition(":") for node in self.nodes.split(",")]
 
     def secret(self) -> str | None:
         """The password, read from its file where there is one.
 
         Raises:
-            ValueError: the file cannot be read.
+            Unavailable: the file cannot be read.
         """
         if not self.password_file:
             return self.password or None
         try:
             return Path(self.password_file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"redis.password_file {self.password_file} cannot be read: {error}") from None
-
-
-def _is_place(node: str) -> bool:
-    host, _, port = node.rpartition(":")
-    return bool(host) and port.isdecimal()
+            raise Unavailable(f"redis.password_file {self.password_file} cannot be read: {error}") from None

@@ -1,0 +1,145 @@
+"""A Kafka broker on this machine: jars by Maven, one process, no container."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from harness.errors import HarnessError
+from harness.services.process import ServerProcess, free_port
+
+ROOT = Path(__file__).parents[2]
+READY_S = 60.0
+FETCH_S = 600
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={folder}/data
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=8
+group.initial.rebalance.delay.ms=0
+log.cleaner.dedupe.buffer.size=8388608
+log.cleaner.io.buffer.size=131072
+broker.session.timeout.ms=3000
+group.min.session.timeout.ms=1000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=500
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=3000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+"""
+
+
+def libraries() -> Path:
+    """Where the broker's jars lie once they are fetched."""
+    return Path(os.environ.get("REALTIME_PIPELINE_SERVICES", ROOT / "var" / "services")) / "kafka-4.4.0"
+
+
+def why_no_kafka() -> str | None:
+    """Say why there can be no broker here; None where there can."""
+    if shutil.which("java") is None:
+        return "there is no Kafka: it needs Java 17 or newer"
+    if not libraries().is_dir() and shutil.which("mvn") is None:
+        return "there is no Kafka: its jars are fetched by Maven (mvn), which is missing"
+    return None
+
+
+def fetch() -> Path:
+    """Fetch the broker's jars, unless they are there; all of them or none.
+
+    Raises:
+        HarnessError: they cannot be had.
+    """
+    place = libraries()
+    if place.is_dir():
+        return place
+    reason = why_no_kafka()
+    if reason is not None:
+        raise HarnessError(reason)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        shutil.copy(ROOT / "deploy" / "kafka" / "pom.xml", folder)
+        command = ["mvn", "-B", "-ntp", "-q", "dependency:copy-dependencies", "-DincludeScope=runtime"]
+        command.append(f"-DoutputDirectory={folder}/libs")
+        try:
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_S)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            said = str(error.stdout or error)[-500:].replace("\n", " | ")
+            raise HarnessError(f"Kafka's jars cannot be fetched: {said}") from None
+        try:
+            (Path(folder) / "libs").rename(place)
+        except OSError:
+            if not place.is_dir():  # else somebody else was faster
+                raise
+    return place
+
+
+class KafkaBroker:
+    """One broker that is its own controller, on the loopback."""
+
+    def __init__(self, folder: Path, port: int | None = None, heap_mb: int = 256) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.port = port or free_port()
+        self._properties = folder / "server.properties"
+        classpath = f"{fetch()}/*"
+        log4j = f"-Dlog4j2.configurationFile={ROOT / 'deploy' / 'kafka' / 'log4j2.properties'}"
+        self._java = ["java", "-XX:+UseSerialGC", log4j, "-cp", classpath]
+        if not self._properties.exists():
+            self._properties.write_text(
+                PROPERTIES.format(port=self.port, controller=free_port(), folder=folder), "utf-8"
+            )
+            self._format()
+        command = [*self._java[:1], f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m", *self._java[1:]]
+        command += ["kafka.Kafka", str(self._properties)]
+        self.process = ServerProcess("Kafka", command, folder / "kafka.log", self._answers, READY_S)
+
+    @property
+    def place(self) -> str:
+        """Host and port, as settings have them."""
+        return f"127.0.0.1:{self.port}"
+
+    def _format(self) -> None:
+        cluster = urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode()
+        command = [*self._java[:1], "-Xmx128m", "-XX:TieredStopAtLevel=1", *self._java[1:]]
+        command += ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=READY_S, check=False)
+        if ended.returncode != 0:
+            raise HarnessError(f"Kafka's folder cannot be formatted: {(ended.stdout + ended.stderr)[-500:]}")
+
+    def _answers(self) -> bool:
+        admin = AdminClient({"bootstrap.servers": self.place, "log_level": 0})
+        try:
+            return bool(admin.list_topics(timeout=1).brokers)
+        except KafkaException:
+            return False
+
+
+@contextmanager
+def kafka_broker(folder: Path, port: int | None = None, heap_mb: int = 256) -> Iterator[KafkaBroker]:
+    """A running broker."""
+    broker = KafkaBroker(folder, port, heap_mb)
+    broker.process.start()
+    try:
+        yield broker
+    finally:
+        broker.process.stop()

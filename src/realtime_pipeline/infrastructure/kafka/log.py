@@ -1,0 +1,179 @@
+"""The log in Kafka."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from realtime_pipeline.application.errors import PipelineError, Stopped, Unreachable
+from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.kafka.clients import made_consumer, meaning
+from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
+from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
+from realtime_pipeline.infrastructure.kafka.topics import described
+
+CONSUMED_AT_ONCE = 500
+_UNSUPPORTED = frozenset((KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE))
+_PASSING = frozenset((KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
+
+
+class KafkaEventLog(EventLog):
+    """Reads the topic as one of its group of workers, each partition by one of them.
+
+    Where to read from is never Kafka's to say: the owner names the position when it gains a partition.
+    """
+
+    def __init__(self, rules: KafkaRules) -> None:
+        self._rules = rules
+        topic = described(rules, rules.topic)
+        self._identity = LogIdentity(topic.topic_id, topic.partitions, rules.partitioner)
+        self._protocol = "classic" if rules.group_protocol == "classic" else "consumer"
+        self._consumer: Consumer | None = None
+        self._owner: PartitionOwner | None = None
+        self._assigned: set[int] = set()
+        self._failure: Exception | None = None
+
+    @property
+    def identity(self) -> LogIdentity:
+        """Which log this is; a topic that is made anew has another id."""
+        return self._identity
+
+    @property
+    def consumer(self) -> Consumer:
+        """The group's member: outputs are emitted in its name."""
+        if self._consumer is None:
+            more: dict[str, OPTION_TYPES] = {
+                "group.id": self._rules.group,
+                "group.protocol": self._protocol,
+            }
+            if self._protocol == "classic":
+                more["partition.assignment.strategy"] = "cooperative-sticky"
+            self._consumer = made_consumer(self._rules, more)
+        return self._consumer
+
+    def close(self) -> None:
+        """Leave the group, so that others get the partitions at once."""
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def subscribe(self, owner: PartitionOwner) -> None:
+        """Join the group; partitions come during `poll`."""
+        if self._owner is not None:
+            self.close()
+        self._owner = owner
+        self._assigned.clear()
+        self._join()
+
+    def _join(self) -> None:
+        self.consumer.subscribe(
+            [self._rules.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
+        """Read records."""
+        messages = self._consume(1, timeout_s)
+        if messages:
+            while len(messages) < limit:
+                more = self._consume(min(CONSUMED_AT_ONCE, limit - len(messages)), 0)
+                messages += more
+                if len(more) < CONSUMED_AT_ONCE:
+                    break
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        return [_record(message) for message in messages if not self._is_passing(message)]
+
+    def seek(self, positions: Mapping[int, int]) -> None:
+        """Read on from other positions."""
+        places = [self._place(number, position) for number, position in positions.items() if number in self._assigned]
+        try:
+            self.consumer.incremental_unassign(places)
+            self.consumer.incremental_assign(places)
+        except KafkaException as error:
+            raise Unreachable(f"Kafka has taken partitions back: {error.args[0].str()}") from None
+
+    def pause(self, partitions: Collection[int]) -> None:
+        """Return no more records of partitions."""
+        self.consumer.pause([self._place(number) for number in partitions if number in self._assigned])
+
+    def resume(self, partitions: Collection[int]) -> None:
+        """Return records of partitions again."""
+        self.consumer.resume([self._place(number) for number in partitions if number in self._assigned])
+
+    def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
+        """The first position still held, and the one after the last, of each partition."""
+        found = {}
+        try:
+            for number in partitions:
+                low_high = self.consumer.get_watermark_offsets(self._place(number), self._rules.answer_ms / 1000)
+                if low_high is None:
+                    raise Unreachable("Kafka does not say how far the log reaches")
+                found[number] = low_high
+        except KafkaException as error:
+            raise meaning(error.args[0], f"topic {self._rules.topic}") from None
+        return found
+
+    def _consume(self, limit: int, timeout_s: float) -> list[Message]:
+        try:
+            return self.consumer.consume(limit, timeout_s)
+        except KafkaException as error:
+            raise meaning(error.args[0], f"topic {self._rules.topic}") from None
+
+    def _is_passing(self, message: Message) -> bool:
+        """Say whether a message is no record, but word of something that passes. What does not pass is raised."""
+        error = message.error()
+        if error is None:
+            return False
+        if error.code() in _UNSUPPORTED and self._rules.group_protocol == "auto" and self._protocol == "consumer":
+            self._protocol = "classic"  # brokers older than the new group protocol
+            self.close()
+            self._join()
+            return True
+        if error.code() in _PASSING or (error.retriable() and not error.fatal()):
+            return True
+        found = meaning(error, f"topic {self._rules.topic}, partition {message.partition()}")
+        if isinstance(found, PipelineError):
+            raise found
+        if error.fatal():
+            raise Stopped(f"Kafka has shut this worker out: {error.str()}; start it again")
+        return True
+
+    def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        """Have the new partitions claimed, and read them from where their cells stand."""
+        numbers = [place.partition for place in places]
+        positions: Mapping[int, int] = {}
+        try:
+            if self._owner is not None and numbers:
+                positions = self._owner.gained(numbers)
+        except Exception as error:  # raised by `poll`: none may pass through the client's own code
+            self._failure = error
+        self._assigned |= set(numbers)
+        consumer.incremental_assign([self._place(number, positions.get(number, OFFSET_END)) for number in numbers])
+        unclaimed = [self._place(number) for number in numbers if number not in positions]
+        if unclaimed:
+            consumer.pause(unclaimed)
+
+    def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+        numbers = [place.partition for place in places]
+        self._assigned -= set(numbers)
+        if self._owner is not None:
+            self._owner.lost(numbers)
+        consumer.incremental_unassign(places)
+
+    def _place(self, number: int, position: int | None = None) -> TopicPartition:
+        if position is None:
+            return TopicPartition(self._rules.topic, number)
+        return TopicPartition(self._rules.topic, number, position)
+
+
+def _record(message: Message) -> Record:
+    headers = message.headers()
+    origin = None
+    if headers:
+        said = dict(headers).get(ORIGIN)
+        origin = said.decode("utf-8", "replace") if isinstance(said, bytes) else None
+    partition, position = message.partition(), message.offset()
+    if partition is None or position is None:
+        raise Stopped("Kafka returned a record without a place")  # only errors have none
+    return Record(partition, position, message.key(), message.value() or b"", message.timestamp()[1], origin)

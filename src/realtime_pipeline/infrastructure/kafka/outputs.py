@@ -1,0 +1,221 @@
+"""Outputs in Kafka."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from uuid import uuid4
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from realtime_pipeline.application.errors import Fenced, Refusal, Superseded, Unavailable, Unreachable
+from realtime_pipeline.application.ports.outputs import Emission, Outputs
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.kafka.clients import made_consumer, made_producer, meaning
+from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
+from realtime_pipeline.infrastructure.kafka.publisher import Headers
+from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
+from realtime_pipeline.infrastructure.kafka.topics import described
+
+_NOT_MINE = frozenset(
+    (
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError._FENCED,
+        KafkaError._STATE,
+    )
+)
+_HEADERS = ("partition", "position", "appended_at_ms", "reason", "origin", "customer_id")
+
+
+class KafkaOutputs(Outputs):
+    """Dead letters in a topic of their own; how far outputs are emitted is the offset that the group has committed.
+
+    Outputs and offset go into one transaction. Where nothing was put out, the offset alone is committed, which costs
+    a tenth. An owner of earlier times is shut out by its generation in the group; a transaction that it left open is
+    waited for by whoever reads the offset.
+    """
+
+    def __init__(self, rules: KafkaRules, log: KafkaEventLog, stages: Stages) -> None:
+        self._rules = rules
+        self._log = log
+        self._stages = stages
+        self._producer: Producer | None = None
+        self._stand: dict[int, tuple[int, int]] = {}
+        self._letter_partitions: int | None = None
+
+    @property
+    def gather_ms(self) -> int:
+        """A transaction takes some tens of milliseconds, however much is in it."""
+        return self._rules.gather_ms
+
+    def close(self) -> None:
+        """Give up what is open."""
+        self._producer = None
+
+    def claim(self, partition: int, epoch: int) -> int:
+        """Read the position; a transaction that is still open is waited for."""
+        known_epoch, _ = self._stand.get(partition, (0, 0))
+        if epoch <= known_epoch:
+            raise Fenced(f"the outputs of partition {partition} have epoch {known_epoch} already")
+        position = self.positions([partition])[partition]
+        self._stand[partition] = (epoch, position)
+        return position
+
+    def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Read what the group has committed."""
+        places = [TopicPartition(self._rules.topic, partition) for partition in partitions]
+        wait_s = (self._rules.answer_ms + self._rules.transaction_ms) / 1000
+        try:
+            found = self._log.consumer.committed(places, wait_s)
+        except KafkaException as error:
+            raise meaning(error.args[0], "the group's offsets") from None
+        for place in found:
+            if place.error is not None:
+                raise Unreachable(f"the group's offset of partition {place.partition}: {place.error.str()}")
+        return {place.partition: max(place.offset, 0) for place in found}
+
+    def emit(self, emissions: Sequence[Emission]) -> None:
+        """Put outputs and positions out, in one transaction."""
+        for one in emissions:
+            epoch, position = self._stand.get(one.partition, (0, 0))
+            if one.epoch != epoch:
+                raise Fenced(f"the outputs of partition {one.partition} have another epoch")
+            if one.from_position != position:
+                raise Superseded({one.partition: position})
+        places = [
+            TopicPartition(self._rules.topic, one.partition, one.to_position, metadata=f"epoch={one.epoch}")
+            for one in emissions
+        ]
+        letters = [letter for one in emissions for letter in one.dead_letters]
+        try:
+            if letters:
+                self._transact(letters, places)
+            else:
+                self._commit(places)
+        except KafkaException as error:
+            raise self._refused(error.args[0]) from None
+        for one in emissions:
+            self._stand[one.partition] = (one.epoch, one.to_position)
+
+    def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
+        """The first dead letters, by partition and position; of each partition at most `limit` are read."""
+        consumer = made_consumer(
+            self._rules, {"group.id": f"{self._rules.group}-dead-letters-{uuid4().hex}", "enable.partition.eof": True}
+        )
+        try:
+            found = self._read(consumer, limit)
+        except KafkaException as error:
+            raise self._unavailable(error.args[0]) from None
+        finally:
+            consumer.close()
+        found.sort(key=lambda letter: (letter.record.partition, letter.record.position))
+        return found[:limit]
+
+    def _read(self, consumer: Consumer, limit: int) -> list[DeadLetter]:
+        topic, unread = self._rules.dead_letters_topic, set(range(self._topic_partitions()))
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread])
+        letters: list[DeadLetter] = []
+        read = dict.fromkeys(unread, 0)
+        while unread:
+            messages = consumer.consume(1, self._rules.answer_ms / 1000)
+            messages += consumer.consume(500, 0) if messages else []
+            if not messages:
+                raise Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters")
+            for message in messages:
+                error, number = message.error(), message.partition()
+                if error is not None:
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        unread.discard(number or 0)
+                    elif not error.retriable():
+                        raise self._unavailable(error)
+                elif number in unread:
+                    letters.append(_letter(message))
+                    read[number] += 1
+                    if read[number] >= limit:
+                        unread.discard(number)
+                        consumer.pause([TopicPartition(topic, number)])
+        return letters
+
+    def _transact(self, letters: Sequence[DeadLetter], places: list[TopicPartition]) -> None:
+        wait_s = self._rules.answer_ms / 1000
+        if self._producer is None:
+            transactional_id, timeout_ms = f"{self._rules.group}-{uuid4().hex}", self._rules.transaction_ms
+            more: dict[str, OPTION_TYPES] = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms}
+            self._producer = made_producer(self._rules, more)
+            self._producer.init_transactions(wait_s)
+        producer, partitions = self._producer, self._topic_partitions()
+        producer.begin_transaction()
+        for letter in letters:
+            record = letter.record
+            while True:
+                try:
+                    producer.produce(
+                        self._rules.dead_letters_topic,
+                        value=record.value,
+                        key=record.key,
+                        partition=record.partition % partitions,
+                        headers=_headers(letter),
+                    )
+                    break
+                except BufferError:
+                    producer.poll(0.05)  # a delivery that fails for good ends the transaction, and so the wait
+        producer.flush(wait_s)
+        self._stages.reached(Stage.OUTPUTS_SENT, len(letters))
+        producer.send_offsets_to_transaction(places, self._log.consumer.consumer_group_metadata(), wait_s)
+        self._stages.reached(Stage.POSITIONS_SENT, len(letters))
+        producer.commit_transaction(wait_s)
+
+    def _commit(self, places: list[TopicPartition]) -> None:
+        for place in self._log.consumer.commit(offsets=places, asynchronous=False) or []:
+            if place.error is not None:
+                raise KafkaException(place.error)
+
+    def _refused(self, error: KafkaError) -> Refusal:
+        """Give the transaction up, with its producer: whether it was committed is read back by the next claim."""
+        producer, self._producer = self._producer, None
+        if producer is not None and error.txn_requires_abort():
+            with suppress(KafkaException):  # else its time-out ends it
+                producer.abort_transaction(self._rules.answer_ms / 1000)
+        if error.code() in _NOT_MINE:
+            return Fenced(f"the group has given these partitions to another worker: {error.str()}")
+        return Unreachable(f"the outputs: {error.str()}")
+
+    def _unavailable(self, error: KafkaError) -> Unavailable:
+        return Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters: {error.str()}")
+
+    def _topic_partitions(self) -> int:
+        if self._letter_partitions is None:
+            self._letter_partitions = described(self._rules, self._rules.dead_letters_topic).partitions
+        return self._letter_partitions
+
+
+def _headers(letter: DeadLetter) -> Headers:
+    record = letter.record
+    values = (
+        record.partition,
+        record.position,
+        record.appended_at_ms,
+        letter.reason,
+        record.origin,
+        letter.customer_id,
+    )
+    return [(name, str(value)) for name, value in zip(_HEADERS, values, strict=True) if value is not None]
+
+
+def _letter(message: Message) -> DeadLetter:
+    said = {name: value.decode() for name, value in dict(message.headers() or {}).items() if isinstance(value, bytes)}
+    customer_id = said.get("customer_id")
+    record = Record(
+        int(said["partition"]),
+        int(said["position"]),
+        message.key(),
+        message.value() or b"",
+        int(said["appended_at_ms"]),
+        said.get("origin"),
+    )
+    return DeadLetter(record, said["reason"], None if customer_id is None else CustomerId(customer_id))

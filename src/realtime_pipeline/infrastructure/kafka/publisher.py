@@ -1,0 +1,98 @@
+"""Publishing into Kafka."""
+
+import time
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.routing import PARTITIONERS
+from realtime_pipeline.infrastructure.kafka.clients import made_producer
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.topics import described
+
+ORIGIN = "origin"
+Headers = list[tuple[str, str | bytes | None]]
+_SERVE_S = 0.05
+
+
+class KafkaEventPublisher(EventPublisher):
+    """Appends records to the topic; `publish` returns when all replicas in sync have all of them.
+
+    Partitions are chosen here, by the partitioner of the settings: a record without a key goes by its own bytes.
+    """
+
+    def __init__(self, rules: KafkaRules, stages: Stages) -> None:
+        self._rules = rules
+        self._stages = stages
+        self._partitions = described(rules, rules.topic).partitions
+        self._partition_for = PARTITIONERS[rules.partitioner]
+        self._producer = self._made()
+
+    @property
+    def partitions(self) -> int:
+        """Into how many partitions the log is cut."""
+        return self._partitions
+
+    def close(self) -> None:
+        """Give up what is still on its way."""
+        self._producer.purge()
+        self._producer.flush(1)
+
+    def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append records; wait for the acknowledgement of each."""
+        delivered, failures = 0, list[KafkaError]()
+
+        def on_delivery(error: KafkaError | None, _message: Message) -> None:
+            nonlocal delivered
+            delivered += 1
+            if error is not None:
+                failures.append(error)
+
+        deadline_s = time.monotonic() + self._rules.publish_ms / 1000
+        producer = self._producer
+        for record in records:
+            partition = record.partition
+            if partition is None:
+                partition = self._partition_for(record.value if record.key is None else record.key, self._partitions)
+            headers: Headers | None = None if record.origin is None else [(ORIGIN, record.origin.encode())]
+            while True:
+                try:
+                    producer.produce(
+                        self._rules.topic,
+                        value=record.value,
+                        key=record.key,
+                        partition=partition,
+                        headers=headers,
+                        on_delivery=on_delivery,
+                    )
+                    break
+                except BufferError:
+                    producer.poll(_SERVE_S)
+                    self._check(deadline_s, delivered, len(records))
+                except KafkaException as error:
+                    raise self._failed(error.args[0], len(records)) from None
+        self._stages.reached(Stage.APPENDED, len(records))
+        while delivered < len(records):
+            producer.poll(_SERVE_S)
+            self._check(deadline_s + _SERVE_S, delivered, len(records))
+        if failures:
+            raise self._failed(failures[0], len(records))
+        self._stages.reached(Stage.ACKNOWLEDGED, len(records))
+
+    def _check(self, deadline_s: float, delivered: int, total: int) -> None:
+        if time.monotonic() > deadline_s:
+            raise Unavailable(
+                f"Kafka at {self._rules.brokers} has acknowledged {delivered} of {total} events in "
+                f"{self._rules.publish_ms / 1000:g} s; publish them again, with their ids, when it answers"
+            )
+
+    def _failed(self, error: KafkaError, total: int) -> Unavailable:
+        if error.fatal():
+            self._producer = self._made()
+        return Unavailable(f"Kafka did not take all of {total} events: {error.str()}; publish them again, with ids")
+
+    def _made(self) -> Producer:
+        return made_producer(self._rules, {"delivery.timeout.ms": self._rules.publish_ms})

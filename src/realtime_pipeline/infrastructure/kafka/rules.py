@@ -1,0 +1,65 @@
+"""Where Kafka is, and how it is used."""
+
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.domain.limits import at_least
+
+OPTION_TYPES = str | int | float | bool
+
+
+@attrs.frozen
+class KafkaRules:
+    """Brokers, topics, the workers' group, and what is waited for.
+
+    `brokers` are `host:port`, separated by commas. `partitioner` says how producers put keys into partitions:
+    `consistent` (CRC-32), or `murmur2` where some are written in Java; it is fixed once a store is built. With
+    `group_protocol = "auto"` workers share partitions by the new protocol where the brokers have it, else by the
+    cooperative-sticky one. Whatever librdkafka knows can be set in `librdkafka` by its own name, SASL and TLS too; a
+    password comes from the environment (`REALTIME_PIPELINE_KAFKA__PASSWORD`) or from `password_file`.
+    """
+
+    brokers: str = "127.0.0.1:9092"
+    topic: str = "user_events"
+    dead_letters_topic: str = "dead_letters"
+    group: str = "realtime-pipeline"
+    partitioner: Literal["consistent", "murmur2"] = "consistent"
+    group_protocol: Literal["auto", "consumer", "classic"] = "auto"
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+    password_file: str = ""
+    compression: str = "lz4"
+    linger_ms: int = 5
+    queued_messages_max: int = 100_000
+    publish_ms: int = 30_000
+    answer_ms: int = 15_000
+    fetched_kilobytes_max: int = 65_536
+    gather_ms: int = 1_000
+    transaction_ms: int = 8_000
+    librdkafka: dict[str, OPTION_TYPES] = attrs.field(factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)
+        if self.transaction_ms > 8_000:
+            raise ValueError("kafka.transaction_ms must be at most 8000: a crash is waited out for so long")
+        for name in ("brokers", "topic", "dead_letters_topic", "group"):
+            if not getattr(self, name):
+                raise ValueError(f"kafka.{name} must not be empty")
+
+    def options(self) -> dict[str, OPTION_TYPES]:
+        """What every client is told."""
+        options: dict[str, OPTION_TYPES] = {"bootstrap.servers": self.brokers, "log_level": 3}
+        if self.username:
+            options |= {"sasl.username": self.username, "sasl.password": self._secret()}
+        return options | self.librdkafka
+
+    def _secret(self) -> str:
+        if not self.password_file:
+            return self.password
+        try:
+            return Path(self.password_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(f"kafka.password_file {self.password_file} cannot be read: {error}") from None

@@ -1,0 +1,138 @@
+"""The topics: made, listed, described, deleted."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import NewTopic
+
+from realtime_pipeline.application.errors import PipelineError, Unavailable
+from realtime_pipeline.infrastructure.kafka.clients import made_admin, meaning
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+
+OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "recommendations")
+"""What windows and patterns will write, beside the dead letters."""
+
+SHOWN_SETTINGS: Final = (
+    "retention.ms",
+    "min.insync.replicas",
+    "compression.type",
+    "message.timestamp.type",
+    "cleanup.policy",
+)
+
+
+@attrs.frozen
+class TopicRules:
+    """How topics are made. `min_insync` replicas must have a record before it is acknowledged."""
+
+    partitions: int = 24
+    replication: int = 1
+    min_insync: int = 1
+    retention_ms: int = 7 * 86_400_000
+    compression: str = "producer"
+
+
+@attrs.frozen
+class Described:
+    """A topic as the brokers have it."""
+
+    name: str
+    topic_id: str
+    partitions: int
+    replication: int
+    settings: dict[str, str] = attrs.Factory(dict)
+
+
+def described(rules: KafkaRules, name: str) -> Described:
+    """Describe a topic.
+
+    Raises:
+        Stopped: there is no such topic.
+        Unavailable: Kafka does not answer.
+    """
+    admin = made_admin(rules)
+    try:
+        future = admin.describe_topics(TopicCollection([name]), request_timeout=rules.answer_ms / 1000)[name]
+        topic = future.result()
+    except KafkaException as error:
+        raise _failure(error, rules, f"topic {name}") from None
+    return Described(name, str(topic.topic_id), len(topic.partitions), len(topic.partitions[0].replicas))
+
+
+class KafkaTopics:
+    """The project's topics on one cluster."""
+
+    def __init__(self, rules: KafkaRules) -> None:
+        self._rules = rules
+        self._admin = made_admin(rules)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The log, and what comes out of it."""
+        return (self._rules.topic, self._rules.dead_letters_topic, *OUTPUT_TOPICS)
+
+    def create(self, topic_rules: TopicRules) -> Sequence[str]:
+        """Make the topics that are not there; return their names.
+
+        The log's records carry the time at which the brokers took them in: the fold measures by it.
+        """
+        common = {
+            "retention.ms": str(topic_rules.retention_ms),
+            "min.insync.replicas": str(topic_rules.min_insync),
+            "compression.type": topic_rules.compression,
+        }
+        new = []
+        for name in self.names:
+            config = dict(common)
+            if name == self._rules.topic:
+                config["message.timestamp.type"] = "LogAppendTime"
+            new.append(NewTopic(name, topic_rules.partitions, topic_rules.replication, config=config))
+        made = []
+        for name, future in self._admin.create_topics(new, request_timeout=self._rules.answer_ms / 1000).items():
+            try:
+                future.result()
+                made.append(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise _failure(error, self._rules, f"topic {name}") from None
+        return made
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete topics and all that is in them."""
+        for name, future in self._admin.delete_topics(
+            list(names), request_timeout=self._rules.answer_ms / 1000, operation_timeout=self._rules.answer_ms / 1000
+        ).items():
+            try:
+                future.result()
+            except KafkaException as error:
+                raise _failure(error, self._rules, f"topic {name}") from None
+
+    def list(self) -> Sequence[str]:
+        """The names of all topics on the cluster but Kafka's own."""
+        try:
+            found = self._admin.list_topics(timeout=self._rules.answer_ms / 1000).topics
+        except KafkaException as error:
+            raise _failure(error, self._rules, "the topics") from None
+        return sorted(name for name in found if not name.startswith("__"))
+
+    def describe(self, name: str) -> Described:
+        """Describe a topic, with the settings that matter here."""
+        found = described(self._rules, name)
+        resource = ConfigResource(ResourceType.TOPIC, name)
+        try:
+            config = self._admin.describe_configs([resource], request_timeout=self._rules.answer_ms / 1000)
+            entries = config[resource].result()
+        except KafkaException as error:
+            raise _failure(error, self._rules, f"topic {name}") from None
+        return attrs.evolve(found, settings={key: entries[key].value for key in SHOWN_SETTINGS if key in entries})
+
+
+def _failure(error: KafkaException, rules: KafkaRules, of_what: str) -> PipelineError:
+    found = meaning(error.args[0], of_what)
+    if isinstance(found, PipelineError):
+        return found
+    return Unavailable(f"Kafka at {rules.brokers} does not answer about {of_what}: {error.args[0].str()}")

@@ -1,0 +1,106 @@
+"""The Kafka adapters keep the ports' contracts on a real broker."""
+
+import time
+from collections.abc import Iterator
+
+import attrs
+import pytest
+
+from realtime_pipeline.application.errors import Stopped, Unavailable
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
+from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
+from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, TopicRules
+from tests import servers
+from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
+from tests.contracts.outputs import OutputsContract
+
+pytestmark = pytest.mark.xdist_group("kafka")
+
+
+@pytest.fixture
+def rules() -> KafkaRules:
+    return servers.kafka_rules(PARTITIONS)
+
+
+class TestKafkaLog(EventLogContract):
+    patience_s = 0.4
+    turn_records = 300  # brokers return one partition's batch after the other
+
+    @pytest.fixture(autouse=True, params=["consumer", "classic"])
+    def _log(self, request: pytest.FixtureRequest, rules: KafkaRules) -> Iterator[None]:
+        self.publisher = KafkaEventPublisher(rules, Unwatched())
+        self.log = KafkaEventLog(attrs.evolve(rules, group_protocol=request.param))
+        yield
+        self.log.close()
+        self.publisher.close()
+
+    def is_now(self, at_ms: int) -> bool:
+        return abs(at_ms - time.time_ns() // 1_000_000) < 60_000
+
+
+class TestKafkaOutputs(OutputsContract):
+    @pytest.fixture(autouse=True)
+    def _outputs(self, rules: KafkaRules) -> Iterator[None]:
+        log = KafkaEventLog(rules)
+        owner = Owner()
+        log.subscribe(owner)
+        while not owner.held:
+            log.poll(1, 0.2)
+        self.outputs = KafkaOutputs(rules, log, Unwatched())
+        yield
+        self.outputs.close()
+        log.close()
+
+
+def test_a_topic_that_is_not_there_is_named_with_the_way_out() -> None:
+    rules = KafkaRules(brokers=servers.kafka_place(), topic=servers.unique("nowhere"))
+    with pytest.raises(Stopped, match=r"topic nowhere-\d+: .*topics create"):
+        KafkaEventLog(rules)
+
+
+def test_brokers_that_do_not_answer_are_named() -> None:
+    rules = KafkaRules(brokers="127.0.0.1:1", answer_ms=500)
+    with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:1 does not answer about topic user_events"):
+        KafkaEventLog(rules)
+
+
+def test_topics_are_made_as_the_fold_needs_them_and_once(rules: KafkaRules) -> None:
+    topics = KafkaTopics(rules)
+    assert topics.create(TopicRules(partitions=PARTITIONS)) == []
+    described = topics.describe(rules.topic)
+    assert (described.partitions, described.replication) == (PARTITIONS, 1)
+    assert described.settings["message.timestamp.type"] == "LogAppendTime"
+    assert described.settings["retention.ms"] == str(7 * 86_400_000)
+    assert topics.describe(rules.dead_letters_topic).settings["message.timestamp.type"] == "CreateTime"
+    topics.delete([rules.topic])
+    deadline_s = time.monotonic() + 10
+    while rules.topic in topics.list():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
+def test_a_position_before_the_start_of_the_log_stops_the_reader(rules: KafkaRules) -> None:
+    publisher, log = KafkaEventPublisher(rules, Unwatched()), KafkaEventLog(rules)
+    publisher.publish([Outgoing(b"k", b"x", partition=1)] * 3)
+    log.subscribe(Owner({1: 99}))
+    with pytest.raises(Stopped, match="the position to read from is not in the log any more"):
+        poll_for(log, 20)
+    log.close()
+
+
+def poll_for(log: KafkaEventLog, seconds: float) -> None:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        log.poll(10, 0.2)
+
+
+def test_a_full_queue_makes_the_publisher_wait_and_loses_nothing(rules: KafkaRules) -> None:
+    publisher = KafkaEventPublisher(attrs.evolve(rules, queued_messages_max=10), Unwatched())
+    publisher.publish([Outgoing(b"k", f"{number}".encode(), partition=0) for number in range(500)])
+    log = KafkaEventLog(rules)
+    assert log.bounds([0]) == {0: (0, 500)}
+    log.close()

