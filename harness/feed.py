@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from harness.console import progress
+from harness.errors import HarnessError
 from harness.line import Line
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
@@ -11,6 +12,9 @@ from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record
+
+LOG_WAIT_S = 0.2
+LOG_SILENCE_S = 60.0
 
 
 def publish(pipeline: Pipeline, lines: Iterable[Line], expected: int | None, finite: bool = True) -> int:
@@ -52,11 +56,13 @@ class _FromTheStart(PartitionOwner):
 
     def __init__(self, log: EventLog) -> None:
         self.ends: dict[int, int] = {}
+        self.unread: dict[int, bool] = {}
         self._log = log
 
     def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
         bounds = self._log.bounds(partitions)
-        self.ends = {partition: end for partition, (_, end) in bounds.items()}
+        self.ends.update((partition, end) for partition, (_, end) in bounds.items())
+        self.unread.update((partition, first < end) for partition, (first, end) in bounds.items())
         return {partition: first for partition, (first, _) in bounds.items()}
 
     def lost(self, partitions: Collection[int]) -> None:
@@ -64,8 +70,21 @@ class _FromTheStart(PartitionOwner):
 
 
 def logged(log: EventLog) -> Iterator[Record]:
-    """Read a whole log from its beginning to where it ends now. No worker may be reading it meanwhile."""
+    """Read a whole log from its beginning to where it ends now. No worker may be reading it meanwhile.
+
+    Raises:
+        HarnessError: the log returns nothing for a minute.
+    """
     reader = _FromTheStart(log)
     log.subscribe(reader)
-    while records := log.poll(5_000, 0):
+    came_s = time.monotonic()
+    while len(reader.unread) < log.identity.partitions or any(reader.unread.values()):
+        records = log.poll(5_000, LOG_WAIT_S)
+        for record in records:
+            if record.position + 1 >= reader.ends[record.partition]:
+                reader.unread[record.partition] = False
         yield from records
+        if records:
+            came_s = time.monotonic()
+        elif time.monotonic() - came_s > LOG_SILENCE_S:
+            raise HarnessError(f"the log returned nothing for {LOG_SILENCE_S:.0f} s")

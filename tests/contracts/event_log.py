@@ -30,7 +30,7 @@ class Owner(PartitionOwner):
 class EventLogContract:
     """An empty log of three partitions.
 
-    `patience_s` is how long after the last record no more are expected; among `turn_records` are some of each partition.
+    `patience_s` is how long after the last record no more are expected; `turn_records` are some of each partition.
     """
 
     log: EventLog
