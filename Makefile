@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports tests mutations bench lock clean
+.PHONY: help install demo test lint types imports tests mutations bench services services-stop lock clean
 
 help:  ## what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 # The stamp is written last, so that an interrupted installation is begun again.
 .venv/installed: requirements/dev.txt pyproject.toml
@@ -35,7 +35,8 @@ imports: install
 
 tests: install
 	rm -f .coverage .coverage.*
-	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered
+	$(BIN)/python -m harness services fetch
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --cov --cov-report=term:skip-covered
 
 test: lint types imports tests  ## formatting, types, layers and every test
 
@@ -44,6 +45,12 @@ mutations: install  ## only the mutation checks: each safeguard off in turn, the
 
 bench: install  ## the worker's speed on the embedded store
 	$(BIN)/python -m harness bench worker
+
+services: install  ## Kafka and Redis on this machine, in the background, without containers
+	$(BIN)/python -m harness services start
+
+services-stop: install  ## stop them
+	$(BIN)/python -m harness services stop
 
 lock: install  ## requirements/dev.txt again, from pyproject.toml (needs uv)
 	uv export --quiet --all-extras --format requirements-txt --no-header --no-emit-project --output-file requirements/dev.txt

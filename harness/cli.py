@@ -10,6 +10,8 @@ from typing import TypeAlias
 from harness import bench, demo, faults, oracle_command, replay
 from harness.errors import HarnessError
 from harness.formats import FORMATS
+from harness.places import add_places
+from harness.services import command as services
 from realtime_pipeline import PipelineError
 
 EPILOG = """\
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_oracle(commands, common)
     _add_bench(commands, common)
     _add_faults(commands, common)
+    _add_services(commands, common)
     return parser
 
 
@@ -76,19 +79,18 @@ def _add_demo(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=7, help="which shop (default: 7)")
     parser.add_argument("--sessions", type=_count, default=15_000, help="how many visits, about 7 events each")
     parser.add_argument("--database", metavar="FILE", type=Path, help="keep the result in this file")
+    add_places(parser)
     parser.set_defaults(command=demo.run)
 
 
 def _add_replay(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("replay", parents=[common], help="real files through the very same pipeline")
     _add_data(parser)
-    parser.add_argument("--log", choices=("sqlite", "memory"), default="sqlite", help="(default: sqlite)")
-    parser.add_argument("--store", choices=("sqlite", "memory"), default="sqlite", help="(default: sqlite)")
+    add_places(parser)
     parser.add_argument("--database", metavar="FILE", type=Path, help="keep the result in this file")
     parser.add_argument(
         "--catalogue", metavar="FILE", type=Path, help="JSON lines of product_id, name, category, price"
     )
-    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
     parser.add_argument("--check", action="store_true", help="compare the store with the batch oracle, field by field")
     parser.set_defaults(command=replay.run)
 
@@ -134,6 +136,14 @@ def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", required=True, choices=sorted(faults.POINTS), help="the stage at which to die")
     parser.add_argument("--times", type=_count, default=1, help="die when the stage is reached this often (default: 1)")
     parser.set_defaults(command=faults.run)
+
+
+def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "services", parents=[common], help="Kafka and Redis on this machine, without containers"
+    )
+    parser.add_argument("action", choices=("fetch", "start", "stop"))
+    parser.set_defaults(command=services.run)
 
 
 def _count(text: str) -> int:

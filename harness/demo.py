@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from harness.console import console, database_file, heading, percentile, progress
+from harness.console import console, heading, percentile, progress
 from harness.feed import publish, work_off
 from harness.line import Line
+from harness.places import places
 from harness.replay import most_active
 from harness.shop import DAY_MS, Shop
-from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline import Pipeline
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.report import (
     counts_in_words,
@@ -36,10 +37,10 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     shop = Shop(options.seed, PRODUCTS, CUSTOMERS, START_MS, span_ms=SPAN_MS)
     console.print(
         f"A simulated shop: {PRODUCTS} products, {CUSTOMERS:,} customers, {options.sessions:,} visits in a week.\n"
-        "Its events go into a log on disk; a worker folds them per customer and commits each batch together with\n"
+        "Its events go into a log; a worker folds them per customer and commits each batch together with\n"
         "its position, so that each event counts exactly once; recommendations are read from what it committed."
     )
-    with database_file(options.database) as file, Pipeline(Settings(database=str(file))) as pipeline:
+    with places(options) as settings, Pipeline(settings) as pipeline:
         published = publish(pipeline, _lines(shop, options.sessions), None, finite=False)
         seconds, _ = work_off(pipeline, published)
         console.print(counts_in_words(pipeline.container.cells().counts()))
@@ -48,7 +49,9 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         fresh_ms = _freshness(pipeline, shop)
         heading("Figures")
         p50, p99 = percentile(fresh_ms, 0.5), percentile(fresh_ms, 0.99)
-        console.print(f"  processed  {published / seconds:,.0f} events a second, in one process on one SQLite file")
+        console.print(
+            f"  processed  {published / seconds:,.0f} events a second, in one process, {options.log} to {options.store}"
+        )
         console.print(
             f"  freshness  {p50:.0f} ms (p50), {p99:.0f} ms (p99) from publishing an event to recommendations that\n"
             f"             follow from it, at {BACKGROUND_EVENTS_PER_S} other events a second"

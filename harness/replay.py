@@ -9,12 +9,13 @@ from itertools import islice
 from dependency_injector import providers
 
 from harness import check, oracle
-from harness.console import console, database_file, heading
+from harness.console import console, heading
 from harness.feed import logged, publish, work_off
 from harness.files import in_event_time_order
 from harness.formats import Line, Options, read
 from harness.formats.catalogue import read_catalogue
-from realtime_pipeline import Pipeline, load_settings
+from harness.places import places
+from realtime_pipeline import Pipeline
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -33,17 +34,15 @@ def lines_of(options: argparse.Namespace) -> Iterator[Line]:
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Publish, process, show, and where asked compare with the oracle."""
-    with database_file(options.database) as file:
-        settings = load_settings(options.settings, database=str(file), log=options.log, store=options.store)
-        with Pipeline(settings) as pipeline:
-            if options.catalogue is not None:
-                pipeline.container.products.override(providers.Object(read_catalogue(options.catalogue)))
-            figures = _replay(pipeline, options)
-            _show_customers(pipeline, options.customer)
-            if options.check:
-                figures["differences"] = _check(pipeline)
-                figures["ok"] = figures["ok"] and not figures["differences"]
-            return figures
+    with places(options) as settings, Pipeline(settings) as pipeline:
+        if options.catalogue is not None:
+            pipeline.container.products.override(providers.Object(read_catalogue(options.catalogue)))
+        figures = _replay(pipeline, options)
+        _show_customers(pipeline, options.customer)
+        if options.check:
+            figures["differences"] = _check(pipeline)
+            figures["ok"] = figures["ok"] and not figures["differences"]
+        return figures
 
 
 def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object]:

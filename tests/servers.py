@@ -11,8 +11,8 @@ import pytest
 
 from harness.services.kafka import kafka_broker, why_no_kafka
 from harness.services.redis import redis_binary, redis_cluster, redis_server
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
-from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, TopicRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
 _numbers = count()

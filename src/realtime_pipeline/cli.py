@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import counts_in_words, plain, profile_in_words, recommendations_in_words
@@ -22,6 +24,7 @@ CHUNK_BYTES = 1 << 19
 LINE_BYTES_MAX = 1 << 20
 """A longer line comes in pieces, which end up as dead letters: no file may fill the memory."""
 PROGRESS_EVERY_S = 5.0
+DAY_MS = 86_400_000
 SHOWN_BYTES = 200
 
 EPILOG = """\
@@ -31,7 +34,13 @@ Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then
   realtime-pipeline publish events.jsonl       append a file's events to the log (- reads standard input)
   realtime-pipeline worker --until-caught-up   process what has been published, then end
   realtime-pipeline recommend ada              what ada may like next, each with its reason
+
+With log = "kafka" and store = "redis" (REALTIME_PIPELINE_LOG=kafka, REALTIME_PIPELINE_STORE=redis), begin with
+realtime-pipeline topics create.
 """
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class Progress:
@@ -61,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(options.settings, database=options.database)
-        _check_database(settings, must_exist=options.reads)
+        _check_places(settings, reads=options.reads)
         with Pipeline(settings) as pipeline:
             command: Callable[[Pipeline, Settings, argparse.Namespace], None] = options.command
             command(pipeline, settings, options)
@@ -117,7 +126,33 @@ def _parser() -> argparse.ArgumentParser:
     letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
     letters.add_argument("--limit", type=_limit, default=20, help="how many (default: 20)")
     letters.set_defaults(command=_dead_letters, reads=True)
+    _add_topics(commands, common)
     return parser
+
+
+def _add_topics(commands: Commands, common: argparse.ArgumentParser) -> None:
+    topics = commands.add_parser("topics", help="make, list, describe or delete the topics in Kafka")
+    actions = topics.add_subparsers(required=True, metavar="ACTION")
+    defaults = TopicRules()
+    create = actions.add_parser("create", parents=[common], help="make the topics that are not there")
+    create.add_argument(
+        "--partitions", type=int, default=defaults.partitions, help="into how many parts: fixed for good (default: 24)"
+    )
+    create.add_argument("--replication", type=int, default=defaults.replication, help="copies of each (default: 1)")
+    create.add_argument(
+        "--min-insync", type=int, default=defaults.min_insync, help="copies that must have a record (default: 1)"
+    )
+    create.add_argument("--retention-days", type=int, default=7, help="for how long records are kept (default: 7)")
+    create.add_argument("--compression", default=defaults.compression, help="(default: as the producer has it)")
+    create.set_defaults(command=_create_topics, reads=False)
+    listing = actions.add_parser("list", parents=[common], help="list the topics of the cluster")
+    listing.set_defaults(command=_list_topics, reads=False)
+    describe = actions.add_parser("describe", parents=[common], help="show partitions and settings of topics")
+    describe.add_argument("topics", metavar="TOPIC", nargs="*", help="(default: those of this program)")
+    describe.set_defaults(command=_describe_topics, reads=False)
+    delete = actions.add_parser("delete", parents=[common], help="delete topics, with all that is in them")
+    delete.add_argument("topics", metavar="TOPIC", nargs="+")
+    delete.set_defaults(command=_delete_topics, reads=False)
 
 
 def _limit(text: str) -> int:
@@ -126,10 +161,10 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _check_database(settings: Settings, must_exist: bool) -> None:
+def _check_places(settings: Settings, reads: bool) -> None:
     if "memory" in {settings.log, settings.store}:
-        raise InvalidSettings("a command's memory ends with it: log and store must be sqlite here")
-    if must_exist and not Path(settings.database).exists():
+        raise InvalidSettings("a command's memory ends with it: log is sqlite or kafka here, store sqlite or redis")
+    if reads and settings.store == "sqlite" and not Path(settings.database).exists():
         raise Unavailable(f"there is no database {settings.database} yet: publish events first, or name another")
 
 
@@ -177,7 +212,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
         signal.signal(name, stop)
     worker = pipeline.container.process_events()
     settle_collector()
-    print(f"working on {settings.database}; stop with Ctrl-C", file=sys.stderr)
+    print(f"working on {_place(settings)}; stop with Ctrl-C", file=sys.stderr)
     progress, processed = Progress("records processed"), 0
 
     def tell(done: Round) -> None:
@@ -193,6 +228,12 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
     finally:
         progress.end()
     print(counts_in_words(pipeline.container.cells().counts()))
+
+
+def _place(settings: Settings) -> str:
+    log = settings.kafka.topic if settings.log == "kafka" else settings.database
+    store = f"Redis at {settings.redis.nodes}" if settings.store == "redis" else settings.database
+    return store if log == store else f"{log}, into {store}"
 
 
 def _recommend(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
@@ -219,6 +260,40 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
     at_ms = pipeline.forget(options.customer)
     name = CustomerId(options.customer)
     print(f"{name} is to be forgotten as of {at_ms} ms; it is done when the worker has come to that record")
+
+
+def _create_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    try:
+        rules = TopicRules(
+            options.partitions,
+            options.replication,
+            options.min_insync,
+            options.retention_days * DAY_MS,
+            options.compression,
+        )
+    except ValueError as error:
+        raise InvalidSettings(str(error)) from None
+    made = pipeline.container.topics().create(rules)
+    print(f"made {', '.join(made)}" if made else "all topics are there already")
+
+
+def _list_topics(pipeline: Pipeline, _settings: Settings, _options: argparse.Namespace) -> None:
+    for name in pipeline.container.topics().list():
+        print(name)
+
+
+def _describe_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    topics = pipeline.container.topics()
+    for name in options.topics or topics.names:
+        found = topics.describe(name)
+        print(f"{found.name}: {found.partitions} partitions, {found.replication} copies of each")
+        for setting, value in found.settings.items():
+            print(f"    {setting} = {value}")
+
+
+def _delete_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    pipeline.container.topics().delete(options.topics)
+    print(f"deleted {', '.join(options.topics)}")
 
 
 if __name__ == "__main__":

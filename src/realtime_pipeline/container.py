@@ -43,6 +43,7 @@ from realtime_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # extras, imported where they are chosen
     from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
+    from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
     from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 
 
@@ -72,6 +73,12 @@ def _kafka_log(settings: Settings, resources: ExitStack) -> "KafkaEventLog":
     log = KafkaEventLog(settings.kafka)
     resources.callback(log.close)
     return log
+
+
+def _topics(settings: Settings) -> "KafkaTopics":
+    from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
+
+    return KafkaTopics(settings.kafka)
 
 
 def _decoder(settings: Settings) -> EventDecoder:
@@ -220,6 +227,7 @@ class Container(containers.DeclarativeContainer):
     database: providers.Singleton[Database] = providers.ThreadSafeSingleton(_database, settings, resources)
     redis_nodes: providers.Singleton["RedisNodes"] = providers.ThreadSafeSingleton(_redis_nodes, settings, resources)
     kafka_log: providers.Singleton["KafkaEventLog"] = providers.ThreadSafeSingleton(_kafka_log, settings, resources)
+    topics: providers.Singleton["KafkaTopics"] = providers.ThreadSafeSingleton(_topics, settings)
     memory_log: providers.Singleton[MemoryLog] = providers.ThreadSafeSingleton(_memory_log, settings, clock)
     decoder: providers.Singleton[EventDecoder] = providers.ThreadSafeSingleton(_decoder, settings)
 

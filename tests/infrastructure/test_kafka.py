@@ -12,8 +12,8 @@ from realtime_pipeline.application.ports.stages import Unwatched
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
-from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, TopicRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests import servers
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
 from tests.contracts.outputs import OutputsContract

@@ -7,6 +7,7 @@ import attrs
 
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 
 OPTION_TYPES = str | int | float | bool
 
@@ -63,3 +64,19 @@ class KafkaRules:
             return Path(self.password_file).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable(f"kafka.password_file {self.password_file} cannot be read: {error}") from None
+
+
+@attrs.frozen
+class TopicRules:
+    """How topics are made. `min_insync` replicas must have a record before it is acknowledged."""
+
+    partitions: int = 24
+    replication: int = 1
+    min_insync: int = 1
+    retention_ms: int = 7 * 86_400_000
+    compression: str = "producer"
+
+    def __attrs_post_init__(self) -> None:
+        at_least(1, self)
+        if self.partitions > PARTITIONS_MAX:
+            raise ValueError(f"partitions must be at most {PARTITIONS_MAX}, not {self.partitions}")

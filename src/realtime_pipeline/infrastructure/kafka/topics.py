@@ -11,7 +11,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from realtime_pipeline.application.errors import PipelineError, Unavailable
 from realtime_pipeline.infrastructure.kafka.clients import made_admin, meaning
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 
 OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "recommendations")
 """What windows and patterns will write, beside the dead letters."""
@@ -23,17 +23,6 @@ SHOWN_SETTINGS: Final = (
     "message.timestamp.type",
     "cleanup.policy",
 )
-
-
-@attrs.frozen
-class TopicRules:
-    """How topics are made. `min_insync` replicas must have a record before it is acknowledged."""
-
-    partitions: int = 24
-    replication: int = 1
-    min_insync: int = 1
-    retention_ms: int = 7 * 86_400_000
-    compression: str = "producer"
 
 
 @attrs.frozen

@@ -37,6 +37,7 @@ _SHUT = (
     redis.exceptions.NoPermissionError,
 )
 _VERSION_MIN = 7
+ERASED_KEYS = 1_000
 
 
 class RedisNodes:
@@ -130,6 +131,11 @@ class RedisNodes:
                     yield names
         except redis.exceptions.RedisError as error:
             raise self._meaning(error) from None
+
+    def erase(self, namespace: str) -> None:
+        """Delete every key of a namespace."""
+        for names in self.scan(f"{namespace}:*", ERASED_KEYS):
+            self.ask([(name.decode(), ("UNLINK", name)) for name in names])
 
     def _by_node(self, requests: Sequence[tuple[Key, Request]]) -> dict[str, tuple["redis.Redis", list[int]]]:
         if self._single is not None:
