@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from harness import bench, demo, faults, oracle_command, replay
+from harness.chaos import command as chaos
+from harness.chaos.rounds import KINDS
 from harness.errors import HarnessError
 from harness.formats import FORMATS
 from harness.places import add_places
@@ -66,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands, common)
     _add_faults(commands, common)
     _add_services(commands, common)
+    _add_chaos(commands, common)
     return parser
 
 
@@ -130,10 +133,13 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
 def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("fault", parents=[common], help="run a worker or a publisher that kills itself")
     parser.add_argument("role", choices=("worker", "publisher"))
-    parser.add_argument("--database", metavar="FILE", type=Path, required=True)
+    parser.add_argument("--database", metavar="FILE", type=Path)
     parser.add_argument("--data", metavar="FILE", type=Path, help="what the publisher publishes, JSON lines")
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
-    parser.add_argument("--at", required=True, choices=sorted(faults.POINTS), help="the stage at which to die")
+    parser.add_argument("--at", choices=sorted(faults.POINTS), help="the stage at which to die, or to stop")
+    parser.add_argument("--how", choices=sorted(faults.SIGNALS), default="kill", help="(default: kill)")
+    parser.add_argument("--mark", metavar="FILE", type=Path, help="a file to make when the stage is reached")
+    parser.add_argument("--on", action="store_true", help="work on until told to end, and do not end with the log")
     parser.add_argument("--times", type=_count, default=1, help="die when the stage is reached this often (default: 1)")
     parser.set_defaults(command=faults.run)
 
@@ -144,6 +150,16 @@ def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("action", choices=("fetch", "start", "stop"))
     parser.set_defaults(command=services.run)
+
+
+def _add_chaos(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "chaos", parents=[common], help="faults on real Kafka and Redis; afterwards each store is checked"
+    )
+    parser.add_argument("--rounds", type=_count, default=len(KINDS), help="how many (default: one of each kind)")
+    parser.add_argument("--seed", type=int, default=1, help="which dice (default: 1)")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first round (default: 0)")
+    parser.set_defaults(command=chaos.run)
 
 
 def _count(text: str) -> int:

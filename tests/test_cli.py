@@ -111,7 +111,7 @@ def test_a_command_needs_a_database(
     monkeypatch.setenv("REALTIME_PIPELINE_LOG", "memory")
     code, out, err = ran(capsys, "publish", str(shop))
     assert (code, out) == (1, "")
-    assert "log and store must be sqlite" in err
+    assert "log is sqlite or kafka here, store sqlite or redis" in err
 
 
 def test_names_cannot_steer_a_terminal(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

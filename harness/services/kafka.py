@@ -117,7 +117,7 @@ class KafkaBroker:
         return f"127.0.0.1:{self.port}"
 
     def _format(self) -> None:
-        cluster = urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode()
+        cluster = "c" + urlsafe_b64encode(uuid4().bytes).decode()[:21]  # one that begins with - would be an option
         command = [*self._java[:1], "-Xmx128m", "-XX:TieredStopAtLevel=1", *self._java[1:]]
         command += ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=READY_S, check=False)

@@ -48,11 +48,12 @@ class RedisServer:
         return f"127.0.0.1:{self.port}"
 
     def command(self, *words: str | int) -> bytes:
-        """Send one command; return the first line of the answer."""
-        text = " ".join(f'"{word}"' if " " in str(word) else str(word) for word in words)
-        with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+        """Send one command; return the answer: a line, or the bytes it announces."""
+        text = " ".join(f'"{word}"' for word in words)
+        with socket.create_connection(("127.0.0.1", self.port), 2) as connection, connection.makefile("rb") as reader:
             connection.sendall(text.encode() + b"\r\n")
-            return connection.makefile("rb").readline().strip()
+            line = reader.readline().strip()
+            return reader.read(int(line[1:])) if line.startswith(b"$") and line != b"$-1" else line
 
     def _answers(self) -> bool:
         try:
@@ -102,9 +103,5 @@ def _wait_until_whole(nodes: list[RedisServer]) -> None:
 
 
 def _knows(node: RedisServer, masters: int) -> bool:
-    with socket.create_connection(("127.0.0.1", node.port), 2) as connection:
-        connection.sendall(b"CLUSTER INFO\r\n")
-        reader = connection.makefile("rb")
-        size = int(reader.readline()[1:])
-        info = reader.read(size)
+    info = node.command("CLUSTER", "INFO")
     return b"cluster_state:ok" in info and f"cluster_known_nodes:{masters}".encode() in info

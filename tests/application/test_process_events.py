@@ -12,6 +12,7 @@ from dependency_injector import providers
 
 from harness.shop import Shop
 from realtime_pipeline import Pipeline
+from realtime_pipeline.application import process_events
 from realtime_pipeline.application.errors import Fenced, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.stages import Stage, Stages
@@ -251,7 +252,8 @@ def test_another_log_is_refused(pipeline: Pipeline) -> None:
         pipeline.process()
 
 
-def test_refusals_without_end_stop_the_worker(pipeline: Pipeline) -> None:
+def test_refusals_without_end_stop_the_worker(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_events, "REFUSED_WAIT_S", 0)
     append(pipeline, HISTORY)
     cells = pipeline.container.cells()
 
@@ -259,7 +261,7 @@ def test_refusals_without_end_stop_the_worker(pipeline: Pipeline) -> None:
         raise Fenced("always")
 
     cells.commit = refuse  # type: ignore[method-assign, assignment]
-    with pytest.raises(Stopped, match="refused 6 rounds in a row"):
+    with pytest.raises(Stopped, match="refused 11 rounds in a row"):
         pipeline.process()
 
 

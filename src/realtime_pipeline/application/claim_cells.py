@@ -3,11 +3,9 @@
 from collections.abc import Collection
 
 from realtime_pipeline.application.cells import HeldCell, Kept, Readers
-from realtime_pipeline.application.errors import Fenced, Stopped
+from realtime_pipeline.application.errors import Stopped
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog
-
-CLAIM_ATTEMPTS_MAX = 5
 
 
 class ClaimCells:
@@ -27,6 +25,7 @@ class ClaimCells:
 
         Raises:
             Stopped: going on would lose or double something; the message names the range and the way out.
+            Fenced: somebody else claims a cell at the same time, or owns it meanwhile.
             Unreachable: a store or the log does not answer.
         """
         bounds = self._log.bounds(partitions)
@@ -40,21 +39,14 @@ class ClaimCells:
         return held
 
     def _claim(self, partition: int) -> HeldCell:
-        for _ in range(CLAIM_ATTEMPTS_MAX):
-            try:
-                return self._claim_once(partition)
-            except Fenced:
-                continue
-        raise Stopped(f"partition {partition}: other workers keep claiming it; let only one worker have a partition")
-
-    def _claim_once(self, partition: int) -> HeldCell:
+        """Claim one cell. The outputs come first: where a group says who owns what, they refuse who does not."""
         cells, views, outputs = self._readers.cells, self._readers.views, self._readers.outputs
         with cells.together():
             found = cells.epoch(partition)
-            epoch = 1 + max(found, views.epoch(partition))
+            epoch = 1 + max(found, views.epoch(partition), outputs.epoch(partition))
+            output_position = outputs.claim(partition, epoch)
             claimed = cells.claim(partition, epoch)
             view_positions = views.claim(partition, epoch)
-            output_position = outputs.claim(partition, epoch)
         cell = HeldCell(
             partition,
             epoch,

@@ -22,7 +22,8 @@ from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
 from realtime_pipeline.domain.streams.rules import FoldRules
 
-REFUSALS_MAX = 5
+REFUSALS_MAX = 10
+REFUSED_WAIT_S = 0.1
 RETRY_WAIT_S = 0.2
 TRIM_EVERY_MS = 1_000
 GATHERED_LETTERS_MAX = 5_000
@@ -155,13 +156,7 @@ class ProcessEvents(PartitionOwner):
         except Unreachable as trouble:
             self._wait_out(trouble)
         except Refusal as refusal:
-            self._drop_everything()
-            self._refusals += 1
-            if self._refusals > REFUSALS_MAX:
-                raise Stopped(
-                    f"the store refused {self._refusals} rounds in a row ({refusal}); "
-                    "see that only one worker has the partitions, then start it again"
-                ) from None
+            self._count_refusal(refusal)
         else:
             self._sound = True
             if read:
@@ -224,16 +219,35 @@ class ProcessEvents(PartitionOwner):
         self._log.resume(self._assigned)
         self._full = False
 
+    def _count_refusal(self, refusal: Refusal) -> None:
+        """Drop everything, to claim again; from the second time on after a while.
+
+        Meanwhile the log may tell that somebody else has the partitions.
+        """
+        self._drop_everything()
+        self._refusals += 1
+        if self._refusals > REFUSALS_MAX:
+            raise Stopped(
+                f"the store refused {self._refusals} rounds in a row ({refusal}); "
+                "see that only one worker has the partitions, then start it again"
+            )
+        if self._refusals > 1:
+            self._pass_time(REFUSED_WAIT_S * self._refusals)
+
+    def _pass_time(self, seconds: float) -> None:
+        """Poll on without reading, so that the group keeps this worker, and tells it what it has lost."""
+        self._log.pause(self._assigned)
+        self._log.poll(1, seconds)
+
     def _wait_out(self, trouble: Unreachable) -> None:
-        """Let some time pass, polling on, so that the group keeps this worker and its partitions."""
+        """Let some time pass, up to a bound."""
         self._drop_everything()
         now_ms = self._clock.now_ms()
         if self._unreachable_since_ms is None:
             self._unreachable_since_ms = now_ms
         if now_ms - self._unreachable_since_ms > self._rules.unreachable_ms:
             raise Unavailable(f"{trouble}: no answer for {self._rules.unreachable_ms // 1000} s; see to it, then start")
-        self._log.pause(self._assigned)
-        self._log.poll(1, RETRY_WAIT_S)
+        self._pass_time(RETRY_WAIT_S)
 
     def _keep_up(self) -> None:
         """Do what is due between rounds: emit what was gathered, trim what readers have, wait when too much is kept."""

@@ -33,6 +33,10 @@ class Outputs(ABC):
         """For how long emissions may be gathered, where each call is dear; 0: emit at once."""
 
     @abstractmethod
+    def epoch(self, partition: int) -> int:
+        """The largest epoch by which the partition's outputs were claimed, as far as this process knows; else 0."""
+
+    @abstractmethod
     def claim(self, partition: int, epoch: int) -> int:
         """Shut earlier owners out, then read up to which position outputs were emitted.
 

@@ -69,10 +69,15 @@ def _made(kind: type[Client], options: dict[str, OPTION_TYPES]) -> Client:
         raise Unavailable(f"Kafka settings make no sense: {error}") from None
 
 
+def is_gone(error: KafkaError) -> bool:
+    """Whether a broker knows no such topic."""
+    return error.code() in _GONE
+
+
 def meaning(error: KafkaError, of_what: str) -> Refusal | Stopped | Unavailable:
     """What an error of Kafka means to the worker."""
-    if error.code() in _GONE:
-        return Stopped(f"{of_what}: the topic is not there; create it (realtime-pipeline topics create)")
+    if is_gone(error):  # as a broker says that has just started, too
+        return Unreachable(f"{of_what}: the topic is not there; create it (realtime-pipeline topics create)")
     if error.code() in _SHUT:
         return Unavailable(f"{of_what}: Kafka does not let this user in: {error.str()}")
     if error.code() == KafkaError._AUTO_OFFSET_RESET:

@@ -7,7 +7,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 from realtime_pipeline.application.errors import PipelineError, Stopped, Unreachable
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.infrastructure.kafka.clients import made_consumer, meaning
+from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
 from realtime_pipeline.infrastructure.kafka.topics import described
@@ -131,6 +131,9 @@ class KafkaEventLog(EventLog):
             self._join()
             return True
         if error.code() in _PASSING or (error.retriable() and not error.fatal()):
+            return True
+        if is_gone(error):
+            described(self._rules, self._rules.topic)  # raises, unless a broker spoke that had just started
             return True
         found = meaning(error, f"topic {self._rules.topic}, partition {message.partition()}")
         if isinstance(found, PipelineError):

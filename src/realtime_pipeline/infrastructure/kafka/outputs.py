@@ -57,12 +57,19 @@ class KafkaOutputs(Outputs):
         """Give up what is open."""
         self._producer = None
 
+    def epoch(self, partition: int) -> int:
+        """The epoch by which this process claimed outputs; what shuts others out is the group's generation."""
+        return self._stand.get(partition, (0, 0))[0]
+
     def claim(self, partition: int, epoch: int) -> int:
-        """Read the position; a transaction that is still open is waited for."""
-        known_epoch, _ = self._stand.get(partition, (0, 0))
-        if epoch <= known_epoch:
-            raise Fenced(f"the outputs of partition {partition} have epoch {known_epoch} already")
+        """Read the position, once no transaction is open any more; commit it again: the group refuses non-owners."""
+        if epoch <= self.epoch(partition):
+            raise Fenced(f"the outputs of partition {partition} have epoch {self.epoch(partition)} already")
         position = self.positions([partition])[partition]
+        try:
+            self._commit([TopicPartition(self._rules.topic, partition, position, metadata=f"epoch={epoch}")])
+        except KafkaException as error:
+            raise self._refused(error.args[0]) from None
         self._stand[partition] = (epoch, position)
         return position
 

@@ -1,16 +1,16 @@
 """The topics: made, listed, described, deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
-from realtime_pipeline.application.errors import PipelineError, Unavailable
-from realtime_pipeline.infrastructure.kafka.clients import made_admin, meaning
+from realtime_pipeline.application.errors import PipelineError, Stopped, Unavailable
+from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_admin, meaning
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 
 OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "recommendations")
@@ -100,6 +100,15 @@ class KafkaTopics:
             except KafkaException as error:
                 raise _failure(error, self._rules, f"topic {name}") from None
 
+    def truncate(self, name: str, before: Mapping[int, int]) -> None:
+        """Delete the records of a topic that lie before a position, by partition."""
+        places = [TopicPartition(name, number, position) for number, position in before.items()]
+        for future in self._admin.delete_records(places, request_timeout=self._rules.answer_ms / 1000).values():
+            try:
+                future.result()
+            except KafkaException as error:
+                raise _failure(error, self._rules, f"topic {name}") from None
+
     def list(self) -> Sequence[str]:
         """The names of all topics on the cluster but Kafka's own."""
         try:
@@ -124,4 +133,6 @@ def _failure(error: KafkaException, rules: KafkaRules, of_what: str) -> Pipeline
     found = meaning(error.args[0], of_what)
     if isinstance(found, PipelineError):
         return found
+    if is_gone(error.args[0]):
+        return Stopped(str(found))
     return Unavailable(f"Kafka at {rules.brokers} does not answer about {of_what}: {error.args[0].str()}")

@@ -20,6 +20,10 @@ class MemoryOutputs(Outputs):
         """A call costs nothing."""
         return 0
 
+    def epoch(self, partition: int) -> int:
+        """The largest epoch by which outputs were claimed."""
+        return self._epochs.get(partition, 0)
+
     def claim(self, partition: int, epoch: int) -> int:
         """Shut earlier owners out, then read the position."""
         if epoch <= self._epochs.get(partition, 0):

@@ -20,6 +20,11 @@ class SqliteOutputs(Outputs):
         """Emissions are part of the round's transaction."""
         return 0
 
+    def epoch(self, partition: int) -> int:
+        """The largest epoch by which outputs were claimed."""
+        rows = self._database.rows("SELECT epoch FROM output_positions WHERE partition = ?", (partition,))
+        return rows[0][0] if rows else 0
+
     def claim(self, partition: int, epoch: int) -> int:
         """Shut earlier owners out, then read the position."""
         with self._database.transaction() as connection:

@@ -1,0 +1,205 @@
+"""Real servers, a log and a store for each round, and the questions a round asks of them."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from random import Random
+
+import attrs
+import msgspec
+
+from harness.chaos.workers import WorkerProcess
+from harness.errors import HarnessError
+from harness.replay import compare
+from harness.services.kafka import KafkaBroker
+from harness.services.redis import RedisServer
+from harness.shop import Shop
+from realtime_pipeline import Pipeline, Settings, load_settings
+from realtime_pipeline.application.errors import Refusal
+from realtime_pipeline.application.publish_events import Submission
+from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+
+SESSION_MS = 3_000
+TRANSACTION_MS = 3_000
+RECOVERY_MS = 5_000
+QUIET_S = 90.0
+PARTITIONS = 4
+START_MS = 1_700_000_000_000
+
+SETTINGS = """\
+log = "kafka"
+store = "redis"
+partitions = {partitions}
+
+[worker]
+round_records_max = 120
+cached_customers_max = 40
+kept_ms = {kept_ms}
+
+[kafka]
+brokers = "{brokers}"
+topic = "{mark}-events"
+dead_letters_topic = "{mark}-letters"
+group = "{mark}"
+linger_ms = 1
+gather_ms = 150
+answer_ms = 8000
+transaction_ms = {transaction_ms}
+
+[redis]
+nodes = "{redis}"
+namespace = "{mark}"
+timeout_ms = 1000
+commit_records_max = 25
+commits_at_once = 1
+"""
+
+
+@attrs.frozen
+class Servers:
+    """One broker, and a Redis with a replica."""
+
+    kafka: KafkaBroker
+    redis: RedisServer
+    replica: RedisServer
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[Servers]:
+    """Running servers."""
+    with ExitStack() as stack:
+        redis = RedisServer(folder / "redis")
+        replica = RedisServer(folder / "replica", None, "--replicaof", "127.0.0.1", str(redis.port))
+        kafka = KafkaBroker(folder / "kafka")
+        for server in (redis, replica, kafka):
+            stack.callback(server.process.stop)
+            server.process.start()
+        yield Servers(kafka, redis, replica)
+
+
+class Arena:
+    """What one round takes place in: topics, a namespace, some workers, a stream of events.
+
+    What must be put right when all is checked goes into `afterwards`.
+    """
+
+    def __init__(self, folder: Path, servers: Servers, mark: str, dice: Random, kept_ms: int) -> None:
+        folder.mkdir(parents=True)
+        self.servers = servers
+        self.dice = dice
+        self._folder = folder
+        self._workers: list[WorkerProcess] = []
+        self.afterwards = ExitStack()
+        self._settings_file = folder / "settings.toml"
+        self._settings_file.write_text(
+            SETTINGS.format(
+                partitions=PARTITIONS,
+                kept_ms=kept_ms,
+                brokers=servers.kafka.place,
+                mark=mark,
+                transaction_ms=TRANSACTION_MS,
+                redis=servers.redis.place,
+            ),
+            "utf-8",
+        )
+        self.settings: Settings = load_settings(self._settings_file, {})
+        self.pipeline = Pipeline(self.settings)
+        self.make_topics()
+        shop = Shop(dice.randrange(1 << 30), 60, 50, START_MS, dirt=0.06)
+        self._events = (msgspec.json.encode(event) for event in shop.events(100_000))
+        self.published = 0
+
+    def close(self) -> None:
+        """Leave no process, and no topic."""
+        for worker in self._workers:
+            worker.clear()
+        self.afterwards.close()
+        topics = self.pipeline.container.topics()
+        topics.delete([self.settings.kafka.topic, self.settings.kafka.dead_letters_topic])
+        self.pipeline.close()
+
+    def make_topics(self) -> None:
+        """Make the round's topics, those that are not there."""
+        self.pipeline.container.topics().create(TopicRules(partitions=PARTITIONS))
+
+    def make_again(self) -> None:
+        """Make the topic that was deleted, and a publisher that knows it."""
+        deadline_s = time.monotonic() + QUIET_S
+        while self.settings.kafka.topic not in self.pipeline.container.topics().create(
+            TopicRules(partitions=PARTITIONS)
+        ):
+            if time.monotonic() > deadline_s:
+                raise HarnessError("the topic cannot be made again")
+            time.sleep(0.1)
+        self.pipeline.container.publisher.reset()
+        self.pipeline.container.publish_events.reset()
+
+    def worker(self, *fault: str) -> WorkerProcess:
+        """Start a worker; with a fault it is a victim."""
+        worker = WorkerProcess(self._folder, len(self._workers), self._settings_file, fault)
+        self._workers.append(worker)
+        return worker
+
+    def publish(self, count: int) -> None:
+        """Publish so many events of the shop, among them garbage, duplicates and repeats."""
+        batch = [Submission(next(self._events)) for _ in range(count)]
+        self.published += self.pipeline.container.publish_events().batch(batch)
+
+    def publish_until(self, reached: Callable[[], bool], what: str) -> None:
+        """Go on publishing, a little at a time, until something has come about."""
+        deadline_s = time.monotonic() + QUIET_S
+        while not reached():
+            if time.monotonic() > deadline_s:
+                raise HarnessError(f"{what} was not reached in {QUIET_S:.0f} s")
+            self.publish(40)
+            time.sleep(0.05)
+
+    def positions(self) -> Mapping[int, int]:
+        """Up to where the readers of each partition stand, the last of them; zeros while nobody answers."""
+        container, partitions = self.pipeline.container, list(range(PARTITIONS))
+        try:
+            views, outputs = container.views().positions(partitions), container.outputs().positions(partitions)
+        except Refusal:
+            return dict.fromkeys(partitions, 0)
+        return {partition: min(*views[partition], outputs[partition]) for partition in partitions}
+
+    def ends(self) -> Mapping[int, int]:
+        """Where the log ends."""
+        return {number: end for number, (_, end) in self.pipeline.container.log().bounds(range(PARTITIONS)).items()}
+
+    def wait_until_done(self, workers: Sequence[WorkerProcess]) -> float:
+        """Wait until everything published so far has come to every reader; return the seconds it took."""
+        began_s = time.monotonic()
+        ends: Mapping[int, int] = {}
+        while time.monotonic() - began_s < QUIET_S:
+            for worker in workers:
+                if not worker.is_running:
+                    raise HarnessError(f"a worker ended by itself: {worker.said()}")
+            with suppress(Refusal):
+                ends = ends or self.ends()
+            stand = self.positions()
+            if ends and all(stand[number] >= end for number, end in ends.items()):
+                return time.monotonic() - began_s
+            time.sleep(0.02)
+        raise HarnessError(f"after {QUIET_S:.0f} s readers stand at {self.positions()}, the log ends at {ends}")
+
+    def replica_positions(self) -> Mapping[int, int]:
+        """Up to where the views stand by what the replica has."""
+        key = f"{self.settings.redis.namespace}:{{v0}}:sources"
+        said = {number: self.servers.replica.command("HGET", key, number) for number in range(PARTITIONS)}
+        return {number: int(text.split()[1]) if b" " in text else 0 for number, text in said.items()}
+
+    def counts(self) -> Mapping[str, int]:
+        """How many records the store has in each class."""
+        return {name.value: count for name, count in self.pipeline.container.cells().counts().items()}
+
+    def differences(self) -> list[str]:
+        """Where the stores are not what the oracle makes of the log."""
+        kafka = attrs.evolve(self.settings.kafka, group=f"{self.settings.kafka.group}-check")
+        with Pipeline(attrs.evolve(self.settings, kafka=kafka)) as reader:
+            expected, found = compare(reader)
+            records = sum(expected.counts.values())
+        if records != self.published:
+            found = [f"{self.published} events were published, the log holds {records}", *found]
+        return found

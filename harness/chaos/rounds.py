@@ -1,0 +1,190 @@
+"""The kinds of rounds: what is done to whom, and when."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from harness.chaos.arena import RECOVERY_MS, SESSION_MS, TRANSACTION_MS, Arena
+from harness.chaos.workers import WorkerProcess
+from harness.errors import HarnessError
+
+POINTS = (
+    "fetched",
+    "folded",
+    "committing",
+    "committed",
+    "merged",
+    "outputs_sent",
+    "positions_sent",
+    "trimming",
+)
+TIMES_MAX = {"outputs_sent": 2, "positions_sent": 2, "trimming": 2}
+
+
+@attrs.frozen
+class Outcome:
+    """How a round went: seconds from the fault until everything published before it had come to every reader.
+
+    The bound is the session's time-out and five seconds, and the transaction's time-out where one was left open.
+    """
+
+    recovery_s: float | None = None
+    bound_s: float | None = None
+    is_compared: bool = True
+
+
+Round = Callable[[Arena], Outcome]
+
+
+def at_point(point: str, how: str) -> Round:
+    """Bring a worker down, or stop it and let it go on after others have taken over, when it reaches a point."""
+
+    def play(arena: Arena) -> Outcome:
+        times = arena.dice.randint(1, TIMES_MAX.get(point, 6))
+        others = [arena.worker() for _ in range(arena.dice.randint(1, 2))]
+        victim = arena.worker("--at", point, "--times", str(times), "--how", how)
+        arena.publish_until(lambda: victim.has_reached, f"{how} at {point} for the {times}. time")
+        recovery_s = arena.wait_until_done(others)
+        if how == "stop":
+            victim.go_on()
+            others.append(victim)
+            arena.publish(200)
+            arena.wait_until_done(others)
+        _finish(others)
+        is_open = point in {"outputs_sent", "positions_sent"}
+        return Outcome(recovery_s, _bound_s(TRANSACTION_MS if is_open else 0))
+
+    return play
+
+
+def random_kills(arena: Arena) -> Outcome:
+    """Kill workers at any time, and start others."""
+    workers = [arena.worker() for _ in range(3)]
+    for _ in range(2):
+        _publish_for(arena, arena.dice.uniform(1.0, 3.0))
+        workers.pop(arena.dice.randrange(len(workers))).kill()
+        workers.append(arena.worker())
+    recovery_s = arena.wait_until_done(workers)
+    _finish(workers)
+    return Outcome(recovery_s, _bound_s(TRANSACTION_MS))
+
+
+def broker_restart(arena: Arena) -> Outcome:
+    """Kill the broker and start it again, while workers are at work."""
+    workers = [arena.worker() for _ in range(2)]
+    _let_work(arena)
+    arena.publish(400)
+    arena.servers.kafka.process.kill()
+    time.sleep(arena.dice.uniform(0.1, 1.5))
+    arena.servers.kafka.process.start()
+    arena.wait_until_done(workers)
+    _finish(workers)
+    return Outcome()
+
+
+def redis_restart(arena: Arena) -> Outcome:
+    """Kill Redis and start it again, while workers are at work."""
+    workers = [arena.worker() for _ in range(2)]
+    _let_work(arena)
+    arena.publish(400)
+    arena.servers.redis.process.kill()
+    time.sleep(arena.dice.uniform(0.1, 1.5))
+    arena.servers.redis.process.start()
+    arena.wait_until_done(workers)
+    _finish(workers)
+    return Outcome()
+
+
+def replica_promoted(arena: Arena) -> Outcome:
+    """Cut a replica off, go on, kill the master, and put the replica in its place: acknowledged commits are lost."""
+    master, replica = arena.servers.redis, arena.servers.replica
+    workers = [arena.worker() for _ in range(2)]
+    _let_work(arena)
+    arena.publish_until(lambda: min(arena.replica_positions().values()) > 0, "a replica that follows")
+    replica.command("REPLICAOF", "NO", "ONE")
+    arena.publish(300)
+    arena.wait_until_done(workers)
+    lost = sum(arena.positions().values()) - sum(arena.replica_positions().values())
+    if lost <= 0:
+        raise HarnessError("the replica that was cut off has everything: its promotion would prove nothing")
+    arena.publish(100)
+    master.process.kill()
+    replica.command("CONFIG", "SET", "port", master.port)
+    arena.afterwards.callback(replica.process.start)
+    arena.afterwards.callback(master.process.start)
+    arena.afterwards.callback(replica.process.stop)
+    arena.wait_until_done(workers)
+    _finish(workers)
+    return Outcome()
+
+
+def topic_recreated(arena: Arena) -> Outcome:
+    """Delete the topic and make it again: a worker must stop, with the way out, and leave the store as it is."""
+    _fill(arena)
+    before = arena.counts()
+    arena.pipeline.container.topics().delete([arena.settings.kafka.topic])
+    arena.make_again()
+    arena.publish(300)
+    _expect_stop(arena, "was built from log")
+    if arena.counts() != before:
+        raise HarnessError(f"the store has changed: {before} became {arena.counts()}")
+    return Outcome(is_compared=False)
+
+
+def log_truncated(arena: Arena) -> Outcome:
+    """Lose records that were never read: a worker must stop, with the range, and leave the store as it is."""
+    _fill(arena)
+    before = arena.counts()
+    arena.publish(300)
+    arena.pipeline.container.topics().truncate(arena.settings.kafka.topic, arena.ends())
+    _expect_stop(arena, "the store stands at")
+    if arena.counts() != before:
+        raise HarnessError(f"the store has changed: {before} became {arena.counts()}")
+    return Outcome(is_compared=False)
+
+
+KINDS: Mapping[str, Round] = {
+    **{f"kill at {point}": at_point(point, "kill") for point in POINTS},
+    **{f"stop at {point}": at_point(point, "stop") for point in POINTS},
+    "random kills": random_kills,
+    "broker restart": broker_restart,
+    "redis restart": redis_restart,
+    "replica promoted": replica_promoted,
+    "topic recreated": topic_recreated,
+    "log truncated": log_truncated,
+}
+KEPT_MS = {"replica promoted": 30_000}
+"""How long entries are kept; where none is said, so short that they are trimmed within a round."""
+
+
+def _fill(arena: Arena) -> None:
+    workers = [arena.worker()]
+    arena.publish(300)
+    arena.wait_until_done(workers)
+    _finish(workers)
+
+
+def _expect_stop(arena: Arena, words: str) -> None:
+    code, said = arena.worker().end()
+    if code != 1 or words not in said:
+        raise HarnessError(f"a worker had to stop and say {words!r}; it ended with {code}: {said}")
+
+
+def _let_work(arena: Arena) -> None:
+    """Publish until the workers have taken up all partitions and committed something of each."""
+    arena.publish_until(lambda: min(arena.positions().values()) > 0, "a first commit of every partition")
+
+
+def _publish_for(arena: Arena, seconds: float) -> None:
+    until_s = time.monotonic() + seconds
+    arena.publish_until(lambda: time.monotonic() > until_s, "the end")
+
+
+def _finish(workers: Sequence[WorkerProcess]) -> None:
+    for worker in workers:
+        worker.stop()
+
+
+def _bound_s(open_ms: int) -> float:
+    return (SESSION_MS + RECOVERY_MS + open_ms) / 1000
