@@ -24,7 +24,7 @@ SESSION_MS = 3_000
 TRANSACTION_MS = 3_000
 RECOVERY_MS = 5_000
 QUIET_S = 90.0
-PARTITIONS = 4
+PARTITIONS = 6
 START_MS = 1_700_000_000_000
 
 SETTINGS = """\
@@ -188,7 +188,7 @@ class Arena:
         """Up to where the views stand by what the replica has."""
         key = f"{self.settings.redis.namespace}:{{v0}}:sources"
         said = {number: self.servers.replica.command("HGET", key, number) for number in range(PARTITIONS)}
-        return {number: int(text.split()[1]) if b" " in text else 0 for number, text in said.items()}
+        return {number: int(text.split()[1]) if text[:1].isdigit() else 0 for number, text in said.items()}
 
     def counts(self) -> Mapping[str, int]:
         """How many records the store has in each class."""

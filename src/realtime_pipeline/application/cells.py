@@ -70,6 +70,10 @@ class HeldCell:
         ahead = (at for at in (*self.view_positions, self.output_position) if self.position < at < to_position)
         return min(ahead, default=to_position)
 
+    def has_old(self, until_ms: int) -> bool:
+        """Whether the first entry kept has been there since `until_ms` or longer."""
+        return bool(self.kept) and self.kept[0].since_ms <= until_ms
+
     def gather(self, entry: Entry) -> None:
         """Add an entry to what the outputs are owed; letters of who is forgotten in it are owed no longer."""
         owed = self.owed
@@ -155,25 +159,28 @@ class Readers:
             cell.output_position, cell.owed = cell.gathered_to, None
         self.stages.reached(Stage.EMITTED, sum(one.to_position - one.from_position for one in owed))
 
-    def trim(self, held: Sequence[HeldCell], now_ms: int, keep_ms: int) -> None:
-        """Let cells go of the entries that are older than `keep_ms` and that every reader reports to have.
+    def look_back(self, held: Sequence[HeldCell], now_ms: int, keep_ms: int) -> None:
+        """See that store and readers stand where they said they do, then let cells go of what all readers have.
+
+        Entries are kept for `keep_ms`, so that a reader which loses what it had can be served again.
 
         Raises:
-            Superseded: a reader has gone back behind where it reported to be: it must be served from kept entries.
+            Superseded: a cell or a reader has gone back, as after a fail-over that lost commits.
+            Unreachable: somebody does not answer.
         """
-        old = [cell for cell in held if cell.kept and cell.kept[0].since_ms <= now_ms - keep_ms]
-        if not old:
+        if not held:
             return
-        partitions = [cell.partition for cell in old]
-        views, outputs = self.views.positions(partitions), self.outputs.positions(partitions)
-        self.stages.reached(Stage.TRIMMING, len(old))
-        for cell in old:
-            believed = (*cell.view_positions, cell.output_position)
-            reported = (*views[cell.partition], outputs[cell.partition])
+        partitions = [cell.partition for cell in held]
+        cells, views = self.cells.positions(partitions), self.views.positions(partitions)
+        outputs = self.outputs.positions(partitions)
+        self.stages.reached(Stage.TRIMMING, sum(cell.has_old(now_ms - keep_ms) for cell in held))
+        for cell in held:
+            reported = (cells[cell.partition], *views[cell.partition], outputs[cell.partition])
+            believed = (cell.position, *cell.view_positions, cell.output_position)
             if any(has < should for has, should in zip(reported, believed, strict=True)):
                 raise Superseded({cell.partition: min(reported)})
-            has, to_position = min(*reported, cell.position), 0
-            while cell.kept and cell.kept[0].to_position <= has and cell.kept[0].since_ms <= now_ms - keep_ms:
+            to_position = 0
+            while cell.has_old(now_ms - keep_ms) and cell.kept[0].to_position <= min(reported):
                 to_position = cell.kept.popleft().to_position
             if to_position:
                 self.cells.trim(cell.partition, cell.epoch, to_position)

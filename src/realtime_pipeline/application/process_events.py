@@ -25,7 +25,7 @@ from realtime_pipeline.domain.streams.rules import FoldRules
 REFUSALS_MAX = 10
 REFUSED_WAIT_S = 0.1
 RETRY_WAIT_S = 0.2
-TRIM_EVERY_MS = 1_000
+LOOK_BACK_EVERY_MS = 1_000
 GATHERED_LETTERS_MAX = 5_000
 ASSIGNMENT_WAIT_MS = 60_000
 
@@ -115,7 +115,7 @@ class ProcessEvents(PartitionOwner):
         self._held: dict[int, HeldCell] = {}
         self._refusals = 0
         self._unreachable_since_ms: int | None = None
-        self._emitted_at_ms = self._trimmed_at_ms = 0
+        self._emitted_at_ms = self._looked_back_ms = 0
         self._full = False
         self._sound = True
         readers.cells.bind(log.identity)
@@ -250,16 +250,16 @@ class ProcessEvents(PartitionOwner):
         self._pass_time(RETRY_WAIT_S)
 
     def _keep_up(self) -> None:
-        """Do what is due between rounds: emit what was gathered, trim what readers have, wait when too much is kept."""
+        """Do what is due between rounds: emit what was gathered, look back, wait when too much is kept."""
         now_ms, held = self._clock.now_ms(), list(self._held.values())
         owed = sum(len(cell.owed.dead_letters) for cell in held if cell.owed is not None)
         waited_ms = now_ms - self._emitted_at_ms
         if owed >= GATHERED_LETTERS_MAX or not 0 <= waited_ms < self._readers.outputs.gather_ms:
             self._readers.emit(held)
             self._emitted_at_ms = now_ms
-        if not 0 <= now_ms - self._trimmed_at_ms < TRIM_EVERY_MS:
-            self._readers.trim(held, now_ms, self._rules.kept_ms)
-            self._trimmed_at_ms = now_ms
+        if not 0 <= now_ms - self._looked_back_ms < LOOK_BACK_EVERY_MS:
+            self._readers.look_back(held, now_ms, self._rules.kept_ms)
+            self._looked_back_ms = now_ms
         is_full = sum(one.size for cell in held for one in cell.kept) > self._rules.kept_bytes_max
         if is_full != self._full:
             (self._log.pause if is_full else self._log.resume)(self._assigned)

@@ -88,6 +88,10 @@ class CellStore(ABC):
         """The largest epoch written to the cell; 0 for one that was never claimed."""
 
     @abstractmethod
+    def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Read where cells stand; 0 for one that was never claimed."""
+
+    @abstractmethod
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, so that no earlier owner can change the cell any more, then read where it stands.
 

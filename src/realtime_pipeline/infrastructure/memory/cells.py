@@ -66,6 +66,10 @@ class MemoryCellStore(CellStore):
         """The largest epoch written to the cell."""
         return self._cell(partition).epoch
 
+    def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Read where cells stand."""
+        return {partition: self._cell(partition).position for partition in partitions}
+
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._cell(partition)

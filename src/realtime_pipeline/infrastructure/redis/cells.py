@@ -84,6 +84,12 @@ class RedisCellStore(CellStore):
         key = self._keys.cell(partition)
         return int(self._ask(key, "HGET", key, "epoch") or 0)
 
+    def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Read where cells stand."""
+        cells = [self._keys.cell(partition) for partition in partitions]
+        answers = self._nodes.ask([(cell, ("HGET", cell, "position")) for cell in cells])
+        return {partition: int(said or 0) for partition, said in zip(partitions, answers, strict=True)}
+
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)

@@ -80,6 +80,11 @@ class SqliteCellStore(CellStore):
         rows = self._database.rows("SELECT epoch FROM cells WHERE partition = ?", (partition,))
         return rows[0][0] if rows else 0
 
+    def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Read where cells stand."""
+        stand = dict(self._database.rows("SELECT partition, position FROM cells"))
+        return {partition: stand.get(partition, 0) for partition in partitions}
+
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         with self._database.transaction() as connection:
