@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 from dependency_injector import providers
 
-from harness.console import console, database_file, heading
+from harness.console import console, heading
 from harness.feed import publish, work_off
 from harness.line import Line
+from harness.places import places
 from harness.shop import Shop
 from harness.stage_clock import StageClock
 from realtime_pipeline import Pipeline, Settings
@@ -39,9 +40,25 @@ def shop_events(options: argparse.Namespace) -> Iterator[bytes]:
 def uniform_events(options: argparse.Namespace) -> Iterator[bytes]:
     """The hardest for a cache: each event is of any customer with equal chance, of a product by Zipf's law."""
     dice = random.Random(options.seed)
+    return _random_events(options, dice, lambda: dice.randrange(options.customers))
+
+
+def zipf_events(options: argparse.Namespace) -> Iterator[bytes]:
+    """Some customers do much, most do little, by Zipf's law, as products are looked at."""
+    dice = random.Random(options.seed)
+    return _random_events(options, dice, lambda: int(dice.paretovariate(1.0)) % options.customers)
+
+
+def hot_events(options: argparse.Namespace) -> Iterator[bytes]:
+    """Every other event is of one and the same customer."""
+    dice = random.Random(options.seed)
+    return _random_events(options, dice, lambda: 0 if dice.random() < 0.5 else dice.randrange(options.customers))
+
+
+def _random_events(options: argparse.Namespace, dice: random.Random, who: Callable[[], int]) -> Iterator[bytes]:
     types = ("view", "view", "view", "view", "cart", "purchase")
     for number in range(options.events):
-        customer = dice.randrange(options.customers)
+        customer = who()
         product = int(dice.paretovariate(1.0)) % options.products
         yield _encode(
             {
@@ -62,25 +79,36 @@ def uniform_events(options: argparse.Namespace) -> Iterator[bytes]:
 WORKLOADS: Mapping[str, Callable[[argparse.Namespace], Iterator[bytes]]] = {
     "shop": shop_events,
     "uniform": uniform_events,
+    "zipf": zipf_events,
+    "hot": hot_events,
 }
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Fill a log in one process, work it off in another, and tell how that went."""
-    with database_file(None) as file, ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
-        published = processes.submit(_publish, file, options).result()
-        figures = processes.submit(_work, file, published).result()
-    heading(f"Worker on SQLite, {options.workload}: {options.customers:,} customers, {options.products:,} products")
+    with (
+        places(options) as settings,
+        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes,
+    ):
+        published = processes.submit(_publish, settings, options).result()
+        figures = processes.submit(_work, settings, published).result()
+    where = f"{options.log} to {options.store}, {settings.partitions} partitions"
+    heading(f"Worker, {where}, {options.workload}: {options.customers:,} customers, {options.products:,} products")
     console.print(f"  {figures['events']:>12,} events, {figures['event_bytes']:.0f} bytes each")
     console.print(f"  {figures['events_per_cpu_second']:>12,.0f} events per CPU-second")
     console.print(f"  {figures['events_per_second']:>12,.0f} events per second")
     console.print(f"  {figures['peak_memory_mb']:>12,.0f} MB of memory at most")
-    console.print(f"  {figures['database_bytes_per_event']:>12,.0f} bytes of the file per event, the log included")
+    for name, unit in SERVER_FIGURES.items():
+        if name in figures:
+            console.print(f"  {figures[name]:>12,.1f} {unit}")
     for stage, share in figures["stages"].items():
         micros = share * 1e6 / figures["events_per_cpu_second"]
         console.print(f"  {share:>12.1%} {stage} ({micros:.1f} µs an event)")
     return {
         "workload": options.workload,
+        "log": options.log,
+        "store": options.store,
+        "partitions": settings.partitions,
         "customers": options.customers,
         "products": options.products,
         "python": platform.python_version(),
@@ -88,7 +116,15 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     }
 
 
-def _publish(file: Path, options: argparse.Namespace) -> tuple[int, int]:
+SERVER_FIGURES: Mapping[str, str] = {
+    "database_bytes_per_event": "bytes of the file per event, the log included",
+    "redis_us_per_event": "µs of Redis's CPU per event",
+    "redis_log_bytes_per_event": "bytes of Redis's append-only file per event",
+    "redis_memory_bytes_per_event": "bytes of Redis's memory per event",
+}
+
+
+def _publish(settings: Settings, options: argparse.Namespace) -> tuple[int, int]:
     """Fill the log; return how many events and bytes."""
     size = 0
 
@@ -98,28 +134,39 @@ def _publish(file: Path, options: argparse.Namespace) -> tuple[int, int]:
             size += len(value)
             yield Line(None, value, "bench")
 
-    with Pipeline(Settings(database=str(file))) as pipeline:
+    with Pipeline(settings) as pipeline:
         count = publish(pipeline, lines(), options.events)
     return count, size
 
 
-def _work(file: Path, published: tuple[int, int]) -> dict[str, Any]:
+def _work(settings: Settings, published: tuple[int, int]) -> dict[str, Any]:
     events, size = published
     stages = StageClock()
-    with Pipeline(Settings(database=str(file))) as pipeline:
+    with Pipeline(settings) as pipeline:
         pipeline.container.stages.override(providers.Object(stages))
         pipeline.container.process_events()
         settle_collector()
+        before = _redis(pipeline, settings)
         began_s = time.process_time()
         seconds, counts = work_off(pipeline, events)
         cpu_s = time.process_time() - began_s
+        after = _redis(pipeline, settings)
     applied = sum(count for name, count in counts.items() if name is not RecordClass.CONTROL)
-    return {
+    figures = {
         "events": applied,
         "event_bytes": size / events,
         "events_per_cpu_second": applied / cpu_s,
         "events_per_second": applied / seconds,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "database_bytes_per_event": file.stat().st_size / applied,
         "stages": stages.shares(),
     }
+    if settings.store == "sqlite":
+        figures["database_bytes_per_event"] = Path(settings.database).stat().st_size / applied
+    for name in after:
+        figures[f"redis_{name}_per_event"] = (after[name] - before[name]) / applied
+    return figures
+
+
+def _redis(pipeline: Pipeline, settings: Settings) -> Mapping[str, float]:
+    """What Redis has used up to now, all its nodes together."""
+    return pipeline.container.redis_nodes().used() if settings.store == "redis" else {}

@@ -122,6 +122,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = benches.add_parser(
         "worker", parents=[common], help="events per second and per CPU-second, share of each stage, peak memory"
     )
+    add_places(parser)
     parser.add_argument("--workload", choices=sorted(bench.WORKLOADS), default="shop")
     parser.add_argument("--events", type=_count, default=300_000)
     parser.add_argument("--customers", type=_count, default=50_000)

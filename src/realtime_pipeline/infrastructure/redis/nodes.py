@@ -1,6 +1,6 @@
 """A Redis server, or the masters of a cluster: which node has a key, and what its silence or refusal means."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -131,6 +131,16 @@ class RedisNodes:
                     yield names
         except redis.exceptions.RedisError as error:
             raise self._meaning(error) from None
+
+    def used(self) -> Mapping[str, float]:
+        """What all nodes together have used: µs of CPU, bytes of append-only file, bytes of memory."""
+        used = dict.fromkeys(("us", "log_bytes", "memory_bytes"), 0.0)
+        for node in self.masters():
+            info = node.info("all")
+            used["us"] += 1e6 * (info["used_cpu_user_main_thread"] + info["used_cpu_sys_main_thread"])
+            used["log_bytes"] += info.get("aof_current_size", 0)
+            used["memory_bytes"] += info["used_memory"]
+        return used
 
     def erase(self, namespace: str) -> None:
         """Delete every key of a namespace."""
