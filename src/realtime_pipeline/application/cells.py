@@ -110,8 +110,8 @@ class Readers:
     outputs: Outputs
     stages: Stages
 
-    def merge(self, held: Collection[tuple[HeldCell, Entry]]) -> None:
-        """Bring every view cell along by one entry of each partition, the deltas of all of them combined.
+    def merge(self, held: Mapping[int, HeldCell], entries: Sequence[Entry]) -> None:
+        """Bring every view cell along by entries, those of each partition in order, their deltas combined.
 
         Raises:
             Fenced, Superseded, Unreachable: as `Views.merge`.
@@ -120,21 +120,28 @@ class Readers:
         merges = []
         moved: list[tuple[HeldCell, int, int]] = []
         for view_cell in range(self.views.view_cells):
-            behind = [
-                (cell, entry) for cell, entry in held if self._stands_at(cell, cell.view_positions[view_cell], entry)
-            ]
-            if not behind:
+            taken: dict[int, Entry] = {}
+            lacking = []
+            for entry in entries:
+                cell, before = held[entry.partition], taken.get(entry.partition)
+                position = cell.view_positions[view_cell] if before is None else before.to_position
+                if self._stands_at(cell, position, entry):
+                    taken[entry.partition] = entry
+                    lacking.append(entry)
+            if not lacking:
                 continue
-            ranges = tuple(
-                SourceRange(cell.partition, cell.epoch, entry.from_position, entry.to_position, entry.watermark)
-                for cell, entry in behind
-            )
-            merges.append(Merge(view_cell, ranges, self._deltas_for(view_cell, [entry for _, entry in behind])))
-            moved += [(cell, view_cell, entry.to_position) for cell, entry in behind]
+            ranges = tuple(self._range(held[last.partition], view_cell, last) for last in taken.values())
+            merges.append(Merge(view_cell, ranges, self._deltas_for(view_cell, lacking)))
+            moved += [(held[last.partition], view_cell, last.to_position) for last in taken.values()]
         if merges:
             self.views.merge(merges)
         for cell, view_cell, to_position in moved:
             cell.view_positions[view_cell] = to_position
+
+    @staticmethod
+    def _range(cell: HeldCell, view_cell: int, last: Entry) -> SourceRange:
+        from_position = cell.view_positions[view_cell]
+        return SourceRange(cell.partition, cell.epoch, from_position, last.to_position, last.watermark)
 
     def gather(self, cell: HeldCell, entry: Entry) -> None:
         """Note what an entry owes the outputs.

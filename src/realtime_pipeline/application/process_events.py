@@ -1,6 +1,7 @@
 """ProcessEvents: read the log, fold it per customer, commit each cell, and bring the readers along."""
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -9,17 +10,15 @@ import attrs
 from realtime_pipeline.application.cells import HeldCell, Kept, Readers
 from realtime_pipeline.application.claim_cells import ClaimCells
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
+from realtime_pipeline.application.fold_records import FoldRecords
 from realtime_pipeline.application.ports.cell_store import Commit, Entry
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
 from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.limits import at_least
-from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.fold import fold
-from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
+from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.rules import FoldRules
 
 REFUSALS_MAX = 10
@@ -77,15 +76,6 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-@attrs.frozen
-class _Slice:
-    """Records of one partition that are folded and committed at once, up to `to_position`."""
-
-    cell: HeldCell
-    records: list[Record]
-    to_position: int
-
-
 class ProcessEvents(PartitionOwner):
     """The worker. One call is one round: poll, decode, load, fold, commit each cell, merge, emit.
 
@@ -106,8 +96,6 @@ class ProcessEvents(PartitionOwner):
         self._log = log
         self._readers = readers
         self._claim_cells = ClaimCells(log, readers, clock)
-        self._decode = decode
-        self._fold_rules = fold_rules
         self._rules = rules
         self._stages = stages
         self._clock = clock
@@ -119,8 +107,7 @@ class ProcessEvents(PartitionOwner):
         self._full = False
         self._sound = True
         readers.cells.bind(log.identity)
-        self._partitions = log.identity.partitions
-        self._partition_for = PARTITIONERS[log.identity.partitioner]
+        self._fold_records = FoldRecords(readers.cells, decode, log.identity, fold_rules, stages)
         log.subscribe(self)
 
     def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
@@ -197,12 +184,40 @@ class ProcessEvents(PartitionOwner):
             self._readers.emit(self._held.values())
 
     def _round(self, timeout_s: float, counts: dict[RecordClass, int]) -> int:
-        records = self._log.poll(self._rules.round_records_max, timeout_s)
-        self._stages.reached(Stage.FETCHED, len(records))
         with collector_paused():
-            for batch in self._cut(records):
-                self._process(batch, counts)
+            records = self._log.poll(self._rules.round_records_max, timeout_s)
+            self._stages.reached(Stage.FETCHED, len(records))
+            if records:
+                with self._readers.cells.together():
+                    self._work_off(records, counts)
+                for cell in self._held.values():
+                    cell.bounded_to(self._rules.cached_customers_max // len(self._held))
         return len(records)
+
+    def _work_off(self, records: Sequence[Record], counts: dict[RecordClass, int]) -> None:
+        """Fold records and commit each cell, then bring views and outputs along."""
+        entries: list[Entry] = []
+        folded: Counter[RecordClass] = Counter()
+
+        def commits() -> Iterator[Commit]:
+            for commit in self._fold_records(self._held, records):
+                entries.append(commit.entry)
+                folded.update(commit.effects.counts)
+                yield commit
+
+        sizes = self._readers.cells.commit(commits())
+        now_ms = self._clock.now_ms()
+        for entry, size in zip(entries, sizes, strict=True):
+            if size:
+                self._held[entry.partition].kept.append(Kept(entry.to_position, now_ms, size))
+        counts.update(folded)
+        self._stages.reached(Stage.COMMITTED, len(records))
+        self._readers.merge(self._held, entries)
+        self._stages.reached(Stage.MERGED, len(records))
+        for entry in entries:
+            self._readers.gather(self._held[entry.partition], entry)
+        if self._readers.outputs.gather_ms == 0:
+            self._readers.emit(list(self._held.values()))
 
     def _claimed(self, partitions: Collection[int]) -> dict[int, int]:
         claimed = self._claim_cells(partitions)
@@ -264,96 +279,3 @@ class ProcessEvents(PartitionOwner):
         if is_full != self._full:
             (self._log.pause if is_full else self._log.resume)(self._assigned)
             self._full = is_full
-
-    def _cut(self, records: Sequence[Record]) -> Iterator[list["_Slice"]]:
-        """Sort a poll's records by partition, and cut where a reader stands ahead of its cell.
-
-        Records that the cell has already, or whose partition has gone meanwhile, are dropped.
-        """
-        remaining: dict[int, list[Record]] = {}
-        for record in records:
-            cell = self._held.get(record.partition)
-            if cell is not None and record.position >= cell.position:
-                remaining.setdefault(record.partition, []).append(record)
-        while remaining:
-            batch, rest = [], {}
-            for partition, ordered in remaining.items():
-                cell = self._held[partition]
-                most = ordered[: self._readers.cells.commit_records_max]
-                to_position = cell.next_cut(most[-1].position + 1)
-                taken = [record for record in most if record.position < to_position]
-                batch.append(_Slice(cell, taken, to_position))
-                if len(taken) < len(ordered):
-                    rest[partition] = ordered[len(taken) :]
-            yield batch
-            remaining = rest
-
-    def _process(self, batch: Sequence["_Slice"], counts: dict[RecordClass, int]) -> None:
-        total = sum(len(part.records) for part in batch)
-        decoded = [[(record, self._routed(record, self._decode(record))) for record in part.records] for part in batch]
-        self._stages.reached(Stage.DECODED, total)
-        self._load(batch, decoded)
-        self._stages.reached(Stage.LOADED, total)
-        commits = [self._fold(part, pairs) for part, pairs in zip(batch, decoded, strict=True)]
-        self._stages.reached(Stage.FOLDED, total)
-        with self._readers.cells.together():
-            self._write(commits, total)
-        for part, commit in zip(batch, commits, strict=True):
-            for name, count in commit.effects.counts.items():
-                counts[name] = counts.get(name, 0) + count
-            part.cell.bounded_to(self._rules.cached_customers_max // len(self._held))
-
-    def _write(self, commits: Sequence[Commit], total: int) -> None:
-        """Commit every cell, then bring views and outputs along."""
-        sizes = self._readers.cells.commit(commits)
-        now_ms = self._clock.now_ms()
-        entries: list[tuple[HeldCell, Entry]] = []
-        for commit, size in zip(commits, sizes, strict=True):
-            cell = self._held[commit.partition]
-            cell.position, cell.number, cell.watermark = commit.to_position, commit.number, commit.watermark
-            if size:
-                cell.kept.append(Kept(commit.to_position, now_ms, size))
-            entries.append((cell, commit.entry))
-        self._stages.reached(Stage.COMMITTED, total)
-        self._readers.merge(entries)
-        self._stages.reached(Stage.MERGED, total)
-        for cell, entry in entries:
-            self._readers.gather(cell, entry)
-        if self._readers.outputs.gather_ms == 0:
-            self._readers.emit([cell for cell, _ in entries])
-
-    def _routed(self, record: Record, decoded: Decoded) -> Decoded:
-        """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
-        if isinstance(decoded, Event) and decoded.customer_id is not None:
-            belongs = self._partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
-            if belongs != record.partition:
-                reason = f"misrouted: its key belongs to partition {belongs}, it came in {record.partition}"
-                return Rejected(reason, decoded.customer_id)
-        return decoded
-
-    def _load(self, batch: Sequence["_Slice"], decoded: Sequence[Sequence[tuple[Record, Decoded]]]) -> None:
-        """Bring the customers of a batch that are not in memory into it, those of all partitions at once."""
-        wanted: dict[int, list[CustomerId]] = {}
-        for part, pairs in zip(batch, decoded, strict=True):
-            named = {event.customer_id for _, event in pairs if isinstance(event, Event)}
-            missing = [id_ for id_ in named if id_ is not None and id_ not in part.cell.customers]
-            if missing:
-                wanted[part.cell.partition] = missing
-        if wanted:
-            loaded = self._readers.cells.customers(wanted)
-            for partition, customer_ids in wanted.items():
-                self._held[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
-
-    def _fold(self, part: "_Slice", pairs: Sequence[tuple[Record, Decoded]]) -> Commit:
-        cell = part.cell
-        effects, watermark = fold(pairs, cell.customers, cell.watermark, self._fold_rules)
-        cell.use(effects.customers)
-        return Commit(
-            partition=cell.partition,
-            epoch=cell.epoch,
-            number=cell.number + 1,
-            from_position=cell.position,
-            to_position=part.to_position,
-            watermark=watermark,
-            effects=effects,
-        )

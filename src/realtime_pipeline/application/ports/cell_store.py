@@ -1,7 +1,7 @@
 """Cells: one partition's customers, sessions and position, changed together by whoever owns the partition."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import attrs
@@ -111,14 +111,16 @@ class CellStore(ABC):
         """Read the entries that end after a position, in order; some at a time."""
 
     @abstractmethod
-    def commit(self, commits: Sequence[Commit]) -> Sequence[int]:
+    def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
         """Write each commit: effects, position, watermark, counts and the entry for the readers, all or nothing.
 
-        Each commit stands for itself; there is at most one a cell. Returns how many bytes of the store the entry of
-        each takes until it is trimmed; 0 where none is kept.
+        Each commit stands for itself, those of one cell in order. They are taken one at a time, and nothing of one is
+        looked at after the next was taken: by then its customers have changed. Returns how many bytes of the store
+        the entry of each takes until it is trimmed; 0 where none is kept.
 
         Raises:
-            Fenced: epoch, position or number of some commit are not its cell's, which was not changed.
+            Fenced: epoch, position or number of some commit are not its cell's, which was not changed by it; those
+                after it may not have been looked at.
         """
 
     @abstractmethod

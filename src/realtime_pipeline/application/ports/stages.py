@@ -11,6 +11,8 @@ class Stage(StrEnum):
     DECODED = "decoded"
     LOADED = "loaded"
     FOLDED = "folded"
+    WRITTEN = "written"
+    """A commit is written down for the store, which need not have it yet."""
     COMMITTING = "committing"
     """Amid committing: inside of a transaction, or after some cells and before others."""
     COMMITTED = "committed"

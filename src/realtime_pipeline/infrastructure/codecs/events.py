@@ -71,6 +71,22 @@ class _Wire(msgspec.Struct):
     replayed: bool = False
 
 
+class _PlainProperties(_Properties, forbid_unknown_fields=True):
+    """Properties without any that mean nothing here."""
+
+
+class _Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """An event in the canonical schema and nothing else, as most are: parsed in one go."""
+
+    event_type: str
+    event_id: _Id = None
+    user_id: _Id = None
+    session_id: _Id = None
+    timestamp: int | float | str | None = None
+    properties: _PlainProperties | None = None
+    replayed: bool = False
+
+
 _CONTAINERS: Final = (dict, list)
 _NO_PROPERTIES: Final = _Properties()
 _KNOWN_PROPERTIES: Final = frozenset(_Properties.__struct_fields__)
@@ -135,11 +151,22 @@ class EventDecoder:
         self._log_name = log_name
         self._kinds = {name: kind for kind, names in TYPE_NAMES.items() for name in names} | dict(event_types)
         self._parse = msgspec.json.Decoder().decode
+        self._parse_plain = msgspec.json.Decoder(_Plain).decode
 
     def __call__(self, record: Record) -> Decoded:
         """Make of a record what it says."""
         if record.key == TICK_KEY:
             return _tick(record.value)
+        try:
+            plain = self._parse_plain(record.value)
+            kind = self._kinds.get(plain.event_type)
+            if kind is not None and len(record.value) <= self._limits.record_bytes_max:
+                return self._event(record, kind, plain, NOTHING, NOTHING)
+        except (ValueError, RecursionError, _Invalid):
+            pass  # another schema, more than is known here, or something wrong: what follows finds out
+        return self._decoded(record)
+
+    def _decoded(self, record: Record) -> Decoded:
         document: Document = {}
         try:
             document = self._document(record.value)
@@ -148,7 +175,14 @@ class EventDecoder:
                 raise _Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
             kind = self._kinds.get(type_)
             if kind is not None:
-                return self._event(record, kind, document)
+                wire = self._validate(document)
+                return self._event(
+                    record,
+                    kind,
+                    wire,
+                    self._others(document.get("properties")),
+                    self._bounded(wire.context, "context") if wire.context else NOTHING,
+                )
             return Ignored(type_[: self._limits.label_length_max])
         except _Invalid as invalid:
             return Rejected(str(invalid), _owner(document))
@@ -174,15 +208,23 @@ class EventDecoder:
             raise _Invalid("not_an_event: an event is a JSON object")
         return upcast(document)
 
-    def _event(self, record: Record, kind: EventKind, document: Document) -> Event:
+    def _event(
+        self,
+        record: Record,
+        kind: EventKind,
+        wire: "_Wire | _Plain",
+        others: Mapping[str, object],
+        context: Mapping[str, object],
+    ) -> Event:
         limits = self._limits
-        wire = self._validate(document)
         stated = wire.properties or _NO_PROPERTIES
         event_id, user_id, session_id = _id(wire.event_id), _id(wire.user_id), _id(wire.session_id)
         product_id, order_id = _id(stated.product_id), _id(stated.order_id)
         if not f"{event_id}{user_id}{session_id}{product_id}{order_id}".isprintable():
             raise _Invalid("invalid_id: ids are made of printable characters")
         price, quantity = stated.price, stated.quantity or 1
+        if quantity > limits.quantity_max:
+            raise _Invalid(f"invalid_quantity: {quantity} is more than {limits.quantity_max}")
         if price is not None and price * quantity > limits.amount_max:
             raise _Invalid(f"invalid_amount: price times quantity is more than {limits.amount_max}")
         customer_id = _customer(user_id, session_id)
@@ -205,8 +247,8 @@ class EventDecoder:
             stated.rating,
             stated.text[: limits.text_length_max] if stated.text else "",
             wire.replayed,
-            self._others(document.get("properties")),
-            self._bounded(wire.context, "context") if wire.context else NOTHING,
+            others,
+            context,
         )
 
     def _validate(self, document: Document) -> "_Wire":
@@ -216,9 +258,6 @@ class EventDecoder:
             said, _, place = str(error).partition(" - at `$")
             names = [name for name in place.rstrip("`").split(".") if name]
             raise _Invalid(f"invalid_{names[-1] if names else 'event'}: {said}") from None
-        quantity = wire.properties.quantity if wire.properties is not None else None
-        if quantity is not None and quantity > self._limits.quantity_max:
-            raise _Invalid(f"invalid_quantity: {quantity} is more than {self._limits.quantity_max}")
         return wire
 
     def _others(self, properties: object) -> Mapping[str, object]:
@@ -239,11 +278,14 @@ class EventDecoder:
 
 def _id(value: str | int | None) -> str | None:
     """Read an id: text or a whole number; empty text is as good as none."""
-    if isinstance(value, int):
-        value = str(value)
-        if len(value) > ID_LENGTH_MAX:
-            raise _Invalid(f"invalid_id: a number has at most {ID_LENGTH_MAX} digits")
-    return value or None
+    if isinstance(value, str):
+        return value or None
+    if value is None:
+        return None
+    text = str(value)
+    if len(text) > ID_LENGTH_MAX:
+        raise _Invalid(f"invalid_id: a number has at most {ID_LENGTH_MAX} digits")
+    return text
 
 
 def _tick(value: bytes) -> Tick | Rejected:

@@ -1,7 +1,7 @@
 """Cells in memory."""
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -86,11 +86,13 @@ class MemoryCellStore(CellStore):
         """Read the entries that end after a position."""
         return iter([entry for entry in self._cell(partition).entries if entry.to_position > after])
 
-    def commit(self, commits: Sequence[Commit]) -> Sequence[int]:
+    def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
         """Write each commit, all or nothing."""
+        sizes = []
         for commit in commits:
             self._commit(commit)
-        return [ENTRY_BYTES * (commit.to_position - commit.from_position) for commit in commits]
+            sizes.append(ENTRY_BYTES * (commit.to_position - commit.from_position))
+        return sizes
 
     def _commit(self, commit: Commit) -> None:
         cell = self._cell(commit.partition)

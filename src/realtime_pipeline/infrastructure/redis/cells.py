@@ -1,6 +1,6 @@
 """Cells in Redis."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,6 +27,8 @@ from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Reques
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
 KEPT_AT_ONCE = 64
+LOADED_AT_ONCE = 500
+"""A longer request would hold up every reader of its node."""
 SCANNED_KEYS = 1_000
 
 _decode_entry = msgspec.msgpack.Decoder(Entry).decode
@@ -103,10 +105,15 @@ class RedisCellStore(CellStore):
         """Load the customers wanted of each partition."""
         found: dict[CustomerId, Customer] = {}
         missing: dict[int, list[CustomerId]] = {}
-        keys = {partition: self._keys.customers(partition, ids) for partition, ids in wanted.items() if ids}
-        answers = self._nodes.ask([(names[0], ("MGET", *names)) for names in keys.values()])
-        for partition, values in zip(keys, answers, strict=True):
-            for customer_id, value in zip(wanted[partition], values, strict=True):
+        parts = [
+            (partition, ids[begin : begin + LOADED_AT_ONCE])
+            for partition, ids in ((partition, list(some)) for partition, some in wanted.items())
+            for begin in range(0, len(ids), LOADED_AT_ONCE)
+        ]
+        keys = [self._keys.customers(partition, ids) for partition, ids in parts]
+        answers = self._nodes.ask([(names[0], ("MGET", *names)) for names in keys])
+        for (partition, ids), values in zip(parts, answers, strict=True):
+            for customer_id, value in zip(ids, values, strict=True):
                 if value is None:
                     missing.setdefault(partition, []).append(customer_id)
                 else:
@@ -141,22 +148,25 @@ class RedisCellStore(CellStore):
                 yield _decode_entry(fields[b"entry"])
             after = int(entries[-1][0].partition(b"-")[0])
 
-    def commit(self, commits: Sequence[Commit]) -> Sequence[int]:
+    def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
         """Write each commit by one call, some calls at a time."""
         sizes: list[int] = []
-        for begin in range(0, len(commits), self._rules.commits_at_once):
-            part = commits[begin : begin + self._rules.commits_at_once]
-            requests = []
-            for commit in part:
-                request, size = commit_request(self._keys, commit, self._session_keep_ms)
-                requests.append((self._keys.cell(commit.partition), request))
-                sizes.append(size)
-            for commit, said in zip(part, self._nodes.ask(requests, wait=True), strict=True):
-                if said[0] != b"OK":
-                    raise Fenced(f"partition {commit.partition} is another owner's or stands elsewhere")
-            if len(sizes) < len(commits):
-                self._stages.reached(Stage.COMMITTING, len(part))
+        requests: list[tuple[Key, Request]] = []
+        for commit in commits:
+            if len(requests) == self._rules.commits_at_once:
+                self._send(requests)
+                self._stages.reached(Stage.COMMITTING, len(requests))
+                requests.clear()
+            request, size = commit_request(self._keys, commit, self._session_keep_ms)
+            requests.append((self._keys.cell(commit.partition), request))
+            sizes.append(size)
+        self._send(requests)
         return sizes
+
+    def _send(self, requests: Sequence[tuple[Key, Request]]) -> None:
+        for (cell, _), said in zip(requests, self._nodes.ask(requests, wait=True), strict=True):
+            if said[0] != b"OK":
+                raise Fenced(f"{cell} is another owner's or stands elsewhere")
 
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""

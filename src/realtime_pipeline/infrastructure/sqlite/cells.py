@@ -125,13 +125,11 @@ class SqliteCellStore(CellStore):
         """Nothing is kept: no reader can be behind."""
         return iter(())
 
-    def commit(self, commits: Sequence[Commit]) -> Sequence[int]:
+    def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
         """Write each commit, all or nothing."""
-        for commit in commits:
-            self._commit(commit)
-        return [0] * len(commits)
+        return [self._commit(commit) for commit in commits]
 
-    def _commit(self, commit: Commit) -> None:
+    def _commit(self, commit: Commit) -> int:
         with self._database.transaction() as connection:
             watermark = commit.watermark
             moved = connection.execute(
@@ -155,6 +153,7 @@ class SqliteCellStore(CellStore):
             self._stages.reached(Stage.COMMITTING, commit.to_position - commit.from_position)
             self._write(connection, commit)
             self._sweep(connection, commit)
+        return 0
 
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Nothing is kept, so nothing is let go."""

@@ -1,0 +1,101 @@
+"""FoldRecords: make commits of records, for the cells that are held."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from realtime_pipeline.application.cells import HeldCell
+from realtime_pipeline.application.ports.cell_store import CellStore, Commit
+from realtime_pipeline.application.ports.decoding import Decode
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.routing import PARTITIONERS
+from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
+from realtime_pipeline.domain.streams.fold import fold
+from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
+from realtime_pipeline.domain.streams.rules import FoldRules
+
+Pairs = list[tuple[Record, Decoded]]
+
+
+class FoldRecords:
+    """Decodes records, loads the customers they name, and folds them, one commit after the other."""
+
+    def __init__(
+        self, cells: CellStore, decode: Decode, identity: LogIdentity, rules: FoldRules, stages: Stages
+    ) -> None:
+        self._cells = cells
+        self._decode = decode
+        self._partitions = identity.partitions
+        self._partition_for: Callable[[bytes, int], int] = PARTITIONERS[identity.partitioner]
+        self._rules = rules
+        self._stages = stages
+
+    def __call__(self, held: Mapping[int, HeldCell], records: Sequence[Record]) -> Iterator[Commit]:
+        """Yield the commits of a poll's records, those of each cell in order; each moves its cell on.
+
+        A commit must be written down before the next is asked for: folding goes on with the same customers. Records
+        that the cell has already, or whose partition has gone meanwhile, are dropped.
+        """
+        by_partition: dict[int, Pairs] = {}
+        for record in records:
+            cell = held.get(record.partition)
+            if cell is not None and record.position >= cell.position:
+                by_partition.setdefault(record.partition, []).append((record, self._routed(record)))
+        self._stages.reached(Stage.DECODED, len(records))
+        self._load(held, by_partition)
+        self._stages.reached(Stage.LOADED, len(records))
+        for partition, pairs in by_partition.items():
+            for part, to_position in self._cut(held[partition], pairs):
+                commit = self._fold(held[partition], part, to_position)
+                self._stages.reached(Stage.FOLDED, len(part))
+                yield commit
+                self._stages.reached(Stage.WRITTEN, len(part))
+
+    def _routed(self, record: Record) -> Decoded:
+        """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
+        decoded = self._decode(record)
+        if isinstance(decoded, Event) and decoded.customer_id is not None:
+            belongs = self._partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
+            if belongs != record.partition:
+                reason = f"misrouted: its key belongs to partition {belongs}, it came in {record.partition}"
+                return Rejected(reason, decoded.customer_id)
+        return decoded
+
+    def _load(self, held: Mapping[int, HeldCell], by_partition: Mapping[int, Pairs]) -> None:
+        """Bring the customers that are not in memory into it, those of all partitions at once."""
+        wanted: dict[int, list[CustomerId]] = {}
+        for partition, pairs in by_partition.items():
+            known = held[partition].customers
+            named = {event.customer_id for _, event in pairs if isinstance(event, Event)}
+            missing = [id_ for id_ in named if id_ is not None and id_ not in known]
+            if missing:
+                wanted[partition] = missing
+        if wanted:
+            loaded = self._cells.customers(wanted)
+            for partition, customer_ids in wanted.items():
+                held[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
+
+    def _cut(self, cell: HeldCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
+        """Cut a partition's records: no commit covers too many, and none has a reader standing inside of it."""
+        begin = 0
+        while begin < len(pairs):
+            end = min(begin + self._cells.commit_records_max, len(pairs))
+            to_position = cell.next_cut(pairs[end - 1][0].position + 1)
+            while end > begin and pairs[end - 1][0].position >= to_position:
+                end -= 1
+            yield pairs[begin:end], to_position
+            begin = end
+
+    def _fold(self, cell: HeldCell, pairs: Pairs, to_position: int) -> Commit:
+        effects, watermark = fold(pairs, cell.customers, cell.watermark, self._rules)
+        cell.use(effects.customers)
+        commit = Commit(
+            partition=cell.partition,
+            epoch=cell.epoch,
+            number=cell.number + 1,
+            from_position=cell.position,
+            to_position=to_position,
+            watermark=watermark,
+            effects=effects,
+        )
+        cell.position, cell.number, cell.watermark = to_position, commit.number, watermark
+        return commit
