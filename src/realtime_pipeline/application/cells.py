@@ -1,7 +1,7 @@
 """A cell while its partition is held: what its owner knows of it."""
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -117,6 +117,23 @@ class Readers:
             Fenced, Superseded, Unreachable: as `Views.merge`.
             Stopped: a view cell stands where no kept entry begins.
         """
+        for some in self._some_at_a_time(entries):
+            self._merge(held, some)
+
+    def _some_at_a_time(self, entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+        some: list[Entry] = []
+        records = 0
+        for entry in entries:
+            size = entry.to_position - entry.from_position
+            if some and records + size > self.views.merge_records_max:
+                yield some
+                some, records = [], 0
+            some.append(entry)
+            records += size
+        if some:
+            yield some
+
+    def _merge(self, held: Mapping[int, HeldCell], entries: Sequence[Entry]) -> None:
         merges = []
         moved: list[tuple[HeldCell, int, int]] = []
         for view_cell in range(self.views.view_cells):

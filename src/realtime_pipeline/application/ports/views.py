@@ -54,6 +54,11 @@ class Views(ABC):
     def view_cells(self) -> int:
         """How many view cells there are; fixed when the views are made."""
 
+    @property
+    @abstractmethod
+    def merge_records_max(self) -> int:
+        """Over about how many records' deltas a merge may go, so that none holds readers up for long."""
+
     @abstractmethod
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition; 0 for none."""

@@ -1,5 +1,6 @@
 """Views in memory."""
 
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
@@ -45,6 +46,11 @@ class MemoryViews(Views):
     def view_cells(self) -> int:
         """How many view cells there are."""
         return len(self._cells)
+
+    @property
+    def merge_records_max(self) -> int:
+        """Nobody waits for a merge here."""
+        return sys.maxsize
 
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition."""

@@ -32,12 +32,13 @@ class RedisRules:
     timeout_ms: int = 2_000
     commit_records_max: int = 250
     commits_at_once: int = 64
+    merge_records_max: int = 2_000
     wait_replicas: int = 0
     wait_ms: int = 500
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
-        for name in ("view_cells", "timeout_ms", "commit_records_max", "commits_at_once"):
+        for name in ("view_cells", "timeout_ms", "commit_records_max", "commits_at_once", "merge_records_max"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if any(not host or not port.isdecimal() for host, _, port in self._parts()):

@@ -31,6 +31,7 @@ class RedisViews(Views):
         self._nodes = nodes
         self._keys = Keys(rules.namespace)
         self._view_cells = rules.view_cells
+        self._merge_records_max = rules.merge_records_max
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
         self._hours: list[dict[int, tuple[int, Mapping[ProductId, Activity]]]] = [{} for _ in range(rules.view_cells)]
@@ -40,6 +41,11 @@ class RedisViews(Views):
     def view_cells(self) -> int:
         """How many view cells there are."""
         return self._view_cells
+
+    @property
+    def merge_records_max(self) -> int:
+        """A longer merge would hold up every reader of its node."""
+        return self._merge_records_max
 
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition."""

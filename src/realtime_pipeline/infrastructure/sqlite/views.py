@@ -1,6 +1,7 @@
 """Views in SQLite."""
 
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -38,6 +39,11 @@ class SqliteViews(Views):
     def view_cells(self) -> int:
         """One file is one view cell."""
         return 1
+
+    @property
+    def merge_records_max(self) -> int:
+        """Readers of the file do not wait for a merge."""
+        return sys.maxsize
 
     def epoch(self, partition: int) -> int:
         """The epoch the views have from a partition."""
