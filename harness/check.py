@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.check_views import in_lists, in_products, in_top_rated, in_trending
 from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
-from harness.oracle import KEY_STRIDE, Expected, partition_of_customer
+from harness.oracle import KEY_STRIDE, Expected
 from harness.oracle_customer import ExpectedCustomer
 from harness.oracle_sessions import ExpectedSession
 from realtime_pipeline.application.ports.cell_store import CellStore
@@ -140,7 +140,7 @@ def _in_forgotten(expected: Expected, cells: CellStore) -> Iterator[Line]:
     """Nothing may be left of who was forgotten but when, for the owner."""
     by_partition: dict[int, list[CustomerId]] = {}
     for customer_id in expected.forgotten:
-        by_partition.setdefault(partition_of_customer(customer_id, expected.partitions), []).append(customer_id)
+        by_partition.setdefault(expected.belongs(customer_id), []).append(customer_id)
         if cells.customer(customer_id) is not None:
             yield f"customer {customer_id}: can be read, and should be forgotten"
         if cells.reviews(customer_id):

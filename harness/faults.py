@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.files import opened
 from realtime_pipeline import Pipeline, load_settings
 from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 
 POINTS = {stage.value: stage for stage in Stage}
@@ -72,4 +73,9 @@ def _work_on(pipeline: Pipeline) -> None:
         stopping = True
 
     signal.signal(signal.SIGTERM, stop)
-    pipeline.container.process_events().run(lambda: stopping, lambda _: None)
+
+    def tell(done: Round) -> None:
+        if done.trouble:
+            print(done.trouble, flush=True)
+
+    pipeline.container.process_events().run(lambda: stopping, tell)

@@ -23,6 +23,9 @@ HOUR_MS: Final = 3_600_000
 KEY_STRIDE: Final = 4096
 """A session's key is position × this + partition of the record that began it."""
 
+Belongs = Callable[[CustomerId], int]
+"""In which partition a customer's records must lie: by the hash of the user id, else of the session id."""
+
 _COUNTED: Final[Mapping[EventKind, tuple[int, int, int]]] = {
     EventKind.PRODUCT_VIEWED: (1, 0, 0),
     EventKind.PRODUCT_CARTED: (0, 1, 0),
@@ -48,14 +51,14 @@ class ExpectedProduct:
 class Expected:
     """What the stores must hold.
 
-    `forgotten` says when the customers of whom nothing is known any more were forgotten. `sessions` are all that
-    were not dropped or forgotten (the store lets go of old ones), `sessions_gone` those that were. `activity` maps
-    (hour, product) to (views, carts, purchases); `lists` has all of a product's (time, session), the newest first
-    (the store keeps some); `dead_letters` are (partition, position, code); `newest_ms` is the largest time of an
-    applied event, by partition.
+    `belongs` says where a customer's records lie. `forgotten` says when the customers of whom nothing is known any
+    more were forgotten. `sessions` are all that were not dropped or forgotten (the store lets go of old ones),
+    `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases); `lists` has all
+    of a product's (time, session), the newest first (the store keeps some); `dead_letters` are (partition,
+    position, code); `newest_ms` is the largest time of an applied event, by partition.
     """
 
-    partitions: int
+    belongs: Belongs = attrs.field(eq=False)
     counts: dict[RecordClass, int]
     customers: dict[CustomerId, ExpectedCustomer]
     forgotten: dict[CustomerId, int]
@@ -70,16 +73,22 @@ class Expected:
 
 
 def expect(
-    records: Iterable[Record], decode: Callable[[Record], Decoded], rules: FoldRules, partitions: int
+    records: Iterable[Record],
+    decode: Callable[[Record], Decoded],
+    rules: FoldRules,
+    partitions: int,
+    partition_of: Callable[[bytes, int], int] = lambda key, partitions: crc32(key) % partitions,
 ) -> Expected:
     """Compute what the stores must hold after all records of a log, each partition's in order."""
+
+    def belongs(customer_id: CustomerId) -> int:
+        return partition_of(_key_of(customer_id), partitions)
+
     sorted_ = _Sorted(dict.fromkeys(RecordClass, 0))
     for record in records:
-        _sort(record, decode(record), rules.future_ms, partitions, sorted_)
+        _sort(record, decode(record), rules.future_ms, belongs, sorted_)
     summed = _Summed()
-    expected = Expected(
-        partitions, sorted_.counts, {}, {}, {}, set(), {}, {}, summed.activity, {}, [], summed.newest_ms
-    )
+    expected = Expected(belongs, sorted_.counts, {}, {}, {}, set(), {}, {}, summed.activity, {}, [], summed.newest_ms)
     while sorted_.by_customer:
         customer_id, placed = sorted_.by_customer.popitem()
         history = history_of(customer_id, placed, rules.profile)
@@ -122,12 +131,12 @@ class _Sorted:
     forgettings: list[tuple[int, int, CustomerId]] = attrs.Factory(list)
 
 
-def _sort(record: Record, decoded: Decoded, future_ms: int, partitions: int, sorted_: _Sorted) -> None:
+def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sorted_: _Sorted) -> None:
     if isinstance(decoded, Tick):
         sorted_.counts[RecordClass.CONTROL] += 1
     elif isinstance(decoded, Ignored):
         sorted_.counts[RecordClass.IGNORED] += 1
-    elif (reason := _refusal(record, decoded, future_ms, partitions)) is not None:
+    elif (reason := _refusal(record, decoded, future_ms, belongs)) is not None:
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
         sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], decoded.customer_id))
     elif isinstance(decoded, Event):
@@ -147,18 +156,13 @@ def _stays(letter: Letter, sorted_: _Sorted) -> bool:
     )
 
 
-def _refusal(record: Record, decoded: Event | Rejected, future_ms: int, partitions: int) -> str | None:
+def _refusal(record: Record, decoded: Event | Rejected, future_ms: int, belongs: Belongs) -> str | None:
     """Say why a record is a dead letter whatever came before it, if it is one."""
     if isinstance(decoded, Rejected):
         return decoded.reason
-    if decoded.customer_id is not None and partition_of_customer(decoded.customer_id, partitions) != record.partition:
+    if decoded.customer_id is not None and belongs(decoded.customer_id) != record.partition:
         return "misrouted"
     return "in_the_future" if decoded.occurred_at_ms - record.appended_at_ms > future_ms else None
-
-
-def partition_of_customer(customer_id: CustomerId, partitions: int) -> int:
-    """Find the partition of a customer: the CRC-32 of the user id, else of the session id, modulo the partitions."""
-    return crc32(_key_of(customer_id)) % partitions
 
 
 def _key_of(customer_id: CustomerId) -> bytes:

@@ -16,6 +16,7 @@ from harness.formats import Line, Options, read
 from harness.formats.catalogue import read_catalogue
 from harness.places import places
 from realtime_pipeline import Pipeline
+from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -120,7 +121,13 @@ def compare(pipeline: Pipeline) -> tuple[oracle.Expected, list[str]]:
     """Compare the store with what the oracle makes of the whole log; no worker may be at work meanwhile."""
     container, settings = pipeline.container, pipeline.container.settings()
     log = container.log()
-    expected = oracle.expect(logged(log), container.decoder(), settings.fold, log.identity.partitions)
+    expected = oracle.expect(
+        logged(log),
+        container.decoder(),
+        settings.fold,
+        log.identity.partitions,
+        PARTITIONERS[log.identity.partitioner],
+    )
     return expected, check.differences(
         expected,
         container.cells(),

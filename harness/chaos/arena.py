@@ -135,6 +135,10 @@ class Arena:
         self.pipeline.container.publisher.reset()
         self.pipeline.container.publish_events.reset()
 
+    def said(self) -> list[str]:
+        """What the workers said last, those that are there and those that are not."""
+        return [worker.described() for worker in self._workers]
+
     def worker(self, *fault: str) -> WorkerProcess:
         """Start a worker; with a fault it is a victim."""
         worker = WorkerProcess(self._folder, len(self._workers), self._settings_file, fault)

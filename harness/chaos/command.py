@@ -50,7 +50,7 @@ def _play(folder: Path, running: Servers, seed: int, number: int, name: str) -> 
         outcome = KINDS[name](arena)
         return outcome, arena.differences() if outcome.is_compared else []
     except (HarnessError, PipelineError) as error:
-        return None, [str(error)]
+        return None, [str(error), *arena.said()]
     finally:
         arena.close()
 

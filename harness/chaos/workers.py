@@ -16,6 +16,7 @@ class WorkerProcess:
     """One worker. A victim brings itself down, or stops itself, when it reaches its point."""
 
     def __init__(self, folder: Path, number: int, settings_file: Path, fault: Sequence[str] = ()) -> None:
+        self._name = f"worker {number} {' '.join(fault)}".strip()
         self._mark = folder / f"worker-{number}.reached"
         self._log_file = folder / f"worker-{number}.log"
         command = [sys.executable, "-m", "harness", "fault", "worker", "--settings", str(settings_file), "--on"]
@@ -38,6 +39,11 @@ class WorkerProcess:
         """The last line it printed."""
         lines = self._log_file.read_text("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+    def described(self) -> str:
+        """What it is, whether it is there, and what it said last."""
+        state = "is running" if self.is_running else f"ended with {self._process.returncode}"
+        return f"{self._name} {state}: {' | '.join(self._log_file.read_text('utf-8', 'replace').splitlines()[-5:])}"
 
     def kill(self) -> None:
         """End it at once."""

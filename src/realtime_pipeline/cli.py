@@ -50,6 +50,7 @@ class Progress:
         self._of_what = of_what
         self._in_place = sys.stderr.isatty()
         self._shown, self._shown_at_s = 0, 0.0
+        self._said_at_s = -PROGRESS_EVERY_S
 
     def tell(self, number: int) -> None:
         """Show the number, if it has changed and it is time."""
@@ -58,6 +59,14 @@ class Progress:
             self._shown, self._shown_at_s = number, now_s
             begin, end = ("\r", "") if self._in_place else ("", "\n")
             print(f"{begin}{number:,} {self._of_what}", end=end, file=sys.stderr, flush=True)
+
+    def say(self, words: str) -> None:
+        """Say something else, once in a while."""
+        now_s = time.monotonic()
+        if words and now_s - self._said_at_s >= PROGRESS_EVERY_S:
+            self._said_at_s = now_s
+            self.end()
+            print(f"held up: {words}", file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Leave the line to what is said next."""
@@ -219,6 +228,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
         nonlocal processed
         processed += done.records
         progress.tell(processed)
+        progress.say(done.trouble)
 
     try:
         if options.until_caught_up:

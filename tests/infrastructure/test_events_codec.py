@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
 from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, encode_tick
+from tests.laws.strategies import histories
 
 AT_MS = 1_700_000_000_000
 AT_ISO = "2023-11-14T22:13:20"
@@ -217,3 +218,15 @@ def test_no_property_makes_the_decoder_fail(properties: dict[str, Any]) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_decoder_fail(value: bytes) -> None:
     assert isinstance(decoded(value), Ignored | Rejected)
+
+
+@given(history=histories(garbage=False))
+def test_what_an_event_says_beside_does_not_change_what_it_is(history: list[bytes]) -> None:
+    """Plain events are parsed in one go, others field by field: both must come to the same."""
+    for value in history:
+        plain = decode(Record(1, 2, b"k", value, AT_MS))
+        more = msgspec.json.encode(msgspec.json.decode(value) | {"context": {"page": 3}})
+        other = decode(Record(1, 2, b"k", more, AT_MS))
+        assert isinstance(other, Event) == isinstance(plain, Event)
+        if isinstance(other, Event):
+            assert other._replace(context={}) == plain

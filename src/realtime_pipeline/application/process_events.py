@@ -54,10 +54,11 @@ class WorkerRules:
 
 @attrs.frozen
 class Round:
-    """What one round came to: how many records it read, and how many fell in each class."""
+    """What one round came to: how many records it read, how many fell in each class, and what it met with."""
 
     records: int = 0
     counts: Mapping[RecordClass, int] = attrs.Factory(dict)
+    trouble: str = ""
 
 
 @contextmanager
@@ -134,15 +135,18 @@ class ProcessEvents(PartitionOwner):
             Unavailable: log or store have not answered for too long.
         """
         counts: dict[RecordClass, int] = {}
+        trouble = ""
         try:
             if not self._sound or self._assigned != self._held.keys():
                 self._claim_again()
             self._sound = False  # until the round has ended well, the log or memory may be ahead of the store
             read = self._round(timeout_s, counts)
             self._keep_up()
-        except Unreachable as trouble:
-            self._wait_out(trouble)
+        except Unreachable as silence:
+            trouble = str(silence)
+            self._wait_out(silence)
         except Refusal as refusal:
+            trouble = str(refusal)
             self._count_refusal(refusal)
         else:
             self._sound = True
@@ -150,7 +154,7 @@ class ProcessEvents(PartitionOwner):
                 self._refusals = 0
                 self._stages.reached(Stage.ROUND_DONE, read)
             self._unreachable_since_ms = None
-        return Round(sum(counts.values()), {name: count for name, count in counts.items() if count})
+        return Round(sum(counts.values()), {name: count for name, count in counts.items() if count}, trouble)
 
     def run(self, stop: Callable[[], bool], on_round: Callable[[Round], None]) -> None:
         """Work until told to stop; `stop` is asked between rounds."""
@@ -254,14 +258,14 @@ class ProcessEvents(PartitionOwner):
         self._log.pause(self._assigned)
         self._log.poll(1, seconds)
 
-    def _wait_out(self, trouble: Unreachable) -> None:
+    def _wait_out(self, silence: Unreachable) -> None:
         """Let some time pass, up to a bound."""
         self._drop_everything()
         now_ms = self._clock.now_ms()
         if self._unreachable_since_ms is None:
             self._unreachable_since_ms = now_ms
         if now_ms - self._unreachable_since_ms > self._rules.unreachable_ms:
-            raise Unavailable(f"{trouble}: no answer for {self._rules.unreachable_ms // 1000} s; see to it, then start")
+            raise Unavailable(f"{silence}: no answer for {self._rules.unreachable_ms // 1000} s; see to it, then start")
         self._pass_time(RETRY_WAIT_S)
 
     def _keep_up(self) -> None:

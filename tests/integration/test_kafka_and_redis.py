@@ -1,0 +1,223 @@
+"""The pipeline on a real broker and a real Redis, as a shop runs it."""
+
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Literal
+
+import attrs
+import msgspec
+import pytest
+
+from harness.cli import main as harness
+from harness.shop import Shop
+from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.application.errors import Unavailable, WrongLog
+from realtime_pipeline.cli import main
+from realtime_pipeline.domain.streams.effects import RecordClass
+from tests import servers
+from tests.histories import append, differences, event, state
+
+pytestmark = pytest.mark.xdist_group("kafka")
+
+START_MS = 1_700_000_000_000
+HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 30, START_MS, dirt=0.1).events(150)]
+
+
+def on_kafka(
+    kind: str = "single", partitions: int = 4, partitioner: Literal["consistent", "murmur2"] = "consistent"
+) -> Settings:
+    kafka = attrs.evolve(servers.kafka_rules(partitions), partitioner=partitioner)
+    return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_rules(kind))
+
+
+def written(folder: Path, settings: Settings) -> Path:
+    """Settings as a file, for commands."""
+    file = folder / "settings.toml"
+    kafka, redis = settings.kafka, settings.redis
+    file.write_text(
+        f'log = "kafka"\nstore = "redis"\n[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\n'
+        f'dead_letters_topic = "{kafka.dead_letters_topic}"\ngroup = "{kafka.group}"\n'
+        f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\n'
+    )
+    return file
+
+
+@pytest.mark.parametrize(
+    ("kind", "partitioner"), [("single", "consistent"), ("single", "murmur2"), ("cluster", "consistent")]
+)
+def test_the_store_is_what_the_oracle_makes_of_the_topic(
+    kind: str, partitioner: Literal["consistent", "murmur2"]
+) -> None:
+    with Pipeline(on_kafka(kind, partitioner=partitioner)) as pipeline:
+        append(pipeline, HISTORY[:400])
+        pipeline.process()
+        append(pipeline, HISTORY[400:])
+        counts = pipeline.process()
+        assert sum(counts.values()) == len(HISTORY)
+        assert counts[RecordClass.DEAD_LETTER] > 0
+        assert differences(pipeline) == []
+
+
+def test_memory_and_redis_hold_the_same_after_the_same_topic() -> None:
+    settings = on_kafka()
+    with Pipeline(settings) as pipeline:
+        append(pipeline, HISTORY)
+        pipeline.process()
+        in_redis = state(pipeline)
+    kafka = attrs.evolve(settings.kafka, group=servers.unique("group"))
+    letters = in_redis.pop("dead_letters")
+    with Pipeline(attrs.evolve(settings, store="memory", kafka=kafka)) as pipeline:
+        pipeline.process()
+        in_memory = state(pipeline)
+        assert len(in_memory.pop("dead_letters")) == 2 * len(letters)  # each group emits its own into the topic
+        assert in_memory == in_redis
+
+
+def test_two_workers_share_the_partitions_and_a_third_takes_over() -> None:
+    settings = on_kafka(partitions=6)
+    with Pipeline(settings) as publisher, Pipeline(settings) as one, Pipeline(settings) as other:
+        with one.processing(), other.processing():
+            for begin in range(0, len(HISTORY), 100):
+                append(publisher, HISTORY[begin : begin + 100])
+                time.sleep(0.05)
+            deadline_s = time.monotonic() + 60
+            while sum(publisher.container.cells().counts().values()) < len(HISTORY):
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
+        one.close()
+        other.close()
+        append(publisher, HISTORY)
+        assert sum(publisher.process().values()) == 2 * len(HISTORY)
+        assert differences(publisher) == []
+
+
+def test_a_recommendation_follows_an_event_at_once() -> None:
+    with Pipeline(on_kafka()) as pipeline, pipeline.processing():
+        looks = [event(f"{user}-{name}", user=user, product=name) for user in "abc" for name in ("mug", "jug")]
+        pipeline.publish([*looks, event("d-mug", user="d", product="mug")])
+        deadline_s = time.monotonic() + 30
+        while "jug" not in [one.product.product_id for one in pipeline.recommend("d")]:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+
+
+def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
+    with Pipeline(on_kafka()) as pipeline:
+        append(pipeline, [event("1", user="ada-lovelace", product="mug"), event("2", user="bob", product="mug")])
+        append(pipeline, [event("3", "review", user="ada-lovelace", product="mug", rating=5, text="by ada-lovelace")])
+        pipeline.process()
+        pipeline.forget("ada-lovelace")
+        pipeline.process()
+        assert pipeline.container.cells().customer("ada-lovelace") is None  # type: ignore[arg-type]
+        nodes = pipeline.container.redis_nodes()
+        namespace = pipeline.container.settings().redis.namespace
+        for names in nodes.scan(f"{namespace}:*", 1_000):
+            for name in names:
+                assert b"ada-lovelace" not in name
+                if not name.endswith(b":outbox"):  # entries for readers go by age
+                    assert b"ada-lovelace" not in nodes.ask([(name.decode(), ("DUMP", name))])[0]
+
+
+def test_a_topic_that_was_made_anew_is_another_log() -> None:
+    settings = on_kafka()
+    with Pipeline(settings) as pipeline:
+        append(pipeline, HISTORY[:50])
+        pipeline.process()
+    other = attrs.evolve(settings, kafka=servers.kafka_rules(4))
+    with Pipeline(other) as pipeline, pytest.raises(WrongLog, match=r"was built from log .*use another namespace"):
+        pipeline.process()
+
+
+def test_a_broker_that_is_not_there_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('log = "kafka"\nstore = "redis"\n[kafka]\nbrokers = "127.0.0.1:1"\nanswer_ms = 300\n')
+    assert main(["worker", "--settings", str(file)]) == 1
+    assert "Kafka at 127.0.0.1:1 does not answer" in capsys.readouterr().err
+
+
+def test_publishing_while_the_broker_does_not_answer_says_so_and_is_bounded() -> None:
+    settings = on_kafka()
+    gone = attrs.evolve(settings.kafka, publish_ms=1_000)
+    with Pipeline(attrs.evolve(settings, kafka=gone)) as pipeline:
+        publisher = pipeline.container.publisher()
+        pipeline.container.topics().delete([gone.topic])
+        with pytest.raises(Unavailable, match="publish them again"):
+            publish_for(pipeline, 60)
+        assert publisher.partitions == 4
+
+
+def publish_for(pipeline: Pipeline, seconds: float) -> None:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        append(pipeline, HISTORY[:10])
+        time.sleep(0.1)
+
+
+def test_the_commands_work_on_kafka_and_redis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = on_kafka()
+    file = str(written(tmp_path, settings))
+    events = tmp_path / "events.jsonl"
+    looks = [event(f"{user}-{name}", user=user, product=name) for user in ("ada", "bob") for name in ("mug", "jug")]
+    events.write_bytes(b"\n".join(map(msgspec.json.encode, [*looks, event("z", user="zoe", product="mug")])) + b"\nno")
+
+    def ran(*arguments: str) -> str:
+        assert main([*arguments, "--settings", file]) == 0
+        return capsys.readouterr().out
+
+    assert "6 events are in the log" in ran("publish", str(events))
+    assert "5 applied" in ran("worker", "--until-caught-up")
+    assert "jug" in ran("recommend", "zoe")
+    assert "1 views" in ran("profile", "zoe")
+    assert "not_json" in ran("dead-letters")
+    assert settings.kafka.topic in ran("topics", "list")
+    assert "4 partitions" in ran("topics", "describe", settings.kafka.topic)
+    assert "message.timestamp.type = LogAppendTime" in ran("topics", "describe", settings.kafka.topic)
+    assert re.fullmatch(
+        r"made [a-z_, ]+\n|all topics are there already\n", ran("topics", "create", "--partitions", "4")
+    )
+    assert "zoe is to be forgotten" in ran("forget", "zoe")
+    ran("worker", "--until-caught-up")
+    assert main(["profile", "zoe", "--settings", file]) == 1
+    ran("topics", "delete", settings.kafka.topic)
+    assert main(["topics", "create", "--partitions", "0", "--settings", file]) == 1
+    assert "partitions must be at least 1" in capsys.readouterr().err
+
+
+def test_a_replay_over_kafka_into_redis_is_what_the_oracle_says(tmp_path: Path) -> None:
+    settings = on_kafka()
+    data = tmp_path / "events.jsonl"
+    data.write_bytes(b"\n".join(HISTORY))
+    arguments = ["replay", "--format", "events", "--data", str(data), "--check", "--log", "kafka", "--store", "redis"]
+    assert harness([*arguments, "--settings", str(written(tmp_path, settings))]) == 0
+    with Pipeline(settings) as pipeline:
+        left = [name for name in pipeline.container.topics().list() if name.startswith(settings.kafka.topic + "-")]
+        assert left == []
+
+
+def test_a_worker_that_is_asked_to_end_leaves_nothing_to_emit(tmp_path: Path) -> None:
+    settings = on_kafka()
+    file = written(tmp_path, settings)
+    with Pipeline(settings) as pipeline:
+        append(pipeline, HISTORY)
+        command = [sys.executable, "-m", "realtime_pipeline.cli", "worker", "--settings", str(file)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+            stopper = threading.Timer(60, worker.kill)
+            stopper.start()
+            try:
+                while sum(pipeline.container.cells().counts().values()) < len(HISTORY):
+                    assert worker.poll() is None
+                    time.sleep(0.05)
+                worker.terminate()
+                printed, _ = worker.communicate()
+            finally:
+                stopper.cancel()
+                worker.kill()
+        assert worker.returncode == 0
+        assert printed.startswith(f"{len(HISTORY)} records: ")
+        ends = {number: end for number, (_, end) in pipeline.container.log().bounds(range(4)).items()}
+        assert pipeline.container.outputs().positions(range(4)) == ends
+        assert differences(pipeline) == []
