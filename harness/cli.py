@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from harness import bench, demo, faults, oracle_command, replay
+from harness import bench, demo, faults, freshness, oracle_command, outage, replay
 from harness.chaos import command as chaos
 from harness.chaos.rounds import KINDS
 from harness.errors import HarnessError
@@ -129,6 +129,20 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--products", type=_count, default=2_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.set_defaults(command=bench.run)
+
+    parser = benches.add_parser(
+        "freshness", parents=[common], help="from publishing an event to recommendations that follow from it"
+    )
+    add_places(parser)
+    parser.add_argument("--rate", type=_count, default=5_000, help="other events a second (default: 5000)")
+    parser.add_argument("--seconds", type=_count, default=30, help="for how long (default: 30)")
+    parser.set_defaults(command=freshness.run)
+
+    parser = benches.add_parser("outage", parents=[common], help="a while without Redis or Kafka, at full load")
+    parser.add_argument("--server", choices=("redis", "kafka"), required=True)
+    parser.add_argument("--seconds", type=_count, default=60, help="for how long (default: 60)")
+    parser.add_argument("--events", type=_count, default=600_000)
+    parser.set_defaults(command=outage.run)
 
 
 def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:

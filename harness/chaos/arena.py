@@ -26,6 +26,9 @@ RECOVERY_MS = 5_000
 QUIET_S = 90.0
 PARTITIONS = 6
 START_MS = 1_700_000_000_000
+SESSIONS = 200_000
+SMALL_SIZE, FULL_SIZE = (60, 50), (2_000, 20_000)
+"""How many products and customers the shop has."""
 
 SETTINGS = """\
 log = "kafka"
@@ -33,10 +36,8 @@ store = "redis"
 partitions = {partitions}
 
 [worker]
-round_records_max = 120
-cached_customers_max = 40
 kept_ms = {kept_ms}
-
+{small_worker}
 [kafka]
 brokers = "{brokers}"
 topic = "{mark}-events"
@@ -51,9 +52,17 @@ transaction_ms = {transaction_ms}
 nodes = "{redis}"
 namespace = "{mark}"
 timeout_ms = 1000
+{small_commits}"""
+
+SMALL_WORKER = """\
+round_records_max = 120
+cached_customers_max = 40
+"""
+SMALL_COMMITS = """\
 commit_records_max = 25
 commits_at_once = 1
 """
+"""So small that every round has many commits, and every commit few records."""
 
 
 @attrs.frozen
@@ -84,7 +93,9 @@ class Arena:
     What must be put right when all is checked goes into `afterwards`.
     """
 
-    def __init__(self, folder: Path, servers: Servers, mark: str, dice: Random, kept_ms: int) -> None:
+    def __init__(
+        self, folder: Path, servers: Servers, mark: str, dice: Random, kept_ms: int, full_size: bool = False
+    ) -> None:
         folder.mkdir(parents=True)
         self.servers = servers
         self.dice = dice
@@ -100,14 +111,17 @@ class Arena:
                 mark=mark,
                 transaction_ms=TRANSACTION_MS,
                 redis=servers.redis.place,
+                small_worker="" if full_size else SMALL_WORKER,
+                small_commits="" if full_size else SMALL_COMMITS,
             ),
             "utf-8",
         )
         self.settings: Settings = load_settings(self._settings_file, {})
         self.pipeline = Pipeline(self.settings)
         self.make_topics()
-        shop = Shop(dice.randrange(1 << 30), 60, 50, START_MS, dirt=0.06)
-        self._events = (msgspec.json.encode(event) for event in shop.events(100_000))
+        size = FULL_SIZE if full_size else SMALL_SIZE
+        shop = Shop(dice.randrange(1 << 30), *size, START_MS, dirt=0.06)
+        self._events = (msgspec.json.encode(event) for event in shop.events(SESSIONS))
         self.published = 0
 
     def close(self) -> None:
@@ -172,11 +186,19 @@ class Arena:
         """Where the log ends."""
         return {number: end for number, (_, end) in self.pipeline.container.log().bounds(range(PARTITIONS)).items()}
 
-    def wait_until_done(self, workers: Sequence[WorkerProcess]) -> float:
+    def wait_for_start(self) -> None:
+        """Wait until something of every partition has come to every reader."""
+        deadline_s = time.monotonic() + QUIET_S
+        while min(self.positions().values()) == 0:
+            if time.monotonic() > deadline_s:
+                raise HarnessError("the workers have not begun")
+            time.sleep(0.02)
+
+    def wait_until_done(self, workers: Sequence[WorkerProcess], bound_s: float = QUIET_S) -> float:
         """Wait until everything published so far has come to every reader; return the seconds it took."""
         began_s = time.monotonic()
         ends: Mapping[int, int] = {}
-        while time.monotonic() - began_s < QUIET_S:
+        while time.monotonic() - began_s < bound_s:
             for worker in workers:
                 if not worker.is_running:
                     raise HarnessError(f"a worker ended by itself: {worker.said()}")
@@ -186,7 +208,7 @@ class Arena:
             if ends and all(stand[number] >= end for number, end in ends.items()):
                 return time.monotonic() - began_s
             time.sleep(0.02)
-        raise HarnessError(f"after {QUIET_S:.0f} s readers stand at {self.positions()}, the log ends at {ends}")
+        raise HarnessError(f"after {bound_s:.0f} s readers stand at {self.positions()}, the log ends at {ends}")
 
     def replica_positions(self) -> Mapping[int, int]:
         """Up to where the views stand by what the replica has."""

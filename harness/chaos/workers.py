@@ -1,5 +1,6 @@
 """Worker processes that are killed, stopped and let go on."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -44,6 +45,14 @@ class WorkerProcess:
         """What it is, whether it is there, and what it said last."""
         state = "is running" if self.is_running else f"ended with {self._process.returncode}"
         return f"{self._name} {state}: {' | '.join(self._log_file.read_text('utf-8', 'replace').splitlines()[-5:])}"
+
+    def memory_mb(self) -> float:
+        """How much memory the process has now, in MB; 0 where that cannot be known."""
+        try:
+            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text("utf-8").split()[1])
+        except (OSError, IndexError, ValueError):
+            return 0.0
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def kill(self) -> None:
         """End it at once."""

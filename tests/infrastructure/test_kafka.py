@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import attrs
 import pytest
+from confluent_kafka import Producer
 
 from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -96,6 +97,24 @@ def poll_for(log: KafkaEventLog, seconds: float) -> None:
     deadline_s = time.monotonic() + seconds
     while time.monotonic() < deadline_s:
         log.poll(10, 0.2)
+
+
+def test_records_of_an_aborted_transaction_are_not_read(rules: KafkaRules) -> None:
+    producer = Producer({"bootstrap.servers": rules.brokers, "transactional.id": servers.unique("transaction")})
+    producer.init_transactions()
+    for value, is_kept in ((b"aborted", False), (b"committed", True)):
+        producer.begin_transaction()
+        producer.produce(rules.topic, value, b"k", partition=1)
+        producer.flush()
+        (producer.commit_transaction if is_kept else producer.abort_transaction)()
+    log = KafkaEventLog(rules)
+    log.subscribe(Owner())
+    read: list[bytes] = []
+    deadline_s = time.monotonic() + 20
+    while not read and time.monotonic() < deadline_s:
+        read += [record.value for record in log.poll(10, 0.2)]
+    assert read == [b"committed"]
+    log.close()
 
 
 def test_a_full_queue_makes_the_publisher_wait_and_loses_nothing(rules: KafkaRules) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from harness.services.kafka import libraries
+
 ROOT = Path(__file__).parents[2]
 SOURCE = "src/realtime_pipeline/"
 
@@ -102,28 +104,31 @@ MUTATIONS = [
     ),
     Mutation(
         "records are folded again when they are read again",
-        "application/process_events.py",
+        "application/fold_records.py",
         "            if cell is not None and record.position >= cell.position:\n",
         "            if cell is not None:\n",
     ),
     Mutation(
         "misrouted records are folded",
-        "application/process_events.py",
+        "application/fold_records.py",
         "            if belongs != record.partition:\n",
         "            if False:\n",
     ),
     Mutation(
         "memory survives a refusal",
         "application/process_events.py",
-        "        self._held.clear()\n        self._log.seek(self.gained(sorted(self._assigned)))\n",
-        "        before = dict(self._held)\n        self._log.seek(self.gained(sorted(self._assigned)))\n"
-        "        for partition, cell in before.items():\n"
-        "            self._held[partition].customers = cell.customers\n",
+        "        self._held.clear()\n        self._sound = False\n",
+        "        self._known = {n: c.customers for n, c in self._held.items()} or getattr(self, '_known', {})\n"
+        "        self._held.clear()\n        self._sound = False\n"
+        "        claimed, self._claimed = type(self)._claimed, lambda them: (\n"
+        "            places := claimed(self, them),\n"
+        "            [self._held[n].customers.update(self._known.get(n, {})) for n in places],\n"
+        "        )[0]\n",
     ),
     Mutation(
         "kept entries are not delivered",
         "application/claim_cells.py",
-        "            self._readers.merge([(cell, entry)])\n",
+        "            self._readers.merge({cell.partition: cell}, [entry])\n",
         "",
     ),
     Mutation(
@@ -167,10 +172,177 @@ MUTATIONS += [
 ]
 
 
+REDIS = ("tests/infrastructure/test_redis.py",)
+KAFKA = ("tests/infrastructure/test_kafka.py",)
+WORKER = ("tests/application/test_process_events.py",)
+FUNCTIONS = "infrastructure/redis/functions.lua"
+
+MUTATIONS += [
+    Mutation(
+        "no fence, in Redis",
+        FUNCTIONS,
+        "  if found[1] ~= args[1] or found[2] ~= args[2] or found[3] ~= args[3] then return {'FENCED'} end\n",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "any epoch claims a cell in Redis",
+        FUNCTIONS,
+        "  if found[1] and not larger_number(args[1], found[1]) then return {'FENCED'} end\n",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "any epoch claims the views in Redis",
+        FUNCTIONS,
+        "  if not larger_number(args[2], epoch) then return {'FENCED'} end\n",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "an earlier owner may merge, in Redis",
+        FUNCTIONS,
+        "    if epoch ~= args[at + 1] then return {'FENCED'} end\n",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "a merge may be repeated, in Redis",
+        FUNCTIONS,
+        "  if not is_at then return {'SUPERSEDED', unpack(positions)} end\n",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "an earlier owner may trim",
+        FUNCTIONS,
+        "  if redis.call('HGET', keys[1], 'epoch') ~= args[1] then return {'FENCED'} end\n",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "a commit writes before it has checked",
+        FUNCTIONS,
+        "    if not is_hash(key) then return wrong_type(key) end\n",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "a merge writes before it has checked",
+        FUNCTIONS,
+        "    if not is_hash(keys[index]) then return wrong_type(keys[index]) end\n",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "numbers may leave 64 bits",
+        FUNCTIONS,
+        "    if not can_grow(keys[5 + index], args, at + 1, count) then\n",
+        "    if false then\n",
+        REDIS,
+    ),
+    Mutation(
+        "numbers go through floats",
+        FUNCTIONS,
+        "redis.call('HINCRBY', keys[5 + index], args[pair], args[pair + 1])",
+        "redis.call('HSET', keys[5 + index], args[pair], string.format('%.0f',"
+        " (redis.call('HGET', keys[5 + index], args[pair]) or 0) + args[pair + 1]))",
+        REDIS,
+    ),
+    Mutation(
+        "facts are merged by arrival",
+        FUNCTIONS,
+        "        is_later = larger_number(at_ms, at_ms_before) or",
+        "        is_later = true or",
+        REDIS,
+    ),
+    Mutation(
+        "the entry for the readers is not kept",
+        FUNCTIONS,
+        "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[9])",
+        "",
+        REDIS,
+    ),
+    Mutation(
+        "any eviction policy will do",
+        "infrastructure/redis/nodes.py",
+        '                if str(info.get("maxmemory_policy", "")).startswith("allkeys"):\n',
+        "                if False:\n",
+        REDIS,
+    ),
+    Mutation(
+        "entries go before the readers have them",
+        "application/cells.py",
+        " and cell.kept[0].to_position <= min(reported):\n",
+        ":\n",
+        WORKER,
+    ),
+    Mutation("entries go at once", "application/cells.py", "self.kept[0].since_ms <= until_ms", "until_ms > 0", WORKER),
+    Mutation(
+        "nobody looks back",
+        "application/cells.py",
+        "            if any(has < should for has, should in zip(reported, believed, strict=True)):\n",
+        "            if False:\n",
+        WORKER,
+    ),
+    Mutation(
+        "a missing cell is begun anew",
+        "application/claim_cells.py",
+        "        if not found and furthest > 0:\n",
+        "        if False:\n",
+        WORKER,
+    ),
+    Mutation(
+        "without an answer all is well",
+        "application/process_events.py",
+        "            self._wait_out(silence)\n",
+        "            self._sound = True\n",
+        WORKER,
+    ),
+    Mutation(
+        "a position outside the log is reset",
+        "infrastructure/kafka/clients.py",
+        '        "auto.offset.reset": "error",\n',
+        '        "auto.offset.reset": "earliest",\n',
+        KAFKA,
+    ),
+    Mutation(
+        "records of aborted transactions are read",
+        "infrastructure/kafka/clients.py",
+        '        "isolation.level": "read_committed",\n',
+        '        "isolation.level": "read_uncommitted",\n',
+        KAFKA,
+    ),
+    Mutation(
+        "Kafka says where to read from",
+        "infrastructure/kafka/log.py",
+        "self._place(number, positions.get(number, OFFSET_END))",
+        "self._place(number, OFFSET_END)",
+        KAFKA,
+    ),
+    Mutation(
+        "outputs are emitted beside their position",
+        "infrastructure/kafka/outputs.py",
+        "        producer.send_offsets_to_transaction(places, self._log.consumer.consumer_group_metadata(), wait_s)\n",
+        "",
+        KAFKA,
+    ),
+    Mutation(
+        "a lost delivery is an acknowledged one",
+        "infrastructure/kafka/publisher.py",
+        "            if error is not None:\n                failures.append(error)\n",
+        "            _ = error\n",
+        ("tests/integration",),
+    ),
+]
+
+
 @pytest.mark.mutation
 def test_the_suite_is_green_as_it_is(tmp_path: Path) -> None:
     """Else what follows would prove nothing."""
-    ended = _tested(tmp_path, ("tests/infrastructure", "tests/application", "tests/laws", "tests/crash"))
+    ended = _tested(
+        tmp_path, ("tests/infrastructure", "tests/application", "tests/laws", "tests/crash", "tests/integration")
+    )
     assert ended.returncode == 0, ended.stdout[-2_000:]
 
 
@@ -185,6 +357,8 @@ def _tested(folder: Path, tests: tuple[str, ...], mutation: Mutation | None = No
     """Run tests on a copy of the code, with a line of it changed."""
     for name in ("src", "harness", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("docs", "deploy"):
+        shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "pyproject.toml", folder)
     if mutation is not None:
         file = folder / SOURCE / mutation.file
@@ -197,7 +371,8 @@ def _tested(folder: Path, tests: tuple[str, ...], mutation: Mutation | None = No
         **{name: value for name, value in os.environ.items() if not name.startswith(("COV_", "COVERAGE_", "PYTEST_"))},
         "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "REALTIME_PIPELINE_SERVICES": str(libraries().parent),
     }
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False
     )

@@ -1,5 +1,6 @@
 """The topics: made, listed, described, deleted."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,8 @@ from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 
 OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "recommendations")
 """What windows and patterns will write, beside the dead letters."""
+
+_LOOK_AGAIN_S: Final = 0.05
 
 SHOWN_SETTINGS: Final = (
     "retention.ms",
@@ -65,9 +68,12 @@ class KafkaTopics:
         return (self._rules.topic, self._rules.dead_letters_topic, *OUTPUT_TOPICS)
 
     def create(self, topic_rules: TopicRules) -> Sequence[str]:
-        """Make the topics that are not there; return their names.
+        """Make the topics that are not there, and wait until they can be used; return their names.
 
         The log's records carry the time at which the brokers took them in: the fold measures by it.
+
+        Raises:
+            Unavailable: a topic was made and cannot be used yet.
         """
         common = {
             "retention.ms": str(topic_rules.retention_ms),
@@ -88,7 +94,22 @@ class KafkaTopics:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise _failure(error, self._rules, f"topic {name}") from None
+        for name in made:
+            self._wait_for(name)
         return made
+
+    def _wait_for(self, name: str) -> None:
+        """Wait until the brokers have heard of a topic that was made."""
+        deadline_s = time.monotonic() + self._rules.answer_ms / 1000
+        while True:
+            try:
+                described(self._rules, name)
+            except Stopped:
+                if time.monotonic() > deadline_s:
+                    raise Unavailable(f"topic {name} was made, and the brokers do not know it yet") from None
+                time.sleep(_LOOK_AGAIN_S)
+            else:
+                return
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete topics and all that is in them."""

@@ -1,0 +1,106 @@
+"""`bench freshness`: how long from publishing an event to a recommendation that follows from it, while others shop."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+
+import msgspec
+
+from harness.bench import START_MS
+from harness.console import console, heading, percentile, progress
+from harness.errors import HarnessError
+from harness.places import places, written
+from harness.shop import Shop
+from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.application.publish_events import Submission
+
+BATCHES_PER_S = 50
+WARM_UP_S = 5.0
+PROBE_BOUND_S = 10.0
+PRODUCTS, CUSTOMERS, SESSIONS = 2_000, 20_000, 500_000
+_encode = msgspec.json.Encoder().encode
+
+
+def run(options: argparse.Namespace) -> Mapping[str, object]:
+    """Let others shop at a rate, with a worker at work, and look how soon a newcomer's first look shows."""
+    with (
+        places(options) as settings,
+        _worker(settings),
+        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes,
+        Pipeline(settings) as pipeline,
+    ):
+        shopping = processes.submit(_shop, settings, options.rate, WARM_UP_S + options.seconds + PROBE_BOUND_S)
+        time.sleep(WARM_UP_S)
+        popular = [one.product.product_id for one in pipeline.trending(50)]
+        if not popular:
+            raise HarnessError("the worker has processed nothing yet: is the machine too busy?")
+        fresh_ms: list[float] = []
+        until_s = time.monotonic() + options.seconds
+        with progress() as bars:
+            bar = bars.add_task("probes", total=None)
+            while time.monotonic() < until_s:
+                fresh_ms.append(_probe(pipeline, f"newcomer-{len(fresh_ms)}", popular[len(fresh_ms) % len(popular)]))
+                bars.update(bar, completed=len(fresh_ms))
+                time.sleep(0.02)
+        rate = shopping.result()
+    p50, p99 = percentile(fresh_ms, 0.5), percentile(fresh_ms, 0.99)
+    heading(f"Freshness, {options.log} to {options.store}, at {rate:,.0f} other events a second")
+    console.print(
+        f"  {p50:.0f} ms (p50), {p99:.0f} ms (p99), {max(fresh_ms):.0f} ms at most, of {len(fresh_ms)} probes"
+    )
+    return {"p50_ms": p50, "p99_ms": p99, "max_ms": max(fresh_ms), "probes": len(fresh_ms), "events_per_second": rate}
+
+
+@contextmanager
+def _worker(settings: Settings) -> Iterator[None]:
+    """A worker in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="realtime-pipeline-") as folder:
+        file = written(settings, Path(folder))
+        command = [sys.executable, "-m", "realtime_pipeline.cli", "worker", "--settings", str(file)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as worker:
+            try:
+                yield
+            finally:
+                worker.terminate()
+                _, said = worker.communicate()
+        if worker.returncode != 0:
+            raise HarnessError(f"the worker ended with {worker.returncode}: {said.strip()[-300:]}")
+
+
+def _shop(settings: Settings, rate: int, seconds: float) -> float:
+    """Publish at a rate; return the rate that came of it."""
+    events = Shop(7, PRODUCTS, CUSTOMERS, START_MS, dirt=0.01).events(SESSIONS)
+    began_s, published = time.monotonic(), 0
+    with Pipeline(settings) as pipeline:
+        publish = pipeline.container.publish_events()
+        while time.monotonic() - began_s < seconds:
+            batch = [Submission(_encode(next(events))) for _ in range(rate // BATCHES_PER_S)]
+            published += publish.batch(batch)
+            time.sleep(max(0.0, published / rate - (time.monotonic() - began_s)))
+        return published / (time.monotonic() - began_s)
+
+
+def _probe(pipeline: Pipeline, customer_id: str, product_id: str) -> float:
+    """Publish a newcomer's first look; return the ms until their recommendations follow from it."""
+    look = {
+        "event_id": f"first look of {customer_id}",
+        "event_type": "view",
+        "user_id": customer_id,
+        "session_id": customer_id,
+        "timestamp": START_MS,
+        "properties": {"product_id": product_id},
+    }
+    began_s = time.perf_counter()
+    pipeline.publish([look])
+    while time.perf_counter() - began_s < PROBE_BOUND_S:
+        if any(product_id in one.reason.because_of for one in pipeline.recommend(customer_id)):
+            break
+        time.sleep(0.001)
+    return (time.perf_counter() - began_s) * 1000
