@@ -20,6 +20,7 @@ from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
+from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.histories import KINDS, NOW_MS, SMALL, Kind, SetClock, append, differences, embedded, event, opened, state
 
@@ -143,6 +144,28 @@ def test_views_that_lost_what_they_had_are_served_from_what_is_kept(pipeline: Pi
     pipeline.container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=3)))
     pipeline.container.readers.reset()
     new_worker(pipeline)
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+class LateOutputs(MemoryOutputs):
+    """Outputs that gather for a very long time."""
+
+    gather_ms = 10**9
+
+
+def test_entries_stay_as_long_as_a_reader_lacks_them(pipeline: Pipeline) -> None:
+    outputs = LateOutputs()
+    pipeline.container.outputs.override(providers.Object(outputs))
+    append(pipeline, HISTORY)
+    worker = pipeline.container.process_events()
+    for _ in range(60):
+        worker(0)
+        let_time_pass(pipeline, SMALL.worker.kept_ms)
+    stand = pipeline.container.cells().positions([0, 1])
+    assert all(outputs.positions([0, 1])[number] < stand[number] for number in (0, 1))
+    assert worker(0).trouble == ""
+    new_worker(pipeline)  # the first one dies with what it has gathered
     pipeline.process()
     assert differences(pipeline) == []
 

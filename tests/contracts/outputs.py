@@ -24,6 +24,7 @@ class OutputsContract:
         self.outputs.emit([Emission(0, 1, 0, 9, (letter(3), letter(7)))])
         assert list(self.outputs.dead_letters(10)) == [letter(3), letter(7)]
         assert list(self.outputs.dead_letters(1)) == [letter(3)]
+        assert self.outputs.positions([0, 1]) == {0: 9, 1: 0}
 
     def test_dead_letters_are_in_order_of_place(self) -> None:
         self.outputs.claim(0, 1)

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import attrs
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 
 from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -115,6 +118,20 @@ def test_records_of_an_aborted_transaction_are_not_read(rules: KafkaRules) -> No
         read += [record.value for record in log.poll(10, 0.2)]
     assert read == [b"committed"]
     log.close()
+
+
+def test_what_the_brokers_refuse_is_no_success(rules: KafkaRules) -> None:
+    admin = AdminClient({"bootstrap.servers": rules.brokers})
+    limit = ConfigEntry("max.message.bytes", "500", incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, rules.topic, incremental_configs=[limit])
+    for future in admin.incremental_alter_configs([topic]).values():
+        future.result()
+    publisher = KafkaEventPublisher(attrs.evolve(rules, compression="none"), Unwatched())
+    small, large = Outgoing(b"k", b"x", partition=0), Outgoing(b"k", b"x" * 5_000, partition=1)
+    with pytest.raises(Unavailable, match="did not take all of 2 events"):
+        publisher.publish([small, large])
+    publisher.publish([small])
+    publisher.close()
 
 
 def test_a_full_queue_makes_the_publisher_wait_and_loses_nothing(rules: KafkaRules) -> None:

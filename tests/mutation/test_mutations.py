@@ -13,17 +13,19 @@ from harness.services.kafka import libraries
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "src/realtime_pipeline/"
+BOUND_S = 240
+"""A suite that has not ended by then hangs: not green either."""
 
 
 @attrs.frozen
 class Mutation:
-    """One line of the code, and what it becomes; the tests named are the ones expected to notice."""
+    """One line of the code, and what it becomes; the tests named are run, in that order, until one notices."""
 
     name: str
     file: str
     line: str
     becomes: str
-    tests: tuple[str, ...] = ("tests/infrastructure", "tests/application", "tests/laws")
+    tests: tuple[str, ...] = ("tests/domain", "tests/laws", "tests/application")
 
 
 MUTATIONS = [
@@ -64,55 +66,63 @@ MUTATIONS = [
         "infrastructure/memory/views.py",
         "                del listed[min(listed, key=lambda one: (listed[one], one))]\n",
         "                del listed[next(iter(listed))]\n",
+        ("tests/infrastructure/test_memory.py",),
     ),
     Mutation(
         "sessions listed by arrival, in SQLite",
         "infrastructure/sqlite/views.py",
         'WHERE product = ?1 ORDER BY at_ms DESC, session_key DESC LIMIT ?2)"',
         'WHERE product = ?1 ORDER BY session_key DESC LIMIT ?2)"',
+        ("tests/infrastructure/test_sqlite.py",),
     ),
     Mutation(
         "no fence, in memory",
         "infrastructure/memory/cells.py",
         "        if (commit.epoch, commit.from_position, commit.number) != ",
         "        if False and () != ",
+        ("tests/infrastructure/test_memory.py",),
     ),
     Mutation(
         "no fence, in SQLite",
         "infrastructure/sqlite/cells.py",
         "            if moved.rowcount != 1:\n",
         "            if False:\n",
+        ("tests/infrastructure/test_sqlite.py",),
     ),
     Mutation(
         "an earlier owner may merge",
         "infrastructure/sqlite/views.py",
         "        if any(stands.get(one.partition, (0, 0))[0] != one.epoch for one in ranges):\n",
         "        if False:\n",
+        ("tests/infrastructure/test_sqlite.py",),
     ),
     Mutation(
         "a merge may be repeated",
         "infrastructure/sqlite/views.py",
         "        if any(stands[one.partition][1] != one.from_position for one in ranges):\n",
         "        if False:\n",
+        ("tests/infrastructure/test_sqlite.py",),
     ),
     Mutation(
         "a round is not one transaction",
         "infrastructure/sqlite/cells.py",
         "        with self._database.transaction():\n            yield\n",
         "        yield\n",
-        ("tests/infrastructure", "tests/application", "tests/crash"),
+        ("tests/infrastructure/test_sqlite.py",),
     ),
     Mutation(
         "records are folded again when they are read again",
         "application/fold_records.py",
         "            if cell is not None and record.position >= cell.position:\n",
         "            if cell is not None:\n",
+        ("tests/application", "tests/laws"),
     ),
     Mutation(
         "misrouted records are folded",
         "application/fold_records.py",
         "            if belongs != record.partition:\n",
         "            if False:\n",
+        ("tests/application", "tests/laws"),
     ),
     Mutation(
         "memory survives a refusal",
@@ -124,18 +134,21 @@ MUTATIONS = [
         "            places := claimed(self, them),\n"
         "            [self._held[n].customers.update(self._known.get(n, {})) for n in places],\n"
         "        )[0]\n",
+        ("tests/application", "tests/laws"),
     ),
     Mutation(
         "kept entries are not delivered",
         "application/claim_cells.py",
         "            self._readers.merge({cell.partition: cell}, [entry])\n",
         "",
+        ("tests/application", "tests/laws"),
     ),
     Mutation(
         "batches are not cut where a reader stands",
         "application/cells.py",
         "        return min(ahead, default=to_position)\n",
         "        return to_position\n",
+        ("tests/application", "tests/laws"),
     ),
     Mutation(
         "an acknowledged publish is undone",
@@ -143,7 +156,7 @@ MUTATIONS = [
         "            self._stages.reached(Stage.APPENDED, len(records))\n",
         "            self._stages.reached(Stage.APPENDED, len(records))\n"
         '            connection.execute("ROLLBACK"); connection.execute("BEGIN")\n',
-        ("tests/infrastructure",),
+        ("tests/infrastructure/test_sqlite.py",),
     ),
 ]
 
@@ -153,21 +166,21 @@ MUTATIONS += [
         "infrastructure/sqlite/database.py",
         "'FULL' if durable else 'NORMAL'",
         "'OFF'",
-        ("tests/infrastructure",),
+        ("tests/infrastructure/test_sqlite.py",),
     ),
     Mutation(
         "an interrupted poll is not read again",
         "application/process_events.py",
         "        self._sound = False  # until",
         "        # until",
-        ("tests/application",),
+        ("tests/application", "tests/laws"),
     ),
     Mutation(
         "a worker whose file was taken over goes on",
         "infrastructure/sqlite/log.py",
         "        if self._subscriber is not None and token != self._token:\n",
         "        if False:\n",
-        ("tests/infrastructure",),
+        ("tests/infrastructure/test_sqlite.py",),
     ),
 ]
 
@@ -332,7 +345,7 @@ MUTATIONS += [
         "infrastructure/kafka/publisher.py",
         "            if error is not None:\n                failures.append(error)\n",
         "            _ = error\n",
-        ("tests/integration",),
+        KAFKA,
     ),
 ]
 
@@ -340,9 +353,7 @@ MUTATIONS += [
 @pytest.mark.mutation
 def test_the_suite_is_green_as_it_is(tmp_path: Path) -> None:
     """Else what follows would prove nothing."""
-    ended = _tested(
-        tmp_path, ("tests/infrastructure", "tests/application", "tests/laws", "tests/crash", "tests/integration")
-    )
+    ended = _tested(tmp_path, ("tests/infrastructure", "tests/application", "tests/domain", "tests/laws"))
     assert ended.returncode == 0, ended.stdout[-2_000:]
 
 
@@ -373,6 +384,9 @@ def _tested(folder: Path, tests: tuple[str, ...], mutation: Mutation | None = No
         "PYTHONDONTWRITEBYTECODE": "1",
         "REALTIME_PIPELINE_SERVICES": str(libraries().parent),
     }
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400, check=False
-    )
+    try:
+        return subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=BOUND_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "it came to no end", "")
