@@ -66,7 +66,7 @@ def _namespace(settings: Settings, mark: str) -> Iterator[Settings]:
         try:
             yield marked
         finally:
-            nodes.erase(marked.redis.namespace)
+            nodes.erase(f"{marked.redis.namespace}:*")
 
 
 def written(settings: Settings, folder: Path) -> Path:

@@ -135,6 +135,11 @@ def _parser() -> argparse.ArgumentParser:
     letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
     letters.add_argument("--limit", type=_limit, default=20, help="how many (default: 20)")
     letters.set_defaults(command=_dead_letters, reads=True)
+    rebuild = commands.add_parser(
+        "rebuild", parents=[common], help="empty the store; the worker builds it again from the log"
+    )
+    rebuild.add_argument("--yes", action="store_true", required=True, help="recommendations are poor meanwhile")
+    rebuild.set_defaults(command=_rebuild, reads=False)
     _add_topics(commands, common)
     return parser
 
@@ -270,6 +275,11 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
     at_ms = pipeline.forget(options.customer)
     name = CustomerId(options.customer)
     print(f"{name} is to be forgotten as of {at_ms} ms; it is done when the worker has come to that record")
+
+
+def _rebuild(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
+    records = pipeline.rebuild()
+    print(f"the store is empty: {_place(settings)}; a worker has {records:,} records to fold again")
 
 
 def _create_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ from realtime_pipeline.application.ports.stages import Stages, Unwatched
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.process_events import ProcessEvents
 from realtime_pipeline.application.publish_events import PublishEvents
+from realtime_pipeline.application.rebuild_store import RebuildStore
 from realtime_pipeline.application.recommend_products import RecommendProducts
 from realtime_pipeline.application.show_customer import ShowCustomer
 from realtime_pipeline.domain.recommendation.service import RecommendationService
@@ -211,6 +212,10 @@ def _show_customer(settings: Settings, cells: CellStore, catalogue: Catalogue) -
     return ShowCustomer(cells, catalogue, profile.affinity_half_life_ms, profile.recent_products_max)
 
 
+def _rebuild_store(log: EventLog, cells: CellStore, views: Views) -> RebuildStore:
+    return RebuildStore(log, cells, views)
+
+
 def _forget_customer(publish_events: PublishEvents, cells: CellStore, clock: Clock) -> ForgetCustomer:
     return ForgetCustomer(publish_events, cells, clock, encode_event)
 
@@ -261,6 +266,7 @@ class Container(containers.DeclarativeContainer):
     show_customer: providers.Singleton[ShowCustomer] = providers.ThreadSafeSingleton(
         _show_customer, settings, cells, catalogue
     )
+    rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(_rebuild_store, log, cells, views)
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
         _forget_customer, publish_events, cells, clock
     )

@@ -60,7 +60,8 @@ class Pipeline:
     def processing(self) -> Iterator[None]:
         """Process what is published, in a thread of its own, until the block ends.
 
-        What the thread fails with is raised when the block ends.
+        What the thread fails with is raised when the block ends. On Kafka the partitions stay with this pipeline until
+        it is closed.
         """
         with self._alone(), self._worker():
             yield
@@ -114,6 +115,11 @@ class Pipeline:
     def dead_letters(self, limit: int = 20) -> Sequence[DeadLetter]:
         """Show the first records that could not be folded, each with its reason, origin and bytes."""
         return self.container.outputs().dead_letters(limit)
+
+    def rebuild(self) -> int:
+        """Empty the store, to be built again from the log by `process` or a worker; return how many records that is."""
+        with self._alone():
+            return self.container.rebuild_store()()
 
     def forget(self, customer_id: str) -> int:
         """Have everything about a customer erased, by the worker, in the log's order; return the time in ms."""

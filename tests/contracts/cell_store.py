@@ -164,6 +164,22 @@ class CellStoreContract:
         self.commit(effects(applied=4), at=1)
         assert self.cells.counts() == {RecordClass.APPLIED: 7}
 
+    def test_what_is_erased_is_as_if_it_had_never_been(self) -> None:
+        self.cells.bind(LogIdentity("a", 2, "consistent"))
+        self.cells.claim(0, 3)
+        session = Session(KEY, "s", 5, 9)
+        kept = effects(seen(ADA), sessions=(session,), reviews=(Review(ADA, MUG, 4, "fine", 9),), tombstones={BOB: 5})
+        self.commit(kept, epoch=3)
+        self.cells.erase()
+        assert list(self.cells.scan()) == []
+        assert self.cells.customers({0: [ADA, BOB]}) == {ADA: Customer(ADA), BOB: Customer(BOB)}
+        assert (self.cells.sessions([KEY]), self.cells.reviews(ADA), self.cells.counts()) == ({}, [], {})
+        assert (self.cells.epoch(0), self.cells.positions([0]), list(self.cells.kept(0, 0))) == (0, {0: 0}, [])
+        with pytest.raises(Fenced):
+            self.commit(kept, at=1, epoch=3)
+        with pytest.raises(WrongLog):
+            self.cells.bind(LogIdentity("b", 2, "consistent"))
+
     def test_a_scan_finds_every_customer_once(self) -> None:
         self.cells.claim(0, 1)
         names = [CustomerId(f"customer-{number}") for number in range(2_500)]

@@ -134,6 +134,19 @@ class ViewsContract:
         assert [one.product_id for one in self.views.trending(TrendingRules(), "kitchen", 9)] == [JUG, MUG]
         assert self.views.trending(TrendingRules(), "garden", 9) == []
 
+    def test_what_is_erased_is_as_if_it_had_never_been(self) -> None:
+        self.merge(looked_at(MUG, 3, "kitchen"))
+        self.merge(Deltas({MUG: ProductState(ratings=1, rating_sum=4)}, {}, {(MUG, SessionKey(1)): 5}), {0: (1, 2)})
+        assert self.views.trending(TrendingRules(), None, 9) != []
+        self.views.erase()
+        assert (dict(self.views.scan()), self.views.interactions(), dict(self.views.watermarks())) == ({}, 0, {})
+        assert self.views.sessions_of([MUG], 9) == {MUG: []}
+        assert list(self.views.trending(TrendingRules(), None, 9)) == []
+        assert list(self.views.top_rated(5.0, 9)) == []
+        assert self.views.epoch(0) == 0
+        with pytest.raises(Fenced):
+            self.merge(looked_at(MUG), {0: (2, 3)})
+
     def test_few_ratings_count_little(self) -> None:
         ratings = {MUG: ProductState(0, 1, 5), JUG: ProductState(0, 10, 46), PAN: ProductState(7)}
         self.merge(Deltas(ratings))

@@ -15,7 +15,7 @@ import pytest
 from harness.cli import main as harness
 from harness.shop import Shop
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import Unavailable, WrongLog
+from realtime_pipeline.application.errors import Stopped, Unavailable, WrongLog
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.streams.effects import RecordClass
 from tests import servers
@@ -120,6 +120,38 @@ def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
                 assert b"ada-lovelace" not in name
                 if not name.endswith(b":outbox"):  # entries for readers go by age
                     assert b"ada-lovelace" not in nodes.ask([(name.decode(), ("DUMP", name))])[0]
+
+
+def test_a_store_is_built_again_under_a_running_worker_and_nothing_is_put_out_twice() -> None:
+    settings = on_kafka()
+    with Pipeline(settings) as other:
+        append(other, HISTORY)
+        with Pipeline(settings) as worker, worker.processing():
+            wait_for_records(other, len(HISTORY))
+            letters = other.container.cells().counts()[RecordClass.DEAD_LETTER]
+            time.sleep(0.5)
+            assert other.rebuild() == len(HISTORY)
+            wait_for_records(other, len(HISTORY))
+        assert len(other.dead_letters(1_000)) == letters
+        assert differences(other) == []
+
+
+def test_a_log_that_was_shortened_is_not_rebuilt_from() -> None:
+    settings = on_kafka()
+    with Pipeline(settings) as pipeline:
+        append(pipeline, HISTORY[:100])
+        counts = pipeline.process()
+        pipeline.container.topics().truncate(settings.kafka.topic, {0: 1})
+        with pytest.raises(Stopped, match=r"no longer holds what came before position 1 of partition 0; a store"):
+            pipeline.rebuild()
+        assert pipeline.container.cells().counts() == counts
+
+
+def wait_for_records(pipeline: Pipeline, records: int) -> None:
+    deadline_s = time.monotonic() + 60
+    while sum(pipeline.container.cells().counts().values()) < records:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
 
 
 def test_a_topic_that_was_made_anew_is_another_log() -> None:

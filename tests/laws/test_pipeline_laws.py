@@ -130,6 +130,22 @@ def test_a_worker_that_takes_over_goes_on_exactly_where_the_last_one_stood(
 
 
 @KINDS
+@given(history=histories(), again=histories())
+def test_a_store_that_is_built_again_is_the_same(kind: Kind, history: list[bytes], again: list[bytes]) -> None:
+    with pipeline_of(kind) as pipeline:
+        append(pipeline, history)
+        pipeline.process()
+        before = state(pipeline)
+        assert pipeline.rebuild() == len(history)
+        assert state(pipeline)["customers"] == {}
+        pipeline.process()
+        assert state(pipeline) == before
+        append(pipeline, again)
+        pipeline.process()
+        assert differences(pipeline) == []
+
+
+@KINDS
 @given(history=histories(garbage=False))
 def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes]) -> None:
     with pipeline_of(kind) as pipeline:

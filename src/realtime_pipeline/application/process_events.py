@@ -168,6 +168,8 @@ class ProcessEvents(PartitionOwner):
         """Work until the end that the log had when the call began is reached, or until told to stop."""
         on_round(self(0))
         began_ms = self._clock.now_ms()
+        self._looked_back_ms = 0  # somebody may have emptied the store since
+        on_round(self(0))
         ends: Mapping[int, int] = {}
         while not stop():
             if self._held and not ends:

@@ -127,6 +127,10 @@ class CellStore(ABC):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position: every reader has them. A stale epoch is ignored."""
 
+    @abstractmethod
+    def erase(self) -> None:
+        """Delete all cells and all that lies in them; the store still belongs to its log."""
+
     def together(self) -> AbstractContextManager[None]:
         """Make one transaction of a round's commits, merges and emissions, where they all lie in one database.
 

@@ -89,6 +89,10 @@ class Views(ABC):
         """
 
     @abstractmethod
+    def erase(self) -> None:
+        """Delete all that was ever merged, and how far."""
+
+    @abstractmethod
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come, as all view cells know."""
 

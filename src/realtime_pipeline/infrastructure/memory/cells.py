@@ -125,6 +125,11 @@ class MemoryCellStore(CellStore):
         if epoch == cell.epoch:
             cell.entries = [entry for entry in cell.entries if entry.to_position > to_position]
 
+    def erase(self) -> None:
+        """Delete all cells."""
+        for kept in (self._cells, self._customers, self._sessions, self._reviews, self._tombstones):
+            kept.clear()
+
     def customer(self, customer_id: CustomerId) -> Customer | None:
         """Read a customer."""
         value = self._customers.get(customer_id)

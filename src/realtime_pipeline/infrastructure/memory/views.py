@@ -91,6 +91,10 @@ class MemoryViews(Views):
             if len(listed) > self._listed_sessions_max:
                 del listed[min(listed, key=lambda one: (listed[one], one))]
 
+    def erase(self) -> None:
+        """Delete all that was ever merged."""
+        self._cells = [_ViewCell() for _ in self._cells]
+
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come."""
         return {partition: source.watermark for partition, source in self._cells[0].sources.items()}

@@ -173,6 +173,10 @@ class RedisCellStore(CellStore):
         cell = self._keys.cell(partition)
         self._ask(cell, "FCALL", "rp1_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
+    def erase(self) -> None:
+        """Delete all cells."""
+        self._nodes.erase(self._keys.cell_pattern)
+
     def customer(self, customer_id: CustomerId) -> Customer | None:
         """Read a customer."""
         key = self._keys.customers(self._partition_of(customer_id), [customer_id])[0]

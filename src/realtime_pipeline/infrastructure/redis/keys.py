@@ -65,6 +65,16 @@ class Keys:
         bucket = key // PARTITIONS_MAX // SESSIONS_BUCKET
         return f"{self.namespace}:{{c{partition_of(key)}}}:sessions:{bucket}"
 
+    @property
+    def view_pattern(self) -> str:
+        """What all keys of view cells look like."""
+        return f"{self.namespace}:{{v*"
+
+    @property
+    def cell_pattern(self) -> str:
+        """What all keys of cells look like."""
+        return f"{self.namespace}:{{c*"
+
     def view(self, view_cell: int, name: str) -> str:
         """A hash of a view cell."""
         return f"{self.namespace}:{{v{view_cell}}}:{name}"

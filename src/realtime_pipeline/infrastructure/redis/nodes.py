@@ -142,9 +142,9 @@ class RedisNodes:
             used["memory_bytes"] += info["used_memory"]
         return used
 
-    def erase(self, namespace: str) -> None:
-        """Delete every key of a namespace."""
-        for names in self.scan(f"{namespace}:*", ERASED_KEYS):
+    def erase(self, pattern: str) -> None:
+        """Delete every key that looks like this."""
+        for names in self.scan(pattern, ERASED_KEYS):
             self.ask([(name.decode(), ("UNLINK", name)) for name in names])
 
     def _by_node(self, requests: Sequence[tuple[Key, Request]]) -> dict[str, tuple["redis.Redis", list[int]]]:

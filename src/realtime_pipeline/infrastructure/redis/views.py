@@ -83,6 +83,11 @@ class RedisViews(Views):
             if said[0] != b"OK":
                 raise Fenced("a view cell has another epoch from some partition of the call")
 
+    def erase(self) -> None:
+        """Delete all that was ever merged."""
+        self._nodes.erase(self._keys.view_pattern)
+        self._hours = [{} for _ in range(self._view_cells)]
+
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come, by what all view cells have heard."""
         asked = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]

@@ -158,6 +158,13 @@ class SqliteCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Nothing is kept, so nothing is let go."""
 
+    def erase(self) -> None:
+        """Delete all cells."""
+        with self._database.transaction() as connection:
+            for table in ("cells", "counts", "customers", "tombstones", "sessions", "reviews"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+        self._swept_to = -1
+
     def customer(self, customer_id: CustomerId) -> Customer | None:
         """Read a customer."""
         rows = self._database.rows("SELECT record FROM customers WHERE customer_id = ?", (customer_id,))

@@ -75,6 +75,12 @@ class SqliteViews(Views):
                 self._move(connection, merge.ranges)
                 self._add(connection, merge.deltas)
 
+    def erase(self) -> None:
+        """Delete all that was ever merged."""
+        with self._database.transaction() as connection:
+            for table in ("sources", "products", "activity", "product_sessions", "totals"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come."""
         rows = self._database.rows("SELECT partition, watermark_ms, newest_ms, appended_at_ms FROM sources")
