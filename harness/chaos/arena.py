@@ -13,7 +13,7 @@ from harness.chaos.workers import WorkerProcess
 from harness.errors import HarnessError
 from harness.replay import compare
 from harness.services.kafka import KafkaBroker
-from harness.services.redis import RedisServer
+from harness.services.redis import RedisServer, redis_cluster
 from harness.shop import Shop
 from realtime_pipeline import Pipeline, Settings, load_settings
 from realtime_pipeline.application.errors import Refusal
@@ -124,14 +124,26 @@ class Arena:
         self._events = (msgspec.json.encode(event) for event in shop.events(SESSIONS))
         self.published = 0
 
+    def move_to_cluster(self, view_cells: int) -> list[RedisServer]:
+        """Keep the round's store in a cluster of its own: three masters, then their replicas."""
+        nodes = self.afterwards.enter_context(redis_cluster(self._folder / "cluster", replicas=True))
+        self.pipeline.close()
+        text = self._settings_file.read_text("utf-8")
+        places = ",".join(node.place for node in nodes)
+        there = f'nodes = "{places}"\ncluster = true\nview_cells = {view_cells}'
+        self._settings_file.write_text(text.replace(f'nodes = "{self.servers.redis.place}"', there), "utf-8")
+        self.settings = load_settings(self._settings_file, {})
+        self.pipeline = Pipeline(self.settings)
+        return nodes
+
     def close(self) -> None:
         """Leave no process, and no topic."""
         for worker in self._workers:
             worker.clear()
-        self.afterwards.close()
         topics = self.pipeline.container.topics()
         topics.delete([self.settings.kafka.topic, self.settings.kafka.dead_letters_topic])
         self.pipeline.close()
+        self.afterwards.close()
 
     def make_topics(self) -> None:
         """Make the round's topics, those that are not there."""

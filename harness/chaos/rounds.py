@@ -1,5 +1,6 @@
 """The kinds of rounds: what is done to whom, and when."""
 
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -119,6 +120,29 @@ def replica_promoted(arena: Arena) -> Outcome:
     return Outcome()
 
 
+def cluster_failover(arena: Arena) -> Outcome:
+    """Kill a master of a cluster whose replica was cut off: a third of cells and views goes back, the rest stays."""
+    nodes = arena.move_to_cluster(view_cells=6)
+    chosen = arena.dice.randrange(3)
+    master, replica = nodes[chosen], nodes[chosen + 3]
+    workers = [arena.worker() for _ in range(2)]
+    _let_work(arena)
+    arena.publish_until(lambda: replica.told("replication", "master_link_status") == "up", "a replica that follows")
+    replica.process.signal(signal.SIGSTOP)
+    master.command("CLIENT", "KILL", "TYPE", "replica")
+    arena.publish(300)
+    arena.wait_until_done(workers)
+    acknowledged = int(master.told("replication", "master_repl_offset"))
+    arena.publish(100)
+    master.process.kill()
+    replica.process.signal(signal.SIGCONT)
+    if int(replica.told("replication", "slave_repl_offset")) >= acknowledged:
+        raise HarnessError("the replica that was cut off has everything: its promotion would prove nothing")
+    arena.wait_until_done(workers)
+    _finish(workers)
+    return Outcome()
+
+
 def topic_recreated(arena: Arena) -> Outcome:
     """Delete the topic and make it again: a worker must stop, with the way out, and leave the store as it is."""
     _fill(arena)
@@ -151,10 +175,11 @@ KINDS: Mapping[str, Round] = {
     "broker restart": broker_restart,
     "redis restart": redis_restart,
     "replica promoted": replica_promoted,
+    "cluster fail-over": cluster_failover,
     "topic recreated": topic_recreated,
     "log truncated": log_truncated,
 }
-KEPT_MS = {"replica promoted": 30_000}
+KEPT_MS = {"replica promoted": 30_000, "cluster fail-over": 30_000}
 """How long entries are kept; where none is said, so short that they are trimmed within a round."""
 
 

@@ -14,7 +14,10 @@ from harness.services.process import ServerProcess, free_port
 
 READY_S = 20.0
 CLUSTER_SLOTS = 16_384
-CLUSTER_OPTIONS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1500")
+CLUSTER_OPTIONS = (
+    *("--cluster-enabled", "yes", "--cluster-node-timeout", "1500"),
+    *("--cluster-replica-validity-factor", "0"),  # a replica may be promoted however long it was cut off
+)
 
 
 def redis_binary() -> str | None:
@@ -55,6 +58,11 @@ class RedisServer:
             line = reader.readline().strip()
             return reader.read(int(line[1:])) if line.startswith(b"$") and line != b"$-1" else line
 
+    def told(self, section: str, name: str) -> str:
+        """One line of what the server tells of itself; empty where there is none of that name."""
+        lines = self.command("INFO", section).decode().splitlines()
+        return next((line.partition(":")[2] for line in lines if line.startswith(f"{name}:")), "")
+
     def _answers(self) -> bool:
         try:
             return self.command("PING") == b"+PONG"
@@ -74,9 +82,9 @@ def redis_server(folder: Path, port: int | None = None, *more: str) -> Iterator[
 
 
 @contextmanager
-def redis_cluster(folder: Path, masters: int = 3) -> Iterator[list[RedisServer]]:
-    """A running cluster of masters without replicas."""
-    buses = [free_port() for _ in range(masters)]
+def redis_cluster(folder: Path, masters: int = 3, replicas: bool = False) -> Iterator[list[RedisServer]]:
+    """A running cluster: so many masters and, where asked for, a replica of each, in the same order after them."""
+    buses = [free_port() for _ in range(2 * masters if replicas else masters)]
     with ExitStack() as stack:
         nodes = [
             stack.enter_context(
@@ -84,13 +92,15 @@ def redis_cluster(folder: Path, masters: int = 3) -> Iterator[list[RedisServer]]
             )
             for bus in buses
         ]
-        for number, node in enumerate(nodes):
+        for number, node in enumerate(nodes[:masters]):
             first, last = number * CLUSTER_SLOTS // masters, (number + 1) * CLUSTER_SLOTS // masters - 1
             node.command("CLUSTER", "ADDSLOTSRANGE", first, last)
             node.command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in nodes[1:]:
             node.command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port, buses[0])
         _wait_until_whole(nodes)
+        for master, replica in zip(nodes, nodes[masters:], strict=False):
+            replica.command("CLUSTER", "REPLICATE", master.command("CLUSTER", "MYID").decode())
         yield nodes
 
 
