@@ -22,8 +22,8 @@ from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
 ACTIVITY_HOURS_MAX = 10 * 366 * 24
 PREFIX = "REALTIME_PIPELINE_"
-NOT_SETTINGS = frozenset(("SETTINGS", "DATA", "SERVICES"))
-"""Names with the prefix that are no settings: the settings file, real data for tests, where servers are kept."""
+NOT_SETTINGS = frozenset(("SETTINGS", "DATA", "SERVICES", "SERVERS"))
+"""Names with the prefix that are no settings: the settings file, and what tests and harness are told by."""
 
 LogTechnology = Literal["sqlite", "memory", "kafka"]
 StoreTechnology = Literal["sqlite", "memory", "redis"]
