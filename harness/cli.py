@@ -164,6 +164,8 @@ def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
         "services", parents=[common], help="Kafka and Redis on this machine, without containers"
     )
     parser.add_argument("action", choices=("fetch", "start", "stop"))
+    parser.add_argument("--kafka-port", type=_count, default=services.KAFKA_PORT, help="(default: 9092)")
+    parser.add_argument("--redis-port", type=_count, default=services.REDIS_PORT, help="(default: 6379)")
     parser.set_defaults(command=services.run)
 
 

@@ -13,7 +13,7 @@ from harness.chaos.workers import WorkerProcess
 from harness.console import console, heading
 from harness.errors import HarnessError
 
-FULL_LOAD_S = 4.0
+FULL_LOAD_S = 1.5
 CATCH_UP_S = 900.0
 LOOK_EVERY_S = 0.1
 

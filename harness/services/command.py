@@ -10,12 +10,11 @@ from pathlib import Path
 
 from harness.console import console
 from harness.errors import HarnessError
-from harness.services.kafka import ROOT, KafkaBroker, fetch, why_no_kafka
+from harness.services.kafka import KafkaBroker, fetch, libraries, why_no_kafka
 from harness.services.redis import RedisServer
 
-FOLDER = Path(os.environ.get("REALTIME_PIPELINE_SERVICES", ROOT / "var" / "services"))
 KAFKA_PORT, REDIS_PORT = 9092, 6379
-STOP_S = 20.0
+STOP_S = 60.0
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
@@ -26,8 +25,8 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         return _stop()
     started = {}
     for name, server in (
-        ("redis", lambda: RedisServer(FOLDER / "redis", REDIS_PORT)),
-        ("kafka", lambda: KafkaBroker(FOLDER / "kafka", KAFKA_PORT, heap_mb=512)),
+        ("redis", lambda: RedisServer(_folder() / "redis", options.redis_port)),
+        ("kafka", lambda: KafkaBroker(_folder() / "kafka", options.kafka_port, heap_mb=512)),
     ):
         if _is_running(_pid_file(name)):
             console.print(f"{name} is running already")
@@ -76,7 +75,11 @@ def _wait_for_end(name: str, pid: int) -> None:
 
 
 def _pid_file(name: str) -> Path:
-    return FOLDER / f"{name}.pid"
+    return _folder() / f"{name}.pid"
+
+
+def _folder() -> Path:
+    return libraries().parent
 
 
 def _is_running(file: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 
-STOP_S = 20.0
+STOP_S = 60.0
 
 
 def free_port() -> int:
