@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import attrs
 import msgspec
 from dependency_injector import providers
 
@@ -85,15 +86,63 @@ WORKLOADS: Mapping[str, Callable[[argparse.Namespace], Iterator[bytes]]] = {
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Fill a log in one process, work it off in another, and tell how that went."""
+    """Fill a log in one process, work it off in others, and tell how that went."""
     with (
         places(options) as settings,
-        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes,
+        ProcessPoolExecutor(options.workers, get_context("spawn"), max_tasks_per_child=1) as processes,
+        Pipeline(settings) as pipeline,
     ):
-        published = processes.submit(_publish, settings, options).result()
-        figures = processes.submit(_work, settings, published).result()
+        published, size = processes.submit(_publish, settings, options).result()
+        before = _redis(pipeline, settings)
+        working = [processes.submit(_work, settings, published) for _ in range(options.workers)]
+        shares = [share.result() for share in working]
+        after = _redis(pipeline, settings)
+        figures = _figures(shares, size / published)
+        if settings.store == "sqlite":
+            figures["database_bytes_per_event"] = Path(settings.database).stat().st_size / published
+    for name in after:
+        figures[f"redis_{name}_per_event"] = (after[name] - before[name]) / figures["events"]
+    _show(options, settings, figures)
+    return {
+        "workload": options.workload,
+        "log": options.log,
+        "store": options.store,
+        "partitions": settings.partitions,
+        "workers": options.workers,
+        "customers": options.customers,
+        "products": options.products,
+        "python": platform.python_version(),
+        **figures,
+    }
+
+
+@attrs.frozen
+class _Share:
+    """What one worker did."""
+
+    events: int
+    seconds: float
+    cpu_s: float
+    memory_mb: float
+    stages: Mapping[str, float]
+
+
+def _figures(shares: list[_Share], event_bytes: float) -> dict[str, Any]:
+    events = sum(share.events for share in shares)
+    return {
+        "events": events,
+        "event_bytes": event_bytes,
+        "events_per_cpu_second": events / sum(share.cpu_s for share in shares),
+        "events_per_second": events / max(share.seconds for share in shares),
+        "peak_memory_mb": max(share.memory_mb for share in shares),
+        "stages": max(shares, key=lambda share: share.events).stages,
+    }
+
+
+def _show(options: argparse.Namespace, settings: Settings, figures: Mapping[str, Any]) -> None:
     where = f"{options.log} to {options.store}, {settings.partitions} partitions"
-    heading(f"Worker, {where}, {options.workload}: {options.customers:,} customers, {options.products:,} products")
+    workers = "Worker" if options.workers == 1 else f"{options.workers} workers"
+    heading(f"{workers}, {where}, {options.workload}: {options.customers:,} customers, {options.products:,} products")
     console.print(f"  {figures['events']:>12,} events, {figures['event_bytes']:.0f} bytes each")
     console.print(f"  {figures['events_per_cpu_second']:>12,.0f} events per CPU-second")
     console.print(f"  {figures['events_per_second']:>12,.0f} events per second")
@@ -104,16 +153,6 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     for stage, share in figures["stages"].items():
         micros = share * 1e6 / figures["events_per_cpu_second"]
         console.print(f"  {share:>12.1%} {stage} ({micros:.1f} µs an event)")
-    return {
-        "workload": options.workload,
-        "log": options.log,
-        "store": options.store,
-        "partitions": settings.partitions,
-        "customers": options.customers,
-        "products": options.products,
-        "python": platform.python_version(),
-        **figures,
-    }
 
 
 SERVER_FIGURES: Mapping[str, str] = {
@@ -139,32 +178,18 @@ def _publish(settings: Settings, options: argparse.Namespace) -> tuple[int, int]
     return count, size
 
 
-def _work(settings: Settings, published: tuple[int, int]) -> dict[str, Any]:
-    events, size = published
+def _work(settings: Settings, expected: int) -> _Share:
     stages = StageClock()
     with Pipeline(settings) as pipeline:
         pipeline.container.stages.override(providers.Object(stages))
         pipeline.container.process_events()
         settle_collector()
-        before = _redis(pipeline, settings)
         began_s = time.process_time()
-        seconds, counts = work_off(pipeline, events)
+        seconds, counts = work_off(pipeline, expected)
         cpu_s = time.process_time() - began_s
-        after = _redis(pipeline, settings)
     applied = sum(count for name, count in counts.items() if name is not RecordClass.CONTROL)
-    figures = {
-        "events": applied,
-        "event_bytes": size / events,
-        "events_per_cpu_second": applied / cpu_s,
-        "events_per_second": applied / seconds,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "stages": stages.shares(),
-    }
-    if settings.store == "sqlite":
-        figures["database_bytes_per_event"] = Path(settings.database).stat().st_size / applied
-    for name in after:
-        figures[f"redis_{name}_per_event"] = (after[name] - before[name]) / applied
-    return figures
+    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return _Share(applied, seconds, cpu_s, memory_mb, stages.shares())
 
 
 def _redis(pipeline: Pipeline, settings: Settings) -> Mapping[str, float]:
