@@ -46,6 +46,8 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("log = 'kinesis'", r"Invalid enum value 'kinesis'"),
         ("[redis]\nnodes = 'here'", r"redis.nodes are written host:port"),
         ("[redis]\nnamespace = '{x}'", r"redis.namespace is some printable text without braces"),
+        ("[redis]\nnamespace = 'shop*'", r"redis.namespace is some printable text without braces"),
+        ("[redis]\nnodes = 'redis://user:secret@here:6379'", r"redis.nodes are written host:port"),
         ("[redis]\ntimeout_ms = 0", r"timeout_ms must be at least 1"),
         ("[kafka]\ntransaction_ms = 60_000", r"kafka.transaction_ms must be at most 8000"),
         ("[kafka]\ngroup = ''", r"kafka.group must not be empty"),

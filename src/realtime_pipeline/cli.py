@@ -21,8 +21,8 @@ from realtime_pipeline.report import counts_in_words, plain, profile_in_words, r
 from realtime_pipeline.settings import Settings, load_settings
 
 CHUNK_BYTES = 1 << 19
-LINE_BYTES_MAX = 1 << 20
-"""A longer line comes in pieces, which end up as dead letters: no file may fill the memory."""
+LINE_BYTES_MAX = 900_000
+"""A longer line comes in pieces, which end up as dead letters: no file may fill the memory, nor a Kafka record."""
 PROGRESS_EVERY_S = 5.0
 DAY_MS = 86_400_000
 SHOWN_BYTES = 200

@@ -183,6 +183,30 @@ def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_
     admin.close()
 
 
+def test_a_master_that_waits_for_a_replica_is_waited_for() -> None:
+    place = servers.redis_place_that("--min-replicas-to-write", "1")
+    rules = RedisRules(nodes=place)
+    nodes = RedisNodes(rules)
+    with pytest.raises(Unreachable, match="does not take writes now: NOREPLICAS"):
+        RedisCellStore(nodes, rules, 1_000, Unwatched()).claim(0, 1)
+    nodes.close()
+
+
+def test_a_full_redis_lets_room_be_made() -> None:
+    rules = RedisRules(nodes=servers.redis_place_that("--maxmemory-policy", "noeviction"))
+    nodes = RedisNodes(rules)
+    cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+    cells.claim(0, 1)
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    ask(nodes, "", "CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(Unreachable, match=r"Redis does not answer: .*maxmemory"):
+        cells.commit([Commit(0, 1, 2, 1, 2, READER, effects(seen(ADA)))])
+    assert cells.claim(0, 2).position == 1
+    cells.trim(0, 2, 1)
+    assert list(cells.kept(0, 0)) == []
+    nodes.close()
+
+
 def test_a_redis_that_is_not_there_is_said_so() -> None:
     nodes = RedisNodes(RedisRules(nodes="127.0.0.1:1", timeout_ms=200))
     with pytest.raises(Unreachable, match="Redis does not answer"):

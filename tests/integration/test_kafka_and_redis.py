@@ -18,6 +18,7 @@ from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable, WrongLog
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from tests import servers
 from tests.histories import append, differences, event, state
 
@@ -122,18 +123,50 @@ def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
                     assert b"ada-lovelace" not in nodes.ask([(name.decode(), ("DUMP", name))])[0]
 
 
-def test_a_store_is_built_again_under_a_running_worker_and_nothing_is_put_out_twice() -> None:
+def test_a_store_is_built_again_when_no_worker_runs_and_nothing_is_put_out_twice() -> None:
     settings = on_kafka()
     with Pipeline(settings) as other:
         append(other, HISTORY)
         with Pipeline(settings) as worker, worker.processing():
             wait_for_records(other, len(HISTORY))
-            letters = other.container.cells().counts()[RecordClass.DEAD_LETTER]
-            time.sleep(0.5)
-            assert other.rebuild() == len(HISTORY)
-            wait_for_records(other, len(HISTORY))
+            with pytest.raises(Stopped, match="1 workers are running: end them"):
+                other.rebuild()
+        letters = other.container.cells().counts()[RecordClass.DEAD_LETTER]
+        assert other.rebuild() == len(HISTORY)
+        assert other.container.cells().counts() == {}
+        assert sum(other.process().values()) == len(HISTORY)
         assert len(other.dead_letters(1_000)) == letters
         assert differences(other) == []
+
+
+def test_a_record_as_large_as_the_log_takes_becomes_a_dead_letter() -> None:
+    with Pipeline(on_kafka()) as pipeline:
+        append(pipeline, [b"x" * 999_000, *HISTORY[:20]])
+        pipeline.process()
+        assert max(len(letter.record.value) for letter in pipeline.dead_letters(10)) == 999_000
+        assert differences(pipeline) == []
+
+
+def test_a_topic_made_anew_under_a_worker_stops_it() -> None:
+    settings = on_kafka(partitions=1)
+    with Pipeline(settings) as worker, Pipeline(settings) as other:
+        append(other, HISTORY[:50])
+        worker.process()
+        topics = other.container.topics()
+        topics.delete([settings.kafka.topic])
+        while settings.kafka.topic not in topics.create(TopicRules(partitions=1)):
+            time.sleep(0.1)
+        other.container.publisher.reset()
+        append(other, HISTORY)
+        with pytest.raises(WrongLog, match="was deleted and made again under the worker"):
+            poll_for(worker, 60)
+        assert sum(other.container.cells().counts().values()) == 50
+
+
+def poll_for(pipeline: Pipeline, seconds: float) -> None:
+    deadline_s = time.monotonic() + seconds
+    while time.monotonic() < deadline_s:
+        pipeline.container.process_events()(0.2)
 
 
 def test_a_log_that_was_shortened_is_not_rebuilt_from() -> None:

@@ -28,8 +28,8 @@ class ClaimCells:
             Fenced: somebody else claims a cell at the same time, or owns it meanwhile.
             Unreachable: a store or the log does not answer.
         """
-        bounds = self._log.bounds(partitions)
         held = {partition: self._claim(partition) for partition in partitions}
+        bounds = self._log.bounds(partitions)  # after the claims: until then an earlier owner may still commit
         for partition, cell in held.items():
             first, end = bounds[partition]
             if cell.is_new:
@@ -43,6 +43,8 @@ class ClaimCells:
         cells, views, outputs = self._readers.cells, self._readers.views, self._readers.outputs
         with cells.together():
             found = cells.epoch(partition)
+            if not found:
+                self._check_missing(partition)
             epoch = 1 + max(found, views.epoch(partition), outputs.epoch(partition))
             output_position = outputs.claim(partition, epoch)
             claimed = cells.claim(partition, epoch)
@@ -57,14 +59,18 @@ class ClaimCells:
             output_position,
             reads_from=claimed.position,
         )
-        furthest = max(*view_positions, output_position)
-        if not found and furthest > 0:
+        self._serve(cell)
+        return cell
+
+    def _check_missing(self, partition: int) -> None:
+        """Stop where a cell is missing that others know of, and leave it missing: whoever comes next must stop too."""
+        views, outputs = self._readers.views.positions([partition]), self._readers.outputs.positions([partition])
+        furthest = max(*views[partition], outputs[partition])
+        if furthest > 0:
             raise Stopped(
                 f"partition {partition}: its cell is missing, while its views or outputs have records up to "
                 f"{furthest}; bring the store back, or rebuild it from the log"
             )
-        self._serve(cell)
-        return cell
 
     def _serve(self, cell: HeldCell) -> None:
         """Bring readers that are behind along by the entries the cell has kept."""

@@ -10,7 +10,7 @@ PipelineError
 Refusals (between the worker and its stores; the worker claims again and goes on)
  ├─ Fenced              another owner has claimed the cell since
  ├─ Superseded          a reader does not stand where the call begins
- └─ Unreachable         no answer, or one that leaves open what was done: read before going on
+ └─ Unreachable         (also Unavailable) no answer, or one that leaves open what was done: read before going on
 """
 
 from collections.abc import Mapping
@@ -60,5 +60,8 @@ class Superseded(Refusal):
         self.positions = dict(positions)
 
 
-class Unreachable(Refusal):
-    """A store or a log did not answer, or is moving or failing over; whether it did what it was asked is open."""
+class Unreachable(Refusal, Unavailable):
+    """A store or a log did not answer, or is moving or failing over; whether it did what it was asked is open.
+
+    The worker waits and claims again; to everybody else it is as unavailable as anything.
+    """

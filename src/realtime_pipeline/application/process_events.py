@@ -1,7 +1,7 @@
 """ProcessEvents: read the log, fold it per customer, commit each cell, and bring the readers along."""
 
 import gc
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -102,6 +102,7 @@ class ProcessEvents(PartitionOwner):
         self._clock = clock
         self._assigned: set[int] = set()
         self._held: dict[int, HeldCell] = {}
+        self._kept: dict[int, deque[Kept]] = {}
         self._refusals = 0
         self._unreachable_since_ms: int | None = None
         self._emitted_at_ms = self._looked_back_ms = 0
@@ -126,6 +127,7 @@ class ProcessEvents(PartitionOwner):
         self._assigned -= set(partitions)
         for partition in partitions:
             self._held.pop(partition, None)
+            self._kept.pop(partition, None)
 
     def __call__(self, timeout_s: float) -> Round:
         """Work off one batch of records, waiting at most `timeout_s` for the first.
@@ -150,8 +152,8 @@ class ProcessEvents(PartitionOwner):
             self._count_refusal(refusal)
         else:
             self._sound = True
+            self._refusals = 0
             if read:
-                self._refusals = 0
                 self._stages.reached(Stage.ROUND_DONE, read)
             self._unreachable_since_ms = None
         return Round(sum(counts.values()), {name: count for name, count in counts.items() if count}, trouble)
@@ -170,12 +172,13 @@ class ProcessEvents(PartitionOwner):
         began_ms = self._clock.now_ms()
         self._looked_back_ms = 0  # somebody may have emptied the store since
         on_round(self(0))
-        ends: Mapping[int, int] = {}
+        ends: dict[int, int] = {}
         while not stop():
-            if self._held and not ends:
+            newcomers = self._held.keys() - ends.keys()
+            if newcomers:
                 with suppress(Unreachable):
-                    ends = {partition: end for partition, (_, end) in self._log.bounds(list(self._held)).items()}
-            if self._held and ends and all(cell.stands_at >= ends.get(n, 0) for n, cell in self._held.items()):
+                    ends.update((number, end) for number, (_, end) in self._log.bounds(list(newcomers)).items())
+            elif self._held and all(cell.stands_at >= ends[number] for number, cell in self._held.items()):
                 break
             if not self._assigned and self._clock.now_ms() - began_ms > ASSIGNMENT_WAIT_MS:
                 raise Stopped(
@@ -227,10 +230,15 @@ class ProcessEvents(PartitionOwner):
 
     def _claimed(self, partitions: Collection[int]) -> dict[int, int]:
         claimed = self._claim_cells(partitions)
+        for partition, cell in claimed.items():  # what was kept before lies there still, as old and as large as it was
+            cell.kept.extendleft(
+                one for one in reversed(self._kept.pop(partition, ())) if one.to_position <= cell.position
+            )
         self._held.update(claimed)
         return {partition: cell.reads_from for partition, cell in claimed.items()}
 
     def _drop_everything(self) -> None:
+        self._kept.update((partition, cell.kept) for partition, cell in self._held.items())
         self._held.clear()
         self._sound = False
 
@@ -257,8 +265,9 @@ class ProcessEvents(PartitionOwner):
 
     def _pass_time(self, seconds: float) -> None:
         """Poll on without reading, so that the group keeps this worker, and tells it what it has lost."""
-        self._log.pause(self._assigned)
-        self._log.poll(1, seconds)
+        with suppress(Unreachable):
+            self._log.pause(self._assigned)
+            self._log.poll(1, seconds)
 
     def _wait_out(self, silence: Unreachable) -> None:
         """Let some time pass, up to a bound."""

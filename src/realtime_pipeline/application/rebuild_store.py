@@ -9,8 +9,8 @@ from realtime_pipeline.application.ports.views import Views
 class RebuildStore:
     """Erases cells and views. What was put out stays, and is not put out again.
 
-    Workers may be running: they are shut out, claim again, and begin to build. To be interrupted does no harm; it is
-    to be called again.
+    No worker may be running. One that starts after this was interrupted stops, for want of its cell; then this is to
+    be called again.
     """
 
     def __init__(self, log: EventLog, cells: CellStore, views: Views) -> None:
@@ -22,9 +22,13 @@ class RebuildStore:
         """Empty the store; return how many records there are to fold again.
 
         Raises:
-            Stopped: the log no longer holds all records; what they did would be missing. Nothing was erased.
+            Stopped: workers are running, or the log no longer holds all records, and what those did would be missing.
+                Nothing was erased.
             WrongLog: the store was built from another log.
         """
+        running = self._log.workers()
+        if running:
+            raise Stopped(f"{running} workers are running: end them, rebuild, and start them again")
         self._cells.bind(self._log.identity)
         partitions = range(self._log.identity.partitions)
         bounds = self._log.bounds(partitions)
@@ -37,9 +41,10 @@ class RebuildStore:
                 "would lack it: build one beside it, in a new namespace and group, if that will do"
             )
         epochs = {number: 1 + max(self._cells.epoch(number), self._views.epoch(number)) for number in partitions}
-        self._cells.erase()
-        self._views.erase()
-        for partition, epoch in epochs.items():  # a cell that is there and stands at 0 is one to build, not one missing
-            self._cells.claim(partition, epoch)
-            self._views.claim(partition, epoch)
+        with self._cells.together():
+            self._cells.erase()
+            self._views.erase()
+            for partition, epoch in epochs.items():  # a cell that stands at 0 is one to build, not one that is missing
+                self._cells.claim(partition, epoch)
+                self._views.claim(partition, epoch)
         return sum(end for _, end in bounds.values())

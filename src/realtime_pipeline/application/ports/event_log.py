@@ -70,6 +70,14 @@ class EventLog(ABC):
         """Return records of partitions again, from where they were paused."""
 
     @abstractmethod
+    def workers(self) -> int:
+        """How many other processes read this log as its workers; 0 where a second one takes over from the first.
+
+        Raises:
+            Unavailable: the log does not answer.
+        """
+
+    @abstractmethod
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition.
 

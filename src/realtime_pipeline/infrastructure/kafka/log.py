@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from realtime_pipeline.application.errors import PipelineError, Stopped, Unreachable
+from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
-from realtime_pipeline.infrastructure.kafka.topics import described
+from realtime_pipeline.infrastructure.kafka.topics import described, members
 
 CONSUMED_AT_ONCE = 500
 _UNSUPPORTED = frozenset((KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE))
@@ -31,6 +31,8 @@ class KafkaEventLog(EventLog):
         self._consumer: Consumer | None = None
         self._owner: PartitionOwner | None = None
         self._assigned: set[int] = set()
+        self._starts: dict[int, int] = {}
+        self._revoked: set[int] = set()
         self._failure: Exception | None = None
 
     @property
@@ -72,6 +74,7 @@ class KafkaEventLog(EventLog):
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
         """Read records."""
+        self._revoked.clear()
         messages = self._consume(1, timeout_s)
         if messages:
             while len(messages) < limit:
@@ -82,7 +85,18 @@ class KafkaEventLog(EventLog):
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
-        return [_record(message) for message in messages if not self._is_passing(message)]
+        records = [_record(message) for message in messages if not self._is_passing(message)]
+        return self._without_revoked(records) if self._revoked else records
+
+    def _without_revoked(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Drop the records of partitions that went during this poll; those that came back are read anew.
+
+        Else what was read before and what is read after could be taken for one.
+        """
+        again = {number: self._starts[number] for number in self._revoked & self._assigned if number in self._starts}
+        if again:
+            self.seek(again)
+        return [record for record in records if record.partition not in self._revoked]
 
     def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from other positions."""
@@ -100,6 +114,11 @@ class KafkaEventLog(EventLog):
     def resume(self, partitions: Collection[int]) -> None:
         """Return records of partitions again."""
         self.consumer.resume([self._place(number) for number in partitions if number in self._assigned])
+
+    def workers(self) -> int:
+        """How many members the group has, beside this one."""
+        mine = self._consumer.memberid() if self._consumer is not None else None
+        return sum(member != mine for member in members(self._rules))
 
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""
@@ -133,14 +152,31 @@ class KafkaEventLog(EventLog):
         if error.code() in _PASSING or (error.retriable() and not error.fatal()):
             return True
         if is_gone(error):
-            described(self._rules, self._rules.topic)  # raises, unless a broker spoke that had just started
+            self._check_topic()  # else a broker spoke that had just started
             return True
         found = meaning(error, f"topic {self._rules.topic}, partition {message.partition()}")
-        if isinstance(found, PipelineError):
+        if not isinstance(found, Refusal):
             raise found
         if error.fatal():
             raise Stopped(f"Kafka has shut this worker out: {error.str()}; start it again")
         return True
+
+    def _check_topic(self) -> None:
+        """See that the topic is there, and the one that it was.
+
+        Raises:
+            Stopped: it is not there.
+            WrongLog: it was deleted and made again.
+        """
+        try:
+            topic = described(self._rules, self._rules.topic)
+        except Unavailable:
+            return  # nobody answers now; who goes on reading will hear
+        if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):
+            raise WrongLog(
+                f"topic {self._rules.topic} was deleted and made again under the worker: the store was built from "
+                f"{self._identity.log_id}, this is {topic.topic_id}; use another namespace and group"
+            )
 
     def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """Have the new partitions claimed, and read them from where their cells stand."""
@@ -148,18 +184,21 @@ class KafkaEventLog(EventLog):
         positions: Mapping[int, int] = {}
         try:
             if self._owner is not None and numbers:
+                self._check_topic()
                 positions = self._owner.gained(numbers)
         except Exception as error:  # raised by `poll`: none may pass through the client's own code
             self._failure = error
         self._assigned |= set(numbers)
         consumer.incremental_assign([self._place(number, positions.get(number, OFFSET_END)) for number in numbers])
-        unclaimed = [self._place(number) for number in numbers if number not in positions]
-        if unclaimed:
-            consumer.pause(unclaimed)
+        self._starts.update(positions)
+        # Whether a partition is paused outlives its going and coming back.
+        consumer.resume([self._place(number) for number in positions])
+        consumer.pause([self._place(number) for number in numbers if number not in positions])
 
     def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         numbers = [place.partition for place in places]
         self._assigned -= set(numbers)
+        self._revoked |= set(numbers)
         if self._owner is not None:
             self._owner.lost(numbers)
         consumer.incremental_unassign(places)

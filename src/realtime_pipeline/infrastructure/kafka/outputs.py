@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from realtime_pipeline.application.errors import Fenced, Refusal, Superseded, Unavailable, Unreachable
+from realtime_pipeline.application.errors import Fenced, Refusal, Stopped, Superseded, Unavailable, Unreachable
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.domain.shop.events import CustomerId
@@ -16,19 +17,19 @@ from realtime_pipeline.infrastructure.kafka.clients import made_consumer, made_p
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.publisher import Headers
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
-from realtime_pipeline.infrastructure.kafka.topics import described
+from realtime_pipeline.infrastructure.kafka.topics import OUTPUT_BYTES_MAX, described
 
 _NOT_MINE = frozenset(
     (
         KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.FENCED_MEMBER_EPOCH,
-        KafkaError.STALE_MEMBER_EPOCH,
-        KafkaError.REBALANCE_IN_PROGRESS,
         KafkaError._FENCED,
         KafkaError._STATE,
     )
 )
+ABORT_S = 2.0
+_TOO_LARGE = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE))
 _HEADERS = ("partition", "position", "appended_at_ms", "reason", "origin", "customer_id")
 
 
@@ -106,6 +107,9 @@ class KafkaOutputs(Outputs):
                 self._commit(places)
         except KafkaException as error:
             raise self._refused(error.args[0]) from None
+        except Fenced:
+            self._give_up()
+            raise
         for one in emissions:
             self._stand[one.partition] = (one.epoch, one.to_position)
 
@@ -152,7 +156,11 @@ class KafkaOutputs(Outputs):
         wait_s = self._rules.answer_ms / 1000
         if self._producer is None:
             transactional_id, timeout_ms = f"{self._rules.group}-{uuid4().hex}", self._rules.transaction_ms
-            more: dict[str, OPTION_TYPES] = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms}
+            more: dict[str, OPTION_TYPES] = {
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": timeout_ms,
+                "message.max.bytes": OUTPUT_BYTES_MAX,
+            }
             self._producer = made_producer(self._rules, more)
             self._producer.init_transactions(wait_s)
         producer, partitions = self._producer, self._topic_partitions()
@@ -173,24 +181,40 @@ class KafkaOutputs(Outputs):
                     producer.poll(0.05)  # a delivery that fails for good ends the transaction, and so the wait
         producer.flush(wait_s)
         self._stages.reached(Stage.OUTPUTS_SENT, len(letters))
-        producer.send_offsets_to_transaction(places, self._log.consumer.consumer_group_metadata(), wait_s)
+        producer.send_offsets_to_transaction(places, self._membership(), wait_s)
         self._stages.reached(Stage.POSITIONS_SENT, len(letters))
         producer.commit_transaction(wait_s)
 
+    def _membership(self) -> Any:
+        """What the group knows this worker by. Without it brokers take offsets from anybody."""
+        membership = self._log.consumer.consumer_group_metadata()
+        if not self._log.consumer.memberid():  # in this order: what is lost in between is not got back before a poll
+            raise Fenced("this worker is no member of its group any more")
+        return membership
+
     def _commit(self, places: list[TopicPartition]) -> None:
+        self._membership()
         for place in self._log.consumer.commit(offsets=places, asynchronous=False) or []:
             if place.error is not None:
                 raise KafkaException(place.error)
 
-    def _refused(self, error: KafkaError) -> Refusal:
+    def _refused(self, error: KafkaError) -> Refusal | Stopped | Unavailable:
         """Give the transaction up, with its producer: whether it was committed is read back by the next claim."""
-        producer, self._producer = self._producer, None
-        if producer is not None and error.txn_requires_abort():
-            with suppress(KafkaException):  # else its time-out ends it
-                producer.abort_transaction(self._rules.answer_ms / 1000)
+        self._give_up()
         if error.code() in _NOT_MINE:
             return Fenced(f"the group has given these partitions to another worker: {error.str()}")
-        return Unreachable(f"the outputs: {error.str()}")
+        if error.code() in _TOO_LARGE:
+            return Stopped(
+                f"a dead letter is larger than topic {self._rules.dead_letters_topic} takes ({error.str()}): set its "
+                f"max.message.bytes to {OUTPUT_BYTES_MAX}"
+            )
+        return meaning(error, "the outputs")
+
+    def _give_up(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaException):  # there is none open, or its time-out ends it
+                producer.abort_transaction(ABORT_S)
 
     def _unavailable(self, error: KafkaError) -> Unavailable:
         return Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters: {error.str()}")

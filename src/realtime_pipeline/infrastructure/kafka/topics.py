@@ -10,12 +10,15 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
-from realtime_pipeline.application.errors import PipelineError, Stopped, Unavailable
+from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable
 from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_admin, meaning
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 
 OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "recommendations")
 """What windows and patterns will write, beside the dead letters."""
+
+OUTPUT_BYTES_MAX: Final = 4 << 20
+"""What comes out may be larger than what went in: a dead letter is a whole record, with the reason and its place."""
 
 _LOOK_AGAIN_S: Final = 0.05
 
@@ -55,6 +58,22 @@ def described(rules: KafkaRules, name: str) -> Described:
     return Described(name, str(topic.topic_id), len(topic.partitions), len(topic.partitions[0].replicas))
 
 
+def members(rules: KafkaRules) -> Sequence[str]:
+    """The ids of the members of the workers' group.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+    """
+    admin = made_admin(rules)
+    try:
+        group = admin.describe_consumer_groups([rules.group], request_timeout=rules.answer_ms / 1000)[rules.group]
+        return [member.member_id for member in group.result().members]
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return []
+        raise _failure(error, rules, f"group {rules.group}") from None
+
+
 class KafkaTopics:
     """The project's topics on one cluster."""
 
@@ -85,6 +104,8 @@ class KafkaTopics:
             config = dict(common)
             if name == self._rules.topic:
                 config["message.timestamp.type"] = "LogAppendTime"
+            else:
+                config["max.message.bytes"] = str(OUTPUT_BYTES_MAX)
             new.append(NewTopic(name, topic_rules.partitions, topic_rules.replication, config=config))
         made = []
         for name, future in self._admin.create_topics(new, request_timeout=self._rules.answer_ms / 1000).items():
@@ -152,7 +173,7 @@ class KafkaTopics:
 
 def _failure(error: KafkaException, rules: KafkaRules, of_what: str) -> PipelineError:
     found = meaning(error.args[0], of_what)
-    if isinstance(found, PipelineError):
+    if not isinstance(found, Refusal):
         return found
     if is_gone(error.args[0]):
         return Stopped(str(found))

@@ -94,6 +94,10 @@ class MemoryEventLog(EventLog):
         """Return records of partitions again."""
         self._paused -= set(partitions)
 
+    def workers(self) -> int:
+        """A second worker takes over from the first."""
+        return 0
+
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""
         return {partition: (0, len(self._log.records[partition])) for partition in partitions}

@@ -72,7 +72,7 @@ class RedisCellStore(CellStore):
         if bound.decode() != written:
             raise WrongLog(
                 f"the store {self._rules.namespace} was built from log {bound.decode()}, this is {written}; "
-                "use another namespace, or rebuild the store"
+                "use another namespace and group"
             )
         if int(view_cells) != self._rules.view_cells:
             raise WrongLog(
@@ -174,7 +174,9 @@ class RedisCellStore(CellStore):
         self._ask(cell, "FCALL", "rp1_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def erase(self) -> None:
-        """Delete all cells."""
+        """Delete all cells: first what says that they are there, so that none is found half erased."""
+        cells = [self._keys.cell(partition) for partition in range(self._known_log()[0])]
+        self._nodes.ask([(cell, ("UNLINK", cell)) for cell in cells])
         self._nodes.erase(self._keys.cell_pattern)
 
     def customer(self, customer_id: CustomerId) -> Customer | None:

@@ -261,8 +261,9 @@ local function merge(keys, args)
   return {'OK'}
 end
 
-redis.register_function('rp1_claim', claim)
+-- Those that make room, or must work for it to be made, may run when memory is full.
+redis.register_function{function_name = 'rp1_claim', callback = claim, flags = {'allow-oom'}}
 redis.register_function('rp1_commit', commit)
-redis.register_function('rp1_trim', trim)
-redis.register_function('rp1_claim_views', claim_views)
+redis.register_function{function_name = 'rp1_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp1_claim_views', callback = claim_views, flags = {'allow-oom'}}
 redis.register_function('rp1_merge', merge)

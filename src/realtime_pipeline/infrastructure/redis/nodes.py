@@ -36,6 +36,8 @@ _SHUT = (
     redis.exceptions.AuthorizationError,
     redis.exceptions.NoPermissionError,
 )
+_PASSING = ("NOREPLICAS", "MISCONF", "BUSY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+"""What a server says that will do what it is asked a little later: it waits for a replica, its disk, a script."""
 _VERSION_MIN = 7
 ERASED_KEYS = 1_000
 
@@ -208,6 +210,8 @@ class RedisNodes:
         if isinstance(error, _SILENT):
             return Unreachable(f"Redis does not answer: {error}")
         text = str(error)
+        if text.startswith(_PASSING):
+            return Unreachable(f"Redis does not take writes now: {text}")
         if text.startswith(("WRONGTYPE", "ERR a ")):
             return Stopped(f"Redis holds something else where the store should be ({text}); use another namespace")
         return Stopped(f"Redis refused a request: {text}")

@@ -41,10 +41,10 @@ class RedisRules:
         for name in ("view_cells", "timeout_ms", "commit_records_max", "commits_at_once", "merge_records_max"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if any(not host or not port.isdecimal() for host, _, port in self._parts()):
+        if any(not host or "@" in host or not port.isdecimal() for host, _, port in self._parts()):
             raise ValueError("redis.nodes are written host:port, with commas between")
-        if not self.namespace.isprintable() or not self.namespace or {"{", "}"} & set(self.namespace):
-            raise ValueError("redis.namespace is some printable text without braces")
+        if not self.namespace.isprintable() or not self.namespace or set("{}*?[]\\^") & set(self.namespace):
+            raise ValueError("redis.namespace is some printable text without braces, brackets, stars and the like")
 
     def places(self) -> list[tuple[str, int]]:
         """The nodes as (host, port)."""

@@ -118,6 +118,10 @@ class SqliteEventLog(EventLog):
         self._paused -= set(partitions)
         self._looked_at = None
 
+    def workers(self) -> int:
+        """A second worker takes over from the first."""
+        return 0
+
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""
         return {partition: (0, _end(self._database.connection(), partition)) for partition in partitions}
