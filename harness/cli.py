@@ -175,6 +175,7 @@ def _add_chaos(commands: Commands, common: argparse.ArgumentParser) -> None:
         "chaos", parents=[common], help="faults on real Kafka and Redis; afterwards each store is checked"
     )
     parser.add_argument("--rounds", type=_count, default=len(KINDS), help="how many (default: one of each kind)")
+    parser.add_argument("--kind", choices=sorted(KINDS), help="rounds of one kind only")
     parser.add_argument("--seed", type=int, default=1, help="which dice (default: 1)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first round (default: 0)")
     parser.set_defaults(command=chaos.run)

@@ -18,7 +18,7 @@ SHORT_KEPT_MS = 500
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Play rounds, one kind after the other, beginning anywhere; each has dice of its own."""
-    names = list(KINDS)
+    names = list(KINDS) if options.kind is None else [options.kind]
     failed: list[dict[str, object]] = []
     outcomes: list[tuple[str, Outcome]] = []
     with (
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             outcome, found = _play(Path(folder), running, options.seed, number, name)
             verdict = "as it must be"
             if found:
-                verdict = f"FAILED (--seed {options.seed} --first {number} --rounds 1)"
+                verdict = f"FAILED (--seed {options.seed} --first {number} --rounds 1 --kind '{name}')"
                 failed.append({"round": number, "kind": name, "found": found})
             if outcome is not None:
                 outcomes.append((name, outcome))
