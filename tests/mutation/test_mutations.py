@@ -301,8 +301,8 @@ MUTATIONS += [
     Mutation(
         "a missing cell is begun anew",
         "application/claim_cells.py",
-        "        if not found and furthest > 0:\n",
-        "        if False:\n",
+        "            if not found:\n",
+        "            if False:\n",
         WORKER,
     ),
     Mutation(
@@ -327,6 +327,13 @@ MUTATIONS += [
         KAFKA,
     ),
     Mutation(
+        "a topic of the same name is the same log",
+        "infrastructure/kafka/log.py",
+        "        if records:\n            self._check_topic()\n",
+        "",
+        ("tests/integration",),
+    ),
+    Mutation(
         "Kafka says where to read from",
         "infrastructure/kafka/log.py",
         "self._place(number, positions.get(number, OFFSET_END))",
@@ -336,7 +343,7 @@ MUTATIONS += [
     Mutation(
         "outputs are emitted beside their position",
         "infrastructure/kafka/outputs.py",
-        "        producer.send_offsets_to_transaction(places, self._log.consumer.consumer_group_metadata(), wait_s)\n",
+        "        producer.send_offsets_to_transaction(places, self._membership(), wait_s)\n",
         "",
         KAFKA,
     ),

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_consumer, meaning
+from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_admin, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
 from realtime_pipeline.infrastructure.kafka.topics import described, members
@@ -31,6 +32,7 @@ class KafkaEventLog(EventLog):
         self._consumer: Consumer | None = None
         self._owner: PartitionOwner | None = None
         self._assigned: set[int] = set()
+        self._admin: AdminClient | None = None
         self._starts: dict[int, int] = {}
         self._revoked: set[int] = set()
         self._failure: Exception | None = None
@@ -86,6 +88,8 @@ class KafkaEventLog(EventLog):
             failure, self._failure = self._failure, None
             raise failure
         records = [_record(message) for message in messages if not self._is_passing(message)]
+        if records:
+            self._check_topic()
         return self._without_revoked(records) if self._revoked else records
 
     def _without_revoked(self, records: Sequence[Record]) -> Sequence[Record]:
@@ -164,14 +168,20 @@ class KafkaEventLog(EventLog):
     def _check_topic(self) -> None:
         """See that the topic is there, and the one that it was.
 
+        Asked after records have come and before anything is made of them: the client reads by name, and would go on
+        in another topic of the same name at the position where it was.
+
         Raises:
             Stopped: it is not there.
             WrongLog: it was deleted and made again.
+            Unreachable: nobody answers.
         """
+        if self._admin is None:
+            self._admin = made_admin(self._rules)
         try:
-            topic = described(self._rules, self._rules.topic)
-        except Unavailable:
-            return  # nobody answers now; who goes on reading will hear
+            topic = described(self._rules, self._rules.topic, self._admin)
+        except Unavailable as error:
+            raise Unreachable(str(error)) from None
         if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):
             raise WrongLog(
                 f"topic {self._rules.topic} was deleted and made again under the worker: the store was built from "
@@ -184,7 +194,6 @@ class KafkaEventLog(EventLog):
         positions: Mapping[int, int] = {}
         try:
             if self._owner is not None and numbers:
-                self._check_topic()
                 positions = self._owner.gained(numbers)
         except Exception as error:  # raised by `poll`: none may pass through the client's own code
             self._failure = error

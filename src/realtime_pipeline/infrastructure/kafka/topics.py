@@ -6,6 +6,7 @@ from typing import Final
 
 import attrs
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
@@ -42,14 +43,14 @@ class Described:
     settings: dict[str, str] = attrs.Factory(dict)
 
 
-def described(rules: KafkaRules, name: str) -> Described:
-    """Describe a topic.
+def described(rules: KafkaRules, name: str, admin: AdminClient | None = None) -> Described:
+    """Describe a topic, by a client that is there already or by one of its own.
 
     Raises:
         Stopped: there is no such topic.
         Unavailable: Kafka does not answer.
     """
-    admin = made_admin(rules)
+    admin = admin or made_admin(rules)
     try:
         future = admin.describe_topics(TopicCollection([name]), request_timeout=rules.answer_ms / 1000)[name]
         topic = future.result()
