@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from harness.chaos.arena import RECOVERY_MS, SESSION_MS, TRANSACTION_MS, Arena
+from harness.chaos.arena import RECOVERY_MS, SESSION_MS, TRANSACTION_MS, Arena, Servers
 from harness.chaos.workers import WorkerProcess
 from harness.errors import HarnessError
+from harness.services.process import ServerProcess
 
 POINTS = (
     "fetched",
@@ -71,30 +72,22 @@ def random_kills(arena: Arena) -> Outcome:
     return Outcome(recovery_s, _bound_s(TRANSACTION_MS))
 
 
-def broker_restart(arena: Arena) -> Outcome:
-    """Kill the broker and start it again, while workers are at work."""
-    workers = [arena.worker() for _ in range(2)]
-    _let_work(arena)
-    arena.publish(400)
-    arena.servers.kafka.process.kill()
-    time.sleep(arena.dice.uniform(0.1, 1.5))
-    arena.servers.kafka.process.start()
-    arena.wait_until_done(workers)
-    _finish(workers)
-    return Outcome()
+def restarted(which: Callable[[Servers], ServerProcess]) -> Round:
+    """Kill a server and start it again, while workers are at work."""
 
+    def play(arena: Arena) -> Outcome:
+        workers = [arena.worker() for _ in range(2)]
+        _let_work(arena)
+        arena.publish(400)
+        server = which(arena.servers)
+        server.kill()
+        time.sleep(arena.dice.uniform(0.1, 1.5))
+        server.start()
+        arena.wait_until_done(workers)
+        _finish(workers)
+        return Outcome()
 
-def redis_restart(arena: Arena) -> Outcome:
-    """Kill Redis and start it again, while workers are at work."""
-    workers = [arena.worker() for _ in range(2)]
-    _let_work(arena)
-    arena.publish(400)
-    arena.servers.redis.process.kill()
-    time.sleep(arena.dice.uniform(0.1, 1.5))
-    arena.servers.redis.process.start()
-    arena.wait_until_done(workers)
-    _finish(workers)
-    return Outcome()
+    return play
 
 
 def replica_promoted(arena: Arena) -> Outcome:
@@ -172,8 +165,8 @@ KINDS: Mapping[str, Round] = {
     **{f"kill at {point}": at_point(point, "kill") for point in POINTS},
     **{f"stop at {point}": at_point(point, "stop") for point in POINTS},
     "random kills": random_kills,
-    "broker restart": broker_restart,
-    "redis restart": redis_restart,
+    "broker restart": restarted(lambda servers: servers.kafka.process),
+    "redis restart": restarted(lambda servers: servers.redis.process),
     "replica promoted": replica_promoted,
     "cluster fail-over": cluster_failover,
     "topic recreated": topic_recreated,

@@ -187,7 +187,7 @@ MUTATIONS += [
 
 REDIS = ("tests/infrastructure/test_redis.py",)
 KAFKA = ("tests/infrastructure/test_kafka.py",)
-WORKER = ("tests/application/test_process_events.py",)
+WORKER = ("tests/application/test_recovery.py",)
 FUNCTIONS = "infrastructure/redis/functions.lua"
 
 MUTATIONS += [

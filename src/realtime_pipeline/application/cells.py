@@ -1,7 +1,7 @@
 """A cell while its partition is held: what its owner knows of it."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -45,6 +45,7 @@ class HeldCell:
     reads_from: int = 0
     owed: Emission | None = None
     kept: deque[Kept] = attrs.Factory(deque)
+    kept_bytes: int = 0
     customers: dict[CustomerId, Customer] = attrs.Factory(dict)
 
     @property
@@ -69,6 +70,18 @@ class HeldCell:
         """
         ahead = (at for at in (*self.view_positions, self.output_position) if self.position < at < to_position)
         return min(ahead, default=to_position)
+
+    def keep(self, entries: Iterable[Kept]) -> None:
+        """Note entries that lie in the store, the one that ends first coming first."""
+        for one in entries:
+            self.kept.append(one)
+            self.kept_bytes += one.size
+
+    def let_go(self) -> int:
+        """Forget the first entry kept; say where it ends."""
+        gone = self.kept.popleft()
+        self.kept_bytes -= gone.size
+        return gone.to_position
 
     def has_old(self, until_ms: int) -> bool:
         """Whether the first entry kept has been there since `until_ms` or longer."""
@@ -205,7 +218,7 @@ class Readers:
                 raise Superseded({cell.partition: min(reported)})
             to_position = 0
             while cell.has_old(now_ms - keep_ms) and cell.kept[0].to_position <= min(reported):
-                to_position = cell.kept.popleft().to_position
+                to_position = cell.let_go()
             if to_position:
                 self.cells.trim(cell.partition, cell.epoch, to_position)
 

@@ -47,9 +47,7 @@ class WorkerRules:
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
-        for name in ("round_records_max", "cached_customers_max", "idle_wait_ms"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        at_least(1, self, "round_records_max", "cached_customers_max", "idle_wait_ms")
 
 
 @attrs.frozen
@@ -218,7 +216,7 @@ class ProcessEvents(PartitionOwner):
         now_ms = self._clock.now_ms()
         for entry, size in zip(entries, sizes, strict=True):
             if size:
-                self._held[entry.partition].kept.append(Kept(entry.to_position, now_ms, size))
+                self._held[entry.partition].keep([Kept(entry.to_position, now_ms, size)])
         counts.update(folded)
         self._stages.reached(Stage.COMMITTED, len(records))
         self._readers.merge(self._held, entries)
@@ -231,9 +229,10 @@ class ProcessEvents(PartitionOwner):
     def _claimed(self, partitions: Collection[int]) -> dict[int, int]:
         claimed = self._claim_cells(partitions)
         for partition, cell in claimed.items():  # what was kept before lies there still, as old and as large as it was
-            cell.kept.extendleft(
-                one for one in reversed(self._kept.pop(partition, ())) if one.to_position <= cell.position
-            )
+            found = list(cell.kept)
+            cell.kept.clear()
+            cell.keep(one for one in self._kept.pop(partition, ()) if one.to_position <= cell.position)
+            cell.keep(found)
         self._held.update(claimed)
         return {partition: cell.reads_from for partition, cell in claimed.items()}
 
@@ -290,7 +289,7 @@ class ProcessEvents(PartitionOwner):
         if not 0 <= now_ms - self._looked_back_ms < LOOK_BACK_EVERY_MS:
             self._readers.look_back(held, now_ms, self._rules.kept_ms)
             self._looked_back_ms = now_ms
-        is_full = sum(one.size for cell in held for one in cell.kept) > self._rules.kept_bytes_max
+        is_full = sum(cell.kept_bytes for cell in held) > self._rules.kept_bytes_max
         if is_full != self._full:
             (self._log.pause if is_full else self._log.resume)(self._assigned)
             self._full = is_full

@@ -1,13 +1,12 @@
 """Where Kafka is, and how it is used."""
 
-from pathlib import Path
 from typing import Literal
 
 import attrs
 
-from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
+from realtime_pipeline.infrastructure.secrets import secret
 
 OPTION_TYPES = str | int | float | bool
 
@@ -54,16 +53,11 @@ class KafkaRules:
         """What every client is told."""
         options: dict[str, OPTION_TYPES] = {"bootstrap.servers": self.brokers, "log_level": 3}
         if self.username:
-            options |= {"sasl.username": self.username, "sasl.password": self._secret()}
+            options |= {
+                "sasl.username": self.username,
+                "sasl.password": secret(self.password, self.password_file, "kafka.password_file"),
+            }
         return options | self.librdkafka
-
-    def _secret(self) -> str:
-        if not self.password_file:
-            return self.password
-        try:
-            return Path(self.password_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unavailable(f"kafka.password_file {self.password_file} cannot be read: {error}") from None
 
 
 @attrs.frozen

@@ -53,7 +53,7 @@ class RedisNodes:
         self._rules = rules
         self._options: dict[str, Any] = {
             "username": rules.username or None,
-            "password": rules.secret(),
+            "password": rules.sign_in(),
             "socket_timeout": rules.timeout_ms / 1000,
             "socket_connect_timeout": rules.timeout_ms / 1000,
             "retry": Retry(NoBackoff(), 0),
@@ -184,8 +184,14 @@ class RedisNodes:
         if waits:
             pipe.execute_command("WAIT", self._rules.wait_replicas, self._rules.wait_ms)
         answers: list[Reply] = pipe.execute(raise_on_error=False)
-        if waits and (reached := answers.pop()) != self._rules.wait_replicas and not _at_least(reached, self._rules):
-            raise redis.exceptions.TimeoutError(f"{reached} of {self._rules.wait_replicas} replicas have the commit")
+        if waits:
+            reached = answers.pop()
+            if isinstance(reached, Exception):
+                raise reached
+            if reached < self._rules.wait_replicas:
+                raise redis.exceptions.TimeoutError(
+                    f"{reached} of {self._rules.wait_replicas} replicas have the commit"
+                )
         return answers
 
     def _known(self) -> RedisCluster:
@@ -215,10 +221,6 @@ class RedisNodes:
         if text.startswith(("WRONGTYPE", "ERR a ")):
             return Stopped(f"Redis holds something else where the store should be ({text}); use another namespace")
         return Stopped(f"Redis refused a request: {text}")
-
-
-def _at_least(reached: Reply, rules: RedisRules) -> bool:
-    return isinstance(reached, int) and reached >= rules.wait_replicas
 
 
 def _is_unknown_function(answer: Reply) -> bool:

@@ -1,11 +1,9 @@
 """Where Redis is, and how it is used."""
 
-from pathlib import Path
-
 import attrs
 
-from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.infrastructure.secrets import secret
 
 
 @attrs.frozen
@@ -38,9 +36,7 @@ class RedisRules:
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
-        for name in ("view_cells", "timeout_ms", "commit_records_max", "commits_at_once", "merge_records_max"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        at_least(1, self, "view_cells", "timeout_ms", "commit_records_max", "commits_at_once", "merge_records_max")
         if any(not host or "@" in host or not port.isdecimal() for host, _, port in self._parts()):
             raise ValueError("redis.nodes are written host:port, with commas between")
         if not self.namespace.isprintable() or not self.namespace or set("{}*?[]\\^") & set(self.namespace):
@@ -53,15 +49,10 @@ class RedisRules:
     def _parts(self) -> list[tuple[str, str, str]]:
         return [node.strip().rpartition(":") for node in self.nodes.split(",")]
 
-    def secret(self) -> str | None:
+    def sign_in(self) -> str | None:
         """The password, read from its file where there is one.
 
         Raises:
             Unavailable: the file cannot be read.
         """
-        if not self.password_file:
-            return self.password or None
-        try:
-            return Path(self.password_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unavailable(f"redis.password_file {self.password_file} cannot be read: {error}") from None
+        return secret(self.password, self.password_file, "redis.password_file") or None

@@ -1,0 +1,250 @@
+"""The worker between a log and stores that are apart: claims, refusals, kept entries, recovery."""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import attrs
+import pytest
+from dependency_injector import providers
+
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application import process_events
+from realtime_pipeline.application.errors import Fenced, Stopped, Unavailable, Unreachable, WrongLog
+from realtime_pipeline.application.ports.cell_store import Commit
+from realtime_pipeline.application.ports.stages import Stage
+from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
+from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
+from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from tests.application.workers import HISTORY, Crash, CrashAt, let_time_pass, new_worker
+from tests.histories import SMALL, SetClock, append, differences, embedded, opened
+
+
+@pytest.fixture(params=[1, 3])
+def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
+    """In memory, where commit, merge and emission are steps of their own; with one view cell, and with three."""
+    settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=20, cached_customers_max=4))
+    with opened(embedded("memory", tmp_path, settings)) as made:
+        made.container.views.override(providers.Object(MemoryViews(request.param, listed_sessions_max=3)))
+        yield made
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("stage", [Stage.FETCHED, Stage.FOLDED, Stage.COMMITTED, Stage.MERGED, Stage.EMITTED])
+def test_a_crash_between_commit_merge_and_emission_is_healed(pipeline: Pipeline, stage: Stage, times: int) -> None:
+    append(pipeline, HISTORY)
+    new_worker(pipeline, CrashAt(stage, times))
+    with pytest.raises(Crash):
+        pipeline.process()
+    new_worker(pipeline)
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+def test_a_crash_in_every_round_is_healed(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    crashes = 0
+    for _ in range(200):
+        new_worker(pipeline, CrashAt(Stage.COMMITTED, 1))
+        try:
+            pipeline.process()
+            break
+        except Crash:
+            crashes += 1
+    assert crashes >= 5
+    assert differences(pipeline) == []
+
+
+def test_a_worker_whose_commit_was_refused_claims_again_and_goes_on(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY[:60])
+    pipeline.process()
+    cells, views, outputs = pipeline.container.cells(), pipeline.container.views(), pipeline.container.outputs()
+    for port in (cells, views, outputs):  # somebody claimed every cell meanwhile, and went away
+        for partition in (0, 1):
+            port.claim(partition, cells.epoch(partition) + 5)
+    append(pipeline, HISTORY[60:])
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+def test_two_workers_that_believe_they_own_a_partition_count_nothing_twice(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    first = pipeline.container.process_events()
+    first(0)
+    new_worker(pipeline)
+    second = pipeline.container.process_events()
+    for _ in range(4):  # each is refused after the other has claimed, claims again, and goes on
+        second(0)
+        first(0)
+    first.catch_up()
+    assert differences(pipeline) == []
+
+
+@pytest.mark.parametrize("lost_records", [1, 33, 37, 43])
+def test_views_that_are_ahead_of_a_store_which_lost_commits_are_not_told_twice(
+    pipeline: Pipeline, lost_records: int
+) -> None:
+    """A replica without the newest commits takes over: the views and outputs know more than the cells."""
+    cells = pipeline.container.cells()
+    append(pipeline, HISTORY[:50])
+    pipeline.process()
+    lost = deepcopy(vars(cells))
+    append(pipeline, HISTORY[50 : 50 + lost_records])
+    pipeline.process()
+    vars(cells).update(lost)
+    append(pipeline, HISTORY[50 + lost_records :])
+    new_worker(pipeline)
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+def test_views_that_lost_what_they_had_are_served_from_what_is_kept(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    let_time_pass(pipeline, SMALL.worker.kept_ms - 1)
+    pipeline.process()
+    pipeline.container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=3)))
+    pipeline.container.readers.reset()
+    new_worker(pipeline)
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+class LateOutputs(MemoryOutputs):
+    """Outputs that gather for a very long time."""
+
+    gather_ms = 10**9
+
+
+def test_entries_stay_as_long_as_a_reader_lacks_them(pipeline: Pipeline) -> None:
+    outputs = LateOutputs()
+    pipeline.container.outputs.override(providers.Object(outputs))
+    append(pipeline, HISTORY)
+    worker = pipeline.container.process_events()
+    for _ in range(60):
+        worker(0)
+        let_time_pass(pipeline, SMALL.worker.kept_ms)
+    stand = pipeline.container.cells().positions([0, 1])
+    assert all(outputs.positions([0, 1])[number] < stand[number] for number in (0, 1))
+    assert worker(0).trouble == ""
+    new_worker(pipeline)  # the first one dies with what it has gathered
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+@pytest.mark.parametrize("port", ["views", "cells", "outputs"])
+def test_what_goes_back_under_an_idle_worker_is_noticed(pipeline: Pipeline, port: str) -> None:
+    """As when a replica takes over that lacks the newest commits, and no record comes that would tell."""
+    store = getattr(pipeline.container, port)()
+    append(pipeline, HISTORY[:60])
+    pipeline.process()
+    lost = deepcopy(vars(store))
+    append(pipeline, HISTORY[60:])
+    pipeline.process()
+    vars(store).update(lost)
+    let_time_pass(pipeline, 1_000)
+    worker = pipeline.container.process_events()
+    for _ in range(60):
+        worker(0)
+    assert differences(pipeline) == []
+
+
+def test_a_cell_that_is_missing_while_others_know_of_it_stops_the_worker(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    pipeline.container.cells.reset()
+    pipeline.container.readers.reset()
+    new_worker(pipeline)
+    for _ in range(3):  # it must stay so, whoever looks
+        with pytest.raises(Stopped, match=r"partition 0: its cell is missing, while its views or outputs have .*build"):
+            pipeline.process()
+        new_worker(pipeline)
+
+
+def test_a_store_without_an_answer_is_waited_for(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(pipeline, HISTORY)
+    cells = pipeline.container.cells()
+    commit, asked = cells.commit, 0
+
+    def silent(commits: Sequence[Commit]) -> Sequence[int]:
+        """Silent the first times: once before it has written anything, once after."""
+        nonlocal asked
+        asked += 1
+        written = commit(commits) if asked != 1 else []
+        if asked <= 2:
+            raise Unreachable("no answer")
+        return written
+
+    monkeypatch.setattr(cells, "commit", silent)
+    pipeline.process()
+    assert asked > 2
+    assert differences(pipeline) == []
+
+
+def test_a_store_that_never_answers_is_given_up_on(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(pipeline, HISTORY)
+
+    def silent(_: object) -> None:
+        let_time_pass(pipeline, SMALL.worker.unreachable_ms // 2)
+        raise Unreachable("no answer from the store")
+
+    monkeypatch.setattr(pipeline.container.cells(), "commit", silent)
+    with pytest.raises(Unavailable, match="no answer from the store: no answer for 600 s"):
+        pipeline.process()
+
+
+def test_a_worker_waits_when_too_much_is_kept(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = pipeline.container.cells()
+    commit = cells.commit
+    monkeypatch.setattr(cells, "commit", lambda commits: [len(commit([one])) << 30 for one in commits])
+    append(pipeline, HISTORY)
+    worker = pipeline.container.process_events()
+    assert worker(0).records > 0
+    assert worker(0).records == 0
+    let_time_pass(pipeline, SMALL.worker.kept_ms)
+    assert worker(0).records == 0  # trimmed now, and reading again
+    assert worker(0).records > 0
+
+
+def test_views_behind_what_is_kept_stop_the_worker_with_the_range(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    let_time_pass(pipeline, SMALL.worker.kept_ms)
+    pipeline.process()
+    pipeline.container.views.override(providers.Object(MemoryViews(1, listed_sessions_max=3)))
+    pipeline.container.readers.reset()
+    new_worker(pipeline)
+    with pytest.raises(Stopped, match=r"partition 0: the views stand at 0, their cell at \d+.*rebuild"):
+        pipeline.process()
+
+
+def test_a_log_shorter_than_the_store_stops_the_worker(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    for kept in pipeline.container.memory_log().records:
+        del kept[3:]
+    new_worker(pipeline)
+    with pytest.raises(Stopped, match=r"the store stands at \d+ to \d+, the log holds 0 to 3"):
+        pipeline.process()
+
+
+def test_another_log_is_refused(pipeline: Pipeline) -> None:
+    pipeline.process()
+    pipeline.container.log.override(providers.Object(MemoryEventLog(MemoryLog(2, SetClock()))))
+    pipeline.container.process_events.reset()
+    with pytest.raises(WrongLog, match="use another store"):
+        pipeline.process()
+
+
+def test_refusals_without_end_stop_the_worker(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_events, "REFUSED_WAIT_S", 0)
+    append(pipeline, HISTORY)
+    cells = pipeline.container.cells()
+
+    def refuse(_commit: object) -> None:
+        raise Fenced("always")
+
+    cells.commit = refuse  # type: ignore[method-assign, assignment]
+    with pytest.raises(Stopped, match="refused 11 rounds in a row"):
+        pipeline.process()

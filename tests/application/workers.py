@@ -1,0 +1,48 @@
+"""Workers that crash and are started again, and the history they work on."""
+
+import msgspec
+from dependency_injector import providers
+
+from harness.shop import Shop
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from tests.histories import NOW_MS, SetClock
+
+HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
+
+
+ELSEWHERE = {Stage.APPENDED, Stage.ACKNOWLEDGED, Stage.OUTPUTS_SENT, Stage.POSITIONS_SENT, Stage.TRIMMING}
+"""Stages of a publisher, and those that only stores across a network have."""
+
+
+class Crash(Exception):
+    """The process dies here; what is in memory is lost with it."""
+
+
+class CrashAt(Stages):
+    """Raises when a stage is reached for the n-th time."""
+
+    def __init__(self, stage: Stage, times: int) -> None:
+        self._stage, self._left = stage, times
+
+    def reached(self, stage: Stage, records: int) -> None:
+        if stage is self._stage and records:
+            self._left -= 1
+            if self._left == 0:
+                raise Crash(stage)
+
+
+def new_worker(pipeline: Pipeline, stages: Stages | None = None) -> None:
+    """As after a restart: nothing is left but the log and the stores."""
+    if stages is not None:
+        pipeline.container.stages.override(providers.Object(stages))
+    else:
+        pipeline.container.stages.reset_override()
+    pipeline.container.log.reset()
+    pipeline.container.process_events.reset()
+
+
+def let_time_pass(pipeline: Pipeline, ms: int) -> None:
+    clock = pipeline.container.clock()
+    assert isinstance(clock, SetClock)
+    clock.at_ms += ms
