@@ -309,6 +309,8 @@ def _describe_topics(pipeline: Pipeline, _settings: Settings, options: argparse.
         print(f"{found.name}: {found.partitions} partitions, {found.replication} copies of each")
         for setting, value in found.settings.items():
             print(f"    {setting} = {value}")
+        if found.hidden:
+            print(f"    {found.hidden} records are hidden behind a transaction that has not ended (docs/operations.md)")
 
 
 def _delete_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

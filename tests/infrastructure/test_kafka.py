@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from threading import Event
 
 import attrs
 import pytest
@@ -10,9 +11,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
-from realtime_pipeline.application.errors import Stopped, Unavailable
+from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.infrastructure.kafka.clients import within
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
@@ -118,6 +120,28 @@ def test_records_of_an_aborted_transaction_are_not_read(rules: KafkaRules) -> No
         read += [record.value for record in log.poll(10, 0.2)]
     assert read == [b"committed"]
     log.close()
+
+
+def test_records_behind_an_open_transaction_are_counted_as_hidden(rules: KafkaRules) -> None:
+    producer = Producer({"bootstrap.servers": rules.brokers, "transactional.id": servers.unique("transaction")})
+    producer.init_transactions()
+    producer.begin_transaction()
+    for _ in range(3):
+        producer.produce(rules.topic, b"v", b"k", partition=1)
+    producer.flush()
+    assert KafkaTopics(rules).describe(rules.topic).hidden == 3
+    producer.commit_transaction()
+    assert KafkaTopics(rules).describe(rules.topic).hidden == 0
+
+
+def test_a_call_of_the_client_that_does_not_return_is_left_behind() -> None:
+    ended = Event()
+    with pytest.raises(Unreachable, match="the offsets: Kafka's client did not return"):
+        within(0.05, lambda: ended.wait(30), "the offsets")
+    ended.set()
+    within(5, ended.is_set, "the offsets")
+    with pytest.raises(ZeroDivisionError):
+        within(5, lambda: 1 // 0, "the offsets")
 
 
 def test_what_the_brokers_refuse_is_no_success(rules: KafkaRules) -> None:

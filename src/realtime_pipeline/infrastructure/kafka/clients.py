@@ -1,6 +1,8 @@
 """Making Kafka clients, and what their errors mean."""
 
 import logging
+from collections.abc import Callable
+from threading import Thread
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -27,6 +29,10 @@ _SHUT = frozenset(
     )
 )
 
+KEEP_BROKERS: dict[str, OPTION_TYPES] = {"metadata.recovery.strategy": "none"}
+"""Else librdkafka (2.11 to 2.16 at least) throws its brokers away when none answers, and goes on waiting for a group's
+coordinator among them: an open transaction then hangs for ever (librdkafka issue 5511)."""
+
 
 def made_producer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Producer:
     """A producer: every record acknowledged by all replicas in sync, none twice, none out of order."""
@@ -34,6 +40,7 @@ def made_producer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Producer:
         "compression.type": rules.compression,
         "linger.ms": rules.linger_ms,
         "queue.buffering.max.messages": rules.queued_messages_max,
+        **KEEP_BROKERS,
         **rules.options(),
         "acks": "all",
         "enable.idempotence": True,
@@ -47,6 +54,7 @@ def made_consumer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Consumer:
     options = {
         "queued.max.messages.kbytes": rules.fetched_kilobytes_max,
         "fetch.wait.max.ms": 100,
+        **KEEP_BROKERS,
         **rules.options(),
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -59,7 +67,7 @@ def made_consumer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Consumer:
 
 def made_admin(rules: KafkaRules) -> AdminClient:
     """A client that makes and describes topics."""
-    return _made(AdminClient, rules.options())
+    return _made(AdminClient, KEEP_BROKERS | rules.options())
 
 
 def _made(kind: type[Client], options: dict[str, OPTION_TYPES]) -> Client:
@@ -67,6 +75,30 @@ def _made(kind: type[Client], options: dict[str, OPTION_TYPES]) -> Client:
         return kind(options, logger=quiet)
     except (KafkaException, ValueError, TypeError) as error:
         raise Unavailable(f"Kafka settings make no sense: {error}") from None
+
+
+def within(wait_s: float, call: Callable[[], object], of_what: str) -> None:
+    """Make a call of librdkafka that may outlast its own time-out; one that does is left behind, in its thread.
+
+    Raises:
+        KafkaException: the call failed.
+        Unreachable: it did not return in time. Whatever it was called on must not be used again.
+    """
+    failures: list[Exception] = []
+
+    def make() -> None:
+        try:
+            call()
+        except Exception as error:  # of whatever kind: it is raised where the call was asked for
+            failures.append(error)
+
+    caller = Thread(target=make, name=of_what, daemon=True)
+    caller.start()
+    caller.join(wait_s)
+    if caller.is_alive():
+        raise Unreachable(f"{of_what}: Kafka's client did not return in {wait_s:.0f} s")
+    if failures:
+        raise failures[0]
 
 
 def is_gone(error: KafkaError) -> bool:

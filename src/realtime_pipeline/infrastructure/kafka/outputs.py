@@ -13,7 +13,7 @@ from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.infrastructure.kafka.clients import made_consumer, made_producer, meaning
+from realtime_pipeline.infrastructure.kafka.clients import made_consumer, made_producer, meaning, within
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.publisher import Headers
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
@@ -29,6 +29,8 @@ _NOT_MINE = frozenset(
     )
 )
 ABORT_S = 2.0
+RETURN_S = 1.0
+"""How much longer than its own time-out a call may take."""
 _TOO_LARGE = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE))
 _HEADERS = ("partition", "position", "appended_at_ms", "reason", "origin", "customer_id")
 
@@ -107,7 +109,7 @@ class KafkaOutputs(Outputs):
                 self._commit(places)
         except KafkaException as error:
             raise self._refused(error.args[0]) from None
-        except Fenced:
+        except (Fenced, Unreachable):
             self._give_up()
             raise
         for one in emissions:
@@ -181,7 +183,12 @@ class KafkaOutputs(Outputs):
                     producer.poll(0.05)  # a delivery that fails for good ends the transaction, and so the wait
         producer.flush(wait_s)
         self._stages.reached(Stage.OUTPUTS_SENT, len(letters))
-        producer.send_offsets_to_transaction(places, self._membership(), wait_s)
+        membership = self._membership()
+        within(
+            wait_s + RETURN_S,
+            lambda: producer.send_offsets_to_transaction(places, membership, wait_s),
+            "the group's offsets",
+        )
         self._stages.reached(Stage.POSITIONS_SENT, len(letters))
         producer.commit_transaction(wait_s)
 

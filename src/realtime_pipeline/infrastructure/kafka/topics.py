@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
@@ -20,6 +21,8 @@ OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "rec
 
 OUTPUT_BYTES_MAX: Final = 4 << 20
 """What comes out may be larger than what went in: a dead letter is a whole record, with the reason and its place."""
+
+_ALL_AND_READABLE: Final = (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
 
 _LOOK_AGAIN_S: Final = 0.05
 
@@ -34,13 +37,14 @@ SHOWN_SETTINGS: Final = (
 
 @attrs.frozen
 class Described:
-    """A topic as the brokers have it."""
+    """A topic as the brokers have it; `hidden` records lie behind a transaction that has not ended."""
 
     name: str
     topic_id: str
     partitions: int
     replication: int
     settings: dict[str, str] = attrs.Factory(dict)
+    hidden: int = 0
 
 
 def described(rules: KafkaRules, name: str, admin: AdminClient | None = None) -> Described:
@@ -167,9 +171,18 @@ class KafkaTopics:
         try:
             config = self._admin.describe_configs([resource], request_timeout=self._rules.answer_ms / 1000)
             entries = config[resource].result()
+            end, readable = (self._ends(found, isolation) for isolation in _ALL_AND_READABLE)
         except KafkaException as error:
             raise _failure(error, self._rules, f"topic {name}") from None
-        return attrs.evolve(found, settings={key: entries[key].value for key in SHOWN_SETTINGS if key in entries})
+        settings = {key: entries[key].value for key in SHOWN_SETTINGS if key in entries}
+        return attrs.evolve(found, settings=settings, hidden=max(end - readable, 0))
+
+    def _ends(self, topic: Described, isolation: IsolationLevel) -> int:
+        """Where a topic's partitions end for such readers, added up."""
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        places = {TopicPartition(topic.name, number): latest for number in range(topic.partitions)}
+        ends = self._admin.list_offsets(places, isolation_level=isolation, request_timeout=self._rules.answer_ms / 1000)
+        return sum(end.result().offset for end in ends.values())
 
 
 def _failure(error: KafkaException, rules: KafkaRules, of_what: str) -> PipelineError:
