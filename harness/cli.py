@@ -11,6 +11,8 @@ from harness import bench, demo, faults, freshness, oracle_command, outage, repl
 from harness.chaos import command as chaos
 from harness.chaos.rounds import KINDS
 from harness.errors import HarnessError
+from harness.evaluation import command as evaluation
+from harness.evaluation.protocols import PROTOCOLS
 from harness.formats import FORMATS
 from harness.places import add_places
 from harness.services import command as services
@@ -65,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands, common)
     _add_replay(commands, common)
     _add_oracle(commands, common)
+    _add_evaluate(commands, common)
     _add_bench(commands, common)
     _add_faults(commands, common)
     _add_services(commands, common)
@@ -105,6 +108,24 @@ def _add_oracle(commands: Commands, common: argparse.ArgumentParser) -> None:
     _add_data(parser)
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
     parser.set_defaults(command=oracle_command.run)
+
+
+def _add_evaluate(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "evaluate", parents=[common], help="how often models foresee what visitors touch next, side by side"
+    )
+    parser.add_argument("--train", metavar="FILE", type=Path, nargs="+", help="visits to learn from")
+    parser.add_argument("--test", metavar="FILE", type=Path, nargs="+", help="visits to foresee")
+    parser.add_argument("--data", metavar="FILE", type=Path, nargs="+", help="both in one, split by time")
+    parser.add_argument("--tested", type=_share, default=0.1, help="the last share of --data to foresee (default: 0.1)")
+    parser.add_argument("--format", choices=sorted(FORMATS), default="rsc15", help="(default: rsc15)")
+    names = list(evaluation.MODELS)
+    parser.add_argument("--models", choices=names, nargs="+", default=names, help="(default: all)")
+    parser.add_argument("--k", type=_count, default=20, help="how long the lists are (default: 20)")
+    parser.add_argument("--protocol", choices=sorted(PROTOCOLS), default="session-rec", help="(default: session-rec)")
+    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings for the served model")
+    parser.add_argument("--seed", type=int, default=7, help="of the intervals' dice (default: 7)")
+    parser.set_defaults(command=evaluation.run)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -179,6 +200,16 @@ def _add_chaos(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="which dice (default: 1)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first round (default: 0)")
     parser.set_defaults(command=chaos.run)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError("must be a share between 0 and 1")
+    return share
 
 
 def _count(text: str) -> int:

@@ -13,7 +13,7 @@ from realtime_pipeline.application.recommend_products import TopRated
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.service import Recommendation
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId
+from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import ID_LENGTH_MAX, encode_event
 from realtime_pipeline.settings import Settings
@@ -96,9 +96,13 @@ class Pipeline:
         if failures:
             raise failures[0]
 
-    def recommend(self, customer_id: str, limit: int = 10) -> Sequence[Recommendation]:
-        """Recommend products to a customer, known or new, each with its reason."""
-        return self.container.recommend_products()(_known_as(customer_id), limit)
+    def recommend(self, customer_id: str, limit: int = 10, looking_at: Sequence[str] = ()) -> Sequence[Recommendation]:
+        """Recommend products to a customer, known or new, each with its reason.
+
+        `looking_at` are products that they have before them now, the newest last: for whom no events are known yet.
+        """
+        products = [ProductId(str(product_id)) for product_id in looking_at]
+        return self.container.recommend_products()(_known_as(customer_id), limit, products)
 
     def trending(self, limit: int = 10) -> Sequence[Recommendation]:
         """Say what the whole shop is looking at now."""

@@ -2,9 +2,17 @@
 
 import math
 
+import attrs
 import pytest
 
-from realtime_pipeline.domain.recommendation.neighbours import Neighbour, NeighbourRules, nearest, score
+from realtime_pipeline.domain.recommendation.neighbours import (
+    DAY_MS,
+    Neighbour,
+    NeighbourRules,
+    Scored,
+    nearest,
+    score,
+)
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
@@ -12,6 +20,7 @@ from realtime_pipeline.domain.shop.money import in_units
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
+FAR = 1e12
 A, B, C, D = (ProductId(name) for name in "abcd")
 
 
@@ -19,68 +28,116 @@ def listed(*entries: tuple[int, int]) -> list[tuple[int, SessionKey]]:
     return [(at_ms, SessionKey(key)) for at_ms, key in entries]
 
 
-def session(key: int, *products: ProductId) -> Session:
-    return Session(SessionKey(key), None, 0, 0, len(products), dict.fromkeys(products, (0, 1)))
+def session(key: int, *products: ProductId, weight: int = 1) -> Session:
+    touched = {product_id: (at_ms, weight) for at_ms, product_id in enumerate(products)}
+    return Session(SessionKey(key), None, 0, 0, len(products), touched)
+
+
+def looks(*products: ProductId) -> dict[ProductId, int]:
+    return dict.fromkeys(products, 1)
+
+
+PLAIN = NeighbourRules(
+    position_reach=FAR, recency_days=FAR, shared_reach=FAR, order_reach=FAR, before=1.0, rarity=0.0, action_power=0.0
+)
+"""Everything counts the same."""
 
 
 def test_later_products_weigh_more() -> None:
     lists = {A: listed((9, 1), (8, 2)), B: listed((9, 1), (7, 3))}
-    found = nearest([A, B], lists, NeighbourRules(), own=())
-    assert found == [Neighbour(SessionKey(1), 1.5), Neighbour(SessionKey(3), 1.0), Neighbour(SessionKey(2), 0.5)]
+    found = nearest(looks(A, B), lists, attrs.evolve(PLAIN, position_reach=2.0), own=())
+    assert [one.key for one in found] == [1, 3, 2]
+    earlier = math.exp(-1 / 2)
+    assert [one.similarity for one in found] == pytest.approx([1 + earlier, 1, earlier])
+
+
+def test_what_was_bought_weighs_more_than_what_was_looked_at() -> None:
+    lists = {A: listed((9, 1)), B: listed((9, 2))}
+    found = nearest({A: 5, B: 1}, lists, attrs.evolve(PLAIN, action_power=0.5), own=())
+    assert [one.key for one in found] == [1, 2]
+    assert [one.similarity for one in found] == pytest.approx([math.sqrt(5), 1])
+
+
+def test_older_sessions_count_less() -> None:
+    lists = {A: listed((3 * DAY_MS, 1), (DAY_MS, 2))}
+    found = nearest(looks(A), lists, attrs.evolve(PLAIN, recency_days=4.0), own=())
+    assert [one.similarity for one in found] == pytest.approx([1, math.exp(-2 / 4)])
 
 
 def test_equally_near_sessions_go_by_age() -> None:
-    found = nearest([A], {A: listed((9, 1), (8, 2), (7, 3))}, NeighbourRules(k=2), own=())
+    found = nearest(looks(A), {A: listed((9, 1), (8, 2), (7, 3))}, attrs.evolve(PLAIN, k=2), own=())
     assert [one.key for one in found] == [1, 2]
 
 
 def test_only_the_newest_are_candidates() -> None:
     lists = {A: listed((5, 1), (4, 2)), B: listed((9, 3), (3, 4))}
-    found = nearest([A, B], lists, NeighbourRules(m=2), own=())
+    found = nearest(looks(A, B), lists, attrs.evolve(PLAIN, m=2), own=())
     assert {one.key for one in found} == {3, 1}
 
 
 def test_ones_own_session_is_no_neighbour() -> None:
-    found = nearest([A], {A: listed((9, 1), (8, 2))}, NeighbourRules(), own={SessionKey(1)})
+    found = nearest(looks(A), {A: listed((9, 1), (8, 2))}, PLAIN, own={SessionKey(1)})
     assert [one.key for one in found] == [2]
 
 
 def test_only_the_last_products_count() -> None:
-    found = nearest([A, B], {A: listed((9, 1)), B: listed((8, 2))}, NeighbourRules(last=1), own=())
-    assert found == [Neighbour(SessionKey(2), 1.0)]
+    found = nearest(looks(A, B), {A: listed((9, 1)), B: listed((8, 2))}, attrs.evolve(PLAIN, last=1), own=())
+    assert [one.key for one in found] == [2]
 
 
-def test_scores_by_hand() -> None:
-    neighbours = [Neighbour(SessionKey(1), 1.5), Neighbour(SessionKey(2), 0.5)]
-    sessions = {SessionKey(1): session(1, A, B, C), SessionKey(2): session(2, A, C, D)}
-    scored = score(
-        [A, B],
-        neighbours,
-        sessions,
+def scored(rules: NeighbourRules, **more: object) -> dict[ProductId, Scored]:
+    """What two neighbours of a visitor lead to, who looked at A, then B."""
+    found = score(
+        looks(A, B),
+        [Neighbour(SessionKey(1), 1.5), Neighbour(SessionKey(2), 0.5), Neighbour(SessionKey(3), 9.0)],
+        {SessionKey(1): session(1, A, B, C), SessionKey(2): session(2, D, A, C, weight=5)},  # the third is gone
         interactions={A: 2, B: 1, C: 2, D: 1},
         interactions_total=8,
-        rules=NeighbourRules(),
+        rules=rules,
+        **({"limit": 10} | more),  # type: ignore[arg-type]
     )
-    by_product = {one.product_id: one for one in scored}
-    assert by_product[C].score == pytest.approx((1.5 * 0.9 + 0.5 * 0.8) * math.log(8 / 2))
-    assert by_product[D].score == pytest.approx(0.5 * 0.8 * math.log(8 / 1))
-    assert by_product[A].score == pytest.approx((1.5 * 0.9 + 0.5 * 0.8) * math.log(8 / 2))
-    assert B not in by_product  # the product looked at last
-    assert (by_product[C].sessions, by_product[C].through) == (2, (B, A))
+    return {one.product_id: one for one in found}
 
 
-def test_what_everybody_has_is_no_candidate_and_what_is_gone_is_skipped() -> None:
-    neighbours = [Neighbour(SessionKey(1), 1.0), Neighbour(SessionKey(2), 1.0)]
-    scored = score(
-        [A],
-        neighbours,
-        {SessionKey(1): session(1, A, B, C)},
-        interactions={B: 5},
-        interactions_total=5,
-        rules=NeighbourRules(),
-    )
-    assert [one.product_id for one in scored] == [C]
-    assert scored[0].score == pytest.approx(0.9)
+def test_neighbours_lead_to_what_they_saw() -> None:
+    found = scored(PLAIN)
+    assert {product_id: one.score for product_id, one in found.items()} == pytest.approx({A: 2, B: 1.5, C: 2, D: 0.5})
+    assert list(found) == [A, C, B, D]
+    assert (found[C].sessions, found[C].through) == (2, (B, A))
+    assert (found[D].sessions, found[D].through) == (1, (A,))
+    assert list(scored(PLAIN, limit=2)) == [A, C]
+
+
+def test_what_lies_further_from_the_shared_product_counts_less() -> None:
+    found = scored(attrs.evolve(PLAIN, order_reach=2.0, before=0.25))
+    one_step = math.exp(-1 / 2)
+    assert found[C].score == pytest.approx((1.5 + 0.5) * one_step)
+    assert found[D].score == pytest.approx(0.5 * one_step * 0.25)
+    assert found[A].score == pytest.approx(1.5 * one_step * 0.25 + 0.5)
+
+
+def test_neighbours_by_an_earlier_product_count_less() -> None:
+    assert scored(attrs.evolve(PLAIN, shared_reach=2.0))[C].score == pytest.approx(1.5 + 0.5 * math.exp(-1 / 2))
+
+
+def test_long_sessions_count_less() -> None:
+    assert scored(attrs.evolve(PLAIN, length_damping=0.5))[C].score == pytest.approx(2 / math.sqrt(3))
+
+
+def test_rare_products_count_more() -> None:
+    found = scored(attrs.evolve(PLAIN, rarity=3.0))
+    assert found[C].score == pytest.approx(2 * (1 + 3 * math.log(8 / 2)))
+    assert found[D].score == pytest.approx(0.5 * (1 + 3 * math.log(8 / 1)))
+
+
+def test_what_neighbours_bought_counts_more() -> None:
+    found = scored(attrs.evolve(PLAIN, action_power=0.5))
+    assert found[C].score == pytest.approx(1.5 + 0.5 * math.sqrt(5))
+
+
+def test_reaches_must_be_sensible() -> None:
+    with pytest.raises(ValueError, match="order_reach"):
+        NeighbourRules(order_reach=0.0)
 
 
 def test_hour_weights_halve() -> None:

@@ -1,7 +1,6 @@
 """The harness's commands, on data of our own and, where it is there, on real data."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import pytest
 
 from harness.cli import main
 from harness.shop import Shop
+from tests.harness.real_data import real
 from tests.histories import event
-
-DATA = Path(os.environ.get("REALTIME_PIPELINE_DATA") or Path(__file__).parents[3] / "shared" / "data")
 
 
 def ran(folder: Path, *arguments: object) -> Mapping[str, Any]:
@@ -137,10 +135,7 @@ REAL = [
 def test_real_data_is_what_the_oracle_says(
     tmp_path: Path, format_: str, name: str, rows: int, classes: dict[str, int]
 ) -> None:
-    file = DATA / name
-    if not file.exists():
-        pytest.skip(f"the real data is not there: set REALTIME_PIPELINE_DATA to the folder that holds {name}")
-    figures = ran(tmp_path, "replay", "--data", file, "--format", format_, "--check")
+    figures = ran(tmp_path, "replay", "--data", real(name), "--format", format_, "--check")
     assert figures["differences"] == []
     assert figures["lines"] == rows
     assert {name: count for name, count in figures["classes"].items() if count} == classes
@@ -148,14 +143,11 @@ def test_real_data_is_what_the_oracle_says(
 
 @pytest.mark.data
 def test_exact_repeats_can_be_taken_for_the_same_event(tmp_path: Path) -> None:
-    file = DATA / REAL[3][1]
-    if not file.exists():
-        pytest.skip("the real data is not there: set REALTIME_PIPELINE_DATA to the folder that holds it")
     figures = ran(
         tmp_path,
         "replay",
         "--data",
-        file,
+        real(REAL[3][1]),
         "--format",
         "online-retail",
         "--limit",

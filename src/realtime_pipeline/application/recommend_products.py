@@ -15,6 +15,7 @@ from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import Product
 
+CANDIDATES_MAX = 200
 TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
 
@@ -50,8 +51,12 @@ class RecommendProducts:
         self._trending_refresh_ms = trending_refresh_ms
         self._trending: dict[str | None, tuple[int, Sequence[Popular]]] = {}
 
-    def __call__(self, customer_id: CustomerId, limit: int) -> tuple[Recommendation, ...]:
+    def __call__(
+        self, customer_id: CustomerId, limit: int, looking_at: Sequence[ProductId] = ()
+    ) -> tuple[Recommendation, ...]:
         """Recommend at most `limit` products to a customer; one who is new gets what is trending.
+
+        `looking_at` are products that the visitor has before them, whether or not events say so yet, the newest last.
 
         Raises:
             ValueError: `limit` is less than 1.
@@ -59,8 +64,8 @@ class RecommendProducts:
         if limit < 1:
             raise ValueError(f"limit must be at least 1, not {limit}")
         customer = self._cells.customer(customer_id) or Customer(customer_id)
-        hidden = self._service.hidden(customer)
-        candidates = self._from_neighbours(customer)
+        hidden = self._service.hidden(customer, looking_at)
+        candidates = self._from_neighbours(customer, looking_at)
         chosen = self._service.choose(candidates, hidden, limit)
         for category in (*self._categories(customer), None):
             if len(chosen) == limit:
@@ -82,12 +87,12 @@ class RecommendProducts:
             TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings) for one in rated
         )
 
-    def _from_neighbours(self, customer: Customer) -> list[Candidate]:
-        session = self._service.interests(customer)
+    def _from_neighbours(self, customer: Customer, looking_at: Sequence[ProductId]) -> list[Candidate]:
+        session = self._service.interests(customer, looking_at)
         if not session:
             return []
         rules = self._service.rules.neighbours
-        lists = self._views.sessions_of(session, rules.m)
+        lists = self._views.sessions_of(list(session)[-rules.last :], rules.m)
         own = {one.key for one in customer.open_sessions} | set(customer.closed_sessions)
         neighbours = nearest(session, lists, rules, own)
         sessions = self._cells.sessions([neighbour.key for neighbour in neighbours])
@@ -100,6 +105,7 @@ class RecommendProducts:
             interactions=interactions,
             interactions_total=self._views.interactions(),
             rules=rules,
+            limit=CANDIDATES_MAX,
         )
         return self._service.from_neighbours(scored)
 

@@ -1,12 +1,17 @@
-"""VMIS-kNN: the sessions most like this one, and what they say of other products.
+"""Session neighbours: the sessions most like this one, and what they say of other products.
 
-Source: Kersbergen, Sprangers, Schelter, "Serenade: Low-Latency Session-Based Recommendation in e-Commerce at
-Scale", SIGMOD 2022, algorithm 1 and section 3.
+Candidates are found as by VMIS-kNN (Kersbergen, Sprangers, Schelter, "Serenade: Low-Latency Session-Based
+Recommendation in e-Commerce at Scale", SIGMOD 2022, algorithm 1): of each product the newest sessions, read at once.
+They are weighed as by STAN (Garg et al., "Sequence and Time Aware Neighborhood for Session-based Recommendations",
+SIGIR 2019: position, age and order, each by an exponential) with the weights that VSTAN adds (Ludewig, Mauro, Latifi,
+Jannach, "Empirical analysis of session-based recommendation algorithms", 2021: rarity, and how far back the shared
+product lies).
 """
 
 import heapq
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -14,22 +19,42 @@ from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
+DAY_MS: Final = 86_400_000
+
 
 @attrs.frozen
 class NeighbourRules:
-    """`m` newest sessions are considered for each product, `k` nearest kept, the last `last` products looked at."""
+    """Which sessions are neighbours, and what each of them counts.
+
+    Of each of the visitor's `last` products the `m` newest sessions are candidates; the `k` nearest count. Weights fall
+    to 1/e over a reach: of steps back among the visitor's products (`position_reach`), of days by which a session is
+    older than the newest candidate (`recency_days`), of steps back to the latest product shared (`shared_reach`), and
+    of steps from there to a product in the neighbour's own order (`order_reach`; `before` is what products count that
+    came before it). A session of n products is divided by n^`length_damping`: 0.5 is the cosine's. `rarity` is how much
+    more rare products count, `action_power` how much more those carted and bought: their weight to this power.
+    """
 
     m: int = 500
-    k: int = 100
-    last: int = 9
+    k: int = 200
+    last: int = 15
+    position_reach: float = 1.8
+    recency_days: float = 20.0
+    shared_reach: float = 1.5
+    order_reach: float = 5.0
+    before: float = 0.6
+    length_damping: float = 0.0
+    rarity: float = 1.0
+    action_power: float = 0.5
 
     def __attrs_post_init__(self) -> None:
-        at_least(1, self)
+        at_least(0, self)
+        at_least(1, self, "m", "k", "last")
+        at_least(0.01, self, "position_reach", "recency_days", "shared_reach", "order_reach")
 
 
 @attrs.frozen
 class Neighbour:
-    """A session that shares products with this one; `similarity` is the sum of the shared products' decays."""
+    """A session that shares products with this one, and how near it is."""
 
     key: SessionKey
     similarity: float
@@ -46,83 +71,117 @@ class Scored:
 
 
 def nearest(
-    session: Sequence[ProductId],
+    session: Mapping[ProductId, int],
     lists: Mapping[ProductId, Sequence[tuple[int, SessionKey]]],
     rules: NeighbourRules,
     own: Collection[SessionKey],
 ) -> list[Neighbour]:
-    """Find the k nearest sessions.
+    """Find the k nearest sessions, the nearest first; ties to the newer.
 
-    `session` holds the visitor's products, oldest first, each once; `lists` each product's (time, session), newest
-    first. A product counts (L − steps back) / L. At most m sessions are candidates: when full, a newer session
-    takes the place of the oldest. `own` sessions are passed over. The nearest first; ties to the newer.
+    `session` holds the visitor's products, the one touched last at the end, each with the weight of what was done;
+    `lists` each product's (time in ms, session), newest first. A session's similarity is
+    Σ weight^action_power · e^(−steps back / position_reach) over the shared products, times e^(−days older than the
+    newest / recency_days). At most m sessions are candidates: when full, a newer session takes the place of the
+    oldest. `own` sessions are passed over.
     """
-    products = session[-rules.last :]
     similarity: dict[SessionKey, float] = {}
-    newest: dict[SessionKey, int] = {}
+    times: dict[SessionKey, int] = {}
     oldest: list[tuple[int, SessionKey]] = []
-    for back, product_id in enumerate(reversed(products)):
-        weight = (len(products) - back) / len(products)
-        for at_ms, key in lists.get(product_id, ())[: rules.m]:
+    for back, (product_id, weight) in enumerate(_newest_first(session, rules)):
+        worth = weight**rules.action_power * math.exp(-back / rules.position_reach)
+        for entry in lists.get(product_id, ())[: rules.m]:
+            at_ms, key = entry
+            if key in similarity:
+                similarity[key] += worth
+                continue
             if key in own:
                 continue
-            if key in similarity:
-                similarity[key] += weight
-                continue
             if len(similarity) >= rules.m:
-                if (at_ms, key) <= oldest[0]:
+                if entry <= oldest[0]:
                     break
-                del similarity[heapq.heapreplace(oldest, (at_ms, key))[1]]
+                del similarity[heapq.heapreplace(oldest, entry)[1]]
             else:
-                heapq.heappush(oldest, (at_ms, key))
-            similarity[key] = weight
-            newest[key] = at_ms
-    order = heapq.nsmallest(rules.k, similarity, key=lambda key: (-similarity[key], -newest[key], -key))
-    return [Neighbour(key, similarity[key]) for key in order]
+                heapq.heappush(oldest, entry)
+            similarity[key] = worth
+            times[key] = at_ms
+    newest_ms, reach_ms = max(times.values(), default=0), rules.recency_days * DAY_MS
+    exp = math.exp
+    near = [(summed * exp((times[key] - newest_ms) / reach_ms), times[key], key) for key, summed in similarity.items()]
+    return [Neighbour(key, worth) for worth, _, key in heapq.nlargest(rules.k, near)]
 
 
 def score(
-    session: Sequence[ProductId],
+    session: Mapping[ProductId, int],
     neighbours: Sequence[Neighbour],
     sessions: Mapping[SessionKey, Session],
     *,
     interactions: Mapping[ProductId, int],
     interactions_total: int,
     rules: NeighbourRules,
+    limit: int,
 ) -> list[Scored]:
-    """Score what the neighbours saw: Σ over them of similarity · (1 − 0.1·x) · idf.
+    """Score what the neighbours saw; the best `limit` products, the best first; ties to the smaller id.
 
-    x is how many steps back (from 1) the visitor's latest shared product lies; idf = ln(all interactions / those
-    with the product), 1 where they are not known. The product looked at last is no candidate. Sessions that are
-    gone are skipped. The best first; ties to the smaller id.
+    A product's score is (1 + rarity · ln(all interactions / those with the product)) times the sum over the neighbours
+    that saw it of similarity · e^(−x / shared_reach) · n^(−length_damping) · e^(−d / order_reach) ·
+    weight^action_power, where x is how many steps back the latest shared product lies for the visitor (0: it is the
+    last), n how many products the neighbour has, d how many steps the product lies from the shared one there; times
+    `before` where it came earlier. Sessions that are gone are skipped; a product of which no interactions are known
+    counts as common.
     """
-    products = session[-rules.last :]
-    steps = {product_id: back + 1 for back, product_id in enumerate(reversed(products))}
+    steps = {product_id: back for back, (product_id, _) in enumerate(_newest_first(session, rules))}
+    shared_worth = [math.exp(-back / rules.shared_reach) for back in range(len(steps))]
+    others = [(near, sessions[near.key]) for near in neighbours if near.key in sessions]
+    longest = max((len(other.products) for _, other in others), default=0)
+    after = [math.exp(-step / rules.order_reach) for step in range(longest + 1)]
+    curve = [rules.before * worth for worth in reversed(after[1:])] + after
+    worth = _Powers(rules.action_power)
     scores: dict[ProductId, float] = {}
-    counts: dict[ProductId, int] = {}
-    through: dict[ProductId, dict[ProductId, int]] = {}
-    for neighbour in neighbours:
-        other = sessions.get(neighbour.key)
-        shared = [product for product in other.products if product in steps] if other is not None else []
-        if other is None or not shared:
+    led: dict[ProductId, list[ProductId]] = {}
+    for near, other in others:
+        products = other.products
+        latest = next((shared for shared in steps if shared in products), None)
+        if latest is None:
             continue
-        latest = min(shared, key=lambda product: steps[product])
-        weight = neighbour.similarity * max(0.0, 1 - 0.1 * steps[latest])
-        if weight <= 0:
-            continue
-        for product_id in other.products:
-            if product_id == products[-1]:
-                continue
-            scores[product_id] = scores.get(product_id, 0.0) + weight
-            counts[product_id] = counts.get(product_id, 0) + 1
-            led = through.setdefault(product_id, {})
-            led[latest] = led.get(latest, 0) + 1
-    scored = []
-    for product_id, summed in scores.items():
+        order = other.in_order()
+        base = near.similarity * shared_worth[steps[latest]]
+        if rules.length_damping:
+            base *= len(order) ** -rules.length_damping
+        for product_id, nearby in zip(order, curve[longest - order.index(latest) :], strict=False):
+            share = base * nearby * worth[products[product_id][1]]
+            if product_id in scores:
+                scores[product_id] += share
+                led[product_id].append(latest)
+            else:
+                scores[product_id] = share
+                led[product_id] = [latest]
+    for product_id in scores if rules.rarity else ():
         known = interactions.get(product_id, 0)
-        idf = math.log(interactions_total / known) if 0 < known < interactions_total else float(known == 0)
-        if idf > 0:
-            by_count = sorted(through[product_id].items(), key=lambda item: (-item[1], steps[item[0]]))
-            ways = tuple(product for product, _ in by_count)
-            scored.append(Scored(product_id, summed * idf, counts[product_id], ways))
-    return sorted(scored, key=lambda one: (-one.score, one.product_id))
+        if 0 < known < interactions_total:
+            scores[product_id] *= 1 + rules.rarity * math.log(interactions_total / known)
+    best = heapq.nsmallest(limit, scores, key=lambda product_id: (-scores[product_id], product_id))
+    return [Scored(one, scores[one], len(led[one]), _ways(led[one], steps)) for one in best]
+
+
+class _Powers(dict[int, float]):
+    """Weights to a power, each worked out once."""
+
+    def __init__(self, power: float) -> None:
+        super().__init__()
+        self._power = power
+
+    def __missing__(self, weight: int) -> float:
+        self[weight] = found = float(weight**self._power)
+        return found
+
+
+def _ways(led: Sequence[ProductId], steps: Mapping[ProductId, int]) -> tuple[ProductId, ...]:
+    """The visitor's products by which neighbours were found, the one that led most often first; ties to the later."""
+    ways = dict.fromkeys(led)
+    if len(ways) == 1:
+        return tuple(ways)
+    return tuple(sorted(ways, key=lambda product_id: (-led.count(product_id), steps[product_id])))
+
+
+def _newest_first(session: Mapping[ProductId, int], rules: NeighbourRules) -> list[tuple[ProductId, int]]:
+    return list(session.items())[: -rules.last - 1 : -1]

@@ -1,6 +1,7 @@
 """From candidates to recommendations. The service is handed values and fetches nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -11,6 +12,9 @@ from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRu
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
+
+LOOKED_AT: Final = 1
+"""The weight of a look, where no more is known of what was done."""
 
 
 @attrs.frozen
@@ -34,7 +38,10 @@ class Recommendation:
 
 @attrs.frozen
 class RecommendationRules:
-    """The recommender's settings. `repeat_seen` also recommends what the visitor saw in this very session."""
+    """The recommender's settings. `repeat_seen` also recommends what the visitor saw in this very session.
+
+    Where the session is only starting, the products touched last before it count as earlier steps.
+    """
 
     neighbours: NeighbourRules = attrs.Factory(NeighbourRules)
     trending: TrendingRules = attrs.Factory(TrendingRules)
@@ -51,20 +58,29 @@ class RecommendationService:
 
     rules: RecommendationRules
 
-    def interests(self, customer: Customer) -> list[ProductId]:
-        """The products to start from, oldest first: the current session's, else those touched last."""
+    def interests(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
+        """The products to start from with the weight of what was done, the one touched last at the end.
+
+        Those of the current session, after those touched last before it; `looking_at`, what the visitor has before
+        them as the shop says, comes last.
+        """
         last = self.rules.neighbours.last
         session = customer.current_session
-        if session is not None and session.products:
-            return list(session.in_order()[-last:])
-        return customer.recent_products(last)[::-1]
+        found = dict.fromkeys(customer.recent_products(last)[::-1], LOOKED_AT)
+        if session is not None:
+            for product_id in session.in_order():
+                found.pop(product_id, None)
+                found[product_id] = session.products[product_id][1]
+        for product_id in looking_at:
+            found[product_id] = max(LOOKED_AT, found.pop(product_id, LOOKED_AT))
+        return found
 
-    def hidden(self, customer: Customer) -> frozenset[ProductId]:
+    def hidden(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> frozenset[ProductId]:
         """The products not worth showing again now."""
-        session = customer.current_session
-        if self.rules.repeat_seen or session is None:
+        if self.rules.repeat_seen:
             return frozenset()
-        return frozenset(session.products)
+        session = customer.current_session
+        return frozenset(looking_at) | frozenset(session.products if session is not None else ())
 
     def from_neighbours(self, scored: Sequence[Scored]) -> list[Candidate]:
         """Turn what the neighbours lead to into candidates."""

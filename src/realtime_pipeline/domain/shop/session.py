@@ -1,5 +1,6 @@
 """A visit: what one customer looked at without pausing for long."""
 
+from collections.abc import Sequence
 from typing import Final, NewType
 
 import attrs
@@ -61,6 +62,10 @@ class Session:
         if len(products) > products_max:
             del products[min(products, key=lambda product: (products[product][0], product))]
 
-    def in_order(self) -> tuple[ProductId, ...]:
-        """List the products, the one touched longest ago first."""
-        return tuple(sorted(self.products, key=lambda product: (self.products[product][0], product)))
+    def in_order(self) -> Sequence[ProductId]:
+        """List the products, the one touched longest ago first; those of one instant as the log has them."""
+        products = self.products
+        times = [touched[0] for touched in products.values()]
+        if times == sorted(times):
+            return list(products)
+        return sorted(products, key=lambda product: products[product][0])

@@ -1,0 +1,116 @@
+"""`evaluate`: models side by side on visits that were held back."""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from random import Random
+from typing import Final, Self
+
+import attrs
+from rich.table import Table
+
+from harness.console import console, heading, progress
+from harness.errors import HarnessError
+from harness.evaluation.metrics import MEASURES, Scorecard
+from harness.evaluation.models import AssociationRules, Model, Popularity, SequentialRules
+from harness.evaluation.neighbours import STAN, VSKNN_RETAILROCKET, VSTAN, Stan, Vsknn, VsknnSettings
+from harness.evaluation.protocols import PROTOCOLS, counted
+from harness.evaluation.served import Served
+from harness.evaluation.visits import Visit, split, visits_of
+from realtime_pipeline import Settings, load_settings
+
+MODELS: Final[Mapping[str, Callable[[Settings], Model]]] = {
+    "served": lambda settings: Served(settings.recommendations.neighbours, settings.fold.profile),
+    "vsknn": lambda _: Vsknn(VsknnSettings()),
+    "vsknn-retailrocket": lambda _: Vsknn(VSKNN_RETAILROCKET),
+    "stan": lambda _: Stan(STAN),
+    "vstan": lambda _: Stan(VSTAN),
+    "ar": lambda _: AssociationRules(),
+    "sr": lambda _: SequentialRules(),
+    "popularity": lambda _: Popularity(),
+}
+
+
+WITH_INTERVAL: Final = ("HR", "MRR")
+"""Shown with their intervals; those of the others are among the figures."""
+
+
+@attrs.frozen
+class Result:
+    """What one model came to."""
+
+    predictions: int
+    means: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    coverage: float
+    popularity: float
+    cpu_ms: float
+
+    @classmethod
+    def of(cls, card: Scorecard, counts: Mapping[str, int], dice: Random, cpu_s: float) -> Self:
+        """Sum a scorecard up; `cpu_s` is what learning and answering took."""
+        return cls(
+            card.predictions,
+            card.means(),
+            card.intervals(dice),
+            card.coverage(len(counts)),
+            card.popularity(counts),
+            1000 * cpu_s / card.predictions,
+        )
+
+
+def run(options: argparse.Namespace) -> Mapping[str, object]:
+    """Let each model learn and be asked, and show what came of it."""
+    learnt, tested = _visits(options)
+    settings = load_settings(options.settings)
+    counts = counted(learnt)
+    heading(
+        f"{len(learnt):,} visits learnt from, {len(tested):,} tested, {len(counts):,} products; "
+        f"protocol {options.protocol}, lists of {options.k}"
+    )
+    results: dict[str, Result] = {}
+    with progress() as bars:
+        for name in options.models:
+            bar = bars.add_task(name, total=None)
+            began_s = time.process_time()
+            card = PROTOCOLS[options.protocol](
+                MODELS[name](settings), learnt, tested, options.k, partial(bars.advance, bar)
+            )
+            cpu_s = time.process_time() - began_s
+            bars.update(bar, total=card.predictions)
+            if not card.predictions:
+                raise HarnessError("nothing can be asked: no visit tested has two products that were seen before")
+            results[name] = Result.of(card, counts, Random(options.seed), cpu_s)
+    _show(results, options.k)
+    models = {name: attrs.asdict(result) for name, result in results.items()}
+    return {"protocol": options.protocol, "k": options.k, "models": models}
+
+
+def _visits(options: argparse.Namespace) -> tuple[list[Visit], list[Visit]]:
+    if (options.train is None) != (options.test is None) or (options.train is None) == (options.data is None):
+        raise HarnessError("name either --train and --test, or --data, to be split by time")
+    if options.data is not None:
+        return split(visits_of(options.data, options.format), options.tested)
+    return visits_of(options.train, options.format), visits_of(options.test, options.format)
+
+
+def _show(results: Mapping[str, Result], length: int) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    for name in (*(f"{measure}@{length}" for measure in MEASURES), "cover", "pop", "CPU ms"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, result in results.items():
+        cells = [_short(result.means[measure]) for measure in MEASURES]
+        for number, measure in enumerate(WITH_INTERVAL):
+            low, high = result.intervals[measure]
+            cells[number] += f" ±{_short((high - low) / 2)}"
+        table.add_row(name, *cells, f"{result.coverage:.0%}", f"{result.popularity:.2f}", f"{result.cpu_ms:.2f}")
+    console.print(table)
+    predictions = next(iter(results.values())).predictions
+    console.print(f"{predictions:,} lists a model; ± is half of a 95 % bootstrap interval over visits")
+    console.print("cover: share of the products ever recommended; pop: how popular those are, 1 is the most popular")
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}".removeprefix("0")

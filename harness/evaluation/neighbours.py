@@ -1,0 +1,192 @@
+"""Session neighbours as they were published, to compare with; formulas as in session-rec.
+
+Sources: Ludewig and Jannach, "Evaluation of Session-based Recommendation Algorithms", 2018 (VSKNN); Garg et al., SIGIR
+2019 (STAN); Ludewig, Mauro, Latifi, Jannach, "Empirical analysis of session-based recommendation algorithms", 2021
+(VSTAN, and the settings tuned on RetailRocket).
+"""
+
+import heapq
+import math
+from abc import abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import attrs
+
+from harness.evaluation.models import Model, Scores
+from harness.evaluation.visits import Touch
+
+DAY_MS: Final = 86_400_000
+Weighting = Literal["same", "division", "linear", "quadratic", "log"]
+
+
+class SessionNeighbours(Model):
+    """Of the visits that share a product, the newest; of those, the most similar; of those, what they touched."""
+
+    def __init__(self, k: int, sample_size: int) -> None:
+        self._k = k
+        self._sample_size = sample_size
+        self._positions: dict[str, dict[str, int]] = {}
+        self._lengths: Counter[str] = Counter()
+        self._times: dict[str, int] = {}
+        self._with: dict[str, set[str]] = defaultdict(set)
+        self._counts: Counter[str] = Counter()
+
+    def see(self, touch: Touch) -> None:
+        """Add the touch to its visit, which is as old as its newest."""
+        self._lengths[touch.visit] += 1
+        self._positions.setdefault(touch.visit, {})[touch.product_id] = self._lengths[touch.visit]
+        self._times[touch.visit] = touch.at_ms
+        self._with[touch.product_id].add(touch.visit)
+        self._counts[touch.product_id] += 1
+
+    def scores(self, visit: str, products: Sequence[str], at_ms: int) -> Scores:
+        """Σ over the neighbours of similarity times what the variant makes of it."""
+        last = {product_id: number for number, product_id in enumerate(products, start=1)}
+        sharing = set().union(*(self._with.get(product_id, ()) for product_id in last)) - {visit}
+        sample = heapq.nlargest(self._sample_size, sharing, key=lambda one: (self._times[one], one))
+        similar = {one: self.similarity(last, len(products), one, at_ms) for one in sample}
+        near = heapq.nlargest(self._k, similar, key=lambda one: (similar[one], self._times[one], one))
+        found: dict[str, float] = {}
+        for one in near:
+            positions = self._positions[one]
+            shared = max((product_id for product_id in last if product_id in positions), key=last.__getitem__)
+            steps_back = len(products) - last[shared] + 1
+            weight = similar[one] * self.shared_weight(steps_back)
+            for product_id, position in positions.items():
+                found[product_id] = found.get(product_id, 0.0) + weight * self.order_weight(
+                    position - positions[shared]
+                )
+        return {product_id: score * self.rarity(product_id) for product_id, score in found.items() if score > 0}
+
+    @abstractmethod
+    def similarity(self, last: Mapping[str, int], length: int, visit: str, at_ms: int) -> float:
+        """How alike a visit is; `last` maps the visitor's products to their last position, from 1 to `length`."""
+
+    @abstractmethod
+    def shared_weight(self, steps_back: int) -> float:
+        """What a neighbour counts whose latest shared product lies so many steps back, from 1."""
+
+    def order_weight(self, steps: int) -> float:
+        """What a product counts that comes so many steps after the shared one in the neighbour's visit."""
+        return 1.0
+
+    @abstractmethod
+    def rarity(self, product_id: str) -> float:
+        """What a product counts by how rare it is."""
+
+    def _idf(self, product_id: str) -> float:
+        return math.log(len(self._times) / self._counts[product_id])
+
+    def _shared(self, last: Mapping[str, int], visit: str) -> list[str]:
+        positions = self._positions[visit]
+        return [product_id for product_id in last if product_id in positions]
+
+
+@attrs.frozen
+class VsknnSettings:
+    """The defaults reproduce the golden lists of VSKNN on rsc15_100k."""
+
+    k: int = 500
+    sample_size: int = 2_500
+    position: Weighting = "quadratic"
+    shared: Weighting = "division"
+    idf: float = 5.0
+
+
+VSKNN_RETAILROCKET: Final = VsknnSettings(k=1_500, sample_size=2_500, position="same", shared="linear", idf=10.0)
+
+
+class Vsknn(SessionNeighbours):
+    """VSKNN: later products weigh more, in similarity and in score."""
+
+    def __init__(self, settings: VsknnSettings) -> None:
+        super().__init__(settings.k, settings.sample_size)
+        self._settings = settings
+
+    def similarity(self, last: Mapping[str, int], length: int, visit: str, at_ms: int) -> float:
+        """Σ of the shared products' position weights, over the number of the visitor's products."""
+        shared = self._shared(last, visit)
+        return sum(_position(self._settings.position, last[one], length) for one in shared) / len(last)
+
+    def shared_weight(self, steps_back: int) -> float:
+        """By the steps back."""
+        return _steps_back(self._settings.shared, steps_back)
+
+    def rarity(self, product_id: str) -> float:
+        """1 + λ·idf."""
+        return 1 + self._settings.idf * self._idf(product_id)
+
+
+@attrs.frozen
+class StanSettings:
+    """λ₁ to λ₃ as tuned on RetailRocket; `shared` and `idf` are what VSTAN adds, infinite and 0 where it is STAN."""
+
+    k: int = 500
+    sample_size: int = 1_000
+    position: float = 1.81
+    recency_days: float = 100.0
+    order: float = 0.4525
+    shared: float = math.inf
+    idf: float = 0.0
+    is_cosine: bool = True
+
+
+STAN: Final = StanSettings()
+VSTAN: Final = StanSettings(1_000, 2_500, 3.62, 100.0, 0.4525, shared=3.62, idf=1.0, is_cosine=False)
+
+
+class Stan(SessionNeighbours):
+    """STAN and VSTAN: position, age, order and rarity, each by an exponential."""
+
+    def __init__(self, settings: StanSettings) -> None:
+        super().__init__(settings.k, settings.sample_size)
+        self._settings = settings
+
+    def similarity(self, last: Mapping[str, int], length: int, visit: str, at_ms: int) -> float:
+        """Cosine (or, as VSKNN, Σ over length) of the position weights, by age."""
+        weights = {one: math.exp((number - length) / self._settings.position) for one, number in last.items()}
+        summed = sum(weights[one] for one in self._shared(last, visit))
+        if self._settings.is_cosine:
+            norm = math.sqrt(sum(weight**2 for weight in weights.values()) * len(self._positions[visit]))
+        else:
+            norm = len(last)
+        age_days = (at_ms - self._times[visit]) / DAY_MS
+        return summed / norm * math.exp(-age_days / self._settings.recency_days)
+
+    def shared_weight(self, steps_back: int) -> float:
+        """e^((p* − L) / λ)."""
+        return math.exp((1 - steps_back) / self._settings.shared)
+
+    def order_weight(self, steps: int) -> float:
+        """e^(−|steps| / λ₃)."""
+        return math.exp(-abs(steps) / self._settings.order)
+
+    def rarity(self, product_id: str) -> float:
+        """1 + λ·idf."""
+        return 1 + self._settings.idf * self._idf(product_id)
+
+
+def _position(kind: Weighting, number: int, length: int) -> float:
+    back = length - number
+    if kind == "division":
+        return number / length
+    if kind == "linear":
+        return 1 - 0.1 * back if back <= STEPS_LINEAR else 0.0
+    if kind == "quadratic":
+        return (number / length) ** 2
+    return 1 / math.log10(back + 1.7) if kind == "log" else 1.0
+
+
+STEPS_LINEAR: Final = 10
+
+
+def _steps_back(kind: Weighting, steps: int) -> float:
+    if kind == "division":
+        return 1 / steps
+    if kind == "linear":
+        return max(0.0, 1 - 0.1 * steps)
+    if kind == "quadratic":
+        return 1 / steps**2
+    return 1 / math.log10(steps + 1.7) if kind == "log" else 1.0

@@ -1,0 +1,68 @@
+"""The model that is served, on lists in memory: the same functions that answer a shop's requests."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from harness.evaluation.models import Model, Scores
+from harness.evaluation.visits import Touch
+from realtime_pipeline.application.recommend_products import CANDIDATES_MAX
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, nearest, score
+from realtime_pipeline.domain.recommendation.service import LOOKED_AT
+from realtime_pipeline.domain.shop.customer import ProfileRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.session import Session, SessionKey
+
+
+class Served(Model):
+    """Session neighbours by the settings; what else is served (trending) comes behind them and is left out here."""
+
+    def __init__(self, rules: NeighbourRules, profile: ProfileRules | None = None) -> None:
+        self._rules = rules
+        self._profile = profile or ProfileRules()
+        self._keys: dict[str, SessionKey] = {}
+        self._sessions: dict[SessionKey, Session] = {}
+        self._listed: dict[ProductId, dict[SessionKey, int]] = defaultdict(dict)
+        self._lists: dict[ProductId, list[tuple[int, SessionKey]]] = {}
+        self._interactions: Counter[ProductId] = Counter()
+        self._total = 0
+
+    def see(self, touch: Touch) -> None:
+        """Fold the touch into its session, and list the session with the product."""
+        product_id, at_ms = ProductId(touch.product_id), touch.at_ms
+        key = self._keys.setdefault(touch.visit, SessionKey(len(self._keys)))
+        session = self._sessions.get(key)
+        if session is None:
+            session = self._sessions[key] = Session(key, touch.visit, at_ms, at_ms)
+        session.touch(at_ms)
+        session.add(product_id, at_ms, self._profile.weight(touch.kind), self._profile.session_products_max)
+        self._listed[product_id][key] = at_ms
+        self._lists.pop(product_id, None)
+        self._interactions[product_id] += 1
+        self._total += 1
+
+    def scores(self, visit: str, products: Sequence[str], at_ms: int) -> Scores:
+        """What the nearest sessions say."""
+        session: dict[ProductId, int] = {}
+        for product_id in map(ProductId, products):
+            session.pop(product_id, None)
+            session[product_id] = LOOKED_AT
+        lists = {product_id: self._list(product_id) for product_id in list(session)[-self._rules.last :]}
+        own = {self._keys[visit]} if visit in self._keys else set()
+        scored = score(
+            session,
+            nearest(session, lists, self._rules, own),
+            self._sessions,
+            interactions=self._interactions,
+            interactions_total=self._total,
+            rules=self._rules,
+            limit=CANDIDATES_MAX,
+        )
+        return {one.product_id: one.score for one in scored}
+
+    def _list(self, product_id: ProductId) -> list[tuple[int, SessionKey]]:
+        known = self._lists.get(product_id)
+        if known is None:
+            listed = self._listed.get(product_id, {})
+            known = sorted(((at_ms, key) for key, at_ms in listed.items()), reverse=True)[: self._rules.m]
+            self._lists[product_id] = known
+        return known
