@@ -8,7 +8,6 @@ from random import Random
 from typing import Final, Self
 
 import attrs
-from rich.table import Table
 
 from harness.console import console, heading, progress
 from harness.errors import HarnessError
@@ -96,19 +95,22 @@ def _visits(options: argparse.Namespace) -> tuple[list[Visit], list[Visit]]:
 
 
 def _show(results: Mapping[str, Result], length: int) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    for name in (*(f"{measure}@{length}" for measure in MEASURES), "cover", "pop", "CPU ms"):
-        table.add_column(name, justify="right", no_wrap=True)
+    names = [f"{measure}@{length}" for measure in MEASURES]
+    widths = [14 if measure in WITH_INTERVAL else 8 for measure in MEASURES]
+    heads = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
+    console.print(f"{'model':<20}{heads}{'cover':>7}{'pop':>6}{'CPU ms':>8}")
     for name, result in results.items():
-        cells = [_short(result.means[measure]) for measure in MEASURES]
-        for number, measure in enumerate(WITH_INTERVAL):
-            low, high = result.intervals[measure]
-            cells[number] += f" ±{_short((high - low) / 2)}"
-        table.add_row(name, *cells, f"{result.coverage:.0%}", f"{result.popularity:.2f}", f"{result.cpu_ms:.2f}")
-    console.print(table)
+        cells = ""
+        for measure, width in zip(MEASURES, widths, strict=True):
+            cell = _short(result.means[measure])
+            if measure in WITH_INTERVAL:
+                low, high = result.intervals[measure]
+                cell += f" ±{_short((high - low) / 2)}"
+            cells += f"{cell:>{width}}"
+        rest = f"{result.coverage:>7.0%}{result.popularity:>6.2f}{result.cpu_ms:>8.2f}"
+        console.print(f"{name:<20}{cells}{rest}")
     predictions = next(iter(results.values())).predictions
-    console.print(f"{predictions:,} lists a model; ± is half of a 95 % bootstrap interval over visits")
+    console.print(f"\n{predictions:,} lists a model; ± is half of a 95 % bootstrap interval over visits")
     console.print("cover: share of the products ever recommended; pop: how popular those are, 1 is the most popular")
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from harness.errors import HarnessError
-from harness.formats import amazon_reviews, events, online_retail, rees46, rsc15
+from harness.formats import amazon_reviews, events, online_retail, rees46, retailrocket, rsc15
 from harness.formats.rows import Options
 from harness.line import Line
 
@@ -19,6 +19,7 @@ FORMATS: Final[Mapping[str, Reader]] = MappingProxyType(
     {
         "online-retail": online_retail.read,
         "rees46": rees46.read,
+        "retailrocket": retailrocket.read,
         "rsc15": rsc15.read,
         "amazon-reviews": amazon_reviews.read,
         "events": events.read,

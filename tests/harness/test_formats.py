@@ -19,6 +19,7 @@ from realtime_pipeline.domain.shop.product import Product
 RETAIL = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 REES46 = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session\r\n"
 RSC15 = "SessionId\tItemId\tTime\n"
+RETAILROCKET = "timestamp\tuser_id\titem_id\tsession_id\n"
 
 NOON_2020_MS = 1_577_880_000_000
 """2020-01-01 12:00:00 UTC."""
@@ -138,6 +139,19 @@ class TestRees46:
         assert properties["category"] == (code or "777")
 
 
+class TestRetailRocket:
+    def test_a_view_is_of_a_visitor_and_a_session(self, reading: Reading) -> None:
+        event = reading.event("retailrocket", RETAILROCKET + f"{NOON_2020_MS // 1000}\t7\t400\t12\n")
+        del event["event_id"]
+        assert event == {
+            "event_type": "view",
+            "user_id": "7",
+            "session_id": "12",
+            "timestamp": NOON_2020_MS,
+            "properties": {"product_id": "400"},
+        }
+
+
 class TestRsc15:
     def test_a_click_is_a_view_of_an_anonymous_session(self, reading: Reading) -> None:
         event = reading.event("rsc15", RSC15 + "12\t400\t1577880000.25\n")
@@ -207,6 +221,7 @@ class TestEvents:
         ("rsc15", RSC15, b"12\t400\tnan"),
         ("rsc15", RSC15, b"12\t400\tinf"),
         ("rsc15", RSC15, b"12,400,1577880000"),
+        ("retailrocket", RETAILROCKET, b"12.5\t7\t400\t12"),
         ("amazon-reviews", "", b'{"asin": "P1"}'),
         ("amazon-reviews", "", b'{"asin": "P1", "unixReviewTime": 1577'),
         ("amazon-reviews", "", b"[" * 100_000),
@@ -248,6 +263,7 @@ def test_every_line_behind_the_header_becomes_one_line(
         ("online-retail", RETAIL),
         ("rees46", REES46),
         ("rsc15", RSC15),
+        ("retailrocket", RETAILROCKET),
         ("amazon-reviews", ""),
         ("events", ""),
     ]:
@@ -301,7 +317,7 @@ def test_a_file_of_another_format_is_refused(reading: Reading) -> None:
 
 
 def test_an_unknown_format_is_refused(reading: Reading) -> None:
-    with pytest.raises(HarnessError, match="there are online-retail, rees46, rsc15, amazon-reviews, events"):
+    with pytest.raises(HarnessError, match="there are online-retail, rees46, retailrocket, rsc15, amazon-reviews, events"):
         reading.lines("parquet", "")
 
 

@@ -1,0 +1,26 @@
+"""RetailRocket: the views of visitors, as cut into sessions."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.formats.rows import Options, Properties, ShopEvent, delimited, events
+from harness.line import Line
+
+_HEADER = ["timestamp", "user_id", "item_id", "session_id"]
+
+
+def read(path: Path, options: Options) -> Iterator[Line]:
+    """Read views; times are whole seconds."""
+    return events(path, options, delimited(path, _HEADER, "\t", quoted=False), _event)
+
+
+def _event(event_id: str, fields: list[str]) -> ShopEvent:
+    seconds, user_id, item_id, session_id = fields
+    return ShopEvent(
+        event_id=event_id,
+        event_type="view",
+        timestamp=int(seconds) * 1_000,
+        user_id=user_id or None,
+        session_id=session_id or None,
+        properties=Properties(product_id=item_id or None),
+    )
