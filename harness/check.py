@@ -107,6 +107,7 @@ def _in_customer(
     yield from unlike("counts", found.counts, wanted.counts)
     yield from unlike("affinity", found.affinity, wanted.affinity)
     yield from unlike("recent", found.recent, wanted.recent)
+    yield from unlike("bought", found.bought, wanted.bought)
     orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.orders.items()}
     # The order of arrival decides which leaves next, so it is compared too.
     for name, held, right in (("orders", orders, wanted.orders), ("reviewed", found.reviewed, wanted.reviewed)):

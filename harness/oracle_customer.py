@@ -40,6 +40,7 @@ class ExpectedCustomer:
     last_seen_ms: int
     affinity: dict[str, tuple[float, int]]
     recent: dict[ProductId, int]
+    bought: dict[ProductId, int]
     orders: dict[str, tuple[int, int, int]]
     reviewed: dict[ProductId, tuple[int, int]]
     open_sessions: list[SessionKey]
@@ -187,6 +188,7 @@ def _profile(
         last_seen_ms=max(times),
         affinity=_affinity([event for event in looks if event.category is not None], rules),
         recent=_recent(looks, rules.recent_products_max),
+        bought=_bought(events, rules.bought_products_max),
         orders=orders,
         reviewed={product_id: (_rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
         open_sessions=sorted(visit.key for visit in open_),
@@ -211,6 +213,19 @@ def _recent(looks: Iterable[Event], limit: int) -> dict[ProductId, int]:
     touched = sorted((event.product_id, event.occurred_at_ms) for event in looks if event.product_id is not None)
     newest = [(max(at_ms for _, at_ms in group), id_) for id_, group in groupby(touched, key=lambda pair: pair[0])]
     return {product_id: at_ms for at_ms, product_id in sorted(newest)[-limit:]}
+
+
+def _bought(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
+    """When each product was last bought since it was last taken back, of the ones bought last."""
+    times: dict[ProductId, list[int]] = {}
+    for event in events:
+        if event.product_id is not None and event.kind is EventKind.PURCHASE_CANCELLED:
+            times.pop(event.product_id, None)
+        elif event.product_id is not None and event.kind is EventKind.PRODUCT_PURCHASED:
+            times.setdefault(event.product_id, []).append(event.occurred_at_ms)
+            if len(times) > limit:
+                times.pop(min((max(at), product_id) for product_id, at in times.items())[1])
+    return {product_id: max(at) for product_id, at in times.items()}
 
 
 def _affinity(looks: Sequence[Event], rules: ProfileRules) -> dict[str, tuple[float, int]]:

@@ -70,18 +70,24 @@ def session_of(visit: Visit, rules: ProfileRules) -> ExpectedSession:
     """Say what a session holds, from its events."""
     times, weights = [event.occurred_at_ms for event in visit.events], weights_of(rules)
     touched = [
-        (event.product_id, event.occurred_at_ms, weights[event.kind])
+        (event.product_id, event.occurred_at_ms, weights.get(event.kind))
         for event in visit.events
-        if event.kind in weights and event.product_id is not None
+        if event.product_id is not None
     ]
     products = _products(touched, rules.session_products_max)
     return ExpectedSession(visit.key, visit.session_id, min(times), max(times), len(times), products)
 
 
-def _products(touched: Iterable[tuple[ProductId, int, int]], limit: int) -> dict[ProductId, tuple[int, int]]:
-    """The last time and largest weight of the products touched last; one that left and comes back begins anew."""
+def _products(touched: Iterable[tuple[ProductId, int, int | None]], limit: int) -> dict[ProductId, tuple[int, int]]:
+    """The last time and largest weight of the products touched last; one that left and comes back begins anew.
+
+    Without a weight, a product was taken out of the cart: what was known of it weighs nothing.
+    """
     known: dict[ProductId, tuple[int, int]] = {}
     for product_id, at_ms, weight in touched:
+        if weight is None:
+            known.update({one: (last, 0) for one, (last, _) in known.items() if one == product_id})
+            continue
         last_ms, largest = known.get(product_id, (at_ms, weight))
         known[product_id] = max(last_ms, at_ms), max(largest, weight)
         if len(known) > limit:

@@ -37,6 +37,7 @@ SMALL_RULES = ProfileRules(
     categories_max=2,
     affinity_half_life_ms=5_000,
     orders_max=2,
+    bought_products_max=2,
     reviews_max=2,
     remembered_events=3,
     remembered_instant_max=8,

@@ -53,6 +53,20 @@ def test_from_a_file_to_recommendations(shop: Path, capsys: pytest.CaptureFixtur
     assert "rated      A mug ★★★★★: keeps warm" in out
 
 
+def test_rules_for_a_list_come_from_a_file(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    rules = tmp_path / "rules.toml"
+    rules.write_text('exclude = ["jug"]\nprice_max = 5.0\n')
+    code, out, _ = ran(capsys, "recommend", "zoe", "--looking-at", "mug", "--rules", str(rules))
+    assert (code, out.splitlines()[0].partition(":")[0]) == (0, "exclude left nothing")
+    rules.write_text("prize_max = 5.0\n")
+    code, _, err = ran(capsys, "recommend", "zoe", "--rules", str(rules))
+    assert (code, "there is no rules.prize_max" in err) == (1, True)
+    rules.write_text("diversity = 7\n")
+    assert "diversity must be from 0 to 1" in ran(capsys, "recommend", "zoe", "--rules", str(rules))[2]
+
+
 def test_forgetting(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran(capsys, "publish", str(shop))
     code, out, _ = ran(capsys, "forget", "ada")

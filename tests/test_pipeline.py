@@ -3,14 +3,16 @@
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 from dependency_injector import providers
 
-from realtime_pipeline import Container, Pipeline, PipelineError, Settings
+from realtime_pipeline import Container, ListRules, Pipeline, PipelineError, Settings
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
-from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
@@ -71,6 +73,58 @@ def test_neighbours_come_first_then_the_category_then_the_shop(tmp_path: Path) -
         assert recommended[1].because == "popular in kitchen, which you like: looked at or bought once lately"
         assert recommended[2].because == "popular in the whole shop: looked at or bought once lately"
         assert len(pipeline.recommend("bob", limit=1)) == 1
+
+
+def test_a_list_keeps_to_the_rules_of_its_request(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("cyd", "pan"), *visits("bob", "mug")])
+        pipeline.publish([event("tent", user="dan", at_ms=HOUR_MS, product="tent", category="outdoor")])
+        pipeline.publish([event("bad", "review", user="bob", at_ms=HOUR_MS, product="pan", rating=1)])
+        pipeline.process()
+
+        def listed(**rules: Any) -> list[str]:
+            return [one.product.product_id for one in pipeline.recommend("bob", rules=ListRules(**rules))]
+
+        assert listed() == ["jug", "tent"]  # bob does not like the pan
+        assert listed(exclude=frozenset(("jug",))) == ["tent"]
+        assert listed(only_categories=frozenset(("outdoor",))) == ["tent"]
+        assert listed(category_weights={"outdoor": 10.0}) == ["tent", "jug"]
+        assert listed(pinned={"oven": 1}) == ["oven", "jug", "tent"]
+        pinned = pipeline.recommend("bob", rules=ListRules(pinned={ProductId("oven"): 1}))
+        assert pinned[0].because == "chosen by the shop"
+        nothing = pipeline.recommend("bob", rules=ListRules(price_min=1e9))
+        assert (len(nothing), nothing.notes) == (0, ("price_min left nothing: it refused 2 of 4 products",))
+
+
+def test_the_rules_of_the_settings_hold_for_requests_without_any(tmp_path: Path) -> None:
+    rules = attrs.evolve(Settings().recommendations, rules=ListRules(exclude=frozenset((ProductId("jug"),))))
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"), recommendations=rules)) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
+        pipeline.process()
+        assert list(pipeline.recommend("bob")) == []
+        assert [one.product.product_id for one in pipeline.recommend("bob", rules=ListRules())] == ["jug"]
+
+
+def test_who_is_new_is_served_by_what_they_look_at(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("cyd", "pan", "lid")])
+        pipeline.process()
+        recommended = pipeline.recommend("somebody new", looking_at=["pan"])
+        assert (recommended[0].product.product_id, recommended[0].reason.because_of) == ("lid", ("pan",))
+        assert "pan" not in [one.product.product_id for one in recommended]
+
+
+def test_what_was_bought_is_not_shown_again_where_the_rules_say_so(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("ada", "pan")])
+        pipeline.publish([event("order", "purchase", user="bob", at_ms=1, product="jug", session="earlier")])
+        pipeline.publish([event("look", user="bob", at_ms=HOUR_MS, product="mug", session="now")])
+        pipeline.process()
+        assert "jug" in [one.product.product_id for one in pipeline.recommend("bob")]
+        found = pipeline.recommend("bob", rules=ListRules(hide_bought=True))
+        assert "jug" not in [one.product.product_id for one in found]
+        shown = pipeline.recommend("bob", rules=ListRules(shown_max=2), shown={"jug": 2})
+        assert "jug" not in [one.product.product_id for one in shown]
 
 
 def test_somebody_new_gets_what_is_trending(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ class _Entry(msgspec.Struct):
     title: str | None = None
     category: str | list[str] | None = None
     price: int | float | str | None = None
+    in_stock: bool | None = None
 
 
 _entry_of = msgspec.json.Decoder(_Entry).decode
@@ -53,6 +54,7 @@ def _product(entry: _Entry) -> Product:
         name=_text(entry.name) or _text(entry.title),
         category=_text(category),
         price=_price(entry.price),
+        in_stock=entry.in_stock,
     )
 
 

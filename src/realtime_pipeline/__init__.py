@@ -2,7 +2,8 @@
 
 from realtime_pipeline.application.errors import PipelineError
 from realtime_pipeline.container import Container
+from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.settings import Settings, load_settings
 
-__all__ = ["Container", "Pipeline", "PipelineError", "Settings", "load_settings"]
+__all__ = ["Container", "ListRules", "Pipeline", "PipelineError", "Settings", "load_settings"]

@@ -18,7 +18,7 @@ from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import counts_in_words, plain, profile_in_words, recommendations_in_words
-from realtime_pipeline.settings import Settings, load_settings
+from realtime_pipeline.settings import Settings, load_rules, load_settings
 
 CHUNK_BYTES = 1 << 19
 LINE_BYTES_MAX = 900_000
@@ -122,6 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     recommend = commands.add_parser("recommend", parents=[common], help="recommend products to a customer")
     recommend.add_argument("customer", metavar="CUSTOMER", help="a user id, known or new")
     recommend.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
+    recommend.add_argument(
+        "--looking-at", metavar="PRODUCT", nargs="+", default=[], help="what they have before them now, the newest last"
+    )
+    recommend.add_argument("--rules", metavar="FILE", type=Path, help="a TOML file of rules for the list")
     recommend.set_defaults(command=_recommend, reads=True)
 
     profile = commands.add_parser("profile", parents=[common], help="show what is known of a customer")
@@ -252,7 +256,10 @@ def _place(settings: Settings) -> str:
 
 
 def _recommend(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    recommendations = pipeline.recommend(options.customer, options.limit)
+    rules = None if options.rules is None else load_rules(options.rules)
+    recommendations = pipeline.recommend(options.customer, options.limit, options.looking_at, rules)
+    for note in recommendations.notes:
+        print(plain(note))
     print(
         "\n".join(recommendations_in_words(recommendations))
         or "nothing to recommend yet: publish events, and let a worker process them"

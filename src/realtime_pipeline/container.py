@@ -200,7 +200,7 @@ def _recommend_products(
         cells,
         views,
         catalogue,
-        RecommendationService(settings.recommendations),
+        RecommendationService(settings.recommendations, settings.rating_prior),
         clock,
         settings.fold.profile.affinity_half_life_ms,
         settings.stores.trending_refresh_ms,

@@ -9,10 +9,11 @@ from typing import Self
 from dependency_injector import providers
 
 from realtime_pipeline.application.errors import InvalidEvents, Stopped, UnknownCustomer
-from realtime_pipeline.application.recommend_products import TopRated
+from realtime_pipeline.application.recommend_products import Request, TopRated
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
-from realtime_pipeline.domain.recommendation.service import Recommendation
+from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.domain.recommendation.service import Recommendations
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import ID_LENGTH_MAX, encode_event
@@ -96,15 +97,30 @@ class Pipeline:
         if failures:
             raise failures[0]
 
-    def recommend(self, customer_id: str, limit: int = 10, looking_at: Sequence[str] = ()) -> Sequence[Recommendation]:
+    def recommend(
+        self,
+        customer_id: str,
+        limit: int = 10,
+        looking_at: Sequence[str] = (),
+        rules: ListRules | None = None,
+        shown: Mapping[str, int] | None = None,
+    ) -> Recommendations:
         """Recommend products to a customer, known or new, each with its reason.
 
         `looking_at` are products that they have before them now, the newest last: for whom no events are known yet.
+        `rules` take the place of those of the settings; `shown` is how often products were shown to them before.
         """
-        products = [ProductId(str(product_id)) for product_id in looking_at]
-        return self.container.recommend_products()(_known_as(customer_id), limit, products)
+        return self.container.recommend_products()(
+            Request(
+                _known_as(customer_id),
+                limit,
+                [ProductId(str(product_id)) for product_id in looking_at],
+                {ProductId(str(product_id)): times for product_id, times in (shown or {}).items()},
+                rules,
+            )
+        )
 
-    def trending(self, limit: int = 10) -> Sequence[Recommendation]:
+    def trending(self, limit: int = 10) -> Recommendations:
         """Say what the whole shop is looking at now."""
         return self.container.recommend_products().trending(limit)
 

@@ -24,7 +24,7 @@ def recommendations_in_words(recommendations: Sequence[Recommendation]) -> Itera
     """Write recommendations, two lines each: product and score, then the reason."""
     for number, one in enumerate(recommendations, start=1):
         yield plain(f"{number:>3}. {product_in_words(one.product)}  [{one.score:,.1f}]")
-        yield plain(f"     {one.because}")
+        yield plain(f"     {'; '.join((one.because, *one.moved))}")
 
 
 def product_in_words(product: Product) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.streams.rules import FoldRules
@@ -119,6 +120,20 @@ def load_settings(file: Path | None, environment: Mapping[str, str] | None = Non
         return msgspec.convert(document, Settings, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
         raise InvalidSettings(f"settings: {error}") from None
+
+
+def load_rules(file: Path) -> ListRules:
+    """Read the rules of a list from a TOML file; its names are those of `[recommendations.rules]` in the settings.
+
+    Raises:
+        InvalidSettings: the file cannot be read, or a name or value makes no sense.
+    """
+    document = _read(file)
+    _check_names(document, ListRules, "rules.")
+    try:
+        return msgspec.convert(document, ListRules, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InvalidSettings(f"rules {file}: {error}") from None
 
 
 def _read(file: Path) -> dict[str, Any]:

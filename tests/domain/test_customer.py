@@ -47,6 +47,26 @@ def test_sessions_end_after_a_pause() -> None:
     assert history.customer.sessions_begun == 2
 
 
+def test_what_was_bought_is_known_until_it_is_taken_back() -> None:
+    history = History(attrs.evolve(RULES, bought_products_max=2))
+    for at_ms, product in ((1, "mug"), (2, "jug"), (3, "mug"), (4, "pan")):
+        history.happens(EventKind.PRODUCT_PURCHASED, at_ms, product)
+    assert history.customer.bought == {"mug": 3, "pan": 4}  # the jug was bought longest ago
+    history.happens(EventKind.PURCHASE_CANCELLED, 5, "mug")
+    assert history.customer.bought == {"pan": 4}
+
+
+def test_what_is_taken_out_of_the_cart_says_nothing_until_it_is_touched_again() -> None:
+    history = History()
+    for at_ms, kind in ((1, EventKind.PRODUCT_CARTED), (2, EventKind.PRODUCT_UNCARTED)):
+        history.happens(kind, at_ms, "mug")
+    (session,) = history.customer.open_sessions
+    assert session.products == {"mug": (1, 0)}
+    history.happens(EventKind.PRODUCT_UNCARTED, 3, "jug")  # which was never in it
+    history.views(4)
+    assert session.products == {"mug": (4, 1)}
+
+
 def test_a_late_event_finds_its_session() -> None:
     history = History()
     for at_ms in (1_000, 2_000, 950, 1_080):

@@ -190,6 +190,7 @@ TIGHT = ProfileRules(
     recent_products_max=4,
     categories_max=3,
     orders_max=2,
+    bought_products_max=2,
     reviews_max=2,
     remembered_events=4,
     remembered_instant_max=6,

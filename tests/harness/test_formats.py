@@ -317,7 +317,7 @@ def test_a_file_of_another_format_is_refused(reading: Reading) -> None:
 
 
 def test_an_unknown_format_is_refused(reading: Reading) -> None:
-    with pytest.raises(HarnessError, match="there are online-retail, rees46, retailrocket, rsc15, amazon-reviews, events"):
+    with pytest.raises(HarnessError, match="there are online-retail, rees46, retailrocket, "):
         reading.lines("parquet", "")
 
 

@@ -58,6 +58,7 @@ def test_a_profile_is_what_its_events_come_to(expected: Expected) -> None:
         # A view two minutes old, a cart of a minute ago and a purchase, halved each minute: 0.25 + 1.5 + 5.
         affinity={"drinks": (6.75, AT + 2 * MINUTE), "ware": (1.0, AT - MINUTE)},
         recent={TEA: AT + 2 * MINUTE, CUP: AT - MINUTE},
+        bought={},
         orders={"o1": (AT + 2 * MINUTE, 1, 40_000)},
         reviewed={TEA: (5, AT + 180 * MINUTE)},
         open_sessions=[SessionKey(1)],

@@ -1,6 +1,6 @@
 """RecommendProducts: what a customer may like next, and what the shop likes now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -9,15 +9,36 @@ from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.recommendation.neighbours import nearest, score
-from realtime_pipeline.domain.recommendation.service import Candidate, Recommendation, RecommendationService
+from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor
+from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN, Recommendations, RecommendationService
 from realtime_pipeline.domain.recommendation.trending import Popular
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.shop.product import Product, ProductState
 
 CANDIDATES_MAX = 200
 TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
+
+
+@attrs.frozen
+class Request:
+    """Who asks for how many products, and what the shop says of the moment.
+
+    `looking_at` are products that the visitor has before them, whether or not events say so yet, the newest last;
+    `shown` is how often they were shown products before. Without `rules`, those of the settings hold.
+    """
+
+    customer_id: CustomerId
+    limit: int = 10
+    looking_at: Sequence[ProductId] = ()
+    shown: Mapping[ProductId, int] = NOTHING_SHOWN
+    rules: ListRules | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.limit < 1:
+            raise ValueError(f"limit must be at least 1, not {self.limit}")
 
 
 @attrs.frozen
@@ -51,33 +72,29 @@ class RecommendProducts:
         self._trending_refresh_ms = trending_refresh_ms
         self._trending: dict[str | None, tuple[int, Sequence[Popular]]] = {}
 
-    def __call__(
-        self, customer_id: CustomerId, limit: int, looking_at: Sequence[ProductId] = ()
-    ) -> tuple[Recommendation, ...]:
-        """Recommend at most `limit` products to a customer; one who is new gets what is trending.
+    def __call__(self, request: Request) -> Recommendations:
+        """Recommend products to a customer; one who is new gets what is trending."""
+        customer = self._cells.customer(request.customer_id) or Customer(request.customer_id)
+        rules = self._service.rules.rules if request.rules is None else request.rules
+        visitor = self._service.visitor(customer, request.looking_at, request.shown)
+        candidates, states = self._from_neighbours(customer, request.looking_at)
+        sources = [candidates]
+        categories: list[str | None] = [*self._categories(customer), None]
+        ranking = Ranking(())
+        while True:
+            if not categories or not rules.moves_up:
+                products = self._described_for(rules, sources)
+                ranking = self._service.rank(sources, visitor, rules, products, states, request.limit)
+            if not categories or (len(ranking.chosen) == request.limit and not rules.moves_up):
+                return self._service.explain(ranking, self._described(ranking.chosen))
+            category = categories.pop(0)
+            sources.append(self._service.from_trending(self._trending_in(category), category))
 
-        `looking_at` are products that the visitor has before them, whether or not events say so yet, the newest last.
-
-        Raises:
-            ValueError: `limit` is less than 1.
-        """
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, not {limit}")
-        customer = self._cells.customer(customer_id) or Customer(customer_id)
-        hidden = self._service.hidden(customer, looking_at)
-        candidates = self._from_neighbours(customer, looking_at)
-        chosen = self._service.choose(candidates, hidden, limit)
-        for category in (*self._categories(customer), None):
-            if len(chosen) == limit:
-                break
-            candidates += self._service.from_trending(self._trending_in(category), category)
-            chosen = self._service.choose(candidates, hidden, limit)
-        return self._service.explain(chosen, self._described(chosen))
-
-    def trending(self, limit: int) -> tuple[Recommendation, ...]:
+    def trending(self, limit: int) -> Recommendations:
         """Say what the whole shop is looking at now."""
-        chosen = self._service.from_trending(self._trending_in(None), None)[:limit]
-        return self._service.explain(chosen, self._described(chosen))
+        sources = [self._service.from_trending(self._trending_in(None), None)]
+        ranking = self._service.rank(sources, Visitor(), ListRules(), {}, {}, limit)
+        return self._service.explain(ranking, self._described(ranking.chosen))
 
     def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
         """Say which products people rate highest; `prior_ratings` is how many average ratings each starts with."""
@@ -87,27 +104,34 @@ class RecommendProducts:
             TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings) for one in rated
         )
 
-    def _from_neighbours(self, customer: Customer, looking_at: Sequence[ProductId]) -> list[Candidate]:
+    def _from_neighbours(
+        self, customer: Customer, looking_at: Sequence[ProductId]
+    ) -> tuple[list[Candidate], Mapping[ProductId, ProductState]]:
+        """What the sessions most like the customer's lead to, and what is known of those products."""
         session = self._service.interests(customer, looking_at)
         if not session:
-            return []
+            return [], {}
         rules = self._service.rules.neighbours
         lists = self._views.sessions_of(list(session)[-rules.last :], rules.m)
         own = {one.key for one in customer.open_sessions} | set(customer.closed_sessions)
         neighbours = nearest(session, lists, rules, own)
         sessions = self._cells.sessions([neighbour.key for neighbour in neighbours])
-        seen = {product_id for other in sessions.values() for product_id in other.products}
-        interactions = {product_id: state.interactions for product_id, state in self._views.products(seen).items()}
+        states = self._views.products({product_id for other in sessions.values() for product_id in other.products})
         scored = score(
             session,
             neighbours,
             sessions,
-            interactions=interactions,
+            interactions={product_id: state.interactions for product_id, state in states.items()},
             interactions_total=self._views.interactions(),
             rules=rules,
             limit=CANDIDATES_MAX,
         )
-        return self._service.from_neighbours(scored)
+        return self._service.from_neighbours(scored), states
+
+    def _described_for(self, rules: ListRules, sources: Sequence[Sequence[Candidate]]) -> Mapping[ProductId, Product]:
+        if not rules.needs_descriptions:
+            return {}
+        return self._catalogue.products({one.product_id for source in sources for one in source})
 
     def _categories(self, customer: Customer) -> list[str]:
         favourites = customer.favourite_categories(self._affinity_half_life_ms)

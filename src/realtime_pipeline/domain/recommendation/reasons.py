@@ -15,6 +15,7 @@ class ReasonKind(StrEnum):
     NEIGHBOURS = "neighbours"
     TRENDING_IN_CATEGORY = "trending_in_category"
     TRENDING = "trending"
+    PINNED = "pinned"
 
 
 @attrs.frozen
@@ -36,6 +37,8 @@ def in_words(reason: Reason, products: Mapping[ProductId, Product]) -> str:
         titles = [products[id_].title if id_ in products else id_ for id_ in reason.because_of[:2]]
         visitors = "1 visitor" if reason.count == 1 else f"{reason.count:,} visitors"
         return f"you looked at {' and '.join(titles)}: {visitors} with the same interest chose this too"
+    if reason.kind is ReasonKind.PINNED:
+        return "chosen by the shop"
     times = "once" if reason.count == 1 else f"{reason.count:,} times"
     if reason.kind is ReasonKind.TRENDING_IN_CATEGORY:
         return f"popular in {reason.category}, which you like: looked at or bought {times} lately"

@@ -1,50 +1,76 @@
 """From candidates to recommendations. The service is handed values and fetches nothing."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, overload
 
 import attrs
 
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, Scored
+from realtime_pipeline.domain.recommendation.ranking import (
+    Blend,
+    Candidate,
+    Ranking,
+    Visitor,
+    blended,
+    disliked,
+    ranked,
+    rated,
+)
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
+from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.shop.product import Product, ProductState
 
+NOTHING_SHOWN: Final[Mapping[ProductId, int]] = MappingProxyType({})
 LOOKED_AT: Final = 1
 """The weight of a look, where no more is known of what was done."""
 
 
 @attrs.frozen
-class Candidate:
-    """A product that might be shown, with its score among those of its kind and why."""
-
-    product_id: ProductId
-    score: float
-    reason: Reason
-
-
-@attrs.frozen
 class Recommendation:
-    """A product to show, how strongly, and why; `because` says the reason in words."""
+    """A product to show, how strongly, and why; `because` says the reason in words, `moved` which rules moved it."""
 
     product: Product
     score: float
     reason: Reason
     because: str
+    moved: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Recommendations(Sequence[Recommendation]):
+    """A list of recommendations, the best first, with what the rules have to say of it."""
+
+    items: tuple[Recommendation, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Recommendation: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Recommendation, ...]: ...
+    def __getitem__(self, index: int | slice) -> Recommendation | tuple[Recommendation, ...]:
+        return self.items[index]
 
 
 @attrs.frozen
 class RecommendationRules:
     """The recommender's settings. `repeat_seen` also recommends what the visitor saw in this very session.
 
-    Where the session is only starting, the products touched last before it count as earlier steps.
+    Where the session is only starting, the products touched last before it count as earlier steps. `rules` hold for
+    requests that bring none of their own.
     """
 
     neighbours: NeighbourRules = attrs.Factory(NeighbourRules)
     trending: TrendingRules = attrs.Factory(TrendingRules)
+    blend: Blend = attrs.Factory(Blend)
+    rules: ListRules = attrs.Factory(ListRules)
     categories: int = 3
     repeat_seen: bool = False
 
@@ -54,9 +80,13 @@ class RecommendationRules:
 
 @attrs.frozen
 class RecommendationService:
-    """Decides what to recommend: neighbours first, then what is trending where the customer looks, then anywhere."""
+    """Decides what to recommend: neighbours first, then what is trending where the customer looks, then anywhere.
+
+    A product starts with `prior_ratings` average ratings.
+    """
 
     rules: RecommendationRules
+    prior_ratings: float = 5.0
 
     def interests(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
         """The products to start from with the weight of what was done, the one touched last at the end.
@@ -75,12 +105,15 @@ class RecommendationService:
             found[product_id] = max(LOOKED_AT, found.pop(product_id, LOOKED_AT))
         return found
 
-    def hidden(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> frozenset[ProductId]:
-        """The products not worth showing again now."""
-        if self.rules.repeat_seen:
-            return frozenset()
-        session = customer.current_session
-        return frozenset(looking_at) | frozenset(session.products if session is not None else ())
+    def visitor(
+        self, customer: Customer, looking_at: Sequence[ProductId] = (), shown: Mapping[ProductId, int] = NOTHING_SHOWN
+    ) -> Visitor:
+        """What the ranking must know of a customer; `shown` is how often they were shown products before."""
+        seen: frozenset[ProductId] = frozenset()
+        if not self.rules.repeat_seen:
+            session = customer.current_session
+            seen = frozenset(looking_at) | frozenset(session.products if session is not None else ())
+        return Visitor(seen, customer.bought.keys(), disliked(customer.reviewed), shown)
 
     def from_neighbours(self, scored: Sequence[Scored]) -> list[Candidate]:
         """Turn what the neighbours lead to into candidates."""
@@ -94,24 +127,29 @@ class RecommendationService:
         kind = ReasonKind.TRENDING if category is None else ReasonKind.TRENDING_IN_CATEGORY
         return [Candidate(one.product_id, one.score, Reason(kind, one.actions, (), category)) for one in popular]
 
-    def choose(self, candidates: Sequence[Candidate], hidden: Collection[ProductId], limit: int) -> list[Candidate]:
-        """Take the first `limit` candidates in the order given, each product once, none that is hidden."""
-        chosen: dict[ProductId, Candidate] = {}
-        for candidate in candidates:
-            if len(chosen) == limit:
-                break
-            if candidate.product_id not in hidden:
-                chosen.setdefault(candidate.product_id, candidate)
-        return list(chosen.values())
+    def rank(
+        self,
+        sources: Sequence[Sequence[Candidate]],
+        visitor: Visitor,
+        rules: ListRules,
+        products: Mapping[ProductId, Product],
+        states: Mapping[ProductId, ProductState],
+        limit: int,
+    ) -> Ranking:
+        """Blend the sources, weigh products by their ratings, and choose by the rules."""
+        candidates = rated(blended(sources, self.rules.blend), states, rules, self.prior_ratings)
+        return ranked(candidates, visitor, rules, products, limit)
 
-    def explain(self, chosen: Sequence[Candidate], products: Mapping[ProductId, Product]) -> tuple[Recommendation, ...]:
+    def explain(self, ranking: Ranking, products: Mapping[ProductId, Product]) -> Recommendations:
         """Give each chosen product its description and its reason in words."""
-        return tuple(
+        items = tuple(
             Recommendation(
                 products.get(one.product_id, Product(one.product_id)),
                 one.score,
                 one.reason,
                 in_words(one.reason, products),
+                one.moved,
             )
-            for one in chosen
+            for one in ranking.chosen
         )
+        return Recommendations(items, ranking.notes)

@@ -36,6 +36,7 @@ class ProfileRules:
     categories_max: int = 24
     affinity_half_life_ms: int = 7 * 86_400_000
     orders_max: int = 16
+    bought_products_max: int = 50
     reviews_max: int = 50
     remembered_events: int = 32
     remembered_instant_max: int = 4096
@@ -83,9 +84,10 @@ class Customer:
     """What the shop knows of one customer.
 
     `affinity` maps a category to (score, the time in ms at which the score holds); `recent` a product to when it
-    was last touched; `orders` and `reviewed` keep the ones whose first record arrived last, for telling lines of a
-    known order and second opinions from new ones: what has left them counts as new when it comes again. A category
-    or product that is crowded out and comes back begins anew. Sums are integers; amounts are in ten-thousandths.
+    was last touched, `bought` to when it was last bought (a cancellation takes it out); `orders` and `reviewed` keep
+    the ones whose first record arrived last, for telling lines of a known order and second opinions from new ones:
+    what has left them counts as new when it comes again. A category or product that is crowded out and comes back
+    begins anew. Sums are integers; amounts are in ten-thousandths.
     """
 
     customer_id: CustomerId
@@ -98,6 +100,7 @@ class Customer:
     last_seen_ms: int | None = None
     affinity: dict[str, tuple[float, int]] = attrs.Factory(dict)
     recent: dict[ProductId, int] = attrs.Factory(dict)
+    bought: dict[ProductId, int] = attrs.Factory(dict)
     orders: dict[str, Order] = attrs.Factory(dict)
     reviewed: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
     open_sessions: list[Session] = attrs.Factory(list)
@@ -164,9 +167,11 @@ class Customer:
         if weight:
             if product_id is not None:
                 session.add(product_id, at_ms, weight, rules.session_products_max)
-                self._note_recent(product_id, at_ms, rules.recent_products_max)
+                _note(self.recent, product_id, at_ms, rules.recent_products_max)
             if event.category is not None:
                 self._note_affinity(event.category, at_ms, weight, rules)
+        elif product_id is not None:
+            session.disregard(product_id)
         return Recorded(Verdict.APPLIED, session.key)
 
     def _session_of(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Session:
@@ -196,14 +201,6 @@ class Customer:
         self.open_sessions.append(session)
         return session
 
-    def _note_recent(self, product_id: ProductId, at_ms: int, recent_max: int) -> None:
-        recent = self.recent
-        known_ms = recent.get(product_id)
-        if known_ms is None or at_ms > known_ms:
-            recent[product_id] = at_ms
-        if len(recent) > recent_max:
-            del recent[min(recent, key=lambda product: (recent[product], product))]
-
     def _note_affinity(self, category: str, at_ms: int, weight: int, rules: ProfileRules) -> None:
         """Add a weight that halves every half-life.
 
@@ -223,6 +220,8 @@ class Customer:
     def _buy(self, event: Event, rules: ProfileRules) -> None:
         self.spend = bounded(self.spend + event.amount)
         self.units += event.quantity
+        if event.product_id is not None:
+            _note(self.bought, event.product_id, event.occurred_at_ms, rules.bought_products_max)
         if event.order_id is None:
             self.orders_placed += 1
             return
@@ -239,6 +238,8 @@ class Customer:
     def _take_back(self, event: Event) -> Recorded:
         self.spend = bounded(self.spend - event.amount)
         self.units -= event.quantity
+        if event.product_id is not None:
+            self.bought.pop(event.product_id, None)
         order = self.orders.get(event.order_id) if event.order_id is not None else None
         if order is not None:
             order.units -= event.quantity
@@ -290,6 +291,18 @@ class Customer:
     def _drop_session(key: SessionKey, changes: Changes) -> None:
         changes.sessions.pop(key, None)
         changes.sessions_dropped.add(key)
+
+
+def _note(times: dict[ProductId, int], product_id: ProductId, at_ms: int, most: int) -> None:
+    """Note when something was done with a product last; over `most` the one of longest ago leaves.
+
+    Of those of one time, the one with the smaller id.
+    """
+    known_ms = times.get(product_id)
+    if known_ms is None or at_ms > known_ms:
+        times[product_id] = at_ms
+    if len(times) > most:
+        del times[min(times, key=lambda product: (times[product], product))]
 
 
 def decay(score: float, elapsed_ms: int, half_life_ms: int) -> float:

@@ -13,12 +13,13 @@ Fact = tuple[str | int, int]
 
 @attrs.frozen
 class Product:
-    """A product as it is shown to people."""
+    """A product as it is shown to people; whether it is in stock only a catalogue can know."""
 
     product_id: ProductId
     name: str | None = None
     category: str | None = None
     price: Amount | None = None
+    in_stock: bool | None = None
 
     @property
     def title(self) -> str:
@@ -32,6 +33,7 @@ class Product:
             name=self.name or other.name,
             category=self.category or other.category,
             price=self.price if self.price is not None else other.price,
+            in_stock=self.in_stock if self.in_stock is not None else other.in_stock,
         )
 
 

@@ -27,7 +27,8 @@ def partition_of(key: SessionKey) -> int:
 class Session:
     """What one visitor looked at, carted and bought in one go.
 
-    `products` maps each product to (the last time it was touched in ms, the largest weight of what was done).
+    `products` maps each product to (the last time it was touched in ms, the largest weight of what was done; 0 once it
+    was taken out of the cart again).
     Belongs to its customer, which alone changes it.
     """
 
@@ -61,6 +62,12 @@ class Session:
         products[product_id] = (at_ms, weight)
         if len(products) > products_max:
             del products[min(products, key=lambda product: (products[product][0], product))]
+
+    def disregard(self, product_id: ProductId) -> None:
+        """Take back what was done with a product: it says nothing any more, until it is touched again."""
+        seen = self.products.get(product_id)
+        if seen is not None:
+            self.products[product_id] = (seen[0], 0)
 
     def in_order(self) -> Sequence[ProductId]:
         """List the products, the one touched longest ago first; those of one instant as the log has them."""

@@ -1,0 +1,222 @@
+"""From candidates to a list: scores are blended, filtered by the rules, weighed, mixed, and pinned to slots."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import attrs
+
+from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
+from realtime_pipeline.domain.recommendation.rules import DISLIKED_MAX, ListRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import Product, ProductState, bayesian_average
+
+RATING_MEAN = 3.5
+"""What a product without ratings is taken to be rated."""
+
+
+@attrs.frozen
+class Blend:
+    """What the best product of each source is worth; the others of the source are worth down to half as much.
+
+    So by default every neighbour's product comes before what is trending; equal weights mix the sources.
+    """
+
+    neighbours: float = 4.0
+    trending_in_category: float = 2.0
+    trending: float = 1.0
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)
+
+    def weight(self, kind: ReasonKind) -> float:
+        """What a source is worth."""
+        by_kind = {
+            ReasonKind.NEIGHBOURS: self.neighbours,
+            ReasonKind.TRENDING_IN_CATEGORY: self.trending_in_category,
+            ReasonKind.TRENDING: self.trending,
+        }
+        return by_kind.get(kind, 0.0)
+
+
+@attrs.frozen
+class Candidate:
+    """A product that might be shown, with its score and why; `moved` names the rules that changed its place."""
+
+    product_id: ProductId
+    score: float
+    reason: Reason
+    moved: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Visitor:
+    """What the ranking must know of whom the list is for, beside the candidates.
+
+    `seen` is not shown again now; `bought`, `disliked` and how often what was `shown` are for the rules.
+    """
+
+    seen: Collection[ProductId] = frozenset()
+    bought: Collection[ProductId] = frozenset()
+    disliked: Collection[ProductId] = frozenset()
+    shown: Mapping[ProductId, int] = attrs.Factory(dict)
+
+
+@attrs.frozen
+class Ranking:
+    """The products chosen, and what the rules have to say of it: one line each."""
+
+    chosen: tuple[Candidate, ...]
+    notes: tuple[str, ...] = ()
+
+
+def disliked(reviewed: Mapping[ProductId, tuple[int, int]]) -> frozenset[ProductId]:
+    """The products that a customer gave one star or two."""
+    return frozenset(product_id for product_id, (rating, _) in reviewed.items() if rating <= DISLIKED_MAX)
+
+
+def blended(sources: Sequence[Sequence[Candidate]], blend: Blend) -> list[Candidate]:
+    """Make the scores of several sources comparable; each product once, where it is worth most; the best first.
+
+    The best of a source is worth the source's weight w, one with a score of s · best w · (1 + s) / 2. Ties go to the
+    smaller id.
+    """
+    best: dict[ProductId, Candidate] = {}
+    for source in sources:
+        top = max((one.score for one in source), default=0.0)
+        for one in source:
+            share = one.score / top if top > 0 else 0.0
+            worth = blend.weight(one.reason.kind) * (1 + share) / 2
+            known = best.get(one.product_id)
+            if known is None or worth > known.score:
+                best[one.product_id] = Candidate(one.product_id, worth, one.reason)
+    return sorted(best.values(), key=_order)
+
+
+def ranked(
+    candidates: Sequence[Candidate],
+    visitor: Visitor,
+    rules: ListRules,
+    products: Mapping[ProductId, Product],
+    limit: int,
+) -> Ranking:
+    """Choose at most `limit` of the candidates.
+
+    Filters hold whatever happens. Where nothing is left because the customer has bought or been shown everything,
+    those two rules are set aside, and the notes say so; where filters left nothing, the notes say which.
+    """
+    refused: Counter[str] = Counter()
+    passing: list[Candidate] = []
+    stale: list[Candidate] = []
+    for one in candidates:
+        product = products.get(one.product_id, Product(one.product_id))
+        if one.product_id in visitor.seen or one.product_id in visitor.disliked or one.product_id in rules.pinned:
+            continue
+        refusal = rules.refusal(product)
+        if refusal is not None:
+            refused[refusal] += 1
+            continue
+        weight = rules.weight(product)
+        if weight != 1:
+            moved = (*one.moved, f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score")
+            one = attrs.evolve(one, score=one.score * weight, moved=moved)  # noqa: PLW2901
+        (stale if _is_stale(one, visitor, rules) else passing).append(one)
+    notes = []
+    if not passing and stale:
+        notes.append(f"hide_bought and shown_max were set aside: they left nothing of {len(stale)} products")
+        passing = stale
+    chosen = _mixed(sorted(passing, key=_order), rules, products, limit)
+    chosen = _pinned(chosen, rules, limit)
+    if not chosen:
+        notes += [
+            f"{name} left nothing: it refused {count} of {len(candidates)} products"
+            for name, count in refused.most_common()
+        ]
+    return Ranking(tuple(chosen), tuple(notes))
+
+
+def rated(
+    candidates: Sequence[Candidate], states: Mapping[ProductId, ProductState], rules: ListRules, prior_ratings: float
+) -> list[Candidate]:
+    """Weigh products by (Bayesian average of their ratings / an average rating)^`rating`."""
+    if not rules.rating:
+        return list(candidates)
+    weighed = []
+    for one in candidates:
+        state = states.get(one.product_id)
+        if state is not None and state.ratings:
+            average = bayesian_average(state.ratings, state.rating_sum, RATING_MEAN, prior_ratings)
+            weight = (average / RATING_MEAN) ** rules.rating
+            moved = (*one.moved, f"rated {average:.1f}")
+            one = attrs.evolve(one, score=one.score * weight, moved=moved)  # noqa: PLW2901
+        weighed.append(one)
+    return sorted(weighed, key=_order)
+
+
+def _is_stale(one: Candidate, visitor: Visitor, rules: ListRules) -> bool:
+    if rules.hide_bought and one.product_id in visitor.bought:
+        return True
+    return bool(rules.shown_max) and visitor.shown.get(one.product_id, 0) >= rules.shown_max
+
+
+def _mixed(
+    candidates: Sequence[Candidate], rules: ListRules, products: Mapping[ProductId, Product], limit: int
+) -> list[Candidate]:
+    """Take the best one after the other, each as the list is then.
+
+    By maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): (1 − diversity) · score − diversity · the best
+    score, the latter for a category that the list has already.
+    """
+    if not rules.diversity and not rules.per_category:
+        return list(candidates[:limit])
+    taken: list[Candidate] = []
+    used: Counter[str | None] = Counter()
+    left = list(candidates)
+    top = left[0].score if left else 0.0
+    while left and len(taken) < limit:
+        options = [one for one in left if not _is_full(_category(one, products), used, rules)]
+        if not options:
+            break
+        worths = [_marginal(one, _category(one, products), used, rules, top) for one in options]
+        best = options[worths.index(max(worths))]  # the first of equals: they are in order
+        moved = best.moved if best is options[0] else (*best.moved, "moved up for diversity")
+        taken.append(attrs.evolve(best, moved=moved))
+        used[_category(best, products)] += 1
+        left.remove(best)
+    return taken
+
+
+def _marginal(
+    one: Candidate, category: str | None, used: Mapping[str | None, int], rules: ListRules, top: float
+) -> float:
+    repeats = category is not None and used.get(category, 0) > 0
+    return (1 - rules.diversity) * one.score - rules.diversity * top * repeats
+
+
+def _is_full(category: str | None, used: Mapping[str | None, int], rules: ListRules) -> bool:
+    return bool(rules.per_category) and category is not None and used.get(category, 0) >= rules.per_category
+
+
+def _category(one: Candidate, products: Mapping[ProductId, Product]) -> str | None:
+    product = products.get(one.product_id)
+    return None if product is None else product.category
+
+
+def _pinned(chosen: Sequence[Candidate], rules: ListRules, limit: int) -> list[Candidate]:
+    by_slot = {slot: product_id for product_id, slot in rules.pinned.items() if slot <= limit}
+    if not by_slot:
+        return list(chosen)
+    rest: Iterator[Candidate] = iter(chosen)
+    mixed: list[Candidate] = []
+    for slot in range(1, limit + 1):
+        if slot in by_slot:
+            mixed.append(Candidate(by_slot[slot], 0.0, Reason(ReasonKind.PINNED, 0), (f"pinned to place {slot}",)))
+            continue
+        one = next(rest, None)
+        if one is not None:
+            mixed.append(one)
+    return mixed
+
+
+def _order(one: Candidate) -> tuple[float, ProductId]:
+    return (-one.score, one.product_id)

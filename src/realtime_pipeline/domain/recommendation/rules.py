@@ -1,0 +1,97 @@
+"""What a shop demands of a list of recommendations, as data: for one request, or for all by the settings."""
+
+import math
+from collections.abc import Mapping
+
+import attrs
+
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.money import PER_UNIT
+from realtime_pipeline.domain.shop.product import Product
+
+SLOTS_MAX = 1_000
+DISLIKED_MAX = 2
+"""A product that its customer gave so many stars, or fewer, is not recommended to them again."""
+
+
+@attrs.frozen
+class ListRules:
+    """Which products may be shown, which are moved up or down, and how the list is mixed. By default nothing is.
+
+    Filters: `exclude` products and `exclude_categories`; `only_categories`, where there are any; `in_stock` leaves out
+    what is known to be sold out; prices are in units of the currency, and what has no known price does not pass them;
+    `hide_bought` leaves out what the customer has bought. Weights multiply scores: more than 1 boosts, less buries.
+    `rating` is the power to which a product's rating counts, as a share of an average one. `per_category` is how many
+    of one category are shown at most, 0 for any number. `shown_max` is how often a product may have been shown to the
+    customer before (as the request says), 0 for any number. `diversity` from 0 to 1 trades score for categories that
+    are not yet in the list. `pinned` maps products to their slots, from 1: they are shown whatever the other rules say.
+    """
+
+    exclude: frozenset[ProductId] = frozenset()
+    exclude_categories: frozenset[str] = frozenset()
+    only_categories: frozenset[str] = frozenset()
+    in_stock: bool = False
+    price_min: float = 0.0
+    price_max: float = math.inf
+    hide_bought: bool = False
+    weights: Mapping[ProductId, float] = attrs.Factory(dict)
+    category_weights: Mapping[str, float] = attrs.Factory(dict)
+    rating: float = 0.5
+    per_category: int = 0
+    shown_max: int = 0
+    diversity: float = 0.0
+    pinned: Mapping[ProductId, int] = attrs.Factory(dict)
+
+    def __attrs_post_init__(self) -> None:
+        for name, weights in (("weights", self.weights), ("category_weights", self.category_weights)):
+            for what, weight in weights.items():
+                if not (weight >= 0 and math.isfinite(weight)):
+                    raise ValueError(f"{name}: {what} must be at least 0, not {weight}")
+        if not self.price_max >= 0:
+            raise ValueError(f"price_max must be at least 0, not {self.price_max}")
+        for name in ("price_min", "rating", "per_category", "shown_max"):
+            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+        if not 0 <= self.diversity <= 1:
+            raise ValueError(f"diversity must be from 0 to 1, not {self.diversity}")
+        slots = list(self.pinned.values())
+        if any(not 1 <= slot <= SLOTS_MAX for slot in slots) or len(set(slots)) < len(slots):
+            raise ValueError(f"pinned: slots are different whole numbers from 1 to {SLOTS_MAX}")
+
+    @property
+    def needs_descriptions(self) -> bool:
+        """Whether products must be described before they can be chosen."""
+        return bool(
+            self.exclude_categories
+            or self.only_categories
+            or self.in_stock
+            or self.price_min > 0
+            or self.price_max < math.inf
+            or self.category_weights
+            or self.per_category
+            or self.diversity
+        )
+
+    @property
+    def moves_up(self) -> bool:
+        """Whether something that stands low by its score may come out on top."""
+        return any(weight > 1 for weight in (*self.weights.values(), *self.category_weights.values()))
+
+    def refusal(self, product: Product) -> str | None:
+        """Name the filter that a product does not pass; None where it passes all."""
+        category, price = product.category, product.price
+        least, most = self.price_min, self.price_max
+        failed = {
+            "exclude": product.product_id in self.exclude,
+            "exclude_categories": category in self.exclude_categories,
+            "only_categories": bool(self.only_categories) and category not in self.only_categories,
+            "in_stock": self.in_stock and product.in_stock is False,
+            "price_min": least > 0 and (price is None or price < least * PER_UNIT),
+            "price_max": most < math.inf and (price is None or price > most * PER_UNIT),
+        }
+        return next((name for name, fails in failed.items() if fails), None)
+
+    def weight(self, product: Product) -> float:
+        """What a product's score is multiplied by."""
+        by_category = self.category_weights.get(product.category, 1.0) if product.category is not None else 1.0
+        return self.weights.get(product.product_id, 1.0) * by_category

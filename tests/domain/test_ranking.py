@@ -1,0 +1,141 @@
+"""From candidates to a list: what each rule does to it."""
+
+from typing import Any
+
+import attrs
+import pytest
+
+from realtime_pipeline.domain.recommendation.ranking import (
+    Blend,
+    Candidate,
+    Ranking,
+    Visitor,
+    blended,
+    disliked,
+    ranked,
+    rated,
+)
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
+from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.money import Amount
+from realtime_pipeline.domain.shop.product import Product, ProductState
+
+A, B, C, D = (ProductId(name) for name in "abcd")
+PRODUCTS = {
+    A: Product(A, category="cups", price=Amount(50_000), in_stock=True),
+    B: Product(B, category="cups", price=Amount(200_000), in_stock=False),
+    C: Product(C, category="pans", price=Amount(100_000)),
+    D: Product(D),
+}
+
+
+def candidates(*product_ids: ProductId, kind: ReasonKind = ReasonKind.NEIGHBOURS) -> list[Candidate]:
+    """The first has the highest score."""
+    count = len(product_ids)
+    return [Candidate(one, float(count - place), Reason(kind, 1)) for place, one in enumerate(product_ids)]
+
+
+def listed(rules: ListRules, visitor: Visitor | None = None, limit: int = 4) -> list[str]:
+    return [one.product_id for one in ranking(rules, visitor, limit).chosen]
+
+
+def ranking(rules: ListRules, visitor: Visitor | None = None, limit: int = 4) -> Ranking:
+    return ranked(candidates(A, B, C, D), visitor or Visitor(), rules, PRODUCTS, limit)
+
+
+@pytest.mark.parametrize(
+    ("rules", "left"),
+    [
+        (ListRules(), "abcd"),
+        (ListRules(exclude=frozenset((A, D))), "bc"),
+        (ListRules(exclude_categories=frozenset(("cups",))), "cd"),
+        (ListRules(only_categories=frozenset(("cups",))), "ab"),
+        (ListRules(in_stock=True), "acd"),
+        (ListRules(price_min=10), "bc"),  # what has no known price does not pass
+        (ListRules(price_max=10), "ac"),
+        (ListRules(hide_bought=True), "bcd"),
+        (ListRules(shown_max=3), "abd"),
+        (ListRules(weights={D: 10.0}), "dabc"),
+        (ListRules(weights={A: 0.1}), "bcda"),
+        (ListRules(category_weights={"pans": 3.0}), "cabd"),
+        (ListRules(per_category=1), "acd"),
+        (ListRules(diversity=0.5), "acdb"),  # the second cup comes when all else is there
+        (ListRules(pinned={ProductId("z"): 2, C: 1}), "czab"),
+    ],
+)
+def test_each_rule_does_what_it_says(rules: ListRules, left: str) -> None:
+    assert "".join(listed(rules, Visitor(bought={A}, shown={C: 3, D: 2}))) == left
+
+
+def test_what_was_seen_or_disliked_is_not_shown() -> None:
+    assert disliked({A: (2, 0), B: (3, 0)}) == {A}
+    assert listed(ListRules(), Visitor(seen={C}, disliked={A})) == ["b", "d"]
+
+
+def test_the_list_says_which_rule_moved_what() -> None:
+    boosted = ranking(ListRules(weights={D: 10.0, A: 0.5}))
+    assert [(one.product_id, one.moved) for one in boosted.chosen] == [
+        ("d", ("boosted to 10 times its score",)),
+        ("b", ()),
+        ("a", ("buried to 0.5 times its score",)),
+        ("c", ()),
+    ]
+    mixed = ranking(ListRules(diversity=0.5), limit=2)
+    assert [one.moved for one in mixed.chosen] == [(), ("moved up for diversity",)]
+    pinned = ranking(ListRules(pinned={D: 1}), limit=1).chosen[0]
+    assert (pinned.reason.kind, pinned.moved) == (ReasonKind.PINNED, ("pinned to place 1",))
+
+
+def test_a_filter_that_leaves_nothing_is_named() -> None:
+    empty = ranking(ListRules(price_max=0.01, exclude=frozenset((D,))))
+    assert empty.chosen == ()
+    assert empty.notes == (
+        "price_max left nothing: it refused 3 products",
+        "exclude left nothing: it refused 1 products",
+    )
+
+
+def test_who_has_bought_everything_is_shown_it_again_and_the_list_says_so() -> None:
+    again = ranking(ListRules(hide_bought=True), Visitor(bought={A, B, C, D}))
+    assert [one.product_id for one in again.chosen] == ["a", "b", "c", "d"]
+    assert again.notes == ("hide_bought and shown_max were set aside: they left nothing of 4 products",)
+
+
+def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> None:
+    sources = [candidates(A, B), candidates(C, A, kind=ReasonKind.TRENDING)]
+    found = blended(sources, Blend())
+    assert [(one.product_id, one.score, one.reason.kind.value) for one in found] == [
+        ("a", 4.0, "neighbours"),
+        ("b", 3.0, "neighbours"),
+        ("c", 1.0, "trending"),
+    ]
+    assert [one.product_id for one in blended(sources, Blend(2.0, 2.0, 2.0))] == ["a", "c", "b"]
+
+
+def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
+    states = {A: ProductState(ratings=20, rating_sum=20), B: ProductState(ratings=20, rating_sum=100)}
+    found = rated(candidates(A, B, C), states, ListRules(rating=1.0), 5.0)
+    average = (5 * 3.5 + 100) / 25 / 3.5
+    assert [one.product_id for one in found] == ["b", "a", "c"]
+    assert found[0].score == pytest.approx(2 * average)
+    assert found[0].moved == ("rated 4.7",)
+    assert rated(candidates(A, B), states, ListRules(rating=0.0), 5.0) == candidates(A, B)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"weights": {A: -1.0}}, "weights: a must be at least 0"),
+        ({"category_weights": {"cups": float("nan")}}, "category_weights: cups"),
+        ({"price_min": -1.0}, "price_min must be at least 0"),
+        ({"price_max": float("nan")}, "price_max must be at least 0"),
+        ({"diversity": 1.5}, "diversity must be from 0 to 1"),
+        ({"per_category": -1}, "per_category must be at least 0"),
+        ({"pinned": {A: 0}}, "pinned: slots"),
+        ({"pinned": {A: 1, B: 1}}, "pinned: slots"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        attrs.evolve(ListRules(), **wrong)
