@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from harness import bench, demo, faults, freshness, oracle_command, outage, replay
+from harness import demo, faults, oracle_command, replay
+from harness.benchmarks import freshness, outage, recommend, worker
 from harness.chaos import command as chaos
 from harness.chaos.rounds import KINDS
 from harness.errors import HarnessError
@@ -144,13 +145,22 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
         "worker", parents=[common], help="events per second and per CPU-second, share of each stage, peak memory"
     )
     add_places(parser)
-    parser.add_argument("--workload", choices=sorted(bench.WORKLOADS), default="shop")
+    parser.add_argument("--workload", choices=sorted(worker.WORKLOADS), default="shop")
     parser.add_argument("--workers", type=_count, default=1, help="processes at work (default: 1; Kafka only)")
     parser.add_argument("--events", type=_count, default=300_000)
     parser.add_argument("--customers", type=_count, default=50_000)
     parser.add_argument("--products", type=_count, default=2_000)
     parser.add_argument("--seed", type=int, default=7)
-    parser.set_defaults(command=bench.run)
+    parser.set_defaults(command=worker.run)
+
+    parser = benches.add_parser("recommend", parents=[common], help="how soon lists come, and what one costs")
+    add_places(parser)
+    parser.add_argument("--visits", type=_count, default=20_000, help="sessions in the store (default: 20000)")
+    parser.add_argument("--products", type=_count, default=2_000)
+    parser.add_argument("--rate", type=_count, default=100, help="requests a second (default: 100)")
+    parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.set_defaults(command=recommend.run)
 
     parser = benches.add_parser(
         "freshness", parents=[common], help="from publishing an event to recommendations that follow from it"

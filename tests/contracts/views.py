@@ -6,7 +6,7 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.product import ProductState, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -42,6 +42,7 @@ class ViewsContract:
     def test_a_merge_is_read_back(self) -> None:
         self.merge(looked_at(MUG, 3, "kitchen"))
         assert self.views.products([MUG, JUG]) == {MUG: ProductState(3, category=("kitchen", HOUR))}
+        assert self.views.tallies([MUG, JUG]) == {MUG: Tally(3)}
         assert self.views.interactions() == 3
         assert dict(self.views.scan()) == {MUG: ProductState(3, category=("kitchen", HOUR))}
         assert self.views.watermarks()[0] == Watermark(0, HOUR * HOUR_MS, 0)

@@ -19,7 +19,7 @@ from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import Amount
-from realtime_pipeline.domain.shop.product import Product, ProductState
+from realtime_pipeline.domain.shop.product import Product, Tally
 
 A, B, C, D = (ProductId(name) for name in "abcd")
 PRODUCTS = {
@@ -114,13 +114,13 @@ def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> No
 
 
 def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
-    states = {A: ProductState(ratings=20, rating_sum=20), B: ProductState(ratings=20, rating_sum=100)}
-    found = rated(candidates(A, B, C), states, ListRules(rating=1.0), 5.0)
+    tallies = {A: Tally(1, 20, 20), B: Tally(1, 20, 100)}
+    found = rated(candidates(A, B, C), tallies, ListRules(rating=1.0), 5.0)
     average = (5 * 3.5 + 100) / 25 / 3.5
     assert [one.product_id for one in found] == ["b", "a", "c"]
     assert found[0].score == pytest.approx(2 * average)
     assert found[0].moved == ("rated 4.7",)
-    assert rated(candidates(A, B), states, ListRules(rating=0.0), 5.0) == candidates(A, B)
+    assert rated(candidates(A, B), tallies, ListRules(rating=0.0), 5.0) == candidates(A, B)
 
 
 @pytest.mark.parametrize(

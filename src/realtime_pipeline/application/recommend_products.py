@@ -15,7 +15,7 @@ from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN, Recom
 from realtime_pipeline.domain.recommendation.trending import Popular
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.product import Product, ProductState
+from realtime_pipeline.domain.shop.product import Product, Tally
 
 CANDIDATES_MAX = 200
 TRENDING_MAX = 200
@@ -70,6 +70,7 @@ class RecommendProducts:
         self._clock = clock
         self._affinity_half_life_ms = affinity_half_life_ms
         self._trending_refresh_ms = trending_refresh_ms
+        self._total = (0, 0)
         self._trending: dict[str | None, tuple[int, Sequence[Popular]]] = {}
 
     def __call__(self, request: Request) -> Recommendations:
@@ -77,14 +78,14 @@ class RecommendProducts:
         customer = self._cells.customer(request.customer_id) or Customer(request.customer_id)
         rules = self._service.rules.rules if request.rules is None else request.rules
         visitor = self._service.visitor(customer, request.looking_at, request.shown)
-        candidates, states = self._from_neighbours(customer, request.looking_at)
+        candidates, tallies = self._from_neighbours(customer, request.looking_at)
         sources = [candidates]
         categories: list[str | None] = [*self._categories(customer), None]
         ranking = Ranking(())
         while True:
             if not categories or not rules.moves_up:
                 products = self._described_for(rules, sources)
-                ranking = self._service.rank(sources, visitor, rules, products, states, request.limit)
+                ranking = self._service.rank(sources, visitor, rules, products, tallies, request.limit)
             if not categories or (len(ranking.chosen) == request.limit and not rules.moves_up):
                 return self._service.explain(ranking, self._described(ranking.chosen))
             category = categories.pop(0)
@@ -106,7 +107,7 @@ class RecommendProducts:
 
     def _from_neighbours(
         self, customer: Customer, looking_at: Sequence[ProductId]
-    ) -> tuple[list[Candidate], Mapping[ProductId, ProductState]]:
+    ) -> tuple[list[Candidate], Mapping[ProductId, Tally]]:
         """What the sessions most like the customer's lead to, and what is known of those products."""
         session = self._service.interests(customer, looking_at)
         if not session:
@@ -116,17 +117,17 @@ class RecommendProducts:
         own = {one.key for one in customer.open_sessions} | set(customer.closed_sessions)
         neighbours = nearest(session, lists, rules, own)
         sessions = self._cells.sessions([neighbour.key for neighbour in neighbours])
-        states = self._views.products({product_id for other in sessions.values() for product_id in other.products})
+        tallies = self._views.tallies({product_id for other in sessions.values() for product_id in other.products})
         scored = score(
             session,
             neighbours,
             sessions,
-            interactions={product_id: state.interactions for product_id, state in states.items()},
-            interactions_total=self._views.interactions(),
+            interactions={product_id: tally.interactions for product_id, tally in tallies.items()},
+            interactions_total=self._interactions(),
             rules=rules,
             limit=CANDIDATES_MAX,
         )
-        return self._service.from_neighbours(scored), states
+        return self._service.from_neighbours(scored), tallies
 
     def _described_for(self, rules: ListRules, sources: Sequence[Sequence[Candidate]]) -> Mapping[ProductId, Product]:
         if not rules.needs_descriptions:
@@ -136,6 +137,15 @@ class RecommendProducts:
     def _categories(self, customer: Customer) -> list[str]:
         favourites = customer.favourite_categories(self._affinity_half_life_ms)
         return [category for category, _ in favourites[: self._service.rules.categories]]
+
+    def _interactions(self) -> int:
+        """All interactions of the shop, as old as what is trending may be."""
+        now_ms = self._clock.now_ms()
+        read_ms, total = self._total
+        if not total or not 0 <= now_ms - read_ms < self._trending_refresh_ms:
+            total = self._views.interactions()
+            self._total = (now_ms, total)
+        return total
 
     def _trending_in(self, category: str | None) -> Sequence[Popular]:
         """What is trending, at most `trending_refresh_ms` old: it is the same for everybody and changes slowly."""

@@ -7,7 +7,7 @@ import attrs
 
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.product import ProductState, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import Deltas
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -108,6 +108,10 @@ class Views(ABC):
     @abstractmethod
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
         """Read products; those never seen are left out."""
+
+    @abstractmethod
+    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+        """Read only the counts of products; those never seen are left out."""
 
     @abstractmethod
     def interactions(self) -> int:

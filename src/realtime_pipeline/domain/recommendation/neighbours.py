@@ -34,14 +34,14 @@ class NeighbourRules:
     more rare products count, `action_power` how much more those carted and bought: their weight to this power.
     """
 
-    m: int = 500
-    k: int = 200
-    last: int = 15
-    position_reach: float = 1.8
+    m: int = 300
+    k: int = 100
+    last: int = 5
+    position_reach: float = 2.5
     recency_days: float = 20.0
-    shared_reach: float = 1.5
-    order_reach: float = 5.0
-    before: float = 0.6
+    shared_reach: float = 1.0
+    order_reach: float = 3.0
+    before: float = 0.8
     length_damping: float = 0.0
     rarity: float = 1.0
     action_power: float = 0.5

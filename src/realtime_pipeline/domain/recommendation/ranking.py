@@ -9,7 +9,7 @@ from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import DISLIKED_MAX, ListRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Product, ProductState, bayesian_average
+from realtime_pipeline.domain.shop.product import Product, Tally, bayesian_average
 
 RATING_MEAN = 3.5
 """What a product without ratings is taken to be rated."""
@@ -136,16 +136,16 @@ def ranked(
 
 
 def rated(
-    candidates: Sequence[Candidate], states: Mapping[ProductId, ProductState], rules: ListRules, prior_ratings: float
+    candidates: Sequence[Candidate], tallies: Mapping[ProductId, Tally], rules: ListRules, prior_ratings: float
 ) -> list[Candidate]:
     """Weigh products by (Bayesian average of their ratings / an average rating)^`rating`."""
     if not rules.rating:
         return list(candidates)
     weighed = []
     for one in candidates:
-        state = states.get(one.product_id)
-        if state is not None and state.ratings:
-            average = bayesian_average(state.ratings, state.rating_sum, RATING_MEAN, prior_ratings)
+        tally = tallies.get(one.product_id)
+        if tally is not None and tally.ratings:
+            average = bayesian_average(tally.ratings, tally.rating_sum, RATING_MEAN, prior_ratings)
             weight = (average / RATING_MEAN) ** rules.rating
             moved = (*one.moved, f"rated {average:.1f}")
             one = attrs.evolve(one, score=one.score * weight, moved=moved)  # noqa: PLW2901

@@ -23,7 +23,7 @@ from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Product, ProductState
+from realtime_pipeline.domain.shop.product import Product, Tally
 
 NOTHING_SHOWN: Final[Mapping[ProductId, int]] = MappingProxyType({})
 LOOKED_AT: Final = 1
@@ -133,11 +133,11 @@ class RecommendationService:
         visitor: Visitor,
         rules: ListRules,
         products: Mapping[ProductId, Product],
-        states: Mapping[ProductId, ProductState],
+        tallies: Mapping[ProductId, Tally],
         limit: int,
     ) -> Ranking:
         """Blend the sources, weigh products by their ratings, and choose by the rules."""
-        candidates = rated(blended(sources, self.rules.blend), states, rules, self.prior_ratings)
+        candidates = rated(blended(sources, self.rules.blend), tallies, rules, self.prior_ratings)
         return ranked(candidates, visitor, rules, products, limit)
 
     def explain(self, ranking: Ranking, products: Mapping[ProductId, Product]) -> Recommendations:

@@ -1,6 +1,6 @@
 """What the shop sells, and what everybody's events together say of it."""
 
-from typing import Self
+from typing import NamedTuple, Self
 
 import attrs
 
@@ -47,6 +47,14 @@ def later(one: Fact | None, other: Fact | None) -> Fact | None:
     if one[1] != other[1]:
         return one if one[1] > other[1] else other
     return max(one, other)
+
+
+class Tally(NamedTuple):  # hundreds for every list of recommendations
+    """How often a product was viewed, carted and bought, how many ratings it has, and their sum."""
+
+    interactions: int
+    ratings: int = 0
+    rating_sum: int = 0
 
 
 @attrs.define

@@ -9,7 +9,7 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, trending
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState, bayesian_average
+from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -113,6 +113,15 @@ class MemoryViews(Views):
         """Read products."""
         states = ((product_id, self._cell_of(product_id).state.products.get(product_id)) for product_id in product_ids)
         return {product_id: attrs.evolve(state) for product_id, state in states if state is not None}
+
+    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+        """Read the counts of products."""
+        states = ((product_id, self._cell_of(product_id).state.products.get(product_id)) for product_id in product_ids)
+        return {
+            product_id: Tally(state.interactions, state.ratings, state.rating_sum)
+            for product_id, state in states
+            if state is not None
+        }
 
     def interactions(self) -> int:
         """How many views, carts and purchases there were."""

@@ -95,7 +95,7 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "FCALL", "rp1_claim", 2, cell, self._keys.outbox(partition), epoch)
+        said = self._ask(cell, "FCALL", "rp2_claim", 2, cell, self._keys.outbox(partition), epoch)
         if said[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
         position, number, *times = map(int, said[1:])
@@ -171,7 +171,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._ask(cell, "FCALL", "rp1_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._ask(cell, "FCALL", "rp2_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""
@@ -186,25 +186,35 @@ class RedisCellStore(CellStore):
         return None if value is None else decode_customer(value)
 
     def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
-        """Read sessions."""
+        """Read sessions, those of a server by one command."""
+        by_server: dict[int, list[SessionKey]] = {}
+        for key in keys:
+            by_server.setdefault(partition_of(key) if self._nodes.is_cluster else 0, []).append(key)
+        asked = [self._sessions_request(some) for some in by_server.values()]
+        found: dict[SessionKey, Session] = {}
+        for (_, _, order, partitions), (_, *said) in zip(
+            asked, self._nodes.ask([(key, request) for key, request, *_ in asked]), strict=True
+        ):
+            newest = {partition: int(at or 0) for partition, at in zip(partitions, said[len(order) :], strict=True)}
+            for key, value in zip(order, said, strict=False):
+                if value is not None:
+                    session = decode_session(value)
+                    if session.last_at_ms >= newest[partition_of(key)] - self._session_keep_ms:
+                        found[key] = session
+        return found
+
+    def _sessions_request(self, keys: Sequence[SessionKey]) -> tuple[Key, Request, list[SessionKey], list[int]]:
+        """One request for sessions, in which order it asks for them, and for the newest time of which cells."""
         by_hash: dict[str, list[SessionKey]] = {}
         for key in keys:
             by_hash.setdefault(self._keys.sessions(key), []).append(key)
         partitions = list({partition_of(key) for key in keys})
-        cells = [self._keys.cell(partition) for partition in partitions]
-        asked: list[tuple[Key, Request]] = [(name, ("HMGET", name, *fields)) for name, fields in by_hash.items()]
-        asked += [(cell, ("HGET", cell, "newest_ms")) for cell in cells]
-        answers = self._nodes.ask(asked)
-        newest = {partition: int(at or 0) for partition, at in zip(partitions, answers[len(by_hash) :], strict=True)}
-        found = {}
-        for fields, values in zip(by_hash.values(), answers, strict=False):
-            for key, value in zip(fields, values, strict=True):
-                if value is None:
-                    continue
-                session = decode_session(value)
-                if session.last_at_ms >= newest[partition_of(key)] - self._session_keep_ms:
-                    found[key] = session
-        return found
+        names = [*by_hash, *map(self._keys.cell, partitions)]
+        fields: list[str | int | bytes] = []
+        for some in by_hash.values():
+            fields += (len(some), *some)
+        request = ("FCALL_RO", "rp2_sessions", len(names), *names, len(by_hash), *fields)
+        return names[0], request, [key for some in by_hash.values() for key in some], partitions
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""

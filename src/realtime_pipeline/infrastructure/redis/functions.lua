@@ -1,5 +1,6 @@
-#!lua name=realtime_pipeline_1
--- Claims, commits and merges, each one step that no other client can come between.
+#!lua name=realtime_pipeline_2
+-- Claims, commits and merges, each one step that no other client can come between; and sessions out of many hashes by
+-- one command, as a client pays for each.
 --
 -- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write:
 -- fences, types, numbers. Integers stay decimal strings: Lua's numbers are exact to 2^53 only.
@@ -261,9 +262,25 @@ local function merge(keys, args)
   return {'OK'}
 end
 
+-- keys: hashes of sessions, then cells. args: how many hashes; for each how many fields, and the fields.
+-- Says the value of each field, in order, then the newest time of each cell.
+local function sessions(keys, args)
+  local found, hashes, at = {'OK'}, tonumber(args[1]), 2
+  for index = 1, hashes do
+    local count = tonumber(args[at])
+    for _, value in ipairs(redis.call('HMGET', keys[index], unpack(args, at + 1, at + count))) do
+      found[#found + 1] = value
+    end
+    at = at + 1 + count
+  end
+  for index = hashes + 1, #keys do found[#found + 1] = redis.call('HGET', keys[index], 'newest_ms') end
+  return found
+end
+
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp1_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp1_commit', commit)
-redis.register_function{function_name = 'rp1_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp1_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function('rp1_merge', merge)
+redis.register_function{function_name = 'rp2_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp2_commit', commit)
+redis.register_function{function_name = 'rp2_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp2_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function('rp2_merge', merge)
+redis.register_function{function_name = 'rp2_sessions', callback = sessions, flags = {'no-writes'}}

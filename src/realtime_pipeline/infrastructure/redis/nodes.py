@@ -99,6 +99,11 @@ class RedisNodes:
         except redis.exceptions.RedisError as error:
             raise self._meaning(error) from None
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys are spread, so that one command can only have keys of one slot."""
+        return self._single is None
+
     def ask(self, requests: Sequence[tuple[Key, Request]], wait: bool = False) -> list[Reply]:
         """Send requests, each by a key on its node; return the answers in order.
 

@@ -10,7 +10,7 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
 from realtime_pipeline.domain.recommendation.trending import ONE, Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Fact, ProductState
+from realtime_pipeline.domain.shop.product import Fact, ProductState, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -108,6 +108,15 @@ class SqliteViews(Views):
             (as_json(product_ids),),
         )
         return {product_id: _state(*columns) for product_id, *columns in rows}
+
+    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+        """Read the counts of products."""
+        rows = self._database.rows(
+            "SELECT product_id, interactions, ratings, rating_sum FROM products"
+            " WHERE product_id IN (SELECT value FROM json_each(?))",
+            (as_json(product_ids),),
+        )
+        return {product_id: Tally(*counts) for product_id, *counts in rows}
 
     def interactions(self) -> int:
         """How many views, carts and purchases there were."""

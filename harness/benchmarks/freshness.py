@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.bench import START_MS
+from harness.benchmarks.worker import START_MS
 from harness.console import console, heading, percentile, progress
 from harness.errors import HarnessError
 from harness.places import places, written

@@ -15,12 +15,12 @@ import attrs
 import msgspec
 from dependency_injector import providers
 
+from harness.benchmarks.stage_clock import StageClock
 from harness.console import console, heading
 from harness.feed import publish, work_off
 from harness.line import Line
 from harness.places import places
 from harness.shop import Shop
-from harness.stage_clock import StageClock
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
