@@ -43,6 +43,7 @@ class ViewsContract:
         self.merge(looked_at(MUG, 3, "kitchen"))
         assert self.views.products([MUG, JUG]) == {MUG: ProductState(3, category=("kitchen", HOUR))}
         assert self.views.tallies([MUG, JUG]) == {MUG: Tally(3)}
+        assert self.views.interactions_of([MUG, JUG]) == {MUG: 3}
         assert self.views.interactions() == 3
         assert dict(self.views.scan()) == {MUG: ProductState(3, category=("kitchen", HOUR))}
         assert self.views.watermarks()[0] == Watermark(0, HOUR * HOUR_MS, 0)

@@ -91,8 +91,8 @@ def test_a_filter_that_leaves_nothing_is_named() -> None:
     empty = ranking(ListRules(price_max=0.01, exclude=frozenset((D,))))
     assert empty.chosen == ()
     assert empty.notes == (
-        "price_max left nothing: it refused 3 products",
-        "exclude left nothing: it refused 1 products",
+        "price_max left nothing: it refused 3 of 4 products",
+        "exclude left nothing: it refused 1 of 4 products",
     )
 
 

@@ -1,6 +1,6 @@
 """RecommendProducts: what a customer may like next, and what the shop likes now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -15,9 +15,11 @@ from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN, Recom
 from realtime_pipeline.domain.recommendation.trending import Popular
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.product import Product, Tally
+from realtime_pipeline.domain.shop.product import Product
 
 CANDIDATES_MAX = 200
+CONSIDERED_MIN = 40
+"""How many candidates are looked at first: most lists need no more."""
 TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
 
@@ -78,24 +80,43 @@ class RecommendProducts:
         customer = self._cells.customer(request.customer_id) or Customer(request.customer_id)
         rules = self._service.rules.rules if request.rules is None else request.rules
         visitor = self._service.visitor(customer, request.looking_at, request.shown)
-        candidates, tallies = self._from_neighbours(customer, request.looking_at)
-        sources = [candidates]
-        categories: list[str | None] = [*self._categories(customer), None]
+        described: dict[ProductId, Product] = {}
         ranking = Ranking(())
-        while True:
-            if not categories or not rules.moves_up:
-                products = self._described_for(rules, sources)
-                ranking = self._service.rank(sources, visitor, rules, products, tallies, request.limit)
-            if not categories or (len(ranking.chosen) == request.limit and not rules.moves_up):
-                return self._service.explain(ranking, self._described(ranking.chosen))
-            category = categories.pop(0)
-            sources.append(self._service.from_trending(self._trending_in(category), category))
+        for sources, is_last in self._widening(customer, request, rules):
+            considered = {one.product_id for source in sources for one in source}
+            if rules.needs_descriptions:
+                described.update(self._catalogue.products(considered - described.keys()))
+            tallies = self._views.tallies(considered) if rules.rating else {}
+            ranking = self._service.rank(sources, visitor, rules, described, tallies, request.limit)
+            if is_last or len(ranking.chosen) == request.limit:
+                break
+        return self._service.explain(ranking, self._described(ranking.chosen, described))
+
+    def _widening(
+        self, customer: Customer, request: Request, rules: ListRules
+    ) -> Iterator[tuple[list[list[Candidate]], bool]]:
+        """Yield candidates, first few, then more of them, as long as they do not fill the list; whether that is all.
+
+        Where rules move products up, all are there at once: what is far behind may come out on top.
+        """
+        neighbours = self._from_neighbours(customer, request.looking_at)
+        few = max(CONSIDERED_MIN, 3 * request.limit)
+        if not rules.moves_up:
+            yield [neighbours[:few]], False
+            if len(neighbours) > few:
+                yield [neighbours], False
+        sources = [neighbours]
+        for category in self._categories(customer):
+            sources = [*sources, self._service.from_trending(self._trending_in(category), category)]
+            if not rules.moves_up:
+                yield sources, False
+        yield [*sources, self._service.from_trending(self._trending_in(None), None)], True
 
     def trending(self, limit: int) -> Recommendations:
         """Say what the whole shop is looking at now."""
         sources = [self._service.from_trending(self._trending_in(None), None)]
         ranking = self._service.rank(sources, Visitor(), ListRules(), {}, {}, limit)
-        return self._service.explain(ranking, self._described(ranking.chosen))
+        return self._service.explain(ranking, self._described(ranking.chosen, {}))
 
     def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
         """Say which products people rate highest; `prior_ratings` is how many average ratings each starts with."""
@@ -105,34 +126,27 @@ class RecommendProducts:
             TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings) for one in rated
         )
 
-    def _from_neighbours(
-        self, customer: Customer, looking_at: Sequence[ProductId]
-    ) -> tuple[list[Candidate], Mapping[ProductId, Tally]]:
-        """What the sessions most like the customer's lead to, and what is known of those products."""
+    def _from_neighbours(self, customer: Customer, looking_at: Sequence[ProductId]) -> list[Candidate]:
+        """What the sessions most like the customer's lead to."""
         session = self._service.interests(customer, looking_at)
         if not session:
-            return [], {}
+            return []
         rules = self._service.rules.neighbours
         lists = self._views.sessions_of(list(session)[-rules.last :], rules.m)
         own = {one.key for one in customer.open_sessions} | set(customer.closed_sessions)
         neighbours = nearest(session, lists, rules, own)
         sessions = self._cells.sessions([neighbour.key for neighbour in neighbours])
-        tallies = self._views.tallies({product_id for other in sessions.values() for product_id in other.products})
+        seen = {product_id for other in sessions.values() for product_id in other.products}
         scored = score(
             session,
             neighbours,
             sessions,
-            interactions={product_id: tally.interactions for product_id, tally in tallies.items()},
+            interactions=self._views.interactions_of(seen) if rules.rarity else {},
             interactions_total=self._interactions(),
             rules=rules,
             limit=CANDIDATES_MAX,
         )
-        return self._service.from_neighbours(scored), tallies
-
-    def _described_for(self, rules: ListRules, sources: Sequence[Sequence[Candidate]]) -> Mapping[ProductId, Product]:
-        if not rules.needs_descriptions:
-            return {}
-        return self._catalogue.products({one.product_id for source in sources for one in source})
+        return self._service.from_neighbours(scored)
 
     def _categories(self, customer: Customer) -> list[str]:
         favourites = customer.favourite_categories(self._affinity_half_life_ms)
@@ -158,6 +172,10 @@ class RecommendProducts:
             read = self._trending[category] = (now_ms, popular)
         return read[1]
 
-    def _described(self, chosen: Sequence[Candidate]) -> dict[ProductId, Product]:
+    def _described(
+        self, chosen: Sequence[Candidate], described: Mapping[ProductId, Product]
+    ) -> Mapping[ProductId, Product]:
+        """Descriptions of what is shown, and of what it is shown for."""
         wanted = {one.product_id for one in chosen} | {id_ for one in chosen for id_ in one.reason.because_of}
-        return self._catalogue.products(wanted)
+        lacking = wanted - described.keys()
+        return {**described, **self._catalogue.products(lacking)} if lacking else described

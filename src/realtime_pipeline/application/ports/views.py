@@ -111,7 +111,11 @@ class Views(ABC):
 
     @abstractmethod
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
-        """Read only the counts of products; those never seen are left out."""
+        """Read only the numbers of products; those never seen are left out."""
+
+    @abstractmethod
+    def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
+        """How many views, carts and purchases products had; those never seen are left out."""
 
     @abstractmethod
     def interactions(self) -> int:

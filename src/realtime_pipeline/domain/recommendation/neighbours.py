@@ -34,9 +34,9 @@ class NeighbourRules:
     more rare products count, `action_power` how much more those carted and bought: their weight to this power.
     """
 
-    m: int = 300
+    m: int = 200
     k: int = 100
-    last: int = 5
+    last: int = 3
     position_reach: float = 2.5
     recency_days: float = 20.0
     shared_reach: float = 1.0
@@ -81,32 +81,27 @@ def nearest(
     `session` holds the visitor's products, the one touched last at the end, each with the weight of what was done;
     `lists` each product's (time in ms, session), newest first. A session's similarity is
     Σ weight^action_power · e^(−steps back / position_reach) over the shared products, times e^(−days older than the
-    newest / recency_days). At most m sessions are candidates: when full, a newer session takes the place of the
-    oldest. `own` sessions are passed over.
+    newest / recency_days). Of all sessions listed, the m newest are candidates. `own` sessions are passed over.
     """
     similarity: dict[SessionKey, float] = {}
     times: dict[SessionKey, int] = {}
-    oldest: list[tuple[int, SessionKey]] = []
     for back, (product_id, weight) in enumerate(_newest_first(session, rules)):
         worth = weight**rules.action_power * math.exp(-back / rules.position_reach)
-        for entry in lists.get(product_id, ())[: rules.m]:
-            at_ms, key = entry
-            if key in similarity:
-                similarity[key] += worth
-                continue
-            if key in own:
-                continue
-            if len(similarity) >= rules.m:
-                if entry <= oldest[0]:
-                    break
-                del similarity[heapq.heapreplace(oldest, entry)[1]]
+        for at_ms, key in lists.get(product_id, ())[: rules.m]:
+            if key not in similarity:
+                similarity[key] = worth
+                times[key] = at_ms
             else:
-                heapq.heappush(oldest, entry)
-            similarity[key] = worth
-            times[key] = at_ms
-    newest_ms, reach_ms = max(times.values(), default=0), rules.recency_days * DAY_MS
-    exp = math.exp
-    near = [(summed * exp((times[key] - newest_ms) / reach_ms), times[key], key) for key, summed in similarity.items()]
+                similarity[key] += worth
+                times[key] = max(times[key], at_ms)
+    for key in own:
+        if times.pop(key, None) is not None:
+            del similarity[key]
+    if not times:
+        return []
+    ages = sorted(((at_ms, key) for key, at_ms in times.items()), reverse=True)[: rules.m]
+    newest_ms, reach_ms, exp = ages[0][0], rules.recency_days * DAY_MS, math.exp
+    near = [(similarity[key] * exp((at_ms - newest_ms) / reach_ms), at_ms, key) for at_ms, key in ages]
     return [Neighbour(key, worth) for worth, _, key in heapq.nlargest(rules.k, near)]
 
 

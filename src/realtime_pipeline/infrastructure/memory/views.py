@@ -123,6 +123,10 @@ class MemoryViews(Views):
             if state is not None
         }
 
+    def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
+        """How many views, carts and purchases products had."""
+        return {product_id: tally.interactions for product_id, tally in self.tallies(product_ids).items()}
+
     def interactions(self) -> int:
         """How many views, carts and purchases there were."""
         return sum(state.interactions for _, state in self.scan())

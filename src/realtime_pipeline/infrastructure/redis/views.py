@@ -112,27 +112,32 @@ class RedisViews(Views):
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
         """Read products."""
-        by_cell: dict[int, list[ProductId]] = {}
-        for product_id in product_ids:
-            by_cell.setdefault(view_cell_of(product_id, self._view_cells), []).append(product_id)
-        found: dict[ProductId, ProductState] = {}
-        for cell, ids in by_cell.items():
-            found.update(self._states(cell, ids))
-        return found
+        read = self._fields((*_INTEGERS, *_FACTS), product_ids)
+        return {product_id: _state(*said) for product_id, said in read.items() if said[0] is not None}
 
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
-        """Read the counts of products."""
+        """Read the numbers of products."""
+        return {
+            product_id: Tally(int(interactions), int(ratings or 0), int(rating_sum or 0))
+            for product_id, (interactions, ratings, rating_sum) in self._fields(_INTEGERS, product_ids).items()
+            if interactions is not None
+        }
+
+    def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
+        """How many views, carts and purchases products had."""
+        read = self._fields(_INTEGERS[:1], product_ids)
+        return {product_id: int(number) for product_id, (number,) in read.items() if number is not None}
+
+    def _fields(self, names: Sequence[str], product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Any, ...]]:
+        """Read fields of products, those of all view cells by one request."""
         by_cell: dict[int, list[ProductId]] = {}
         for product_id in product_ids:
             by_cell.setdefault(view_cell_of(product_id, self._view_cells), []).append(product_id)
-        keys = [(self._keys.view(cell, name), ids) for cell, ids in by_cell.items() for name in _INTEGERS]
-        answers = self._nodes.ask([(key, ("HMGET", key, *ids)) for key, ids in keys])
-        found = {}
-        for number, ids in enumerate(by_cell.values()):
-            columns = answers[len(_INTEGERS) * number : len(_INTEGERS) * (number + 1)]
-            for product_id, interactions, ratings, rating_sum in zip(ids, *columns, strict=True):
-                if interactions is not None:
-                    found[product_id] = Tally(int(interactions), int(ratings or 0), int(rating_sum or 0))
+        asked = [(self._keys.view(cell, name), ids) for cell, ids in by_cell.items() for name in names]
+        answers = iter(self._nodes.ask([(key, ("HMGET", key, *ids)) for key, ids in asked]))
+        found: dict[ProductId, tuple[Any, ...]] = {}
+        for ids in by_cell.values():
+            found.update(zip(ids, zip(*[next(answers) for _ in names], strict=True), strict=True))
         return found
 
     def interactions(self) -> int:
@@ -175,27 +180,7 @@ class RedisViews(Views):
                 cursor, fields = self._ask(key, "HSCAN", key, max(cursor, 0), "COUNT", SCANNED_PRODUCTS)
                 names = [name for name in fields if name not in seen]
                 seen.update(names)
-                yield from self._states(cell, [ProductId(name.decode()) for name in names]).items()
-
-    def _states(self, cell: int, ids: Sequence[ProductId]) -> dict[ProductId, ProductState]:
-        if not ids:
-            return {}
-        keys = [self._keys.view(cell, name) for name in (*_INTEGERS, *_FACTS)]
-        numbers = self._nodes.ask([(key, ("HMGET", key, *ids)) for key in keys])
-        found = {}
-        for product_id, interactions, ratings, rating_sum, name, category, price in zip(ids, *numbers, strict=True):
-            if interactions is None:
-                continue
-            cost = _fact(price)
-            found[product_id] = ProductState(
-                int(interactions),
-                int(ratings or 0),
-                int(rating_sum or 0),
-                _fact(name),
-                _fact(category),
-                None if cost is None else (int(cost[0]), cost[1]),
-            )
-        return found
+                yield from self.products([ProductId(name.decode()) for name in names]).items()
 
     def _said(self, name: str, ids: Sequence[ProductId]) -> list[Fact | None]:
         """What was said last of products that may lie in any view cell."""
@@ -241,6 +226,12 @@ def _source(said: bytes | None) -> tuple[int, int, Watermark]:
         return 0, 0, Watermark()
     epoch, position, *times = map(int, said.split())
     return epoch, position, Watermark(*times)
+
+
+def _state(interactions: bytes, ratings: bytes | None, rating_sum: bytes | None, *facts: bytes | None) -> ProductState:
+    name, category, price = map(_fact, facts)
+    cost = None if price is None else (int(price[0]), price[1])
+    return ProductState(int(interactions), int(ratings or 0), int(rating_sum or 0), name, category, cost)
 
 
 def _fact(said: bytes | None) -> Fact | None:

@@ -118,6 +118,14 @@ class SqliteViews(Views):
         )
         return {product_id: Tally(*counts) for product_id, *counts in rows}
 
+    def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
+        """How many views, carts and purchases products had."""
+        rows = self._database.rows(
+            "SELECT product_id, interactions FROM products WHERE product_id IN (SELECT value FROM json_each(?))",
+            (as_json(product_ids),),
+        )
+        return dict(rows)
+
     def interactions(self) -> int:
         """How many views, carts and purchases there were."""
         rows = self._database.rows("SELECT value FROM totals WHERE name = 'interactions'")
