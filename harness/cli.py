@@ -159,6 +159,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--products", type=_count, default=2_000)
     parser.add_argument("--rate", type=_count, default=100, help="requests a second (default: 100)")
     parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
+    parser.add_argument("--ingesting", action="store_true", help="while a worker works at full speed")
     parser.add_argument("--seed", type=int, default=7)
     parser.set_defaults(command=recommend.run)
 

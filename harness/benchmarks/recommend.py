@@ -22,6 +22,8 @@ START_MS: Final = 1_760_000_000_000
 LOOKS: Final = 4
 NEAR: Final = (-3, -2, -1, 1, 1, 2, 3, 50)
 WARM_UP: Final = 200
+START_UP_S: Final = 5.0
+INGESTED_VISITS: Final = 10_000
 LIMIT: Final = 10
 RULES: Final = ListRules(hide_bought=True, per_category=4, diversity=0.1, price_max=1_000.0)
 
@@ -41,11 +43,14 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Fill a store with sessions, then ask for lists at random moments, one process answering."""
     with (
         places(options) as settings,
-        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes,
+        ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):
-        events = processes.submit(_fill, settings, options).result()
+        events = processes.submit(_fill, settings, options, 0, options.visits).result()
+        until_s = time.time() + START_UP_S + options.seconds
+        ingesting = processes.submit(_ingest, settings, options, until_s) if options.ingesting else None
         answers = processes.submit(_answer, settings, options).result()
+        ingested = 0.0 if ingesting is None else ingesting.result()
         figures: dict[str, Any] = {
             "events": events,
             "p50_ms": percentile(answers.latencies_ms, 0.5),
@@ -53,6 +58,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             "max_ms": max(answers.latencies_ms),
             "cpu_ms": answers.cpu_ms,
             "by_neighbours": answers.lists / len(answers.latencies_ms),
+            "ingested_per_second": ingested,
         }
         if settings.store == "redis":
             figures["redis_bytes_per_session"] = (
@@ -64,6 +70,10 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         f"  {figures['p50_ms']:>10.1f} ms (p50), {figures['p99_ms']:.1f} ms (p99), {figures['max_ms']:.1f} ms at most, "
         "from when they should have begun"
     )
+    if options.ingesting:
+        console.print(
+            f"  {figures['ingested_per_second']:>10,.0f} events a second were published and worked off meanwhile"
+        )
     console.print(f"  {figures['cpu_ms']:>10.2f} ms of CPU a request, the client library included")
     console.print(f"  {figures['by_neighbours']:>10.0%} of the lists begin with what neighbours chose")
     if "redis_bytes_per_session" in figures:
@@ -71,18 +81,27 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     return {"store": options.store, "rate": options.rate, "sessions": options.visits, **figures}
 
 
-def _fill(settings: Settings, options: argparse.Namespace) -> int:
-    """Publish visits and work them off."""
+def _fill(settings: Settings, options: argparse.Namespace, first: int, visits: int) -> int:
+    """Publish visits and work them off; return how many events that are."""
     with Pipeline(settings) as pipeline:
-        count = publish(pipeline, _lines(options), LOOKS * options.visits)
+        count = publish(pipeline, _lines(options, first, visits), LOOKS * visits)
         work_off(pipeline, count)
     return count
 
 
-def _lines(options: argparse.Namespace) -> Iterator[Line]:
+def _ingest(settings: Settings, options: argparse.Namespace, until_s: float) -> float:
+    """Publish more visits and work them off for a while; return events per second."""
+    began_s, events, first = time.time(), 0, options.visits
+    while time.time() < until_s:
+        events += _fill(settings, options, first, INGESTED_VISITS)
+        first += INGESTED_VISITS
+    return events / (time.time() - began_s)
+
+
+def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Line]:
     """Visits of four events; products by Zipf's law, then near ones. Two visits a customer."""
-    dice = random.Random(options.seed)
-    for visit in range(options.visits):
+    dice = random.Random(options.seed + first)
+    for visit in range(first, first + visits):
         product = int(dice.paretovariate(1.0)) % options.products
         customer = visit % max(1, options.visits // 2)
         for look in range(LOOKS):

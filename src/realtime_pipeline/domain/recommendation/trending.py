@@ -28,9 +28,14 @@ class TrendingRules:
         if self.window_hours < 1 or self.half_life_hours <= 0:
             raise ValueError("window_hours must be at least 1 and half_life_hours more than 0")
 
-    def hour_weights(self) -> list[int]:
+    def hour_weight(self, age: int) -> int:
         """The weight of an action `age` hours ago, in 2^-20: 2^(-age / half-life), rounded."""
-        return [round(ONE * 2.0 ** (-age / self.half_life_hours)) for age in range(self.window_hours)]
+        halved: float = 2.0 ** (-age / self.half_life_hours)
+        return round(ONE * halved)
+
+    def hour_weights(self) -> list[int]:
+        """The weights of all hours of the window, the newest first."""
+        return [self.hour_weight(age) for age in range(self.window_hours)]
 
     def score(self, activity: Activity) -> int:
         """What one hour's actions are worth, undecayed."""

@@ -1,23 +1,28 @@
 """Views in Redis."""
 
+import heapq
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from threading import Lock
 from typing import Any
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, trending
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, ranked
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Fact, ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, view_cell_of
+from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.merges import ACTIONS, merge_request
+from realtime_pipeline.infrastructure.redis.merges import merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.trends import Trends
 
 SCANNED_PRODUCTS = 1_000
+LOOKED_UP_AT_ONCE = 500
 _INTEGERS = ("interactions", "ratings", "rating_sums")
 _FACTS = ("names", "categories", "prices")
 
@@ -35,7 +40,8 @@ class RedisViews(Views):
         self._merge_records_max = rules.merge_records_max
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
-        self._hours: list[dict[int, tuple[int, Mapping[ProductId, Activity]]]] = [{} for _ in range(rules.view_cells)]
+        self._trends = [Trends() for _ in range(rules.view_cells)]
+        self._trending = Lock()
         self._oldest_hour = [0] * rules.view_cells
 
     @property
@@ -87,7 +93,8 @@ class RedisViews(Views):
     def erase(self) -> None:
         """Delete all that was ever merged."""
         self._nodes.erase(self._keys.view_pattern)
-        self._hours = [{} for _ in range(self._view_cells)]
+        with self._trending:
+            self._trends = [Trends() for _ in range(self._view_cells)]
 
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come, by what all view cells have heard."""
@@ -148,15 +155,41 @@ class RedisViews(Views):
     def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
         """Rank products by what is done with them lately. Hours that have not changed since are not read again."""
         newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
-        activity: dict[tuple[int, ProductId], Activity] = {}
-        for cell in range(self._view_cells):
-            for hour, counted in self._activity(cell, newest_hour - rules.window_hours).items():
-                activity.update(((hour, product_id), done) for product_id, done in counted.items())
-        ranked = trending(activity, newest_hour, rules)
-        if category is not None:
-            said = self._said("categories", [one.product_id for one in ranked])
-            ranked = [one for one, fact in zip(ranked, said, strict=True) if fact is not None and fact[0] == category]
-        return ranked[:limit]
+        rows: list[tuple[ProductId, int, int]] = []
+        with self._trending:
+            for cell, trends in enumerate(self._trends):
+                trends.follow(rules, newest_hour, self._versions(cell), partial(self._hours, cell))
+                actions = trends.actions
+                rows += [(ProductId(id_.decode()), score, actions[id_]) for id_, score in trends.scores.items()]
+        if category is None:
+            rows = heapq.nsmallest(limit, rows, key=_by_score)
+        else:
+            rows = self._of_category(category, sorted(rows, key=_by_score), limit)
+        return ranked(rows)
+
+    def _of_category(
+        self, category: str, rows: Sequence[tuple[ProductId, int, int]], limit: int
+    ) -> list[tuple[ProductId, int, int]]:
+        """The first rows whose product was last said to be of a category."""
+        found: list[tuple[ProductId, int, int]] = []
+        for first in range(0, len(rows), LOOKED_UP_AT_ONCE):
+            some = rows[first : first + LOOKED_UP_AT_ONCE]
+            said = self._fields(("categories",), [product_id for product_id, *_ in some])
+            for row in some:
+                fact = _fact(said[row[0]][0])
+                if fact is not None and fact[0] == category:
+                    found.append(row)
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def _versions(self, cell: int) -> dict[int, int]:
+        key = self._keys.view(cell, "hours")
+        return {int(hour): int(version) for hour, version in self._ask(key, "HGETALL", key).items()}
+
+    def _hours(self, cell: int, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
+        keys = [self._keys.activity(cell, hour) for hour in hours]
+        return self._nodes.ask([(key, ("HGETALL", key)) for key in keys])
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
         """Rank products by the Bayesian average of their ratings."""
@@ -181,33 +214,6 @@ class RedisViews(Views):
                 names = [name for name in fields if name not in seen]
                 seen.update(names)
                 yield from self.products([ProductId(name.decode()) for name in names]).items()
-
-    def _said(self, name: str, ids: Sequence[ProductId]) -> list[Fact | None]:
-        """What was said last of products that may lie in any view cell."""
-        keys = [self._keys.view(view_cell_of(product_id, self._view_cells), name) for product_id in ids]
-        return [
-            _fact(value) for value in self._nodes.ask([(k, ("HGET", k, i)) for k, i in zip(keys, ids, strict=True)])
-        ]
-
-    def _versions(self, cell: int) -> dict[int, int]:
-        key = self._keys.view(cell, "hours")
-        return {int(hour): int(version) for hour, version in self._ask(key, "HGETALL", key).items()}
-
-    def _activity(self, cell: int, after_hour: int) -> Mapping[int, Mapping[ProductId, Activity]]:
-        """What was done in each hour after one. An hour is read again when its version has changed."""
-        versions = {hour: version for hour, version in self._versions(cell).items() if hour > after_hour}
-        known = {hour: had for hour, had in self._hours[cell].items() if versions.get(hour) == had[0]}
-        changed = [hour for hour in versions if hour not in known]
-        keys = [self._keys.activity(cell, hour) for hour in changed]
-        for hour, fields in zip(changed, self._nodes.ask([(key, ("HGETALL", key)) for key in keys]), strict=True):
-            counted: dict[ProductId, Activity] = {}
-            for field, count in fields.items():
-                kind, _, name = field.partition(b":")
-                done = counted.setdefault(ProductId(name.decode()), Activity())
-                setattr(done, ACTIONS[kind.decode()], int(count))
-            known[hour] = (versions[hour], counted)
-        self._hours[cell] = known
-        return {hour: counted for hour, (_, counted) in known.items()}
 
     def _sources_of(self, partitions: Collection[int]) -> dict[int, list[tuple[int, int, Watermark]]]:
         """For each partition, what each view cell has of it: epoch, position, watermark."""
@@ -239,6 +245,10 @@ def _fact(said: bytes | None) -> Fact | None:
         return None
     at_ms, _, value = said.decode().partition(" ")
     return value, int(at_ms)
+
+
+def _by_score(row: tuple[ProductId, int, int]) -> tuple[int, ProductId]:
+    return (-row[1], row[0])
 
 
 def _listed(answer: Any) -> list[tuple[int, SessionKey]]:
