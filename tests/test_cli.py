@@ -67,6 +67,13 @@ def test_rules_for_a_list_come_from_a_file(shop: Path, tmp_path: Path, capsys: p
     assert "diversity must be from 0 to 1" in ran(capsys, "recommend", "zoe", "--rules", str(rules))[2]
 
 
+def test_products_like_one(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    code, out, _ = ran(capsys, "similar", "mug", "--limit", "1")
+    assert (code, out.splitlines()[0].startswith("  1. A jug")) == (0, True)
+
+
 def test_forgetting(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran(capsys, "publish", str(shop))
     code, out, _ = ran(capsys, "forget", "ada")

@@ -10,6 +10,7 @@ import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, PipelineError, Settings
+from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
@@ -112,6 +113,26 @@ def test_who_is_new_is_served_by_what_they_look_at(tmp_path: Path) -> None:
         recommended = pipeline.recommend("somebody new", looking_at=["pan"])
         assert (recommended[0].product.product_id, recommended[0].reason.because_of) == ("lid", ("pan",))
         assert "pan" not in [one.product.product_id for one in recommended]
+
+
+def test_similar_products_are_those_of_sessions_with_the_product(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("cyd", "pan", "lid")])
+        pipeline.process()
+        similar = pipeline.similar("mug")
+        assert (similar[0].product.product_id, similar[0].reason.because_of) == ("jug", ("mug",))
+        assert "mug" not in [one.product.product_id for one in similar]
+        assert [one.product.product_id for one in pipeline.similar("mug", limit=1)] == ["jug"]
+
+
+def test_sources_that_are_worth_the_same_are_mixed(tmp_path: Path) -> None:
+    mixed = attrs.evolve(Settings().recommendations, blend=Blend(1.0, 1.0, 1.0))
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"), recommendations=mixed)) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug", "lid"), *visits("bob", "mug")])
+        pipeline.publish([*visits("cyd", "tent"), *visits("dan", "tent"), *visits("eve", "tent")])
+        pipeline.process()
+        # What leads the trending list comes beside what leads the neighbours', and before their second.
+        assert "tent" in [one.product.product_id for one in pipeline.recommend("bob", limit=2)]
 
 
 def test_what_was_bought_is_not_shown_again_where_the_rules_say_so(tmp_path: Path) -> None:

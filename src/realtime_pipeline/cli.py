@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TypeAlias
 
+from realtime_pipeline import topics_cli
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
+from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.domain.recommendation.service import Recommendations
 from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import counts_in_words, plain, profile_in_words, recommendations_in_words
@@ -24,7 +25,6 @@ CHUNK_BYTES = 1 << 19
 LINE_BYTES_MAX = 900_000
 """A longer line comes in pieces, which end up as dead letters: no file may fill the memory, nor a Kafka record."""
 PROGRESS_EVERY_S = 5.0
-DAY_MS = 86_400_000
 SHOWN_BYTES = 200
 
 EPILOG = """\
@@ -38,9 +38,6 @@ Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then
 With log = "kafka" and store = "redis" (REALTIME_PIPELINE_LOG=kafka, REALTIME_PIPELINE_STORE=redis), begin with
 realtime-pipeline topics create.
 """
-
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class Progress:
@@ -128,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument("--rules", metavar="FILE", type=Path, help="a TOML file of rules for the list")
     recommend.set_defaults(command=_recommend, reads=True)
 
+    similar = commands.add_parser("similar", parents=[common], help="recommend products to whoever looks at one")
+    similar.add_argument("product", metavar="PRODUCT", help="a product's id")
+    similar.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
+    similar.add_argument("--rules", metavar="FILE", type=Path, help="a TOML file of rules for the list")
+    similar.set_defaults(command=_similar, reads=True)
+
     profile = commands.add_parser("profile", parents=[common], help="show what is known of a customer")
     profile.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     profile.set_defaults(command=_profile, reads=True)
@@ -144,33 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     rebuild.add_argument("--yes", action="store_true", required=True, help="recommendations are poor meanwhile")
     rebuild.set_defaults(command=_rebuild, reads=False)
-    _add_topics(commands, common)
+    topics_cli.add_topics(commands, common)
     return parser
-
-
-def _add_topics(commands: Commands, common: argparse.ArgumentParser) -> None:
-    topics = commands.add_parser("topics", help="make, list, describe or delete the topics in Kafka")
-    actions = topics.add_subparsers(required=True, metavar="ACTION")
-    defaults = TopicRules()
-    create = actions.add_parser("create", parents=[common], help="make the topics that are not there")
-    create.add_argument(
-        "--partitions", type=int, default=defaults.partitions, help="into how many parts: fixed for good (default: 24)"
-    )
-    create.add_argument("--replication", type=int, default=defaults.replication, help="copies of each (default: 1)")
-    create.add_argument(
-        "--min-insync", type=int, default=defaults.min_insync, help="copies that must have a record (default: 1)"
-    )
-    create.add_argument("--retention-days", type=int, default=7, help="for how long records are kept (default: 7)")
-    create.add_argument("--compression", default=defaults.compression, help="(default: as the producer has it)")
-    create.set_defaults(command=_create_topics, reads=False)
-    listing = actions.add_parser("list", parents=[common], help="list the topics of the cluster")
-    listing.set_defaults(command=_list_topics, reads=False)
-    describe = actions.add_parser("describe", parents=[common], help="show partitions and settings of topics")
-    describe.add_argument("topics", metavar="TOPIC", nargs="*", help="(default: those of this program)")
-    describe.set_defaults(command=_describe_topics, reads=False)
-    delete = actions.add_parser("delete", parents=[common], help="delete topics, with all that is in them")
-    delete.add_argument("topics", metavar="TOPIC", nargs="+")
-    delete.set_defaults(command=_delete_topics, reads=False)
 
 
 def _limit(text: str) -> int:
@@ -256,8 +234,18 @@ def _place(settings: Settings) -> str:
 
 
 def _recommend(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    rules = None if options.rules is None else load_rules(options.rules)
-    recommendations = pipeline.recommend(options.customer, options.limit, options.looking_at, rules)
+    _show(pipeline.recommend(options.customer, options.limit, options.looking_at, _rules(options)))
+
+
+def _similar(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    _show(pipeline.similar(options.product, options.limit, _rules(options)))
+
+
+def _rules(options: argparse.Namespace) -> ListRules | None:
+    return None if options.rules is None else load_rules(options.rules)
+
+
+def _show(recommendations: Recommendations) -> None:
     for note in recommendations.notes:
         print(plain(note))
     print(
@@ -287,42 +275,6 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
 def _rebuild(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
     records = pipeline.rebuild()
     print(f"the store is empty: {_place(settings)}; a worker has {records:,} records to fold again")
-
-
-def _create_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    try:
-        rules = TopicRules(
-            options.partitions,
-            options.replication,
-            options.min_insync,
-            options.retention_days * DAY_MS,
-            options.compression,
-        )
-    except ValueError as error:
-        raise InvalidSettings(str(error)) from None
-    made = pipeline.container.topics().create(rules)
-    print(f"made {', '.join(made)}" if made else "all topics are there already")
-
-
-def _list_topics(pipeline: Pipeline, _settings: Settings, _options: argparse.Namespace) -> None:
-    for name in pipeline.container.topics().list():
-        print(name)
-
-
-def _describe_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    topics = pipeline.container.topics()
-    for name in options.topics or topics.names:
-        found = topics.describe(name)
-        print(f"{found.name}: {found.partitions} partitions, {found.replication} copies of each")
-        for setting, value in found.settings.items():
-            print(f"    {setting} = {value}")
-        if found.hidden:
-            print(f"    {found.hidden} records are hidden behind a transaction that has not ended (docs/operations.md)")
-
-
-def _delete_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    pipeline.container.topics().delete(options.topics)
-    print(f"deleted {', '.join(options.topics)}")
 
 
 if __name__ == "__main__":

@@ -120,6 +120,10 @@ class Pipeline:
             )
         )
 
+    def similar(self, product_id: str, limit: int = 10, rules: ListRules | None = None) -> Recommendations:
+        """Recommend products to whoever looks at one, as on its page."""
+        return self.container.recommend_products().similar(ProductId(str(product_id)), limit, rules)
+
     def trending(self, limit: int = 10) -> Recommendations:
         """Say what the whole shop is looking at now."""
         return self.container.recommend_products().trending(limit)

@@ -100,6 +100,8 @@ def test_who_has_bought_everything_is_shown_it_again_and_the_list_says_so() -> N
     again = ranking(ListRules(hide_bought=True), Visitor(bought={A, B, C, D}))
     assert [one.product_id for one in again.chosen] == ["a", "b", "c", "d"]
     assert again.notes == ("hide_bought and shown_max were set aside: they left nothing of 4 products",)
+    first_few = ranked(candidates(A), Visitor(bought={A}), ListRules(hide_bought=True), {}, 4, is_all=False)
+    assert first_few == Ranking(())  # there may be others yet
 
 
 def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> None:
@@ -111,6 +113,8 @@ def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> No
         ("c", 1.0, "trending"),
     ]
     assert [one.product_id for one in blended(sources, Blend(2.0, 2.0, 2.0))] == ["a", "c", "b"]
+    assert Blend().is_in_turn
+    assert not Blend(2.0, 2.0, 2.0).is_in_turn
 
 
 def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:

@@ -24,6 +24,9 @@ TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
 
 
+NOBODY = CustomerId("")
+
+
 @attrs.frozen
 class Request:
     """Who asks for how many products, and what the shop says of the moment.
@@ -77,18 +80,25 @@ class RecommendProducts:
 
     def __call__(self, request: Request) -> Recommendations:
         """Recommend products to a customer; one who is new gets what is trending."""
-        customer = self._cells.customer(request.customer_id) or Customer(request.customer_id)
+        return self._listed(self._cells.customer(request.customer_id) or Customer(request.customer_id), request)
+
+    def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:
+        """Recommend products to somebody of whom nothing is known but that they look at a product."""
+        return self._listed(Customer(NOBODY), Request(NOBODY, limit, (product_id,), rules=rules))
+
+    def _listed(self, customer: Customer, request: Request) -> Recommendations:
         rules = self._service.rules.rules if request.rules is None else request.rules
         visitor = self._service.visitor(customer, request.looking_at, request.shown)
         described: dict[ProductId, Product] = {}
         ranking = Ranking(())
-        for sources, is_last in self._widening(customer, request, rules):
+        for sources, is_all in self._widening(customer, request, rules):
             considered = {one.product_id for source in sources for one in source}
             if rules.needs_descriptions:
                 described.update(self._catalogue.products(considered - described.keys()))
             tallies = self._views.tallies(considered) if rules.rating else {}
-            ranking = self._service.rank(sources, visitor, rules, described, tallies, request.limit)
-            if is_last or len(ranking.chosen) == request.limit:
+            limit = request.limit
+            ranking = self._service.rank(sources, visitor, rules, described, tallies, limit, is_all=is_all)
+            if is_all or len(ranking.chosen) == limit:
                 break
         return self._service.explain(ranking, self._described(ranking.chosen, described))
 
@@ -97,18 +107,20 @@ class RecommendProducts:
     ) -> Iterator[tuple[list[list[Candidate]], bool]]:
         """Yield candidates, first few, then more of them, as long as they do not fill the list; whether that is all.
 
-        Where rules move products up, all are there at once: what is far behind may come out on top.
+        Where rules move products up, or sources are mixed, all are there at once: what is far behind may come out on
+        top.
         """
+        at_once = rules.moves_up or not self._service.rules.blend.is_in_turn
         neighbours = self._from_neighbours(customer, request.looking_at)
         few = max(CONSIDERED_MIN, 3 * request.limit)
-        if not rules.moves_up:
+        if not at_once:
             yield [neighbours[:few]], False
             if len(neighbours) > few:
                 yield [neighbours], False
         sources = [neighbours]
         for category in self._categories(customer):
             sources = [*sources, self._service.from_trending(self._trending_in(category), category)]
-            if not rules.moves_up:
+            if not at_once:
                 yield sources, False
         yield [*sources, self._service.from_trending(self._trending_in(None), None)], True
 

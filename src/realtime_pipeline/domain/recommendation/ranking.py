@@ -29,6 +29,11 @@ class Blend:
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
 
+    @property
+    def is_in_turn(self) -> bool:
+        """Whether no product of a source comes before one of the source before it."""
+        return self.neighbours / 2 >= self.trending_in_category and self.trending_in_category / 2 >= self.trending
+
     def weight(self, kind: ReasonKind) -> float:
         """What a source is worth."""
         by_kind = {
@@ -99,11 +104,13 @@ def ranked(
     rules: ListRules,
     products: Mapping[ProductId, Product],
     limit: int,
+    *,
+    is_all: bool = True,
 ) -> Ranking:
-    """Choose at most `limit` of the candidates.
+    """Choose at most `limit` of the candidates, which are all there are, or else the first of them.
 
-    Filters hold whatever happens. Where nothing is left because the customer has bought or been shown everything,
-    those two rules are set aside, and the notes say so; where filters left nothing, the notes say which.
+    Filters hold whatever happens. Where nothing is left of all because the customer has bought or been shown
+    everything, those two rules are set aside, and the notes say so; where filters left nothing, the notes say which.
     """
     refused: Counter[str] = Counter()
     passing: list[Candidate] = []
@@ -122,7 +129,7 @@ def ranked(
             one = attrs.evolve(one, score=one.score * weight, moved=moved)  # noqa: PLW2901
         (stale if _is_stale(one, visitor, rules) else passing).append(one)
     notes = []
-    if not passing and stale:
+    if is_all and not passing and stale:
         notes.append(f"hide_bought and shown_max were set aside: they left nothing of {len(stale)} products")
         passing = stale
     chosen = _mixed(sorted(passing, key=_order), rules, products, limit)

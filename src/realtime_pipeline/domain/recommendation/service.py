@@ -135,10 +135,12 @@ class RecommendationService:
         products: Mapping[ProductId, Product],
         tallies: Mapping[ProductId, Tally],
         limit: int,
+        *,
+        is_all: bool = True,
     ) -> Ranking:
         """Blend the sources, weigh products by their ratings, and choose by the rules."""
         candidates = rated(blended(sources, self.rules.blend), tallies, rules, self.prior_ratings)
-        return ranked(candidates, visitor, rules, products, limit)
+        return ranked(candidates, visitor, rules, products, limit, is_all=is_all)
 
     def explain(self, ranking: Ranking, products: Mapping[ProductId, Product]) -> Recommendations:
         """Give each chosen product its description and its reason in words."""
