@@ -58,8 +58,8 @@ MUTATIONS = [
     Mutation(
         "products trimmed by arrival",
         "domain/shop/customer.py",
-        "            del recent[min(recent, key=lambda product: (recent[product], product))]\n",
-        "            del recent[next(iter(recent))]\n",
+        "        del times[min(times, key=lambda product: (times[product], product))]\n",
+        "        del times[next(iter(times))]\n",
     ),
     Mutation(
         "sessions listed by arrival, in memory",
@@ -343,8 +343,8 @@ MUTATIONS += [
     Mutation(
         "outputs are emitted beside their position",
         "infrastructure/kafka/outputs.py",
-        "        producer.send_offsets_to_transaction(places, self._membership(), wait_s)\n",
-        "",
+        "            lambda: producer.send_offsets_to_transaction(places, membership, wait_s),\n",
+        "            lambda: None,\n",
         KAFKA,
     ),
     Mutation(
@@ -353,6 +353,34 @@ MUTATIONS += [
         "            if error is not None:\n                failures.append(error)\n",
         "            _ = error\n",
         KAFKA,
+    ),
+    Mutation(
+        "the visitor's own sessions are neighbours",
+        "domain/recommendation/neighbours.py",
+        "        if times.pop(key, None) is not None:\n",
+        "        if False:\n",
+        ("tests/domain/test_recommendation.py",),
+    ),
+    Mutation(
+        "filters let everything pass",
+        "domain/recommendation/ranking.py",
+        "        if refusal is not None:\n",
+        "        if False:\n",
+        ("tests/domain/test_ranking.py",),
+    ),
+    Mutation(
+        "what the customer dislikes is shown",
+        "domain/recommendation/ranking.py",
+        "    hidden = {*visitor.seen, *visitor.disliked, *rules.pinned}\n",
+        "    hidden = {*visitor.seen, *rules.pinned}\n",
+        ("tests/domain/test_ranking.py",),
+    ),
+    Mutation(
+        "a call of Kafka's client is waited for, however long",
+        "infrastructure/kafka/clients.py",
+        "    if caller.is_alive():\n",
+        "    if False:\n",
+        ("tests/infrastructure/test_kafka.py",),
     ),
 ]
 

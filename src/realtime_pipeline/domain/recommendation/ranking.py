@@ -112,13 +112,14 @@ def ranked(
     Filters hold whatever happens. Where nothing is left of all because the customer has bought or been shown
     everything, those two rules are set aside, and the notes say so; where filters left nothing, the notes say which.
     """
+    hidden = {*visitor.seen, *visitor.disliked, *rules.pinned}
     refused: Counter[str] = Counter()
     passing: list[Candidate] = []
     stale: list[Candidate] = []
     for one in candidates:
-        product = products.get(one.product_id, Product(one.product_id))
-        if one.product_id in visitor.seen or one.product_id in visitor.disliked or one.product_id in rules.pinned:
+        if one.product_id in hidden:
             continue
+        product = products.get(one.product_id, Product(one.product_id))
         refusal = rules.refusal(product)
         if refusal is not None:
             refused[refusal] += 1
