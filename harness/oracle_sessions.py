@@ -18,7 +18,10 @@ Placed = tuple[SessionKey, Event]
 
 @attrs.frozen
 class ExpectedSession:
-    """What a session must hold. `products` maps each product to (last touched in ms, largest weight)."""
+    """What a session must hold.
+
+    `products` maps each product to (last touched in ms, largest weight, 0 once taken out of the cart).
+    """
 
     key: SessionKey
     session_id: str | None

@@ -21,12 +21,14 @@ def test_later_sources_win(tmp_path: Path) -> None:
         "REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS": "8",
         "REALTIME_PIPELINE_FOLD__PROFILE__ORDERS_MAX": "5",
         "REALTIME_PIPELINE_DATA": "/somewhere",
+        "REALTIME_PIPELINE_RECOMMENDATIONS__RULES__CATEGORY_WEIGHTS__Kitchen": "2",
         "HOME": "/home/ada",
     }
     settings = load_settings(file, environment, database="given.db", store=None)
     assert (settings.database, settings.partitions, settings.store) == ("given.db", 3, "sqlite")
     assert (settings.worker.idle_wait_ms, settings.worker.round_records_max) == (8, 9)
     assert settings.fold.profile.orders_max == 5
+    assert settings.recommendations.rules.category_weights == {"Kitchen": 2.0}
     assert load_settings(None, environment | {"REALTIME_PIPELINE_SETTINGS": str(file)}).database == "environment.db"
 
 

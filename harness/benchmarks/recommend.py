@@ -12,6 +12,7 @@ import attrs
 import msgspec
 
 from harness.console import console, heading, percentile
+from harness.errors import HarnessError
 from harness.feed import publish, work_off
 from harness.line import Line
 from harness.places import places
@@ -41,12 +42,15 @@ class Answers:
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Fill a store with sessions, then ask for lists at random moments, one process answering."""
+    if "memory" in {options.log, options.store}:
+        raise HarnessError("what one process keeps in memory another cannot read: choose another log and store")
     with (
         places(options) as settings,
         ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):
         events = processes.submit(_fill, settings, options, 0, options.visits).result()
+        used = pipeline.container.redis_nodes().used() if settings.store == "redis" else {}
         until_s = time.time() + START_UP_S + options.seconds
         ingesting = processes.submit(_ingest, settings, options, until_s) if options.ingesting else None
         answers = processes.submit(_answer, settings, options).result()
@@ -61,9 +65,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             "ingested_per_second": ingested,
         }
         if settings.store == "redis":
-            figures["redis_bytes_per_session"] = (
-                pipeline.container.redis_nodes().used()["memory_bytes"] / options.visits
-            )
+            figures["redis_bytes_per_session"] = used["memory_bytes"] / options.visits
     heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products")
     console.print(f"  {options.rate:>10,} requests a second at random moments, {len(answers.latencies_ms):,} in all")
     console.print(

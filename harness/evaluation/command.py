@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Let each model learn and be asked, and show what came of it."""
     learnt, tested = _visits(options)
     settings = load_settings(options.settings)
-    counts = counted(learnt)
+    counts = counted([*learnt, *tested] if options.protocol == "prequential" else learnt)
     heading(
         f"{len(learnt):,} visits learnt from, {len(tested):,} tested, {len(counts):,} products; "
         f"protocol {options.protocol}, lists of {options.k}"
@@ -91,7 +91,13 @@ def _visits(options: argparse.Namespace) -> tuple[list[Visit], list[Visit]]:
         raise HarnessError("name either --train and --test, or --data, to be split by time")
     if options.data is not None:
         return split(visits_of(options.data, options.format), options.tested)
-    return visits_of(options.train, options.format), visits_of(options.test, options.format)
+    learnt, tested = visits_of(options.train, options.format), visits_of(options.test, options.format)
+    both = {visit.key for visit in learnt} & {visit.key for visit in tested}
+    if both:
+        raise HarnessError(
+            f"{len(both)} visits are in --train and --test, {min(both)} for one: what is to be foreseen?"
+        )
+    return learnt, tested
 
 
 def _show(results: Mapping[str, Result], length: int) -> None:

@@ -1,7 +1,8 @@
 """How well lists of recommendations foresee what a visitor touched next, as the session-rec framework counts it.
 
 Source: Ludewig and Jannach, "Evaluation of Session-based Recommendation Algorithms", 2018, section 4. A visit's
-remaining products count with their repeats in recall's denominator; average precision is divided by the list's length.
+remaining products count with their repeats in recall's denominator. Average precision is our own: the precisions at the
+ranks that hit, summed, over the list's length; do not compare it with published figures.
 """
 
 from collections.abc import Mapping, Sequence

@@ -18,7 +18,8 @@ from harness.evaluation.models import Model, Scores
 from harness.evaluation.visits import Touch
 
 DAY_MS: Final = 86_400_000
-Weighting = Literal["same", "division", "linear", "quadratic", "log"]
+PositionWeight = Literal["same", "quadratic"]
+SharedWeight = Literal["division", "linear"]
 
 
 class SessionNeighbours(Model):
@@ -90,8 +91,8 @@ class VsknnSettings:
 
     k: int = 500
     sample_size: int = 2_500
-    position: Weighting = "quadratic"
-    shared: Weighting = "division"
+    position: PositionWeight = "quadratic"
+    shared: SharedWeight = "division"
     idf: float = 5.0
 
 
@@ -168,25 +169,9 @@ class Stan(SessionNeighbours):
         return 1 + self._settings.idf * self._idf(product_id)
 
 
-def _position(kind: Weighting, number: int, length: int) -> float:
-    back = length - number
-    if kind == "division":
-        return number / length
-    if kind == "linear":
-        return 1 - 0.1 * back if back <= STEPS_LINEAR else 0.0
-    if kind == "quadratic":
-        return (number / length) ** 2
-    return 1 / math.log10(back + 1.7) if kind == "log" else 1.0
+def _position(kind: PositionWeight, number: int, length: int) -> float:
+    return (number / length) ** 2 if kind == "quadratic" else 1.0
 
 
-STEPS_LINEAR: Final = 10
-
-
-def _steps_back(kind: Weighting, steps: int) -> float:
-    if kind == "division":
-        return 1 / steps
-    if kind == "linear":
-        return max(0.0, 1 - 0.1 * steps)
-    if kind == "quadratic":
-        return 1 / steps**2
-    return 1 / math.log10(steps + 1.7) if kind == "log" else 1.0
+def _steps_back(kind: SharedWeight, steps: int) -> float:
+    return 1 / steps if kind == "division" else max(0.0, 1 - 0.1 * steps)

@@ -110,6 +110,8 @@ class Pipeline:
         `looking_at` are products that they have before them now, the newest last: for whom no events are known yet.
         `rules` take the place of those of the settings; `shown` is how often products were shown to them before.
         """
+        if isinstance(looking_at, str):
+            raise TypeError("looking_at is a list of products, also where it is one")
         return self.container.recommend_products()(
             Request(
                 _known_as(customer_id),

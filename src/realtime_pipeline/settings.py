@@ -26,6 +26,9 @@ PREFIX = "REALTIME_PIPELINE_"
 NOT_SETTINGS = frozenset(("SETTINGS", "DATA", "SERVICES", "SERVERS"))
 """Names with the prefix that are no settings: the settings file, and what tests and harness are told by."""
 
+_MAPPINGS = frozenset(("event_types", "weights", "category_weights", "pinned"))
+"""Settings whose names are products, categories and types of a shop."""
+
 LogTechnology = Literal["sqlite", "memory", "kafka"]
 StoreTechnology = Literal["sqlite", "memory", "redis"]
 
@@ -107,13 +110,7 @@ def load_settings(file: Path | None, environment: Mapping[str, str] | None = Non
     for name, value in environment.items():
         path = name.removeprefix(PREFIX)
         if path != name and path not in NOT_SETTINGS:
-            group, _, rest = path.partition("__")
-            exact = group.lower() == "event_types"  # a shop's types are in the shop's own spelling
-            _put(
-                document,
-                [group.lower(), *(rest if exact else rest.lower()).split("__")] if rest else [path.lower()],
-                value,
-            )
+            _put(document, _spelt(path), value)
     document |= {name: value for name, value in given.items() if value is not None}
     _check_names(document, Settings, "")
     try:
@@ -141,6 +138,14 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidSettings(f"the settings file {file} cannot be read: {error}") from None
+
+
+def _spelt(path: str) -> list[str]:
+    """The names of a path of the environment; below a mapping they are in the shop's own spelling."""
+    names: list[str] = []
+    for name in path.split("__"):
+        names.append(name if names and names[-1] in _MAPPINGS else name.lower())
+    return names
 
 
 def _put(document: dict[str, Any], path: list[str], value: str) -> None:

@@ -87,6 +87,15 @@ def test_the_list_says_which_rule_moved_what() -> None:
     assert (pinned.reason.kind, pinned.moved) == (ReasonKind.PINNED, ("pinned to place 1",))
 
 
+def test_pinned_products_lose_no_place_to_their_pin() -> None:
+    assert listed(ListRules(pinned={A: 9}), limit=3) == ["a", "b", "c"]  # the place is not in this list
+    short = ranking(ListRules(pinned={D: 4}, exclude=frozenset((B, C))))
+    assert [(one.product_id, one.moved) for one in short.chosen] == [("a", ()), ("d", ("pinned to place 2",))]
+    nothing_else = ranking(ListRules(pinned={D: 1}, price_max=0.01))
+    assert [one.product_id for one in nothing_else.chosen] == ["d"]
+    assert nothing_else.notes == ("price_max left nothing: it refused 3 of 4 products",)
+
+
 def test_a_filter_that_leaves_nothing_is_named() -> None:
     empty = ranking(ListRules(price_max=0.01, exclude=frozenset((D,))))
     assert empty.chosen == ()

@@ -135,6 +135,30 @@ def test_what_neighbours_bought_counts_more() -> None:
     assert found[C].score == pytest.approx(1.5 + 0.5 * math.sqrt(5))
 
 
+def test_what_was_taken_out_of_the_cart_leads_nowhere() -> None:
+    lists = {A: listed((9, 1)), B: listed((9, 2))}
+    assert [one.key for one in nearest({A: 0, B: 1}, lists, PLAIN, own=())] == [2]
+    other = session(1, A, B, C)
+    other.disregard(B)
+    found = score(
+        {A: 1, B: 0},
+        [Neighbour(SessionKey(1), 1.0)],
+        {SessionKey(1): other},
+        interactions={},
+        interactions_total=0,
+        rules=PLAIN,
+        limit=9,
+    )
+    assert [(one.product_id, one.through) for one in found] == [(A, (A,)), (C, (A,))]
+
+
+def test_products_of_one_instant_are_in_the_order_of_the_log() -> None:
+    made = Session(SessionKey(1), None, 0, 0)
+    for product_id, at_ms in ((A, 1), (B, 5), (A, 5), (C, 5), (D, 3)):
+        made.add(product_id, at_ms, 1, 9)
+    assert made.in_order() == [D, B, A, C]
+
+
 def test_reaches_must_be_sensible() -> None:
     with pytest.raises(ValueError, match="order_reach"):
         NeighbourRules(order_reach=0.0)

@@ -177,6 +177,8 @@ def test_evaluate_shows_a_table_and_writes_figures(tmp_path: Path, capsys: pytes
     assert models["served"]["means"]["HR"] > models["popularity"]["means"]["HR"]
     low, high = models["served"]["intervals"]["HR"]
     assert low < models["served"]["means"]["HR"] < high
+    assert main([*common, "--train", str(data), "--test", str(data)]) == 1
+    assert "60 visits are in --train and --test" in capsys.readouterr().err
     assert main(common) == 1
     assert "--train and --test, or --data" in capsys.readouterr().err
 
@@ -210,7 +212,7 @@ def asked(model: Model, wanted: dict[tuple[str, int], list[float]]) -> Iterator[
             if (one.key, done - 1) in wanted:
                 scores = sorted(model.scores(one.key, one.products[:done], one.touches[done - 1].at_ms).values())
                 best = [score / scores[-1] for score in scores[:-11:-1]]
-                yield best, wanted[one.key, done - 1][: len(best)]
+                yield best + [0.0] * (10 - len(best)), wanted[one.key, done - 1][:10]
 
 
 @pytest.mark.data

@@ -371,8 +371,8 @@ MUTATIONS += [
     Mutation(
         "what the customer dislikes is shown",
         "domain/recommendation/ranking.py",
-        "    hidden = {*visitor.seen, *visitor.disliked, *rules.pinned}\n",
-        "    hidden = {*visitor.seen, *rules.pinned}\n",
+        "    hidden = {*visitor.seen, *visitor.disliked, *pins}\n",
+        "    hidden = {*visitor.seen, *pins}\n",
         ("tests/domain/test_ranking.py",),
     ),
     Mutation(

@@ -15,7 +15,7 @@ from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN, Recom
 from realtime_pipeline.domain.recommendation.trending import Popular
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.shop.product import Product, Tally
 
 CANDIDATES_MAX = 200
 CONSIDERED_MIN = 40
@@ -90,12 +90,14 @@ class RecommendProducts:
         rules = self._service.rules.rules if request.rules is None else request.rules
         visitor = self._service.visitor(customer, request.looking_at, request.shown)
         described: dict[ProductId, Product] = {}
+        tallies: dict[ProductId, Tally] = {}
         ranking = Ranking(())
         for sources, is_all in self._widening(customer, request, rules):
             considered = {one.product_id for source in sources for one in source}
             if rules.needs_descriptions:
                 described.update(self._catalogue.products(considered - described.keys()))
-            tallies = self._views.tallies(considered) if rules.rating else {}
+            if rules.rating:
+                tallies.update(self._views.tallies(considered - tallies.keys()))
             limit = request.limit
             ranking = self._service.rank(sources, visitor, rules, described, tallies, limit, is_all=is_all)
             if is_all or len(ranking.chosen) == limit:
@@ -107,10 +109,10 @@ class RecommendProducts:
     ) -> Iterator[tuple[list[list[Candidate]], bool]]:
         """Yield candidates, first few, then more of them, as long as they do not fill the list; whether that is all.
 
-        Where rules move products up, or sources are mixed, all are there at once: what is far behind may come out on
-        top.
+        Where rules weigh products, or sources are mixed, all are there at once: what is far behind may come out on top.
+        Ratings and diversity move and mix those that are looked at.
         """
-        at_once = rules.moves_up or not self._service.rules.blend.is_in_turn
+        at_once = rules.moves_far or not self._service.rules.blend.is_in_turn
         neighbours = self._from_neighbours(customer, request.looking_at)
         few = max(CONSIDERED_MIN, 3 * request.limit)
         if not at_once:

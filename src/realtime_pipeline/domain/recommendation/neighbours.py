@@ -26,6 +26,8 @@ DAY_MS: Final = 86_400_000
 class NeighbourRules:
     """Which sessions are neighbours, and what each of them counts.
 
+    What was taken out of the cart weighs 0, and neither leads anywhere nor is led to.
+
     Of each of the visitor's `last` products the `m` newest sessions are candidates; the `k` nearest count. Weights fall
     to 1/e over a reach: of steps back among the visitor's products (`position_reach`), of days by which a session is
     older than the newest candidate (`recency_days`), of steps back to the latest product shared (`shared_reach`), and
@@ -135,7 +137,7 @@ def score(
     led: dict[ProductId, list[ProductId]] = {}
     for near, other in others:
         products = other.products
-        latest = next((shared for shared in steps if shared in products), None)
+        latest = next((shared for shared in steps if shared in products and products[shared][1]), None)
         if latest is None:
             continue
         order = other.in_order()
@@ -143,7 +145,10 @@ def score(
         if rules.length_damping:
             base *= len(order) ** -rules.length_damping
         for product_id, nearby in zip(order, curve[longest - order.index(latest) :], strict=False):
-            share = base * nearby * worth[products[product_id][1]]
+            weight = products[product_id][1]
+            if not weight:
+                continue
+            share = base * nearby * worth[weight]
             if product_id in scores:
                 scores[product_id] += share
                 led[product_id].append(latest)
@@ -179,4 +184,4 @@ def _ways(led: Sequence[ProductId], steps: Mapping[ProductId, int]) -> tuple[Pro
 
 
 def _newest_first(session: Mapping[ProductId, int], rules: NeighbourRules) -> list[tuple[ProductId, int]]:
-    return list(session.items())[: -rules.last - 1 : -1]
+    return [item for item in reversed(list(session.items())) if item[1]][: rules.last]

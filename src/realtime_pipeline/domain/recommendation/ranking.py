@@ -112,7 +112,8 @@ def ranked(
     Filters hold whatever happens. Where nothing is left of all because the customer has bought or been shown
     everything, those two rules are set aside, and the notes say so; where filters left nothing, the notes say which.
     """
-    hidden = {*visitor.seen, *visitor.disliked, *rules.pinned}
+    pins = {product_id: slot for product_id, slot in rules.pinned.items() if slot <= limit}
+    hidden = {*visitor.seen, *visitor.disliked, *pins}
     refused: Counter[str] = Counter()
     passing: list[Candidate] = []
     stale: list[Candidate] = []
@@ -134,13 +135,12 @@ def ranked(
         notes.append(f"hide_bought and shown_max were set aside: they left nothing of {len(stale)} products")
         passing = stale
     chosen = _mixed(sorted(passing, key=_order), rules, products, limit)
-    chosen = _pinned(chosen, rules, limit)
     if not chosen:
         notes += [
             f"{name} left nothing: it refused {count} of {len(candidates)} products"
             for name, count in refused.most_common()
         ]
-    return Ranking(tuple(chosen), tuple(notes))
+    return Ranking(tuple(_pinned(chosen, pins, limit)), tuple(notes))
 
 
 def rated(
@@ -210,15 +210,18 @@ def _category(one: Candidate, products: Mapping[ProductId, Product]) -> str | No
     return None if product is None else product.category
 
 
-def _pinned(chosen: Sequence[Candidate], rules: ListRules, limit: int) -> list[Candidate]:
-    by_slot = {slot: product_id for product_id, slot in rules.pinned.items() if slot <= limit}
+def _pinned(chosen: Sequence[Candidate], pins: Mapping[ProductId, int], limit: int) -> list[Candidate]:
+    """Put pinned products into their places; where the list is shorter, behind the others."""
+    by_slot = {slot: product_id for product_id, slot in pins.items()}
     if not by_slot:
         return list(chosen)
     rest: Iterator[Candidate] = iter(chosen)
     mixed: list[Candidate] = []
     for slot in range(1, limit + 1):
         if slot in by_slot:
-            mixed.append(Candidate(by_slot[slot], 0.0, Reason(ReasonKind.PINNED, 0), (f"pinned to place {slot}",)))
+            mixed.append(
+                Candidate(by_slot[slot], 0.0, Reason(ReasonKind.PINNED, 0), (f"pinned to place {len(mixed) + 1}",))
+            )
             continue
         one = next(rest, None)
         if one is not None:

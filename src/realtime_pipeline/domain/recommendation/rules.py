@@ -73,9 +73,9 @@ class ListRules:
         )
 
     @property
-    def moves_up(self) -> bool:
+    def moves_far(self) -> bool:
         """Whether something that stands low by its score may come out on top."""
-        return any(weight > 1 for weight in (*self.weights.values(), *self.category_weights.values()))
+        return any(weight != 1 for weight in (*self.weights.values(), *self.category_weights.values()))
 
     def refusal(self, product: Product) -> str | None:
         """Name the filter that a product does not pass; None where it passes all."""

@@ -89,7 +89,7 @@ class RecommendationService:
     prior_ratings: float = 5.0
 
     def interests(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
-        """The products to start from with the weight of what was done, the one touched last at the end.
+        """The products to start from with the weight of what was done (never 0), the one touched last at the end.
 
         Those of the current session, after those touched last before it; `looking_at`, what the visitor has before
         them as the shop says, comes last.
@@ -103,7 +103,7 @@ class RecommendationService:
                 found[product_id] = session.products[product_id][1]
         for product_id in looking_at:
             found[product_id] = max(LOOKED_AT, found.pop(product_id, LOOKED_AT))
-        return found
+        return {product_id: weight for product_id, weight in found.items() if weight}
 
     def visitor(
         self, customer: Customer, looking_at: Sequence[ProductId] = (), shown: Mapping[ProductId, int] = NOTHING_SHOWN

@@ -58,6 +58,8 @@ class Session:
         products = self.products
         seen = products.get(product_id)
         if seen is not None:
+            if at_ms >= seen[0]:
+                del products[product_id]  # it comes last now, also among those of one instant
             at_ms, weight = max(at_ms, seen[0]), max(weight, seen[1])
         products[product_id] = (at_ms, weight)
         if len(products) > products_max:

@@ -109,8 +109,11 @@ class KafkaOutputs(Outputs):
                 self._commit(places)
         except KafkaException as error:
             raise self._refused(error.args[0]) from None
-        except (Fenced, Unreachable):
+        except Fenced:
             self._give_up()
+            raise
+        except Unreachable:
+            self._producer = None  # a call on it has not returned; its time-out ends the transaction
             raise
         for one in emissions:
             self._stand[one.partition] = (one.epoch, one.to_position)
