@@ -116,19 +116,18 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--until-caught-up", action="store_true", help="end when all published so far is processed")
     worker.set_defaults(command=_worker, reads=False)
 
-    recommend = commands.add_parser("recommend", parents=[common], help="recommend products to a customer")
+    lists = argparse.ArgumentParser(add_help=False)
+    lists.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
+    lists.add_argument("--rules", metavar="FILE", type=Path, help="a TOML file of rules for the list")
+    recommend = commands.add_parser("recommend", parents=[common, lists], help="recommend products to a customer")
     recommend.add_argument("customer", metavar="CUSTOMER", help="a user id, known or new")
-    recommend.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
     recommend.add_argument(
         "--looking-at", metavar="PRODUCT", nargs="+", default=[], help="what they have before them now, the newest last"
     )
-    recommend.add_argument("--rules", metavar="FILE", type=Path, help="a TOML file of rules for the list")
     recommend.set_defaults(command=_recommend, reads=True)
 
-    similar = commands.add_parser("similar", parents=[common], help="recommend products to whoever looks at one")
+    similar = commands.add_parser("similar", parents=[common, lists], help="recommend products to whoever looks at one")
     similar.add_argument("product", metavar="PRODUCT", help="a product's id")
-    similar.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
-    similar.add_argument("--rules", metavar="FILE", type=Path, help="a TOML file of rules for the list")
     similar.set_defaults(command=_similar, reads=True)
 
     profile = commands.add_parser("profile", parents=[common], help="show what is known of a customer")

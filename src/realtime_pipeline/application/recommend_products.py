@@ -1,6 +1,7 @@
 """RecommendProducts: what a customer may like next, and what the shop likes now."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from threading import Lock
 
 import attrs
 
@@ -76,6 +77,7 @@ class RecommendProducts:
         self._affinity_half_life_ms = affinity_half_life_ms
         self._trending_refresh_ms = trending_refresh_ms
         self._total = (0, 0)
+        self._one_reads = Lock()
         self._trending: dict[str | None, tuple[int, Sequence[Popular]]] = {}
 
     def __call__(self, request: Request) -> Recommendations:
@@ -177,14 +179,15 @@ class RecommendProducts:
 
     def _trending_in(self, category: str | None) -> Sequence[Popular]:
         """What is trending, at most `trending_refresh_ms` old: it is the same for everybody and changes slowly."""
-        now_ms = self._clock.now_ms()
-        read = self._trending.get(category)
-        if read is None or not 0 <= now_ms - read[0] < self._trending_refresh_ms:
-            if len(self._trending) >= TRENDING_LISTS_MAX:
-                self._trending.clear()
-            popular = self._views.trending(self._service.rules.trending, category, TRENDING_MAX)
-            read = self._trending[category] = (now_ms, popular)
-        return read[1]
+        with self._one_reads:  # of all that wait for a new list, the first reads it
+            now_ms = self._clock.now_ms()
+            read = self._trending.get(category)
+            if read is None or not 0 <= now_ms - read[0] < self._trending_refresh_ms:
+                if len(self._trending) >= TRENDING_LISTS_MAX:
+                    self._trending.clear()
+                popular = self._views.trending(self._service.rules.trending, category, TRENDING_MAX)
+                read = self._trending[category] = (now_ms, popular)
+            return read[1]
 
     def _described(
         self, chosen: Sequence[Candidate], described: Mapping[ProductId, Product]
