@@ -1,7 +1,7 @@
 """A cell while its partition is held: what its owner knows of it."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -71,11 +71,15 @@ class HeldCell:
         ahead = (at for at in (*self.view_positions, self.output_position) if self.position < at < to_position)
         return min(ahead, default=to_position)
 
-    def keep(self, entries: Iterable[Kept]) -> None:
-        """Note entries that lie in the store, the one that ends first coming first."""
-        for one in entries:
-            self.kept.append(one)
-            self.kept_bytes += one.size
+    def keep(self, entry: Kept) -> None:
+        """Note an entry that lies in the store, behind those known."""
+        self.kept.append(entry)
+        self.kept_bytes += entry.size
+
+    def keep_older(self, entries: Sequence[Kept]) -> None:
+        """Note entries that lie in the store before those known, the one that ends first coming first."""
+        self.kept.extendleft(reversed(entries))
+        self.kept_bytes += sum(entry.size for entry in entries)
 
     def let_go(self) -> int:
         """Forget the first entry kept; say where it ends."""

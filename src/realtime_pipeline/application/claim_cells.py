@@ -79,7 +79,7 @@ class ClaimCells:
             self._readers.merge({cell.partition: cell}, [entry])
             self._readers.gather(cell, entry)
         self._readers.emit([cell])
-        cell.keep([Kept(cell.position, self._clock.now_ms(), 0)])
+        cell.keep(Kept(cell.position, self._clock.now_ms(), 0))
 
     @staticmethod
     def _check(cell: HeldCell, first: int, end: int) -> None:

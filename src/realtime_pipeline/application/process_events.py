@@ -216,7 +216,7 @@ class ProcessEvents(PartitionOwner):
         now_ms = self._clock.now_ms()
         for entry, size in zip(entries, sizes, strict=True):
             if size:
-                self._held[entry.partition].keep([Kept(entry.to_position, now_ms, size)])
+                self._held[entry.partition].keep(Kept(entry.to_position, now_ms, size))
         counts.update(folded)
         self._stages.reached(Stage.COMMITTED, len(records))
         self._readers.merge(self._held, entries)
@@ -229,10 +229,7 @@ class ProcessEvents(PartitionOwner):
     def _claimed(self, partitions: Collection[int]) -> dict[int, int]:
         claimed = self._claim_cells(partitions)
         for partition, cell in claimed.items():  # what was kept before lies there still, as old and as large as it was
-            found = list(cell.kept)
-            cell.kept.clear()
-            cell.keep(one for one in self._kept.pop(partition, ()) if one.to_position <= cell.position)
-            cell.keep(found)
+            cell.keep_older([one for one in self._kept.pop(partition, ()) if one.to_position <= cell.position])
         self._held.update(claimed)
         return {partition: cell.reads_from for partition, cell in claimed.items()}
 

@@ -23,8 +23,6 @@ CONSIDERED_MIN = 40
 """How many candidates are looked at first: most lists need no more."""
 TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
-
-
 NOBODY = CustomerId("")
 
 
