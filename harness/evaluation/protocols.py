@@ -42,11 +42,10 @@ def serenade(model: Model, learnt: Sequence[Visit], tested: Sequence[Visit], len
     """As `session_rec`, with repeats in a row taken for one touch, and the product looked at never recommended."""
     _learn(model, learnt)
     card = Scorecard(length)
-    collapsed = (Visit(visit.key, tuple(_without_repeats(visit.touches))) for visit in tested)
-    for visit in testable(list(collapsed), counted(learnt)):
-        visit = Visit(visit.key, tuple(_without_repeats(visit.touches)))  # noqa: PLW2901 - others may have gone between
-        if len(visit.touches) > 1:
-            _ask_along(model, visit, length, card, step, with_last=False)
+    for visit in testable(tested, counted(learnt)):
+        collapsed = Visit(visit.key, tuple(_without_repeats(visit.touches)))
+        if len(collapsed.touches) > 1:
+            _ask_along(model, collapsed, length, card, step, with_last=False)
     return card
 
 
