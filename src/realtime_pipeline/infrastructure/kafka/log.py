@@ -160,6 +160,7 @@ class KafkaEventLog(EventLog):
             return True
         found = meaning(error, f"topic {self._rules.topic}, partition {message.partition()}")
         if not isinstance(found, Refusal):
+            self._check_topic()  # one made anew is named as such, also while it is shorter than the old one was
             raise found
         if error.fatal():
             raise Stopped(f"Kafka has shut this worker out: {error.str()}; start it again")
