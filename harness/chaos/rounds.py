@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from harness.chaos.arena import RECOVERY_MS, SESSION_MS, TRANSACTION_MS, Arena, Servers
+from harness.chaos.arena import RECOVERY_MS, SESSION_MS, TRANSACTION_MS, Arena
 from harness.chaos.workers import WorkerProcess
 from harness.errors import HarnessError
+from harness.services.kafka import AFTER_A_KILL
 from harness.services.process import ServerProcess
 
 POINTS = (
@@ -72,22 +73,28 @@ def random_kills(arena: Arena) -> Outcome:
     return Outcome(recovery_s, _bound_s(TRANSACTION_MS))
 
 
-def restarted(which: Callable[[Servers], ServerProcess]) -> Round:
-    """Kill a server and start it again, while workers are at work."""
+def broker_restart(arena: Arena) -> Outcome:
+    """Kill the broker and start it again, while workers are at work."""
+    arena.afterwards.callback(arena.servers.kafka.process.start)
+    arena.afterwards.callback(arena.servers.kafka.process.stop)
+    return _restarted(arena, arena.servers.kafka.process, AFTER_A_KILL)
 
-    def play(arena: Arena) -> Outcome:
-        workers = [arena.worker() for _ in range(2)]
-        _let_work(arena)
-        arena.publish(400)
-        server = which(arena.servers)
-        server.kill()
-        time.sleep(arena.dice.uniform(0.1, 1.5))
-        server.start()
-        arena.wait_until_done(workers)
-        _finish(workers)
-        return Outcome()
 
-    return play
+def redis_restart(arena: Arena) -> Outcome:
+    """Kill Redis and start it again, while workers are at work."""
+    return _restarted(arena, arena.servers.redis.process)
+
+
+def _restarted(arena: Arena, server: ServerProcess, how: Sequence[str] = ()) -> Outcome:
+    workers = [arena.worker() for _ in range(2)]
+    _let_work(arena)
+    arena.publish(400)
+    server.kill()
+    time.sleep(arena.dice.uniform(0.1, 1.5))
+    server.start(*how)
+    arena.wait_until_done(workers)
+    _finish(workers)
+    return Outcome()
 
 
 def replica_promoted(arena: Arena) -> Outcome:
@@ -165,8 +172,8 @@ KINDS: Mapping[str, Round] = {
     **{f"kill at {point}": at_point(point, "kill") for point in POINTS},
     **{f"stop at {point}": at_point(point, "stop") for point in POINTS},
     "random kills": random_kills,
-    "broker restart": restarted(lambda servers: servers.kafka.process),
-    "redis restart": restarted(lambda servers: servers.redis.process),
+    "broker restart": broker_restart,
+    "redis restart": redis_restart,
     "replica promoted": replica_promoted,
     "cluster fail-over": cluster_failover,
     "topic recreated": topic_recreated,

@@ -18,8 +18,10 @@ ROOT = Path(__file__).parents[2]
 READY_S = 60.0
 FETCH_S = 600
 
-# Transactions are given up 5 s after a start at the earliest: sooner, partitions have no leader yet, and the broker
-# loses the transaction's end (docs/exactly-once.md).
+AFTER_A_KILL = ("--override", "transaction.abort.timed.out.transaction.cleanup.interval.ms=30000")
+"""How a broker is started that was killed: on a busy machine it takes longer to be ready than the usual 5 s, and one
+that gives a transaction up before it is ready loses the transaction's end (docs/exactly-once.md)."""
+
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1

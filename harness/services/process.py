@@ -50,15 +50,15 @@ class ServerProcess:
             raise HarnessError(f"{self._name} is not running")
         return self._process.pid
 
-    def start(self) -> None:
-        """Start the server, and wait until it answers.
+    def start(self, *more: str) -> None:
+        """Start the server, this time with more on its command line, and wait until it answers.
 
         Raises:
             HarnessError: it ended, or did not answer in time; the message has the end of its log.
         """
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command,
+                [*self._command, *more],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
