@@ -14,8 +14,8 @@ from typing import Final
 import attrs
 
 from harness.oracle_sessions import LOOKS, ExpectedSession, Placed, Visit, listed, session_of, visits_of, weights_of
-from realtime_pipeline.domain.shop.customer import ProfileRules
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 
@@ -64,7 +64,7 @@ class History:
 
     `classes` go with the events as given. `customer` is None when nothing is known (any more);
     `ratings` has a (product, rating) for each opinion that counts, those of forgotten times included; `listed` says
-    when a session last looked at a product.
+    when a session last looked at a product, without those sessions that were known when their customer was forgotten.
     """
 
     classes: list[RecordClass]
@@ -87,6 +87,8 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
     kept = closed[-rules.closed_sessions_max :]
     present = {visit.key: session_of(visit, rules) for visit in (*open_, *kept)}
     everything = [visit for pair in begun for visits in pair for visit in visits]
+    erased = [session_of(one, rules) for was, had in begun[:-1] for one in (*was, *had[-rules.closed_sessions_max :])]
+    unlisted = {(product_id, session.key) for session in erased for product_id in session.products}
     _, standing = opinions[-1]
     customer = None
     if lives[-1]:
@@ -100,7 +102,7 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
         {visit.key for visit in everything} - present.keys(),
         {product_id: (_rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
         [(product_id, _rating(best)) for counted, _ in opinions for product_id, best in counted],
-        listed(everything),
+        {entry: at_ms for entry, at_ms in listed(everything).items() if entry not in unlisted},
     )
 
 

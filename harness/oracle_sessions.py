@@ -5,8 +5,8 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.domain.shop.customer import ProfileRules
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import SessionKey
 
 LOOKS: Final = (EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_PURCHASED)

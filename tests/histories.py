@@ -16,7 +16,7 @@ from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
-from realtime_pipeline.domain.shop.customer import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.settings import StoreRules
 from tests import servers

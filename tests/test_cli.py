@@ -88,6 +88,17 @@ def test_forgetting(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran(capsys, "profile", "ada")[0] == 1
 
 
+def test_the_receipt_of_a_forgetting(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    code, out, err = ran(capsys, "forget", "ada", "--wait", "0.01")
+    assert (code, "  still there: 1 profile, 1 sessions" in out) == (1, True)
+    assert err == "realtime-pipeline: ada is not forgotten after 0.01 s: is a worker running?\n"
+    with Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline, pipeline.processing():
+        code, out, _ = ran(capsys, "forget", "ada", "--wait", "30")
+    assert (code, "  erased: " in out, "until the file is deleted" in out) == (0, True, True)
+
+
 def test_what_comes_through_a_pipe_is_published_as_it_comes(shop: Path) -> None:
     command = [sys.executable, "-m", "realtime_pipeline.cli", "publish", "-"]
     with (

@@ -8,8 +8,8 @@ from harness.evaluation.visits import Touch
 from realtime_pipeline.application.recommend_products import CANDIDATES_MAX
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, nearest, score
 from realtime_pipeline.domain.recommendation.service import LOOKED_AT
-from realtime_pipeline.domain.shop.customer import ProfileRules
 from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 

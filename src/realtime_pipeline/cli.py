@@ -15,16 +15,22 @@ from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendations
-from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
-from realtime_pipeline.report import counts_in_words, plain, profile_in_words, recommendations_in_words
+from realtime_pipeline.report import (
+    counts_in_words,
+    plain,
+    profile_in_words,
+    receipt_in_words,
+    recommendations_in_words,
+)
 from realtime_pipeline.settings import Settings, load_rules, load_settings
 
 CHUNK_BYTES = 1 << 19
 LINE_BYTES_MAX = 900_000
 """A longer line comes in pieces, which end up as dead letters: no file may fill the memory, nor a Kafka record."""
 PROGRESS_EVERY_S = 5.0
+LOOK_AGAIN_S = 0.2
 SHOWN_BYTES = 200
 
 EPILOG = """\
@@ -136,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
 
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
+    forget.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS", help="wait so long for it to be done, and show the receipt"
+    )
     forget.set_defaults(command=_forget, reads=True)
 
     letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
@@ -266,9 +275,21 @@ def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Nam
 
 
 def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    at_ms = pipeline.forget(options.customer)
-    name = CustomerId(options.customer)
-    print(f"{name} is to be forgotten as of {at_ms} ms; it is done when the worker has come to that record")
+    deadline_s = time.monotonic() + options.wait
+    forgetting = pipeline.forget(options.customer)
+    print(
+        f"{options.customer} is to be forgotten as of {forgetting.as_of_ms} ms; "
+        "it is done when the worker has come to that record"
+    )
+    if options.wait <= 0:
+        return
+    receipt = pipeline.receipt(forgetting)
+    while not receipt.is_done and time.monotonic() < deadline_s:
+        time.sleep(LOOK_AGAIN_S)
+        receipt = pipeline.receipt(forgetting)
+    print("\n".join(receipt_in_words(receipt)))
+    if not receipt.is_done:
+        raise Unavailable(f"{options.customer} is not forgotten after {options.wait:g} s: is a worker running?")
 
 
 def _rebuild(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:

@@ -216,8 +216,15 @@ def _rebuild_store(log: EventLog, cells: CellStore, views: Views) -> RebuildStor
     return RebuildStore(log, cells, views)
 
 
-def _forget_customer(publish_events: PublishEvents, cells: CellStore, clock: Clock) -> ForgetCustomer:
-    return ForgetCustomer(publish_events, cells, clock, encode_event)
+def _forget_customer(
+    settings: Settings, publish_events: PublishEvents, cells: CellStore, views: Views, outputs: Outputs, clock: Clock
+) -> ForgetCustomer:
+    keeps = {
+        "kafka": f"what was published, in topic {settings.kafka.topic}, until its retention ends",
+        "sqlite": f"what was published, in the log of {settings.database}, until the file is deleted",
+        "memory": "what was published, until this process ends",
+    }
+    return ForgetCustomer(publish_events, cells, views, outputs, clock, encode_event, keeps[settings.log])
 
 
 class Container(containers.DeclarativeContainer):
@@ -268,5 +275,5 @@ class Container(containers.DeclarativeContainer):
     )
     rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(_rebuild_store, log, cells, views)
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
-        _forget_customer, publish_events, cells, clock
+        _forget_customer, settings, publish_events, cells, views, outputs, clock
     )

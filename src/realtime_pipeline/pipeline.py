@@ -9,6 +9,7 @@ from typing import Self
 from dependency_injector import providers
 
 from realtime_pipeline.application.errors import InvalidEvents, Stopped, UnknownCustomer
+from realtime_pipeline.application.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.recommend_products import Request, TopRated
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
@@ -147,9 +148,13 @@ class Pipeline:
         with self._alone():
             return self.container.rebuild_store()()
 
-    def forget(self, customer_id: str) -> int:
-        """Have everything about a customer erased, by the worker, in the log's order; return the time in ms."""
+    def forget(self, customer_id: str) -> Forgetting:
+        """Ask for everything about a customer to be erased: the worker does it, in the log's order."""
         return self.container.forget_customer()(_known_as(customer_id))
+
+    def receipt(self, forgetting: Forgetting) -> Receipt:
+        """Look into every store, and say what is left of a customer who is to be forgotten."""
+        return self.container.forget_customer().receipt(forgetting)
 
 
 def _known_as(customer_id: str) -> CustomerId:

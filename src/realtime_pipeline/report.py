@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from realtime_pipeline.application.forget_customer import Receipt
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.domain.recommendation.service import Recommendation
 from realtime_pipeline.domain.shop.events import EventKind
@@ -25,6 +26,17 @@ def recommendations_in_words(recommendations: Sequence[Recommendation]) -> Itera
     for number, one in enumerate(recommendations, start=1):
         yield plain(f"{number:>3}. {product_in_words(one.product)}  [{one.score:,.1f}]")
         yield plain(f"     {'; '.join((one.because, *one.moved))}")
+
+
+def receipt_in_words(receipt: Receipt) -> Iterator[str]:
+    """Write the receipt of a forgetting: what was erased, what is left, what stays."""
+    asked = receipt.forgetting
+    left = [f"{count:,} {name}" for name, count in receipt.left.items() if count]
+    if left:
+        yield f"  still there: {', '.join(left)}"
+    else:
+        yield f"  erased: {asked.events:,} events, {len(asked.sessions):,} sessions, {asked.reviews:,} reviews"
+    yield from (plain(f"  stays: {what}") for what in receipt.stays)
 
 
 def product_in_words(product: Product) -> str:

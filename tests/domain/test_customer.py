@@ -5,10 +5,11 @@ from typing import Any
 import attrs
 import pytest
 
-from realtime_pipeline.domain.shop.customer import Changes, Customer, ProfileRules
+from realtime_pipeline.domain.shop.customer import Changes, Customer
 from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import Amount
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import session_key
 
 RULES = ProfileRules(session_gap_ms=100, open_sessions_max=2, closed_sessions_max=2, affinity_half_life_ms=1_000)

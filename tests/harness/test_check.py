@@ -10,8 +10,8 @@ from harness.check import differences
 from harness.oracle import Expected, expect
 from harness.shop import Shop
 from realtime_pipeline.application.publish_events import Submission
-from realtime_pipeline.domain.shop.customer import ProfileRules
 from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record

@@ -11,12 +11,16 @@ from dependency_injector import providers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_pipeline import Pipeline
+from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
 from tests.histories import KINDS, SMALL, Kind, append, differences, embedded, in_pieces, opened, state
-from tests.laws.strategies import histories
+from tests.laws.strategies import PRODUCTS, histories
+
+PRODUCT_IDS = [ProductId(name) for name in PRODUCTS]
 
 
 @contextmanager
@@ -165,3 +169,35 @@ def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes
         append(pipeline, history)  # a replay of everything must not bring them back
         pipeline.process()
         assert "ada" not in state(pipeline)["customers"]
+
+
+def model_of(pipeline: Pipeline) -> dict[ProductId, list[tuple[int, object]]]:
+    """What neighbours are found by: the sessions in the list of each product, whatever their numbers."""
+    model: dict[ProductId, list[tuple[int, object]]] = {}
+    for product_id, entries in pipeline.container.views().sessions_of(PRODUCT_IDS, 1_000).items():
+        sessions = pipeline.container.cells().sessions([key for _, key in entries])
+        model[product_id] = sorted(
+            ((at_ms, attrs.astuple(attrs.evolve(sessions[key], key=SessionKey(0)))) for at_ms, key in entries), key=repr
+        )
+    return model
+
+
+@KINDS
+@given(history=histories(garbage=False), round_records_max=st.integers(1, 50))
+def test_after_a_forgetting_the_model_is_that_of_a_shop_which_never_saw_the_customer(
+    kind: Kind, history: list[bytes], round_records_max: int
+) -> None:
+    settings = Settings(partitions=2, worker=WorkerRules(round_records_max=round_records_max))
+    others = [value for value in history if msgspec.json.decode(value).get("user_id") != "ada"]
+    models = []
+    for events in (history, others):
+        with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
+            append(pipeline, events)
+            if events is history and round_records_max % 2:  # else all of it is folded in one go
+                pipeline.process()
+            forgetting = pipeline.forget("ada")
+            pipeline.process()
+            assert pipeline.receipt(forgetting).is_done
+            assert differences(pipeline) == []
+            models.append(model_of(pipeline))
+    assert models[0] == models[1]

@@ -1,37 +1,84 @@
-"""ForgetCustomer: have everything about one customer erased."""
+"""ForgetCustomer: have everything about one customer erased, and say what became of it."""
 
 from collections.abc import Callable, Mapping
 
+import attrs
+
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.outputs import Outputs
+from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.publish_events import PublishEvents
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, EventKind
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, EventKind, ProductId
+from realtime_pipeline.domain.shop.session import SessionKey
+
+LETTERS_READ = 10_000
+LISTED_READ = 10_000
+
+
+@attrs.frozen
+class Forgetting:
+    """A request that a customer be forgotten, as of a time in ms, and what the stores had of them when it was made."""
+
+    customer_id: CustomerId
+    as_of_ms: int
+    events: int = 0
+    reviews: int = 0
+    sessions: tuple[SessionKey, ...] = ()
+    products: tuple[ProductId, ...] = ()
+
+
+@attrs.frozen
+class Receipt:
+    """What the stores still have of a customer who is to be forgotten, by what it is; zeros only once it is done.
+
+    `stays` says in words what no store can let go of, and how long it is there.
+    """
+
+    forgetting: Forgetting
+    left: Mapping[str, int]
+    stays: tuple[str, ...]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left that a store could let go of."""
+        return not any(self.left.values())
 
 
 class ForgetCustomer:
-    """Publishes that a customer is to be forgotten. The worker that owns the customer does it, in the log's order."""
+    """Publishes that a customer is to be forgotten. The worker that owns the customer does it, in the log's order.
+
+    `log_keeps` says in words how long the log keeps what was published.
+    """
 
     def __init__(
         self,
         publish: PublishEvents,
         cells: CellStore,
+        views: Views,
+        outputs: Outputs,
         clock: Clock,
         encode_event: Callable[[Mapping[str, object]], bytes],
+        log_keeps: str,
     ) -> None:
         self._publish = publish
         self._cells = cells
+        self._views = views
+        self._outputs = outputs
         self._clock = clock
         self._encode_event = encode_event
+        self._log_keeps = log_keeps
 
-    def __call__(self, customer_id: CustomerId) -> int:
-        """Ask for a customer to be forgotten; return the time as of which they are, in ms.
+    def __call__(self, customer_id: CustomerId) -> Forgetting:
+        """Ask for a customer to be forgotten as of now, or of when they were last seen, where that is later still.
 
-        That is now, or when they were last seen, if by their clock that is later still. Records up to it that come
-        later, by a replay, are counted as forgotten and not folded.
+        Records up to then that come later, by a replay, are counted as forgotten and not folded.
         """
         customer = self._cells.customer(customer_id)
         last_seen_ms = customer.last_seen_ms if customer is not None else None
         as_of_ms = max(self._clock.now_ms(), last_seen_ms or 0)
+        forgetting = self._known(customer_id, customer, as_of_ms)
         known_as = "session_id" if customer_id.startswith(ANONYMOUS) else "user_id"
         event = {
             "event_type": EventKind.CUSTOMER_FORGOTTEN.value,
@@ -39,4 +86,49 @@ class ForgetCustomer:
             "timestamp": as_of_ms,
         }
         self._publish([self._encode_event(event)])
-        return as_of_ms
+        return forgetting
+
+    def _known(self, customer_id: CustomerId, customer: Customer | None, as_of_ms: int) -> Forgetting:
+        if customer is None:
+            return Forgetting(customer_id, as_of_ms)
+        keys = (*(session.key for session in customer.open_sessions), *customer.closed_sessions)
+        products = {product_id for session in self._cells.sessions(keys).values() for product_id in session.products}
+        reviews = len(self._cells.reviews(customer_id))
+        return Forgetting(customer_id, as_of_ms, sum(customer.counts.values()), reviews, keys, tuple(sorted(products)))
+
+    def receipt(self, forgetting: Forgetting) -> Receipt:
+        """Look into every store for what is left of a customer.
+
+        Of dead letters the first 10,000 are looked at; those in Kafka cannot be taken back, and are among what stays.
+        """
+        customer = self._cells.customer(forgetting.customer_id)
+        is_known = customer is not None and (customer.first_seen_ms or 0) <= forgetting.as_of_ms
+        sessions = self._cells.sessions(forgetting.sessions)
+        reviews = self._cells.reviews(forgetting.customer_id)
+        listed = self._views.sessions_of(forgetting.products, LISTED_READ)
+        keys = set(forgetting.sessions)
+        letters = [
+            letter
+            for letter in self._outputs.dead_letters(LETTERS_READ)
+            if letter.customer_id == forgetting.customer_id and letter.record.appended_at_ms <= forgetting.as_of_ms
+        ]
+        stays = [
+            self._log_keeps,
+            "what everybody's events add up to, in numbers: views, purchases and ratings of products",
+            "a digest of the id with the time, so that a replay brings nothing back",
+        ]
+        if letters and not self._outputs.takes_back:
+            stays.append(f"{len(letters)} dead letters, until the retention of their topic ends")
+        return Receipt(
+            forgetting,
+            {
+                "profile": int(is_known),
+                "sessions": len(sessions),
+                "reviews": sum(review.occurred_at_ms <= forgetting.as_of_ms for review in reviews),
+                "entries in the lists of products": sum(
+                    key in keys for entries in listed.values() for _, key in entries
+                ),
+                "dead letters": len(letters) if self._outputs.takes_back else 0,
+            },
+            tuple(stays),
+        )

@@ -32,6 +32,11 @@ class Outputs(ABC):
     def gather_ms(self) -> int:
         """For how long emissions may be gathered, where each call is dear; 0: emit at once."""
 
+    @property
+    @abstractmethod
+    def takes_back(self) -> bool:
+        """Whether the dead letters of who is forgotten are taken back; elsewhere their retention ends them."""
+
     @abstractmethod
     def epoch(self, partition: int) -> int:
         """The largest epoch by which the partition's outputs were claimed, as far as this process knows; else 0."""

@@ -1,59 +1,22 @@
 """The customer: an ordered fold of their own events, and nothing else ever changes one."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple, Self
 
 import attrs
 
-from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, EventMemory, Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.order import Order
+from realtime_pipeline.domain.shop.profile_rules import PURCHASED, ProfileRules
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
-VIEWED: Final = EventKind.PRODUCT_VIEWED
-CARTED: Final = EventKind.PRODUCT_CARTED
 UNCARTED: Final = EventKind.PRODUCT_UNCARTED
-PURCHASED: Final = EventKind.PRODUCT_PURCHASED
 CANCELLED: Final = EventKind.PURCHASE_CANCELLED
 REVIEWED: Final = EventKind.PRODUCT_REVIEWED
 FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
-
-
-@attrs.frozen
-class ProfileRules:
-    """What a profile keeps, and for how long. Every list has a limit.
-
-    The limits are part of the fold: changing one changes what a replay of the log gives.
-    """
-
-    session_gap_ms: int = 30 * 60_000
-    open_sessions_max: int = 2
-    closed_sessions_max: int = 64
-    session_products_max: int = 50
-    recent_products_max: int = 20
-    categories_max: int = 24
-    affinity_half_life_ms: int = 7 * 86_400_000
-    orders_max: int = 16
-    bought_products_max: int = 50
-    reviews_max: int = 50
-    remembered_events: int = 32
-    remembered_instant_max: int = 4096
-    view_weight: int = 1
-    cart_weight: int = 3
-    purchase_weight: int = 5
-
-    def __attrs_post_init__(self) -> None:
-        at_least(1, self)
-
-    def weight(self, kind: EventKind) -> int:
-        """How much an action says of interest; 0 for those that say none."""
-        if kind is VIEWED:
-            return self.view_weight
-        if kind is CARTED:
-            return self.cart_weight
-        return self.purchase_weight if kind is PURCHASED else 0
 
 
 class Recorded(NamedTuple):  # one for every event: see Event
@@ -71,12 +34,18 @@ _REFUSED: Final = {verdict: Recorded(verdict) for verdict in Verdict}
 
 @attrs.define
 class Changes:
-    """What folding events changed beside the customers' own records."""
+    """What folding events changed beside the customers' own records.
+
+    `unlisted` are the products of sessions that are gone with the customer: no list may have them any longer.
+    `closed` is handed in: the closed sessions of who is about to be forgotten.
+    """
 
     sessions: dict[SessionKey, Session] = attrs.Factory(dict)
     sessions_dropped: set[SessionKey] = attrs.Factory(set)
     reviews: dict[tuple[CustomerId, ProductId], Review | None] = attrs.Factory(dict)
     tombstones: dict[CustomerId, int] = attrs.Factory(dict)
+    unlisted: set[tuple[ProductId, SessionKey]] = attrs.Factory(set)
+    closed: Mapping[SessionKey, Session] = attrs.Factory(dict)
 
 
 @attrs.define
@@ -271,9 +240,11 @@ class Customer:
         """
         if self.last_seen_ms is not None:
             at_ms = max(at_ms, self.last_seen_ms)
-        for session in self.open_sessions:
-            self._drop_session(session.key, changes)
-        for key in self.closed_sessions:
+        sessions = {session.key: session for session in self.open_sessions}
+        for key in (*sessions, *self.closed_sessions):
+            session = sessions.get(key) or changes.sessions.get(key) or changes.closed.get(key)
+            if session is not None:  # else it has expired
+                changes.unlisted.update((product_id, key) for product_id in session.products)
             self._drop_session(key, changes)
         for product_id in self.reviewed:
             changes.reviews[self.customer_id, product_id] = None

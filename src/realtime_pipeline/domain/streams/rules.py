@@ -3,7 +3,7 @@
 import attrs
 
 from realtime_pipeline.domain.limits import at_least
-from realtime_pipeline.domain.shop.customer import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 
 
 @attrs.frozen

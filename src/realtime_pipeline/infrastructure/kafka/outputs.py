@@ -60,6 +60,11 @@ class KafkaOutputs(Outputs):
         """Give up what is open."""
         self._producer = None
 
+    @property
+    def takes_back(self) -> bool:
+        """What is in a topic stays until its retention ends."""
+        return False
+
     def epoch(self, partition: int) -> int:
         """The epoch by which this process claimed outputs; what shuts others out is the group's generation."""
         return self._stand.get(partition, (0, 0))[0]

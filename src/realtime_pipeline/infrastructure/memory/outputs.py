@@ -20,6 +20,11 @@ class MemoryOutputs(Outputs):
         """A call costs nothing."""
         return 0
 
+    @property
+    def takes_back(self) -> bool:
+        """They are taken out of the list."""
+        return True
+
     def epoch(self, partition: int) -> int:
         """The largest epoch by which outputs were claimed."""
         return self._epochs.get(partition, 0)

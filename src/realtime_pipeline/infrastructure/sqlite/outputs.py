@@ -20,6 +20,11 @@ class SqliteOutputs(Outputs):
         """Emissions are part of the round's transaction."""
         return 0
 
+    @property
+    def takes_back(self) -> bool:
+        """They are deleted."""
+        return True
+
     def epoch(self, partition: int) -> int:
         """The largest epoch by which outputs were claimed."""
         rows = self._database.rows("SELECT epoch FROM output_positions WHERE partition = ?", (partition,))

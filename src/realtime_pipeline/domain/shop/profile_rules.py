@@ -1,0 +1,47 @@
+"""What a profile keeps, and for how long."""
+
+from typing import Final
+
+import attrs
+
+from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.shop.events import EventKind
+
+VIEWED: Final = EventKind.PRODUCT_VIEWED
+CARTED: Final = EventKind.PRODUCT_CARTED
+PURCHASED: Final = EventKind.PRODUCT_PURCHASED
+
+
+@attrs.frozen
+class ProfileRules:
+    """What a profile keeps, and for how long. Every list has a limit.
+
+    The limits are part of the fold: changing one changes what a replay of the log gives.
+    """
+
+    session_gap_ms: int = 30 * 60_000
+    open_sessions_max: int = 2
+    closed_sessions_max: int = 64
+    session_products_max: int = 50
+    recent_products_max: int = 20
+    categories_max: int = 24
+    affinity_half_life_ms: int = 7 * 86_400_000
+    orders_max: int = 16
+    bought_products_max: int = 50
+    reviews_max: int = 50
+    remembered_events: int = 32
+    remembered_instant_max: int = 4096
+    view_weight: int = 1
+    cart_weight: int = 3
+    purchase_weight: int = 5
+
+    def __attrs_post_init__(self) -> None:
+        at_least(1, self)
+
+    def weight(self, kind: EventKind) -> int:
+        """How much an action says of interest; 0 for those that say none."""
+        if kind is VIEWED:
+            return self.view_weight
+        if kind is CARTED:
+            return self.cart_weight
+        return self.purchase_weight if kind is PURCHASED else 0
