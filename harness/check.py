@@ -108,6 +108,7 @@ def _in_customer(
     yield from unlike("affinity", found.affinity, wanted.affinity)
     yield from unlike("recent", found.recent, wanted.recent)
     yield from unlike("bought", found.bought, wanted.bought)
+    yield from unlike("shown", found.shown, wanted.shown)
     orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.orders.items()}
     # The order of arrival decides which leaves next, so it is compared too.
     for name, held, right in (("orders", orders, wanted.orders), ("reviewed", found.reviewed, wanted.reviewed)):

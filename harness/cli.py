@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from harness import demo, faults, oracle_command, replay
+from harness import demo, experiment, faults, oracle_command, replay
 from harness.benchmarks import freshness, outage, recommend, worker
 from harness.chaos import command as chaos
 from harness.chaos.rounds import KINDS
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(commands, common)
     _add_oracle(commands, common)
     _add_evaluate(commands, common)
+    _add_experiment(commands, common)
     _add_bench(commands, common)
     _add_faults(commands, common)
     _add_services(commands, common)
@@ -127,6 +128,20 @@ def _add_evaluate(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings for the served model")
     parser.add_argument("--seed", type=int, default=7, help="of the intervals' dice (default: 7)")
     parser.set_defaults(command=evaluation.run)
+
+
+def _add_experiment(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "experiment", parents=[common], help="click-through and conversion of an experiment's variants"
+    )
+    parser.add_argument("name", metavar="NAME", help="the experiment's name, as in the settings")
+    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
+    parser.add_argument("--database", metavar="FILE", type=Path, help="the file with the log (default: shop.db)")
+    parser.add_argument("--control", metavar="VARIANT", help="compare with this one (default: the first by name)")
+    parser.add_argument("--click-minutes", type=_count, default=30, help="so long a click counts (default: 30)")
+    parser.add_argument("--buy-days", type=_count, default=7, help="so long a purchase counts (default: 7)")
+    parser.add_argument("--seed", type=int, default=7, help="of the intervals' dice (default: 7)")
+    parser.set_defaults(command=experiment.run)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

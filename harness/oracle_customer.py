@@ -41,6 +41,7 @@ class ExpectedCustomer:
     affinity: dict[str, tuple[float, int]]
     recent: dict[ProductId, int]
     bought: dict[ProductId, int]
+    shown: dict[ProductId, tuple[int, int]]
     orders: dict[str, tuple[int, int, int]]
     reviewed: dict[ProductId, tuple[int, int]]
     open_sessions: list[SessionKey]
@@ -64,7 +65,7 @@ class History:
 
     `classes` go with the events as given. `customer` is None when nothing is known (any more);
     `ratings` has a (product, rating) for each opinion that counts, those of forgotten times included; `listed` says
-    when a session last looked at a product, without those sessions that were known when their customer was forgotten.
+    when a session last looked at a product.
     """
 
     classes: list[RecordClass]
@@ -87,8 +88,6 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
     kept = closed[-rules.closed_sessions_max :]
     present = {visit.key: session_of(visit, rules) for visit in (*open_, *kept)}
     everything = [visit for pair in begun for visits in pair for visit in visits]
-    erased = [session_of(one, rules) for was, had in begun[:-1] for one in (*was, *had[-rules.closed_sessions_max :])]
-    unlisted = {(product_id, session.key) for session in erased for product_id in session.products}
     _, standing = opinions[-1]
     customer = None
     if lives[-1]:
@@ -102,7 +101,7 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
         {visit.key for visit in everything} - present.keys(),
         {product_id: (_rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
         [(product_id, _rating(best)) for counted, _ in opinions for product_id, best in counted],
-        {entry: at_ms for entry, at_ms in listed(everything).items() if entry not in unlisted},
+        listed(everything),
     )
 
 
@@ -191,6 +190,7 @@ def _profile(
         affinity=_affinity([event for event in looks if event.category is not None], rules),
         recent=_recent(looks, rules.recent_products_max),
         bought=_bought(events, rules.bought_products_max),
+        shown=_shown(events, rules.shown_products_max),
         orders=orders,
         reviewed={product_id: (_rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
         open_sessions=sorted(visit.key for visit in open_),
@@ -228,6 +228,16 @@ def _bought(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
             if len(times) > limit:
                 times.pop(min((max(at), product_id) for product_id, at in times.items())[1])
     return {product_id: max(at) for product_id, at in times.items()}
+
+
+def _shown(events: Iterable[Event], limit: int) -> dict[ProductId, tuple[int, int]]:
+    """How often each product was shown, and when last, of the ones shown last; one that left begins anew."""
+    times: dict[ProductId, list[int]] = {}
+    for product_id, at_ms in [(one, event.occurred_at_ms) for event in events for one in event.shown]:
+        times.setdefault(product_id, []).append(at_ms)
+        if len(times) > limit:
+            times.pop(min((max(at), one) for one, at in times.items())[1])
+    return {product_id: (len(at), max(at)) for product_id, at in times.items()}
 
 
 def _affinity(looks: Sequence[Event], rules: ProfileRules) -> dict[str, tuple[float, int]]:

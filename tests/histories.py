@@ -38,6 +38,7 @@ SMALL_RULES = ProfileRules(
     affinity_half_life_ms=5_000,
     orders_max=2,
     bought_products_max=2,
+    shown_products_max=2,
     reviews_max=2,
     remembered_events=3,
     remembered_instant_max=8,

@@ -10,6 +10,7 @@ import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, PipelineError, Settings
+from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
@@ -146,6 +147,28 @@ def test_what_was_bought_is_not_shown_again_where_the_rules_say_so(tmp_path: Pat
         assert "jug" not in [one.product.product_id for one in found]
         shown = pipeline.recommend("bob", rules=ListRules(shown_max=2), shown={"jug": 2})
         assert "jug" not in [one.product.product_id for one in shown]
+
+
+def test_what_was_shown_often_enough_gives_way(tmp_path: Path) -> None:
+    often, twice = ListRules(), ListRules(shown_max=2)
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        seen = {"ada": ("mug", "jug", "pan"), "cyd": ("mug", "jug"), "bob": ("mug",)}
+        now_ms = pipeline.container.clock().now_ms() - HOUR_MS  # lists are shown now, and what was long ago expires
+        pipeline.publish([one for who, products in seen.items() for one in visits(who, *products, at_ms=now_ms)])
+        pipeline.process()
+        for _ in range(2):
+            found = pipeline.recommend("bob", 1, rules=twice)
+            assert [one.product.product_id for one in found] == ["jug"]
+            pipeline.note_shown("bob", found)
+            pipeline.process()
+        assert [one.product.product_id for one in pipeline.recommend("bob", 1, rules=twice)] == ["pan"]
+        assert [one.product.product_id for one in pipeline.recommend("bob", 1, rules=often)] == ["jug"]
+        assert {id_: times for id_, (times, _) in pipeline.profile("bob").customer.shown.items()} == {"jug": 2}
+        pipeline.note_shown("bob", ["pan", "pan"])  # a list has a product once
+        with pytest.raises(InvalidEvents, match="incomplete_exposure"):
+            pipeline.note_shown("bob", [])
+        with pytest.raises(TypeError, match="is a list of products"):
+            pipeline.note_shown("bob", "pan")
 
 
 def test_somebody_new_gets_what_is_trending(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+import attrs
 from dependency_injector import containers, providers
 
 from realtime_pipeline.application.cells import Readers
 from realtime_pipeline.application.forget_customer import ForgetCustomer
+from realtime_pipeline.application.note_exposure import NoteExposure
 from realtime_pipeline.application.observed_catalogue import ObservedCatalogue
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
@@ -27,6 +30,7 @@ from realtime_pipeline.application.process_events import ProcessEvents
 from realtime_pipeline.application.publish_events import PublishEvents
 from realtime_pipeline.application.rebuild_store import RebuildStore
 from realtime_pipeline.application.recommend_products import RecommendProducts
+from realtime_pipeline.application.run_experiment import RunExperiment
 from realtime_pipeline.application.show_customer import ShowCustomer
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.domain.shop.events import ProductId
@@ -207,6 +211,22 @@ def _recommend_products(
     )
 
 
+def _run_experiment(
+    settings: Settings, cells: CellStore, views: Views, catalogue: Catalogue, clock: Clock, otherwise: RecommendProducts
+) -> RunExperiment:
+    variants = {
+        name: _recommend_products(
+            attrs.evolve(settings, recommendations=variant.recommendations), cells, views, catalogue, clock
+        )
+        for name, variant in settings.experiment.variants.items()
+    }
+    return RunExperiment(settings.experiment, variants, otherwise)
+
+
+def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:
+    return NoteExposure(publish_events, clock, lambda: uuid4().hex, encode_event)
+
+
 def _show_customer(settings: Settings, cells: CellStore, catalogue: Catalogue) -> ShowCustomer:
     profile = settings.fold.profile
     return ShowCustomer(cells, catalogue, profile.affinity_half_life_ms, profile.recent_products_max)
@@ -217,14 +237,14 @@ def _rebuild_store(log: EventLog, cells: CellStore, views: Views) -> RebuildStor
 
 
 def _forget_customer(
-    settings: Settings, publish_events: PublishEvents, cells: CellStore, views: Views, outputs: Outputs, clock: Clock
+    settings: Settings, publish_events: PublishEvents, cells: CellStore, outputs: Outputs, clock: Clock
 ) -> ForgetCustomer:
     keeps = {
         "kafka": f"what was published, in topic {settings.kafka.topic}, until its retention ends",
         "sqlite": f"what was published, in the log of {settings.database}, until the file is deleted",
         "memory": "what was published, until this process ends",
     }
-    return ForgetCustomer(publish_events, cells, views, outputs, clock, encode_event, keeps[settings.log])
+    return ForgetCustomer(publish_events, cells, outputs, clock, encode_event, keeps[settings.log])
 
 
 class Container(containers.DeclarativeContainer):
@@ -270,10 +290,16 @@ class Container(containers.DeclarativeContainer):
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, views, catalogue, clock
     )
+    run_experiment: providers.Singleton[RunExperiment] = providers.ThreadSafeSingleton(
+        _run_experiment, settings, cells, views, catalogue, clock, recommend_products
+    )
+    note_exposure: providers.Singleton[NoteExposure] = providers.ThreadSafeSingleton(
+        _note_exposure, publish_events, clock
+    )
     show_customer: providers.Singleton[ShowCustomer] = providers.ThreadSafeSingleton(
         _show_customer, settings, cells, catalogue
     )
     rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(_rebuild_store, log, cells, views)
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
-        _forget_customer, settings, publish_events, cells, views, outputs, clock
+        _forget_customer, settings, publish_events, cells, outputs, clock
     )

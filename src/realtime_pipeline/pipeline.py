@@ -17,7 +17,8 @@ from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendations
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
-from realtime_pipeline.infrastructure.codecs.events import ID_LENGTH_MAX, encode_event
+from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.infrastructure.codecs.wire import ID_LENGTH_MAX
 from realtime_pipeline.settings import Settings
 
 
@@ -109,11 +110,12 @@ class Pipeline:
         """Recommend products to a customer, known or new, each with its reason.
 
         `looking_at` are products that they have before them now, the newest last: for whom no events are known yet.
-        `rules` take the place of those of the settings; `shown` is how often products were shown to them before.
+        `rules` take the place of those of the settings; `shown` is how often products were shown to them before,
+        where the shop knows better than the profile (see `note_shown`).
         """
         if isinstance(looking_at, str):
             raise TypeError("looking_at is a list of products, also where it is one")
-        return self.container.recommend_products()(
+        return self.container.run_experiment()(
             Request(
                 _known_as(customer_id),
                 limit,
@@ -122,6 +124,16 @@ class Pipeline:
                 rules,
             )
         )
+
+    def note_shown(self, customer_id: str, shown: Recommendations | Sequence[str]) -> None:
+        """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments."""
+        if isinstance(shown, str):
+            raise TypeError("what was shown is a list of products, also where it is one")
+        experiment, variant, products = "", "", [ProductId(str(one)) for one in shown if isinstance(one, str)]
+        if isinstance(shown, Recommendations):
+            experiment, variant = shown.experiment, shown.variant
+            products = [one.product.product_id for one in shown]
+        self.container.note_exposure()(_known_as(customer_id), products, experiment, variant)
 
     def similar(self, product_id: str, limit: int = 10, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to whoever looks at one, as on its page."""

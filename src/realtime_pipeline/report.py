@@ -18,6 +18,7 @@ KINDS = {
     EventKind.PRODUCT_PURCHASED: "purchases",
     EventKind.PURCHASE_CANCELLED: "cancellations",
     EventKind.PRODUCT_REVIEWED: "reviews",
+    EventKind.RECOMMENDATIONS_SHOWN: "lists shown",
 }
 
 

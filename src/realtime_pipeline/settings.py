@@ -13,6 +13,7 @@ import msgspec
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import EventKind
@@ -70,6 +71,7 @@ class Settings:
     worker: WorkerRules = attrs.Factory(WorkerRules)
     stores: StoreRules = attrs.Factory(StoreRules)
     recommendations: RecommendationRules = attrs.Factory(RecommendationRules)
+    experiment: Experiment = attrs.Factory(Experiment)
     kafka: KafkaRules = attrs.Factory(KafkaRules)
     redis: RedisRules = attrs.Factory(RedisRules)
 
@@ -88,7 +90,8 @@ class Settings:
                 raise ValueError(f"event_types: {type_name} must keep its meaning, so that customers can be forgotten")
             if kind_named(kind_name) is None:
                 raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no kind of event")
-        window = self.recommendations.trending.window_hours
+        every = (self.recommendations, *(variant.recommendations for variant in self.experiment.variants.values()))
+        window = max(rules.trending.window_hours for rules in every)
         if window > self.stores.activity_hours:
             raise ValueError(f"trending looks {window} hours back, stores keep {self.stores.activity_hours}")
 
@@ -113,10 +116,28 @@ def load_settings(file: Path | None, environment: Mapping[str, str] | None = Non
             _put(document, _spelt(path), value)
     document |= {name: value for name, value in given.items() if value is not None}
     _check_names(document, Settings, "")
+    _complete_variants(document)
     try:
         return msgspec.convert(document, Settings, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
         raise InvalidSettings(f"settings: {error}") from None
+
+
+def _complete_variants(document: dict[str, Any]) -> None:
+    """Let what a variant of an experiment does not say be as in the settings for everybody."""
+    common = document.get("recommendations", {})
+    variants = document.get("experiment", {}).get("variants", {})
+    for name, variant in variants.items() if isinstance(variants, dict) else ():
+        if not isinstance(variant, dict):
+            raise InvalidSettings(f"settings: experiment.variants.{name} is a group of settings")
+        _check_names(variant, Variant, f"experiment.variants.{name}.")
+        variant["recommendations"] = _merged(common, variant.get("recommendations", {}))
+
+
+def _merged(common: Any, own: Any) -> Any:
+    if isinstance(common, dict) and isinstance(own, dict):
+        return {name: _merged(common.get(name), own.get(name)) for name in {**common, **own}}
+    return common if own is None else own
 
 
 def load_rules(file: Path) -> ListRules:

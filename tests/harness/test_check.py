@@ -191,6 +191,7 @@ TIGHT = ProfileRules(
     categories_max=3,
     orders_max=2,
     bought_products_max=2,
+    shown_products_max=2,
     reviews_max=2,
     remembered_events=4,
     remembered_instant_max=6,

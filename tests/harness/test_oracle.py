@@ -59,6 +59,7 @@ def test_a_profile_is_what_its_events_come_to(expected: Expected) -> None:
         affinity={"drinks": (6.75, AT + 2 * MINUTE), "ware": (1.0, AT - MINUTE)},
         recent={TEA: AT + 2 * MINUTE, CUP: AT - MINUTE},
         bought={},
+        shown={},
         orders={"o1": (AT + 2 * MINUTE, 1, 40_000)},
         reviewed={TEA: (5, AT + 180 * MINUTE)},
         open_sessions=[SessionKey(1)],
@@ -107,8 +108,8 @@ def test_what_everybody_does_adds_up(expected: Expected) -> None:
         (HOUR, CUP): (2, 0, 1),
     }
     assert expected.lists == {
-        TEA: [(AT + 2 * MINUTE, 1)],
-        CUP: [(AT + 40 * MINUTE, 16_384), (AT - MINUTE, 1)],
+        TEA: [(AT + 5 * MINUTE, 20_480), (AT + 2 * MINUTE, 1), (AT + MINUTE, 0)],
+        CUP: [(AT + 40 * MINUTE, 16_384), (AT + 20 * MINUTE, 0), (AT - MINUTE, 1)],
     }
     assert expected.reviews == {(ANNA, TEA): (5, "better", AT + 180 * MINUTE)}
     assert expected.newest_ms == {0: AT + 40 * MINUTE, 1: AT + 180 * MINUTE}

@@ -186,6 +186,10 @@ def test_ticks_are_known_by_their_key() -> None:
             "incomplete_review",
         ),
         (canonical(event_type="forget", user_id=None, session_id=None), "incomplete_forgetting"),
+        (canonical(event_type="exposure"), "incomplete_exposure"),
+        (canonical(event_type="exposure", properties={"products": []}), "incomplete_exposure"),
+        (canonical(event_type="exposure", properties={"products": ["a\tb"]}), "invalid_id"),
+        (canonical(event_type="exposure", properties={"products": ["a"] * 101}), "invalid_products"),
     ],
     ids=str,
 )

@@ -31,7 +31,8 @@ def shop_events(draw: st.DrawFn, number: int) -> bytes:
     """One event; its id says which, so that what repeats repeats whole."""
     kind = draw(
         st.sampled_from(
-            ["view"] * 5 + ["cart", "remove_from_cart", "purchase", "purchase", "cancellation", "review", "forget"]
+            ["view"] * 5
+            + ["cart", "remove_from_cart", "purchase", "purchase", "cancellation", "review", "exposure", "forget"]
         )
     )
     user = draw(st.sampled_from((*USERS, None)))
@@ -45,6 +46,8 @@ def shop_events(draw: st.DrawFn, number: int) -> bytes:
         properties["price"] = draw(st.sampled_from([0, 1, 2.5, 19.99]))
         properties["quantity"] = draw(st.integers(1, 3))
         properties["order_id"] = draw(st.sampled_from(["o1", "o2", "o3", None]))
+    if kind == "exposure":
+        properties["products"] = draw(st.lists(st.sampled_from(PRODUCTS), min_size=1, max_size=3))
     if kind == "review":
         properties |= {"rating": draw(st.integers(1, 5)), "text": draw(st.sampled_from(["", "fine"]))}
     at_ms = NOW_MS - 60_000 + draw(st.integers(0, 40)) * 500

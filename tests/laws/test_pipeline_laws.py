@@ -172,12 +172,17 @@ def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes
 
 
 def model_of(pipeline: Pipeline) -> dict[ProductId, list[tuple[int, object]]]:
-    """What neighbours are found by: the sessions in the list of each product, whatever their numbers."""
+    """What neighbours are found by: the sessions listed for each product that are there, whatever their numbers."""
     model: dict[ProductId, list[tuple[int, object]]] = {}
     for product_id, entries in pipeline.container.views().sessions_of(PRODUCT_IDS, 1_000).items():
         sessions = pipeline.container.cells().sessions([key for _, key in entries])
         model[product_id] = sorted(
-            ((at_ms, attrs.astuple(attrs.evolve(sessions[key], key=SessionKey(0)))) for at_ms, key in entries), key=repr
+            (
+                (at_ms, attrs.astuple(attrs.evolve(sessions[key], key=SessionKey(0))))
+                for at_ms, key in entries
+                if key in sessions
+            ),
+            key=repr,
         )
     return model
 

@@ -14,10 +14,6 @@ class Mutation:
     tests: tuple[str, ...] = ("tests/domain", "tests/laws", "tests/application")
 
 
-_FORGETTING = (
-    "tests/laws/test_pipeline_laws.py::test_after_a_forgetting_the_model_is_that_of_a_shop_which_never_saw_the_customer"
-)
-
 MUTATIONS = [
     Mutation(
         "one verdict for a whole batch",
@@ -371,12 +367,5 @@ MUTATIONS += [
         "    if caller.is_alive():\n",
         "    if False:\n",
         ("tests/infrastructure/test_kafka.py",),
-    ),
-    Mutation(
-        "the lists keep the sessions of who is forgotten",
-        "domain/shop/customer.py",
-        "                changes.unlisted.update((product_id, key) for product_id in session.products)\n",
-        "                pass\n",
-        (_FORGETTING,),
     ),
 ]

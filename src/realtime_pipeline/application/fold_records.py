@@ -8,10 +8,8 @@ from realtime_pipeline.application.ports.decoding import Decode
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import PARTITIONERS
-from realtime_pipeline.domain.shop.customer import FORGOTTEN
 from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
-from realtime_pipeline.domain.shop.session import Session, SessionKey
-from realtime_pipeline.domain.streams.fold import NO_SESSIONS, fold
+from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
 from realtime_pipeline.domain.streams.rules import FoldRules
 
@@ -46,11 +44,8 @@ class FoldRecords:
         self._load(held, by_partition)
         self._stages.reached(Stage.LOADED, len(records))
         for partition, pairs in by_partition.items():
-            closed = self._closed(held[partition], pairs)
             for part, to_position in self._cut(held[partition], pairs):
-                commit = self._fold(held[partition], part, to_position, closed)
-                if closed is not None:
-                    closed.update(commit.effects.sessions)
+                commit = self._fold(held[partition], part, to_position)
                 self._stages.reached(Stage.FOLDED, len(part))
                 yield commit
                 self._stages.reached(Stage.WRITTEN, len(part))
@@ -79,14 +74,6 @@ class FoldRecords:
             for partition, customer_ids in wanted.items():
                 held[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
 
-    def _closed(self, cell: HeldCell, pairs: Pairs) -> dict[SessionKey, Session] | None:
-        """Load the closed sessions of customers who are to be forgotten; None where nobody is."""
-        forgotten = {event.customer_id for _, event in pairs if isinstance(event, Event) and event.kind is FORGOTTEN}
-        if not forgotten:
-            return None
-        customers = [cell.customers[id_] for id_ in forgotten if id_ is not None]
-        return self._cells.sessions([key for customer in customers for key in customer.closed_sessions])
-
     def _cut(self, cell: HeldCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
         """Cut a partition's records: no commit covers too many, and none has a reader standing inside of it."""
         begin = 0
@@ -98,10 +85,8 @@ class FoldRecords:
             yield pairs[begin:end], to_position
             begin = end
 
-    def _fold(
-        self, cell: HeldCell, pairs: Pairs, to_position: int, closed: Mapping[SessionKey, Session] | None
-    ) -> Commit:
-        effects, watermark = fold(pairs, cell.customers, cell.watermark, self._rules, closed or NO_SESSIONS)
+    def _fold(self, cell: HeldCell, pairs: Pairs, to_position: int) -> Commit:
+        effects, watermark = fold(pairs, cell.customers, cell.watermark, self._rules)
         cell.use(effects.customers)
         commit = Commit(
             partition=cell.partition,

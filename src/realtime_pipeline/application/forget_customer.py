@@ -7,14 +7,12 @@ import attrs
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.outputs import Outputs
-from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.publish_events import PublishEvents
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, EventKind, ProductId
+from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, EventKind
 from realtime_pipeline.domain.shop.session import SessionKey
 
 LETTERS_READ = 10_000
-LISTED_READ = 10_000
 
 
 @attrs.frozen
@@ -26,7 +24,6 @@ class Forgetting:
     events: int = 0
     reviews: int = 0
     sessions: tuple[SessionKey, ...] = ()
-    products: tuple[ProductId, ...] = ()
 
 
 @attrs.frozen
@@ -56,7 +53,6 @@ class ForgetCustomer:
         self,
         publish: PublishEvents,
         cells: CellStore,
-        views: Views,
         outputs: Outputs,
         clock: Clock,
         encode_event: Callable[[Mapping[str, object]], bytes],
@@ -64,7 +60,6 @@ class ForgetCustomer:
     ) -> None:
         self._publish = publish
         self._cells = cells
-        self._views = views
         self._outputs = outputs
         self._clock = clock
         self._encode_event = encode_event
@@ -92,9 +87,8 @@ class ForgetCustomer:
         if customer is None:
             return Forgetting(customer_id, as_of_ms)
         keys = (*(session.key for session in customer.open_sessions), *customer.closed_sessions)
-        products = {product_id for session in self._cells.sessions(keys).values() for product_id in session.products}
         reviews = len(self._cells.reviews(customer_id))
-        return Forgetting(customer_id, as_of_ms, sum(customer.counts.values()), reviews, keys, tuple(sorted(products)))
+        return Forgetting(customer_id, as_of_ms, sum(customer.counts.values()), reviews, keys)
 
     def receipt(self, forgetting: Forgetting) -> Receipt:
         """Look into every store for what is left of a customer.
@@ -105,8 +99,6 @@ class ForgetCustomer:
         is_known = customer is not None and (customer.first_seen_ms or 0) <= forgetting.as_of_ms
         sessions = self._cells.sessions(forgetting.sessions)
         reviews = self._cells.reviews(forgetting.customer_id)
-        listed = self._views.sessions_of(forgetting.products, LISTED_READ)
-        keys = set(forgetting.sessions)
         letters = [
             letter
             for letter in self._outputs.dead_letters(LETTERS_READ)
@@ -116,6 +108,7 @@ class ForgetCustomer:
             self._log_keeps,
             "what everybody's events add up to, in numbers: views, purchases and ratings of products",
             "a digest of the id with the time, so that a replay brings nothing back",
+            "in the lists of products numbers of sessions that lead nowhere, until newer ones push them out",
         ]
         if letters and not self._outputs.takes_back:
             stays.append(f"{len(letters)} dead letters, until the retention of their topic ends")
@@ -125,9 +118,6 @@ class ForgetCustomer:
                 "profile": int(is_known),
                 "sessions": len(sessions),
                 "reviews": sum(review.occurred_at_ms <= forgetting.as_of_ms for review in reviews),
-                "entries in the lists of products": sum(
-                    key in keys for entries in listed.values() for _, key in entries
-                ),
                 "dead letters": len(letters) if self._outputs.takes_back else 0,
             },
             tuple(stays),

@@ -23,8 +23,9 @@ class ListRules:
     `hide_bought` leaves out what the customer has bought. Weights multiply scores: more than 1 boosts, less buries.
     `rating` is the power to which a product's rating counts, as a share of an average one. `per_category` is how many
     of one category are shown at most, 0 for any number. `shown_max` is how often a product may have been shown to the
-    customer before (as the request says), 0 for any number. `diversity` from 0 to 1 trades score for categories that
-    are not yet in the list. `pinned` maps products to their slots, from 1: they are shown whatever the other rules say.
+    customer before (by their profile, or as the request says), 0 for any number. `diversity` from 0 to 1 trades score
+    for categories that are not yet in the list. `pinned` maps products to their slots, from 1: they are shown whatever
+    the other rules say.
     """
 
     exclude: frozenset[ProductId] = frozenset()

@@ -43,10 +43,15 @@ class Recommendation:
 
 @attrs.frozen
 class Recommendations(Sequence[Recommendation]):
-    """A list of recommendations, the best first, with what the rules have to say of it."""
+    """A list of recommendations, the best first, with what the rules have to say of it.
+
+    `experiment` and `variant` say by which way of recommending it was made, where an experiment is going on.
+    """
 
     items: tuple[Recommendation, ...]
     notes: tuple[str, ...] = ()
+    experiment: str = ""
+    variant: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -108,12 +113,14 @@ class RecommendationService:
     def visitor(
         self, customer: Customer, looking_at: Sequence[ProductId] = (), shown: Mapping[ProductId, int] = NOTHING_SHOWN
     ) -> Visitor:
-        """What the ranking must know of a customer; `shown` is how often they were shown products before."""
+        """What the ranking must know of a customer; `shown` says how often they were shown products, where they know
+        better than the profile."""
         seen: frozenset[ProductId] = frozenset()
         if not self.rules.repeat_seen:
             session = customer.current_session
             seen = frozenset(looking_at) | frozenset(session.products if session is not None else ())
-        return Visitor(seen, customer.bought.keys(), disliked(customer.reviewed), shown)
+        known = {product_id: times for product_id, (times, _) in customer.shown.items()}
+        return Visitor(seen, customer.bought.keys(), disliked(customer.reviewed), {**known, **shown})
 
     def from_neighbours(self, scored: Sequence[Scored]) -> list[Candidate]:
         """Turn what the neighbours lead to into candidates."""

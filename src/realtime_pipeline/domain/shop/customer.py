@@ -1,6 +1,5 @@
 """The customer: an ordered fold of their own events, and nothing else ever changes one."""
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple, Self
 
 import attrs
@@ -16,7 +15,9 @@ from realtime_pipeline.domain.shop.session import Session, SessionKey
 UNCARTED: Final = EventKind.PRODUCT_UNCARTED
 CANCELLED: Final = EventKind.PURCHASE_CANCELLED
 REVIEWED: Final = EventKind.PRODUCT_REVIEWED
+SHOWN: Final = EventKind.RECOMMENDATIONS_SHOWN
 FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
+_BESIDE_SESSIONS: Final = (REVIEWED, CANCELLED, SHOWN)
 
 
 class Recorded(NamedTuple):  # one for every event: see Event
@@ -34,18 +35,12 @@ _REFUSED: Final = {verdict: Recorded(verdict) for verdict in Verdict}
 
 @attrs.define
 class Changes:
-    """What folding events changed beside the customers' own records.
-
-    `unlisted` are the products of sessions that are gone with the customer: no list may have them any longer.
-    `closed` is handed in: the closed sessions of who is about to be forgotten.
-    """
+    """What folding events changed beside the customers' own records."""
 
     sessions: dict[SessionKey, Session] = attrs.Factory(dict)
     sessions_dropped: set[SessionKey] = attrs.Factory(set)
     reviews: dict[tuple[CustomerId, ProductId], Review | None] = attrs.Factory(dict)
     tombstones: dict[CustomerId, int] = attrs.Factory(dict)
-    unlisted: set[tuple[ProductId, SessionKey]] = attrs.Factory(set)
-    closed: Mapping[SessionKey, Session] = attrs.Factory(dict)
 
 
 @attrs.define
@@ -53,7 +48,8 @@ class Customer:
     """What the shop knows of one customer.
 
     `affinity` maps a category to (score, the time in ms at which the score holds); `recent` a product to when it
-    was last touched, `bought` to when it was last bought (a cancellation takes it out); `orders` and `reviewed` keep
+    was last touched, `bought` to when it was last bought (a cancellation takes it out), `shown` to (how often it was
+    recommended to them, when last); `orders` and `reviewed` keep
     the ones whose first record arrived last, for telling lines of a known order and second opinions from new ones:
     what has left them counts as new when it comes again. A category or product that is crowded out and comes back
     begins anew. Sums are integers; amounts are in ten-thousandths.
@@ -70,6 +66,7 @@ class Customer:
     affinity: dict[str, tuple[float, int]] = attrs.Factory(dict)
     recent: dict[ProductId, int] = attrs.Factory(dict)
     bought: dict[ProductId, int] = attrs.Factory(dict)
+    shown: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
     orders: dict[str, Order] = attrs.Factory(dict)
     reviewed: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
     open_sessions: list[Session] = attrs.Factory(list)
@@ -119,13 +116,16 @@ class Customer:
             self.last_seen_ms = at_ms
         elif at_ms < self.first_seen_ms:
             self.first_seen_ms = at_ms
-        if kind is REVIEWED:
-            return self._review(event, rules, changes)
-        if kind is CANCELLED:
-            return self._take_back(event)
+        if kind in _BESIDE_SESSIONS:
+            return self._beside_sessions(event, rules, changes)
         if kind is PURCHASED:
             self._buy(event, rules)
         return self._browse(event, begins, rules, changes)
+
+    def _beside_sessions(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:
+        if event.kind is REVIEWED:
+            return self._review(event, rules, changes)
+        return self._take_back(event) if event.kind is CANCELLED else self._see(event, rules)
 
     def _browse(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Recorded:
         """Place a view, a cart change or a purchase in its session, and note the interest it shows."""
@@ -233,6 +233,16 @@ class Customer:
             return Recorded(Verdict.APPLIED, rating_sum=event.rating - known[0])
         return Recorded(Verdict.APPLIED, ratings=1, rating_sum=event.rating)
 
+    def _see(self, event: Event, rules: ProfileRules) -> Recorded:
+        """Count what was shown; over the limit, what was shown last the longest ago leaves (ties: the smaller id)."""
+        shown = self.shown
+        for product_id in event.shown:
+            times, last_ms = shown.get(product_id, (0, 0))
+            shown[product_id] = (times + 1, max(last_ms, event.occurred_at_ms))
+            if len(shown) > rules.shown_products_max:
+                del shown[min(shown, key=lambda one: (shown[one][1], one))]
+        return APPLIED
+
     def _forget(self, at_ms: int, changes: Changes) -> None:
         """Keep nothing but the fact, which refuses later records of the time before.
 
@@ -240,11 +250,9 @@ class Customer:
         """
         if self.last_seen_ms is not None:
             at_ms = max(at_ms, self.last_seen_ms)
-        sessions = {session.key: session for session in self.open_sessions}
-        for key in (*sessions, *self.closed_sessions):
-            session = sessions.get(key) or changes.sessions.get(key) or changes.closed.get(key)
-            if session is not None:  # else it has expired
-                changes.unlisted.update((product_id, key) for product_id in session.products)
+        for session in self.open_sessions:
+            self._drop_session(session.key, changes)
+        for key in self.closed_sessions:
             self._drop_session(key, changes)
         for product_id in self.reviewed:
             changes.reviews[self.customer_id, product_id] = None

@@ -37,15 +37,16 @@ class EventKind(StrEnum):
     PRODUCT_PURCHASED = "product_purchased"
     PURCHASE_CANCELLED = "purchase_cancelled"
     PRODUCT_REVIEWED = "product_reviewed"
+    RECOMMENDATIONS_SHOWN = "recommendations_shown"
     CUSTOMER_FORGOTTEN = "customer_forgotten"
 
 
 class Event(NamedTuple):  # made for every record: a named tuple costs a third of a frozen attrs class
     """Something that happened in the shop, as every part of the program knows it.
 
-    Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount`
-    for all of `quantity`. `replayed` is set on records that are brought back by force although the customer's
-    memory no longer reaches to their time.
+    Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount` for
+    all of `quantity`. `shown` are the products of a list that was shown. `replayed` is set on records that are brought
+    back by force although the customer's memory no longer reaches to their time.
     """
 
     event_id: str
@@ -64,6 +65,7 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     replayed: bool = False
     properties: Mapping[str, object] = NOTHING
     context: Mapping[str, object] = NOTHING
+    shown: tuple[ProductId, ...] = ()
 
     @property
     def amount(self) -> int:

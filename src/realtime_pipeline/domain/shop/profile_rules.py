@@ -28,6 +28,7 @@ class ProfileRules:
     affinity_half_life_ms: int = 7 * 86_400_000
     orders_max: int = 16
     bought_products_max: int = 50
+    shown_products_max: int = 50
     reviews_max: int = 50
     remembered_events: int = 32
     remembered_instant_max: int = 4096

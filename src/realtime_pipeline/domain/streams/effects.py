@@ -1,6 +1,6 @@
 """What folding some records of one partition comes to: the value that every engine produces and tests assert on."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 from zlib import crc32
@@ -59,14 +59,12 @@ class Deltas:
     """What a range of records adds to the views that all customers share.
 
     Merging is commutative and associative: sums of integers, the later of two facts, the larger of two times.
-    `index` maps (product, session) to when the session last touched the product; `unlisted` are those that are gone
-    for good, with the customer whose session it was.
+    `index` maps (product, session) to when the session last touched the product.
     """
 
     products: dict[ProductId, ProductState] = attrs.Factory(dict)
     activity: dict[tuple[int, ProductId], Activity] = attrs.Factory(dict)
     index: dict[tuple[ProductId, SessionKey], int] = attrs.Factory(dict)
-    unlisted: set[tuple[ProductId, SessionKey]] = attrs.Factory(set)
 
     def product(self, product_id: ProductId) -> ProductState:
         """The delta of one product, begun when there is none."""
@@ -90,13 +88,6 @@ class Deltas:
         if known_ms is None or at_ms > known_ms:
             self.index[entry] = at_ms
 
-    def unlist(self, entries: Collection[tuple[ProductId, SessionKey]]) -> None:
-        """Take sessions out of the lists of products, whoever listed them before."""
-        self.unlisted.update(entries)
-        for entry in entries:
-            self.index.pop(entry, None)
-            self.product(entry[0])  # as with all that is listed: the views know products by what is said of them
-
     def part(self, view_cell: int, view_cells: int) -> Self:
         """The deltas that belong to one of so many view cells; all of them where there is one."""
         if view_cells == 1:
@@ -105,7 +96,6 @@ class Deltas:
             {id_: state for id_, state in self.products.items() if view_cell_of(id_, view_cells) == view_cell},
             {key: counted for key, counted in self.activity.items() if view_cell_of(key[1], view_cells) == view_cell},
             {entry: at_ms for entry, at_ms in self.index.items() if view_cell_of(entry[0], view_cells) == view_cell},
-            {entry for entry in self.unlisted if view_cell_of(entry[0], view_cells) == view_cell},
         )
 
     def merge(self, other: Self) -> None:
@@ -119,10 +109,9 @@ class Deltas:
             mine.purchases += activity.purchases
         if self.index.keys().isdisjoint(other.index):  # as between partitions, whose sessions are their own
             self.index.update(other.index)
-        else:
-            for (product_id, session), at_ms in other.index.items():
-                self.list_session(product_id, session, at_ms)
-        self.unlist(self.unlisted | other.unlisted)
+            return
+        for (product_id, session), at_ms in other.index.items():
+            self.list_session(product_id, session, at_ms)
 
 
 @attrs.frozen

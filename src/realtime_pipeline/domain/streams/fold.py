@@ -1,7 +1,6 @@
 """The ordered fold of one partition's records: a function of the log's records and nothing else."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Final
 
 from realtime_pipeline.domain.shop.customer import (
@@ -16,13 +15,12 @@ from realtime_pipeline.domain.shop.customer import (
 from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
-from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
+from realtime_pipeline.domain.shop.session import session_key
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.domain.streams.watermark import Watermark
 
-NO_SESSIONS: Final[Mapping[SessionKey, Session]] = MappingProxyType({})
 _ACTIONS: Final = (VIEWED, CARTED, PURCHASED, CANCELLED)
 TOO_OLD: Final = "too_old: so many newer events of this customer were folded that a repeat could not be told from news"
 
@@ -32,17 +30,15 @@ def fold(
     customers: Mapping[CustomerId, Customer],
     watermark: Watermark,
     rules: FoldRules,
-    closed: Mapping[SessionKey, Session] = NO_SESSIONS,
 ) -> tuple[Effects, Watermark]:
     """Fold records of one partition, in log order.
 
     `customers` holds a customer (a blank one, if new) for every customer the records name; they belong to the fold,
     which changes them: after a refused commit they must be thrown away. Every record ends in exactly one class,
     each judged by itself. An event without a customer has no profile and no memory that could tell a repeat from
-    news: it counts for its product as often as it comes. `closed` has the closed sessions of customers who are to be
-    forgotten, those that the store still holds.
+    news: it counts for its product as often as it comes.
     """
-    folding = _Folding(customers, watermark, rules, closed)
+    folding = _Folding(customers, watermark, rules)
     for record, decoded in records:
         folding.counts[folding.take(record, decoded)] += 1
     return folding.effects(), folding.clock()
@@ -51,20 +47,14 @@ def fold(
 class _Folding:
     """The state of one call of `fold`."""
 
-    def __init__(
-        self,
-        customers: Mapping[CustomerId, Customer],
-        watermark: Watermark,
-        rules: FoldRules,
-        closed: Mapping[SessionKey, Session],
-    ) -> None:
+    def __init__(self, customers: Mapping[CustomerId, Customer], watermark: Watermark, rules: FoldRules) -> None:
         self._customers = customers
         self._rules = rules
         self._watermark = watermark
         self._newest_ms = watermark.newest_ms
         self._appended_at_ms = watermark.appended_at_ms
         self._changed: dict[CustomerId, Customer] = {}
-        self._changes = Changes(closed=closed)
+        self._changes = Changes()
         self._deltas = Deltas()
         self._dead_letters: list[DeadLetter] = []
         self.counts = dict.fromkeys(RecordClass, 0)
@@ -119,8 +109,6 @@ class _Folding:
             self._changed[event.customer_id] = customer
             if event.kind is FORGOTTEN:
                 self._forget_letters(event.customer_id)
-                unlisted, self._changes.unlisted = self._changes.unlisted, set()
-                self._deltas.unlist(unlisted)
                 return RecordClass.APPLIED  # nothing happened in the shop, so its time does not move on
         self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
         if event.product_id is not None:

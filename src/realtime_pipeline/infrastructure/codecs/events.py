@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Final
 
 import attrs
 import msgspec
@@ -19,10 +19,10 @@ from realtime_pipeline.domain.shop.events import (
     routing_key,
 )
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
-from realtime_pipeline.domain.shop.review import RATINGS
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 from realtime_pipeline.infrastructure.codecs.upcasters import Document, upcast
+from realtime_pipeline.infrastructure.codecs.wire import ID_LENGTH_MAX, Plain, Properties, Wire
 
 TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     EventKind.PRODUCT_VIEWED: ("product_viewed", "product_view", "view", "viewed"),
@@ -31,6 +31,7 @@ TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     EventKind.PRODUCT_PURCHASED: ("product_purchased", "purchase", "purchased", "transaction"),
     EventKind.PURCHASE_CANCELLED: ("purchase_cancelled", "cancellation", "cancel", "refund"),
     EventKind.PRODUCT_REVIEWED: ("product_reviewed", "review"),
+    EventKind.RECOMMENDATIONS_SHOWN: ("recommendations_shown", "exposure", "impression"),
     EventKind.CUSTOMER_FORGOTTEN: ("customer_forgotten", "forget"),
 }
 """The event types understood out of the box; a shop adds its own in the settings (`event_types`)."""
@@ -42,54 +43,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-ID_LENGTH_MAX: Final = 128
-_Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] | int | None
-
-
-class _Properties(msgspec.Struct):
-    """What an event may say of the product, the order and the opinion."""
-
-    product_id: _Id = None
-    category: str | None = None
-    name: str | None = None
-    price: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
-    quantity: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    order_id: _Id = None
-    rating: Annotated[int, msgspec.Meta(ge=RATINGS[0], le=RATINGS[-1])] | None = None
-    text: str | None = None
-
-
-class _Wire(msgspec.Struct):
-    """An event as it is sent, in the canonical schema."""
-
-    event_id: _Id = None
-    user_id: _Id = None
-    session_id: _Id = None
-    timestamp: int | float | str | None = None
-    properties: _Properties | None = None
-    context: dict[str, object] | None = None
-    replayed: bool = False
-
-
-class _PlainProperties(_Properties, forbid_unknown_fields=True):
-    """Properties without any that mean nothing here."""
-
-
-class _Plain(msgspec.Struct, forbid_unknown_fields=True):
-    """An event in the canonical schema and nothing else, as most are: parsed in one go."""
-
-    event_type: str
-    event_id: _Id = None
-    user_id: _Id = None
-    session_id: _Id = None
-    timestamp: int | float | str | None = None
-    properties: _PlainProperties | None = None
-    replayed: bool = False
-
-
 _CONTAINERS: Final = (dict, list)
-_NO_PROPERTIES: Final = _Properties()
-_KNOWN_PROPERTIES: Final = frozenset(_Properties.__struct_fields__)
+_NO_PROPERTIES: Final = Properties()
+_KNOWN_PROPERTIES: Final = frozenset(Properties.__struct_fields__)
 
 
 AMOUNT_LIMIT: Final = 2**53 // PER_UNIT
@@ -116,6 +72,7 @@ class EventLimits:
 
 REVIEWED: Final = EventKind.PRODUCT_REVIEWED
 FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
+SHOWN: Final = EventKind.RECOMMENDATIONS_SHOWN
 
 
 class _Invalid(Exception):
@@ -151,7 +108,7 @@ class EventDecoder:
         self._log_name = log_name
         self._kinds = {name: kind for kind, names in TYPE_NAMES.items() for name in names} | dict(event_types)
         self._parse = msgspec.json.Decoder().decode
-        self._parse_plain = msgspec.json.Decoder(_Plain).decode
+        self._parse_plain = msgspec.json.Decoder(Plain).decode
 
     def __call__(self, record: Record) -> Decoded:
         """Make of a record what it says."""
@@ -212,7 +169,7 @@ class EventDecoder:
         self,
         record: Record,
         kind: EventKind,
-        wire: "_Wire | _Plain",
+        wire: Wire | Plain,
         others: Mapping[str, object],
         context: Mapping[str, object],
     ) -> Event:
@@ -228,6 +185,7 @@ class EventDecoder:
         if price is not None and price * quantity > limits.amount_max:
             raise _Invalid(f"invalid_amount: price times quantity is more than {limits.amount_max}")
         customer_id = _customer(user_id, session_id)
+        shown = self._shown(stated, customer_id) if kind is SHOWN else ()
         if kind is REVIEWED and (product_id is None or stated.rating is None or customer_id is None):
             raise _Invalid("incomplete_review: it needs a product_id, a rating from 1 to 5, and somebody whose it is")
         if kind is FORGOTTEN and customer_id is None:
@@ -249,11 +207,21 @@ class EventDecoder:
             wire.replayed,
             others,
             context,
+            shown,
         )
 
-    def _validate(self, document: Document) -> "_Wire":
+    def _shown(self, stated: Properties, customer_id: CustomerId | None) -> tuple[ProductId, ...]:
+        """The products of a list that was shown, each once."""
+        shown = tuple(dict.fromkeys(ProductId(id_) for one in stated.products or () if (id_ := _id(one)) is not None))
+        if not shown or customer_id is None:
+            raise _Invalid("incomplete_exposure: it needs the products that were shown, and somebody who saw them")
+        if not "".join(shown).isprintable():
+            raise _Invalid("invalid_id: ids are made of printable characters")
+        return shown
+
+    def _validate(self, document: Document) -> Wire:
         try:
-            wire = msgspec.convert(document, _Wire)
+            wire = msgspec.convert(document, Wire)
         except msgspec.ValidationError as error:
             said, _, place = str(error).partition(" - at `$")
             names = [name for name in place.rstrip("`").split(".") if name]

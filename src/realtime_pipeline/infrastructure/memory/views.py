@@ -90,8 +90,6 @@ class MemoryViews(Views):
             listed[key] = max(at_ms, listed.get(key, at_ms))
             if len(listed) > self._listed_sessions_max:
                 del listed[min(listed, key=lambda one: (listed[one], one))]
-        for product_id, key in merge.deltas.unlisted:
-            cell.lists.get(product_id, {}).pop(key, None)
 
     def erase(self) -> None:
         """Delete all that was ever merged."""

@@ -1,4 +1,4 @@
-#!lua name=realtime_pipeline_3
+#!lua name=realtime_pipeline_2
 -- Claims, commits and merges, each one step that no other client can come between; and sessions out of many hashes by
 -- one command, as a client pays for each.
 --
@@ -188,8 +188,7 @@ end
 -- args: how many sources, and for each: partition, epoch, from, to, three times; how many sessions a list keeps; how
 -- many hours go, and which; how many hours are touched, and which; three times: how many facts, and the facts as
 -- (product, time and value); how many hashes of numbers, and for each: how many numbers, and the numbers as (field,
--- growth); how many lists, and for each: how many entries, and the entries as (time, session), how many sessions are
--- gone from it, and which.
+-- growth); how many lists, and for each: how many entries, and the entries as (time, session).
 -- The keys of the hours that go come last.
 local function merge(keys, args)
   local sources, at = tonumber(args[1]), 2
@@ -257,13 +256,8 @@ local function merge(keys, args)
       redis.call('ZADD', key, 'GT', unpack(args, first, to))
       first = to + 1
     end
-    at = at + 1 + 2 * count
-    local unlisted = tonumber(args[at])
-    for first = at + 1, at + unlisted, UNPACKED do
-      redis.call('ZREM', key, unpack(args, first, math.min(first + UNPACKED - 1, at + unlisted)))
-    end
-    at = at + 1 + unlisted
     if redis.call('ZCARD', key) > 1.2 * listed then redis.call('ZREMRANGEBYRANK', key, 0, -listed - 1) end
+    at = at + 1 + 2 * count
   end
   return {'OK'}
 end
@@ -284,9 +278,9 @@ local function sessions(keys, args)
 end
 
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp3_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp3_commit', commit)
-redis.register_function{function_name = 'rp3_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp3_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function('rp3_merge', merge)
-redis.register_function{function_name = 'rp3_sessions', callback = sessions, flags = {'no-writes'}}
+redis.register_function{function_name = 'rp2_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp2_commit', commit)
+redis.register_function{function_name = 'rp2_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp2_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function('rp2_merge', merge)
+redis.register_function{function_name = 'rp2_sessions', callback = sessions, flags = {'no-writes'}}

@@ -44,13 +44,12 @@ def merge_request(keys: Keys, merge: Merge, listed_max: int, gone: Sequence[int]
     arguments += _facts((product_id, state.name) for product_id, state in products)
     arguments += _facts((product_id, state.category) for product_id, state in products)
     arguments += _facts((product_id, state.price) for product_id, state in products)
-    arguments.append(len(numbers))
-    for group in numbers.values():
-        arguments += (len(group) // 2, *group)
-    arguments.append(len(lists))
-    for listed, unlisted in lists.values():
-        arguments += (len(listed) // 2, *listed, len(unlisted), *unlisted)
-    return ("FCALL", "rp3_merge", len(names), *names, *arguments)
+    for groups in (numbers, lists):
+        arguments.append(len(groups))
+        for group in groups.values():
+            arguments.append(len(group) // 2)
+            arguments += group
+    return ("FCALL", "rp2_merge", len(names), *names, *arguments)
 
 
 def _facts(said: Iterable[tuple[ProductId, Fact | None]]) -> Arguments:
@@ -96,14 +95,9 @@ def _numbers(keys: Keys, cell: int, deltas: Deltas, gone: set[int]) -> dict[str,
     return {name: group for name, group in found.items() if group}
 
 
-def _lists(deltas: Deltas) -> dict[ProductId, tuple[Arguments, Arguments]]:
-    """By product, the sessions that touched it, (time, session), and those that are gone."""
-    found: dict[ProductId, tuple[Arguments, Arguments]] = {}
+def _lists(deltas: Deltas) -> dict[ProductId, Arguments]:
+    """By product, the sessions that touched it: (time, session)."""
+    found: dict[ProductId, Arguments] = {}
     for (product_id, key), at_ms in deltas.index.items():
-        lists = found.get(product_id)
-        if lists is None:
-            lists = found[product_id] = ([], [])
-        lists[0].extend((at_ms, member(key)))
-    for product_id, key in deltas.unlisted:
-        found.setdefault(product_id, ([], []))[1].append(member(key))
+        found.setdefault(product_id, []).extend((at_ms, member(key)))
     return found

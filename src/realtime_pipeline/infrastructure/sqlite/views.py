@@ -217,10 +217,6 @@ class SqliteViews(Views):
             " ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE excluded.at_ms > at_ms",
             ((ids[product_id], key, at_ms) for (product_id, key), at_ms in deltas.index.items()),
         )
-        connection.executemany(
-            "DELETE FROM product_sessions WHERE product = ? AND session_key = ?",
-            ((ids[product_id], key) for product_id, key in deltas.unlisted),
-        )
         self._trim(connection, grown)
 
     @staticmethod

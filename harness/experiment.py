@@ -1,0 +1,236 @@
+"""`experiment`: what came of the lists that were shown, by variant, read off the log."""
+
+import argparse
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from random import Random
+from typing import Final
+
+import attrs
+
+from harness.console import console, heading
+from harness.errors import HarnessError
+from harness.feed import logged
+from realtime_pipeline import Pipeline, Settings, load_settings
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.streams.records import Record
+
+RESAMPLES: Final = 1_000
+MISMATCH_Z: Final = 3.3
+"""A share of customers this many standard deviations off: by chance once in a thousand times."""
+CLICKS: Final = (EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED)
+MEASURES: Final = {"click-through": 1, "conversion": 2}
+"""By name, which sum of a customer is divided by the lists they were shown."""
+
+Row = tuple[int, int, int]
+"""Of one customer: lists shown, those that led to a click, those that led to a purchase."""
+
+
+@attrs.frozen
+class Windows:
+    """How long after a list was shown a click, or a purchase, of a product of it is put down to it, in ms."""
+
+    click_ms: int
+    buy_ms: int
+
+
+@attrs.frozen
+class Estimate:
+    """A rate, or the difference of two, with the ends of its interval."""
+
+    rate: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """What a difference shows."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "no difference shown"
+
+    def in_words(self, sign: str = "") -> str:
+        """Write it in per cent."""
+        return f"{self.rate:{sign}.2%} ({self.low:{sign}.2%} to {self.high:{sign}.2%})"
+
+
+@attrs.frozen
+class Figures:
+    """What a variant came to: by measure its rates, and their differences from the control.
+
+    `mismatch` says that its share of the customers is not the one it should have: something else than the dice decides
+    who is counted, and no figure can be trusted.
+    """
+
+    customers: int
+    lists: int
+    rates: Mapping[str, Estimate]
+    differences: Mapping[str, Estimate]
+    mismatch: bool
+
+
+@attrs.define
+class _Shopper:
+    """One customer's exposures, (time, variant, products), and what they did with products, (time, product, kind)."""
+
+    exposures: list[tuple[int, str, frozenset[ProductId]]] = attrs.Factory(list)
+    deeds: list[tuple[int, ProductId, EventKind]] = attrs.Factory(list)
+
+
+def run(options: argparse.Namespace) -> Mapping[str, object]:
+    """Read the log, and compare an experiment's variants."""
+    settings = load_settings(options.settings, database=options.database and str(options.database))
+    windows = Windows(options.click_minutes * 60_000, options.buy_days * 86_400_000)
+    with Pipeline(_as_a_reader(settings)) as pipeline:
+        decode = pipeline.container.decoder()
+        events = (decoded for record in _records(pipeline) if isinstance(decoded := decode(record), Event))
+        rows, crossed = rows_of(events, options.name, windows)
+    if not rows:
+        raise HarnessError(f"no list of experiment {options.name} was shown: see note_shown, and the experiment's name")
+    control = options.control or min(rows)
+    if control not in rows:
+        raise HarnessError(f"no list of variant {control} was shown; there are {', '.join(sorted(rows))}")
+    shares = {name: one.share for name, one in settings.experiment.variants.items()}
+    if settings.experiment.name != options.name:
+        shares = {}
+    found = compared(rows, control, shares, Random(options.seed))
+    _show(options.name, found, control, crossed)
+    return {
+        "experiment": options.name,
+        "control": control,
+        "crossed_over": crossed,
+        "variants": {variant: attrs.asdict(one) for variant, one in found.items()},
+    }
+
+
+def _as_a_reader(settings: Settings) -> Settings:
+    """Read beside the workers: in Kafka as a group of its own."""
+    if settings.log == "kafka":
+        return attrs.evolve(settings, kafka=attrs.evolve(settings.kafka, group=f"{settings.kafka.group}-experiment"))
+    return settings
+
+
+def _records(pipeline: Pipeline) -> Iterator[Record]:
+    if pipeline.container.settings().log == "sqlite":  # whoever reads as its worker takes the file over
+        query = "SELECT partition, position, key, value, appended_at_ms, origin FROM records ORDER BY 1, 2"
+        return (Record(*row) for row in pipeline.container.database().rows(query))
+    return logged(pipeline.container.log())
+
+
+def rows_of(events: Iterable[Event], experiment: str, windows: Windows) -> tuple[dict[str, list[Row]], int]:
+    """Sum up each customer, by variant; say how many saw more than one variant, and are left out.
+
+    A click or purchase is put down to the newest list before it that had the product, if that is within the window.
+    Events that come twice count once, by their ids.
+    """
+    shoppers: dict[CustomerId, _Shopper] = {}
+    known: set[tuple[CustomerId, str]] = set()
+    for event in events:
+        if event.customer_id is None or (event.customer_id, event.event_id) in known:
+            continue
+        known.add((event.customer_id, event.event_id))
+        shopper = shoppers.setdefault(event.customer_id, _Shopper())
+        if event.kind is EventKind.CUSTOMER_FORGOTTEN:
+            del shoppers[event.customer_id]
+        elif event.kind is EventKind.RECOMMENDATIONS_SHOWN and event.properties.get("experiment") == experiment:
+            variant = str(event.properties.get("variant", ""))
+            shopper.exposures.append((event.occurred_at_ms, variant, frozenset(event.shown)))
+        elif event.product_id is not None and (event.kind in CLICKS or event.kind is EventKind.PRODUCT_PURCHASED):
+            shopper.deeds.append((event.occurred_at_ms, event.product_id, event.kind))
+    rows: dict[str, list[Row]] = {}
+    crossed = 0
+    for shopper in shoppers.values():
+        variants = {variant for _, variant, _ in shopper.exposures}
+        crossed += len(variants) > 1
+        if len(variants) == 1:
+            rows.setdefault(variants.pop(), []).append(_row(shopper, windows))
+    return rows, crossed
+
+
+def _row(shopper: _Shopper, windows: Windows) -> Row:
+    exposures = sorted(shopper.exposures, key=lambda one: one[0])
+    clicked: set[int] = set()
+    bought: set[int] = set()
+    for at_ms, product_id, kind in shopper.deeds:
+        shown = [number for number, (seen_ms, _, on) in enumerate(exposures) if product_id in on and seen_ms <= at_ms]
+        if not shown:
+            continue
+        waited_ms = at_ms - exposures[shown[-1]][0]
+        if kind in CLICKS and waited_ms <= windows.click_ms:
+            clicked.add(shown[-1])
+        if kind is EventKind.PRODUCT_PURCHASED and waited_ms <= windows.buy_ms:
+            bought.add(shown[-1])
+    return len(exposures), len(clicked), len(bought)
+
+
+def compared(
+    rows: Mapping[str, Sequence[Row]], control: str, shares: Mapping[str, float], dice: Random
+) -> dict[str, Figures]:
+    """Rates of each variant and their differences from the control, with 95 % intervals.
+
+    Customers are what was assigned at random, so they are what is resampled: percentiles of rates over customers drawn
+    with replacement.
+    """
+    drawn = {name: _resampled(rows[name], dice) for name in sorted(rows)}
+    customers = sum(map(len, rows.values()))
+    found: dict[str, Figures] = {}
+    for name in sorted(rows):
+        rates, differences = {}, {}
+        for measure, column in MEASURES.items():
+            rate = _rate(rows[name], column)
+            rates[measure] = _estimate(rate, drawn[name][measure])
+            if name != control:
+                pairs = zip(drawn[name][measure], drawn[control][measure], strict=True)
+                differences[measure] = _estimate(rate - _rate(rows[control], column), [x - y for x, y in pairs])
+        lists = sum(row[0] for row in rows[name])
+        mismatch = _is_mismatch(len(rows[name]), customers, name, shares)
+        found[name] = Figures(len(rows[name]), lists, rates, differences, mismatch)
+    return found
+
+
+def _resampled(rows: Sequence[Row], dice: Random) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {measure: [] for measure in MEASURES}
+    counted = Counter(rows)  # many customers are alike: drawing kinds is drawing customers
+    kinds, weights = list(counted), list(counted.values())
+    for _ in range(RESAMPLES):
+        some = dice.choices(kinds, weights, k=len(rows))
+        for measure, column in MEASURES.items():
+            found[measure].append(_rate(some, column))
+    return found
+
+
+def _rate(rows: Sequence[Row], column: int) -> float:
+    return sum(row[column] for row in rows) / sum(row[0] for row in rows)
+
+
+def _estimate(rate: float, drawn: Sequence[float]) -> Estimate:
+    ordered = sorted(drawn)
+    last = len(ordered) - 1
+    return Estimate(rate, ordered[round(0.025 * last)], ordered[round(0.975 * last)])
+
+
+def _is_mismatch(customers: int, total: int, name: str, shares: Mapping[str, float]) -> bool:
+    """Whether a variant has so many or so few customers that chance alone is no explanation."""
+    if name not in shares:
+        return False
+    share = shares[name] / sum(shares.values())
+    return abs(customers - total * share) > MISMATCH_Z * math.sqrt(total * share * (1 - share))
+
+
+def _show(name: str, found: Mapping[str, Figures], control: str, crossed: int) -> None:
+    heading(f"Experiment {name}: lists shown, and what they led to, with 95 % intervals over customers")
+    for variant, said in found.items():
+        console.print(f"  {variant:<16} {said.customers:>9,} customers, {said.lists:>9,} lists")
+        for measure, rate in said.rates.items():
+            line = f"    {measure:<14} {rate.in_words()}"
+            difference = said.differences.get(measure)
+            if difference is not None:
+                line += f"; {difference.in_words('+')} against {control}: {difference.verdict}"
+            console.print(line)
+        if said.mismatch:
+            console.print(
+                f"    {variant} has not the share of customers that it should: find out why before you read on"
+            )
+    if crossed:
+        console.print(f"  {crossed:,} customers saw lists of more than one variant, and are left out")

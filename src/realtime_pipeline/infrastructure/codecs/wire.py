@@ -1,0 +1,54 @@
+"""Events as they are sent: what each field must be. What is not said here no decoder checks."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from realtime_pipeline.domain.shop.review import RATINGS
+
+ID_LENGTH_MAX: Final = 128
+SHOWN_MAX: Final = 100
+"""How many products a list that was shown may have."""
+Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] | int | None
+
+
+class Properties(msgspec.Struct):
+    """What an event may say of the product, the order, the opinion, and the list that was shown."""
+
+    product_id: Id = None
+    category: str | None = None
+    name: str | None = None
+    price: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
+    quantity: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    order_id: Id = None
+    rating: Annotated[int, msgspec.Meta(ge=RATINGS[0], le=RATINGS[-1])] | None = None
+    text: str | None = None
+    products: Annotated[list[Id], msgspec.Meta(max_length=SHOWN_MAX)] | None = None
+
+
+class Wire(msgspec.Struct):
+    """An event as it is sent, in the canonical schema."""
+
+    event_id: Id = None
+    user_id: Id = None
+    session_id: Id = None
+    timestamp: int | float | str | None = None
+    properties: Properties | None = None
+    context: dict[str, object] | None = None
+    replayed: bool = False
+
+
+class PlainProperties(Properties, forbid_unknown_fields=True):
+    """Properties without any that mean nothing here."""
+
+
+class Plain(msgspec.Struct, forbid_unknown_fields=True):
+    """An event in the canonical schema and nothing else, as most are: parsed in one go."""
+
+    event_type: str
+    event_id: Id = None
+    user_id: Id = None
+    session_id: Id = None
+    timestamp: int | float | str | None = None
+    properties: PlainProperties | None = None
+    replayed: bool = False
