@@ -1,15 +1,18 @@
 """The Redis adapters keep the ports' contracts, on a single server and on a cluster."""
 
+import signal
 from pathlib import Path
 
 import attrs
 import pytest
 
+from harness.services.redis import redis_server
 from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Unwatched
 from realtime_pipeline.application.ports.views import Merge, SourceRange
+from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.review import Review
@@ -181,6 +184,66 @@ def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_
     assert mistaken.password not in f"{refused.value!r} {mistaken!r}"
     shut_out.close()
     admin.close()
+
+
+def committed(rules: RedisRules) -> None:
+    nodes = RedisNodes(rules)
+    cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+    try:
+        cells.claim(0, 1 + cells.epoch(0))
+        here = cells.positions([0])[0]
+        cells.commit([Commit(0, cells.epoch(0), 1 + here, here, here + 1, READER, effects(seen(ADA)))])
+    finally:
+        nodes.close()
+
+
+def test_a_commit_counts_when_a_replica_has_it(tmp_path: Path) -> None:
+    place = servers.redis_place_that()
+    host, port = place.split(":")
+    with redis_server(tmp_path, None, "--replicaof", host, port) as replica:
+        rules = RedisRules(nodes=place, wait_replicas=1, wait_ms=20_000, timeout_ms=30_000)
+        committed(rules)
+        assert replica.told("replication", "master_link_status") == "up"
+        replica.process.signal(signal.SIGSTOP)
+        with pytest.raises(Unreachable, match="0 of 1 replicas have the commit"):
+            committed(attrs.evolve(rules, wait_ms=50))
+        replica.process.signal(signal.SIGCONT)
+
+
+def test_a_commit_counts_when_it_is_on_the_disk() -> None:
+    committed(RedisRules(nodes=servers.redis_place_that("--appendfsync", "always"), wait_disk=True))
+    with pytest.raises(Unavailable, match=r"cannot wait for its disk .*: set appendonly yes"):
+        committed(RedisRules(nodes=servers.redis_place_that("--appendonly", "no"), wait_disk=True))
+
+
+def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
+    place, namespace = servers.redis_place(), servers.unique("readers")
+    page = (servers.ROOT / "docs" / "operations.md").read_text("utf-8")
+    granted = page.partition("readers need `~rp:*` and `")[2].partition("`")[0].split()
+    assert granted == ["+@read", "+fcall_ro"]
+    worker_rules = RedisRules(nodes=place, namespace=namespace)
+    worker = RedisNodes(worker_rules)
+    cells, views = RedisCellStore(worker, worker_rules, 1_000, Unwatched()), RedisViews(worker, worker_rules, 3, 24)
+    cells.bind(LogIdentity("a", 1, "consistent"))
+    cells.claim(0, 1)
+    session = Session(session_key(0, 0), "s", 5, 9, 1, {MUG: (9, 1)})
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA), sessions=(session,)))])
+    views.claim(0, 1)
+    listed = Deltas({MUG: ProductState(1)}, {(0, MUG): Activity(views=1)}, {(MUG, session.key): 9})
+    views.merge([Merge(0, (SourceRange(0, 1, 0, 1, READER),), listed)])
+    ask(worker, "", "ACL", "SETUSER", "reader", "reset", "on", ">secret", f"~{namespace}:*", *granted)
+    rules = attrs.evolve(worker_rules, username="reader", password="secret")  # noqa: S106
+    reader = RedisNodes(rules)
+    read, seen_views = RedisCellStore(reader, rules, 1_000, Unwatched()), RedisViews(reader, rules, 3, 24)
+    assert read.customer(ADA) is not None
+    assert read.sessions([session.key]) == {session.key: session}
+    assert seen_views.sessions_of([MUG], 3) == {MUG: [(9, session.key)]}
+    assert [one.product_id for one in seen_views.trending(TrendingRules(), None, 5)] == [MUG]
+    assert seen_views.products([MUG]).keys() == {MUG}
+    with pytest.raises(Unavailable, match="does not let this user in"):
+        read.claim(0, 2)
+    reader.close()
+    worker.close()
 
 
 def test_a_master_that_waits_for_a_replica_is_waited_for() -> None:

@@ -177,7 +177,7 @@ class RedisNodes:
         return answers
 
     def _sent(self, node: "redis.Redis", requests: Sequence[Request], wait: bool) -> list[Reply]:
-        waits = wait and self._rules.wait_replicas > 0
+        waits = wait and (self._rules.wait_replicas > 0 or self._rules.wait_disk)
         if len(requests) == 1 and not waits:
             try:
                 return [node.execute_command(*requests[0])]
@@ -187,17 +187,31 @@ class RedisNodes:
         for request in requests:
             pipe.execute_command(*request)
         if waits:
-            pipe.execute_command("WAIT", self._rules.wait_replicas, self._rules.wait_ms)
+            pipe.execute_command(*self._waiting())
         answers: list[Reply] = pipe.execute(raise_on_error=False)
         if waits:
-            reached = answers.pop()
-            if isinstance(reached, Exception):
-                raise reached
-            if reached < self._rules.wait_replicas:
-                raise redis.exceptions.TimeoutError(
-                    f"{reached} of {self._rules.wait_replicas} replicas have the commit"
-                )
+            self._check_reached(answers.pop())
         return answers
+
+    def _waiting(self) -> Request:
+        """What is asked to be said when what was written is where it must be."""
+        rules = self._rules
+        if rules.wait_disk:
+            return ("WAITAOF", 1, rules.wait_replicas, rules.wait_ms)
+        return ("WAIT", rules.wait_replicas, rules.wait_ms)
+
+    def _check_reached(self, answer: Reply) -> None:
+        if isinstance(answer, redis.exceptions.ResponseError) and self._rules.wait_disk:
+            raise Unavailable(
+                f"Redis cannot wait for its disk ({answer}): set appendonly yes, or redis.wait_disk = false"
+            )
+        if isinstance(answer, Exception):
+            raise answer
+        on_disk, replicas = answer if self._rules.wait_disk else (1, answer)
+        if on_disk < 1:
+            raise redis.exceptions.TimeoutError("the commit is not on the disk yet")
+        if replicas < self._rules.wait_replicas:
+            raise redis.exceptions.TimeoutError(f"{replicas} of {self._rules.wait_replicas} replicas have the commit")
 
     def _known(self) -> RedisCluster:
         if self._cluster is None:

@@ -13,7 +13,8 @@ class RedisRules:
     Every key begins with `namespace`: several stores can lie in one Redis. `view_cells` is used when a store is made,
     and then stays: 1 for a single server, about 4 for each master of a cluster. The password comes from the
     environment (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`. With `wait_replicas`, a commit counts
-    only when so many replicas have it within `wait_ms`.
+    only when so many replicas have it within `wait_ms`; with `wait_disk`, when it is on the disk of the master, and of
+    those replicas (needs Redis 7.2 or Valkey, with an append-only file).
     """
 
     nodes: str = "127.0.0.1:6379"
@@ -32,6 +33,7 @@ class RedisRules:
     commits_at_once: int = 64
     merge_records_max: int = 2_000
     wait_replicas: int = 0
+    wait_disk: bool = False
     wait_ms: int = 500
 
     def __attrs_post_init__(self) -> None:
