@@ -15,6 +15,7 @@ from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
@@ -147,6 +148,33 @@ def test_what_was_bought_is_not_shown_again_where_the_rules_say_so(tmp_path: Pat
         assert "jug" not in [one.product.product_id for one in found]
         shown = pipeline.recommend("bob", rules=ListRules(shown_max=2), shown={"jug": 2})
         assert "jug" not in [one.product.product_id for one in shown]
+
+
+def test_what_is_new_gets_some_of_the_places(tmp_path: Path) -> None:
+    new = [Product(ProductId(f"new-{number}"), category="kitchen") for number in range(9)]
+    sold_out = Product(ProductId("gone"), category="kitchen", in_stock=False)
+    elsewhere = Product(ProductId("tent"), category="outdoor")
+    rules = ListRules(explore=0.5, explore_below=2, in_stock=True)
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        known = {one.product_id: one for one in (*new, sold_out, elsewhere)}
+        pipeline.container.products.override(providers.Object(known))
+        for who in ("ada", "cyd", "eve"):
+            pipeline.publish(visits(who, "mug", "jug", "pan"))
+        pipeline.publish(visits("bob", "mug"))
+        pipeline.process()
+        drawn = set()
+        for _ in range(60):
+            found = pipeline.recommend("bob", 4, rules=rules)
+            assert [one.product.product_id for one in found][:2] == ["jug", "pan"]
+            assert {one.reason.kind for one in found[2:]} == {ReasonKind.NEW}
+            assert found[2].because == "new in kitchen: few have seen it yet"
+            drawn |= {one.product.product_id for one in found[2:]}
+        assert drawn == {one.product_id for one in new}
+        for who in ("ada", "cyd"):
+            pipeline.publish(visits(who, "new-0", at_ms=2 * HOUR_MS))
+        pipeline.process()
+        later = [one.product.product_id for _ in range(60) for one in pipeline.recommend("bob", 4, rules=rules)[2:]]
+        assert "new-0" not in later  # it is new no more
 
 
 def test_what_was_shown_often_enough_gives_way(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ one, override its provider: `container.cells.override(providers.Object(my_store)
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -208,6 +209,7 @@ def _recommend_products(
         clock,
         settings.fold.profile.affinity_half_life_ms,
         settings.stores.trending_refresh_ms,
+        Random(),  # noqa: S311 - which new product is shown is no secret
     )
 
 

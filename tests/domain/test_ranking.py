@@ -14,6 +14,7 @@ from realtime_pipeline.domain.recommendation.ranking import (
     disliked,
     ranked,
     rated,
+    with_new,
 )
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import ListRules
@@ -71,6 +72,22 @@ def test_each_rule_does_what_it_says(rules: ListRules, left: str) -> None:
 def test_what_was_seen_or_disliked_is_not_shown() -> None:
     assert disliked({A: (2, 0), B: (3, 0)}) == {A}
     assert listed(ListRules(), Visitor(seen={C}, disliked={A})) == ["b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "limit", "left"),
+    [
+        (ListRules(), 4, "abyz"),
+        (ListRules(), 5, "abcyz"),
+        (ListRules(), 7, "abcdyz"),
+        (ListRules(), 1, "y"),
+        (ListRules(pinned={D: 4}), 4, "ayzd"),
+        (ListRules(pinned={D: 1, A: 2}), 2, "da"),
+    ],
+)
+def test_new_products_get_the_last_places(rules: ListRules, limit: int, left: str) -> None:
+    new = candidates(ProductId("y"), ProductId("z"), kind=ReasonKind.NEW)
+    assert "".join(one.product_id for one in with_new(ranking(rules, limit=limit), new, limit).chosen) == left
 
 
 def test_the_list_says_which_rule_moved_what() -> None:

@@ -184,6 +184,7 @@ def test_hour_weights_halve() -> None:
             Reason(ReasonKind.TRENDING_IN_CATEGORY, 3, (), "kitchen"),
             "popular in kitchen, which you like: looked at or bought 3 times lately",
         ),
+        (Reason(ReasonKind.NEW, 1), "new in the shop: few have seen it yet"),
         (Reason(ReasonKind.TRENDING, 1), "popular in the whole shop: looked at or bought once lately"),
     ],
 )

@@ -1,6 +1,8 @@
 """RecommendProducts: what a customer may like next, and what the shop likes now."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from random import Random
 from threading import Lock
 
 import attrs
@@ -10,7 +12,8 @@ from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.recommendation.neighbours import nearest, score
-from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor
+from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN, Recommendations, RecommendationService
 from realtime_pipeline.domain.recommendation.trending import Popular
@@ -23,6 +26,7 @@ CONSIDERED_MIN = 40
 """How many candidates are looked at first: most lists need no more."""
 TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
+NEW_LOOKED_AT = 200
 NOBODY = CustomerId("")
 
 
@@ -66,6 +70,7 @@ class RecommendProducts:
         clock: Clock,
         affinity_half_life_ms: int,
         trending_refresh_ms: int,
+        dice: Random,
     ) -> None:
         self._cells = cells
         self._views = views
@@ -74,6 +79,7 @@ class RecommendProducts:
         self._clock = clock
         self._affinity_half_life_ms = affinity_half_life_ms
         self._trending_refresh_ms = trending_refresh_ms
+        self._dice = dice
         self._total = (0, 0)
         self._one_reads = Lock()
         self._trending: dict[str | None, tuple[int, Sequence[Popular]]] = {}
@@ -102,7 +108,41 @@ class RecommendProducts:
             ranking = self._service.rank(sources, visitor, rules, described, tallies, limit, is_all=is_all)
             if is_all or len(ranking.chosen) == limit:
                 break
+        if rules.explore:
+            ranking = with_new(ranking, self._new(customer, visitor, rules, ranking, request.limit), request.limit)
         return self._service.explain(ranking, self._described(ranking.chosen, described))
+
+    def _new(
+        self, customer: Customer, visitor: Visitor, rules: ListRules, ranking: Ranking, limit: int
+    ) -> list[Candidate]:
+        """Draw products that hardly anybody has seen, where the customer looks; on average a share of `explore`."""
+        places = int(rules.explore * limit + self._dice.random())
+        if not places:
+            return []
+        pool: dict[ProductId, str | None] = {}
+        categories: list[str | None] = [*self._categories(customer)]
+        for category in categories or [None]:
+            listed = self._catalogue.of_category(category)
+            some = self._dice.sample(listed, min(NEW_LOOKED_AT, len(listed)))
+            pool.update(dict.fromkeys((*some, *(one.product_id for one in self._trending_in(category))), category))
+        for product_id in (
+            *visitor.seen,
+            *visitor.disliked,
+            *visitor.bought,
+            *(one.product_id for one in ranking.chosen),
+        ):
+            pool.pop(product_id, None)
+        known = self._views.interactions_of(pool)
+        shown_max = rules.shown_max or sys.maxsize
+        few = [
+            product_id
+            for product_id in pool
+            if known.get(product_id, 0) < rules.explore_below and visitor.shown.get(product_id, 0) < shown_max
+        ]
+        products = self._catalogue.products(few)
+        passing = [id_ for id_ in few if rules.refusal(products.get(id_, Product(id_))) is None]
+        drawn = self._dice.sample(passing, min(places, len(passing)))
+        return [Candidate(id_, 0.0, Reason(ReasonKind.NEW, known.get(id_, 0), (), pool[id_])) for id_ in drawn]
 
     def _widening(
         self, customer: Customer, request: Request, rules: ListRules

@@ -143,6 +143,18 @@ def ranked(
     return Ranking(tuple(_pinned(chosen, pins, limit)), tuple(notes))
 
 
+def with_new(ranking: Ranking, new: Sequence[Candidate], limit: int) -> Ranking:
+    """Give the last places of a list to new products; what is pinned stays."""
+    chosen = list(ranking.chosen)
+    places = [place for place, one in enumerate(chosen) if one.reason.kind is not ReasonKind.PINNED]
+    room = limit - len(chosen)
+    new = new[: room + len(places)]
+    instead = len(new) - min(room, len(new))
+    for place, one in zip(places[len(places) - instead :], new, strict=False):
+        chosen[place] = one
+    return attrs.evolve(ranking, chosen=(*chosen, *new[instead:]))
+
+
 def rated(
     candidates: Sequence[Candidate], tallies: Mapping[ProductId, Tally], rules: ListRules, prior_ratings: float
 ) -> list[Candidate]:

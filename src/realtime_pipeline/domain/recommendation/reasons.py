@@ -16,13 +16,14 @@ class ReasonKind(StrEnum):
     TRENDING_IN_CATEGORY = "trending_in_category"
     TRENDING = "trending"
     PINNED = "pinned"
+    NEW = "new"
 
 
 @attrs.frozen
 class Reason:
     """Which of the visitor's products led here, in how many neighbour sessions; or what is trending, and how often.
 
-    `count` is sessions for neighbours, actions in the trending window otherwise.
+    `count` is sessions for neighbours, actions in the trending window, all actions ever for what is new.
     """
 
     kind: ReasonKind
@@ -39,6 +40,8 @@ def in_words(reason: Reason, products: Mapping[ProductId, Product]) -> str:
         return f"you looked at {' and '.join(titles)}: {visitors} with the same interest chose this too"
     if reason.kind is ReasonKind.PINNED:
         return "chosen by the shop"
+    if reason.kind is ReasonKind.NEW:
+        return f"new {'in the shop' if reason.category is None else f'in {reason.category}'}: few have seen it yet"
     times = "once" if reason.count == 1 else f"{reason.count:,} times"
     if reason.kind is ReasonKind.TRENDING_IN_CATEGORY:
         return f"popular in {reason.category}, which you like: looked at or bought {times} lately"

@@ -24,8 +24,9 @@ class ListRules:
     `rating` is the power to which a product's rating counts, as a share of an average one. `per_category` is how many
     of one category are shown at most, 0 for any number. `shown_max` is how often a product may have been shown to the
     customer before (by their profile, or as the request says), 0 for any number. `diversity` from 0 to 1 trades score
-    for categories that are not yet in the list. `pinned` maps products to their slots, from 1: they are shown whatever
-    the other rules say.
+    for categories that are not yet in the list. `explore` is the share of places, the last ones, for products that had
+    fewer than `explore_below` views, carts and purchases so far: else nobody would ever see them. `pinned` maps
+    products to their slots, from 1: they are shown whatever the other rules say.
     """
 
     exclude: frozenset[ProductId] = frozenset()
@@ -41,6 +42,8 @@ class ListRules:
     per_category: int = 0
     shown_max: int = 0
     diversity: float = 0.0
+    explore: float = 0.0
+    explore_below: int = 20
     pinned: Mapping[ProductId, int] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
@@ -50,11 +53,12 @@ class ListRules:
                     raise ValueError(f"{name}: {what} must be at least 0, not {weight}")
         if not self.price_max >= 0:
             raise ValueError(f"price_max must be at least 0, not {self.price_max}")
-        for name in ("price_min", "rating", "per_category", "shown_max"):
+        for name in ("price_min", "rating", "per_category", "shown_max", "explore_below"):
             if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
-        if not 0 <= self.diversity <= 1:
-            raise ValueError(f"diversity must be from 0 to 1, not {self.diversity}")
+        for name in ("diversity", "explore"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         slots = list(self.pinned.values())
         if any(not 1 <= slot <= SLOTS_MAX for slot in slots) or len(set(slots)) < len(slots):
             raise ValueError(f"pinned: slots are different whole numbers from 1 to {SLOTS_MAX}")
