@@ -84,6 +84,9 @@ def logged(log: EventLog) -> Iterator[Record]:
             if record.position + 1 >= reader.ends[record.partition]:
                 reader.unread[record.partition] = False
         yield from records
+        for partition, end in reader.ends.items():  # behind the last record there may be what is none
+            if log.read_to(partition) >= end:
+                reader.unread[partition] = False
         if records:
             came_s = time.monotonic()
         elif time.monotonic() - came_s > LOG_SILENCE_S:

@@ -70,6 +70,18 @@ class EventLogContract:
         assert read[b"\xff\x00"]._replace(appended_at_ms=0) == garbage
         assert all(self.is_now(record.appended_at_ms) for record in read.values())
 
+    def test_what_was_read_to_its_end_says_so(self) -> None:
+        self.publisher.publish([Outgoing(f"{number}".encode(), b"v") for number in range(9)])
+        assert [self.log.read_to(partition) for partition in range(PARTITIONS)] == [0, 0, 0]
+        self.all(Owner())
+        ends = {partition: end for partition, (_, end) in self.log.bounds(range(PARTITIONS)).items()}
+        deadline_s = time.monotonic() + 30
+        while any(self.log.read_to(partition) < end for partition, end in ends.items()):
+            assert time.monotonic() < deadline_s, "the end is not reached"
+            assert list(self.log.poll(10, 0.1)) == []
+        self.log.seek({0: 0})
+        assert self.log.read_to(0) == 0
+
     def test_records_of_a_key_stay_in_order(self) -> None:
         values = [f"{number}".encode() for number in range(50)]
         for begin in range(0, 50, 10):

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from threading import Event
 
 import attrs
+import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
+from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.kafka.clients import within
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
@@ -23,6 +26,7 @@ from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests import servers
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
 from tests.contracts.outputs import OutputsContract
+from tests.histories import event
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -120,6 +124,20 @@ def test_records_of_an_aborted_transaction_are_not_read(rules: KafkaRules) -> No
         read += [record.value for record in log.poll(10, 0.2)]
     assert read == [b"committed"]
     log.close()
+
+
+def test_a_log_that_ends_in_the_mark_of_a_transaction_is_worked_off_to_its_end(rules: KafkaRules) -> None:
+    producer = Producer({"bootstrap.servers": rules.brokers, "transactional.id": servers.unique("transaction")})
+    producer.init_transactions()
+    settings = Settings(log="kafka", store="memory", kafka=rules)
+    with Pipeline(settings) as pipeline:
+        for number in range(2):
+            producer.begin_transaction()
+            value = msgspec.json.encode(event(f"e{number}", user=None, product="mug"))
+            producer.produce(rules.topic, value, partition=1)
+            producer.commit_transaction()
+            assert pipeline.process() == {RecordClass.APPLIED: 1 + number}
+            assert pipeline.container.log().bounds([1])[1] == (0, 2 + 2 * number)
 
 
 def test_records_behind_an_open_transaction_are_counted_as_hidden(rules: KafkaRules) -> None:

@@ -176,7 +176,7 @@ class ProcessEvents(PartitionOwner):
             if newcomers:
                 with suppress(Unreachable):
                     ends.update((number, end) for number, (_, end) in self._log.bounds(list(newcomers)).items())
-            elif self._held and all(cell.stands_at >= ends[number] for number, cell in self._held.items()):
+            elif self._held and all(self._stands_at(cell) >= ends[number] for number, cell in self._held.items()):
                 break
             if not self._assigned and self._clock.now_ms() - began_ms > ASSIGNMENT_WAIT_MS:
                 raise Stopped(
@@ -184,6 +184,10 @@ class ProcessEvents(PartitionOwner):
                 )
             on_round(self(self._rules.idle_wait_ms / 1000))
         self.settle()
+
+    def _stands_at(self, cell: HeldCell) -> int:
+        """Up to where a partition was worked off; behind its last record there may be what is none."""
+        return max(cell.stands_at, self._log.read_to(cell.partition))
 
     def settle(self) -> None:
         """Emit what is gathered, so that whoever takes over has less to do; what fails is theirs to emit."""

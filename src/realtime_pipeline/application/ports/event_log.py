@@ -58,6 +58,12 @@ class EventLog(ABC):
         """
 
     @abstractmethod
+    def read_to(self, partition: int) -> int:
+        """Up to where a partition was read, since its position was last named: further than the last record returned,
+        where what lies there is no record, as the marks that end transactions. May lag behind `poll`.
+        """
+
+    @abstractmethod
     def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from other positions."""
 

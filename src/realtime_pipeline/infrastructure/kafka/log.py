@@ -1,5 +1,6 @@
 """The log in Kafka."""
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -15,7 +16,7 @@ from realtime_pipeline.infrastructure.kafka.topics import described, members
 
 CONSUMED_AT_ONCE = 500
 _UNSUPPORTED = frozenset((KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE))
-_PASSING = frozenset((KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
+_PASSING = frozenset((KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
 
 
 class KafkaEventLog(EventLog):
@@ -34,6 +35,7 @@ class KafkaEventLog(EventLog):
         self._assigned: set[int] = set()
         self._admin: AdminClient | None = None
         self._starts: dict[int, int] = {}
+        self._ends_reached: dict[int, int] = {}
         self._revoked: set[int] = set()
         self._failure: Exception | None = None
 
@@ -49,6 +51,7 @@ class KafkaEventLog(EventLog):
             more: dict[str, OPTION_TYPES] = {
                 "group.id": self._rules.group,
                 "group.protocol": self._protocol,
+                "enable.partition.eof": True,
             }
             if self._protocol == "classic":
                 more["partition.assignment.strategy"] = "cooperative-sticky"
@@ -77,6 +80,18 @@ class KafkaEventLog(EventLog):
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
         """Read records."""
         self._revoked.clear()
+        deadline_s = time.monotonic() + timeout_s
+        records = self._read(limit, timeout_s)
+        while not records and self._failure is None and (left_s := deadline_s - time.monotonic()) > 0:
+            records = self._read(limit, left_s)  # word of something else had come
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if records:
+            self._check_topic()
+        return self._without_revoked(records) if self._revoked else records
+
+    def _read(self, limit: int, timeout_s: float) -> Sequence[Record]:
         messages = self._consume(1, timeout_s)
         if messages:
             while len(messages) < limit:
@@ -84,13 +99,7 @@ class KafkaEventLog(EventLog):
                 messages += more
                 if len(more) < CONSUMED_AT_ONCE:
                     break
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
-        records = [_record(message) for message in messages if not self._is_passing(message)]
-        if records:
-            self._check_topic()
-        return self._without_revoked(records) if self._revoked else records
+        return [_record(message) for message in messages if not self._is_passing(message)]
 
     def _without_revoked(self, records: Sequence[Record]) -> Sequence[Record]:
         """Drop the records of partitions that went during this poll; those that came back are read anew.
@@ -102,9 +111,15 @@ class KafkaEventLog(EventLog):
             self.seek(again)
         return [record for record in records if record.partition not in self._revoked]
 
+    def read_to(self, partition: int) -> int:
+        """Where the partition's end was last reached; 0 where it was not."""
+        return self._ends_reached.get(partition, 0)
+
     def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from other positions."""
         places = [self._place(number, position) for number, position in positions.items() if number in self._assigned]
+        for number in positions:
+            self._ends_reached.pop(number, None)
         try:
             self.consumer.incremental_unassign(places)
             self.consumer.incremental_assign(places)
@@ -148,6 +163,9 @@ class KafkaEventLog(EventLog):
         error = message.error()
         if error is None:
             return False
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._ends_reached[message.partition() or 0] = message.offset() or 0
+            return True
         if error.code() in _UNSUPPORTED and self._rules.group_protocol == "auto" and self._protocol == "consumer":
             self._protocol = "classic"  # brokers older than the new group protocol
             self.close()
@@ -201,6 +219,8 @@ class KafkaEventLog(EventLog):
         self._assigned |= set(numbers)
         consumer.incremental_assign([self._place(number, positions.get(number, OFFSET_END)) for number in numbers])
         self._starts.update(positions)
+        for number in numbers:
+            self._ends_reached.pop(number, None)
         # Whether a partition is paused outlives its going and coming back.
         consumer.resume([self._place(number) for number in positions])
         consumer.pause([self._place(number) for number in numbers if number not in positions])

@@ -82,6 +82,10 @@ class MemoryEventLog(EventLog):
             polled += records
         return polled
 
+    def read_to(self, partition: int) -> int:
+        """Up to where a partition was read."""
+        return self._positions.get(partition, 0)
+
     def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from other positions."""
         self._positions.update(positions)
