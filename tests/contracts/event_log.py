@@ -46,9 +46,13 @@ class EventLogContract:
             polled = self.log.poll(limit, self.patience_s)
             assert len(polled) <= limit
             assert time.monotonic() < deadline_s, "no partition has come"
-            if not polled and owner.held:
+            if not polled and len(owner.held) == PARTITIONS and self.is_read(owner):
                 return records
             records += polled
+
+    def is_read(self, owner: Owner) -> bool:
+        """Whether what is held was read to its end."""
+        return all(self.log.read_to(number) >= end for number, (_, end) in self.log.bounds(sorted(owner.held)).items())
 
     def is_now(self, at_ms: int) -> bool:
         """Whether the log's clock may have shown this."""
