@@ -208,24 +208,38 @@ class RecommendProducts:
 
     def _interactions(self) -> int:
         """All interactions of the shop, as old as what is trending may be."""
-        now_ms = self._clock.now_ms()
         read_ms, total = self._total
-        if not total or not 0 <= now_ms - read_ms < self._trending_refresh_ms:
+        if not total or not self._is_fresh(read_ms):
             total = self._views.interactions()
-            self._total = (now_ms, total)
+            self._total = (self._clock.now_ms(), total)
         return total
 
     def _trending_in(self, category: str | None) -> Sequence[Popular]:
-        """What is trending, at most `trending_refresh_ms` old: it is the same for everybody and changes slowly."""
-        with self._one_reads:  # of all that wait for a new list, the first reads it
-            now_ms = self._clock.now_ms()
-            read = self._trending.get(category)
-            if read is None or not 0 <= now_ms - read[0] < self._trending_refresh_ms:
-                if len(self._trending) >= TRENDING_LISTS_MAX:
-                    self._trending.clear()
-                popular = self._views.trending(self._service.rules.trending, category, TRENDING_MAX)
-                read = self._trending[category] = (now_ms, popular)
+        """What is trending, which is the same for everybody and changes slowly.
+
+        After `trending_refresh_ms` the first who asks reads it anew; who asks meanwhile gets what was read before.
+        """
+        read = self._trending.get(category)
+        if read is not None and self._is_fresh(read[0]):
             return read[1]
+        if self._one_reads.acquire(blocking=read is None):
+            try:
+                return self._read_trending(category)
+            finally:
+                self._one_reads.release()
+        return () if read is None else read[1]
+
+    def _read_trending(self, category: str | None) -> Sequence[Popular]:
+        read = self._trending.get(category)
+        if read is None or not self._is_fresh(read[0]):
+            if len(self._trending) >= TRENDING_LISTS_MAX:
+                self._trending.clear()
+            popular = self._views.trending(self._service.rules.trending, category, TRENDING_MAX)
+            read = self._trending[category] = (self._clock.now_ms(), popular)
+        return read[1]
+
+    def _is_fresh(self, read_ms: int) -> bool:
+        return 0 <= self._clock.now_ms() - read_ms < self._trending_refresh_ms
 
     def _described(
         self, chosen: Sequence[Candidate], described: Mapping[ProductId, Product]
