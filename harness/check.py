@@ -47,6 +47,7 @@ def differences(
     none are given.
     """
     found = chain(
+        expected.unsaid,
         _in_counts(expected, cells),
         _in_customers(expected, cells),
         _in_forgotten(expected, cells),
@@ -85,6 +86,9 @@ def _in_customers(expected: Expected, cells: CellStore) -> Iterator[Line]:
         customer_id = customer.customer_id
         times_seen[customer_id] += 1
         wanted = expected.customers.get(customer_id)
+        if customer_id in expected.forwards:
+            yield from _in_visitor(customer, expected.forwards[customer_id])
+            continue
         if wanted is None:
             yield f"customer {customer_id}: is in the store, and should not be"
             continue
@@ -94,7 +98,23 @@ def _in_customers(expected: Expected, cells: CellStore) -> Iterator[Line]:
             yield f"customer {customer_id}: is another when read alone than in the scan of all"
         for line in _in_reviews(cells, customer_id, reviews.get(customer_id, {})):
             yield f"customer {customer_id}: {line}"
-    yield from each_once("customer", expected.customers, times_seen)
+    yield from each_once("customer", {**expected.customers, **expected.forwards}, times_seen)
+
+
+def _in_visitor(found: Customer, to: CustomerId) -> Iterator[Line]:
+    """Of who has signed in, nothing may be left but whom they forward to, and what is to be erased one day."""
+    wanted = Customer(
+        found.customer_id,
+        last_seen_ms=found.last_seen_ms,
+        reviewed=found.reviewed,
+        closed_sessions=found.closed_sessions,
+        memory=found.memory,
+        forgotten_at_ms=found.forgotten_at_ms,
+        forwards_to=to,
+        visitors=found.visitors,
+    )
+    if found != wanted:
+        yield f"visitor {found.customer_id}: is {shown(found)}, should be {shown(wanted)}"
 
 
 def _in_customer(

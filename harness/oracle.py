@@ -4,17 +4,21 @@ It shares values with the pipeline (events, rules) and none of its code: what bo
 wrong.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from sys import intern
 from typing import Final
 from zlib import crc32
 
 import attrs
 
+from harness.comparing import unlike
 from harness.oracle_customer import ExpectedCustomer, History, history_of
-from harness.oracle_sessions import LOOKS, ExpectedSession, Placed
+from harness.oracle_sessions import LOOKS, ExpectedSession
+from harness.oracle_sign_in import Handed, Placed, as_event, history_in
+from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
 from realtime_pipeline.domain.streams.rules import FoldRules
@@ -55,7 +59,8 @@ class Expected:
     more were forgotten. `sessions` are all that were not dropped or forgotten (the store lets go of old ones),
     `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases); `lists` has all
     of a product's (time, session), the newest first (the store keeps some); `dead_letters` are (partition,
-    position, code); `newest_ms` is the largest time of an applied event, by partition.
+    position, code); `newest_ms` is the largest time of an applied event, by partition. `forwards` says who visitors
+    turned out to be; `unsaid` what should be in the log of what they hand on, and is not there or is another.
     """
 
     belongs: Belongs = attrs.field(eq=False)
@@ -70,6 +75,8 @@ class Expected:
     lists: dict[ProductId, list[tuple[int, SessionKey]]]
     dead_letters: list[tuple[int, int, str]]
     newest_ms: dict[int, int]
+    forwards: dict[CustomerId, CustomerId] = attrs.Factory(dict)
+    unsaid: list[str] = attrs.Factory(list)
 
 
 def expect(
@@ -89,13 +96,17 @@ def expect(
         _sort(record, decode(record), rules.future_ms, belongs, sorted_)
     summed = _Summed()
     expected = Expected(belongs, sorted_.counts, {}, {}, {}, set(), {}, {}, summed.activity, {}, [], summed.newest_ms)
+    handed: list[Handed] = []
+    said = _said(sorted_)
     while sorted_.by_customer:
         customer_id, placed = sorted_.by_customer.popitem()
         history = history_of(customer_id, placed, rules.profile)
         _count(customer_id, placed, history, sorted_, summed)
         _enter(customer_id, history, expected)
+        handed += history.handed
     for one in sorted_.of_nobody:
         summed.add(*one)
+    expected.unsaid.extend(_unsaid(handed, said))
     expected.products.update(summed.described())
     expected.dead_letters.extend(sorted(letter[:3] for letter in sorted_.dead_letters if _stays(letter, sorted_)))
     for entries in expected.lists.values():
@@ -107,6 +118,8 @@ def _enter(customer_id: CustomerId, history: History, expected: Expected) -> Non
     """Enter what is known of a customer, and what their sessions add to the products' lists."""
     if history.customer is not None:
         expected.customers[customer_id] = history.customer
+    elif history.forwards_to is not None:
+        expected.forwards[customer_id] = history.forwards_to
     elif RecordClass.APPLIED in history.classes:
         expected.forgotten[customer_id] = history.forgotten_at_ms
     expected.sessions.update(history.sessions)
@@ -114,6 +127,39 @@ def _enter(customer_id: CustomerId, history: History, expected: Expected) -> Non
     expected.reviews.update({(customer_id, product_id): said for product_id, said in history.reviews.items()})
     for (product_id, session), at_ms in history.listed.items():
         expected.lists.setdefault(product_id, []).append((at_ms, session))
+
+
+def _said(sorted_: "_Sorted") -> dict[tuple[CustomerId, str], list[Event]]:
+    """By customer and id, what the log has of each event."""
+    said: dict[tuple[CustomerId, str], list[Event]] = {}
+    for customer_id, placed in sorted_.by_customer.items():
+        for _, event in placed:
+            said.setdefault((customer_id, event.event_id), []).append(event)
+    return said
+
+
+def _unsaid(handed: Iterable[Handed], said: Mapping[tuple[CustomerId, str], list[Event]]) -> Iterator[str]:
+    """What visitors hand on must be in the log, and a history once and as it was."""
+    for one in handed:
+        found = said.get((one.to, one.event_id), [])
+        if one.history is None:
+            if not found:
+                yield f"event {one.event_id} was not forwarded to {one.to}"
+        elif len(found) != 1:
+            yield f"history {one.event_id} is {len(found)} times in the log"
+        elif (differing := _unlike_histories(history_in(found[0]), one.history)) is not None:
+            yield f"history {one.event_id}: {differing}"
+
+
+def _unlike_histories(found: Customer | None, wanted: Customer) -> str | None:
+    """Name a field in which two histories differ."""
+    if found is None:
+        return "is another event"
+    for field in attrs.fields(Customer):
+        held, right = getattr(found, field.name), getattr(wanted, field.name)
+        if next(unlike(field.name, held, right), None) is not None:
+            return f"{field.name} is {held}, should be {right}"
+    return None
 
 
 Letter = tuple[int, int, str, CustomerId | None]
@@ -139,8 +185,13 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, so
     elif (reason := _refusal(record, decoded, future_ms, belongs)) is not None:
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
         sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], decoded.customer_id))
-    elif isinstance(decoded, Event):
-        placed = SessionKey(record.position * KEY_STRIDE + record.partition), _slim(decoded)
+    elif isinstance(decoded, Event | HistoryMerged):
+        if isinstance(decoded, HistoryMerged):
+            decoded = as_event(decoded)
+            event = decoded
+        else:
+            event = _slim(decoded)
+        placed = SessionKey(record.position * KEY_STRIDE + record.partition), event
         if decoded.customer_id is None:
             sorted_.counts[RecordClass.APPLIED] += 1
             sorted_.of_nobody.append(placed)
@@ -156,7 +207,7 @@ def _stays(letter: Letter, sorted_: _Sorted) -> bool:
     )
 
 
-def _refusal(record: Record, decoded: Event | Rejected, future_ms: int, belongs: Belongs) -> str | None:
+def _refusal(record: Record, decoded: Event | HistoryMerged | Rejected, future_ms: int, belongs: Belongs) -> str | None:
     """Say why a record is a dead letter whatever came before it, if it is one."""
     if isinstance(decoded, Rejected):
         return decoded.reason

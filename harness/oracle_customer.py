@@ -13,10 +13,13 @@ from typing import Final
 
 import attrs
 
-from harness.oracle_sessions import LOOKS, ExpectedSession, Placed, Visit, listed, session_of, visits_of, weights_of
+from harness.oracle_sessions import LOOKS, ExpectedSession, Visit, listed, session_of, visits_of, weights_of
+from harness.oracle_sign_in import Handed, Placed, forwards_to, history_in, latest_ms, reclassed, signed_in_at
+from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
-from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 NEVER_MS: Final = -1
@@ -76,25 +79,30 @@ class History:
     reviews: dict[ProductId, tuple[int, str, int]]
     ratings: list[tuple[ProductId, int]]
     listed: dict[tuple[ProductId, SessionKey], int]
+    forwards_to: CustomerId | None = None
+    handed: list[Handed] = attrs.Factory(list)
 
 
 def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: ProfileRules) -> History:
     """Work out a customer's history from all their events, in log order."""
     judgement = judged([event for _, event in placed], rules)
     lives = _lives(placed, judgement.classes)
-    begun = [visits_of(life, rules) for life in lives]
+    handed = _handed(customer_id, placed, judgement.classes, lives, rules)
+    to = forwards_to(lives[-1])
+    whole, lives = lives, [life[: signed_in_at(life)] for life in lives]
+    begun = [_left_behind(visits_of(life, rules), one) for life, one in zip(lives, whole, strict=True)]
     opinions = [_opinions([event for _, event in life], rules.reviews_max) for life in lives]
     open_, closed = begun[-1]
     kept = closed[-rules.closed_sessions_max :]
     present = {visit.key: session_of(visit, rules) for visit in (*open_, *kept)}
-    everything = [visit for pair in begun for visits in pair for visit in visits]
+    everything = [visit for life in lives for visits in visits_of(life, rules) for visit in visits]
     _, standing = opinions[-1]
     customer = None
-    if lives[-1]:
+    if lives[-1] and to is None:
         customer = _profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), rules)
         customer = attrs.evolve(customer, memory_floor_ms=judgement.floor_ms, forgotten_at_ms=judgement.forgotten_at_ms)
     return History(
-        judgement.classes,
+        reclassed(placed, judgement.classes),
         judgement.forgotten_at_ms,
         customer,
         present,
@@ -102,6 +110,70 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
         {product_id: (_rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
         [(product_id, _rating(best)) for counted, _ in opinions for product_id, best in counted],
         listed(everything),
+        to,
+        handed,
+    )
+
+
+def _left_behind(visits: tuple[list[Visit], list[Visit]], life: Sequence[Placed]) -> tuple[list[Visit], list[Visit]]:
+    """Of a visitor who signed in, the open session touched last goes along, and the others are closed."""
+    open_, closed = visits
+    if signed_in_at(life) is None:
+        return visits
+    moving = max(open_, key=lambda visit: (visit.last_ms, visit.key), default=None)
+    return [], [*closed, *(visit for visit in open_ if visit is not moving)]
+
+
+def _handed(
+    customer_id: CustomerId,
+    placed: Sequence[Placed],
+    classes: Sequence[RecordClass],
+    lives: Sequence[list[Placed]],
+    rules: ProfileRules,
+) -> list[Handed]:
+    """What a visitor's events have to say to others."""
+    found, to = [], None
+    life = 0
+    for (_, event), class_ in zip(placed, classes, strict=True):
+        if class_ is not RecordClass.APPLIED:
+            continue
+        if event.kind is EventKind.CUSTOMER_FORGOTTEN:
+            to, life = None, life + 1
+        elif event.becomes is not None:
+            if event.becomes != to:
+                before = lives[life][: signed_in_at(lives[life])] if to is None else []
+                found.append(
+                    Handed(event.becomes, f"{customer_id}/{event.event_id}", _history(customer_id, before, rules))
+                )
+            to = event.becomes
+        elif to is not None:
+            found.append(Handed(to, event.event_id))
+    return found
+
+
+def _history(customer_id: CustomerId, life: Sequence[Placed], rules: ProfileRules) -> Customer:
+    """What a visitor who signs in has done: as a profile of them would be, without what stays behind."""
+    if not life:
+        return Customer(customer_id)
+    open_, closed = visits_of(life, rules)
+    profile = _profile(customer_id, [event for _, event in life], {}, (open_, closed), rules)
+    moving = max(open_, key=lambda visit: (visit.last_ms, visit.key), default=None)
+    sessions = [] if moving is None else [Session(**attrs.asdict(session_of(moving, rules)))]
+    return Customer(
+        customer_id,
+        counts=profile.counts,
+        spend=profile.spend,
+        units=profile.units,
+        orders_placed=profile.orders_placed,
+        sessions_begun=profile.sessions_begun,
+        first_seen_ms=profile.first_seen_ms,
+        last_seen_ms=profile.last_seen_ms,
+        affinity=profile.affinity,
+        recent=profile.recent,
+        bought=profile.bought,
+        shown=profile.shown,
+        orders={order_id: Order(*said) for order_id, said in profile.orders.items()},
+        open_sessions=sessions,
     )
 
 
@@ -129,7 +201,7 @@ def judged(events: Iterable[Event], rules: ProfileRules) -> Judgement:
             classes.append(RecordClass.DEAD_LETTER)
         else:
             classes.append(RecordClass.APPLIED)
-            newest_ms = max(newest_ms, at_ms)
+            newest_ms = max(newest_ms, latest_ms(event))
             held.append((at_ms, event.event_id))
             ids.add(event.event_id)
             if len(held) >= 2 * rules.remembered_events and len(held) % rules.remembered_events == 0:
@@ -172,23 +244,31 @@ def _profile(
     rules: ProfileRules,
 ) -> ExpectedCustomer:
     """Work out each field by itself from the events of a life."""
+    histories = [history for event in events if (history := history_in(event)) is not None]
     times = [event.occurred_at_ms for event in events]
-    looks = [event for event in events if event.kind in LOOKS]
+    times += [at for one in histories for at in (one.first_seen_ms, one.last_seen_ms) if at is not None]
+    counts = Counter(event.kind for event in events)
+    for one in histories:
+        counts.update(one.counts)
     bought = [event for event in events if event.kind is EventKind.PRODUCT_PURCHASED]
     taken_back = [event for event in events if event.kind is EventKind.PURCHASE_CANCELLED]
     begun, orders = _orders(events, rules.orders_max)
     open_, closed = visits
     return ExpectedCustomer(
         customer_id,
-        counts=dict(Counter(event.kind for event in events)),
-        spend=sum(map(_worth, bought)) - sum(map(_worth, taken_back)),
-        units=sum(event.quantity for event in bought) - sum(event.quantity for event in taken_back),
+        counts=dict(counts),
+        spend=sum(map(_worth, bought)) - sum(map(_worth, taken_back)) + sum(one.spend for one in histories),
+        units=sum(event.quantity for event in bought)
+        - sum(event.quantity for event in taken_back)
+        + sum(one.units for one in histories),
         orders_placed=begun + sum(event.order_id is None for event in bought),
-        sessions_begun=len(open_) + len(closed),
+        sessions_begun=len(open_)
+        + len(closed)
+        + sum(one.sessions_begun - bool(one.open_sessions) for one in histories),
         first_seen_ms=min(times),
         last_seen_ms=max(times),
-        affinity=_affinity([event for event in looks if event.category is not None], rules),
-        recent=_recent(looks, rules.recent_products_max),
+        affinity=_affinity(events, rules),
+        recent=_recent(events, rules.recent_products_max),
         bought=_bought(events, rules.bought_products_max),
         shown=_shown(events, rules.shown_products_max),
         orders=orders,
@@ -210,9 +290,16 @@ def _rating(event: Event) -> int:
     return event.rating
 
 
-def _recent(looks: Iterable[Event], limit: int) -> dict[ProductId, int]:
+def _recent(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
     """The products touched last, with when (ties: the larger id stays)."""
-    touched = sorted((event.product_id, event.occurred_at_ms) for event in looks if event.product_id is not None)
+    touched: list[tuple[ProductId, int]] = []
+    for event in events:
+        history = history_in(event)
+        if history is not None:
+            touched += history.recent.items()
+        elif event.kind in LOOKS and event.product_id is not None:
+            touched.append((event.product_id, event.occurred_at_ms))
+    touched.sort()
     newest = [(max(at_ms for _, at_ms in group), id_) for id_, group in groupby(touched, key=lambda pair: pair[0])]
     return {product_id: at_ms for at_ms, product_id in sorted(newest)[-limit:]}
 
@@ -221,10 +308,14 @@ def _bought(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
     """When each product was last bought since it was last taken back, of the ones bought last."""
     times: dict[ProductId, list[int]] = {}
     for event in events:
+        history = history_in(event)
+        bought = list(history.bought.items()) if history is not None else []
         if event.product_id is not None and event.kind is EventKind.PURCHASE_CANCELLED:
             times.pop(event.product_id, None)
         elif event.product_id is not None and event.kind is EventKind.PRODUCT_PURCHASED:
-            times.setdefault(event.product_id, []).append(event.occurred_at_ms)
+            bought.append((event.product_id, event.occurred_at_ms))
+        for one, at_ms in bought:
+            times.setdefault(one, []).append(at_ms)
             if len(times) > limit:
                 times.pop(min((max(at), product_id) for product_id, at in times.items())[1])
     return {product_id: max(at) for product_id, at in times.items()}
@@ -233,18 +324,29 @@ def _bought(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
 def _shown(events: Iterable[Event], limit: int) -> dict[ProductId, tuple[int, int]]:
     """How often each product was shown, and when last, of the ones shown last; one that left begins anew."""
     times: dict[ProductId, list[int]] = {}
-    for product_id, at_ms in [(one, event.occurred_at_ms) for event in events for one in event.shown]:
-        times.setdefault(product_id, []).append(at_ms)
-        if len(times) > limit:
-            times.pop(min((max(at), one) for one, at in times.items())[1])
+    for event in events:
+        history = history_in(event)
+        shown = [(one, [event.occurred_at_ms]) for one in event.shown]
+        if history is not None:
+            shown += [(one, [last_ms] * often) for one, (often, last_ms) in history.shown.items()]
+        for product_id, at_times in shown:
+            times.setdefault(product_id, []).extend(at_times)
+            if len(times) > limit:
+                times.pop(min((max(at), one) for one, at in times.items())[1])
     return {product_id: (len(at), max(at)) for product_id, at in times.items()}
 
 
-def _affinity(looks: Sequence[Event], rules: ProfileRules) -> dict[str, tuple[float, int]]:
+def _affinity(events: Iterable[Event], rules: ProfileRules) -> dict[str, tuple[float, int]]:
     """Σ w·2^(−(T − t)/h) over each category's events, T the time of its newest."""
     weights = weights_of(rules)
-    noted = [(str(event.category), event.occurred_at_ms, weights[event.kind]) for event in looks]
-    by_category: dict[str, list[tuple[int, int]]] = {}
+    noted: list[tuple[str, int, float]] = []
+    for event in events:
+        history = history_in(event)
+        if history is not None:
+            noted += ((category, at_ms, score) for category, (score, at_ms) in history.affinity.items())
+        elif event.kind in LOOKS and event.category is not None:
+            noted.append((event.category, event.occurred_at_ms, weights[event.kind]))
+    by_category: dict[str, list[tuple[int, float]]] = {}
     for category, at_ms, weight in noted:
         by_category.setdefault(category, []).append((at_ms, weight))
     if len(by_category) > rules.categories_max:
@@ -256,7 +358,7 @@ def _affinity(looks: Sequence[Event], rules: ProfileRules) -> dict[str, tuple[fl
     return affinity
 
 
-def _crowded_affinity(noted: Iterable[tuple[str, int, int]], rules: ProfileRules) -> dict[str, tuple[float, int]]:
+def _crowded_affinity(noted: Iterable[tuple[str, int, float]], rules: ProfileRules) -> dict[str, tuple[float, int]]:
     """The same where categories had to leave: each time there is one too many, the weakest as of the newest time."""
     half_life_ms = rules.affinity_half_life_ms
     scores: dict[str, tuple[float, int]] = {}
@@ -281,7 +383,17 @@ def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[i
     """
     begun = 0
     known: dict[str, tuple[list[Event], list[Event]]] = {}
+    brought: dict[str, list[Order]] = {}
     for event in events:
+        history = history_in(event)
+        if history is not None:
+            begun += history.orders_placed - len(history.orders.keys() & known.keys())
+            for order_id, order in history.orders.items():
+                if order_id not in known:
+                    known = dict([*known.items(), (order_id, ([], []))][-limit:])
+                    brought[order_id] = []
+                brought.setdefault(order_id, []).append(order)
+            continue
         if event.order_id is None:
             continue
         if event.kind is EventKind.PURCHASE_CANCELLED and event.order_id in known:
@@ -290,12 +402,17 @@ def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[i
             if event.order_id not in known:
                 begun += 1
                 known = dict([*known.items(), (event.order_id, ([], []))][-limit:])
+                brought.pop(event.order_id, None)
             known[event.order_id][0].append(event)
     return begun, {
         order_id: (
-            min(line.occurred_at_ms for line in lines),
-            sum(line.quantity for line in lines) - sum(line.quantity for line in cancelled),
-            sum(map(_worth, lines)) - sum(map(_worth, cancelled)),
+            min([line.occurred_at_ms for line in lines] + [one.placed_at_ms for one in brought.get(order_id, ())]),
+            sum(line.quantity for line in lines)
+            - sum(line.quantity for line in cancelled)
+            + sum(one.units for one in brought.get(order_id, ())),
+            sum(map(_worth, lines))
+            - sum(map(_worth, cancelled))
+            + sum(one.amount for one in brought.get(order_id, ())),
         )
         for order_id, (lines, cancelled) in known.items()
     }

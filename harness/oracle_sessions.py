@@ -5,15 +5,13 @@ from typing import Final
 
 import attrs
 
+from harness.oracle_sign_in import Placed, history_in
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
-from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 LOOKS: Final = (EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_PURCHASED)
 IN_SESSIONS: Final = (*LOOKS, EventKind.PRODUCT_UNCARTED)
-
-Placed = tuple[SessionKey, Event]
-"""An event, and the key of the session that its place in the log would give."""
 
 
 @attrs.frozen
@@ -43,24 +41,39 @@ class Visit:
 
 
 def visits_of(life: Iterable[Placed], rules: ProfileRules) -> tuple[list[Visit], list[Visit]]:
-    """Part a life into sessions: those still open, and those closed, in the order they closed."""
+    """Part a life into sessions: those still open, and those closed, in the order they closed.
+
+    A session that a visitor brings along is one event of many looks: it falls into the open one of its id, if any.
+    """
     open_: list[Visit] = []
     closed: list[Visit] = []
     for key, event in life:
-        if event.kind not in IN_SESSIONS:
+        moved = session_in(event)
+        if event.kind not in IN_SESSIONS and moved is None:
             continue
-        at_ms = event.occurred_at_ms
+        first_ms, last_ms, session_id = event.occurred_at_ms, event.occurred_at_ms, event.session_id
         by_touch = sorted(open_, key=lambda visit: (visit.last_ms, visit.key))
-        visit = next((one for one in reversed(by_touch) if _belongs(event, one, rules.session_gap_ms)), None)
+        if moved is None:
+            visit = next((one for one in reversed(by_touch) if _belongs(event, one, rules.session_gap_ms)), None)
+        else:
+            first_ms, last_ms, session_id = moved.started_at_ms, moved.last_at_ms, moved.session_id
+            same = (one for one in open_ if session_id is not None and one.session_id == session_id)
+            visit = next(same, None)
         if visit is None:
             if len(open_) >= rules.open_sessions_max:
                 open_.remove(by_touch[0])
                 closed.append(by_touch[0])
-            visit = Visit(key, event.session_id, at_ms, at_ms)
+            visit = Visit(key, session_id, first_ms, last_ms)
             open_.append(visit)
         visit.events.append(event)
-        visit.first_ms, visit.last_ms = min(visit.first_ms, at_ms), max(visit.last_ms, at_ms)
+        visit.first_ms, visit.last_ms = min(visit.first_ms, first_ms), max(visit.last_ms, last_ms)
     return open_, closed
+
+
+def session_in(event: Event) -> Session | None:
+    """The session that a visitor's history brings along."""
+    history = history_in(event)
+    return history.open_sessions[-1] if history is not None and history.open_sessions else None
 
 
 def _belongs(event: Event, visit: Visit, gap_ms: int) -> bool:
@@ -71,14 +84,18 @@ def _belongs(event: Event, visit: Visit, gap_ms: int) -> bool:
 
 def session_of(visit: Visit, rules: ProfileRules) -> ExpectedSession:
     """Say what a session holds, from its events."""
-    times, weights = [event.occurred_at_ms for event in visit.events], weights_of(rules)
-    touched = [
-        (event.product_id, event.occurred_at_ms, weights.get(event.kind))
-        for event in visit.events
-        if event.product_id is not None
-    ]
+    weights = weights_of(rules)
+    count = 0
+    touched: list[tuple[ProductId, int, int | None]] = []
+    for event in visit.events:
+        moved = session_in(event)
+        count += 1 if moved is None else moved.events
+        if moved is not None:
+            touched += ((product_id, at_ms, weight) for product_id, (at_ms, weight) in moved.products.items())
+        elif event.product_id is not None:
+            touched.append((event.product_id, event.occurred_at_ms, weights.get(event.kind)))
     products = _products(touched, rules.session_products_max)
-    return ExpectedSession(visit.key, visit.session_id, min(times), max(times), len(times), products)
+    return ExpectedSession(visit.key, visit.session_id, visit.first_ms, visit.last_ms, count, products)
 
 
 def _products(touched: Iterable[tuple[ProductId, int, int | None]], limit: int) -> dict[ProductId, tuple[int, int]]:
@@ -100,12 +117,14 @@ def _products(touched: Iterable[tuple[ProductId, int, int | None]], limit: int) 
 
 def listed(visits: Iterable[Visit]) -> dict[tuple[ProductId, SessionKey], int]:
     """Say when each session last looked at each product."""
-    looks = [
-        ((event.product_id, visit.key), event.occurred_at_ms)
-        for visit in visits
-        for event in visit.events
-        if event.kind in LOOKS and event.product_id is not None
-    ]
+    looks = []
+    for visit in visits:
+        for event in visit.events:
+            moved = session_in(event)
+            if moved is not None:
+                looks += [((product_id, visit.key), at_ms) for product_id, (at_ms, _) in moved.products.items()]
+            elif event.kind in LOOKS and event.product_id is not None:
+                looks.append(((event.product_id, visit.key), event.occurred_at_ms))
     return dict(sorted(looks, key=lambda look: look[1]))
 
 

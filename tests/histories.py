@@ -40,6 +40,7 @@ SMALL_RULES = ProfileRules(
     bought_products_max=2,
     shown_products_max=2,
     reviews_max=2,
+    visitors_max=2,
     remembered_events=3,
     remembered_instant_max=8,
 )

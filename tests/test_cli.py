@@ -41,7 +41,7 @@ def test_from_a_file_to_recommendations(shop: Path, capsys: pytest.CaptureFixtur
     code, out, _ = ran(capsys, "worker", "--until-caught-up")
     assert (code, out) == (
         0,
-        "6 records: 5 applied, 0 duplicates, 0 ignored, 0 forgotten, 1 dead letters, 0 control\n",
+        "6 records: 5 applied, 0 duplicates, 0 ignored, 0 forgotten, 0 forwarded, 1 dead letters, 0 control\n",
     )
     code, out, _ = ran(capsys, "recommend", "ada", "--limit", "1")
     assert code == 0

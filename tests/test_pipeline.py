@@ -52,8 +52,8 @@ def test_a_store_swapped_for_another_by_the_container(tmp_path: Path) -> None:
     cells = MemoryCellStore(session_keep_ms=10**9)
     container.cells.override(providers.Object(cells))
     container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=10)))
-    container.outputs.override(providers.Object(MemoryOutputs()))
     with Pipeline(Settings(database=str(tmp_path / "shop.db")), container) as pipeline:
+        container.outputs.override(providers.Object(MemoryOutputs(container.publisher())))
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
         assert [one.product.product_id for one in pipeline.recommend("bob")] == ["jug"]

@@ -43,6 +43,7 @@ from realtime_pipeline.infrastructure.codecs.events import (
     encode_tick,
     kind_named,
 )
+from realtime_pipeline.infrastructure.codecs.messages import encode_message
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.settings import Settings
@@ -166,7 +167,12 @@ def _views(settings: Settings, database: Callable[[], Database], redis_nodes: Ca
 
 
 def _outputs(
-    settings: Settings, stages: Stages, database: Callable[[], Database], kafka_log: Callable[[], "KafkaEventLog"]
+    settings: Settings,
+    clock: Clock,
+    stages: Stages,
+    database: Callable[[], Database],
+    kafka_log: Callable[[], "KafkaEventLog"],
+    publisher: Callable[[], EventPublisher],
 ) -> Outputs:
     """Outputs lie with the store where that is a database, else with the log."""
     if settings.log == "kafka":
@@ -176,10 +182,14 @@ def _outputs(
     if "memory" in (settings.store, settings.log) and settings.store != "sqlite":
         from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 
-        return MemoryOutputs()
+        return MemoryOutputs(publisher())
     from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 
-    return SqliteOutputs(database())
+    if settings.log == "sqlite":
+        from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
+
+        return SqliteOutputs(database(), SqliteEventPublisher(database(), settings.partitions, clock, stages).append)
+    return SqliteOutputs(database(), lambda _, records: publisher().publish(records))
 
 
 def _catalogue(products: Mapping[ProductId, Product], views: Views) -> Catalogue:
@@ -191,7 +201,7 @@ def _catalogue(products: Mapping[ProductId, Product], views: Views) -> Catalogue
 def _process_events(
     settings: Settings, log: EventLog, readers: Readers, decoder: EventDecoder, stages: Stages, clock: Clock
 ) -> ProcessEvents:
-    return ProcessEvents(log, readers, decoder, settings.fold, settings.worker, stages, clock)
+    return ProcessEvents(log, readers, decoder, encode_message, settings.fold, settings.worker, stages, clock)
 
 
 def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
@@ -278,7 +288,7 @@ class Container(containers.DeclarativeContainer):
         _views, settings, database.provider, redis_nodes.provider
     )
     outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(
-        _outputs, settings, stages, database.provider, kafka_log.provider
+        _outputs, settings, clock, stages, database.provider, kafka_log.provider, publisher.provider
     )
     catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products, views)
     readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs, stages)

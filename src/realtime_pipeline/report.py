@@ -19,6 +19,7 @@ KINDS = {
     EventKind.PURCHASE_CANCELLED: "cancellations",
     EventKind.PRODUCT_REVIEWED: "reviews",
     EventKind.RECOMMENDATIONS_SHOWN: "lists shown",
+    EventKind.CUSTOMER_SIGNED_IN: "sign-ins",
 }
 
 
@@ -92,6 +93,7 @@ CLASSES = {
     RecordClass.DUPLICATE: "duplicates",
     RecordClass.IGNORED: "ignored",
     RecordClass.FORGOTTEN: "forgotten",
+    RecordClass.FORWARDED: "forwarded",
     RecordClass.DEAD_LETTER: "dead letters",
     RecordClass.CONTROL: "control",
 }

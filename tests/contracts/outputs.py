@@ -1,12 +1,17 @@
 """What all outputs keep their word on."""
 
+import time
+
 import pytest
 
 from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
+from tests.contracts.event_log import Owner
 
 ADA = CustomerId("ada")
 
@@ -17,7 +22,37 @@ def letter(position: int, partition: int = 0, whose: CustomerId | None = ADA) ->
 
 
 class OutputsContract:
+    """Outputs, and the log that what is for it goes to; on Kafka it has its partitions already."""
+
     outputs: Outputs
+    log: EventLog
+
+    def appended(self, count: int) -> list[Record]:
+        """What was appended to the log."""
+        if self.log.read_to(0) == 0 and not self.holds_partitions:
+            self.log.subscribe(Owner())
+        records: list[Record] = []
+        deadline_s = time.monotonic() + 20
+        while len(records) < count:
+            assert time.monotonic() < deadline_s, f"{len(records)} of {count} records have come"
+            records += self.log.poll(10, 0.2)
+        return [*records, *self.log.poll(10, 0.2)]
+
+    holds_partitions = False
+
+    def test_what_is_for_the_log_is_appended_once_and_with_the_rest(self) -> None:
+        self.outputs.claim(0, 1)
+        said = (Outgoing(b"bob", b"one", "file:1"), Outgoing(b"bob", b"two"))
+        self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),), outgoing=said)])
+        with pytest.raises(Superseded):
+            self.outputs.emit([Emission(0, 1, 0, 9, (), outgoing=said)])
+        records = self.appended(2)
+        assert [(record.key, record.value, record.origin) for record in records] == [
+            (b"bob", b"one", "file:1"),
+            (b"bob", b"two", None),
+        ]
+        assert len({record.partition for record in records}) == 1
+        assert list(self.outputs.dead_letters(10)) == [letter(3)]
 
     def test_what_is_emitted_is_read_back_whole(self) -> None:
         assert self.outputs.claim(0, 1) == 0

@@ -33,6 +33,7 @@ def test_every_record_is_in_the_class_it_belongs_to(expected: Expected) -> None:
         RecordClass.DUPLICATE: 1,
         RecordClass.IGNORED: 1,
         RecordClass.FORGOTTEN: 1,
+        RecordClass.FORWARDED: 0,
         RecordClass.DEAD_LETTER: 3,
         RecordClass.CONTROL: 1,
     }

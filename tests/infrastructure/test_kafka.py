@@ -53,6 +53,8 @@ class TestKafkaLog(EventLogContract):
 
 
 class TestKafkaOutputs(OutputsContract):
+    holds_partitions = True
+
     @pytest.fixture(autouse=True)
     def _outputs(self, rules: KafkaRules) -> Iterator[None]:
         log = KafkaEventLog(rules)
@@ -60,7 +62,7 @@ class TestKafkaOutputs(OutputsContract):
         log.subscribe(owner)
         while not owner.held:
             log.poll(1, 0.2)
-        self.outputs = KafkaOutputs(rules, log, Unwatched())
+        self.log, self.outputs = log, KafkaOutputs(rules, log, Unwatched())
         yield
         self.outputs.close()
         log.close()

@@ -28,7 +28,8 @@ class TestMemoryViews(ViewsContract):
 class TestMemoryOutputs(TakenBackContract):
     @pytest.fixture(autouse=True)
     def _outputs(self) -> None:
-        self.outputs = MemoryOutputs()
+        log = MemoryLog(2, SetClock())
+        self.log, self.outputs = MemoryEventLog(log), MemoryOutputs(log)
 
 
 class TestMemoryLog(EventLogContract):

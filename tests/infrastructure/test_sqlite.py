@@ -83,7 +83,8 @@ class TestSqliteViews(ViewsContract):
 class TestSqliteOutputs(TakenBackContract):
     @pytest.fixture(autouse=True)
     def _outputs(self, database: Database) -> None:
-        self.outputs = SqliteOutputs(database)
+        publisher = SqliteEventPublisher(database, 2, SetClock(), Unwatched())
+        self.log, self.outputs = SqliteEventLog(database, 2), SqliteOutputs(database, publisher.append)
 
 
 class TestSqliteLog(EventLogContract):

@@ -17,6 +17,7 @@ from harness.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable, WrongLog
 from realtime_pipeline.cli import main
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from tests import servers
@@ -104,6 +105,24 @@ def test_a_recommendation_follows_an_event_at_once() -> None:
         while "jug" not in [one.product.product_id for one in pipeline.recommend("d")]:
             assert time.monotonic() < deadline_s
             time.sleep(0.01)
+
+
+def test_a_visitor_signs_in_while_workers_work() -> None:
+    settings = on_kafka()
+    with Pipeline(settings) as other, Pipeline(settings) as worker, worker.processing():
+        looks = [event(f"v{number}", user=None, session="s1", product=f"p{number}") for number in range(5)]
+        other.publish([*looks, event("l", "login", user="ada", session="s1")])
+        deadline_s = time.monotonic() + 30
+        while not (ada := other.container.cells().customer(CustomerId("ada"))) or len(ada.recent) < 5:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        other.publish([event("v5", user=None, session="s1", product="p5")])
+        while len((other.container.cells().customer(CustomerId("ada")) or ada).recent) < 6:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+    with Pipeline(settings) as pipeline:
+        assert pipeline.process()[RecordClass.FORWARDED] == 1
+        assert differences(pipeline) == []
 
 
 def test_who_is_forgotten_is_in_no_key_of_redis() -> None:

@@ -27,16 +27,19 @@ GARBAGE = st.one_of(
 
 
 @st.composite
-def shop_events(draw: st.DrawFn, number: int) -> bytes:
+def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
     """One event; its id says which, so that what repeats repeats whole."""
     kind = draw(
         st.sampled_from(
             ["view"] * 5
             + ["cart", "remove_from_cart", "purchase", "purchase", "cancellation", "review", "exposure", "forget"]
+            + ["login"] * (2 if sign_ins else 0)
         )
     )
     user = draw(st.sampled_from((*USERS, None)))
     session = draw(st.sampled_from((*SESSIONS, None)))
+    if kind == "login":
+        user, session = user or USERS[0], session or SESSIONS[0]
     properties: dict[str, object] = {}
     if draw(st.booleans()) or kind == "review":
         properties["product"] = draw(st.sampled_from(PRODUCTS))
@@ -55,8 +58,11 @@ def shop_events(draw: st.DrawFn, number: int) -> bytes:
 
 
 @st.composite
-def histories(draw: st.DrawFn, largest: int = 40, garbage: bool = True) -> list[bytes]:
-    """Records in the order of publishing. Some come twice."""
+def histories(draw: st.DrawFn, largest: int = 40, garbage: bool = True, sign_ins: bool = True) -> list[bytes]:
+    """Records in the order of publishing. Some come twice.
+
+    With sign-ins, workers put records into the log, and where they come to lie depends on when the others were read.
+    """
     records: list[bytes] = []
     for number in range(draw(st.integers(1, largest))):
         what = draw(st.integers(0, 9))
@@ -65,5 +71,5 @@ def histories(draw: st.DrawFn, largest: int = 40, garbage: bool = True) -> list[
         elif what == 1 and garbage:
             records.append(draw(GARBAGE))
         else:
-            records.append(draw(shop_events(number)))
+            records.append(draw(shop_events(number, sign_ins)))
     return records

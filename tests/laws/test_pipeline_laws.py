@@ -30,6 +30,10 @@ def pipeline_of(kind: Kind, round_records_max: int = 5_000) -> Iterator[Pipeline
         yield pipeline
 
 
+def records_in(pipeline: Pipeline) -> int:
+    return sum(end for _, end in pipeline.container.log().bounds(range(SMALL.partitions)).values())
+
+
 def state_after(kind: Kind, pieces: Sequence[Sequence[bytes]], round_records_max: int = 5_000) -> dict[str, object]:
     with pipeline_of(kind, round_records_max) as pipeline:
         for piece in pieces:
@@ -44,12 +48,16 @@ def test_the_store_is_what_the_oracle_makes_of_the_log(kind: Kind, history: list
     with pipeline_of(kind) as pipeline:
         append(pipeline, history)
         counts = pipeline.process()
-        assert sum(counts.values()) == len(history)
+        assert sum(counts.values()) == records_in(pipeline) >= len(history)
         assert differences(pipeline) == []
 
 
 @KINDS
-@given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=4), round_records_max=st.integers(1, 7))
+@given(
+    history=histories(sign_ins=False),
+    cuts=st.lists(st.integers(0, 40), max_size=4),
+    round_records_max=st.integers(1, 7),
+)
 def test_the_state_does_not_depend_on_how_the_log_is_cut(
     kind: Kind, history: list[bytes], cuts: list[int], round_records_max: int
 ) -> None:
@@ -57,14 +65,14 @@ def test_the_state_does_not_depend_on_how_the_log_is_cut(
     assert state_after(kind, in_pieces(history, cuts), round_records_max) == whole
 
 
-@given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=4))
+@given(history=histories(sign_ins=False), cuts=st.lists(st.integers(0, 40), max_size=4))
 def test_memory_sqlite_and_redis_end_equal(history: list[bytes], cuts: list[int]) -> None:
     in_memory = state_after("memory", in_pieces(history, cuts))
     assert in_memory == state_after("sqlite", [history])
     assert in_memory == state_after("redis", [history])
 
 
-@given(history=histories(), turns=st.lists(st.sampled_from([0, 1]), min_size=1, max_size=8))
+@given(history=histories(sign_ins=False), turns=st.lists(st.sampled_from([0, 1]), min_size=1, max_size=8))
 def test_the_state_does_not_depend_on_how_partitions_take_turns(history: list[bytes], turns: list[int]) -> None:
     """Two workers, one a partition, in any order; each claims its cell anew whenever it is its turn."""
     in_one_go = state_after("memory", [history])
@@ -120,7 +128,7 @@ def test_reading_the_log_again_changes_nothing(kind: Kind, history: list[bytes],
 
 
 @KINDS
-@given(history=histories(), cuts=st.lists(st.integers(0, 40), max_size=3))
+@given(history=histories(sign_ins=False), cuts=st.lists(st.integers(0, 40), max_size=3))
 def test_a_worker_that_takes_over_goes_on_exactly_where_the_last_one_stood(
     kind: Kind, history: list[bytes], cuts: list[int]
 ) -> None:
@@ -140,7 +148,7 @@ def test_a_store_that_is_built_again_is_the_same(kind: Kind, history: list[bytes
         append(pipeline, history)
         pipeline.process()
         before = state(pipeline)
-        assert pipeline.rebuild() == len(history)
+        assert pipeline.rebuild() == records_in(pipeline)
         assert state(pipeline)["customers"] == {}
         pipeline.process()
         assert state(pipeline) == before
@@ -188,7 +196,7 @@ def model_of(pipeline: Pipeline) -> dict[ProductId, list[tuple[int, object]]]:
 
 
 @KINDS
-@given(history=histories(garbage=False), round_records_max=st.integers(1, 50))
+@given(history=histories(garbage=False, sign_ins=False), round_records_max=st.integers(1, 50))
 def test_after_a_forgetting_the_model_is_that_of_a_shop_which_never_saw_the_customer(
     kind: Kind, history: list[bytes], round_records_max: int
 ) -> None:

@@ -32,7 +32,7 @@ MUTATIONS = [
     Mutation(
         "nothing is too old",
         "domain/shop/event_memory.py",
-        "        if event.occurred_at_ms <= self.floor_ms and not event.replayed:\n",
+        "        if at_ms <= self.floor_ms and not replayed:\n",
         "        if False:\n",
     ),
     Mutation(
@@ -366,6 +366,28 @@ MUTATIONS += [
         "infrastructure/kafka/clients.py",
         "    if caller.is_alive():\n",
         "    if False:\n",
+        ("tests/infrastructure/test_kafka.py",),
+    ),
+    Mutation(
+        "who signed in is not forgotten with the customer",
+        "domain/shop/customer.py",
+        "        changes.visitors_forgotten.update(dict.fromkeys(self.visitors, at_ms))\n",
+        "",
+        ("tests/application/test_sign_in.py",),
+    ),
+    Mutation(
+        "a visitor's later events are the visitor's",
+        "domain/streams/fold.py",
+        "            if event.kind is SIGNED_IN or"
+        " (customer.forwards_to is not None and event.kind is not FORGOTTEN):\n",
+        "            if event.kind is SIGNED_IN:\n",
+        ("tests/application/test_sign_in.py",),
+    ),
+    Mutation(
+        "what is for the log is not published with the rest",
+        "infrastructure/kafka/outputs.py",
+        "        for one in outgoing:\n",
+        "        for one in ():\n",
         ("tests/infrastructure/test_kafka.py",),
     ),
 ]

@@ -104,6 +104,7 @@ class HeldCell:
             entry.to_position,
             letters + entry.dead_letters,
             forgotten | entry.forgotten,
+            (() if owed is None else owed.outgoing) + entry.outgoing,
         )
 
     def bounded_to(self, customers_max: int) -> None:

@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from realtime_pipeline.application.cells import HeldCell
 from realtime_pipeline.application.ports.cell_store import CellStore, Commit
-from realtime_pipeline.application.ports.decoding import Decode
+from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
+from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
 from realtime_pipeline.domain.streams.rules import FoldRules
 
+OF_CUSTOMERS = (Event, HistoryMerged)
 Pairs = list[tuple[Record, Decoded]]
 
 
@@ -20,10 +22,17 @@ class FoldRecords:
     """Decodes records, loads the customers they name, and folds them, one commit after the other."""
 
     def __init__(
-        self, cells: CellStore, decode: Decode, identity: LogIdentity, rules: FoldRules, stages: Stages
+        self,
+        cells: CellStore,
+        decode: Decode,
+        encode_message: EncodeMessage,
+        identity: LogIdentity,
+        rules: FoldRules,
+        stages: Stages,
     ) -> None:
         self._cells = cells
         self._decode = decode
+        self._encode_message = encode_message
         self._partitions = identity.partitions
         self._partition_for: Callable[[bytes, int], int] = PARTITIONERS[identity.partitioner]
         self._rules = rules
@@ -53,7 +62,7 @@ class FoldRecords:
     def _routed(self, record: Record) -> Decoded:
         """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
         decoded = self._decode(record)
-        if isinstance(decoded, Event) and decoded.customer_id is not None:
+        if isinstance(decoded, OF_CUSTOMERS) and decoded.customer_id is not None:
             belongs = self._partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
             if belongs != record.partition:
                 reason = f"misrouted: its key belongs to partition {belongs}, it came in {record.partition}"
@@ -65,7 +74,7 @@ class FoldRecords:
         wanted: dict[int, list[CustomerId]] = {}
         for partition, pairs in by_partition.items():
             known = held[partition].customers
-            named = {event.customer_id for _, event in pairs if isinstance(event, Event)}
+            named = {event.customer_id for _, event in pairs if isinstance(event, OF_CUSTOMERS)}
             missing = [id_ for id_ in named if id_ is not None and id_ not in known]
             if missing:
                 wanted[partition] = missing
@@ -96,6 +105,7 @@ class FoldRecords:
             to_position=to_position,
             watermark=watermark,
             effects=effects,
+            outgoing=tuple(map(self._encode_message, effects.messages)),
         )
         cell.position, cell.number, cell.watermark = to_position, commit.number, watermark
         return commit

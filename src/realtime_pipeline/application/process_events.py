@@ -13,7 +13,7 @@ from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, 
 from realtime_pipeline.application.fold_records import FoldRecords
 from realtime_pipeline.application.ports.cell_store import Commit, Entry
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.decoding import Decode
+from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.domain.limits import at_least
@@ -25,7 +25,7 @@ REFUSALS_MAX = 10
 REFUSED_WAIT_S = 0.1
 RETRY_WAIT_S = 0.2
 LOOK_BACK_EVERY_MS = 1_000
-GATHERED_LETTERS_MAX = 5_000
+GATHERED_MAX = 5_000
 ASSIGNMENT_WAIT_MS = 60_000
 
 
@@ -87,6 +87,7 @@ class ProcessEvents(PartitionOwner):
         log: EventLog,
         readers: Readers,
         decode: Decode,
+        encode_message: EncodeMessage,
         fold_rules: FoldRules,
         rules: WorkerRules,
         stages: Stages,
@@ -104,10 +105,10 @@ class ProcessEvents(PartitionOwner):
         self._refusals = 0
         self._unreachable_since_ms: int | None = None
         self._emitted_at_ms = self._looked_back_ms = 0
-        self._full = False
+        self._full = self._has_spoken = False
         self._sound = True
         readers.cells.bind(log.identity)
-        self._fold_records = FoldRecords(readers.cells, decode, log.identity, fold_rules, stages)
+        self._fold_records = FoldRecords(readers.cells, decode, encode_message, log.identity, fold_rules, stages)
         log.subscribe(self)
 
     def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
@@ -166,6 +167,7 @@ class ProcessEvents(PartitionOwner):
         self, on_round: Callable[[Round], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
     ) -> None:
         """Work until the end that the log had when the call began is reached, or until told to stop."""
+        self._has_spoken = False
         on_round(self(0))
         began_ms = self._clock.now_ms()
         self._looked_back_ms = 0  # somebody may have emptied the store since
@@ -177,7 +179,11 @@ class ProcessEvents(PartitionOwner):
                 with suppress(Unreachable):
                     ends.update((number, end) for number, (_, end) in self._log.bounds(list(newcomers)).items())
             elif self._held and all(self._stands_at(cell) >= ends[number] for number, cell in self._held.items()):
-                break
+                if not self._has_spoken:
+                    break
+                self._has_spoken = False
+                self.settle()  # what this worker has put into the log meanwhile is a part of it
+                ends.clear()
             if not self._assigned and self._clock.now_ms() - began_ms > ASSIGNMENT_WAIT_MS:
                 raise Stopped(
                     f"no partition came in {ASSIGNMENT_WAIT_MS // 1000} s: other workers have them all, and catch up"
@@ -213,6 +219,7 @@ class ProcessEvents(PartitionOwner):
         def commits() -> Iterator[Commit]:
             for commit in self._fold_records(self._held, records):
                 entries.append(commit.entry)
+                self._has_spoken = self._has_spoken or bool(commit.outgoing)
                 folded.update(commit.effects.counts)
                 yield commit
 
@@ -282,9 +289,9 @@ class ProcessEvents(PartitionOwner):
     def _keep_up(self) -> None:
         """Do what is due between rounds: emit what was gathered, look back, wait when too much is kept."""
         now_ms, held = self._clock.now_ms(), list(self._held.values())
-        owed = sum(len(cell.owed.dead_letters) for cell in held if cell.owed is not None)
+        owed = sum(len(cell.owed.dead_letters) + len(cell.owed.outgoing) for cell in held if cell.owed is not None)
         waited_ms = now_ms - self._emitted_at_ms
-        if owed >= GATHERED_LETTERS_MAX or not 0 <= waited_ms < self._readers.outputs.gather_ms:
+        if owed >= GATHERED_MAX or not 0 <= waited_ms < self._readers.outputs.gather_ms:
             self._readers.emit(held)
             self._emitted_at_ms = now_ms
         if not 0 <= now_ms - self._looked_back_ms < LOOK_BACK_EVERY_MS:

@@ -7,6 +7,7 @@ from threading import Lock
 
 import attrs
 
+from realtime_pipeline.application.known_customer import known_customer
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
@@ -86,7 +87,7 @@ class RecommendProducts:
 
     def __call__(self, request: Request) -> Recommendations:
         """Recommend products to a customer; one who is new gets what is trending."""
-        return self._listed(self._cells.customer(request.customer_id) or Customer(request.customer_id), request)
+        return self._listed(known_customer(self._cells, request.customer_id) or Customer(request.customer_id), request)
 
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to somebody of whom nothing is known but that they look at a product."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from realtime_pipeline.application.errors import UnknownCustomer
+from realtime_pipeline.application.known_customer import known_customer
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.domain.shop.customer import Customer
@@ -44,13 +45,13 @@ class ShowCustomer:
         Raises:
             UnknownCustomer: nobody of that id has been seen, or they were forgotten.
         """
-        customer = self._cells.customer(customer_id)
+        customer = known_customer(self._cells, customer_id)
         if customer is None:
             raise UnknownCustomer(
                 f"nothing is known of customer {customer_id}: never seen, not processed yet, or forgotten"
             )
         recent = customer.recent_products(self._recent_products_max)
-        reviews = self._cells.reviews(customer_id)
+        reviews = self._cells.reviews(customer.customer_id)
         products = self._catalogue.products({*recent, *(review.product_id for review in reviews)})
         return Profile(
             customer,

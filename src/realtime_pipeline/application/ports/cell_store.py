@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import attrs
 
 from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
@@ -17,7 +18,10 @@ from realtime_pipeline.domain.streams.watermark import Watermark
 
 @attrs.frozen
 class Entry:
-    """What a commit owes its readers (the views and the outputs): exactly the records in [from, to)."""
+    """What a commit owes its readers (the views and the outputs): exactly the records in [from, to).
+
+    `outgoing` are records for the log: what its customers' folds have to say to others.
+    """
 
     partition: int
     from_position: int
@@ -26,6 +30,7 @@ class Entry:
     deltas: Deltas
     dead_letters: tuple[DeadLetter, ...]
     forgotten: frozenset[CustomerId]
+    outgoing: tuple[Outgoing, ...] = ()
 
 
 @attrs.frozen
@@ -39,6 +44,7 @@ class Commit:
     to_position: int
     watermark: Watermark
     effects: Effects
+    outgoing: tuple[Outgoing, ...] = ()
 
     @property
     def entry(self) -> Entry:
@@ -51,6 +57,7 @@ class Commit:
             self.effects.deltas,
             self.effects.dead_letters,
             frozenset(self.effects.tombstones),
+            self.outgoing,
         )
 
 

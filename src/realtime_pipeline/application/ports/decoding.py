@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Decoded, Record
 
 Decode = Callable[[Record], Decoded]
@@ -9,6 +11,9 @@ Decode = Callable[[Record], Decoded]
 
 RoutingKey = Callable[[bytes], str | None]
 """The key by which an event's bytes are routed: user id, else session id, else None (as also for garbage)."""
+
+EncodeMessage = Callable[[Message], Outgoing]
+"""The record of a message to another customer."""
 
 EncodeTick = Callable[[int | None], bytes]
 """The bytes of a tick with a floor in ms."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
+from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 
@@ -14,6 +15,7 @@ class Emission:
     """The outputs of the records [from, to) of one partition.
 
     Earlier dead letters of the partition that belong to a customer `forgotten` in this range are taken back first.
+    `outgoing` are records to append to the log.
     """
 
     partition: int
@@ -22,6 +24,7 @@ class Emission:
     to_position: int
     dead_letters: tuple[DeadLetter, ...]
     forgotten: frozenset[CustomerId] = frozenset()
+    outgoing: tuple[Outgoing, ...] = ()
 
 
 class Outputs(ABC):

@@ -16,6 +16,7 @@ UNCARTED: Final = EventKind.PRODUCT_UNCARTED
 CANCELLED: Final = EventKind.PURCHASE_CANCELLED
 REVIEWED: Final = EventKind.PRODUCT_REVIEWED
 SHOWN: Final = EventKind.RECOMMENDATIONS_SHOWN
+SIGNED_IN: Final = EventKind.CUSTOMER_SIGNED_IN
 FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
 _BESIDE_SESSIONS: Final = (REVIEWED, CANCELLED, SHOWN)
 
@@ -35,24 +36,29 @@ _REFUSED: Final = {verdict: Recorded(verdict) for verdict in Verdict}
 
 @attrs.define
 class Changes:
-    """What folding events changed beside the customers' own records."""
+    """What folding events changed beside the customers' own records.
+
+    `visitors_forgotten` are those who go with the customer they turned out to be, and when: they have other owners.
+    """
 
     sessions: dict[SessionKey, Session] = attrs.Factory(dict)
     sessions_dropped: set[SessionKey] = attrs.Factory(set)
     reviews: dict[tuple[CustomerId, ProductId], Review | None] = attrs.Factory(dict)
     tombstones: dict[CustomerId, int] = attrs.Factory(dict)
+    visitors_forgotten: dict[CustomerId, int] = attrs.Factory(dict)
 
 
 @attrs.define
 class Customer:
     """What the shop knows of one customer.
 
-    `affinity` maps a category to (score, the time in ms at which the score holds); `recent` a product to when it
-    was last touched, `bought` to when it was last bought (a cancellation takes it out), `shown` to (how often it was
-    recommended to them, when last); `orders` and `reviewed` keep
-    the ones whose first record arrived last, for telling lines of a known order and second opinions from new ones:
-    what has left them counts as new when it comes again. A category or product that is crowded out and comes back
-    begins anew. Sums are integers; amounts are in ten-thousandths.
+    `affinity` maps a category to (score, the time in ms at which the score holds); `recent` a product to when it was
+    last touched, `bought` to when it was last bought (a cancellation takes it out), `shown` to (how often it was
+    recommended to them, when last); `orders` and `reviewed` keep the ones whose first record arrived last, for telling
+    lines of a known order and second opinions from new ones: what has left them counts as new when it comes again.
+    `visitors` maps who turned out to be this customer; one who did `forwards_to` them, and is nothing more. A
+    category or product that is crowded out and comes back begins anew. Sums are integers; amounts are in
+    ten-thousandths.
     """
 
     customer_id: CustomerId
@@ -73,11 +79,13 @@ class Customer:
     closed_sessions: list[SessionKey] = attrs.Factory(list)
     memory: EventMemory = attrs.Factory(EventMemory)
     forgotten_at_ms: int = BEFORE_ALL_TIME
+    forwards_to: CustomerId | None = None
+    visitors: dict[CustomerId, str] = attrs.Factory(dict)
 
     @property
     def is_blank(self) -> bool:
         """Nothing is known but, perhaps, that the customer was forgotten."""
-        return self.first_seen_ms is None
+        return self.first_seen_ms is None and self.forwards_to is None
 
     @property
     def current_session(self) -> Session | None:
@@ -99,14 +107,11 @@ class Customer:
 
         `begins` names the session that the event begins, should it begin one.
         """
-        at_ms = event.occurred_at_ms
-        if at_ms <= self.forgotten_at_ms:
-            return _REFUSED[Verdict.FORGOTTEN]
-        kind = event.kind
-        if kind is FORGOTTEN:
+        at_ms, kind = event.occurred_at_ms, event.kind
+        if kind is FORGOTTEN and at_ms > self.forgotten_at_ms:
             self._forget(at_ms, changes)
             return APPLIED
-        verdict = self.memory.admit(event, rules.remembered_events, rules.remembered_instant_max)
+        verdict = self.admit(event.event_id, at_ms, event.replayed, rules)
         if verdict is not Verdict.APPLIED:
             return _REFUSED[verdict]
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -122,6 +127,12 @@ class Customer:
             self._buy(event, rules)
         return self._browse(event, begins, rules, changes)
 
+    def admit(self, event_id: str, at_ms: int, replayed: bool, rules: ProfileRules) -> Verdict:
+        """Judge an event by its id and time, and remember it when it is news."""
+        if at_ms <= self.forgotten_at_ms:
+            return Verdict.FORGOTTEN
+        return self.memory.admit(event_id, at_ms, replayed, rules.remembered_events, rules.remembered_instant_max)
+
     def _beside_sessions(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:
         if event.kind is REVIEWED:
             return self._review(event, rules, changes)
@@ -136,9 +147,9 @@ class Customer:
         if weight:
             if product_id is not None:
                 session.add(product_id, at_ms, weight, rules.session_products_max)
-                _note(self.recent, product_id, at_ms, rules.recent_products_max)
+                note(self.recent, product_id, at_ms, rules.recent_products_max)
             if event.category is not None:
-                self._note_affinity(event.category, at_ms, weight, rules)
+                self.note_affinity(event.category, at_ms, weight, rules)
         elif product_id is not None:
             session.disregard(product_id)
         return Recorded(Verdict.APPLIED, session.key)
@@ -161,16 +172,24 @@ class Customer:
             return taker
         session = Session(begins, event.session_id, at_ms, at_ms)
         self.sessions_begun += 1
-        if len(self.open_sessions) >= rules.open_sessions_max:
-            closing = min(self.open_sessions, key=lambda s: (s.last_at_ms, s.key))
-            self.open_sessions.remove(closing)
-            self.closed_sessions.append(closing.key)
-            if len(self.closed_sessions) > rules.closed_sessions_max:
-                self._drop_session(self.closed_sessions.pop(0), changes)
-        self.open_sessions.append(session)
+        self.open(session, rules, changes)
         return session
 
-    def _note_affinity(self, category: str, at_ms: int, weight: int, rules: ProfileRules) -> None:
+    def open(self, session: Session, rules: ProfileRules, changes: Changes) -> None:
+        """Add an open session, closing the one touched longest ago where there are too many."""
+        if len(self.open_sessions) >= rules.open_sessions_max:
+            closing = min(self.open_sessions, key=lambda s: (s.last_at_ms, s.key))
+            self.close(closing, rules, changes)
+        self.open_sessions.append(session)
+
+    def close(self, session: Session, rules: ProfileRules, changes: Changes) -> None:
+        """Close a session for good; over `closed_sessions_max` the first that closed is dropped."""
+        self.open_sessions.remove(session)
+        self.closed_sessions.append(session.key)
+        if len(self.closed_sessions) > rules.closed_sessions_max:
+            self.drop_session(self.closed_sessions.pop(0), changes)
+
+    def note_affinity(self, category: str, at_ms: int, weight: float, rules: ProfileRules) -> None:
         """Add a weight that halves every half-life.
 
         The score stands at the newest time it has: score(t) = Σ w·2^(−(t − tᵢ)/h). A late event is decayed to that
@@ -190,7 +209,7 @@ class Customer:
         self.spend = bounded(self.spend + event.amount)
         self.units += event.quantity
         if event.product_id is not None:
-            _note(self.bought, event.product_id, event.occurred_at_ms, rules.bought_products_max)
+            note(self.bought, event.product_id, event.occurred_at_ms, rules.bought_products_max)
         if event.order_id is None:
             self.orders_placed += 1
             return
@@ -234,14 +253,17 @@ class Customer:
         return Recorded(Verdict.APPLIED, ratings=1, rating_sum=event.rating)
 
     def _see(self, event: Event, rules: ProfileRules) -> Recorded:
-        """Count what was shown; over the limit, what was shown last the longest ago leaves (ties: the smaller id)."""
-        shown = self.shown
         for product_id in event.shown:
-            times, last_ms = shown.get(product_id, (0, 0))
-            shown[product_id] = (times + 1, max(last_ms, event.occurred_at_ms))
-            if len(shown) > rules.shown_products_max:
-                del shown[min(shown, key=lambda one: (shown[one][1], one))]
+            self.note_shown(product_id, 1, event.occurred_at_ms, rules)
         return APPLIED
+
+    def note_shown(self, product_id: ProductId, times: int, last_ms: int, rules: ProfileRules) -> None:
+        """Note that a product was shown; over the limit, the one not shown for longest leaves (ties: smaller id)."""
+        shown = self.shown
+        before, before_ms = shown.get(product_id, (0, 0))
+        shown[product_id] = (before + times, max(before_ms, last_ms))
+        if len(shown) > rules.shown_products_max:
+            del shown[min(shown, key=lambda one: (shown[one][1], one))]
 
     def _forget(self, at_ms: int, changes: Changes) -> None:
         """Keep nothing but the fact, which refuses later records of the time before.
@@ -251,12 +273,13 @@ class Customer:
         if self.last_seen_ms is not None:
             at_ms = max(at_ms, self.last_seen_ms)
         for session in self.open_sessions:
-            self._drop_session(session.key, changes)
+            self.drop_session(session.key, changes)
         for key in self.closed_sessions:
-            self._drop_session(key, changes)
+            self.drop_session(key, changes)
         for product_id in self.reviewed:
             changes.reviews[self.customer_id, product_id] = None
         changes.tombstones[self.customer_id] = at_ms
+        changes.visitors_forgotten.update(dict.fromkeys(self.visitors, at_ms))
         blank = type(self).forgotten(self.customer_id, at_ms)
         for field in attrs.fields(type(self)):
             setattr(self, field.name, getattr(blank, field.name))
@@ -267,12 +290,13 @@ class Customer:
         return cls(customer_id, forgotten_at_ms=at_ms)
 
     @staticmethod
-    def _drop_session(key: SessionKey, changes: Changes) -> None:
+    def drop_session(key: SessionKey, changes: Changes) -> None:
+        """Let go of a session, which is nobody's neighbour any more."""
         changes.sessions.pop(key, None)
         changes.sessions_dropped.add(key)
 
 
-def _note(times: dict[ProductId, int], product_id: ProductId, at_ms: int, most: int) -> None:
+def note(times: dict[ProductId, int], product_id: ProductId, at_ms: int, most: int) -> None:
     """Note when something was done with a product last; over `most` the one of longest ago leaves.
 
     Of those of one time, the one with the smaller id.

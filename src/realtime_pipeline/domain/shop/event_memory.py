@@ -6,8 +6,6 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.domain.shop.events import Event
-
 _ENTRY: Final = 16  # bytes: 8 of time, big-endian, so that sorting the bytes sorts by time, and 8 of the id's digest
 _DIGEST_AT: Final = 8
 BEFORE_ALL_TIME: Final = -1
@@ -35,18 +33,18 @@ class EventMemory:
     entries: bytes = b""
     floor_ms: int = BEFORE_ALL_TIME
 
-    def admit(self, event: Event, keep: int, instant_max: int) -> Verdict:
-        """Judge an event, and remember it when it is news."""
-        digest = blake2b(event.event_id.encode(), digest_size=8).digest()
+    def admit(self, event_id: str, at_ms: int, replayed: bool, keep: int, instant_max: int) -> Verdict:
+        """Judge an event by its id and time, and remember it when it is news."""
+        digest = blake2b(event_id.encode(), digest_size=8).digest()
         entries = self.entries
         found = entries.find(digest)
         while found >= 0 and found % _ENTRY != _DIGEST_AT:
             found = entries.find(digest, found + 1)
         if found >= 0:
             return Verdict.DUPLICATE
-        if event.occurred_at_ms <= self.floor_ms and not event.replayed:
+        if at_ms <= self.floor_ms and not replayed:
             return Verdict.TOO_OLD
-        self.entries = entries = entries + event.occurred_at_ms.to_bytes(8) + digest
+        self.entries = entries = entries + at_ms.to_bytes(8) + digest
         held = len(entries) // _ENTRY
         if held >= 2 * keep and held % keep == 0:
             self._let_go(keep, instant_max)

@@ -38,6 +38,7 @@ class EventKind(StrEnum):
     PURCHASE_CANCELLED = "purchase_cancelled"
     PRODUCT_REVIEWED = "product_reviewed"
     RECOMMENDATIONS_SHOWN = "recommendations_shown"
+    CUSTOMER_SIGNED_IN = "customer_signed_in"
     CUSTOMER_FORGOTTEN = "customer_forgotten"
 
 
@@ -45,8 +46,9 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     """Something that happened in the shop, as every part of the program knows it.
 
     Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount` for
-    all of `quantity`. `shown` are the products of a list that was shown. `replayed` is set on records that are brought
-    back by force although the customer's memory no longer reaches to their time.
+    all of `quantity`. `shown` are the products of a list that was shown; `becomes` is who a visitor turned out to be.
+    `replayed` is set on records that are brought back by force although the customer's memory no longer reaches to
+    their time.
     """
 
     event_id: str
@@ -66,6 +68,7 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     properties: Mapping[str, object] = NOTHING
     context: Mapping[str, object] = NOTHING
     shown: tuple[ProductId, ...] = ()
+    becomes: CustomerId | None = None
 
     @property
     def amount(self) -> int:

@@ -30,6 +30,7 @@ class ProfileRules:
     bought_products_max: int = 50
     shown_products_max: int = 50
     reviews_max: int = 50
+    visitors_max: int = 16
     remembered_events: int = 32
     remembered_instant_max: int = 4096
     view_weight: int = 1

@@ -12,6 +12,7 @@ from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Record
 
 HOUR_MS = 3_600_000
@@ -29,6 +30,7 @@ class RecordClass(StrEnum):
     DUPLICATE = "duplicate"
     IGNORED = "ignored"
     FORGOTTEN = "forgotten"
+    FORWARDED = "forwarded"
     DEAD_LETTER = "dead_letter"
     CONTROL = "control"
 
@@ -119,7 +121,8 @@ class Effects:
     """The outcome of a fold: changed customers and sessions, deltas for the views, outputs, a count per class.
 
     `tombstones` are the customers forgotten in this range, with the time: the store erases their records first;
-    one who came back since is among `customers` again. A review of None is taken down.
+    one who came back since is among `customers` again. A review of None is taken down. `messages` are for other
+    customers, whose owners find them in the log.
     """
 
     customers: Mapping[CustomerId, Customer]
@@ -130,3 +133,4 @@ class Effects:
     deltas: Deltas
     dead_letters: tuple[DeadLetter, ...]
     counts: Mapping[RecordClass, int]
+    messages: tuple[Message, ...] = ()

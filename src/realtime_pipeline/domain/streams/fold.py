@@ -8,6 +8,7 @@ from realtime_pipeline.domain.shop.customer import (
     CANCELLED,
     FORGOTTEN,
     REVIEWED,
+    SIGNED_IN,
     Changes,
     Customer,
     Recorded,
@@ -16,7 +17,9 @@ from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.session import session_key
+from realtime_pipeline.domain.shop.sign_in import HistoryMerged, join_history, part_with_history
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
+from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -57,6 +60,7 @@ class _Folding:
         self._changes = Changes()
         self._deltas = Deltas()
         self._dead_letters: list[DeadLetter] = []
+        self._messages: list[Message] = []
         self.counts = dict.fromkeys(RecordClass, 0)
 
     def effects(self) -> Effects:
@@ -69,6 +73,7 @@ class _Folding:
             deltas=self._deltas,
             dead_letters=tuple(self._dead_letters),
             counts={name: count for name, count in self.counts.items() if count},
+            messages=tuple(self._messages),
         )
 
     def clock(self) -> Watermark:
@@ -80,6 +85,8 @@ class _Folding:
         """Put one record into its class, with all that follows from it."""
         if isinstance(decoded, Event):
             taken = self._event(record, decoded)
+        elif isinstance(decoded, HistoryMerged):
+            taken = self._history(record, decoded)
         elif isinstance(decoded, Tick):
             self._watermark = self.clock().ticked(record.appended_at_ms, decoded.floor_ms)
             taken = RecordClass.CONTROL
@@ -102,6 +109,8 @@ class _Folding:
         recorded = APPLIED
         if event.customer_id is not None:
             customer = self._customers[event.customer_id]
+            if event.kind is SIGNED_IN or (customer.forwards_to is not None and event.kind is not FORGOTTEN):
+                return self._visitor(record, event, customer)
             begins = session_key(record.partition, record.position)
             recorded = customer.record(event, begins, self._rules.profile, self._changes)
             if recorded.verdict is not Verdict.APPLIED:
@@ -109,11 +118,61 @@ class _Folding:
             self._changed[event.customer_id] = customer
             if event.kind is FORGOTTEN:
                 self._forget_letters(event.customer_id)
+                self._forget_visitors(event.event_id)
                 return RecordClass.APPLIED  # nothing happened in the shop, so its time does not move on
         self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
         if event.product_id is not None:
             self._share(event, event.product_id, recorded)
         return RecordClass.APPLIED
+
+    def _visitor(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
+        """Let a visitor sign in; what comes of one who has goes on to the customer they turned out to be."""
+        profile, at_ms = self._rules.profile, event.occurred_at_ms
+        verdict = visitor.admit(event.event_id, at_ms, event.replayed, profile)
+        if verdict is not Verdict.APPLIED:
+            return self._refuse(record, verdict, visitor.customer_id)
+        self._changed[visitor.customer_id] = visitor
+        if event.kind is not SIGNED_IN:
+            visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
+            to = visitor.forwards_to or visitor.customer_id
+            self._messages.append(Message(to, event.event_id, at_ms, visitor.customer_id, record))
+            return RecordClass.FORWARDED
+        self._newest_ms = max(self._newest_ms, at_ms)
+        if event.becomes is not None and event.becomes != visitor.forwards_to:
+            history = part_with_history(visitor, event.becomes, profile, self._changes)
+            event_id = f"{visitor.customer_id}/{event.event_id}"
+            self._messages.append(Message(event.becomes, event_id, at_ms, visitor.customer_id, history=history))
+        visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
+        return RecordClass.APPLIED
+
+    def _history(self, record: Record, merged: HistoryMerged) -> RecordClass:
+        """Add what a visitor had done to the customer they turned out to be; where that one is forgotten, both are."""
+        customer, profile = self._customers[merged.customer_id], self._rules.profile
+        # It comes as late as the outputs are, and once: what the memory no longer reaches back to is no reason.
+        verdict = customer.admit(merged.event_id, merged.occurred_at_ms, True, profile)
+        if verdict is Verdict.FORGOTTEN:
+            self._changes.visitors_forgotten[merged.visitor] = customer.forgotten_at_ms
+            self._forget_visitors(merged.event_id)
+        if verdict is Verdict.APPLIED and customer.visitors.get(merged.visitor) == merged.event_id:
+            verdict = Verdict.DUPLICATE  # said again for another store, and longer ago than the memory reaches
+        if verdict is not Verdict.APPLIED:
+            return self._refuse(record, verdict, merged.customer_id)
+        begins = session_key(record.partition, record.position)
+        session = join_history(customer, merged, begins, profile, self._changes)
+        self._changed[merged.customer_id] = customer
+        self._forget_visitors(merged.event_id)
+        self._newest_ms = max(self._newest_ms, merged.occurred_at_ms)
+        if session is not None:
+            moved = merged.history.open_sessions[-1].products
+            for product_id, (touched_ms, _) in moved.items():
+                self._deltas.product(product_id)  # the views know products by what is said of them
+                self._deltas.list_session(product_id, session.key, touched_ms)
+        return RecordClass.APPLIED
+
+    def _forget_visitors(self, because_of: str) -> None:
+        """Have the owners of visitors forget them, who go with the customer they turned out to be."""
+        gone, self._changes.visitors_forgotten = self._changes.visitors_forgotten, {}
+        self._messages += (Message(visitor, f"{visitor}/{because_of}", at_ms) for visitor, at_ms in gone.items())
 
     def _refuse(self, record: Record, verdict: Verdict, customer_id: CustomerId) -> RecordClass:
         if verdict is Verdict.DUPLICATE:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import attrs
 
 from realtime_pipeline.domain.shop.events import CustomerId, Event
+from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 
 
 class Record(NamedTuple):  # one for every row of the log: see Event
@@ -43,4 +44,4 @@ class Rejected:
     customer_id: CustomerId | None = None
 
 
-Decoded = Event | Tick | Ignored | Rejected
+Decoded = Event | HistoryMerged | Tick | Ignored | Rejected

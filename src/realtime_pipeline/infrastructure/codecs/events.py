@@ -1,6 +1,6 @@
 """Event bytes to events: the one decoder, for everything that ever takes an event in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,6 +21,7 @@ from realtime_pipeline.domain.shop.events import (
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
+from realtime_pipeline.infrastructure.codecs.messages import HISTORY_MERGED, decode_history
 from realtime_pipeline.infrastructure.codecs.upcasters import Document, upcast
 from realtime_pipeline.infrastructure.codecs.wire import ID_LENGTH_MAX, Plain, Properties, Wire
 
@@ -32,6 +33,7 @@ TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     EventKind.PURCHASE_CANCELLED: ("purchase_cancelled", "cancellation", "cancel", "refund"),
     EventKind.PRODUCT_REVIEWED: ("product_reviewed", "review"),
     EventKind.RECOMMENDATIONS_SHOWN: ("recommendations_shown", "exposure", "impression"),
+    EventKind.CUSTOMER_SIGNED_IN: ("customer_signed_in", "sign_in", "login"),
     EventKind.CUSTOMER_FORGOTTEN: ("customer_forgotten", "forget"),
 }
 """The event types understood out of the box; a shop adds its own in the settings (`event_types`)."""
@@ -72,6 +74,7 @@ class EventLimits:
 
 REVIEWED: Final = EventKind.PRODUCT_REVIEWED
 FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
+SIGNED_IN: Final = EventKind.CUSTOMER_SIGNED_IN
 SHOWN: Final = EventKind.RECOMMENDATIONS_SHOWN
 
 
@@ -130,6 +133,8 @@ class EventDecoder:
             type_ = document.get("event_type")
             if not isinstance(type_, str):
                 raise _Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
+            if type_ == HISTORY_MERGED:
+                return decode_history(document)
             kind = self._kinds.get(type_)
             if kind is not None:
                 wire = self._validate(document)
@@ -142,9 +147,9 @@ class EventDecoder:
                 )
             return Ignored(type_[: self._limits.label_length_max])
         except _Invalid as invalid:
-            return Rejected(str(invalid), _owner(document))
+            return Rejected(str(invalid), self._owner(document))
         except (ValueError, RecursionError) as error:
-            return Rejected(f"not_json: {error}"[:200], _owner(document))
+            return Rejected(f"not_json: {error}"[:200], self._owner(document))
 
     def routing_key(self, value: bytes) -> str | None:
         """Find the key by which event bytes are routed; None for those without a customer and for garbage.
@@ -152,10 +157,16 @@ class EventDecoder:
         It does not matter whether the event is valid or of a known type: producer and worker may know other types.
         """
         try:
-            owner = _owner(self._document(value))
+            owner = self._owner(self._document(value))
         except (_Invalid, ValueError, RecursionError):
             return None
         return None if owner is None else routing_key(owner)
+
+    def _owner(self, document: Document) -> CustomerId | None:
+        """Whose event this is, as far as its ids can be read at all; a sign-in is the visitor's."""
+        type_ = document.get("event_type")
+        is_visitors = isinstance(type_, str) and self._kinds.get(type_) is SIGNED_IN
+        return _owner(document, ("session_id",) if is_visitors else ("user_id", "session_id"))
 
     def _document(self, value: bytes) -> Document:
         if len(value) > self._limits.record_bytes_max:
@@ -185,13 +196,16 @@ class EventDecoder:
         if price is not None and price * quantity > limits.amount_max:
             raise _Invalid(f"invalid_amount: price times quantity is more than {limits.amount_max}")
         customer_id = _customer(user_id, session_id)
+        event_id = event_id or f"{self._log_name}-{record.partition}-{record.position}"
+        if kind is SIGNED_IN:
+            return _sign_in(event_id, customer_id, user_id, session_id, _time(wire.timestamp), wire.replayed)
         shown = self._shown(stated, customer_id) if kind is SHOWN else ()
         if kind is REVIEWED and (product_id is None or stated.rating is None or customer_id is None):
             raise _Invalid("incomplete_review: it needs a product_id, a rating from 1 to 5, and somebody whose it is")
         if kind is FORGOTTEN and customer_id is None:
             raise _Invalid("incomplete_forgetting: it needs the user_id (or session_id) to forget")
         return Event(
-            event_id or f"{self._log_name}-{record.partition}-{record.position}",
+            event_id,
             kind,
             customer_id,
             _time(wire.timestamp),
@@ -263,9 +277,18 @@ def _tick(value: bytes) -> Tick | Rejected:
         return Rejected("invalid_tick: its floor is a whole number of milliseconds, or nothing")
 
 
-def _owner(document: Document) -> CustomerId | None:
-    """Whose event this is, as far as its ids can be read at all."""
-    for name in ("user_id", "session_id"):
+def _sign_in(
+    event_id: str, customer_id: CustomerId | None, user_id: str | None, session_id: str | None, at_ms: int, again: bool
+) -> Event:
+    """A sign-in is the visitor's, and says no more than who they turned out to be."""
+    if user_id is None or session_id is None:
+        raise _Invalid("incomplete_sign_in: it needs the session_id, and the user_id that it turned out to be")
+    return Event(event_id, SIGNED_IN, anonymous(session_id), at_ms, session_id, replayed=again, becomes=customer_id)
+
+
+def _owner(document: Document, names: Sequence[str]) -> CustomerId | None:
+    """Whose event this is, by the first of its ids that can be read at all."""
+    for name in names:
         value = document.get(name)
         if type(value) in {str, int} and value != "":
             text = str(value)

@@ -8,14 +8,16 @@ from uuid import uuid4
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from realtime_pipeline.application.errors import Fenced, Refusal, Stopped, Superseded, Unavailable, Unreachable
+from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
 from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.kafka.clients import made_consumer, made_producer, meaning, within
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
-from realtime_pipeline.infrastructure.kafka.publisher import Headers
+from realtime_pipeline.infrastructure.kafka.publisher import Headers, origin_header
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
 from realtime_pipeline.infrastructure.kafka.topics import OUTPUT_BYTES_MAX, described
 
@@ -36,7 +38,8 @@ _HEADERS = ("partition", "position", "appended_at_ms", "reason", "origin", "cust
 
 
 class KafkaOutputs(Outputs):
-    """Dead letters in a topic of their own; how far outputs are emitted is the offset that the group has committed.
+    """Dead letters in a topic of their own, what is for the log in the log's; how far outputs are emitted is the offset
+    that the group has committed.
 
     Outputs and offset go into one transaction. Where nothing was put out, the offset alone is committed, which costs
     a tenth. An owner of earlier times is shut out by its generation in the group; a transaction that it left open is
@@ -50,6 +53,7 @@ class KafkaOutputs(Outputs):
         self._producer: Producer | None = None
         self._stand: dict[int, tuple[int, int]] = {}
         self._letter_partitions: int | None = None
+        self._partition_for = PARTITIONERS[rules.partitioner]
 
     @property
     def gather_ms(self) -> int:
@@ -107,9 +111,10 @@ class KafkaOutputs(Outputs):
             for one in emissions
         ]
         letters = [letter for one in emissions for letter in one.dead_letters]
+        outgoing = [record for one in emissions for record in one.outgoing]
         try:
-            if letters:
-                self._transact(letters, places)
+            if letters or outgoing:
+                self._transact(letters, outgoing, places)
             else:
                 self._commit(places)
         except KafkaException as error:
@@ -162,7 +167,9 @@ class KafkaOutputs(Outputs):
                         consumer.pause([TopicPartition(topic, number)])
         return letters
 
-    def _transact(self, letters: Sequence[DeadLetter], places: list[TopicPartition]) -> None:
+    def _transact(
+        self, letters: Sequence[DeadLetter], outgoing: Sequence[Outgoing], places: list[TopicPartition]
+    ) -> None:
         wait_s = self._rules.answer_ms / 1000
         if self._producer is None:
             transactional_id, timeout_ms = f"{self._rules.group}-{uuid4().hex}", self._rules.transaction_ms
@@ -176,29 +183,32 @@ class KafkaOutputs(Outputs):
         producer, partitions = self._producer, self._topic_partitions()
         producer.begin_transaction()
         for letter in letters:
-            record = letter.record
-            while True:
-                try:
-                    producer.produce(
-                        self._rules.dead_letters_topic,
-                        value=record.value,
-                        key=record.key,
-                        partition=record.partition % partitions,
-                        headers=_headers(letter),
-                    )
-                    break
-                except BufferError:
-                    producer.poll(0.05)  # a delivery that fails for good ends the transaction, and so the wait
+            record, topic = letter.record, self._rules.dead_letters_topic
+            self._produce(producer, topic, record.key, record.value, record.partition % partitions, _headers(letter))
+        for one in outgoing:
+            partition = self._partition_for(one.value if one.key is None else one.key, self._log.identity.partitions)
+            self._produce(producer, self._rules.topic, one.key, one.value, partition, origin_header(one))
         producer.flush(wait_s)
-        self._stages.reached(Stage.OUTPUTS_SENT, len(letters))
+        self._stages.reached(Stage.OUTPUTS_SENT, len(letters) + len(outgoing))
         membership = self._membership()
         within(
             wait_s + RETURN_S,
             lambda: producer.send_offsets_to_transaction(places, membership, wait_s),
             "the group's offsets",
         )
-        self._stages.reached(Stage.POSITIONS_SENT, len(letters))
+        self._stages.reached(Stage.POSITIONS_SENT, len(letters) + len(outgoing))
         producer.commit_transaction(wait_s)
+
+    @staticmethod
+    def _produce(
+        producer: Producer, topic: str, key: bytes | None, value: bytes, partition: int, headers: Headers | None
+    ) -> None:
+        while True:
+            try:
+                producer.produce(topic, value=value, key=key, partition=partition, headers=headers)
+                return
+            except BufferError:
+                producer.poll(0.05)  # a delivery that fails for good ends the transaction, and so the wait
 
     def _membership(self) -> Any:
         """What the group knows this worker by. Without it brokers take offsets from anybody."""

@@ -18,6 +18,11 @@ Headers = list[tuple[str, str | bytes | None]]
 _SERVE_S = 0.05
 
 
+def origin_header(record: Outgoing) -> Headers | None:
+    """Where a record comes from, for its headers."""
+    return None if record.origin is None else [(ORIGIN, record.origin.encode())]
+
+
 class KafkaEventPublisher(EventPublisher):
     """Appends records to the topic; `publish` returns when all replicas in sync have all of them.
 
@@ -57,7 +62,7 @@ class KafkaEventPublisher(EventPublisher):
             partition = record.partition
             if partition is None:
                 partition = self._partition_for(record.value if record.key is None else record.key, self._partitions)
-            headers: Headers | None = None if record.origin is None else [(ORIGIN, record.origin.encode())]
+            headers = origin_header(record)
             while True:
                 try:
                     producer.produce(

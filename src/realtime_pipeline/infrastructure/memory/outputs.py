@@ -3,14 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
 from realtime_pipeline.domain.streams.effects import DeadLetter
 
 
 class MemoryOutputs(Outputs):
-    """A list of dead letters, and a position for each partition."""
+    """A list of dead letters, and a position for each partition; what is for the log goes there at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, publisher: EventPublisher) -> None:
+        self._publisher = publisher
         self._epochs: dict[int, int] = {}
         self._positions: dict[int, int] = {}
         self._dead_letters: list[DeadLetter] = []
@@ -54,6 +56,8 @@ class MemoryOutputs(Outputs):
         self._positions[emission.partition] = emission.to_position
         self._dead_letters = [letter for letter in self._dead_letters if not _is_taken_back(letter, emission)]
         self._dead_letters += emission.dead_letters
+        if emission.outgoing:
+            self._publisher.publish(emission.outgoing)
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position."""

@@ -43,25 +43,29 @@ class SqliteEventPublisher(EventPublisher):
 
     def publish(self, records: Sequence[Outgoing]) -> None:
         """Append records, all or none."""
+        with self._database.transaction(durable=True) as connection:
+            self.append(connection, records)
+            self._stages.reached(Stage.APPENDED, len(records))
+        self._stages.reached(Stage.ACKNOWLEDGED, len(records))
+
+    def append(self, connection: sqlite3.Connection, records: Sequence[Outgoing]) -> None:
+        """Append records as a part of somebody's transaction."""
         by_partition: dict[int, list[Outgoing]] = {}
         for record in records:
             partition = record.partition
             if partition is None:
                 partition = partition_for(record.value if record.key is None else record.key, self._partitions)
             by_partition.setdefault(partition, []).append(record)
-        with self._database.transaction(durable=True) as connection:
-            now_ms = self._clock.now_ms()
-            for partition, ordered in by_partition.items():
-                next_position = _end(connection, partition)
-                connection.executemany(
-                    "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        (partition, next_position + index, record.key, record.value, now_ms, record.origin)
-                        for index, record in enumerate(ordered)
-                    ),
-                )
-            self._stages.reached(Stage.APPENDED, len(records))
-        self._stages.reached(Stage.ACKNOWLEDGED, len(records))
+        now_ms = self._clock.now_ms()
+        for partition, ordered in by_partition.items():
+            next_position = _end(connection, partition)
+            connection.executemany(
+                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (partition, next_position + index, record.key, record.value, now_ms, record.origin)
+                    for index, record in enumerate(ordered)
+                ),
+            )
 
 
 class SqliteEventLog(EventLog):

@@ -1,19 +1,25 @@
 """Outputs in SQLite."""
 
-from collections.abc import Collection, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
+Append = Callable[[sqlite3.Connection, Sequence[Outgoing]], None]
+"""Append records to the log, within a transaction where that lies in the same file."""
+
 
 class SqliteOutputs(Outputs):
-    """A table of dead letters, and a position for each partition."""
+    """A table of dead letters, and a position for each partition; what is for the log goes along."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, append: Append) -> None:
         self._database = database
+        self._append = append
 
     @property
     def gather_ms(self) -> int:
@@ -87,6 +93,8 @@ class SqliteOutputs(Outputs):
                     for letter in emission.dead_letters
                 ),
             )
+            if emission.outgoing:
+                self._append(connection, emission.outgoing)
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position."""

@@ -1,0 +1,74 @@
+"""What a visitor who signs in hands on, as the oracle sees it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
+from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.streams.effects import RecordClass
+
+HISTORY: Final = "history"
+
+Placed = tuple[SessionKey, Event]
+"""An event, and the key of the session that its place in the log would give."""
+
+
+@attrs.frozen
+class Handed:
+    """What has to be said to another customer: by which id, what a visitor had done, if it is that."""
+
+    to: CustomerId
+    event_id: str
+    history: Customer | None = None
+
+
+def as_event(merged: HistoryMerged) -> Event:
+    """A history as one more event of its customer: a sign-in that says what had been done before."""
+    return Event(
+        merged.event_id,
+        EventKind.CUSTOMER_SIGNED_IN,
+        merged.customer_id,
+        merged.occurred_at_ms,
+        replayed=True,
+        properties={HISTORY: merged.history},
+    )
+
+
+def history_in(event: Event) -> Customer | None:
+    """The history that such an event brings."""
+    found = event.properties.get(HISTORY)
+    return found if isinstance(found, Customer) else None
+
+
+def latest_ms(event: Event) -> int:
+    """The newest time that an event speaks of."""
+    history = history_in(event)
+    return max(event.occurred_at_ms, (history.last_seen_ms or 0) if history is not None else 0)
+
+
+def signed_in_at(life: Sequence[Placed]) -> int | None:
+    """Which event of a life is the visitor's sign-in."""
+    return next((number for number, (_, event) in enumerate(life) if event.becomes is not None), None)
+
+
+def reclassed(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[RecordClass]:
+    """What comes of a visitor between sign-in and forgetting is handed on."""
+    found, is_signed_in = [], False
+    for (_, event), class_ in zip(placed, classes, strict=True):
+        if class_ is RecordClass.APPLIED and event.kind is EventKind.CUSTOMER_FORGOTTEN:
+            is_signed_in = False
+        elif class_ is RecordClass.APPLIED and event.becomes is not None:
+            is_signed_in = True
+        elif class_ is RecordClass.APPLIED and is_signed_in:
+            class_ = RecordClass.FORWARDED  # noqa: PLW2901
+        found.append(class_)
+    return found
+
+
+def forwards_to(life: Sequence[Placed]) -> CustomerId | None:
+    """Whom a visitor's events go to at the end of a life."""
+    return next((event.becomes for _, event in reversed(life) if event.becomes is not None), None)

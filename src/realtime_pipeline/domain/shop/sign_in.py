@@ -1,0 +1,132 @@
+"""A visitor signs in: what was known of them goes to the customer they turned out to be."""
+
+from typing import Final
+
+import attrs
+
+from realtime_pipeline.domain.shop.customer import Changes, Customer, note
+from realtime_pipeline.domain.shop.events import CustomerId, EventKind
+from realtime_pipeline.domain.shop.money import bounded
+from realtime_pipeline.domain.shop.order import Order
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.session import Session, SessionKey
+
+_STAYS: Final = frozenset(
+    (
+        "customer_id",
+        "memory",
+        "last_seen_ms",
+        "forgotten_at_ms",
+        "closed_sessions",
+        "reviewed",
+        "forwards_to",
+        "visitors",
+    )
+)
+"""What a visitor keeps: what tells repeats from news, and what is to be erased when they are forgotten."""
+
+
+@attrs.frozen
+class HistoryMerged:
+    """What a visitor had done when they signed in, on its way to the customer they turned out to be."""
+
+    event_id: str
+    customer_id: CustomerId
+    visitor: CustomerId
+    occurred_at_ms: int
+    history: Customer
+
+
+def part_with_history(visitor: Customer, becomes: CustomerId, rules: ProfileRules, changes: Changes) -> Customer:
+    """Take from a visitor what goes to a customer; what is left forwards to them.
+
+    The session touched last goes along, so that it goes on; others, and reviews, stay where they are, as the visitor's,
+    and go when the visitor is forgotten.
+    """
+    moving = visitor.current_session
+    for session in list(visitor.open_sessions):
+        if session is not moving:
+            visitor.close(session, rules, changes)
+    if moving is not None:
+        visitor.drop_session(moving.key, changes)
+    last_seen_ms = visitor.last_seen_ms if visitor.first_seen_ms is not None else None
+    history, blank = Customer(visitor.customer_id), Customer(visitor.customer_id)
+    for field in attrs.fields(Customer):
+        if field.name not in _STAYS:
+            setattr(history, field.name, getattr(visitor, field.name))
+            setattr(visitor, field.name, getattr(blank, field.name))
+    history.last_seen_ms = last_seen_ms
+    visitor.forwards_to = becomes
+    return history
+
+
+def join_history(
+    customer: Customer, merged: HistoryMerged, begins: SessionKey, rules: ProfileRules, changes: Changes
+) -> Session | None:
+    """Add a visitor's history to a customer, as if each thing were noted now; say which session it came to lie in.
+
+    A session of the same id goes on, else the visitor's becomes one of the customer's, named by `begins`. Over
+    `visitors_max` the visitor of longest ago is forgotten: nobody would know any more whose they were.
+    """
+    history, at_ms = merged.history, merged.occurred_at_ms
+    times = [one for one in (history.first_seen_ms, history.last_seen_ms, at_ms) if one is not None]
+    customer.first_seen_ms = min(times) if customer.first_seen_ms is None else min(customer.first_seen_ms, *times)
+    customer.last_seen_ms = max(times) if customer.last_seen_ms is None else max(customer.last_seen_ms, *times)
+    signed_in = EventKind.CUSTOMER_SIGNED_IN
+    for kind, count in (*history.counts.items(), (signed_in, 1)):
+        customer.counts[kind] = customer.counts.get(kind, 0) + count
+    customer.spend = bounded(customer.spend + history.spend)
+    customer.units += history.units
+    customer.orders_placed += history.orders_placed
+    customer.sessions_begun += history.sessions_begun
+    for category, (score, scored_ms) in history.affinity.items():
+        customer.note_affinity(category, scored_ms, score, rules)
+    for product_id, touched_ms in history.recent.items():
+        note(customer.recent, product_id, touched_ms, rules.recent_products_max)
+    for product_id, bought_ms in history.bought.items():
+        note(customer.bought, product_id, bought_ms, rules.bought_products_max)
+    for product_id, (shown, last_ms) in history.shown.items():
+        customer.note_shown(product_id, shown, last_ms, rules)
+    for order_id, order in history.orders.items():
+        _join_order(customer, order_id, order, rules)
+    customer.visitors[merged.visitor] = merged.event_id
+    if len(customer.visitors) > rules.visitors_max:
+        first = next(iter(customer.visitors))
+        del customer.visitors[first]
+        changes.visitors_forgotten[first] = at_ms
+    return _join_session(customer, history, begins, rules, changes)
+
+
+def _join_order(customer: Customer, order_id: str, order: Order, rules: ProfileRules) -> None:
+    known = customer.orders.get(order_id)
+    if known is None:
+        customer.orders[order_id] = order
+        if len(customer.orders) > rules.orders_max:
+            del customer.orders[next(iter(customer.orders))]
+        return
+    customer.orders_placed -= 1  # both had counted it
+    known.placed_at_ms = min(known.placed_at_ms, order.placed_at_ms)
+    known.units += order.units
+    known.amount = bounded(known.amount + order.amount)
+
+
+def _join_session(
+    customer: Customer, history: Customer, begins: SessionKey, rules: ProfileRules, changes: Changes
+) -> Session | None:
+    moved = history.current_session
+    if moved is None:
+        return None
+    same = (one for one in customer.open_sessions if one.session_id is not None and one.session_id == moved.session_id)
+    session = next(same, None)
+    if session is None:
+        session = attrs.evolve(moved, key=begins, products=dict(moved.products))
+        customer.open(session, rules, changes)
+    else:
+        customer.sessions_begun -= 1  # both had counted it
+        session.events += moved.events
+        session.started_at_ms = min(session.started_at_ms, moved.started_at_ms)
+        session.last_at_ms = max(session.last_at_ms, moved.last_at_ms)
+        for product_id, (touched_ms, weight) in moved.products.items():
+            session.add(product_id, touched_ms, weight, rules.session_products_max)
+    changes.sessions[session.key] = session
+    return session

@@ -1,0 +1,23 @@
+"""What one customer's fold has to say to another's. Once it is published, it is a record of the log as any other."""
+
+import attrs
+
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.records import Record
+
+
+@attrs.frozen
+class Message:
+    """One of three: an event of a visitor that is to be the customer's, in `record`; what a visitor had done when they
+    signed in, in `history`; or, with neither, that `to` is to be forgotten.
+
+    Its id follows from what it is made of, so that the same message is known as such.
+    """
+
+    to: CustomerId
+    event_id: str
+    occurred_at_ms: int
+    visitor: CustomerId | None = None
+    record: Record | None = None
+    history: Customer | None = None

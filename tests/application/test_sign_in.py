@@ -1,0 +1,150 @@
+"""Visitors who sign in, on every store."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.rules import FoldRules
+from tests.histories import KINDS, NOW_MS, Kind, append, differences, embedded, event, opened
+
+SETTINGS = Settings(partitions=3)
+VISITOR = "anonymous:s1"
+
+
+def looks(*products: str, at_ms: int = NOW_MS - 90_000, session: str = "s1") -> list[dict[str, Any]]:
+    return [
+        event(f"{session}-{name}-{at_ms}", user=None, session=session, product=name, category="kitchen", at_ms=at_ms)
+        for name in products
+    ]
+
+
+def login(user: str = "ada", session: str = "s1", at_ms: int = NOW_MS - 50_000) -> dict[str, Any]:
+    return event(f"login-{user}-{session}-{at_ms}", "login", user=user, session=session, at_ms=at_ms)
+
+
+def processed(pipeline: Pipeline, *events: dict[str, Any]) -> dict[RecordClass, int]:
+    append(pipeline, events)
+    counts = dict(pipeline.process())
+    assert differences(pipeline) == []
+    return counts
+
+
+@KINDS
+def test_what_a_visitor_did_is_the_customers_after_sign_in(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        bought = event("b", "purchase", user=None, session="s1", product="mug", price=2, quantity=3, order_id="o")
+        before = event("a", user="ada", product="pan", category="garden", at_ms=NOW_MS - 95_000)
+        assert processed(pipeline, before, *looks("mug", "jug"), bought, login()) == {RecordClass.APPLIED: 6}
+        ada = pipeline.profile("ada").customer
+        assert sum(ada.counts.values()) == 5
+        assert (ada.spend, ada.units, ada.orders_placed, list(ada.orders)) == (60_000, 3, 1, ["o"])
+        assert ada.recent.keys() == {"pan", "mug", "jug"}
+        assert ada.affinity.keys() == {"garden", "kitchen"}
+        assert {session.session_id for session in ada.open_sessions} == {None, "s1"}
+        assert pipeline.profile(VISITOR).customer == ada
+        assert [one.product.product_id for one in pipeline.recommend(VISITOR)] == [
+            one.product.product_id for one in pipeline.recommend("ada")
+        ]
+
+
+@KINDS
+def test_what_the_visitor_does_later_is_forwarded_and_the_session_goes_on(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        processed(pipeline, *looks("mug"), login())
+        later = looks("jug", at_ms=NOW_MS - 40_000)
+        own = event("own", user="ada", session="s1", product="pan", at_ms=NOW_MS - 30_000)
+        counts = processed(pipeline, *later, own)
+        assert counts[RecordClass.FORWARDED] == 1
+        (session,) = pipeline.profile("ada").customer.open_sessions
+        assert (session.session_id, session.events, set(session.products)) == ("s1", 3, {"mug", "jug", "pan"})
+        again = processed(pipeline, *later, login())
+        assert (again[RecordClass.DUPLICATE], again[RecordClass.FORWARDED]) == (2, 1)  # told by the visitor's memory
+        assert pipeline.profile("ada").customer.open_sessions[0].events == 3
+
+
+@KINDS
+def test_a_visitor_without_a_past_signs_in(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        assert processed(pipeline, login()) == {RecordClass.APPLIED: 2}
+        assert processed(pipeline, *looks("mug", at_ms=NOW_MS - 40_000))[RecordClass.FORWARDED] == 1
+        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
+
+
+@KINDS
+def test_another_customer_signs_in_on_the_same_device(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        processed(pipeline, *looks("mug"), login("ada"), login("bob", at_ms=NOW_MS - 45_000))
+        processed(pipeline, *looks("jug", at_ms=NOW_MS - 40_000))
+        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
+        assert pipeline.profile("bob").customer.recent.keys() == {"jug"}
+
+
+@KINDS
+def test_with_the_customer_their_visitors_are_forgotten(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        review = event("r", "review", user=None, session="s1", product="mug", rating=4, text="by s1")
+        processed(pipeline, *looks("mug"), review, *looks("jug", session="s2"), login(), login(session="s2"))
+        cells = pipeline.container.cells()
+        assert len(cells.reviews(CustomerId(VISITOR))) == 1
+        pipeline.forget("ada")
+        pipeline.process()
+        assert differences(pipeline) == []
+        assert list(cells.scan()) == []
+        assert cells.reviews(CustomerId(VISITOR)) == []
+        replayed = processed(pipeline, *looks("mug"), review, login())
+        assert replayed[RecordClass.FORGOTTEN] == 3  # nothing brings them back
+        assert list(cells.scan()) == []
+
+
+@KINDS
+def test_a_sign_in_that_comes_after_the_customer_was_forgotten_takes_the_visitor_along(
+    kind: Kind, tmp_path: Path
+) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        processed(pipeline, event("a", user="ada", product="pan"), *looks("mug"))
+        pipeline.forget("ada")
+        pipeline.process()
+        counts = processed(pipeline, login())
+        assert counts[RecordClass.FORGOTTEN] == 1
+        assert list(pipeline.container.cells().scan()) == []
+
+
+@KINDS
+def test_over_the_limit_the_visitor_of_longest_ago_is_forgotten(kind: Kind, tmp_path: Path) -> None:
+    settings = attrs.evolve(SETTINGS, fold=FoldRules(profile=ProfileRules(visitors_max=2)))
+    with opened(embedded(kind, tmp_path, settings)) as pipeline:
+        for number in range(3):
+            processed(pipeline, *looks("mug", session=f"s{number}"), login(session=f"s{number}"))
+        assert list(pipeline.profile("ada").customer.visitors) == ["anonymous:s1", "anonymous:s2"]
+        assert pipeline.container.cells().customer(CustomerId("anonymous:s0")) is None
+        assert pipeline.profile("ada").customer.counts.keys() >= {"product_viewed"}
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_second_store_built_from_the_same_log_counts_nothing_twice(kind: Kind, tmp_path: Path) -> None:
+    """It says again what the first had said; whoever reads the log then finds it twice."""
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        processed(pipeline, *looks("mug"), login(), *looks("jug", at_ms=NOW_MS - 40_000))
+        before = pipeline.profile("ada").customer
+        log = pipeline.container.log()
+        assert sum(end for _, end in log.bounds(range(3)).values()) == 5
+        publisher = pipeline.container.publisher()
+        said = (b"history_merged", b'"user_id":"ada"')
+        records = [(key, value) for key, value in _all(pipeline) if any(words in value for words in said)]
+        assert len(records) == 3
+        publisher.publish([Outgoing(key, value) for key, value in records])
+        assert pipeline.process()[RecordClass.DUPLICATE] == 3
+        assert pipeline.profile("ada").customer == before
+
+
+def _all(pipeline: Pipeline) -> list[tuple[bytes | None, bytes]]:
+    if pipeline.container.settings().log == "memory":
+        return [(one.key, one.value) for records in pipeline.container.memory_log().records for one in records]
+    return pipeline.container.database().rows("SELECT key, value FROM records")
