@@ -8,7 +8,7 @@ from typing import Final
 from harness.check_views import in_lists, in_products, in_top_rated, in_trending
 from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
 from harness.oracle import KEY_STRIDE, Expected
-from harness.oracle_customer import ExpectedCustomer
+from harness.oracle_profile import ExpectedCustomer
 from harness.oracle_sessions import ExpectedSession
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.outputs import Outputs

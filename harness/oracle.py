@@ -12,7 +12,8 @@ from zlib import crc32
 import attrs
 
 from harness.comparing import unlike
-from harness.oracle_customer import ExpectedCustomer, History, history_of
+from harness.oracle_customer import History, history_of
+from harness.oracle_profile import ExpectedCustomer
 from harness.oracle_sessions import LOOKS, ExpectedSession
 from harness.oracle_sign_in import Handed, Placed, as_event, history_in
 from realtime_pipeline.domain.shop.customer import Customer

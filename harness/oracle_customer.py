@@ -4,53 +4,20 @@ Written from the definitions, not from the pipeline: nothing here is folded even
 the history says the same, and nothing calls the code that is checked with it.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from itertools import groupby
-from math import fsum
-from typing import Final
 
 import attrs
 
-from harness.oracle_sessions import LOOKS, ExpectedSession, Visit, listed, session_of, visits_of, weights_of
-from harness.oracle_sign_in import Handed, Placed, forwards_to, history_in, latest_ms, reclassed, signed_in_at
+from harness.oracle_profile import NEVER_MS, ExpectedCustomer, opinions, profile, rating
+from harness.oracle_sessions import ExpectedSession, Visit, listed, session_of, visits_of
+from harness.oracle_sign_in import Handed, Placed, forwards_to, latest_ms, reclassed, signed_in_at
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
-
-NEVER_MS: Final = -1
-
-
-@attrs.frozen
-class ExpectedCustomer:
-    """What a customer's record must hold.
-
-    `orders` maps an order to (placed at, units, amount), `reviewed` a product to (rating, at), both by arrival.
-    `memory_floor_ms` is the latest time among the event ids that are no longer remembered.
-    """
-
-    customer_id: CustomerId
-    counts: dict[EventKind, int]
-    spend: int
-    units: int
-    orders_placed: int
-    sessions_begun: int
-    first_seen_ms: int
-    last_seen_ms: int
-    affinity: dict[str, tuple[float, int]]
-    recent: dict[ProductId, int]
-    bought: dict[ProductId, int]
-    shown: dict[ProductId, tuple[int, int]]
-    orders: dict[str, tuple[int, int, int]]
-    reviewed: dict[ProductId, tuple[int, int]]
-    open_sessions: list[SessionKey]
-    closed_sessions: list[SessionKey]
-    memory_floor_ms: int
-    forgotten_at_ms: int
 
 
 @attrs.frozen
@@ -91,15 +58,15 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
     to = forwards_to(lives[-1])
     whole, lives = lives, [life[: signed_in_at(life)] for life in lives]
     begun = [_left_behind(visits_of(life, rules), one) for life, one in zip(lives, whole, strict=True)]
-    opinions = [_opinions([event for _, event in life], rules.reviews_max) for life in lives]
+    said = [opinions([event for _, event in life], rules.reviews_max) for life in lives]
     open_, closed = begun[-1]
     kept = closed[-rules.closed_sessions_max :]
     present = {visit.key: session_of(visit, rules) for visit in (*open_, *kept)}
     everything = [visit for life in lives for visits in visits_of(life, rules) for visit in visits]
-    _, standing = opinions[-1]
+    _, standing = said[-1]
     customer = None
     if lives[-1] and to is None:
-        customer = _profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), rules)
+        customer = profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), rules)
         customer = attrs.evolve(customer, memory_floor_ms=judgement.floor_ms, forgotten_at_ms=judgement.forgotten_at_ms)
     return History(
         reclassed(placed, judgement.classes),
@@ -107,8 +74,8 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
         customer,
         present,
         {visit.key for visit in everything} - present.keys(),
-        {product_id: (_rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
-        [(product_id, _rating(best)) for counted, _ in opinions for product_id, best in counted],
+        {product_id: (rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
+        [(product_id, rating(best)) for counted, _ in said for product_id, best in counted],
         listed(everything),
         to,
         handed,
@@ -156,23 +123,23 @@ def _history(customer_id: CustomerId, life: Sequence[Placed], rules: ProfileRule
     if not life:
         return Customer(customer_id)
     open_, closed = visits_of(life, rules)
-    profile = _profile(customer_id, [event for _, event in life], {}, (open_, closed), rules)
+    known = profile(customer_id, [event for _, event in life], {}, (open_, closed), rules)
     moving = max(open_, key=lambda visit: (visit.last_ms, visit.key), default=None)
     sessions = [] if moving is None else [Session(**attrs.asdict(session_of(moving, rules)))]
     return Customer(
         customer_id,
-        counts=profile.counts,
-        spend=profile.spend,
-        units=profile.units,
-        orders_placed=profile.orders_placed,
-        sessions_begun=profile.sessions_begun,
-        first_seen_ms=profile.first_seen_ms,
-        last_seen_ms=profile.last_seen_ms,
-        affinity=profile.affinity,
-        recent=profile.recent,
-        bought=profile.bought,
-        shown=profile.shown,
-        orders={order_id: Order(*said) for order_id, said in profile.orders.items()},
+        counts=known.counts,
+        spend=known.spend,
+        units=known.units,
+        orders_placed=known.orders_placed,
+        sessions_begun=known.sessions_begun,
+        first_seen_ms=known.first_seen_ms,
+        last_seen_ms=known.last_seen_ms,
+        affinity=known.affinity,
+        recent=known.recent,
+        bought=known.bought,
+        shown=known.shown,
+        orders={order_id: Order(*said) for order_id, said in known.orders.items()},
         open_sessions=sessions,
     )
 
@@ -234,207 +201,3 @@ def _lives(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[lis
         elif class_ is RecordClass.APPLIED:
             lives[-1].append(one)
     return lives
-
-
-def _profile(
-    customer_id: CustomerId,
-    events: list[Event],
-    standing: Mapping[ProductId, Event],
-    visits: tuple[list[Visit], list[Visit]],
-    rules: ProfileRules,
-) -> ExpectedCustomer:
-    """Work out each field by itself from the events of a life."""
-    histories = [history for event in events if (history := history_in(event)) is not None]
-    times = [event.occurred_at_ms for event in events]
-    times += [at for one in histories for at in (one.first_seen_ms, one.last_seen_ms) if at is not None]
-    counts = Counter(event.kind for event in events)
-    for one in histories:
-        counts.update(one.counts)
-    bought = [event for event in events if event.kind is EventKind.PRODUCT_PURCHASED]
-    taken_back = [event for event in events if event.kind is EventKind.PURCHASE_CANCELLED]
-    begun, orders = _orders(events, rules.orders_max)
-    open_, closed = visits
-    return ExpectedCustomer(
-        customer_id,
-        counts=dict(counts),
-        spend=sum(map(_worth, bought)) - sum(map(_worth, taken_back)) + sum(one.spend for one in histories),
-        units=sum(event.quantity for event in bought)
-        - sum(event.quantity for event in taken_back)
-        + sum(one.units for one in histories),
-        orders_placed=begun + sum(event.order_id is None for event in bought),
-        sessions_begun=len(open_)
-        + len(closed)
-        + sum(one.sessions_begun - bool(one.open_sessions) for one in histories),
-        first_seen_ms=min(times),
-        last_seen_ms=max(times),
-        affinity=_affinity(events, rules),
-        recent=_recent(events, rules.recent_products_max),
-        bought=_bought(events, rules.bought_products_max),
-        shown=_shown(events, rules.shown_products_max),
-        orders=orders,
-        reviewed={product_id: (_rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
-        open_sessions=sorted(visit.key for visit in open_),
-        closed_sessions=[visit.key for visit in closed[-rules.closed_sessions_max :]],
-        memory_floor_ms=NEVER_MS,
-        forgotten_at_ms=NEVER_MS,
-    )
-
-
-def _worth(event: Event) -> int:
-    return 0 if event.price is None else event.price * event.quantity
-
-
-def _rating(event: Event) -> int:
-    if event.rating is None:
-        raise ValueError(f"event {event.event_id} is a review without a rating")
-    return event.rating
-
-
-def _recent(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
-    """The products touched last, with when (ties: the larger id stays)."""
-    touched: list[tuple[ProductId, int]] = []
-    for event in events:
-        history = history_in(event)
-        if history is not None:
-            touched += history.recent.items()
-        elif event.kind in LOOKS and event.product_id is not None:
-            touched.append((event.product_id, event.occurred_at_ms))
-    touched.sort()
-    newest = [(max(at_ms for _, at_ms in group), id_) for id_, group in groupby(touched, key=lambda pair: pair[0])]
-    return {product_id: at_ms for at_ms, product_id in sorted(newest)[-limit:]}
-
-
-def _bought(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
-    """When each product was last bought since it was last taken back, of the ones bought last."""
-    times: dict[ProductId, list[int]] = {}
-    for event in events:
-        history = history_in(event)
-        bought = list(history.bought.items()) if history is not None else []
-        if event.product_id is not None and event.kind is EventKind.PURCHASE_CANCELLED:
-            times.pop(event.product_id, None)
-        elif event.product_id is not None and event.kind is EventKind.PRODUCT_PURCHASED:
-            bought.append((event.product_id, event.occurred_at_ms))
-        for one, at_ms in bought:
-            times.setdefault(one, []).append(at_ms)
-            if len(times) > limit:
-                times.pop(min((max(at), product_id) for product_id, at in times.items())[1])
-    return {product_id: max(at) for product_id, at in times.items()}
-
-
-def _shown(events: Iterable[Event], limit: int) -> dict[ProductId, tuple[int, int]]:
-    """How often each product was shown, and when last, of the ones shown last; one that left begins anew."""
-    times: dict[ProductId, list[int]] = {}
-    for event in events:
-        history = history_in(event)
-        shown = [(one, [event.occurred_at_ms]) for one in event.shown]
-        if history is not None:
-            shown += [(one, [last_ms] * often) for one, (often, last_ms) in history.shown.items()]
-        for product_id, at_times in shown:
-            times.setdefault(product_id, []).extend(at_times)
-            if len(times) > limit:
-                times.pop(min((max(at), one) for one, at in times.items())[1])
-    return {product_id: (len(at), max(at)) for product_id, at in times.items()}
-
-
-def _affinity(events: Iterable[Event], rules: ProfileRules) -> dict[str, tuple[float, int]]:
-    """Σ w·2^(−(T − t)/h) over each category's events, T the time of its newest."""
-    weights = weights_of(rules)
-    noted: list[tuple[str, int, float]] = []
-    for event in events:
-        history = history_in(event)
-        if history is not None:
-            noted += ((category, at_ms, score) for category, (score, at_ms) in history.affinity.items())
-        elif event.kind in LOOKS and event.category is not None:
-            noted.append((event.category, event.occurred_at_ms, weights[event.kind]))
-    by_category: dict[str, list[tuple[int, float]]] = {}
-    for category, at_ms, weight in noted:
-        by_category.setdefault(category, []).append((at_ms, weight))
-    if len(by_category) > rules.categories_max:
-        return _crowded_affinity(noted, rules)
-    half_life_ms, affinity = rules.affinity_half_life_ms, {}
-    for category, said in by_category.items():
-        newest_ms = max(at_ms for at_ms, _ in said)
-        affinity[category] = fsum(w * 2.0 ** (-(newest_ms - at) / half_life_ms) for at, w in said), newest_ms
-    return affinity
-
-
-def _crowded_affinity(noted: Iterable[tuple[str, int, float]], rules: ProfileRules) -> dict[str, tuple[float, int]]:
-    """The same where categories had to leave: each time there is one too many, the weakest as of the newest time."""
-    half_life_ms = rules.affinity_half_life_ms
-    scores: dict[str, tuple[float, int]] = {}
-    for category, at_ms, weight in noted:
-        score, scored_ms = scores.get(category, (0.0, at_ms))
-        to_ms = max(scored_ms, at_ms)
-        aged, added = (
-            amount * 2.0 ** (-(to_ms - t) / half_life_ms) for amount, t in ((score, scored_ms), (weight, at_ms))
-        )
-        scores[category] = aged + added, to_ms
-        if len(scores) > rules.categories_max:
-            now_ms = max(t for _, t in scores.values())
-            del scores[min((s * 2.0 ** (-(now_ms - t) / half_life_ms), name) for name, (s, t) in scores.items())[1]]
-    return scores
-
-
-def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[int, int, int]]]:
-    """Count the orders begun, and work out (placed at, units, amount) of the last `limit` of them.
-
-    An order begins with its first purchase; one that is no longer known begins anew. A cancellation takes away
-    from an order that is known when it comes.
-    """
-    begun = 0
-    known: dict[str, tuple[list[Event], list[Event]]] = {}
-    brought: dict[str, list[Order]] = {}
-    for event in events:
-        history = history_in(event)
-        if history is not None:
-            begun += history.orders_placed - len(history.orders.keys() & known.keys())
-            for order_id, order in history.orders.items():
-                if order_id not in known:
-                    known = dict([*known.items(), (order_id, ([], []))][-limit:])
-                    brought[order_id] = []
-                brought.setdefault(order_id, []).append(order)
-            continue
-        if event.order_id is None:
-            continue
-        if event.kind is EventKind.PURCHASE_CANCELLED and event.order_id in known:
-            known[event.order_id][1].append(event)
-        elif event.kind is EventKind.PRODUCT_PURCHASED:
-            if event.order_id not in known:
-                begun += 1
-                known = dict([*known.items(), (event.order_id, ([], []))][-limit:])
-                brought.pop(event.order_id, None)
-            known[event.order_id][0].append(event)
-    return begun, {
-        order_id: (
-            min([line.occurred_at_ms for line in lines] + [one.placed_at_ms for one in brought.get(order_id, ())]),
-            sum(line.quantity for line in lines)
-            - sum(line.quantity for line in cancelled)
-            + sum(one.units for one in brought.get(order_id, ())),
-            sum(map(_worth, lines))
-            - sum(map(_worth, cancelled))
-            + sum(one.amount for one in brought.get(order_id, ())),
-        )
-        for order_id, (lines, cancelled) in known.items()
-    }
-
-
-def _opinions(events: Iterable[Event], limit: int) -> tuple[list[tuple[ProductId, Event]], dict[ProductId, Event]]:
-    """Find the reviews that count, and among them those of the last `limit` products reviewed.
-
-    A product's reviews are one opinion, the latest of them (ties: the one that came later), as long as the product
-    is among those known; after that, another review is another opinion.
-    """
-    opinions: list[tuple[ProductId, list[Event]]] = []
-    known: dict[ProductId, list[Event]] = {}
-    for event in events:
-        if event.kind is not EventKind.PRODUCT_REVIEWED or event.product_id is None or event.rating is None:
-            continue
-        if event.product_id not in known:
-            opinions.append((event.product_id, []))
-            known = dict([*known.items(), opinions[-1]][-limit:])
-        known[event.product_id].append(event)
-    return [(id_, _latest(said)) for id_, said in opinions], {id_: _latest(said) for id_, said in known.items()}
-
-
-def _latest(said: Sequence[Event]) -> Event:
-    return max(enumerate(said), key=lambda one: (one[1].occurred_at_ms, one[0]))[1]

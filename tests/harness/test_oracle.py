@@ -2,7 +2,7 @@
 
 from harness.check import compared
 from harness.oracle import Expected, ExpectedProduct, expect
-from harness.oracle_customer import ExpectedCustomer
+from harness.oracle_profile import ExpectedCustomer
 from harness.oracle_sessions import ExpectedSession
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.session import SessionKey
