@@ -58,10 +58,11 @@ class Expected:
 
     `belongs` says where a customer's records lie. `forgotten` says when the customers of whom nothing is known any
     more were forgotten. `sessions` are all that were not dropped or forgotten (the store lets go of old ones),
-    `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases); `lists` has all
-    of a product's (time, session), the newest first (the store keeps some); `dead_letters` are (partition,
-    position, code); `newest_ms` is the largest time of an applied event, by partition. `forwards` says who visitors
-    turned out to be; `unsaid` what should be in the log of what they hand on, and is not there or is another.
+    `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases); `lists` has all of a
+    product's (time, session), the newest first (the store keeps some); `dead_letters` are (partition, position, code);
+    `newest_ms` is the largest time of an applied event, by partition. `forwards` says who visitors turned out to be;
+    `unsaid` what should be in the log of what they hand on, and is not there or is another; `handed_on` how many
+    records that should be, forgettings of visitors apart.
     """
 
     belongs: Belongs = attrs.field(eq=False)
@@ -78,6 +79,7 @@ class Expected:
     newest_ms: dict[int, int]
     forwards: dict[CustomerId, CustomerId] = attrs.Factory(dict)
     unsaid: list[str] = attrs.Factory(list)
+    handed_on: int = 0
 
 
 def expect(
@@ -108,6 +110,7 @@ def expect(
     for one in sorted_.of_nobody:
         summed.add(*one)
     expected.unsaid.extend(_unsaid(handed, said))
+    expected = attrs.evolve(expected, handed_on=len(handed))
     expected.products.update(summed.described())
     expected.dead_letters.extend(sorted(letter[:3] for letter in sorted_.dead_letters if _stays(letter, sorted_)))
     for entries in expected.lists.values():

@@ -34,7 +34,7 @@ def shop_lines(sessions: int = 150) -> list[bytes]:
 
 
 def with_sign_ins(lines: list[bytes]) -> list[bytes]:
-    """The same, but visitors sign in before the second event of their session, and go on without saying who they are."""
+    """The same, but visitors sign in before the second event of their session, and go on without their names."""
     seen: Counter[str] = Counter()
     found = []
     for line in lines:
