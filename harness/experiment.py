@@ -122,17 +122,23 @@ def rows_of(events: Iterable[Event], experiment: str, windows: Windows) -> tuple
     """Sum up each customer, by variant; say how many saw more than one variant, and are left out.
 
     A click or purchase is put down to the newest list before it that had the product, if that is within the window.
-    Events that come twice count once, by their ids.
+    Events that come twice count once, by their ids; what a visitor does after sign-in is the customer's.
     """
     shoppers: dict[CustomerId, _Shopper] = {}
     known: set[tuple[CustomerId, str]] = set()
+    signed_in: set[CustomerId] = set()
     for event in events:
         if event.customer_id is None or (event.customer_id, event.event_id) in known:
             continue
         known.add((event.customer_id, event.event_id))
         shopper = shoppers.setdefault(event.customer_id, _Shopper())
-        if event.kind is EventKind.CUSTOMER_FORGOTTEN:
+        if event.becomes is not None:
+            signed_in.add(event.customer_id)
+        elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
+            signed_in.discard(event.customer_id)
             del shoppers[event.customer_id]
+        elif event.customer_id in signed_in:
+            continue  # it is in the log once more, as the customer's
         elif event.kind is EventKind.RECOMMENDATIONS_SHOWN and event.properties.get("experiment") == experiment:
             variant = str(event.properties.get("variant", ""))
             shopper.exposures.append((event.occurred_at_ms, variant, frozenset(event.shown)))

@@ -67,6 +67,14 @@ def test_clicks_and_purchases_are_put_down_to_the_newest_list_that_had_the_produ
     assert rows_of(events, "mixing", WINDOWS) == ({"plain": [(2, 1, 1)], "mixed": [(1, 0, 0)]}, 0)
 
 
+def test_what_a_visitor_was_shown_after_sign_in_counts_once_as_the_customers() -> None:
+    visitor, ann = CustomerId("anonymous:s1"), CustomerId("ann")
+    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 0, "s1", becomes=ann)
+    later = shown(visitor, 5, "plain", "mug")
+    events = [login, later, later._replace(customer_id=ann), did("ann", 6, EventKind.PRODUCT_VIEWED, "mug")]
+    assert rows_of(events, "mixing", WINDOWS) == ({"plain": [(1, 1, 0)]}, 0)
+
+
 def test_who_saw_two_variants_is_left_out_and_who_was_forgotten_too() -> None:
     events = [shown("ann", 0, "plain", "mug"), shown("ann", 1, "mixed", "mug"), shown("bob", 0, "plain", "mug")]
     forgetting = Event("f", EventKind.CUSTOMER_FORGOTTEN, CustomerId("bob"), 5 * MINUTE)
