@@ -9,7 +9,7 @@ from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.publish_events import PublishEvents
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, EventKind
+from realtime_pipeline.domain.shop.events import CustomerId, EventKind, naming
 from realtime_pipeline.domain.shop.session import SessionKey
 
 LETTERS_READ = 10_000
@@ -74,10 +74,9 @@ class ForgetCustomer:
         last_seen_ms = customer.last_seen_ms if customer is not None else None
         as_of_ms = max(self._clock.now_ms(), last_seen_ms or 0)
         forgetting = self._known(customer_id, customer, as_of_ms)
-        known_as = "session_id" if customer_id.startswith(ANONYMOUS) else "user_id"
         event = {
             "event_type": EventKind.CUSTOMER_FORGOTTEN.value,
-            known_as: customer_id.removeprefix(ANONYMOUS),
+            **naming(customer_id),
             "timestamp": as_of_ms,
         }
         self._publish([self._encode_event(event)])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.publish_events import PublishEvents
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, EventKind, ProductId
+from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId, naming
 
 
 class NoteExposure:
@@ -36,7 +36,7 @@ class NoteExposure:
         event = {
             "event_id": self._new_id(),
             "event_type": EventKind.RECOMMENDATIONS_SHOWN.value,
-            "session_id" if customer_id.startswith(ANONYMOUS) else "user_id": customer_id.removeprefix(ANONYMOUS),
+            **naming(customer_id),
             "timestamp": self._clock.now_ms(),
             "properties": properties,
         }

@@ -25,6 +25,11 @@ def routing_key(customer_id: CustomerId) -> str:
     return customer_id.removeprefix(ANONYMOUS)
 
 
+def naming(customer_id: CustomerId) -> dict[str, str]:
+    """How an event document says whose it is: a field and its value."""
+    return {"session_id" if customer_id.startswith(ANONYMOUS) else "user_id": routing_key(customer_id)}
+
+
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 

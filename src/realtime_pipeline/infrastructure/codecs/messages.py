@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, EventKind, anonymous, routing_key
+from realtime_pipeline.domain.shop.events import CustomerId, EventKind, anonymous, naming, routing_key
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Record, Rejected
@@ -37,11 +37,11 @@ def encode_message(message: Message) -> Outgoing:
     document: dict[str, object] = {
         "event_type": EventKind.CUSTOMER_FORGOTTEN.value if message.history is None else HISTORY_MERGED,
         "event_id": message.event_id,
-        "session_id" if message.to.startswith(ANONYMOUS) else "user_id": message.to.removeprefix(ANONYMOUS),
+        **naming(message.to),
         "timestamp": message.occurred_at_ms,
     }
     if message.history is not None and message.visitor is not None:
-        document["session_id"] = message.visitor.removeprefix(ANONYMOUS)
+        document |= naming(message.visitor)
         document["history"] = b64encode(encode_customer(message.history)).decode()
     return Outgoing(key, _encode(document))
 
