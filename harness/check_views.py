@@ -56,8 +56,9 @@ def in_lists(expected: Expected, views: Views, listed_max: int) -> Iterator[Line
     for chunk in chunks(list(expected.products)):
         found = views.sessions_of(chunk, listed_max)
         for product_id in chunk:
-            held, wanted = found.get(product_id, []), expected.lists.get(product_id, [])[:listed_max]
-            if list(held) != wanted:
+            held = [(at_ms, key) for key, at_ms in found.get(product_id, {}).items()]
+            wanted = expected.lists.get(product_id, [])[:listed_max]
+            if held != wanted:
                 at = next((at for at, pair in enumerate(zip(held, wanted, strict=False)) if pair[0] != pair[1]), None)
                 where = (
                     f"{len(held)} long, should be {len(wanted)}" if at is None else f"another from entry {at + 1} on"

@@ -128,7 +128,7 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
         "sessions": cells.sessions(sorted(keys)),
         "reviews": {customer_id: cells.reviews(customer_id) for customer_id in customers},
         "products": products,
-        "lists": views.sessions_of(sorted(products), 3),
+        "lists": {one: [*listed.items()] for one, listed in views.sessions_of(sorted(products), 3).items()},
         "trending": views.trending(TrendingRules(), None, 100),
         "top_rated": views.top_rated(5.0, 100),
         "interactions": views.interactions(),

@@ -22,7 +22,7 @@ class Served(Model):
         self._keys: dict[str, SessionKey] = {}
         self._sessions: dict[SessionKey, Session] = {}
         self._listed: dict[ProductId, dict[SessionKey, int]] = defaultdict(dict)
-        self._lists: dict[ProductId, list[tuple[int, SessionKey]]] = {}
+        self._lists: dict[ProductId, dict[SessionKey, int]] = {}
         self._interactions: Counter[ProductId] = Counter()
         self._total = 0
 
@@ -59,10 +59,10 @@ class Served(Model):
         )
         return {one.product_id: one.score for one in scored}
 
-    def _list(self, product_id: ProductId) -> list[tuple[int, SessionKey]]:
+    def _list(self, product_id: ProductId) -> dict[SessionKey, int]:
         known = self._lists.get(product_id)
         if known is None:
             listed = self._listed.get(product_id, {})
-            known = sorted(((at_ms, key) for key, at_ms in listed.items()), reverse=True)[: self._rules.m]
-            self._lists[product_id] = known
+            newest = sorted(((at_ms, key) for key, at_ms in listed.items()), reverse=True)[: self._rules.m]
+            known = self._lists[product_id] = {key: at_ms for at_ms, key in newest}
         return known

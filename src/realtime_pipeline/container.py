@@ -18,7 +18,6 @@ from dependency_injector import containers, providers
 from realtime_pipeline.application.cells import Readers
 from realtime_pipeline.application.forget_customer import ForgetCustomer
 from realtime_pipeline.application.note_exposure import NoteExposure
-from realtime_pipeline.application.observed_catalogue import ObservedCatalogue
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
@@ -32,6 +31,7 @@ from realtime_pipeline.application.publish_events import PublishEvents
 from realtime_pipeline.application.rebuild_store import RebuildStore
 from realtime_pipeline.application.recommend_products import RecommendProducts
 from realtime_pipeline.application.run_experiment import RunExperiment
+from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.application.show_customer import ShowCustomer
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.domain.shop.events import ProductId
@@ -192,10 +192,15 @@ def _outputs(
     return SqliteOutputs(database(), lambda _, records: publisher().publish(records))
 
 
-def _catalogue(products: Mapping[ProductId, Product], views: Views) -> Catalogue:
+def _catalogue(products: Mapping[ProductId, Product]) -> Catalogue:
     from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 
-    return MemoryCatalogue(products, ObservedCatalogue(views))
+    return MemoryCatalogue(products)
+
+
+def _shop_cache(settings: Settings, views: Views, catalogue: Catalogue, clock: Clock) -> ShopCache:
+    stores = settings.stores
+    return ShopCache(views, catalogue, clock, stores.trending_refresh_ms, stores.products_refresh_ms)
 
 
 def _process_events(
@@ -208,27 +213,23 @@ def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> Publish
     return PublishEvents(publisher, decoder, decoder.routing_key, encode_tick, TICK_KEY)
 
 
-def _recommend_products(
-    settings: Settings, cells: CellStore, views: Views, catalogue: Catalogue, clock: Clock
-) -> RecommendProducts:
+def _recommend_products(settings: Settings, cells: CellStore, views: Views, shop_cache: ShopCache) -> RecommendProducts:
     return RecommendProducts(
         cells,
         views,
-        catalogue,
+        shop_cache,
         RecommendationService(settings.recommendations, settings.rating_prior),
-        clock,
         settings.fold.profile.affinity_half_life_ms,
-        settings.stores.trending_refresh_ms,
         Random(),  # noqa: S311 - which new product is shown is no secret
     )
 
 
 def _run_experiment(
-    settings: Settings, cells: CellStore, views: Views, catalogue: Catalogue, clock: Clock, otherwise: RecommendProducts
+    settings: Settings, cells: CellStore, views: Views, shop_cache: ShopCache, otherwise: RecommendProducts
 ) -> RunExperiment:
     variants = {
         name: _recommend_products(
-            attrs.evolve(settings, recommendations=variant.recommendations), cells, views, catalogue, clock
+            attrs.evolve(settings, recommendations=variant.recommendations), cells, views, shop_cache
         )
         for name, variant in settings.experiment.variants.items()
     }
@@ -239,9 +240,9 @@ def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:
     return NoteExposure(publish_events, clock, lambda: uuid4().hex, encode_event)
 
 
-def _show_customer(settings: Settings, cells: CellStore, catalogue: Catalogue) -> ShowCustomer:
+def _show_customer(settings: Settings, cells: CellStore, shop_cache: ShopCache) -> ShowCustomer:
     profile = settings.fold.profile
-    return ShowCustomer(cells, catalogue, profile.affinity_half_life_ms, profile.recent_products_max)
+    return ShowCustomer(cells, shop_cache, profile.affinity_half_life_ms, profile.recent_products_max)
 
 
 def _rebuild_store(log: EventLog, cells: CellStore, views: Views) -> RebuildStore:
@@ -290,7 +291,10 @@ class Container(containers.DeclarativeContainer):
     outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(
         _outputs, settings, clock, stages, database.provider, kafka_log.provider, publisher.provider
     )
-    catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products, views)
+    catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products)
+    shop_cache: providers.Singleton[ShopCache] = providers.ThreadSafeSingleton(
+        _shop_cache, settings, views, catalogue, clock
+    )
     readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs, stages)
 
     process_events: providers.Singleton[ProcessEvents] = providers.ThreadSafeSingleton(
@@ -300,16 +304,16 @@ class Container(containers.DeclarativeContainer):
         _publish_events, publisher, decoder
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
-        _recommend_products, settings, cells, views, catalogue, clock
+        _recommend_products, settings, cells, views, shop_cache
     )
     run_experiment: providers.Singleton[RunExperiment] = providers.ThreadSafeSingleton(
-        _run_experiment, settings, cells, views, catalogue, clock, recommend_products
+        _run_experiment, settings, cells, views, shop_cache, recommend_products
     )
     note_exposure: providers.Singleton[NoteExposure] = providers.ThreadSafeSingleton(
         _note_exposure, publish_events, clock
     )
     show_customer: providers.Singleton[ShowCustomer] = providers.ThreadSafeSingleton(
-        _show_customer, settings, cells, catalogue
+        _show_customer, settings, cells, shop_cache
     )
     rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(_rebuild_store, log, cells, views)
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(

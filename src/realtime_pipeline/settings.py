@@ -39,16 +39,20 @@ class StoreRules:
     """What stores keep of what everybody does.
 
     Sessions for `session_keep_ms` of event time, of each product's sessions the newest `listed_sessions_max`, its
-    hourly activity for `activity_hours`; what is trending is read again after `trending_refresh_ms`.
+    hourly activity for `activity_hours`. Who answers requests reads again what is trending after
+    `trending_refresh_ms`, and what events say of products (names, prices, numbers) after `products_refresh_ms`; 0 is
+    at every request.
     """
 
     session_keep_ms: int = 30 * 86_400_000
     listed_sessions_max: int = 500
     activity_hours: int = 14 * 24
     trending_refresh_ms: int = 1_000
+    products_refresh_ms: int = 5_000
 
     def __attrs_post_init__(self) -> None:
-        at_least(1, self)
+        at_least(0, self)
+        at_least(1, self, "session_keep_ms", "listed_sessions_max", "activity_hours")
 
 
 @attrs.frozen

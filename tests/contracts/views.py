@@ -99,14 +99,17 @@ class ViewsContract:
             deltas = Deltas({MUG: ProductState(1)}, {}, {(MUG, SessionKey(key)): at_ms})
             self.merge(deltas, {0: (number, number + 1)})
         listed = self.views.sessions_of([MUG, JUG], 3)
-        assert listed == {MUG: [(60, 6), (50, 1), (40, 4)], JUG: []}
-        assert self.views.sessions_of([MUG], 2)[MUG] == [(60, 6), (50, 1)]
+        assert {one: [*sessions.items()] for one, sessions in listed.items()} == {
+            MUG: [(6, 60), (1, 50), (4, 40)],
+            JUG: [],
+        }
+        assert self.views.sessions_of([MUG], 2)[MUG] == {6: 60, 1: 50}
 
     def test_a_session_is_listed_once_at_its_latest_time(self) -> None:
         for number, at_ms in enumerate((50, 70, 60)):
             deltas = Deltas({MUG: ProductState(1)}, {}, {(MUG, SessionKey(1)): at_ms})
             self.merge(deltas, {0: (number, number + 1)})
-        assert self.views.sessions_of([MUG], 3) == {MUG: [(70, 1)]}
+        assert self.views.sessions_of([MUG], 3) == {MUG: {1: 70}}
 
     def test_trending_forgets_by_half_lives(self) -> None:
         rules = TrendingRules(window_hours=24, half_life_hours=6.0)
@@ -142,7 +145,7 @@ class ViewsContract:
         assert self.views.trending(TrendingRules(), None, 9) != []
         self.views.erase()
         assert (dict(self.views.scan()), self.views.interactions(), dict(self.views.watermarks())) == ({}, 0, {})
-        assert self.views.sessions_of([MUG], 9) == {MUG: []}
+        assert self.views.sessions_of([MUG], 9) == {MUG: {}}
         assert list(self.views.trending(TrendingRules(), None, 9)) == []
         assert list(self.views.top_rated(5.0, 9)) == []
         assert self.views.epoch(0) == 0

@@ -24,8 +24,8 @@ FAR = 1e12
 A, B, C, D = (ProductId(name) for name in "abcd")
 
 
-def listed(*entries: tuple[int, int]) -> list[tuple[int, SessionKey]]:
-    return [(at_ms, SessionKey(key)) for at_ms, key in entries]
+def listed(*entries: tuple[int, int]) -> dict[SessionKey, int]:
+    return {SessionKey(key): at_ms for at_ms, key in entries}
 
 
 def session(key: int, *products: ProductId, weight: int = 1) -> Session:

@@ -20,6 +20,7 @@ from harness.evaluation.visits import Touch, Visit, split, visits_of
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.settings import StoreRules
 from tests.harness.real_data import real
 
 LENGTH = 20
@@ -140,7 +141,8 @@ class AsServed(Model):
 @pytest.fixture
 def pipeline() -> Iterator[Pipeline]:
     rules = attrs.evolve(Settings().recommendations, repeat_seen=True)
-    settings = Settings(log="memory", store="memory", partitions=1, recommendations=rules)
+    always_new = StoreRules(trending_refresh_ms=0, products_refresh_ms=0)
+    settings = Settings(log="memory", store="memory", partitions=1, recommendations=rules, stores=always_new)
     with Pipeline(settings) as made:
         yield made
 

@@ -237,7 +237,7 @@ def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
     read, seen_views = RedisCellStore(reader, rules, 1_000, Unwatched()), RedisViews(reader, rules, 3, 24)
     assert read.customer(ADA) is not None
     assert read.sessions([session.key]) == {session.key: session}
-    assert seen_views.sessions_of([MUG], 3) == {MUG: [(9, session.key)]}
+    assert seen_views.sessions_of([MUG], 3) == {MUG: {session.key: 9}}
     assert [one.product_id for one in seen_views.trending(TrendingRules(), None, 5)] == [MUG]
     assert seen_views.products([MUG]).keys() == {MUG}
     with pytest.raises(Unavailable, match="does not let this user in"):

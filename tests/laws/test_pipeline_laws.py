@@ -183,11 +183,11 @@ def model_of(pipeline: Pipeline) -> dict[ProductId, list[tuple[int, object]]]:
     """What neighbours are found by: the sessions listed for each product that are there, whatever their numbers."""
     model: dict[ProductId, list[tuple[int, object]]] = {}
     for product_id, entries in pipeline.container.views().sessions_of(PRODUCT_IDS, 1_000).items():
-        sessions = pipeline.container.cells().sessions([key for _, key in entries])
+        sessions = pipeline.container.cells().sessions(entries.keys())
         model[product_id] = sorted(
             (
                 (at_ms, attrs.astuple(attrs.evolve(sessions[key], key=SessionKey(0))))
-                for at_ms, key in entries
+                for key, at_ms in entries.items()
                 if key in sessions
             ),
             key=repr,

@@ -6,8 +6,8 @@ import attrs
 
 from realtime_pipeline.application.errors import UnknownCustomer
 from realtime_pipeline.application.known_customer import known_customer
-from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import Product
@@ -31,11 +31,9 @@ class Profile:
 class ShowCustomer:
     """Shows a customer's profile."""
 
-    def __init__(
-        self, cells: CellStore, catalogue: Catalogue, affinity_half_life_ms: int, recent_products_max: int
-    ) -> None:
+    def __init__(self, cells: CellStore, shop: ShopCache, affinity_half_life_ms: int, recent_products_max: int) -> None:
         self._cells = cells
-        self._catalogue = catalogue
+        self._shop = shop
         self._affinity_half_life_ms = affinity_half_life_ms
         self._recent_products_max = recent_products_max
 
@@ -52,7 +50,7 @@ class ShowCustomer:
             )
         recent = customer.recent_products(self._recent_products_max)
         reviews = self._cells.reviews(customer.customer_id)
-        products = self._catalogue.products({*recent, *(review.product_id for review in reviews)})
+        products = self._shop.products({*recent, *(review.product_id for review in reviews)})
         return Profile(
             customer,
             tuple(customer.favourite_categories(self._affinity_half_life_ms)),

@@ -8,7 +8,7 @@ from realtime_pipeline.domain.shop.product import Product
 
 
 class Catalogue(ABC):
-    """Describes products."""
+    """Describes products. What it does not know of them, or of which products, is taken from what events say."""
 
     @abstractmethod
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:

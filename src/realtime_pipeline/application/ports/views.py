@@ -97,10 +97,8 @@ class Views(ABC):
         """How far each source partition's time has come, as all view cells know."""
 
     @abstractmethod
-    def sessions_of(
-        self, product_ids: Collection[ProductId], limit: int
-    ) -> dict[ProductId, list[tuple[int, SessionKey]]]:
-        """List, for each product, the (time, session) that touched it, newest first, at most `limit`.
+    def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
+        """List, for each product, the sessions that touched it and when, newest first, at most `limit`.
 
         How many are kept is a setting of the store; entries may lead to sessions that are gone.
         """

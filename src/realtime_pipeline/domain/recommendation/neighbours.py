@@ -8,10 +8,9 @@ Jannach, "Empirical analysis of session-based recommendation algorithms", 2021: 
 product lies).
 """
 
-import heapq
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -54,16 +53,14 @@ class NeighbourRules:
         at_least(0.01, self, "position_reach", "recency_days", "shared_reach", "order_reach")
 
 
-@attrs.frozen
-class Neighbour:
+class Neighbour(NamedTuple):  # a hundred for every list of recommendations
     """A session that shares products with this one, and how near it is."""
 
     key: SessionKey
     similarity: float
 
 
-@attrs.frozen
-class Scored:
+class Scored(NamedTuple):  # hundreds for every list of recommendations
     """A product that neighbours lead to: how much, how many of them, and through which of the visitor's products."""
 
     product_id: ProductId
@@ -74,14 +71,14 @@ class Scored:
 
 def nearest(
     session: Mapping[ProductId, int],
-    lists: Mapping[ProductId, Sequence[tuple[int, SessionKey]]],
+    lists: Mapping[ProductId, Mapping[SessionKey, int]],
     rules: NeighbourRules,
     own: Collection[SessionKey],
 ) -> list[Neighbour]:
     """Find the k nearest sessions, the nearest first; ties to the newer.
 
     `session` holds the visitor's products, the one touched last at the end, each with the weight of what was done;
-    `lists` each product's (time in ms, session), newest first. A session's similarity is
+    `lists` each product's m newest sessions with the time in ms. A session's similarity is
     Σ weight^action_power · e^(−steps back / position_reach) over the shared products, times e^(−days older than the
     newest / recency_days). Of all sessions listed, the m newest are candidates. `own` sessions are passed over.
     """
@@ -89,22 +86,36 @@ def nearest(
     times: dict[SessionKey, int] = {}
     for back, (product_id, weight) in enumerate(_newest_first(session, rules)):
         worth = weight**rules.action_power * math.exp(-back / rules.position_reach)
-        for at_ms, key in lists.get(product_id, ())[: rules.m]:
-            if key not in similarity:
+        listed = lists.get(product_id, {})
+        if not times:
+            times, similarity = dict(listed), dict.fromkeys(listed, worth)
+            continue
+        for key, at_ms in listed.items():
+            if key not in times:
                 similarity[key] = worth
                 times[key] = at_ms
             else:
                 similarity[key] += worth
                 times[key] = max(times[key], at_ms)
     for key in own:
-        if times.pop(key, None) is not None:
-            del similarity[key]
+        times.pop(key, None)
     if not times:
         return []
-    ages = sorted(((at_ms, key) for key, at_ms in times.items()), reverse=True)[: rules.m]
-    newest_ms, reach_ms, exp = ages[0][0], rules.recency_days * DAY_MS, math.exp
-    near = [(similarity[key] * exp((at_ms - newest_ms) / reach_ms), at_ms, key) for at_ms, key in ages]
-    return [Neighbour(key, worth) for worth, _, key in heapq.nlargest(rules.k, near)]
+    newest_ms, reach_ms, exp = max(times.values()), rules.recency_days * DAY_MS, math.exp
+    candidates = _newest(times, rules.m)
+    near = [(similarity[key] * exp((at_ms - newest_ms) / reach_ms), at_ms, key) for key, at_ms in candidates]
+    near.sort(reverse=True)
+    return [Neighbour(key, worth) for worth, _, key in near[: rules.k]]
+
+
+def _newest(times: Mapping[SessionKey, int], limit: int) -> Collection[tuple[SessionKey, int]]:
+    """The newest `limit` of all, in no order; ties to the larger key."""
+    if len(times) <= limit:
+        return times.items()
+    last_ms = sorted(times.values(), reverse=True)[limit - 1]  # of numbers: half the cost of sorting pairs
+    newer = [(key, at_ms) for key, at_ms in times.items() if at_ms > last_ms]
+    tied = sorted((key for key, at_ms in times.items() if at_ms == last_ms), reverse=True)
+    return newer + [(key, last_ms) for key in tied[: limit - len(newer)]]
 
 
 def score(
@@ -128,39 +139,43 @@ def score(
     """
     steps = {product_id: back for back, (product_id, _) in enumerate(_newest_first(session, rules))}
     shared_worth = [math.exp(-back / rules.shared_reach) for back in range(len(steps))]
-    others = [(near, sessions[near.key]) for near in neighbours if near.key in sessions]
+    others = [(near.similarity, sessions[near.key]) for near in neighbours if near.key in sessions]
     longest = max((len(other.products) for _, other in others), default=0)
     after = [math.exp(-step / rules.order_reach) for step in range(longest + 1)]
     curve = [rules.before * worth for worth in reversed(after[1:])] + after
-    worth = _Powers(rules.action_power)
+    power = _Powers(rules.action_power)
     scores: dict[ProductId, float] = {}
     led: dict[ProductId, list[ProductId]] = {}
-    for near, other in others:
+    for similarity, other in others:
         products = other.products
-        latest = next((shared for shared in steps if shared in products and products[shared][1]), None)
-        if latest is None:
+        for latest in steps:
+            shared = products.get(latest)
+            if shared is not None and shared[1]:
+                break
+        else:
             continue
         order = other.in_order()
-        base = near.similarity * shared_worth[steps[latest]]
+        base = similarity * shared_worth[steps[latest]]
         if rules.length_damping:
             base *= len(order) ** -rules.length_damping
-        for product_id, nearby in zip(order, curve[longest - order.index(latest) :], strict=False):
+        step = longest - order.index(latest)
+        for product_id in order:
             weight = products[product_id][1]
-            if not weight:
-                continue
-            share = base * nearby * worth[weight]
-            if product_id in scores:
-                scores[product_id] += share
-                led[product_id].append(latest)
-            else:
-                scores[product_id] = share
-                led[product_id] = [latest]
+            if weight:
+                share = base * curve[step] * power[weight]
+                if product_id in scores:
+                    scores[product_id] += share
+                    led[product_id].append(latest)
+                else:
+                    scores[product_id] = share
+                    led[product_id] = [latest]
+            step += 1
     for product_id in scores if rules.rarity else ():
         known = interactions.get(product_id, 0)
         if 0 < known < interactions_total:
             scores[product_id] *= 1 + rules.rarity * math.log(interactions_total / known)
-    best = heapq.nsmallest(limit, scores, key=lambda product_id: (-scores[product_id], product_id))
-    return [Scored(one, scores[one], len(led[one]), _ways(led[one], steps)) for one in best]
+    best = sorted([(-worth, product_id) for product_id, worth in scores.items()])[:limit]
+    return [Scored(one, scores[one], len(led[one]), _ways(led[one], steps)) for _, one in best]
 
 
 class _Powers(dict[int, float]):

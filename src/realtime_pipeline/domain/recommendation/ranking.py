@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Self
 
 import attrs
 
@@ -52,6 +53,10 @@ class Candidate:
     score: float
     reason: Reason
     moved: tuple[str, ...] = ()
+
+    def moved_by(self, rule: str, weight: float = 1.0) -> Self:
+        """This candidate, with a rule that changed its place, and its score times a weight."""
+        return type(self)(self.product_id, self.score * weight, self.reason, (*self.moved, rule))
 
 
 @attrs.frozen
@@ -127,8 +132,7 @@ def ranked(
             continue
         weight = rules.weight(product)
         if weight != 1:
-            moved = (*one.moved, f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score")
-            one = attrs.evolve(one, score=one.score * weight, moved=moved)  # noqa: PLW2901
+            one = one.moved_by(f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score", weight)  # noqa: PLW2901
         (stale if _is_stale(one, visitor, rules) else passing).append(one)
     notes = []
     if is_all and not passing and stale:
@@ -166,9 +170,7 @@ def rated(
         tally = tallies.get(one.product_id)
         if tally is not None and tally.ratings:
             average = bayesian_average(tally.ratings, tally.rating_sum, RATING_MEAN, prior_ratings)
-            weight = (average / RATING_MEAN) ** rules.rating
-            moved = (*one.moved, f"rated {average:.1f}")
-            one = attrs.evolve(one, score=one.score * weight, moved=moved)  # noqa: PLW2901
+            one = one.moved_by(f"rated {average:.1f}", (average / RATING_MEAN) ** rules.rating)  # noqa: PLW2901
         weighed.append(one)
     return sorted(weighed, key=_order)
 
@@ -191,30 +193,36 @@ def _mixed(
         return list(candidates[:limit])
     taken: list[Candidate] = []
     used: Counter[str | None] = Counter()
-    left = list(candidates)
-    top = left[0].score if left else 0.0
-    while left and len(taken) < limit:
-        options = [one for one in left if not _is_full(_category(one, products), used, rules)]
-        if not options:
+    left = [(one, _category(one, products)) for one in candidates]
+    penalty = rules.diversity * candidates[0].score if candidates else 0.0
+    while len(taken) < limit:
+        heads = _heads(left, used, rules)
+        if not heads:
             break
-        worths = [_marginal(one, _category(one, products), used, rules, top) for one in options]
-        best = options[worths.index(max(worths))]  # the first of equals: they are in order
-        moved = best.moved if best is options[0] else (*best.moved, "moved up for diversity")
-        taken.append(attrs.evolve(best, moved=moved))
-        used[_category(best, products)] += 1
-        left.remove(best)
+        worths = [(1 - rules.diversity) * left[place][0].score - penalty * repeats for place, repeats in heads]
+        place, _ = heads[worths.index(max(worths))]  # the first of equals
+        best, category = left.pop(place)
+        taken.append(best if place == heads[0][0] else best.moved_by("moved up for diversity"))
+        if category is not None:
+            used[category] += 1
     return taken
 
 
-def _marginal(
-    one: Candidate, category: str | None, used: Mapping[str | None, int], rules: ListRules, top: float
-) -> float:
-    repeats = category is not None and used.get(category, 0) > 0
-    return (1 - rules.diversity) * one.score - rules.diversity * top * repeats
+def _heads(
+    left: Sequence[tuple[Candidate, str | None]], used: Mapping[str | None, int], rules: ListRules
+) -> list[tuple[int, bool]]:
+    """Where the first stands that repeats a category, and the first that does not: in order, they are the best of both.
 
-
-def _is_full(category: str | None, used: Mapping[str | None, int], rules: ListRules) -> bool:
-    return bool(rules.per_category) and category is not None and used.get(category, 0) >= rules.per_category
+    Says of each whether it repeats one. Categories of which there are enough are passed over.
+    """
+    heads: dict[bool, int] = {}
+    for place, (_, category) in enumerate(left):
+        count = used[category]
+        if not (rules.per_category and count >= rules.per_category):
+            heads.setdefault(count > 0, place)
+            if len(heads) > 1:
+                break
+    return [(place, repeats) for repeats, place in heads.items()]
 
 
 def _category(one: Candidate, products: Mapping[ProductId, Product]) -> str | None:

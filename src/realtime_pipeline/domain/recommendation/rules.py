@@ -85,16 +85,20 @@ class ListRules:
     def refusal(self, product: Product) -> str | None:
         """Name the filter that a product does not pass; None where it passes all."""
         category, price = product.category, product.price
-        least, most = self.price_min, self.price_max
-        failed = {
-            "exclude": product.product_id in self.exclude,
-            "exclude_categories": category in self.exclude_categories,
-            "only_categories": bool(self.only_categories) and category not in self.only_categories,
-            "in_stock": self.in_stock and product.in_stock is False,
-            "price_min": least > 0 and (price is None or price < least * PER_UNIT),
-            "price_max": most < math.inf and (price is None or price > most * PER_UNIT),
-        }
-        return next((name for name, fails in failed.items() if fails), None)
+        failed = None
+        if product.product_id in self.exclude:
+            failed = "exclude"
+        elif category in self.exclude_categories:
+            failed = "exclude_categories"
+        elif self.only_categories and category not in self.only_categories:
+            failed = "only_categories"
+        elif self.in_stock and product.in_stock is False:
+            failed = "in_stock"
+        elif self.price_min > 0 and (price is None or price < self.price_min * PER_UNIT):
+            failed = "price_min"
+        elif self.price_max < math.inf and (price is None or price > self.price_max * PER_UNIT):
+            failed = "price_max"
+        return failed
 
     def weight(self, product: Product) -> float:
         """What a product's score is multiplied by."""

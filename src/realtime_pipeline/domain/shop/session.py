@@ -73,8 +73,9 @@ class Session:
 
     def in_order(self) -> Sequence[ProductId]:
         """List the products, the one touched longest ago first; those of one instant as the log has them."""
-        products = self.products
-        times = [touched[0] for touched in products.values()]
-        if times == sorted(times):
-            return list(products)
-        return sorted(products, key=lambda product: products[product][0])
+        products, before_ms = self.products, 0
+        for at_ms, _ in products.values():
+            if at_ms < before_ms:
+                return sorted(products, key=lambda product: products[product][0])
+            before_ms = at_ms
+        return list(products)

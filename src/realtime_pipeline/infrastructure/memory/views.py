@@ -99,14 +99,13 @@ class MemoryViews(Views):
         """How far each source partition's time has come."""
         return {partition: source.watermark for partition, source in self._cells[0].sources.items()}
 
-    def sessions_of(
-        self, product_ids: Collection[ProductId], limit: int
-    ) -> dict[ProductId, list[tuple[int, SessionKey]]]:
+    def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
         """List the sessions that touched each product, newest first."""
         found = {}
         for product_id in product_ids:
             listed = self._cell_of(product_id).lists.get(product_id, {})
-            found[product_id] = sorted(((at_ms, key) for key, at_ms in list(listed.items())), reverse=True)[:limit]
+            newest = sorted(((at_ms, key) for key, at_ms in list(listed.items())), reverse=True)[:limit]
+            found[product_id] = {key: at_ms for at_ms, key in newest}
         return found
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:

@@ -13,7 +13,7 @@ from realtime_pipeline.application.routing import CONSISTENT, PARTITIONERS
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import Session, SessionKey, partition_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, Session, SessionKey, partition_of
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
@@ -192,23 +192,24 @@ class RedisCellStore(CellStore):
             by_server.setdefault(partition_of(key) if self._nodes.is_cluster else 0, []).append(key)
         asked = [self._sessions_request(some) for some in by_server.values()]
         found: dict[SessionKey, Session] = {}
-        for (_, _, order, partitions), (_, *said) in zip(
-            asked, self._nodes.ask([(key, request) for key, request, *_ in asked]), strict=True
-        ):
-            newest = {partition: int(at or 0) for partition, at in zip(partitions, said[len(order) :], strict=True)}
+        answers = self._nodes.ask([(key, request) for key, request, *_ in asked])
+        for (_, _, order, partitions), (_, *said) in zip(asked, answers, strict=True):
+            newest_ms = zip(partitions, said[len(order) :], strict=True)
+            oldest_ms = {partition: int(at_ms or 0) - self._session_keep_ms for partition, at_ms in newest_ms}
             for key, value in zip(order, said, strict=False):
                 if value is not None:
                     session = decode_session(value)
-                    if session.last_at_ms >= newest[partition_of(key)] - self._session_keep_ms:
+                    if session.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]:
                         found[key] = session
         return found
 
     def _sessions_request(self, keys: Sequence[SessionKey]) -> tuple[Key, Request, list[SessionKey], list[int]]:
         """One request for sessions, in which order it asks for them, and for the newest time of which cells."""
         by_hash: dict[str, list[SessionKey]] = {}
+        name_of = self._keys.sessions
         for key in keys:
-            by_hash.setdefault(self._keys.sessions(key), []).append(key)
-        partitions = list({partition_of(key) for key in keys})
+            by_hash.setdefault(name_of(key), []).append(key)
+        partitions = list({key % PARTITIONS_MAX for key in keys})
         names = [*by_hash, *map(self._keys.cell, partitions)]
         fields: list[str | int | bytes] = []
         for some in by_hash.values():

@@ -86,19 +86,20 @@ class SqliteViews(Views):
         rows = self._database.rows("SELECT partition, watermark_ms, newest_ms, appended_at_ms FROM sources")
         return {partition: Watermark(*times) for partition, *times in rows}
 
-    def sessions_of(
-        self, product_ids: Collection[ProductId], limit: int
-    ) -> dict[ProductId, list[tuple[int, SessionKey]]]:
+    def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
         """List the sessions that touched each product, newest first."""
-        found: dict[ProductId, list[tuple[int, SessionKey]]] = {}
-        for product_id in product_ids:
-            found[product_id] = self._database.rows(
-                "SELECT at_ms, session_key FROM product_sessions"
-                " WHERE product = (SELECT id FROM products WHERE product_id = ?)"
-                " ORDER BY at_ms DESC, session_key DESC LIMIT ?",
-                (product_id, min(limit, self._listed_sessions_max)),
+        limit = min(limit, self._listed_sessions_max)
+        return {
+            product_id: dict(
+                self._database.rows(
+                    "SELECT session_key, at_ms FROM product_sessions"
+                    " WHERE product = (SELECT id FROM products WHERE product_id = ?)"
+                    " ORDER BY at_ms DESC, session_key DESC LIMIT ?",
+                    (product_id, limit),
+                )
             )
-        return found
+            for product_id in product_ids
+        }
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
         """Read products."""

@@ -1,0 +1,130 @@
+"""Reading what is the same for everybody, while many ask."""
+
+from collections.abc import Collection, Iterator, Sequence
+from threading import Event, Thread
+
+import attrs
+import pytest
+from dependency_injector import providers
+
+from realtime_pipeline import Container, ListRules, Pipeline, Settings
+from realtime_pipeline.application.ports.catalogue import Catalogue
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from tests.histories import NOW_MS, SetClock, append, event
+
+
+class SlowViews(MemoryViews):
+    """Views that are read as slowly as a test wants."""
+
+    def __init__(self) -> None:
+        super().__init__(1, listed_sessions_max=10)
+        self.asked, self.may_answer = Event(), Event()
+        self.may_answer.set()
+
+    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+        """Answer when told to."""
+        self.asked.set()
+        assert self.may_answer.wait(30)
+        return super().trending(rules, category, limit)
+
+
+class Stock(Catalogue):
+    """A shop's own system, which knows what is sold out at this moment."""
+
+    def __init__(self) -> None:
+        self.sold_out: set[str] = set()
+
+    def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
+        """Say what is there."""
+        return {id_: Product(id_, in_stock=id_ not in self.sold_out) for id_ in product_ids}
+
+
+@attrs.frozen
+class Shop:
+    """A pipeline, and what it stands on."""
+
+    pipeline: Pipeline
+    views: SlowViews
+    clock: SetClock
+    stock: Stock
+
+    def sees(self, *looks: str, name: str | None = None) -> None:
+        """Somebody looks at products, that are called so now."""
+        for product in looks:
+            append(self.pipeline, [event(at_ms=NOW_MS, product=product, **({} if name is None else {"name": name}))])
+        self.pipeline.process()
+
+    def trending(self) -> list[str]:
+        """What is trending, by name."""
+        return [one.product.title for one in self.pipeline.trending()]
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    container, views, clock, stock = Container(), SlowViews(), SetClock(), Stock()
+    container.views.override(providers.Object(views))
+    container.clock.override(providers.Object(clock))
+    container.catalogue.override(providers.Object(stock))
+    with Pipeline(Settings(log="memory", store="memory"), container) as pipeline:
+        yield Shop(pipeline, views, clock, stock)
+
+
+def test_while_one_request_reads_what_is_trending_the_others_get_what_was_read_before(shop: Shop) -> None:
+    shop.sees("mug")
+    assert shop.trending() == ["mug"]
+    shop.sees("jug", "jug")
+    assert shop.trending() == ["mug"]  # it was read just now
+    shop.clock.at_ms += 2_000
+    shop.views.asked.clear()
+    shop.views.may_answer.clear()
+    found: list[list[str]] = []
+    reader = Thread(target=lambda: found.append(shop.trending()))
+    reader.start()
+    assert shop.views.asked.wait(30)
+    assert shop.trending() == ["mug"]
+    shop.views.may_answer.set()
+    reader.join(30)
+    assert found == [["jug", "mug"]]
+    assert shop.trending() == ["jug", "mug"]
+
+
+def test_what_events_say_of_a_product_may_be_as_old_as_the_settings_say(shop: Shop) -> None:
+    shop.sees("m1", name="Mug")
+    assert shop.trending() == ["Mug"]
+    shop.sees("m1", name="Teapot")
+    shop.clock.at_ms += 4_999
+    assert shop.trending() == ["Mug"]
+    shop.clock.at_ms += 1
+    assert shop.trending() == ["Teapot"]
+
+
+def test_a_product_of_which_nothing_was_known_is_known_at_once(shop: Shop) -> None:
+    assert shop.pipeline.recommend("bob", looking_at=["m1"]).items == ()
+    shop.sees("m1", name="Mug")
+    shop.clock.at_ms += 2_000  # what is trending is read anew, products are not yet
+    assert shop.trending() == ["Mug"]
+
+
+def test_the_catalogue_is_asked_at_every_request_and_completed_by_what_events_say(shop: Shop) -> None:
+    shop.sees("m1", "m1", "m2", name="Mug")
+    rules = ListRules(in_stock=True)
+    before = shop.pipeline.recommend("bob", rules=rules)
+    shop.stock.sold_out.add("m1")
+    after = shop.pipeline.recommend("bob", rules=rules)
+    assert [one.product for one in before] == [Product(ProductId(id_), "Mug", in_stock=True) for id_ in ("m1", "m2")]
+    assert [one.product.product_id for one in after] == ["m2"]
+
+
+def test_products_that_are_remembered_are_let_go_of_when_they_are_too_many(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_pipeline.application.shop_cache.PRODUCTS_MAX", 2)
+    shop.sees("m1", name="Mug")
+    assert shop.trending() == ["Mug"]
+    shop.sees("m1", "m2", name="Teapot")
+    shop.clock.at_ms += 2_000
+    assert shop.trending() == ["Mug", "Teapot"]  # one remembered, one read
+    assert shop.trending() == ["Teapot", "Teapot"]
