@@ -26,6 +26,7 @@ _PLAIN_FIELDS: Final = (
     "sessions_begun",
     "first_seen_ms",
     "last_seen_ms",
+    "country",
     "closed_sessions",
     "forgotten_at_ms",
 )

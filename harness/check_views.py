@@ -1,7 +1,7 @@
 """Compare what the views hold with what the oracle says they must hold."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -14,8 +14,12 @@ from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 
+Counted = Mapping[tuple[int, ProductId], tuple[int, int, int]]
+"""Views, carts and purchases by hour and product."""
+
 CATEGORIES: Final = 8
 """Trending is compared in so many categories: each is a query over all of the activity."""
+COUNTRIES: Final = 8
 PRIORS: Final = (5.0, 1.0)
 _FIXED_POINT: Final = 2**20
 _WEIGHTS: Final = ("view_weight", "cart_weight", "purchase_weight")
@@ -67,7 +71,7 @@ def in_lists(expected: Expected, views: Views, listed_max: int) -> Iterator[Line
 
 
 def in_trending(expected: Expected, views: Views, rules: TrendingRules) -> Iterator[Line]:
-    """Compare what is trending: in all, in the largest categories, and by each kind of action alone."""
+    """Compare what is trending: in all, in the largest categories and countries, and by each kind of action alone."""
     by_category: dict[str, set[ProductId]] = {}
     for product_id, product in expected.products.items():
         if product.category is not None:
@@ -77,29 +81,46 @@ def in_trending(expected: Expected, views: Views, rules: TrendingRules) -> Itera
     for category in largest:
         where = f"trending in {category}"
         yield from _in_ranking(where, expected, views, rules, category, by_category[category])
+    abroad: dict[str, dict[tuple[int, ProductId], tuple[int, int, int]]] = {}
+    for (hour, country, product_id), counted in expected.by_country.items():
+        abroad.setdefault(country, {})[hour, product_id] = counted
+    for country in sorted(abroad, key=lambda country: (-len(abroad[country]), country))[:COUNTRIES]:
+        where = f"trending in {country}"
+        yield from _in_ranking(where, expected, views, rules, None, expected.products, country, abroad[country])
     for name, weights in _ALONE.items():
         alone = attrs.evolve(rules, **dict(zip(_WEIGHTS, weights, strict=True)))
         yield from _in_ranking(f"trending by {name}", expected, views, alone, None, expected.products)
 
 
 def _in_ranking(
-    where: str, expected: Expected, views: Views, rules: TrendingRules, category: str | None, of: Collection[ProductId]
+    where: str,
+    expected: Expected,
+    views: Views,
+    rules: TrendingRules,
+    category: str | None,
+    of: Collection[ProductId],
+    country: str | None = None,
+    activity: Counted | None = None,
 ) -> Iterator[Line]:
     """Compare the whole ranking, and that a short one is its beginning."""
-    wanted = _ranking(expected, rules, of)
-    found = [(one.product_id, one.score, one.actions) for one in views.trending(rules, category, len(of) + CHUNK)]
+    wanted = _ranking(expected, rules, of, expected.activity if activity is None else activity)
+    found, short = (
+        [(one.product_id, one.score, one.actions) for one in views.trending(rules, category, limit, country)]
+        for limit in (len(of) + CHUNK, 10)
+    )
     yield from _in_ranks(where, found, wanted)
-    short = [(one.product_id, one.score, one.actions) for one in views.trending(rules, category, 10)]
     if short != found[:10]:
         yield f"{where}: the first ten are others than those of the whole ranking"
 
 
-def _ranking(expected: Expected, rules: TrendingRules, of: Collection[ProductId]) -> list[tuple[ProductId, float, int]]:
+def _ranking(
+    expected: Expected, rules: TrendingRules, of: Collection[ProductId], activity: Counted
+) -> list[tuple[ProductId, float, int]]:
     """Σ over the last hours of round(2^20 · 2^(−age / half-life)) · weighted actions, in 2^-20."""
     now = max(expected.newest_ms.values(), default=NEVER_MS) // HOUR_MS
     scores: Counter[ProductId] = Counter()
     actions: Counter[ProductId] = Counter()
-    for (hour, product_id), (views, carts, purchases) in expected.activity.items():
+    for (hour, product_id), (views, carts, purchases) in activity.items():
         if now - rules.window_hours < hour <= now and product_id in of:
             decay = round(_FIXED_POINT * 2.0 ** (-(now - hour) / rules.half_life_hours))
             scores[product_id] += decay * (

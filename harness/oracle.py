@@ -13,7 +13,7 @@ import attrs
 
 from harness.comparing import unlike
 from harness.oracle_customer import History, history_of
-from harness.oracle_profile import ExpectedCustomer
+from harness.oracle_profile import ExpectedCustomer, country_of
 from harness.oracle_sessions import LOOKS, ExpectedSession
 from harness.oracle_sign_in import Handed, Placed, as_event, history_in
 from realtime_pipeline.domain.shop.customer import Customer
@@ -58,8 +58,9 @@ class Expected:
 
     `belongs` says where a customer's records lie. `forgotten` says when the customers of whom nothing is known any
     more were forgotten. `sessions` are all that were not dropped or forgotten (the store lets go of old ones),
-    `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases); `lists` has all of a
-    product's (time, session), the newest first (the store keeps some); `dead_letters` are (partition, position, code);
+    `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases), `by_country` (hour,
+    country, product) to those known to be of there; `lists` has all of a product's (time, session), the newest first
+    (the store keeps some); `dead_letters` are (partition, position, code);
     `newest_ms` is the largest time of an applied event, by partition. `forwards` says who visitors turned out to be;
     `unsaid` what should be in the log of what they hand on, and is not there or is another; `handed_on` how many
     records that should be, forgettings of visitors apart.
@@ -80,6 +81,7 @@ class Expected:
     forwards: dict[CustomerId, CustomerId] = attrs.Factory(dict)
     unsaid: list[str] = attrs.Factory(list)
     handed_on: int = 0
+    by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
 
 
 def expect(
@@ -110,7 +112,7 @@ def expect(
     for one in sorted_.of_nobody:
         summed.add(*one)
     expected.unsaid.extend(_unsaid(handed, said))
-    expected = attrs.evolve(expected, handed_on=len(handed))
+    expected = attrs.evolve(expected, handed_on=len(handed), by_country=summed.by_country)
     expected.products.update(summed.described())
     expected.dead_letters.extend(sorted(letter[:3] for letter in sorted_.dead_letters if _stays(letter, sorted_)))
     for entries in expected.lists.values():
@@ -226,12 +228,13 @@ def _key_of(customer_id: CustomerId) -> bytes:
 
 def _slim(event: Event) -> Event:
     """Let go of what no expectation is about, and keep one copy of what is said often: a whole log must fit."""
+    country = country_of(event)
     return event._replace(
         product_id=None if event.product_id is None else ProductId(intern(event.product_id)),
         category=None if event.category is None else intern(event.category),
         name=None if event.name is None else intern(event.name),
         properties=NOTHING,
-        context=NOTHING,
+        context=NOTHING if country is None else {"country": country},
     )
 
 
@@ -262,6 +265,7 @@ class _Summed:
     categories: dict[ProductId, tuple[int, str]] = attrs.Factory(dict)
     prices: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
     activity: dict[tuple[int, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
+    by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
     newest_ms: dict[int, int] = attrs.Factory(dict)
 
     def add(self, key: SessionKey, event: Event) -> None:
@@ -282,10 +286,12 @@ class _Summed:
         if event.kind in LOOKS:
             self.interactions[product_id] = self.interactions.get(product_id, 0) + 1
         if event.kind in _COUNTED:
-            hour = at_ms // HOUR_MS, product_id
-            views, carts, purchases = self.activity.get(hour, (0, 0, 0))
-            more = _COUNTED[event.kind]
-            self.activity[hour] = views + more[0], carts + more[1], purchases + more[2]
+            hour, more = at_ms // HOUR_MS, _COUNTED[event.kind]
+            self.activity[hour, product_id] = _sum(self.activity.get((hour, product_id)), more)
+            country = country_of(event)
+            if country is not None:
+                place = hour, country, product_id
+                self.by_country[place] = _sum(self.by_country.get(place), more)
 
     def described(self) -> dict[ProductId, ExpectedProduct]:
         return {
@@ -299,3 +305,8 @@ class _Summed:
             )
             for product_id in self.products
         }
+
+
+def _sum(before: tuple[int, int, int] | None, more: tuple[int, int, int]) -> tuple[int, int, int]:
+    views, carts, purchases = before or (0, 0, 0)
+    return views + more[0], carts + more[1], purchases + more[2]

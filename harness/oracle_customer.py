@@ -135,6 +135,7 @@ def _history(customer_id: CustomerId, life: Sequence[Placed], rules: ProfileRule
         sessions_begun=known.sessions_begun,
         first_seen_ms=known.first_seen_ms,
         last_seen_ms=known.last_seen_ms,
+        country=known.country,
         affinity=known.affinity,
         recent=known.recent,
         bought=known.bought,

@@ -4,6 +4,7 @@ Written from the definitions, not from the pipeline: nothing here is folded even
 the history says the same, and nothing calls the code that is checked with it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -14,6 +15,7 @@ import attrs
 
 from harness.oracle_sessions import LOOKS, Visit, weights_of
 from harness.oracle_sign_in import history_in
+from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
@@ -38,6 +40,7 @@ class ExpectedCustomer:
     sessions_begun: int
     first_seen_ms: int
     last_seen_ms: int
+    country: tuple[str, int] | None
     affinity: dict[str, tuple[float, int]]
     recent: dict[ProductId, int]
     bought: dict[ProductId, int]
@@ -81,6 +84,7 @@ def profile(
         + sum(one.sessions_begun - bool(one.open_sessions) for one in histories),
         first_seen_ms=min(times),
         last_seen_ms=max(times),
+        country=_country(events, histories),
         affinity=_affinity(events, rules),
         recent=_recent(events, rules.recent_products_max),
         bought=_bought(events, rules.bought_products_max),
@@ -92,6 +96,19 @@ def profile(
         memory_floor_ms=NEVER_MS,
         forgotten_at_ms=NEVER_MS,
     )
+
+
+def country_of(event: Event) -> str | None:
+    """The country in which an event happened: two letters of the alphabet in its context, large or small."""
+    said = str(event.context.get("country", ""))
+    return said.upper() if re.fullmatch("[A-Za-z]{2}", said) else None
+
+
+def _country(events: Iterable[Event], histories: Iterable[Customer]) -> tuple[str, int] | None:
+    """Where the customer was last, and when (ties: the later letters)."""
+    said = [(event.occurred_at_ms, country) for event in events if (country := country_of(event)) is not None]
+    said += [(one.country[1], str(one.country[0])) for one in histories if one.country is not None]
+    return max(said)[::-1] if said else None
 
 
 def _worth(event: Event) -> int:

@@ -130,6 +130,7 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
         "products": products,
         "lists": {one: [*listed.items()] for one, listed in views.sessions_of(sorted(products), 3).items()},
         "trending": views.trending(TrendingRules(), None, 100),
+        "trending in Germany": views.trending(TrendingRules(), None, 100, "DE"),
         "top_rated": views.top_rated(5.0, 100),
         "interactions": views.interactions(),
         "watermarks": dict(views.watermarks()),

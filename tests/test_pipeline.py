@@ -20,6 +20,7 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from realtime_pipeline.report import profile_in_words
 from tests.histories import KINDS, Kind, embedded, event
 
 HOUR_MS = 3_600_000
@@ -91,7 +92,7 @@ def test_a_list_keeps_to_the_rules_of_its_request(tmp_path: Path) -> None:
         assert listed() == ["jug", "tent"]  # bob does not like the pan
         assert listed(exclude=frozenset(("jug",))) == ["tent"]
         assert listed(only_categories=frozenset(("outdoor",))) == ["tent"]
-        assert listed(category_weights={"outdoor": 10.0}) == ["tent", "jug"]
+        assert listed(category_weights={"outdoor": 20.0}) == ["tent", "jug"]
         assert listed(pinned={"oven": 1}) == ["oven", "jug", "tent"]
         pinned = pipeline.recommend("bob", rules=ListRules(pinned={ProductId("oven"): 1}))
         assert pinned[0].because == "chosen by the shop"
@@ -128,7 +129,7 @@ def test_similar_products_are_those_of_sessions_with_the_product(tmp_path: Path)
 
 
 def test_sources_that_are_worth_the_same_are_mixed(tmp_path: Path) -> None:
-    mixed = attrs.evolve(Settings().recommendations, blend=Blend(1.0, 1.0, 1.0))
+    mixed = attrs.evolve(Settings().recommendations, blend=Blend(1.0, 1.0, 1.0, 1.0))
     with Pipeline(Settings(database=str(tmp_path / "shop.db"), recommendations=mixed)) as pipeline:
         pipeline.publish([*visits("ada", "mug", "jug", "lid"), *visits("bob", "mug")])
         pipeline.publish([*visits("cyd", "tent"), *visits("dan", "tent"), *visits("eve", "tent")])
@@ -207,6 +208,29 @@ def test_somebody_new_gets_what_is_trending(tmp_path: Path) -> None:
         time.sleep(1.1)  # what is trending is read again after a second
         assert [one.product.product_id for one in pipeline.recommend("zoe")] == ["mug", "jug"]
         assert pipeline.recommend("zoe") == pipeline.trending()
+
+
+def test_what_is_trending_where_the_customer_is_comes_before_the_whole_shop(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        for number, (country, product) in enumerate([("FR", "mug")] * 3 + [("DE", "jug")] * 2 + [("nowhere", "pan")]):
+            look = event(f"look-{number}", user=f"visitor-{number}", product=product)
+            pipeline.publish([{**look, "context": {"country": country}}])
+        pipeline.publish([{**event("here", user="ada", kind="login", session="s1"), "context": {"country": "AT"}}])
+        pipeline.publish([{**event("there", user="bob", product="tent"), "context": {"country": "de"}}])
+        pipeline.process()
+        assert [one.product.product_id for one in pipeline.trending()] == ["mug", "jug", "pan", "tent"]
+        assert [one.product.product_id for one in pipeline.trending(country="de")] == ["jug", "tent"]
+        assert [one.product.product_id for one in pipeline.trending(country="IT")] == []
+        for found in (pipeline.recommend("bob"), pipeline.recommend("zoe", country="DE")):
+            ids = [one.product.product_id for one in found]
+            assert [product_id for product_id in ids if product_id != "tent"] == ["jug", "mug", "pan"]
+            assert found[0].reason.kind is ReasonKind.TRENDING_IN_COUNTRY
+            assert found[0].because == "popular in DE, where you are: looked at or bought 2 times lately"
+        assert pipeline.recommend("bob", country="FR")[0].product.product_id == "mug"
+        assert pipeline.recommend("zoe")[0].reason.kind is ReasonKind.TRENDING
+        assert "  is in      DE" in profile_in_words(pipeline.profile("bob"))
+        with pytest.raises(ValueError, match="a country is two letters, as DE, not Germany"):
+            pipeline.recommend("zoe", country="Germany")
 
 
 def test_a_session_of_ones_own_is_no_neighbour(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendations
+from realtime_pipeline.domain.shop.events import country_code
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import (
@@ -130,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_argument(
         "--looking-at", metavar="PRODUCT", nargs="+", default=[], help="what they have before them now, the newest last"
     )
+    recommend.add_argument("--country", type=_country, help="where they are, as DE (else as their events say)")
     recommend.set_defaults(command=_recommend, reads=True)
 
     similar = commands.add_parser("similar", parents=[common, lists], help="recommend products to whoever looks at one")
@@ -163,6 +165,13 @@ def _limit(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1_000:
         raise argparse.ArgumentTypeError("must be a whole number from 1 to 1000")
     return int(text)
+
+
+def _country(text: str) -> str:
+    code = country_code(text)
+    if code is None:
+        raise argparse.ArgumentTypeError("must be two letters, as DE")
+    return code
 
 
 def _check_places(settings: Settings, reads: bool) -> None:
@@ -242,7 +251,10 @@ def _place(settings: Settings) -> str:
 
 
 def _recommend(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    _show(pipeline.recommend(options.customer, options.limit, options.looking_at, _rules(options)))
+    found = pipeline.recommend(
+        options.customer, options.limit, options.looking_at, _rules(options), country=options.country
+    )
+    _show(found)
 
 
 def _similar(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendations
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, ProductId
+from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, ProductId, country_code
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
 from realtime_pipeline.infrastructure.codecs.wire import ID_LENGTH_MAX
@@ -106,12 +106,14 @@ class Pipeline:
         looking_at: Sequence[str] = (),
         rules: ListRules | None = None,
         shown: Mapping[str, int] | None = None,
+        country: str | None = None,
     ) -> Recommendations:
         """Recommend products to a customer, known or new, each with its reason.
 
         `looking_at` are products that they have before them now, the newest last: for whom no events are known yet.
         `rules` take the place of those of the settings; `shown` is how often products were shown to them before,
-        where the shop knows better than the profile (see `note_shown`).
+        where the shop knows better than the profile (see `note_shown`); `country` is where they are (`"DE"`), where it
+        is not the one their events spoke of last.
         """
         if isinstance(looking_at, str):
             raise TypeError("looking_at is a list of products, also where it is one")
@@ -122,6 +124,7 @@ class Pipeline:
                 [ProductId(str(product_id)) for product_id in looking_at],
                 {ProductId(str(product_id)): times for product_id, times in (shown or {}).items()},
                 rules,
+                _country(country),
             )
         )
 
@@ -139,9 +142,9 @@ class Pipeline:
         """Recommend products to whoever looks at one, as on its page."""
         return self.container.recommend_products().similar(ProductId(str(product_id)), limit, rules)
 
-    def trending(self, limit: int = 10) -> Recommendations:
-        """Say what the whole shop is looking at now."""
-        return self.container.recommend_products().trending(limit)
+    def trending(self, limit: int = 10, country: str | None = None) -> Recommendations:
+        """Say what the whole shop, or a country, is looking at now."""
+        return self.container.recommend_products().trending(limit, _country(country))
 
     def top_rated(self, limit: int = 10) -> Sequence[TopRated]:
         """Say which products people rate highest."""
@@ -182,3 +185,10 @@ def _encoded(number: int, event: Mapping[str, object]) -> bytes:
         return encode_event(event)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidEvents(f"event {number} cannot be written as JSON: {error}") from None
+
+
+def _country(said: str | None) -> str | None:
+    code = country_code(said)
+    if said is not None and code is None:
+        raise ValueError(f"a country is two letters, as DE, not {said}")
+    return code

@@ -72,6 +72,8 @@ def _profile_lines(profile: Profile) -> Iterator[str]:
         f"  bought     {customer.units:,} pieces in {customer.orders_placed:,} orders for {in_units(customer.spend)}"
     )
     yield f"  sessions   {customer.sessions_begun:,}"
+    if customer.country is not None:
+        yield f"  is in      {customer.country[0]}"
     if profile.categories:
         yield f"  likes      {', '.join(f'{name} ({score:.1f})' for name, score in profile.categories[:5])}"
     if profile.recent:

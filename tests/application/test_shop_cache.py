@@ -24,11 +24,13 @@ class SlowViews(MemoryViews):
         self.asked, self.may_answer = Event(), Event()
         self.may_answer.set()
 
-    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+    def trending(
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+    ) -> Sequence[Popular]:
         """Answer when told to."""
         self.asked.set()
         assert self.may_answer.wait(30)
-        return super().trending(rules, category, limit)
+        return super().trending(rules, category, limit, country)
 
 
 class Stock(Catalogue):

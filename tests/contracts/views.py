@@ -139,6 +139,22 @@ class ViewsContract:
         assert [one.product_id for one in self.views.trending(TrendingRules(), "kitchen", 9)] == [JUG, MUG]
         assert self.views.trending(TrendingRules(), "garden", 9) == []
 
+    def test_trending_in_a_country_is_what_was_done_there(self) -> None:
+        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        both = {MUG: ProductState(9, category=("kitchen", HOUR)), JUG: ProductState(9)}
+        anywhere = {(HOUR, MUG): Activity(views=9), (HOUR, JUG): Activity(views=8)}
+        at_home = {(HOUR, "DE", MUG): Activity(views=1), (HOUR, "DE", JUG): Activity(views=2, purchases=1)}
+        before = {(HOUR - 6, "DE", MUG): Activity(views=4), (HOUR - 24, "DE", MUG): Activity(views=99)}
+        self.merge(Deltas(both, anywhere, by_country={**at_home, **before, (HOUR, "FR", JUG): Activity(views=7)}))
+        assert self.views.trending(rules, None, 9, "DE") == [Popular(JUG, 7.0, 3), Popular(MUG, 3.0, 5)]
+        assert self.views.trending(rules, None, 1, "DE") == [Popular(JUG, 7.0, 3)]
+        assert self.views.trending(rules, "kitchen", 9, "DE") == [Popular(MUG, 3.0, 5)]
+        assert self.views.trending(rules, None, 9, "AT") == []
+        assert [one.product_id for one in self.views.trending(rules, None, 9)] == [MUG, JUG]
+        again = Deltas({JUG: ProductState(1)}, {(HOUR, JUG): Activity(1)}, by_country={(HOUR, "DE", JUG): Activity(1)})
+        self.merge(again, {0: (1, 2)})
+        assert self.views.trending(rules, None, 9, "DE")[0] == Popular(JUG, 8.0, 4)
+
     def test_what_is_erased_is_as_if_it_had_never_been(self) -> None:
         self.merge(looked_at(MUG, 3, "kitchen"))
         self.merge(Deltas({MUG: ProductState(ratings=1, rating_sum=4)}, {}, {(MUG, SessionKey(1)): 5}), {0: (1, 2)})

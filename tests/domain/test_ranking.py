@@ -136,11 +136,12 @@ def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> No
     assert [(one.product_id, one.score, one.reason.kind.value) for one in found] == [
         ("a", 4.0, "neighbours"),
         ("b", 3.0, "neighbours"),
-        ("c", 1.0, "trending"),
+        ("c", 0.5, "trending"),
     ]
-    assert [one.product_id for one in blended(sources, Blend(2.0, 2.0, 2.0))] == ["a", "c", "b"]
+    assert [one.product_id for one in blended(sources, Blend(2.0, 2.0, 2.0, 2.0))] == ["a", "c", "b"]
     assert Blend().is_in_turn
-    assert not Blend(2.0, 2.0, 2.0).is_in_turn
+    assert not Blend(2.0, 2.0, 2.0, 2.0).is_in_turn
+    assert not Blend(8.0, 4.0, 1.0, 2.0).is_in_turn
 
 
 def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:

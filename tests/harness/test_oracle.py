@@ -56,6 +56,7 @@ def test_a_profile_is_what_its_events_come_to(expected: Expected) -> None:
         sessions_begun=1,
         first_seen_ms=AT - MINUTE,
         last_seen_ms=AT + 180 * MINUTE,
+        country=None,
         # A view two minutes old, a cart of a minute ago and a purchase, halved each minute: 0.25 + 1.5 + 5.
         affinity={"drinks": (6.75, AT + 2 * MINUTE), "ware": (1.0, AT - MINUTE)},
         recent={TEA: AT + 2 * MINUTE, CUP: AT - MINUTE},

@@ -231,8 +231,10 @@ def test_no_bytes_make_the_decoder_fail(value: bytes) -> None:
 def test_what_an_event_says_beside_does_not_change_what_it_is(history: list[bytes]) -> None:
     """Plain events are parsed in one go, others field by field: both must come to the same."""
     for value in history:
-        plain = decode(Record(1, 2, b"k", value, AT_MS))
-        more = msgspec.json.encode(msgspec.json.decode(value) | {"context": {"page": 3}})
+        document = msgspec.json.decode(value)
+        document.pop("context", None)
+        plain = decode(Record(1, 2, b"k", msgspec.json.encode(document), AT_MS))
+        more = msgspec.json.encode(document | {"context": {"page": 3}})
         other = decode(Record(1, 2, b"k", more, AT_MS))
         assert isinstance(other, Event) == isinstance(plain, Event)
         if isinstance(other, Event):

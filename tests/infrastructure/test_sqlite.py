@@ -11,7 +11,7 @@ from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Unwatched
 from realtime_pipeline.application.ports.views import Merge, SourceRange
-from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.events import EventKind, ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
 from realtime_pipeline.domain.streams.effects import Deltas
@@ -75,9 +75,9 @@ class TestSqliteViews(ViewsContract):
             watermark = Watermark(0, number * 3_600_000, 0)
             source = SourceRange(0, 1, number, number + 1, watermark)
             deltas = Deltas({ProductId("mug"): ProductState(1)})
-            deltas.active(ProductId("mug"), number * 3_600_000).views += 1
+            deltas.count(ProductId("mug"), EventKind.PRODUCT_VIEWED, number * 3_600_000, "DE")
             self.views.merge([Merge(0, (source,), deltas)])
-        assert self.database.rows("SELECT count(*), min(hour) FROM activity")[0] == (101, 49)
+        assert self.database.rows("SELECT count(*), min(hour) FROM activity")[0] == (202, 49)
 
 
 class TestSqliteOutputs(TakenBackContract):

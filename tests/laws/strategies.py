@@ -9,6 +9,8 @@ USERS = ("ada", "bob", "cyd")
 SESSIONS = ("s1", "s2", "s3")
 PRODUCTS = ("mug", "jug", "pan", "tent")
 CATEGORIES = ("kitchen", "outdoor", "books")
+COUNTRIES = ("DE", "de", "FR", "nowhere", 7)
+"""In capitals or not; what is no country is nothing."""
 
 GARBAGE = st.one_of(
     st.binary(max_size=20),
@@ -54,7 +56,11 @@ def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
     if kind == "review":
         properties |= {"rating": draw(st.integers(1, 5)), "text": draw(st.sampled_from(["", "fine"]))}
     at_ms = NOW_MS - 60_000 + draw(st.integers(0, 40)) * 500
-    return msgspec.json.encode(event(f"e{number}", kind, user, at_ms, session, **properties))
+    document = event(f"e{number}", kind, user, at_ms, session, **properties)
+    country = draw(st.sampled_from((*COUNTRIES, None, None)))
+    if country is not None:
+        document["context"] = {"country": country}
+    return msgspec.json.encode(document)
 
 
 @st.composite

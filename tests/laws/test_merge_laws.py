@@ -22,6 +22,7 @@ deltas = st.builds(
     st.dictionaries(products, states),
     st.dictionaries(st.tuples(st.integers(0, 2), products), activities),
     st.dictionaries(st.tuples(products, keys), st.integers(0, 9)),
+    st.dictionaries(st.tuples(st.integers(0, 2), st.sampled_from(["DE", "FR"]), products), activities),
 )
 
 

@@ -31,7 +31,8 @@ class Request:
     """Who asks for how many products, and what the shop says of the moment.
 
     `looking_at` are products that the visitor has before them, whether or not events say so yet, the newest last;
-    `shown` is how often they were shown products before. Without `rules`, those of the settings hold.
+    `shown` is how often they were shown products before. Without `rules`, those of the settings hold, without `country`
+    (two letters) the one where the customer was last.
     """
 
     customer_id: CustomerId
@@ -39,6 +40,7 @@ class Request:
     looking_at: Sequence[ProductId] = ()
     shown: Mapping[ProductId, int] = NOTHING_SHOWN
     rules: ListRules | None = None
+    country: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.limit < 1:
@@ -156,11 +158,17 @@ class RecommendProducts:
             sources = [*sources, self._from_trending(category)]
             if not at_once:
                 yield sources, False
-        yield [*sources, self._from_trending(None)], True
+        country = request.country or (None if customer.country is None else str(customer.country[0]))
+        if country is not None:
+            sources = [*sources, self._from_trending(country=country)]
+            if not at_once:
+                yield sources, False
+        yield [*sources, self._from_trending()], True
 
-    def trending(self, limit: int) -> Recommendations:
-        """Say what the whole shop is looking at now."""
-        return self._explained(self._service.rank([self._from_trending(None)], Visitor(), ListRules(), {}, {}, limit))
+    def trending(self, limit: int, country: str | None = None) -> Recommendations:
+        """Say what the whole shop, or a country, is looking at now."""
+        source = self._from_trending(country=country)
+        return self._explained(self._service.rank([source], Visitor(), ListRules(), {}, {}, limit))
 
     def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
         """Say which products people rate highest; `prior_ratings` is how many average ratings each starts with."""
@@ -191,8 +199,9 @@ class RecommendProducts:
             limit=CANDIDATES_MAX,
         )
 
-    def _from_trending(self, category: str | None) -> list[Candidate]:
-        return self._service.from_trending(self._shop.trending(self._service.rules.trending, category), category)
+    def _from_trending(self, category: str | None = None, country: str | None = None) -> list[Candidate]:
+        popular = self._shop.trending(self._service.rules.trending, category, country)
+        return self._service.from_trending(popular, category, country)
 
     def _categories(self, customer: Customer) -> list[str]:
         favourites = customer.favourite_categories(self._affinity_half_life_ms)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
+from typing import NamedTuple
 
 import attrs
 
@@ -15,6 +16,14 @@ from realtime_pipeline.domain.shop.product import Product, Tally
 TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
 PRODUCTS_MAX = 200_000
+
+
+class _Place(NamedTuple):
+    """Where something is trending, and by which rules."""
+
+    rules: TrendingRules
+    category: str | None
+    country: str | None
 
 
 @attrs.define
@@ -43,7 +52,7 @@ class ShopCache:
         self._products_refresh_ms = products_refresh_ms
         self._total = (0, 0)
         self._one_reads = Lock()
-        self._trending: dict[tuple[TrendingRules, str | None], tuple[int, Sequence[Popular]]] = {}
+        self._trending: dict[_Place, tuple[int, Sequence[Popular]]] = {}
         self._observed = _Observed(0)
 
     def interactions(self) -> int:
@@ -82,28 +91,31 @@ class ShopCache:
         """List the products of a category, or all, as far as the catalogue can."""
         return self._catalogue.of_category(category)
 
-    def trending(self, rules: TrendingRules, category: str | None) -> Sequence[Popular]:
-        """What is trending, in a category or anywhere.
+    def trending(
+        self, rules: TrendingRules, category: str | None = None, country: str | None = None
+    ) -> Sequence[Popular]:
+        """What is trending, in a category, in a country or anywhere.
 
         When it is too old, the first who asks reads it anew; who asks meanwhile gets what was read before.
         """
-        read = self._trending.get((rules, category))
+        place = _Place(rules, category, country)
+        read = self._trending.get(place)
         if read is not None and self._is_fresh(read[0], self._trending_refresh_ms):
             return read[1]
         if self._one_reads.acquire(blocking=read is None):
             try:
-                return self._read_trending(rules, category)
+                return self._read_trending(place)
             finally:
                 self._one_reads.release()
         return () if read is None else read[1]
 
-    def _read_trending(self, rules: TrendingRules, category: str | None) -> Sequence[Popular]:
-        read = self._trending.get((rules, category))
+    def _read_trending(self, place: _Place) -> Sequence[Popular]:
+        read = self._trending.get(place)
         if read is None or not self._is_fresh(read[0], self._trending_refresh_ms):
             if len(self._trending) >= TRENDING_LISTS_MAX:
                 self._trending.clear()
-            popular = self._views.trending(rules, category, TRENDING_MAX)
-            read = self._trending[rules, category] = (self._clock.now_ms(), popular)
+            popular = self._views.trending(place.rules, place.category, TRENDING_MAX, place.country)
+            read = self._trending[place] = (self._clock.now_ms(), popular)
         return read[1]
 
     def _read(self, product_ids: Collection[ProductId]) -> _Observed:

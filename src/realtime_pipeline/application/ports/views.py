@@ -120,10 +120,13 @@ class Views(ABC):
         """How many views, carts and purchases there were, of all products."""
 
     @abstractmethod
-    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+    def trending(
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+    ) -> Sequence[Popular]:
         """Rank products as `domain.recommendation.trending` does, of one category or of all.
 
-        Time is that of the newest event merged. A product's category is the one said last.
+        With `country`, by what is known to have been done there. Time is that of the newest event merged. A product's
+        category is the one said last.
         """
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Self
 
 import attrs
@@ -25,7 +26,8 @@ class Blend:
 
     neighbours: float = 4.0
     trending_in_category: float = 2.0
-    trending: float = 1.0
+    trending_in_country: float = 1.0
+    trending: float = 0.5
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
@@ -33,13 +35,15 @@ class Blend:
     @property
     def is_in_turn(self) -> bool:
         """Whether no product of a source comes before one of the source before it."""
-        return self.neighbours / 2 >= self.trending_in_category and self.trending_in_category / 2 >= self.trending
+        weights = attrs.astuple(self)
+        return all(one / 2 >= other for one, other in pairwise(weights))
 
     def weight(self, kind: ReasonKind) -> float:
         """What a source is worth."""
         by_kind = {
             ReasonKind.NEIGHBOURS: self.neighbours,
             ReasonKind.TRENDING_IN_CATEGORY: self.trending_in_category,
+            ReasonKind.TRENDING_IN_COUNTRY: self.trending_in_country,
             ReasonKind.TRENDING: self.trending,
         }
         return by_kind.get(kind, 0.0)

@@ -14,6 +14,7 @@ class ReasonKind(StrEnum):
 
     NEIGHBOURS = "neighbours"
     TRENDING_IN_CATEGORY = "trending_in_category"
+    TRENDING_IN_COUNTRY = "trending_in_country"
     TRENDING = "trending"
     PINNED = "pinned"
     NEW = "new"
@@ -30,6 +31,7 @@ class Reason:
     count: int
     because_of: tuple[ProductId, ...] = ()
     category: str | None = None
+    country: str | None = None
 
 
 def in_words(reason: Reason, products: Mapping[ProductId, Product]) -> str:
@@ -45,4 +47,6 @@ def in_words(reason: Reason, products: Mapping[ProductId, Product]) -> str:
     times = "once" if reason.count == 1 else f"{reason.count:,} times"
     if reason.kind is ReasonKind.TRENDING_IN_CATEGORY:
         return f"popular in {reason.category}, which you like: looked at or bought {times} lately"
+    if reason.kind is ReasonKind.TRENDING_IN_COUNTRY:
+        return f"popular in {reason.country}, where you are: looked at or bought {times} lately"
     return f"popular in the whole shop: looked at or bought {times} lately"

@@ -85,7 +85,8 @@ class RecommendationRules:
 
 @attrs.frozen
 class RecommendationService:
-    """Decides what to recommend: neighbours first, then what is trending where the customer looks, then anywhere.
+    """Decides what to recommend: neighbours first, then what is trending where the customer looks, then where they are,
+    then anywhere.
 
     A product starts with `prior_ratings` average ratings.
     """
@@ -129,10 +130,16 @@ class RecommendationService:
             for one in scored
         ]
 
-    def from_trending(self, popular: Sequence[Popular], category: str | None) -> list[Candidate]:
-        """Turn what is trending, in one category or in all, into candidates."""
-        kind = ReasonKind.TRENDING if category is None else ReasonKind.TRENDING_IN_CATEGORY
-        return [Candidate(one.product_id, one.score, Reason(kind, one.actions, (), category)) for one in popular]
+    def from_trending(
+        self, popular: Sequence[Popular], category: str | None = None, country: str | None = None
+    ) -> list[Candidate]:
+        """Turn what is trending, in a category, in a country or anywhere, into candidates."""
+        kind = ReasonKind.TRENDING if country is None else ReasonKind.TRENDING_IN_COUNTRY
+        if category is not None:
+            kind = ReasonKind.TRENDING_IN_CATEGORY
+        return [
+            Candidate(one.product_id, one.score, Reason(kind, one.actions, (), category, country)) for one in popular
+        ]
 
     def rank(
         self,

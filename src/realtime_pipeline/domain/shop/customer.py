@@ -8,6 +8,7 @@ from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, EventMem
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.order import Order
+from realtime_pipeline.domain.shop.product import Fact, later
 from realtime_pipeline.domain.shop.profile_rules import PURCHASED, ProfileRules
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
@@ -56,9 +57,9 @@ class Customer:
     last touched, `bought` to when it was last bought (a cancellation takes it out), `shown` to (how often it was
     recommended to them, when last); `orders` and `reviewed` keep the ones whose first record arrived last, for telling
     lines of a known order and second opinions from new ones: what has left them counts as new when it comes again.
-    `visitors` maps who turned out to be this customer; one who did `forwards_to` them, and is nothing more. A
-    category or product that is crowded out and comes back begins anew. Sums are integers; amounts are in
-    ten-thousandths.
+    `country` is where they were last, and when. `visitors` maps who turned out to be this customer; one who did
+    `forwards_to` them, and is nothing more. A category or product that is crowded out and comes back begins anew. Sums
+    are integers; amounts are in ten-thousandths.
     """
 
     customer_id: CustomerId
@@ -69,6 +70,7 @@ class Customer:
     sessions_begun: int = 0
     first_seen_ms: int | None = None
     last_seen_ms: int | None = None
+    country: Fact | None = None
     affinity: dict[str, tuple[float, int]] = attrs.Factory(dict)
     recent: dict[ProductId, int] = attrs.Factory(dict)
     bought: dict[ProductId, int] = attrs.Factory(dict)
@@ -121,6 +123,8 @@ class Customer:
             self.last_seen_ms = at_ms
         elif at_ms < self.first_seen_ms:
             self.first_seen_ms = at_ms
+        if event.context and event.country is not None:
+            self.country = later(self.country, (event.country, at_ms))
         if kind in _BESIDE_SESSIONS:
             return self._beside_sessions(event, rules, changes)
         if kind is PURCHASED:

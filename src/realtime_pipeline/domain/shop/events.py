@@ -13,6 +13,7 @@ CustomerId = NewType("CustomerId", str)
 ProductId = NewType("ProductId", str)
 
 ANONYMOUS: Final = "anonymous:"
+COUNTRY_LENGTH: Final = 2
 
 
 def anonymous(session_id: str) -> CustomerId:
@@ -28,6 +29,13 @@ def routing_key(customer_id: CustomerId) -> str:
 def naming(customer_id: CustomerId) -> dict[str, str]:
     """How an event document says whose it is: a field and its value."""
     return {"session_id" if customer_id.startswith(ANONYMOUS) else "user_id": routing_key(customer_id)}
+
+
+def country_code(said: object) -> str | None:
+    """Two letters (ISO 3166-1), in capitals; what is anything else says nothing."""
+    if isinstance(said, str) and len(said) == COUNTRY_LENGTH and said.isascii() and said.isalpha():
+        return said.upper()
+    return None
 
 
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
@@ -74,6 +82,11 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     context: Mapping[str, object] = NOTHING
     shown: tuple[ProductId, ...] = ()
     becomes: CustomerId | None = None
+
+    @property
+    def country(self) -> str | None:
+        """Where it happened, where the context says so."""
+        return country_code(self.context.get("country")) if self.context else None
 
     @property
     def amount(self) -> int:

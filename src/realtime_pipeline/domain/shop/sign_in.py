@@ -8,6 +8,7 @@ from realtime_pipeline.domain.shop.customer import Changes, Customer, note
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.order import Order
+from realtime_pipeline.domain.shop.product import later
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
@@ -79,6 +80,7 @@ def join_history(
     customer.units += history.units
     customer.orders_placed += history.orders_placed
     customer.sessions_begun += history.sessions_begun
+    customer.country = later(customer.country, history.country)
     for category, (score, scored_ms) in history.affinity.items():
         customer.note_affinity(category, scored_ms, score, rules)
     for product_id, touched_ms in history.recent.items():

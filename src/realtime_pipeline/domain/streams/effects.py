@@ -7,9 +7,10 @@ from zlib import crc32
 
 import attrs
 
-from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.customer import CANCELLED, Customer
+from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId
 from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.messages import Message
@@ -55,18 +56,37 @@ class Activity:
     carts: int = 0
     purchases: int = 0
 
+    def count(self, kind: EventKind) -> None:
+        """Count an event in; of other kinds than these four nothing comes."""
+        if kind is VIEWED:
+            self.views += 1
+        elif kind is CARTED:
+            self.carts += 1
+        elif kind is PURCHASED:
+            self.purchases += 1
+        elif kind is CANCELLED:
+            self.purchases -= 1
+
+    def merge(self, delta: Self) -> None:
+        """Add a delta."""
+        self.views += delta.views
+        self.carts += delta.carts
+        self.purchases += delta.purchases
+
 
 @attrs.define
 class Deltas:
     """What a range of records adds to the views that all customers share.
 
     Merging is commutative and associative: sums of integers, the later of two facts, the larger of two times.
+    `activity` is by hour and product, `by_country` by hour, country and product what of it is known to be of a country.
     `index` maps (product, session) to when the session last touched the product.
     """
 
     products: dict[ProductId, ProductState] = attrs.Factory(dict)
     activity: dict[tuple[int, ProductId], Activity] = attrs.Factory(dict)
     index: dict[tuple[ProductId, SessionKey], int] = attrs.Factory(dict)
+    by_country: dict[tuple[int, str, ProductId], Activity] = attrs.Factory(dict)
 
     def product(self, product_id: ProductId) -> ProductState:
         """The delta of one product, begun when there is none."""
@@ -75,13 +95,15 @@ class Deltas:
             state = self.products[product_id] = ProductState()
         return state
 
-    def active(self, product_id: ProductId, at_ms: int) -> Activity:
-        """The activity of one product in the hour of `at_ms`, begun when there is none."""
-        key = (at_ms // HOUR_MS, product_id)
-        activity = self.activity.get(key)
+    def count(self, product_id: ProductId, kind: EventKind, at_ms: int, country: str | None) -> None:
+        """Count what is done with a product in the hour of `at_ms`, and where."""
+        hour = at_ms // HOUR_MS
+        activity = self.activity.get((hour, product_id))
         if activity is None:
-            activity = self.activity[key] = Activity()
-        return activity
+            activity = self.activity[hour, product_id] = Activity()
+        activity.count(kind)
+        if country is not None:
+            self.by_country.setdefault((hour, country, product_id), Activity()).count(kind)
 
     def list_session(self, product_id: ProductId, key: SessionKey, at_ms: int) -> None:
         """Note that a session touched a product, at the latest of the times it did."""
@@ -98,6 +120,7 @@ class Deltas:
             {id_: state for id_, state in self.products.items() if view_cell_of(id_, view_cells) == view_cell},
             {key: counted for key, counted in self.activity.items() if view_cell_of(key[1], view_cells) == view_cell},
             {entry: at_ms for entry, at_ms in self.index.items() if view_cell_of(entry[0], view_cells) == view_cell},
+            {key: counted for key, counted in self.by_country.items() if view_cell_of(key[2], view_cells) == view_cell},
         )
 
     def merge(self, other: Self) -> None:
@@ -105,10 +128,9 @@ class Deltas:
         for product_id, state in other.products.items():
             self.product(product_id).merge(state)
         for key, activity in other.activity.items():
-            mine = self.activity.setdefault(key, Activity())
-            mine.views += activity.views
-            mine.carts += activity.carts
-            mine.purchases += activity.purchases
+            self.activity.setdefault(key, Activity()).merge(activity)
+        for where, activity in other.by_country.items():
+            self.by_country.setdefault(where, Activity()).merge(activity)
         if self.index.keys().isdisjoint(other.index):  # as between partitions, whose sessions are their own
             self.index.update(other.index)
             return

@@ -196,16 +196,9 @@ class _Folding:
             return
         if kind not in _ACTIONS:
             return
-        active = self._deltas.active(product_id, at_ms)
+        self._deltas.count(product_id, kind, at_ms, event.country if event.context else None)
         if kind is CANCELLED:
-            active.purchases -= 1
             return
-        if kind is VIEWED:
-            active.views += 1
-        elif kind is CARTED:
-            active.carts += 1
-        elif kind is PURCHASED:
-            active.purchases += 1
         product.interactions += 1
         if recorded.session is not None:
             self._deltas.list_session(product_id, recorded.session, at_ms)

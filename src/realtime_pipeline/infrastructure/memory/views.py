@@ -11,7 +11,7 @@ from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRu
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas, view_cell_of
+from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
 
 
@@ -84,7 +84,7 @@ class MemoryViews(Views):
         for one in merge.ranges:
             source = cell.source(one.partition)
             source.position, source.watermark = one.to_position, one.watermark
-        cell.state.merge(Deltas(merge.deltas.products, merge.deltas.activity))
+        cell.state.merge(attrs.evolve(merge.deltas, index={}))
         for (product_id, key), at_ms in merge.deltas.index.items():
             listed = cell.lists.setdefault(product_id, {})
             listed[key] = max(at_ms, listed.get(key, at_ms))
@@ -130,14 +130,16 @@ class MemoryViews(Views):
         """How many views, carts and purchases there were."""
         return sum(state.interactions for _, state in self.scan())
 
-    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+    def trending(
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+    ) -> Sequence[Popular]:
         """Rank products by what is done with them lately."""
         activity = {}
         for cell in self._cells:
-            for key, counted in list(cell.state.activity.items()):
-                said = cell.state.products[key[1]].category
+            for (hour, product_id), counted in _activity(cell.state, country):
+                said = cell.state.products[product_id].category
                 if category is None or (said is not None and said[0] == category):
-                    activity[key] = counted
+                    activity[hour, product_id] = counted
         newest_ms = max((source.newest_ms for source in self.watermarks().values()), default=0)
         return trending(activity, newest_ms // HOUR_MS, rules)[:limit]
 
@@ -160,3 +162,11 @@ class MemoryViews(Views):
 
     def _cell_of(self, product_id: ProductId) -> _ViewCell:
         return self._cells[view_cell_of(product_id, self.view_cells)]
+
+
+def _activity(state: Deltas, country: str | None) -> list[tuple[tuple[int, ProductId], Activity]]:
+    """What was done in each hour, anywhere or in a country."""
+    if country is None:
+        return list(state.activity.items())
+    entries = list(state.by_country.items())
+    return [((hour, product_id), counted) for (hour, where, product_id), counted in entries if where == country]

@@ -7,8 +7,8 @@ from realtime_pipeline.application.ports.views import Merge
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Fact, ProductState
 from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import Deltas
-from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.domain.streams.effects import Activity, Deltas
+from realtime_pipeline.infrastructure.redis.keys import Keys, hour_name
 from realtime_pipeline.infrastructure.redis.nodes import Request
 
 ACTIONS: Final[Mapping[str, str]] = {"v": "views", "c": "carts", "p": "purchases"}
@@ -22,11 +22,13 @@ def member(key: SessionKey) -> str:
     return f"{key:016x}"
 
 
-def merge_request(keys: Keys, merge: Merge, listed_max: int, gone: Sequence[int]) -> Request:
-    """Write a merge as a request; the activity of the hours `gone` is let go of."""
+def merge_request(keys: Keys, merge: Merge, listed_max: int, gone: Sequence[str]) -> Request:
+    """Write a merge as a request; the activity of the hours `gone` (their names) is let go of."""
     cell, deltas = merge.view_cell, merge.deltas
-    hours = sorted({hour for hour, _ in deltas.activity} - set(gone))
-    numbers = _numbers(keys, cell, deltas, set(gone))
+    activity = _activity(deltas, set(gone))
+    hours = sorted(activity)
+    numbers = _numbers(keys, cell, deltas)
+    numbers.update((keys.activity(cell, hour), fields) for hour, fields in activity.items() if fields)
     lists = _lists(deltas)
     names = [
         *(keys.view(cell, name) for name in ("sources", "hours", "names", "categories", "prices")),
@@ -61,7 +63,7 @@ def _facts(said: Iterable[tuple[ProductId, Fact | None]]) -> Arguments:
     return arguments
 
 
-def _numbers(keys: Keys, cell: int, deltas: Deltas, gone: set[int]) -> dict[str, Arguments]:
+def _numbers(keys: Keys, cell: int, deltas: Deltas) -> dict[str, Arguments]:
     """By key, the numbers that grow: (field, growth)."""
     states: Mapping[ProductId, ProductState] = deltas.products
     interactions: Arguments = []
@@ -80,19 +82,26 @@ def _numbers(keys: Keys, cell: int, deltas: Deltas, gone: set[int]) -> dict[str,
         keys.view(cell, "ratings"): ratings,
         keys.view(cell, "rating_sums"): sums,
     }
-    by_hour: dict[int, Arguments] = {}
-    for (hour, product_id), done in deltas.activity.items():
-        if hour in gone:
-            continue
-        fields = by_hour.setdefault(hour, [])
-        if done.views:
-            fields += (f"v:{product_id}", done.views)
-        if done.carts:
-            fields += (f"c:{product_id}", done.carts)
-        if done.purchases:
-            fields += (f"p:{product_id}", done.purchases)
-    found.update((keys.activity(cell, hour), fields) for hour, fields in by_hour.items())
     return {name: group for name, group in found.items() if group}
+
+
+def _activity(deltas: Deltas, gone: set[str]) -> dict[str, Arguments]:
+    """By the name of an hour, what grows: (letter and product, growth)."""
+    found: dict[str, Arguments] = {}
+    for (hour, product_id), done in deltas.activity.items():
+        _note(found.setdefault(hour_name(hour), []), product_id, done)
+    for (hour, country, product_id), done in deltas.by_country.items():
+        _note(found.setdefault(hour_name(hour, country), []), product_id, done)
+    return {name: fields for name, fields in found.items() if name not in gone}
+
+
+def _note(fields: Arguments, product_id: ProductId, done: Activity) -> None:
+    if done.views:
+        fields += (f"v:{product_id}", done.views)
+    if done.carts:
+        fields += (f"c:{product_id}", done.carts)
+    if done.purchases:
+        fields += (f"p:{product_id}", done.purchases)
 
 
 def _lists(deltas: Deltas) -> dict[ProductId, Arguments]:

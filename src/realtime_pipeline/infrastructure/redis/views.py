@@ -16,7 +16,7 @@ from realtime_pipeline.domain.shop.product import Fact, ProductState, Tally, bay
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
-from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.keys import Keys, hour_name
 from realtime_pipeline.infrastructure.redis.merges import merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
@@ -24,6 +24,7 @@ from realtime_pipeline.infrastructure.redis.trends import Trends
 
 SCANNED_PRODUCTS = 1_000
 LOOKED_UP_AT_ONCE = 500
+FOLLOWED_COUNTRIES_MAX = 50
 _INTEGERS = ("interactions", "ratings", "rating_sums")
 _FACTS = ("names", "categories", "prices")
 
@@ -41,7 +42,7 @@ class RedisViews(Views):
         self._merge_records_max = rules.merge_records_max
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
-        self._trends = [Trends() for _ in range(rules.view_cells)]
+        self._trends: dict[str | None, list[Trends]] = {}
         self._trending = Lock()
         self._oldest_hour = [0] * rules.view_cells
 
@@ -78,9 +79,9 @@ class RedisViews(Views):
         for merge in merges:
             newest_ms = max(one.watermark.newest_ms for one in merge.ranges)
             oldest_hour = newest_ms // HOUR_MS - self._activity_hours
-            gone: list[int] = []
+            gone: list[str] = []
             if oldest_hour > self._oldest_hour[merge.view_cell]:
-                gone = [hour for hour in self._versions(merge.view_cell) if hour < oldest_hour]
+                gone = [name for name in self._versions(merge.view_cell) if int(name.partition(":")[0]) < oldest_hour]
                 self._oldest_hour[merge.view_cell] = oldest_hour
             key = self._keys.view(merge.view_cell, "sources")
             requests.append((key, merge_request(self._keys, merge, self._listed_sessions_max, gone)))
@@ -95,7 +96,7 @@ class RedisViews(Views):
         """Delete all that was ever merged."""
         self._nodes.erase(self._keys.view_pattern)
         with self._trending:
-            self._trends = [Trends() for _ in range(self._view_cells)]
+            self._trends.clear()
 
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come, by what all view cells have heard."""
@@ -151,13 +152,17 @@ class RedisViews(Views):
         totals = [self._keys.view(cell, "totals") for cell in range(self._view_cells)]
         return sum(int(said or 0) for said in self._nodes.ask([(key, ("HGET", key, "interactions")) for key in totals]))
 
-    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+    def trending(
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+    ) -> Sequence[Popular]:
         """Rank products by what is done with them lately. Hours that have not changed since are not read again."""
         newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
         rows: list[tuple[ProductId, int, int]] = []
         with self._trending:
-            for cell, trends in enumerate(self._trends):
-                trends.follow(rules, newest_hour, self._versions(cell), partial(self._hours, cell))
+            for cell, trends in enumerate(self._trends_of(country)):
+                parted = ((name.partition(":"), version) for name, version in self._versions(cell).items())
+                versions = {int(hour): version for (hour, _, where), version in parted if where == (country or "")}
+                trends.follow(rules, newest_hour, versions, partial(self._hours, cell, country))
                 actions = trends.actions
                 rows += [(ProductId(id_.decode()), score, actions[id_]) for id_, score in trends.scores.items()]
         if category is None:
@@ -182,12 +187,20 @@ class RedisViews(Views):
                 break
         return found[:limit]
 
-    def _versions(self, cell: int) -> dict[int, int]:
-        key = self._keys.view(cell, "hours")
-        return {int(hour): int(version) for hour, version in self._ask(key, "HGETALL", key).items()}
+    def _trends_of(self, country: str | None) -> list[Trends]:
+        """What is kept of a country, or of all, by view cell; of the countries asked for longest ago nothing."""
+        trends = self._trends.pop(country, None) or [Trends() for _ in range(self._view_cells)]
+        self._trends[country] = trends
+        if len(self._trends) > FOLLOWED_COUNTRIES_MAX:
+            del self._trends[next(iter(self._trends))]
+        return trends
 
-    def _hours(self, cell: int, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
-        keys = [self._keys.activity(cell, hour) for hour in hours]
+    def _versions(self, cell: int) -> dict[str, int]:
+        key = self._keys.view(cell, "hours")
+        return {name.decode(): int(version) for name, version in self._ask(key, "HGETALL", key).items()}
+
+    def _hours(self, cell: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
+        keys = [self._keys.activity(cell, hour_name(hour, country)) for hour in hours]
         return self._nodes.ask([(key, ("HGETALL", key)) for key in keys])
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:

@@ -40,9 +40,10 @@ CREATE TABLE products (
 );
 CREATE INDEX rated_products ON products (product_id) WHERE ratings > 0;
 CREATE TABLE activity (
+    country TEXT NOT NULL, -- '' for what was done anywhere
     hour INTEGER NOT NULL, product INTEGER NOT NULL,
     views INTEGER NOT NULL, carts INTEGER NOT NULL, purchases INTEGER NOT NULL,
-    PRIMARY KEY (hour, product)
+    PRIMARY KEY (hour, country, product)
 ) WITHOUT ROWID;
 CREATE TABLE product_sessions (
     product INTEGER NOT NULL, session_key INTEGER NOT NULL, at_ms INTEGER NOT NULL,
@@ -58,4 +59,4 @@ CREATE TABLE dead_letters (
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

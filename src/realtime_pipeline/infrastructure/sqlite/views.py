@@ -20,6 +20,9 @@ from realtime_pipeline.infrastructure.sqlite.database import Database
 TRIM_OVER = 1.2
 """A product's list is trimmed when it may have grown this far over what is kept of it."""
 
+ANYWHERE = ""
+"""The country of what was done in any."""
+
 _STATE = "interactions, ratings, rating_sum, name, name_at_ms, category, category_at_ms, price, price_at_ms"
 
 
@@ -132,7 +135,9 @@ class SqliteViews(Views):
         rows = self._database.rows("SELECT value FROM totals WHERE name = 'interactions'")
         return rows[0][0] if rows else 0
 
-    def trending(self, rules: TrendingRules, category: str | None, limit: int) -> Sequence[Popular]:
+    def trending(
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+    ) -> Sequence[Popular]:
         """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
         newest_ms = self._database.rows("SELECT max(newest_ms) FROM sources")[0][0] or 0
         rows = self._database.rows(
@@ -140,8 +145,8 @@ class SqliteViews(Views):
             "  sum(weight.value * (:view * views + :cart * carts + :purchase * purchases)) AS score,"
             "  sum(views + carts + purchases)"
             " FROM json_each(:weights) AS weight"
-            " JOIN activity ON hour = :newest - weight.key JOIN products ON products.id = product"
-            " WHERE :category IS NULL OR category = :category"
+            " JOIN activity ON country = :country AND hour = :newest - weight.key"
+            " JOIN products ON products.id = product WHERE :category IS NULL OR category = :category"
             " GROUP BY product HAVING score > 0 ORDER BY score DESC, product_id LIMIT :limit",
             {
                 "view": rules.view_weight,
@@ -150,6 +155,7 @@ class SqliteViews(Views):
                 "weights": as_json(rules.hour_weights()),
                 "newest": newest_ms // HOUR_MS,
                 "category": category,
+                "country": country or ANYWHERE,
                 "limit": limit,
             },
         )
@@ -205,12 +211,14 @@ class SqliteViews(Views):
         ids = {product_id: number for number, product_id, *_ in rows}
         entries = Counter(product_id for product_id, _ in deltas.index)
         grown = self._add_products(connection, deltas, rows, entries)
+        done = [(ANYWHERE, *where, counted) for where, counted in deltas.activity.items()]
+        done += [(country, hour, id_, counted) for (hour, country, id_), counted in deltas.by_country.items()]
         connection.executemany(
-            "INSERT INTO activity VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views,"
+            "INSERT INTO activity VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views,"
             " carts = carts + excluded.carts, purchases = purchases + excluded.purchases",
             (
-                (hour, ids[product_id], counted.views, counted.carts, counted.purchases)
-                for (hour, product_id), counted in deltas.activity.items()
+                (country, hour, ids[product_id], counted.views, counted.carts, counted.purchases)
+                for country, hour, product_id, counted in done
             ),
         )
         connection.executemany(
