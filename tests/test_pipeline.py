@@ -11,6 +11,7 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, PipelineError, Settings
 from realtime_pipeline.application.errors import InvalidEvents
+from realtime_pipeline.application.shop_cache import CacheRules
 from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
@@ -201,11 +202,10 @@ def test_what_was_shown_often_enough_gives_way(tmp_path: Path) -> None:
 
 
 def test_somebody_new_gets_what_is_trending(tmp_path: Path) -> None:
-    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"), cache=CacheRules(trending_ms=0))) as pipeline:
         assert list(pipeline.recommend("zoe")) == []
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
-        time.sleep(1.1)  # what is trending is read again after a second
         assert [one.product.product_id for one in pipeline.recommend("zoe")] == ["mug", "jug"]
         assert pipeline.recommend("zoe") == pipeline.trending()
 

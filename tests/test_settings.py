@@ -41,7 +41,7 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("databse = 'x'", r"there is no databse; there are database, "),
+        ("databse = 'x'", r"there is no databse; there are cache, database, "),
         ("[worker]\nidle = 5", r"there is no worker\.idle; there are cached_customers_max, "),
         ("[worker]\nidle_wait_ms = 0", r"idle_wait_ms must be at least 1"),
         ("[worker]\nidle_wait_ms = 'soon'", r"Expected `int`"),

@@ -101,10 +101,13 @@ def _ingest(settings: Settings, options: argparse.Namespace, until_s: float) -> 
 
 
 def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Line]:
-    """Visits of four events; products by Zipf's law, then near ones. Two visits a customer."""
+    """Visits of four events; products by Zipf's law (of rank r one in r as often as the first), then near ones.
+
+    Two visits a customer.
+    """
     dice = random.Random(options.seed + first)
     for visit in range(first, first + visits):
-        product = int(dice.paretovariate(1.0)) % options.products
+        product = int(options.products ** dice.random()) % options.products
         customer = visit % max(1, options.visits // 2)
         for look in range(LOOKS):
             value = {

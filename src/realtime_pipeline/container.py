@@ -199,8 +199,7 @@ def _catalogue(products: Mapping[ProductId, Product]) -> Catalogue:
 
 
 def _shop_cache(settings: Settings, views: Views, catalogue: Catalogue, clock: Clock) -> ShopCache:
-    stores = settings.stores
-    return ShopCache(views, catalogue, clock, stores.trending_refresh_ms, stores.products_refresh_ms)
+    return ShopCache(views, catalogue, clock, settings.cache)
 
 
 def _process_events(

@@ -12,6 +12,7 @@ import msgspec
 
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.application.shop_cache import CacheRules
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
 from realtime_pipeline.domain.recommendation.rules import ListRules
@@ -39,20 +40,15 @@ class StoreRules:
     """What stores keep of what everybody does.
 
     Sessions for `session_keep_ms` of event time, of each product's sessions the newest `listed_sessions_max`, its
-    hourly activity for `activity_hours`. Who answers requests reads again what is trending after
-    `trending_refresh_ms`, and what events say of products (names, prices, numbers) after `products_refresh_ms`; 0 is
-    at every request.
+    hourly activity for `activity_hours`.
     """
 
     session_keep_ms: int = 30 * 86_400_000
     listed_sessions_max: int = 500
     activity_hours: int = 14 * 24
-    trending_refresh_ms: int = 1_000
-    products_refresh_ms: int = 5_000
 
     def __attrs_post_init__(self) -> None:
-        at_least(0, self)
-        at_least(1, self, "session_keep_ms", "listed_sessions_max", "activity_hours")
+        at_least(1, self)
 
 
 @attrs.frozen
@@ -74,6 +70,7 @@ class Settings:
     fold: FoldRules = attrs.Factory(FoldRules)
     worker: WorkerRules = attrs.Factory(WorkerRules)
     stores: StoreRules = attrs.Factory(StoreRules)
+    cache: CacheRules = attrs.Factory(CacheRules)
     recommendations: RecommendationRules = attrs.Factory(RecommendationRules)
     experiment: Experiment = attrs.Factory(Experiment)
     kafka: KafkaRules = attrs.Factory(KafkaRules)

@@ -9,6 +9,7 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.ports.catalogue import Catalogue
+from realtime_pipeline.application.shop_cache import CacheRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
@@ -70,7 +71,8 @@ def shop() -> Iterator[Shop]:
     container.views.override(providers.Object(views))
     container.clock.override(providers.Object(clock))
     container.catalogue.override(providers.Object(stock))
-    with Pipeline(Settings(log="memory", store="memory"), container) as pipeline:
+    cache = CacheRules(trending_ms=1_000, products_ms=5_000)
+    with Pipeline(Settings(log="memory", store="memory", cache=cache), container) as pipeline:
         yield Shop(pipeline, views, clock, stock)
 
 
@@ -78,8 +80,9 @@ def test_while_one_request_reads_what_is_trending_the_others_get_what_was_read_b
     shop.sees("mug")
     assert shop.trending() == ["mug"]
     shop.sees("jug", "jug")
+    shop.clock.at_ms += 999
     assert shop.trending() == ["mug"]  # it was read just now
-    shop.clock.at_ms += 2_000
+    shop.clock.at_ms += 1
     shop.views.asked.clear()
     shop.views.may_answer.clear()
     found: list[list[str]] = []
@@ -104,10 +107,12 @@ def test_what_events_say_of_a_product_may_be_as_old_as_the_settings_say(shop: Sh
 
 
 def test_a_product_of_which_nothing_was_known_is_known_at_once(shop: Shop) -> None:
-    assert shop.pipeline.recommend("bob", looking_at=["m1"]).items == ()
-    shop.sees("m1", name="Mug")
-    shop.clock.at_ms += 2_000  # what is trending is read anew, products are not yet
+    shop.sees("m1", "m1", name="Mug")
     assert shop.trending() == ["Mug"]
+    shop.sees("j1", name="Jug")
+    shop.sees("m1", name="Teapot")
+    shop.clock.at_ms += 1_000  # what is trending is read anew, what is known of products is not
+    assert shop.trending() == ["Mug", "Jug"]
 
 
 def test_the_catalogue_is_asked_at_every_request_and_completed_by_what_events_say(shop: Shop) -> None:
@@ -123,10 +128,9 @@ def test_the_catalogue_is_asked_at_every_request_and_completed_by_what_events_sa
 def test_products_that_are_remembered_are_let_go_of_when_they_are_too_many(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realtime_pipeline.application.shop_cache.PRODUCTS_MAX", 2)
-    shop.sees("m1", name="Mug")
-    assert shop.trending() == ["Mug"]
-    shop.sees("m1", "m2", name="Teapot")
-    shop.clock.at_ms += 2_000
-    assert shop.trending() == ["Mug", "Teapot"]  # one remembered, one read
-    assert shop.trending() == ["Teapot", "Teapot"]
+    monkeypatch.setattr("realtime_pipeline.application.shop_cache.PRODUCTS_MAX", 1)
+    shop.sees("m1", "m1", "j1", name="Mug")
+    assert shop.trending() == ["Mug", "Mug"]
+    shop.sees("m1", name="Teapot")
+    shop.clock.at_ms += 1_000
+    assert shop.trending() == ["Teapot", "Mug"]

@@ -139,6 +139,21 @@ class ViewsContract:
         assert [one.product_id for one in self.views.trending(TrendingRules(), "kitchen", 9)] == [JUG, MUG]
         assert self.views.trending(TrendingRules(), "garden", 9) == []
 
+    def test_trending_in_a_category_follows_products_whose_category_becomes_known_or_another(self) -> None:
+        def trending_in(category: str) -> list[ProductId]:
+            return [one.product_id for one in self.views.trending(TrendingRules(), category, 9)]
+
+        self.merge(looked_at(MUG, 2, "kitchen"))
+        self.merge(looked_at(JUG, 3, "garden"), {0: (1, 2)})
+        self.merge(looked_at(PAN, 1), {0: (2, 3)})
+        assert (trending_in("kitchen"), trending_in("garden")) == ([MUG], [JUG])
+        self.merge(Deltas({PAN: ProductState(category=("kitchen", HOUR))}), {0: (3, 4)})
+        assert (trending_in("kitchen"), trending_in("garden")) == ([MUG, PAN], [JUG])
+        self.merge(Deltas({JUG: ProductState(category=("kitchen", HOUR + 1))}), {0: (4, 5)})
+        assert (trending_in("kitchen"), trending_in("garden")) == ([JUG, MUG, PAN], [])
+        self.merge(looked_at(PAN, 9, "kitchen"), {0: (5, 6)})
+        assert (trending_in("kitchen"), trending_in("garden")) == ([PAN, JUG, MUG], [])
+
     def test_trending_in_a_country_is_what_was_done_there(self) -> None:
         rules = TrendingRules(window_hours=24, half_life_hours=6.0)
         both = {MUG: ProductState(9, category=("kitchen", HOUR)), JUG: ProductState(9)}

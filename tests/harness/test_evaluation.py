@@ -18,9 +18,9 @@ from harness.evaluation.protocols import in_time_order, prequential, serenade, s
 from harness.evaluation.served import Served
 from harness.evaluation.visits import Touch, Visit, split, visits_of
 from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.application.shop_cache import CacheRules
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.shop.events import EventKind
-from realtime_pipeline.settings import StoreRules
 from tests.harness.real_data import real
 
 LENGTH = 20
@@ -141,8 +141,8 @@ class AsServed(Model):
 @pytest.fixture
 def pipeline() -> Iterator[Pipeline]:
     rules = attrs.evolve(Settings().recommendations, repeat_seen=True)
-    always_new = StoreRules(trending_refresh_ms=0, products_refresh_ms=0)
-    settings = Settings(log="memory", store="memory", partitions=1, recommendations=rules, stores=always_new)
+    as_new = CacheRules(trending_ms=0, products_ms=0)
+    settings = Settings(log="memory", store="memory", partitions=1, recommendations=rules, cache=as_new)
     with Pipeline(settings) as made:
         yield made
 

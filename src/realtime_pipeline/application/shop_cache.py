@@ -1,21 +1,74 @@
 """ShopCache: what is the same for everybody, read once for many requests."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import attrs
 
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
 
 TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
-PRODUCTS_MAX = 200_000
+PRODUCTS_MAX = 100_000
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@attrs.frozen
+class CacheRules:
+    """How old what a process answers from may be, in ms; 0 for as new as it is.
+
+    `trending_ms` what is trending, `products_ms` what events say of products (names, prices, numbers). Customers and
+    sessions are always read.
+    """
+
+    trending_ms: int = 5_000
+    products_ms: int = 5_000
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)
+
+
+class _Remembered(Generic[K, V]):
+    """What was read of late. It is let go of as it was read, some at a time: no request waits for all to be freed."""
+
+    def __init__(self, clock: Clock, refresh_ms: int, limit: int) -> None:
+        self._clock = clock
+        self._refresh_ms = refresh_ms
+        self._limit = limit
+        self._known: dict[K, V] = {}
+        self._reads: deque[tuple[int, Collection[K]]] = deque()
+        self._lock = Lock()
+
+    def __call__(self, keys: Collection[K], read: Callable[[list[K]], Mapping[K, V]]) -> dict[K, V]:
+        """The values of keys, without those that have none; `read` is asked for what is not remembered."""
+        now_ms = self._clock.now_ms()
+        with self._lock:
+            self._let_go(now_ms)
+            known = self._known
+            found = {key: known[key] for key in keys if key in known}
+        if len(found) < len(keys):
+            more = read([key for key in keys if key not in found])
+            found.update(more)
+            with self._lock:
+                self._known.update(more)
+                self._reads.append((now_ms, more.keys()))
+        return found
+
+    def _let_go(self, now_ms: int) -> None:
+        reads, known = self._reads, self._known
+        while reads and (not 0 <= now_ms - reads[0][0] < self._refresh_ms or len(known) > self._limit):
+            for key in reads.popleft()[1]:
+                known.pop(key, None)
 
 
 class _Place(NamedTuple):
@@ -26,65 +79,45 @@ class _Place(NamedTuple):
     country: str | None
 
 
-@attrs.define
-class _Observed:
-    """What events say of products, since when it is read."""
-
-    since_ms: int
-    interactions: dict[ProductId, int] = attrs.Factory(dict)
-    tallies: dict[ProductId, Tally] = attrs.Factory(dict)
-    products: dict[ProductId, Product] = attrs.Factory(dict)
-
-
 class ShopCache:
-    """Reads views and catalogue; what views say may be as old as the settings allow, the catalogue is always asked.
+    """Reads what all customers share, which may be as old as the rules say; only the catalogue is always asked.
 
     What events say of products completes what the catalogue says.
     """
 
-    def __init__(
-        self, views: Views, catalogue: Catalogue, clock: Clock, trending_refresh_ms: int, products_refresh_ms: int
-    ) -> None:
+    def __init__(self, views: Views, catalogue: Catalogue, clock: Clock, rules: CacheRules) -> None:
         self._views = views
         self._catalogue = catalogue
         self._clock = clock
-        self._trending_refresh_ms = trending_refresh_ms
-        self._products_refresh_ms = products_refresh_ms
+        self._rules = rules
         self._total = (0, 0)
         self._one_reads = Lock()
         self._trending: dict[_Place, tuple[int, Sequence[Popular]]] = {}
-        self._observed = _Observed(0)
+        self._interactions = _Remembered[ProductId, int](clock, rules.products_ms, PRODUCTS_MAX)
+        self._facts = _Remembered[ProductId, tuple[Product, Tally]](clock, rules.products_ms, PRODUCTS_MAX)
 
     def interactions(self) -> int:
         """All interactions of the shop."""
         read_ms, total = self._total
-        if not total or not self._is_fresh(read_ms, self._trending_refresh_ms):
+        if not total or not self._is_fresh(read_ms):
             total = self._views.interactions()
             self._total = (self._clock.now_ms(), total)
         return total
 
-    def interactions_of(self, product_ids: Collection[ProductId]) -> Mapping[ProductId, int]:
-        """How many views, carts and purchases products had, and perhaps others; those never seen are left out."""
-        known = self._current().interactions
-        lacking = [product_id for product_id in product_ids if product_id not in known]
-        if lacking:
-            known.update(self._views.interactions_of(lacking))
-        return known
+    def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
+        """How many views, carts and purchases products had; those never seen are left out."""
+        return self._interactions(product_ids, self._views.interactions_of)
 
-    def tallies(self, product_ids: Collection[ProductId]) -> Mapping[ProductId, Tally]:
-        """The numbers of products, and perhaps of others; those never seen are left out."""
-        return self._read(product_ids).tallies
+    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+        """The numbers of products; those never seen are left out."""
+        return {product_id: tally for product_id, (_, tally) in self._facts(product_ids, self._read_facts).items()}
 
-    def products(self, product_ids: Collection[ProductId]) -> Mapping[ProductId, Product]:
-        """Describe products, and perhaps others; those of which nobody has said anything are left out."""
-        observed = self._read(product_ids).products
-        given = self._catalogue.products(product_ids)
-        if not given:
-            return observed
-        described = {product_id: observed[product_id] for product_id in product_ids if product_id in observed}
-        for product_id, product in given.items():
-            other = described.get(product_id)
-            described[product_id] = product if other is None else product.completed_by(other)
+    def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
+        """Describe products; those of which nobody has said anything are left out."""
+        described = {id_: product for id_, (product, _) in self._facts(product_ids, self._read_facts).items()}
+        for product_id, product in self._catalogue.products(product_ids).items():
+            observed = described.get(product_id)
+            described[product_id] = product if observed is None else product.completed_by(observed)
         return described
 
     def of_category(self, category: str | None) -> Sequence[ProductId]:
@@ -100,7 +133,7 @@ class ShopCache:
         """
         place = _Place(rules, category, country)
         read = self._trending.get(place)
-        if read is not None and self._is_fresh(read[0], self._trending_refresh_ms):
+        if read is not None and self._is_fresh(read[0]):
             return read[1]
         if self._one_reads.acquire(blocking=read is None):
             try:
@@ -111,31 +144,18 @@ class ShopCache:
 
     def _read_trending(self, place: _Place) -> Sequence[Popular]:
         read = self._trending.get(place)
-        if read is None or not self._is_fresh(read[0], self._trending_refresh_ms):
+        if read is None or not self._is_fresh(read[0]):
             if len(self._trending) >= TRENDING_LISTS_MAX:
                 self._trending.clear()
             popular = self._views.trending(place.rules, place.category, TRENDING_MAX, place.country)
             read = self._trending[place] = (self._clock.now_ms(), popular)
         return read[1]
 
-    def _read(self, product_ids: Collection[ProductId]) -> _Observed:
-        """Know what events say of products: names, prices and numbers by one read."""
-        known = self._current()
-        lacking = [product_id for product_id in product_ids if product_id not in known.tallies]
-        if lacking:
-            for product_id, state in self._views.products(lacking).items():
-                known.products[product_id] = state.described(product_id)
-                known.tallies[product_id] = Tally(state.interactions, state.ratings, state.rating_sum)
-        return known
+    def _read_facts(self, product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Product, Tally]]:
+        return {
+            product_id: (state.described(product_id), Tally(state.interactions, state.ratings, state.rating_sum))
+            for product_id, state in self._views.products(product_ids).items()
+        }
 
-    def _current(self) -> _Observed:
-        """What is known, all of it let go of together: to look at each product's age would cost what reading does."""
-        known = self._observed
-        if not self._is_fresh(known.since_ms, self._products_refresh_ms) or (
-            max(len(known.interactions), len(known.tallies)) >= PRODUCTS_MAX
-        ):
-            known = self._observed = _Observed(self._clock.now_ms())
-        return known
-
-    def _is_fresh(self, read_ms: int, refresh_ms: int) -> bool:
-        return 0 <= self._clock.now_ms() - read_ms < refresh_ms
+    def _is_fresh(self, read_ms: int) -> bool:
+        return 0 <= self._clock.now_ms() - read_ms < self._rules.trending_ms

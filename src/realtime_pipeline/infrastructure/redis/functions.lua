@@ -1,4 +1,4 @@
-#!lua name=realtime_pipeline_2
+#!lua name=realtime_pipeline_3
 -- Claims, commits and merges, each one step that no other client can come between; and sessions out of many hashes by
 -- one command, as a client pays for each.
 --
@@ -143,9 +143,10 @@ local function claim_views(keys, args)
   return {'OK', position}
 end
 
--- Keeps the later of two facts about each of some products; of two at the same time, the larger.
+-- Keeps the later of two facts about each of some products; of two at the same time, the larger. Says whether what was
+-- known of some product has become another.
 local function tell(key, args, first, count, larger)
-  local products, written = {}, {}
+  local products, written, has_changed = {}, {}, false
   for index = 0, count - 1 do products[index + 1] = args[first + 2 * index] end
   for begin = 1, count, UNPACKED do
     local to = math.min(begin + UNPACKED - 1, count)
@@ -158,6 +159,7 @@ local function tell(key, args, first, count, larger)
         local at_ms, value = string.match(said, '^(%d+) (.*)$')
         local at_ms_before, value_before = string.match(before, '^(%d+) (.*)$')
         is_later = larger_number(at_ms, at_ms_before) or (at_ms == at_ms_before and larger(value, value_before))
+        has_changed = has_changed or is_later and value ~= value_before
       end
       if is_later then
         written[#written + 1] = products[index]
@@ -166,6 +168,7 @@ local function tell(key, args, first, count, larger)
     end
   end
   in_parts('HSET', key, written, 1, #written)
+  return has_changed
 end
 
 -- Says whether all numbers of a hash that are about to grow are whole, and stay within 64 bits.
@@ -238,7 +241,8 @@ local function merge(keys, args)
   at = facts_at
   for index = 1, 3 do
     local count = tonumber(args[at])
-    tell(keys[2 + index], args, at + 1, count, index == 3 and larger_number or larger_text)
+    local has_changed = tell(keys[2 + index], args, at + 1, count, index == 3 and larger_number or larger_text)
+    if has_changed and index == 2 then redis.call('HINCRBY', keys[2], 'categories', '1') end
     at = at + 1 + 2 * count
   end
   at = hashes_at
@@ -278,9 +282,9 @@ local function sessions(keys, args)
 end
 
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp2_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp2_commit', commit)
-redis.register_function{function_name = 'rp2_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp2_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function('rp2_merge', merge)
-redis.register_function{function_name = 'rp2_sessions', callback = sessions, flags = {'no-writes'}}
+redis.register_function{function_name = 'rp3_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp3_commit', commit)
+redis.register_function{function_name = 'rp3_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp3_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function('rp3_merge', merge)
+redis.register_function{function_name = 'rp3_sessions', callback = sessions, flags = {'no-writes'}}

@@ -14,6 +14,7 @@
 | `rp:{v0}:names`, `categories`, `prices` | hash | product → time and value said last | never |
 | `rp:{v0}:totals` | hash | interactions of all the cell's products | never |
 | `rp:{v0}:hours` | hash | hour (`H`, of a country `H:DE`) → how often its activity has changed | with its hour |
+|  |  | `categories` → how often a product's category has become another | never |
 | `rp:{v0}:activity:H` | hash | `v:`, `c:`, `p:` + product → views, carts, purchases of an hour | by age |
 | `rp:{v0}:activity:H:DE` | hash | those of them that are known to be of a country | by age |
 | `rp:{v0}:list:PRODUCT` | sorted set | sessions by the time they touched the product, the newest | trimmed |

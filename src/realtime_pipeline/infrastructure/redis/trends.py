@@ -1,12 +1,17 @@
 """What is trending in one view cell, kept up to date from the hours that have changed."""
 
-from collections.abc import Callable, Mapping, Sequence
+import heapq
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import attrs
 
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import Activity
 from realtime_pipeline.infrastructure.redis.merges import ACTIONS
+
+Row = tuple[ProductId, int, int]
+"""A product, its score in 2^-20, and how many actions that are."""
 
 Fields = Mapping[bytes, bytes]
 """An hour as Redis has it: `v:mug` to how often it was viewed."""
@@ -19,12 +24,14 @@ Counted = dict[bytes, tuple[int, int]]
 class Trends:
     """Scores and actions of products over the window.
 
-    An hour that has changed is taken out as it was, and put in as it is: what has not changed costs nothing. When the
+    `unsorted` are products that have come since they were last sorted into categories, and those that have none. An
+    hour that has changed is taken out as it was, and put in as it is: what has not changed costs nothing. When the
     newest hour moves on, every hour weighs less, and all is added up anew.
     """
 
     scores: dict[bytes, int] = attrs.Factory(dict)
     actions: dict[bytes, int] = attrs.Factory(dict)
+    unsorted: set[bytes] = attrs.Factory(set)
     _rules: TrendingRules | None = None
     _newest_hour: int = 0
     _hours: dict[int, tuple[int, Counted]] = attrs.Factory(dict)
@@ -43,6 +50,7 @@ class Trends:
             self._rules, self._newest_hour = rules, newest_hour
             self.scores.clear()
             self.actions.clear()
+            self.unsorted.clear()
             for hour, (_, counted) in self._hours.items():
                 self._add(hour, counted, 1)
         first = newest_hour - rules.window_hours
@@ -55,15 +63,62 @@ class Trends:
             self._hours[hour] = (current[hour], counted)
             self._add(hour, counted, 1)
 
+    def first(self, count: int, among: Iterable[bytes] | None = None) -> list[Row]:
+        """The products with the largest scores, of all or of some; with those that tie with the last, in no order."""
+        scores = self.scores
+        if among is not None:
+            scores = {product: scores[product] for product in among if product in scores}
+        least = 1
+        if len(scores) > count:
+            least = heapq.nlargest(count, scores.values())[-1]  # of numbers alone: a fifth of the cost of rows
+        return [
+            (ProductId(product.decode()), score, self.actions[product])
+            for product, score in scores.items()
+            if score >= least
+        ]
+
     def _add(self, hour: int, counted: Counted, sign: int) -> None:
         rules, age = self._rules, self._newest_hour - hour
         if rules is None or not 0 <= age < rules.window_hours:
             return
         weight = sign * rules.hour_weight(age)
         scores, actions = self.scores, self.actions
+        self.unsorted.update(counted.keys() - scores.keys())
         for product, (score, done) in counted.items():
             scores[product] = scores.get(product, 0) + weight * score
             actions[product] = actions.get(product, 0) + sign * done
+
+
+@attrs.define
+class Categories:
+    """Which of a view cell's products are of which category, learned when they begin to trend.
+
+    `version` is how often a category has become another when all was read.
+    """
+
+    _version: int = 0
+    _of: dict[bytes, str] = attrs.Factory(dict)
+    _members: dict[str, set[bytes]] = attrs.Factory(dict)
+
+    def sort(self, trends: Trends, version: int, read: Callable[[Collection[bytes]], Mapping[bytes, str]]) -> None:
+        """Learn of which category products are; `read` is asked for those not known, or all when some have changed."""
+        if version != self._version:
+            again = [*self._of]
+            self._of.clear()
+            self._members.clear()
+            self._learn(read(again))
+            self._version = version
+        self._learn(read([product for product in trends.unsorted if product not in self._of]))
+        trends.unsorted = {product for product in trends.unsorted if product not in self._of}
+
+    def members(self, category: str) -> Collection[bytes]:
+        """The products of a category."""
+        return self._members.get(category, ())
+
+    def _learn(self, categories: Mapping[bytes, str]) -> None:
+        self._of.update(categories)
+        for product, category in categories.items():
+            self._members.setdefault(category, set()).add(product)
 
 
 def _counted(fields: Fields, rules: TrendingRules) -> Counted:

@@ -1,6 +1,5 @@
 """Views in Redis."""
 
-import heapq
 import struct
 from binascii import unhexlify
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,11 +19,13 @@ from realtime_pipeline.infrastructure.redis.keys import Keys, hour_name
 from realtime_pipeline.infrastructure.redis.merges import merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
-from realtime_pipeline.infrastructure.redis.trends import Trends
+from realtime_pipeline.infrastructure.redis.trends import Categories, Row, Trends
 
 SCANNED_PRODUCTS = 1_000
 LOOKED_UP_AT_ONCE = 500
 FOLLOWED_COUNTRIES_MAX = 50
+CATEGORIES = (-1, "")
+"""In the place of an hour: how often a product's category has become another."""
 _INTEGERS = ("interactions", "ratings", "rating_sums")
 _FACTS = ("names", "categories", "prices")
 
@@ -43,6 +44,7 @@ class RedisViews(Views):
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
         self._trends: dict[str | None, list[Trends]] = {}
+        self._categories = [Categories() for _ in range(rules.view_cells)]
         self._trending = Lock()
         self._oldest_hour = [0] * rules.view_cells
 
@@ -63,7 +65,7 @@ class RedisViews(Views):
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
         """Write a new epoch to every view cell, then read positions."""
         sources = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
-        answers = self._nodes.ask([(key, ("FCALL", "rp2_claim_views", 1, key, partition, epoch)) for key in sources])
+        answers = self._nodes.ask([(key, ("FCALL", "rp3_claim_views", 1, key, partition, epoch)) for key in sources])
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
         return tuple(int(said[1]) for said in answers)
@@ -81,7 +83,8 @@ class RedisViews(Views):
             oldest_hour = newest_ms // HOUR_MS - self._activity_hours
             gone: list[str] = []
             if oldest_hour > self._oldest_hour[merge.view_cell]:
-                gone = [name for name in self._versions(merge.view_cell) if int(name.partition(":")[0]) < oldest_hour]
+                hours = self._versions(merge.view_cell).keys() - {CATEGORIES}
+                gone = [hour_name(hour, where or None) for hour, where in hours if hour < oldest_hour]
                 self._oldest_hour[merge.view_cell] = oldest_hour
             key = self._keys.view(merge.view_cell, "sources")
             requests.append((key, merge_request(self._keys, merge, self._listed_sessions_max, gone)))
@@ -97,6 +100,7 @@ class RedisViews(Views):
         self._nodes.erase(self._keys.view_pattern)
         with self._trending:
             self._trends.clear()
+            self._categories = [Categories() for _ in range(self._view_cells)]
 
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come, by what all view cells have heard."""
@@ -157,35 +161,27 @@ class RedisViews(Views):
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately. Hours that have not changed since are not read again."""
         newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
-        rows: list[tuple[ProductId, int, int]] = []
+        rows: list[Row] = []
         with self._trending:
-            for cell, trends in enumerate(self._trends_of(country)):
-                parted = ((name.partition(":"), version) for name, version in self._versions(cell).items())
-                versions = {int(hour): version for (hour, _, where), version in parted if where == (country or "")}
-                trends.follow(rules, newest_hour, versions, partial(self._hours, cell, country))
-                actions = trends.actions
-                rows += [(ProductId(id_.decode()), score, actions[id_]) for id_, score in trends.scores.items()]
-        if category is None:
-            rows = heapq.nsmallest(limit, rows, key=_by_score)
-        else:
-            rows = self._of_category(category, sorted(rows, key=_by_score), limit)
-        return ranked(rows)
+            for cell, (trends, categories) in enumerate(zip(self._trends_of(country), self._categories, strict=True)):
+                versions = self._versions(cell)
+                hours = {hour: version for (hour, where), version in versions.items() if where == (country or "")}
+                trends.follow(rules, newest_hour, hours, partial(self._hours, cell, country))
+                if category is not None:
+                    categories.sort(trends, versions.get(CATEGORIES, 0), partial(self._sorted, cell))
+                rows += trends.first(limit, None if category is None else categories.members(category))
+        return ranked(rows)[:limit]
 
-    def _of_category(
-        self, category: str, rows: Sequence[tuple[ProductId, int, int]], limit: int
-    ) -> list[tuple[ProductId, int, int]]:
-        """The first rows whose product was last said to be of a category."""
-        found: list[tuple[ProductId, int, int]] = []
-        for first in range(0, len(rows), LOOKED_UP_AT_ONCE):
-            some = rows[first : first + LOOKED_UP_AT_ONCE]
-            said = self._fields(("categories",), [product_id for product_id, *_ in some])
-            for row in some:
-                fact = _fact(said[row[0]][0])
-                if fact is not None and fact[0] == category:
-                    found.append(row)
-            if len(found) >= limit:
-                break
-        return found[:limit]
+    def _sorted(self, cell: int, products: Collection[bytes]) -> dict[bytes, str]:
+        """The categories of products that have one, some at a time."""
+        key, listed = self._keys.view(cell, "categories"), list(products)
+        parts = [listed[at : at + LOOKED_UP_AT_ONCE] for at in range(0, len(listed), LOOKED_UP_AT_ONCE)]
+        answers = self._nodes.ask([(key, ("HMGET", key, *part)) for part in parts])
+        found: dict[bytes, str] = {}
+        for part, said in zip(parts, answers, strict=True):
+            facts = zip(part, map(_fact, said), strict=True)
+            found.update((product, str(fact[0])) for product, fact in facts if fact is not None)
+        return found
 
     def _trends_of(self, country: str | None) -> list[Trends]:
         """What is kept of a country, or of all, by view cell; of the countries asked for longest ago nothing."""
@@ -195,9 +191,13 @@ class RedisViews(Views):
             del self._trends[next(iter(self._trends))]
         return trends
 
-    def _versions(self, cell: int) -> dict[str, int]:
+    def _versions(self, cell: int) -> dict[tuple[int, str], int]:
+        """How often the activity of each hour and country has changed, and at `CATEGORIES` products' categories."""
         key = self._keys.view(cell, "hours")
-        return {name.decode(): int(version) for name, version in self._ask(key, "HGETALL", key).items()}
+        said = self._ask(key, "HGETALL", key)
+        changed = int(said.pop(b"categories", 0))
+        parted = ((name.decode().partition(":"), int(version)) for name, version in said.items())
+        return {**{(int(hour), where): version for (hour, _, where), version in parted}, CATEGORIES: changed}
 
     def _hours(self, cell: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
         keys = [self._keys.activity(cell, hour_name(hour, country)) for hour in hours]
@@ -257,10 +257,6 @@ def _fact(said: bytes | None) -> Fact | None:
         return None
     at_ms, _, value = said.decode().partition(" ")
     return value, int(at_ms)
-
-
-def _by_score(row: tuple[ProductId, int, int]) -> tuple[int, ProductId]:
-    return (-row[1], row[0])
 
 
 def _listed(answer: Sequence[bytes]) -> dict[SessionKey, int]:
