@@ -172,7 +172,15 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_places(parser)
     parser.add_argument("--visits", type=_count, default=20_000, help="sessions in the store (default: 20000)")
     parser.add_argument("--products", type=_count, default=2_000)
-    parser.add_argument("--rate", type=_count, default=100, help="requests a second (default: 100)")
+    parser.add_argument(
+        "--rates",
+        type=_count,
+        nargs="+",
+        default=[100],
+        metavar="RATE",
+        help="requests a second, in turn (default: 100)",
+    )
+    parser.add_argument("--looks", type=_count, default=4, help="events of a visit (default: 4)")
     parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
     parser.add_argument("--ingesting", action="store_true", help="while a worker works at full speed")
     parser.add_argument("--seed", type=int, default=7)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import msgspec
@@ -20,7 +20,6 @@ from realtime_pipeline import ListRules, Pipeline, Settings
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 
 START_MS: Final = 1_760_000_000_000
-LOOKS: Final = 4
 NEAR: Final = (-3, -2, -1, 1, 1, 2, 3, 50)
 WARM_UP: Final = 200
 START_UP_S: Final = 5.0
@@ -33,11 +32,27 @@ _encode = msgspec.json.Encoder().encode
 
 @attrs.frozen
 class Answers:
-    """What one process came to that answers requests."""
+    """What one process came to that answers requests at a rate; `trips` are requests to the server, each in one go."""
 
+    rate: int
     latencies_ms: list[float]
     cpu_ms: float
-    lists: int
+    by_neighbours: float
+    trips: float
+    ingested_per_second: float = 0.0
+
+    def figures(self) -> dict[str, float]:
+        """What is reported."""
+        return {
+            "rate": self.rate,
+            "p50_ms": percentile(self.latencies_ms, 0.5),
+            "p99_ms": percentile(self.latencies_ms, 0.99),
+            "max_ms": max(self.latencies_ms),
+            "cpu_ms": self.cpu_ms,
+            "by_neighbours": self.by_neighbours,
+            "trips": self.trips,
+            "ingested_per_second": self.ingested_per_second,
+        }
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
@@ -49,44 +64,47 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):
+        before = _memory(pipeline)
         events = processes.submit(_fill, settings, options, 0, options.visits).result()
-        used = pipeline.container.redis_nodes().used() if settings.store == "redis" else {}
-        until_s = time.time() + START_UP_S + options.seconds
-        ingesting = processes.submit(_ingest, settings, options, until_s) if options.ingesting else None
-        answers = processes.submit(_answer, settings, options).result()
-        ingested = 0.0 if ingesting is None else ingesting.result()
-        figures: dict[str, Any] = {
-            "events": events,
-            "p50_ms": percentile(answers.latencies_ms, 0.5),
-            "p99_ms": percentile(answers.latencies_ms, 0.99),
-            "max_ms": max(answers.latencies_ms),
-            "cpu_ms": answers.cpu_ms,
-            "by_neighbours": answers.lists / len(answers.latencies_ms),
-            "ingested_per_second": ingested,
-        }
-        if settings.store == "redis":
-            figures["redis_bytes_per_session"] = used["memory_bytes"] / options.visits
+        grown = _memory(pipeline) - before
+        measured = [_measured(processes, settings, options, rate) for rate in options.rates]
     heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products")
-    console.print(f"  {options.rate:>10,} requests a second at random moments, {len(answers.latencies_ms):,} in all")
+    for answers in measured:
+        _show(answers)
+    found: dict[str, object] = {"store": options.store, "events": events, "sessions": options.visits}
+    if grown:
+        found["redis_bytes_per_session"] = grown / options.visits
+        console.print(f"  {grown / options.visits:>8,.0f} bytes of Redis's memory a session, all included")
+    return {**found, "rates": [answers.figures() for answers in measured]}
+
+
+def _show(answers: Answers) -> None:
+    p50_ms, p99_ms = (percentile(answers.latencies_ms, share) for share in (0.5, 0.99))
+    console.print(f"  {answers.rate:>8,} requests a second at random moments, {len(answers.latencies_ms):,} in all:")
     console.print(
-        f"  {figures['p50_ms']:>10.1f} ms (p50), {figures['p99_ms']:.1f} ms (p99), {figures['max_ms']:.1f} ms at most, "
+        f"  {p50_ms:>12.1f} ms (p50), {p99_ms:.1f} ms (p99), {max(answers.latencies_ms):.1f} ms at most, "
         "from when they should have begun"
     )
-    if options.ingesting:
-        console.print(
-            f"  {figures['ingested_per_second']:>10,.0f} events a second were published and worked off meanwhile"
-        )
-    console.print(f"  {figures['cpu_ms']:>10.2f} ms of CPU a request, the client library included")
-    console.print(f"  {figures['by_neighbours']:>10.0%} of the lists begin with what neighbours chose")
-    if "redis_bytes_per_session" in figures:
-        console.print(f"  {figures['redis_bytes_per_session']:>10,.0f} bytes of Redis's memory a session, all included")
-    return {"store": options.store, "rate": options.rate, "sessions": options.visits, **figures}
+    console.print(f"  {answers.cpu_ms:>12.2f} ms of CPU a request, the client library included")
+    if answers.trips:
+        console.print(f"  {answers.trips:>12.1f} round trips to Redis a request")
+    console.print(f"  {answers.by_neighbours:>12.0%} of the lists begin with what neighbours chose")
+    if answers.ingested_per_second:
+        console.print(f"  {answers.ingested_per_second:>12,.0f} events a second were worked off meanwhile")
+
+
+def _measured(processes: ProcessPoolExecutor, settings: Settings, options: argparse.Namespace, rate: int) -> Answers:
+    """Ask at a rate for a while."""
+    until_s = time.time() + START_UP_S + options.seconds
+    ingesting = processes.submit(_ingest, settings, options, until_s) if options.ingesting else None
+    answers = processes.submit(_answer, settings, options, rate).result()
+    return answers if ingesting is None else attrs.evolve(answers, ingested_per_second=ingesting.result())
 
 
 def _fill(settings: Settings, options: argparse.Namespace, first: int, visits: int) -> int:
     """Publish visits and work them off; return how many events that are."""
     with Pipeline(settings) as pipeline:
-        count = publish(pipeline, _lines(options, first, visits), LOOKS * visits)
+        count = publish(pipeline, _lines(options, first, visits), options.looks * visits)
         work_off(pipeline, count)
     return count
 
@@ -101,7 +119,7 @@ def _ingest(settings: Settings, options: argparse.Namespace, until_s: float) -> 
 
 
 def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Line]:
-    """Visits of four events; products by Zipf's law (of rank r one in r as often as the first), then near ones.
+    """Visits of some events; products by Zipf's law (of rank r one in r as often as the first), then near ones.
 
     Two visits a customer.
     """
@@ -109,10 +127,10 @@ def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Lin
     for visit in range(first, first + visits):
         product = int(options.products ** dice.random()) % options.products
         customer = visit % max(1, options.visits // 2)
-        for look in range(LOOKS):
+        for look in range(options.looks):
             value = {
                 "event_id": f"{visit}-{look}",
-                "event_type": "purchase" if look == LOOKS - 1 and visit % 20 == 0 else "view",
+                "event_type": "purchase" if look == options.looks - 1 and visit % 20 == 0 else "view",
                 "user_id": f"customer-{customer}",
                 "session_id": f"visit-{visit}",
                 "timestamp": START_MS + 100 * visit + look,
@@ -126,7 +144,7 @@ def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Lin
             product = (product + dice.choice(NEAR)) % options.products
 
 
-def _answer(settings: Settings, options: argparse.Namespace) -> Answers:
+def _answer(settings: Settings, options: argparse.Namespace, rate: int) -> Answers:
     """Ask as an open world would: each request has its moment, whether or not the one before it is done."""
     dice = random.Random(options.seed + 1)
     customers = max(1, options.visits // 2)
@@ -136,10 +154,11 @@ def _answer(settings: Settings, options: argparse.Namespace) -> Answers:
         settle_collector()
         latencies_ms = []
         lists = 0
+        trips = _trips(pipeline)
         cpu_s, began_s = time.process_time(), time.perf_counter()
         due_s = began_s
         while due_s < began_s + options.seconds:
-            due_s += dice.expovariate(options.rate)
+            due_s += dice.expovariate(rate)
             wait_s = due_s - time.perf_counter()
             if wait_s > 0:
                 time.sleep(wait_s)
@@ -147,4 +166,21 @@ def _answer(settings: Settings, options: argparse.Namespace) -> Answers:
             latencies_ms.append(1_000 * (time.perf_counter() - due_s))
             lists += bool(found) and found[0].reason.because_of != ()
         cpu_s = time.process_time() - cpu_s
-    return Answers(latencies_ms, 1_000 * cpu_s / len(latencies_ms), lists)
+        asked = len(latencies_ms)
+        return Answers(rate, latencies_ms, 1_000 * cpu_s / asked, lists / asked, (_trips(pipeline) - trips) / asked)
+
+
+def _trips(pipeline: Pipeline) -> int:
+    """How often all clients of Redis have sent it something so far."""
+    if not _is_on_redis(pipeline):
+        return 0
+    return sum(node.info("stats")["total_reads_processed"] for node in pipeline.container.redis_nodes().masters())
+
+
+def _memory(pipeline: Pipeline) -> float:
+    """How many bytes Redis holds."""
+    return pipeline.container.redis_nodes().used()["memory_bytes"] if _is_on_redis(pipeline) else 0.0
+
+
+def _is_on_redis(pipeline: Pipeline) -> bool:
+    return pipeline.container.settings().store == "redis"
