@@ -182,7 +182,10 @@ def test_what_goes_wrong_is_said_in_one_line(
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("arguments", [(), ("dance",), ("recommend", "ada", "--limit", "0"), ("publish",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("dance",), ("recommend", "ada", "--limit", "0"), ("recommend", "ada", "--country", "Germany"), ("publish",)],
+)
 def test_what_is_not_understood_exits_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)

@@ -24,6 +24,8 @@ NEAR: Final = (-3, -2, -1, 1, 1, 2, 3, 50)
 WARM_UP: Final = 200
 START_UP_S: Final = 5.0
 INGESTED_VISITS: Final = 10_000
+APART: Final = 1_000_000
+"""Visits between those that are worked off at one rate and at the next."""
 LIMIT: Final = 10
 RULES: Final = ListRules(hide_bought=True, per_category=4, diversity=0.1, price_max=1_000.0)
 
@@ -67,7 +69,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         before = _memory(pipeline)
         events = processes.submit(_fill, settings, options, 0, options.visits).result()
         grown = _memory(pipeline) - before
-        measured = [_measured(processes, settings, options, rate) for rate in options.rates]
+        measured = [_measured(processes, settings, options, number) for number in range(len(options.rates))]
     heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products")
     for answers in measured:
         _show(answers)
@@ -93,12 +95,15 @@ def _show(answers: Answers) -> None:
         console.print(f"  {answers.ingested_per_second:>12,.0f} events a second were worked off meanwhile")
 
 
-def _measured(processes: ProcessPoolExecutor, settings: Settings, options: argparse.Namespace, rate: int) -> Answers:
-    """Ask at a rate for a while."""
+def _measured(processes: ProcessPoolExecutor, settings: Settings, options: argparse.Namespace, number: int) -> Answers:
+    """Ask at one of the rates for a while; what is worked off meanwhile is nobody else's."""
+    rate, first = options.rates[number], (number + 1) * max(options.visits, APART)
     until_s = time.time() + START_UP_S + options.seconds
-    ingesting = processes.submit(_ingest, settings, options, until_s) if options.ingesting else None
+    ingesting = processes.submit(_ingest, settings, options, until_s, first) if options.ingesting else None
     answers = processes.submit(_answer, settings, options, rate).result()
-    return answers if ingesting is None else attrs.evolve(answers, ingested_per_second=ingesting.result())
+    if ingesting is None:
+        return answers
+    return attrs.evolve(answers, ingested_per_second=ingesting.result(), trips=0.0)  # the worker's trips count too
 
 
 def _fill(settings: Settings, options: argparse.Namespace, first: int, visits: int) -> int:
@@ -109,9 +114,9 @@ def _fill(settings: Settings, options: argparse.Namespace, first: int, visits: i
     return count
 
 
-def _ingest(settings: Settings, options: argparse.Namespace, until_s: float) -> float:
+def _ingest(settings: Settings, options: argparse.Namespace, until_s: float, first: int) -> float:
     """Publish more visits and work them off for a while; return events per second."""
-    began_s, events, first = time.time(), 0, options.visits
+    began_s, events = time.time(), 0
     while time.time() < until_s:
         events += _fill(settings, options, first, INGESTED_VISITS)
         first += INGESTED_VISITS

@@ -142,6 +142,7 @@ def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> No
     assert Blend().is_in_turn
     assert not Blend(2.0, 2.0, 2.0, 2.0).is_in_turn
     assert not Blend(8.0, 4.0, 1.0, 2.0).is_in_turn
+    assert Blend(4.0, 0.0, 0.0, 2.0).is_in_turn
 
 
 def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:

@@ -1,6 +1,7 @@
 """The Redis adapters keep the ports' contracts, on a single server and on a cluster."""
 
 import signal
+from collections.abc import Collection
 from pathlib import Path
 
 import attrs
@@ -17,16 +18,17 @@ from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
-from realtime_pipeline.domain.streams.effects import Activity, Deltas, view_cell_of
+from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.trends import Categories, Trends
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests import servers
 from tests.contracts.cell_store import KeptEntriesContract, effects, seen
-from tests.contracts.views import ViewsContract
+from tests.contracts.views import HOUR, ViewsContract
 
 
 class TestRedisCellStore(KeptEntriesContract):
@@ -39,6 +41,60 @@ class TestRedisViews(ViewsContract):
     @pytest.fixture(autouse=True)
     def _views(self, redis_nodes: RedisNodes, redis_rules: RedisRules) -> None:
         self.views = RedisViews(redis_nodes, redis_rules, listed_sessions_max=3, activity_hours=24 * 14)
+        self.nodes, self.namespace = redis_nodes, redis_rules.namespace
+
+    def test_old_hours_are_let_go_of_also_those_of_countries(self) -> None:
+        for number, hour in enumerate((HOUR - 24 * 14 - 1, HOUR - 1, HOUR)):
+            source = SourceRange(0, 1, number, number + 1, Watermark(0, hour * HOUR_MS, 0))
+            done = {country: Activity(views=1) for country in ("DE", "FR")}
+            deltas = Deltas(
+                {MUG: ProductState(1)},
+                {(hour, MUG): Activity(views=2)},
+                by_country={(hour, country, MUG): counted for country, counted in done.items()},
+            )
+            self.views.merge(
+                [
+                    Merge(cell, (source,), deltas.part(cell, self.views.view_cells))
+                    for cell in range(self.views.view_cells)
+                ]
+            )
+        kept = {name.decode().rpartition("}:")[2] for name in everything(self.nodes, self.namespace)}
+        assert {name for name in kept if name.startswith("activity")} == {
+            f"activity:{hour}{country}" for hour in (HOUR - 1, HOUR) for country in ("", ":DE", ":FR")
+        }
+        assert [(one.product_id, one.actions) for one in self.views.trending(TrendingRules(), None, 9, "FR")] == [
+            (MUG, 2)
+        ]
+
+
+class TestCategories:
+    """What a reader knows of the categories of products that trend."""
+
+    def test_nothing_is_lost_when_a_read_fails(self) -> None:
+        trends, categories = Trends(unsorted={b"mug", b"jug"}), Categories()
+        categories.sort(trends, {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
+
+        def fail(products: Collection[bytes]) -> dict[bytes, str]:
+            raise Unreachable("Redis does not answer")
+
+        with pytest.raises(Unreachable):
+            categories.sort(trends, {b"jug": 1}, 1, fail)
+        assert set(categories.members("kitchen")) == {b"mug", b"jug"}
+        categories.sort(trends, {b"jug": 1}, 1, lambda products: dict.fromkeys(products, "garden"))
+        assert (set(categories.members("kitchen")), set(categories.members("garden"))) == ({b"mug"}, {b"jug"})
+
+    def test_all_is_asked_for_again_where_all_was_begun_anew(self) -> None:
+        trends, categories = Trends(unsorted={b"mug", b"jug"}), Categories()
+        categories.sort(trends, {}, 7, lambda products: dict.fromkeys(products, "kitchen"))
+        categories.sort(trends, {}, 0, lambda _: {b"mug": "garden"})
+        assert (list(categories.members("kitchen")), list(categories.members("garden"))) == ([], [b"mug"])
+        assert trends.unsorted == {b"jug"}
+
+    def test_what_trends_no_longer_is_not_kept(self) -> None:
+        categories = Categories()
+        categories.sort(Trends(unsorted={b"mug", b"jug"}), {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
+        categories.keep({b"mug"})
+        assert list(categories.members("kitchen")) == [b"mug"]
 
 
 ADA, MUG = CustomerId("ada"), ProductId("mug")
@@ -78,6 +134,7 @@ class TestChecksBeforeWrites:
             {MUG: ProductState(interactions, 1, 4, name=("Mug", 9), price=(5, 9))},
             {(7, MUG): Activity(views=1, carts=1)},
             {(MUG, SessionKey(5)): 9},
+            {(7, "DE", MUG): Activity(views=1)},
         )
         cell = view_cell_of(MUG, self.views.view_cells)
         self.views.merge([Merge(cell, (SourceRange(0, 1, 0, 1, READER),), deltas)])
@@ -103,7 +160,11 @@ class TestChecksBeforeWrites:
         assert everything(self.nodes, self.namespace) == before
 
     @pytest.mark.parametrize(
-        "name", ["names", "prices", "interactions", "totals", "ratings", "hours", "activity:7", "list:mug"]
+        "name",
+        [
+            *("names", "prices", "interactions", "totals", "ratings", "hours", "activity:7", "list:mug", "moved"),
+            *("countries", "hours:DE", "activity:7:DE"),
+        ],
     )
     def test_a_key_of_another_type_leaves_the_views_as_they_are(self, name: str) -> None:
         ask(self.nodes, self.view(name), "SET", self.view(name), "something else")

@@ -16,7 +16,7 @@ from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN, Recommendations, RecommendationService
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId, country_code
 from realtime_pipeline.domain.shop.product import Product, Tally
 
 CANDIDATES_MAX = 200
@@ -45,6 +45,8 @@ class Request:
     def __attrs_post_init__(self) -> None:
         if self.limit < 1:
             raise ValueError(f"limit must be at least 1, not {self.limit}")
+        if self.country != country_code(self.country):
+            raise ValueError(f"a country is two letters, as DE, not {self.country}")
 
 
 @attrs.frozen
@@ -86,22 +88,22 @@ class RecommendProducts:
     def _listed(self, customer: Customer, request: Request) -> Recommendations:
         rules = self._service.rules.rules if request.rules is None else request.rules
         visitor = self._service.visitor(customer, request.looking_at, request.shown)
-        described: Mapping[ProductId, Product] = {}
-        tallies: Mapping[ProductId, Tally] = {}
+        described: dict[ProductId, Product] = {}
+        tallies: dict[ProductId, Tally] = {}
         ranking = Ranking(())
         for sources, is_all in self._widening(customer, request, rules):
             considered = {one.product_id for source in sources for one in source}
             if rules.needs_descriptions:
-                described = self._shop.products(considered)
+                described |= self._shop.products(considered - described.keys())
             if rules.rating:
-                tallies = self._shop.tallies(considered)
+                tallies |= self._shop.tallies(considered - tallies.keys())
             limit = request.limit
             ranking = self._service.rank(sources, visitor, rules, described, tallies, limit, is_all=is_all)
             if is_all or len(ranking.chosen) == limit:
                 break
         if rules.explore:
             ranking = with_new(ranking, self._new(customer, visitor, rules, ranking, request.limit), request.limit)
-        return self._explained(ranking)
+        return self._explained(ranking, described)
 
     def _new(
         self, customer: Customer, visitor: Visitor, rules: ListRules, ranking: Ranking, limit: int
@@ -168,7 +170,7 @@ class RecommendProducts:
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now."""
         source = self._from_trending(country=country)
-        return self._explained(self._service.rank([source], Visitor(), ListRules(), {}, {}, limit))
+        return self._explained(self._service.rank([source], Visitor(), ListRules(), {}, {}, limit), {})
 
     def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
         """Say which products people rate highest; `prior_ratings` is how many average ratings each starts with."""
@@ -207,8 +209,9 @@ class RecommendProducts:
         favourites = customer.favourite_categories(self._affinity_half_life_ms)
         return [category for category, _ in favourites[: self._service.rules.categories]]
 
-    def _explained(self, ranking: Ranking) -> Recommendations:
-        """Describe what is shown, and what it is shown for."""
+    def _explained(self, ranking: Ranking, described: Mapping[ProductId, Product]) -> Recommendations:
+        """Describe what is shown, and what it is shown for, as far as it is not described yet."""
         chosen = ranking.chosen
         wanted = {one.product_id for one in chosen} | {id_ for one in chosen for id_ in one.reason.because_of}
-        return self._service.explain(ranking, self._shop.products(wanted))
+        lacking = wanted - described.keys()
+        return self._service.explain(ranking, {**described, **self._shop.products(lacking)} if lacking else described)

@@ -18,6 +18,8 @@ from realtime_pipeline.domain.shop.product import Product, Tally
 TRENDING_MAX = 200
 TRENDING_LISTS_MAX = 1_000
 PRODUCTS_MAX = 100_000
+LATE_MAX = 10
+"""How many times its age what is trending may have while somebody reads it anew."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -39,7 +41,7 @@ class CacheRules:
 
 
 class _Remembered(Generic[K, V]):
-    """What was read of late. It is let go of as it was read, some at a time: no request waits for all to be freed."""
+    """What was read of late, let go of as it was read: while requests come, no single one waits for all to be freed."""
 
     def __init__(self, clock: Clock, refresh_ms: int, limit: int) -> None:
         self._clock = clock
@@ -56,12 +58,14 @@ class _Remembered(Generic[K, V]):
             self._let_go(now_ms)
             known = self._known
             found = {key: known[key] for key in keys if key in known}
-        if len(found) < len(keys):
-            more = read([key for key in keys if key not in found])
+        lacking = [key for key in keys if key not in found]
+        if lacking:
+            more = read(lacking)
             found.update(more)
-            with self._lock:
-                self._known.update(more)
-                self._reads.append((now_ms, more.keys()))
+            if more:
+                with self._lock:
+                    self._known.update(more)
+                    self._reads.append((now_ms, more.keys()))
         return found
 
     def _let_go(self, now_ms: int) -> None:
@@ -129,13 +133,15 @@ class ShopCache:
     ) -> Sequence[Popular]:
         """What is trending, in a category, in a country or anywhere.
 
-        When it is too old, the first who asks reads it anew; who asks meanwhile gets what was read before.
+        When it is too old, the first who asks reads it anew; who asks meanwhile gets what was read before, unless that
+        is much too old.
         """
         place = _Place(rules, category, country)
         read = self._trending.get(place)
         if read is not None and self._is_fresh(read[0]):
             return read[1]
-        if self._one_reads.acquire(blocking=read is None):
+        is_of_use = read is not None and self._is_fresh(read[0], LATE_MAX)
+        if self._one_reads.acquire(blocking=not is_of_use):
             try:
                 return self._read_trending(place)
             finally:
@@ -146,7 +152,7 @@ class ShopCache:
         read = self._trending.get(place)
         if read is None or not self._is_fresh(read[0]):
             if len(self._trending) >= TRENDING_LISTS_MAX:
-                self._trending.clear()
+                self._trending.pop(next(iter(self._trending)))
             popular = self._views.trending(place.rules, place.category, TRENDING_MAX, place.country)
             read = self._trending[place] = (self._clock.now_ms(), popular)
         return read[1]
@@ -157,5 +163,5 @@ class ShopCache:
             for product_id, state in self._views.products(product_ids).items()
         }
 
-    def _is_fresh(self, read_ms: int) -> bool:
-        return 0 <= self._clock.now_ms() - read_ms < self._rules.trending_ms
+    def _is_fresh(self, read_ms: int, times: int = 1) -> bool:
+        return 0 <= self._clock.now_ms() - read_ms < times * self._rules.trending_ms

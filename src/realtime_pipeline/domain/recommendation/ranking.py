@@ -35,7 +35,7 @@ class Blend:
     @property
     def is_in_turn(self) -> bool:
         """Whether no product of a source comes before one of the source before it."""
-        weights = attrs.astuple(self)
+        weights = [weight for weight in attrs.astuple(self) if weight]
         return all(one / 2 >= other for one, other in pairwise(weights))
 
     def weight(self, kind: ReasonKind) -> float:
@@ -213,7 +213,7 @@ def _mixed(
 
 
 def _heads(
-    left: Sequence[tuple[Candidate, str | None]], used: Mapping[str | None, int], rules: ListRules
+    left: Sequence[tuple[Candidate, str | None]], used: Counter[str | None], rules: ListRules
 ) -> list[tuple[int, bool]]:
     """Where the first stands that repeats a category, and the first that does not: in order, they are the best of both.
 

@@ -143,10 +143,10 @@ local function claim_views(keys, args)
   return {'OK', position}
 end
 
--- Keeps the later of two facts about each of some products; of two at the same time, the larger. Says whether what was
--- known of some product has become another.
+-- Keeps the later of two facts about each of some products; of two at the same time, the larger. Says of which products
+-- what was known has become another.
 local function tell(key, args, first, count, larger)
-  local products, written, has_changed = {}, {}, false
+  local products, written, moved = {}, {}, {}
   for index = 0, count - 1 do products[index + 1] = args[first + 2 * index] end
   for begin = 1, count, UNPACKED do
     local to = math.min(begin + UNPACKED - 1, count)
@@ -159,7 +159,7 @@ local function tell(key, args, first, count, larger)
         local at_ms, value = string.match(said, '^(%d+) (.*)$')
         local at_ms_before, value_before = string.match(before, '^(%d+) (.*)$')
         is_later = larger_number(at_ms, at_ms_before) or (at_ms == at_ms_before and larger(value, value_before))
-        has_changed = has_changed or is_later and value ~= value_before
+        if is_later and value ~= value_before then moved[#moved + 1] = products[index] end
       end
       if is_later then
         written[#written + 1] = products[index]
@@ -168,7 +168,7 @@ local function tell(key, args, first, count, larger)
     end
   end
   in_parts('HSET', key, written, 1, #written)
-  return has_changed
+  return moved
 end
 
 -- Says whether all numbers of a hash that are about to grow are whole, and stay within 64 bits.
@@ -187,12 +187,22 @@ local function can_grow(key, args, first, count)
   return true
 end
 
--- keys: sources, hours, names, categories, prices, then hashes of numbers, then lists of sessions.
+-- Numbers the products whose category has become another, all of a merge alike, larger than any before.
+local function note_moved(key, products)
+  if #products == 0 then return end
+  local number, pairs = (redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')[2] or 0) + 1, {}
+  for index, product in ipairs(products) do
+    pairs[2 * index - 1], pairs[2 * index] = number, product
+  end
+  in_parts('ZADD', key, pairs, 1, #pairs)
+end
+
+-- keys: sources, hours, names, categories, prices, moved, then hashes of numbers, then lists of sessions.
 -- args: how many sources, and for each: partition, epoch, from, to, three times; how many sessions a list keeps; how
 -- many hours go, and which; how many hours are touched, and which; three times: how many facts, and the facts as
 -- (product, time and value); how many hashes of numbers, and for each: how many numbers, and the numbers as (field,
 -- growth); how many lists, and for each: how many entries, and the entries as (time, session).
--- The keys of the hours that go come last.
+-- Of each hour that goes the hash that lists it and its own come last.
 local function merge(keys, args)
   local sources, at = tonumber(args[1]), 2
   local positions, is_at = {}, true
@@ -214,18 +224,23 @@ local function merge(keys, args)
   for index = 1, 3 do at = at + 1 + 2 * tonumber(args[at]) end
   local hashes, hashes_at = tonumber(args[at]), at + 1
   at = hashes_at
-  for index = 2, 5 + hashes do
-    if not is_hash(keys[index]) then return wrong_type(keys[index]) end
+  for index = 2, 6 + hashes do
+    if index ~= 6 and not is_hash(keys[index]) then return wrong_type(keys[index]) end
   end
+  redis.call('ZCARD', keys[6]) -- fails on another type, before any write
   for index = 1, hashes do
     local count = tonumber(args[at])
-    if not can_grow(keys[5 + index], args, at + 1, count) then
-      return redis.error_reply('ERR a number of ' .. keys[5 + index] .. ' would leave 64 bits')
+    if not can_grow(keys[6 + index], args, at + 1, count) then
+      return redis.error_reply('ERR a number of ' .. keys[6 + index] .. ' would leave 64 bits')
     end
     at = at + 1 + 2 * count
   end
   local lists, lists_at = tonumber(args[at]), at + 1
-  for index = 1, lists do redis.call('ZCARD', keys[5 + hashes + index]) end -- fails on another type, before any write
+  local of_gone = 6 + hashes + lists
+  for index = 1, lists do redis.call('ZCARD', keys[6 + hashes + index]) end
+  for index = of_gone + 1, of_gone + 2 * gone, 2 do
+    if not is_hash(keys[index]) then return wrong_type(keys[index]) end
+  end
 
   at = 2
   for index = 1, sources do
@@ -234,26 +249,26 @@ local function merge(keys, args)
     at = at + 7
   end
   for index = 1, gone do
-    redis.call('UNLINK', keys[5 + hashes + lists + index])
-    redis.call('HDEL', keys[2], args[gone_at + index - 1])
+    redis.call('HDEL', keys[of_gone + 2 * index - 1], args[gone_at + index - 1])
+    redis.call('UNLINK', keys[of_gone + 2 * index])
   end
   for index = 1, touched do redis.call('HINCRBY', keys[2], args[touched_at + index - 1], '1') end
   at = facts_at
   for index = 1, 3 do
     local count = tonumber(args[at])
-    local has_changed = tell(keys[2 + index], args, at + 1, count, index == 3 and larger_number or larger_text)
-    if has_changed and index == 2 then redis.call('HINCRBY', keys[2], 'categories', '1') end
+    local moved = tell(keys[2 + index], args, at + 1, count, index == 3 and larger_number or larger_text)
+    if index == 2 then note_moved(keys[6], moved) end
     at = at + 1 + 2 * count
   end
   at = hashes_at
   for index = 1, hashes do
     local count = tonumber(args[at])
-    for pair = at + 1, at + 2 * count, 2 do redis.call('HINCRBY', keys[5 + index], args[pair], args[pair + 1]) end
+    for pair = at + 1, at + 2 * count, 2 do redis.call('HINCRBY', keys[6 + index], args[pair], args[pair + 1]) end
     at = at + 1 + 2 * count
   end
   at = lists_at
   for index = 1, lists do
-    local key, count = keys[5 + hashes + index], tonumber(args[at])
+    local key, count = keys[6 + hashes + index], tonumber(args[at])
     local first, last = at + 1, at + 2 * count
     while first <= last do
       local to = math.min(first + UNPACKED - 1, last)

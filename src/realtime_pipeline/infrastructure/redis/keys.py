@@ -13,10 +13,11 @@
 | `rp:{v0}:interactions`, `ratings`, `rating_sums` | hash | product → whole number | never |
 | `rp:{v0}:names`, `categories`, `prices` | hash | product → time and value said last | never |
 | `rp:{v0}:totals` | hash | interactions of all the cell's products | never |
-| `rp:{v0}:hours` | hash | hour (`H`, of a country `H:DE`) → how often its activity has changed | with its hour |
-|  |  | `categories` → how often a product's category has become another | never |
+| `rp:{v0}:hours` | hash | hour → how often its activity has changed | with its hour |
 | `rp:{v0}:activity:H` | hash | `v:`, `c:`, `p:` + product → views, carts, purchases of an hour | by age |
-| `rp:{v0}:activity:H:DE` | hash | those of them that are known to be of a country | by age |
+| `rp:{v0}:hours:DE`, `rp:{v0}:activity:H:DE` | hash | the same of a country | the same |
+| `rp:{v0}:countries` | hash | country → how many merges had something of it | never |
+| `rp:{v0}:moved` | sorted set | products whose category has become another, by the order in which | never |
 | `rp:{v0}:list:PRODUCT` | sorted set | sessions by the time they touched the product, the newest | trimmed |
 """
 
@@ -28,11 +29,6 @@ from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, partition_of
 
 SESSIONS_BUCKET = 1 << 15
-
-
-def hour_name(hour: int, country: str | None = None) -> str:
-    """What the activity of an hour is known by, or that of a country in an hour."""
-    return str(hour) if country is None else f"{hour}:{country}"
 
 
 @attrs.frozen
@@ -86,9 +82,13 @@ class Keys:
         """A hash of a view cell."""
         return f"{self.namespace}:{{v{view_cell}}}:{name}"
 
-    def activity(self, view_cell: int, hour: str) -> str:
-        """What was done in an hour, or in a country in an hour, as `hour_name` calls it."""
-        return f"{self.namespace}:{{v{view_cell}}}:activity:{hour}"
+    def hours(self, view_cell: int, country: str | None) -> str:
+        """Which hours have activity, that of a country or all."""
+        return self.view(view_cell, "hours" if country is None else f"hours:{country}")
+
+    def activity(self, view_cell: int, hour: int, country: str | None) -> str:
+        """What was done in an hour, in a country or in all."""
+        return self.view(view_cell, f"activity:{hour}" if country is None else f"activity:{hour}:{country}")
 
     def list(self, view_cell: int, product_id: ProductId) -> str:
         """The newest sessions of a product."""

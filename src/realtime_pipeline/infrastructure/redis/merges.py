@@ -8,7 +8,7 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Fact, ProductState
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import Activity, Deltas
-from realtime_pipeline.infrastructure.redis.keys import Keys, hour_name
+from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.nodes import Request
 
 ACTIONS: Final[Mapping[str, str]] = {"v": "views", "c": "carts", "p": "purchases"}
@@ -22,26 +22,37 @@ def member(key: SessionKey) -> str:
     return f"{key:016x}"
 
 
-def merge_request(keys: Keys, merge: Merge, listed_max: int, gone: Sequence[str]) -> Request:
-    """Write a merge as a request; the activity of the hours `gone` (their names) is let go of."""
+Hour = tuple[int, str | None]
+"""An hour of a country, or of all."""
+
+
+def merge_request(keys: Keys, merge: Merge, listed_max: int, gone: Sequence[Hour]) -> Request:
+    """Write a merge as a request; the activity of the hours `gone` is let go of."""
     cell, deltas = merge.view_cell, merge.deltas
     activity = _activity(deltas, set(gone))
-    hours = sorted(activity)
+    hours = sorted(hour for hour, country in activity if country is None)
     numbers = _numbers(keys, cell, deltas)
-    numbers.update((keys.activity(cell, hour), fields) for hour, fields in activity.items() if fields)
+    for (hour, country), fields in activity.items():
+        numbers[keys.activity(cell, hour, country)] = fields
+        if country is not None:
+            numbers.setdefault(keys.hours(cell, country), []).extend((hour, 1))
+    if deltas.by_country:
+        countries = dict.fromkeys(country for _, country, _ in deltas.by_country)
+        numbers[keys.view(cell, "countries")] = [part for country in countries for part in (country, 1)]
+    numbers = {name: group for name, group in numbers.items() if group}
     lists = _lists(deltas)
     names = [
-        *(keys.view(cell, name) for name in ("sources", "hours", "names", "categories", "prices")),
+        *(keys.view(cell, name) for name in ("sources", "hours", "names", "categories", "prices", "moved")),
         *numbers,
         *(keys.list(cell, product_id) for product_id in lists),
-        *(keys.activity(cell, hour) for hour in gone),
+        *(key for hour, where in gone for key in (keys.hours(cell, where), keys.activity(cell, hour, where))),
     ]
     arguments: Arguments = [len(merge.ranges)]
     for one in merge.ranges:
         mark = one.watermark
         arguments += (one.partition, one.epoch, one.from_position, one.to_position)
         arguments += (mark.at_ms, mark.newest_ms, mark.appended_at_ms)
-    arguments += (listed_max, len(gone), *gone, len(hours), *hours)
+    arguments += (listed_max, len(gone), *(hour for hour, _ in gone), len(hours), *hours)
     products = deltas.products.items()
     arguments += _facts((product_id, state.name) for product_id, state in products)
     arguments += _facts((product_id, state.category) for product_id, state in products)
@@ -82,17 +93,17 @@ def _numbers(keys: Keys, cell: int, deltas: Deltas) -> dict[str, Arguments]:
         keys.view(cell, "ratings"): ratings,
         keys.view(cell, "rating_sums"): sums,
     }
-    return {name: group for name, group in found.items() if group}
+    return found
 
 
-def _activity(deltas: Deltas, gone: set[str]) -> dict[str, Arguments]:
-    """By the name of an hour, what grows: (letter and product, growth)."""
-    found: dict[str, Arguments] = {}
+def _activity(deltas: Deltas, gone: set[Hour]) -> dict[Hour, Arguments]:
+    """By hour and country, what grows: (letter and product, growth)."""
+    found: dict[Hour, Arguments] = {}
     for (hour, product_id), done in deltas.activity.items():
-        _note(found.setdefault(hour_name(hour), []), product_id, done)
+        _note(found.setdefault((hour, None), []), product_id, done)
     for (hour, country, product_id), done in deltas.by_country.items():
-        _note(found.setdefault(hour_name(hour, country), []), product_id, done)
-    return {name: fields for name, fields in found.items() if name not in gone}
+        _note(found.setdefault((hour, country), []), product_id, done)
+    return {place: fields for place, fields in found.items() if place not in gone}
 
 
 def _note(fields: Arguments, product_id: ProductId, done: Activity) -> None:

@@ -29,11 +29,11 @@ class Trends:
     newest hour moves on, every hour weighs less, and all is added up anew.
     """
 
+    newest_hour: int = 0
     scores: dict[bytes, int] = attrs.Factory(dict)
     actions: dict[bytes, int] = attrs.Factory(dict)
     unsorted: set[bytes] = attrs.Factory(set)
     _rules: TrendingRules | None = None
-    _newest_hour: int = 0
     _hours: dict[int, tuple[int, Counted]] = attrs.Factory(dict)
 
     def follow(
@@ -46,8 +46,8 @@ class Trends:
         """Bring all up to the versions of the hours; `read` is asked for those that have changed."""
         if rules != self._rules:
             self._hours.clear()
-        if (rules, newest_hour) != (self._rules, self._newest_hour):
-            self._rules, self._newest_hour = rules, newest_hour
+        if (rules, newest_hour) != (self._rules, self.newest_hour):
+            self._rules, self.newest_hour = rules, newest_hour
             self.scores.clear()
             self.actions.clear()
             self.unsorted.clear()
@@ -70,7 +70,7 @@ class Trends:
             scores = {product: scores[product] for product in among if product in scores}
         least = 1
         if len(scores) > count:
-            least = heapq.nlargest(count, scores.values())[-1]  # of numbers alone: a fifth of the cost of rows
+            least = max(1, heapq.nlargest(count, scores.values())[-1])  # of numbers alone: a fifth of the cost of rows
         return [
             (ProductId(product.decode()), score, self.actions[product])
             for product, score in scores.items()
@@ -78,7 +78,7 @@ class Trends:
         ]
 
     def _add(self, hour: int, counted: Counted, sign: int) -> None:
-        rules, age = self._rules, self._newest_hour - hour
+        rules, age = self._rules, self.newest_hour - hour
         if rules is None or not 0 <= age < rules.window_hours:
             return
         weight = sign * rules.hour_weight(age)
@@ -93,32 +93,42 @@ class Trends:
 class Categories:
     """Which of a view cell's products are of which category, learned when they begin to trend.
 
-    `version` is how often a category has become another when all was read.
+    `moved` is the number of the last product that was found to have gone from one category to another.
     """
 
-    _version: int = 0
+    moved: int = 0
     _of: dict[bytes, str] = attrs.Factory(dict)
     _members: dict[str, set[bytes]] = attrs.Factory(dict)
 
-    def sort(self, trends: Trends, version: int, read: Callable[[Collection[bytes]], Mapping[bytes, str]]) -> None:
-        """Learn of which category products are; `read` is asked for those not known, or all when some have changed."""
-        if version != self._version:
-            again = [*self._of]
-            self._of.clear()
-            self._members.clear()
-            self._learn(read(again))
-            self._version = version
-        self._learn(read([product for product in trends.unsorted if product not in self._of]))
-        trends.unsorted = {product for product in trends.unsorted if product not in self._of}
+    def sort(
+        self,
+        trends: Trends,
+        moved: Mapping[bytes, int],
+        last_moved: int,
+        read: Callable[[Collection[bytes]], Mapping[bytes, str]],
+    ) -> None:
+        """Learn of which category products are; `read` is asked for those not known, and for those that have moved.
+
+        Where the last to move has a smaller number than was seen, all was begun anew, and all is asked for again.
+        """
+        again = set(self._of) if last_moved < self.moved else moved.keys() & self._of.keys()
+        found = read([*again, *(product for product in trends.unsorted if product not in self._of)])
+        for product in again:
+            self._members[self._of.pop(product)].discard(product)
+        for product, category in found.items():
+            self._of[product] = category
+            self._members.setdefault(category, set()).add(product)
+        trends.unsorted = {product for product in (trends.unsorted | again) if product not in self._of}
+        self.moved = last_moved
+
+    def keep(self, products: Collection[bytes]) -> None:
+        """Let go of what is known of other products."""
+        for product in self._of.keys() - products:
+            self._members[self._of.pop(product)].discard(product)
 
     def members(self, category: str) -> Collection[bytes]:
         """The products of a category."""
         return self._members.get(category, ())
-
-    def _learn(self, categories: Mapping[bytes, str]) -> None:
-        self._of.update(categories)
-        for product, category in categories.items():
-            self._members.setdefault(category, set()).add(product)
 
 
 def _counted(fields: Fields, rules: TrendingRules) -> Counted:

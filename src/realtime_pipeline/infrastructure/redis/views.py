@@ -15,8 +15,8 @@ from realtime_pipeline.domain.shop.product import Fact, ProductState, Tally, bay
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
-from realtime_pipeline.infrastructure.redis.keys import Keys, hour_name
-from realtime_pipeline.infrastructure.redis.merges import merge_request
+from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.trends import Categories, Row, Trends
@@ -24,8 +24,8 @@ from realtime_pipeline.infrastructure.redis.trends import Categories, Row, Trend
 SCANNED_PRODUCTS = 1_000
 LOOKED_UP_AT_ONCE = 500
 FOLLOWED_COUNTRIES_MAX = 50
-CATEGORIES = (-1, "")
-"""In the place of an hour: how often a product's category has become another."""
+GONE_MAX = 1_000
+"""How many hours of countries are let go of by one merge."""
 _INTEGERS = ("interactions", "ratings", "rating_sums")
 _FACTS = ("names", "categories", "prices")
 
@@ -81,13 +81,13 @@ class RedisViews(Views):
         for merge in merges:
             newest_ms = max(one.watermark.newest_ms for one in merge.ranges)
             oldest_hour = newest_ms // HOUR_MS - self._activity_hours
-            gone: list[str] = []
+            gone: list[Hour] = []
             if oldest_hour > self._oldest_hour[merge.view_cell]:
-                hours = self._versions(merge.view_cell).keys() - {CATEGORIES}
-                gone = [hour_name(hour, where or None) for hour, where in hours if hour < oldest_hour]
-                self._oldest_hour[merge.view_cell] = oldest_hour
+                gone = self._older(merge.view_cell, oldest_hour)
+                if len(gone) <= GONE_MAX:
+                    self._oldest_hour[merge.view_cell] = oldest_hour
             key = self._keys.view(merge.view_cell, "sources")
-            requests.append((key, merge_request(self._keys, merge, self._listed_sessions_max, gone)))
+            requests.append((key, merge_request(self._keys, merge, self._listed_sessions_max, gone[:GONE_MAX])))
         for said in self._nodes.ask(requests):
             if said[0] == b"SUPERSEDED":
                 numbers = [int(number) for number in said[1:]]
@@ -164,11 +164,12 @@ class RedisViews(Views):
         rows: list[Row] = []
         with self._trending:
             for cell, (trends, categories) in enumerate(zip(self._trends_of(country), self._categories, strict=True)):
-                versions = self._versions(cell)
-                hours = {hour: version for (hour, where), version in versions.items() if where == (country or "")}
-                trends.follow(rules, newest_hour, hours, partial(self._hours, cell, country))
+                has_moved_on = trends.newest_hour != newest_hour
+                trends.follow(rules, newest_hour, self._versions(cell, country), partial(self._hours, cell, country))
+                if has_moved_on:
+                    categories.keep({product for some in self._trends.values() for product in some[cell].scores})
                 if category is not None:
-                    categories.sort(trends, versions.get(CATEGORIES, 0), partial(self._sorted, cell))
+                    categories.sort(trends, *self._moved(cell, categories.moved), partial(self._sorted, cell))
                 rows += trends.first(limit, None if category is None else categories.members(category))
         return ranked(rows)[:limit]
 
@@ -191,17 +192,31 @@ class RedisViews(Views):
             del self._trends[next(iter(self._trends))]
         return trends
 
-    def _versions(self, cell: int) -> dict[tuple[int, str], int]:
-        """How often the activity of each hour and country has changed, and at `CATEGORIES` products' categories."""
-        key = self._keys.view(cell, "hours")
-        said = self._ask(key, "HGETALL", key)
-        changed = int(said.pop(b"categories", 0))
-        parted = ((name.decode().partition(":"), int(version)) for name, version in said.items())
-        return {**{(int(hour), where): version for (hour, _, where), version in parted}, CATEGORIES: changed}
+    def _versions(self, cell: int, country: str | None) -> dict[int, int]:
+        """How often the activity of each hour has changed."""
+        key = self._keys.hours(cell, country)
+        return {int(hour): int(version) for hour, version in self._ask(key, "HGETALL", key).items()}
 
     def _hours(self, cell: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
-        keys = [self._keys.activity(cell, hour_name(hour, country)) for hour in hours]
+        keys = [self._keys.activity(cell, hour, country) for hour in hours]
         return self._nodes.ask([(key, ("HGETALL", key)) for key in keys])
+
+    def _older(self, cell: int, oldest_hour: int) -> list[Hour]:
+        """The hours before one that have activity, of all countries."""
+        known = self._keys.view(cell, "countries")
+        countries = [None, *(country.decode() for country in self._ask(known, "HKEYS", known))]
+        keys = [self._keys.hours(cell, country) for country in countries]
+        answers = self._nodes.ask([(key, ("HKEYS", key)) for key in keys])
+        listed = ((int(hour), country) for country, hours in zip(countries, answers, strict=True) for hour in hours)
+        return [(hour, country) for hour, country in listed if hour < oldest_hour]
+
+    def _moved(self, cell: int, since: int) -> tuple[dict[bytes, int], int]:
+        """The products that have gone to another category since a number, and the last number there is."""
+        key = self._keys.view(cell, "moved")
+        later: Request = ("ZRANGE", key, f"({since}", "+inf", "BYSCORE", "WITHSCORES")
+        last: Request = ("ZRANGE", key, -1, -1, "WITHSCORES")
+        (_, number, *_), moved = (said or [b"", b"0"] for said in self._nodes.ask([(key, last), (key, later)]))
+        return dict(zip(moved[::2], map(int, moved[1::2]), strict=True)), int(number)
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
         """Rank products by the Bayesian average of their ratings."""
