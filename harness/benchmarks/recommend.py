@@ -138,7 +138,7 @@ def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Lin
                 "event_type": "purchase" if look == options.looks - 1 and visit % 20 == 0 else "view",
                 "user_id": f"customer-{customer}",
                 "session_id": f"visit-{visit}",
-                "timestamp": START_MS + 100 * visit + look,
+                "timestamp": START_MS + _after_ms(visit, options.visits) + look,
                 "properties": {
                     "product_id": f"product-{product}",
                     "category": f"category-{product % 40}",
@@ -147,6 +147,11 @@ def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Lin
             }
             yield Line(None, _encode(value), "bench")
             product = (product + dice.choice(NEAR)) % options.products
+
+
+def _after_ms(visit: int, filled: int) -> int:
+    """When a visit begins: of those in the store one in 100 ms, of those that come meanwhile about as they come."""
+    return 100 * min(visit, filled) + max(0, visit - filled)
 
 
 def _answer(settings: Settings, options: argparse.Namespace, rate: int) -> Answers:

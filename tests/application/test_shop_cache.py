@@ -26,12 +26,12 @@ class SlowViews(MemoryViews):
         self.may_answer.set()
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
     ) -> Sequence[Popular]:
         """Answer when told to."""
         self.asked.set()
         assert self.may_answer.wait(30)
-        return super().trending(rules, category, limit, country)
+        return super().trending(rules, category, limit, country, old_ms)
 
 
 class Stock(Catalogue):

@@ -29,8 +29,8 @@ V = TypeVar("V")
 class CacheRules:
     """How old what a process answers from may be, in ms; 0 for as new as it is.
 
-    `trending_ms` what is trending, `products_ms` what events say of products (names, prices, numbers). Customers and
-    sessions are always read.
+    `trending_ms` what is trending (at most twice that in all), `products_ms` what events say of products: names,
+    prices, numbers. Customers and sessions are always read.
     """
 
     trending_ms: int = 5_000
@@ -153,7 +153,8 @@ class ShopCache:
         if read is None or not self._is_fresh(read[0]):
             if len(self._trending) >= TRENDING_LISTS_MAX:
                 self._trending.pop(next(iter(self._trending)))
-            popular = self._views.trending(place.rules, place.category, TRENDING_MAX, place.country)
+            old_ms = self._rules.trending_ms
+            popular = self._views.trending(place.rules, place.category, TRENDING_MAX, place.country, old_ms)
             read = self._trending[place] = (self._clock.now_ms(), popular)
         return read[1]
 

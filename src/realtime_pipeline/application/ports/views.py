@@ -121,12 +121,12 @@ class Views(ABC):
 
     @abstractmethod
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
     ) -> Sequence[Popular]:
         """Rank products as `domain.recommendation.trending` does, of one category or of all.
 
         With `country`, by what is known to have been done there. Time is that of the newest event merged. A product's
-        category is the one said last.
+        category is the one said last. What is ranked may be as it was `old_ms` ago, where that is cheaper.
         """
 
     @abstractmethod

@@ -131,7 +131,7 @@ class MemoryViews(Views):
         return sum(state.interactions for _, state in self.scan())
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately."""
         activity = {}

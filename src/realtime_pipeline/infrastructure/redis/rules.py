@@ -31,7 +31,7 @@ class RedisRules:
     timeout_ms: int = 2_000
     commit_records_max: int = 250
     commits_at_once: int = 64
-    merge_records_max: int = 2_000
+    merge_records_max: int = 500
     wait_replicas: int = 0
     wait_disk: bool = False
     wait_ms: int = 500

@@ -1,6 +1,7 @@
 """Views in Redis."""
 
 import struct
+import time
 from binascii import unhexlify
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -43,6 +44,7 @@ class RedisViews(Views):
         self._merge_records_max = rules.merge_records_max
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
+        self._followed: dict[str | None, tuple[TrendingRules, float]] = {}
         self._trends: dict[str | None, list[Trends]] = {}
         self._categories = [Categories() for _ in range(rules.view_cells)]
         self._trending = Lock()
@@ -100,6 +102,7 @@ class RedisViews(Views):
         self._nodes.erase(self._keys.view_pattern)
         with self._trending:
             self._trends.clear()
+            self._followed.clear()
             self._categories = [Categories() for _ in range(self._view_cells)]
 
     def watermarks(self) -> Mapping[int, Watermark]:
@@ -157,21 +160,36 @@ class RedisViews(Views):
         return sum(int(said or 0) for said in self._nodes.ask([(key, ("HGET", key, "interactions")) for key in totals]))
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
     ) -> Sequence[Popular]:
-        """Rank products by what is done with them lately. Hours that have not changed since are not read again."""
-        newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
+        """Rank products by what is done with them lately.
+
+        Hours that have not changed are not read again, and within `old_ms` none are: while a worker merges, the present
+        hour is another at every look, and one reading serves all categories.
+        """
         rows: list[Row] = []
         with self._trending:
-            for cell, (trends, categories) in enumerate(zip(self._trends_of(country), self._categories, strict=True)):
-                has_moved_on = trends.newest_hour != newest_hour
-                trends.follow(rules, newest_hour, self._versions(cell, country), partial(self._hours, cell, country))
-                if has_moved_on:
-                    categories.keep({product for some in self._trends.values() for product in some[cell].scores})
+            followed = self._follow(rules, country, old_ms)
+            for cell, (trends, categories) in enumerate(zip(followed, self._categories, strict=True)):
                 if category is not None:
                     categories.sort(trends, *self._moved(cell, categories.moved), partial(self._sorted, cell))
                 rows += trends.first(limit, None if category is None else categories.members(category))
         return ranked(rows)[:limit]
+
+    def _follow(self, rules: TrendingRules, country: str | None, old_ms: int) -> list[Trends]:
+        """What is known of a country, or of all, by view cell, brought up to date where it may be too old."""
+        now_s, every = time.monotonic(), self._trends_of(country)
+        known_rules, known_s = self._followed.get(country, (None, 0.0))
+        if known_rules == rules and now_s - known_s < old_ms / 1_000:
+            return every
+        newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
+        for cell, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
+            has_moved_on = trends.newest_hour != newest_hour
+            trends.follow(rules, newest_hour, self._versions(cell, country), partial(self._hours, cell, country))
+            if has_moved_on:
+                categories.keep({product for some in self._trends.values() for product in some[cell].scores})
+        self._followed[country] = rules, now_s
+        return every
 
     def _sorted(self, cell: int, products: Collection[bytes]) -> dict[bytes, str]:
         """The categories of products that have one, some at a time."""
@@ -189,7 +207,9 @@ class RedisViews(Views):
         trends = self._trends.pop(country, None) or [Trends() for _ in range(self._view_cells)]
         self._trends[country] = trends
         if len(self._trends) > FOLLOWED_COUNTRIES_MAX:
-            del self._trends[next(iter(self._trends))]
+            oldest = next(iter(self._trends))
+            del self._trends[oldest]
+            self._followed.pop(oldest, None)
         return trends
 
     def _versions(self, cell: int, country: str | None) -> dict[int, int]:

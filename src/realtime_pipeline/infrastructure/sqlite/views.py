@@ -136,7 +136,7 @@ class SqliteViews(Views):
         return rows[0][0] if rows else 0
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
         newest_ms = self._database.rows("SELECT max(newest_ms) FROM sources")[0][0] or 0
