@@ -236,16 +236,16 @@ MUTATIONS += [
     Mutation(
         "numbers may leave 64 bits",
         FUNCTIONS,
-        "    if not can_grow(keys[5 + index], args, at + 1, count) then\n",
+        "    if not can_grow(keys[6 + index], args, at + 1, count) then\n",
         "    if false then\n",
         REDIS,
     ),
     Mutation(
         "numbers go through floats",
         FUNCTIONS,
-        "redis.call('HINCRBY', keys[5 + index], args[pair], args[pair + 1])",
-        "redis.call('HSET', keys[5 + index], args[pair], string.format('%.0f',"
-        " (redis.call('HGET', keys[5 + index], args[pair]) or 0) + args[pair + 1]))",
+        "redis.call('HINCRBY', keys[6 + index], args[pair], args[pair + 1])",
+        "redis.call('HSET', keys[6 + index], args[pair], string.format('%.0f',"
+        " (redis.call('HGET', keys[6 + index], args[pair]) or 0) + args[pair + 1]))",
         REDIS,
     ),
     Mutation(
