@@ -160,7 +160,7 @@ class ShopCache:
 
     def _read_facts(self, product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Product, Tally]]:
         return {
-            product_id: (state.described(product_id), Tally(state.interactions, state.ratings, state.rating_sum))
+            product_id: (state.described(product_id), state.tally)
             for product_id, state in self._views.products(product_ids).items()
         }
 

@@ -89,6 +89,11 @@ class ProductState:
         self.category = later(self.category, delta.category)
         self.price = later(self.price, delta.price)
 
+    @property
+    def tally(self) -> Tally:
+        """The numbers alone."""
+        return Tally(self.interactions, self.ratings, self.rating_sum)
+
     def described(self, product_id: ProductId) -> Product:
         """The product as the events describe it."""
         return Product(

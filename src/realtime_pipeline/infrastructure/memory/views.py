@@ -116,11 +116,7 @@ class MemoryViews(Views):
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
         """Read the counts of products."""
         states = ((product_id, self._cell_of(product_id).state.products.get(product_id)) for product_id in product_ids)
-        return {
-            product_id: Tally(state.interactions, state.ratings, state.rating_sum)
-            for product_id, state in states
-            if state is not None
-        }
+        return {product_id: state.tally for product_id, state in states if state is not None}
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had."""

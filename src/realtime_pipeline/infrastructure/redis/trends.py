@@ -103,7 +103,7 @@ class Categories:
     def sort(
         self,
         trends: Trends,
-        moved: Mapping[bytes, int],
+        moved: Collection[bytes],
         last_moved: int,
         read: Callable[[Collection[bytes]], Mapping[bytes, str]],
     ) -> None:
@@ -111,7 +111,7 @@ class Categories:
 
         Where the last to move has a smaller number than was seen, all was begun anew, and all is asked for again.
         """
-        again = set(self._of) if last_moved < self.moved else moved.keys() & self._of.keys()
+        again = set(self._of) if last_moved < self.moved else self._of.keys() & set(moved)
         found = read([*again, *(product for product in trends.unsorted if product not in self._of)])
         for product in again:
             self._members[self._of.pop(product)].discard(product)

@@ -230,13 +230,13 @@ class RedisViews(Views):
         listed = ((int(hour), country) for country, hours in zip(countries, answers, strict=True) for hour in hours)
         return [(hour, country) for hour, country in listed if hour < oldest_hour]
 
-    def _moved(self, cell: int, since: int) -> tuple[dict[bytes, int], int]:
+    def _moved(self, cell: int, since: int) -> tuple[Collection[bytes], int]:
         """The products that have gone to another category since a number, and the last number there is."""
         key = self._keys.view(cell, "moved")
-        later: Request = ("ZRANGE", key, f"({since}", "+inf", "BYSCORE", "WITHSCORES")
         last: Request = ("ZRANGE", key, -1, -1, "WITHSCORES")
-        (_, number, *_), moved = (said or [b"", b"0"] for said in self._nodes.ask([(key, last), (key, later)]))
-        return dict(zip(moved[::2], map(int, moved[1::2]), strict=True)), int(number)
+        later: Request = ("ZRANGE", key, f"({since}", "+inf", "BYSCORE")
+        newest, moved = self._nodes.ask([(key, last), (key, later)])
+        return moved, int(newest[1]) if newest else 0
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
         """Rank products by the Bayesian average of their ratings."""
