@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from harness.evaluation.models import Model, Scores
 from harness.evaluation.visits import Touch
 from realtime_pipeline.application.recommend_products import CANDIDATES_MAX
-from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, nearest, score
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, nearest, rarity, score
 from realtime_pipeline.domain.recommendation.service import LOOKED_AT
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
@@ -48,16 +48,11 @@ class Served(Model):
             session[product_id] = LOOKED_AT
         lists = {product_id: self._list(product_id) for product_id in list(session)[-self._rules.last :]}
         own = {self._keys[visit]} if visit in self._keys else set()
-        scored = score(
-            session,
-            nearest(session, lists, self._rules, own),
-            self._sessions,
-            interactions=self._interactions,
-            interactions_total=self._total,
-            rules=self._rules,
-            limit=CANDIDATES_MAX,
-        )
-        return {one.product_id: one.score for one in scored}
+        neighbours = nearest(session, lists, self._rules, own)
+        seen = {product_id for key in neighbours for product_id in self._sessions[key].products}
+        rarities = {product_id: rarity(self._interactions[product_id], self._total) for product_id in seen}
+        best = score(session, neighbours, self._sessions, rarities, self._rules).best(CANDIDATES_MAX)
+        return {one.product_id: one.score for one in best}
 
     def _list(self, product_id: ProductId) -> dict[SessionKey, int]:
         known = self._lists.get(product_id)

@@ -7,10 +7,10 @@ import pytest
 
 from realtime_pipeline.domain.recommendation.neighbours import (
     DAY_MS,
-    Neighbour,
     NeighbourRules,
     Scored,
     nearest,
+    rarity,
     score,
 )
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
@@ -46,57 +46,55 @@ PLAIN = NeighbourRules(
 def test_later_products_weigh_more() -> None:
     lists = {A: listed((9, 1), (8, 2)), B: listed((9, 1), (7, 3))}
     found = nearest(looks(A, B), lists, attrs.evolve(PLAIN, position_reach=2.0), own=())
-    assert [one.key for one in found] == [1, 3, 2]
+    assert list(found) == [1, 3, 2]
     earlier = math.exp(-1 / 2)
-    assert [one.similarity for one in found] == pytest.approx([1 + earlier, 1, earlier])
+    assert list(found.values()) == pytest.approx([1 + earlier, 1, earlier])
 
 
 def test_what_was_bought_weighs_more_than_what_was_looked_at() -> None:
     lists = {A: listed((9, 1)), B: listed((9, 2))}
     found = nearest({A: 5, B: 1}, lists, attrs.evolve(PLAIN, action_power=0.5), own=())
-    assert [one.key for one in found] == [1, 2]
-    assert [one.similarity for one in found] == pytest.approx([math.sqrt(5), 1])
+    assert list(found) == [1, 2]
+    assert list(found.values()) == pytest.approx([math.sqrt(5), 1])
 
 
 def test_older_sessions_count_less() -> None:
     lists = {A: listed((3 * DAY_MS, 1), (DAY_MS, 2))}
     found = nearest(looks(A), lists, attrs.evolve(PLAIN, recency_days=4.0), own=())
-    assert [one.similarity for one in found] == pytest.approx([1, math.exp(-2 / 4)])
+    assert list(found.values()) == pytest.approx([1, math.exp(-2 / 4)])
 
 
 def test_equally_near_sessions_go_by_age() -> None:
     found = nearest(looks(A), {A: listed((9, 1), (8, 2), (7, 3))}, attrs.evolve(PLAIN, k=2), own=())
-    assert [one.key for one in found] == [1, 2]
+    assert list(found) == [1, 2]
 
 
 def test_only_the_newest_are_candidates() -> None:
     lists = {A: listed((5, 1), (4, 2)), B: listed((9, 3), (3, 4))}
     found = nearest(looks(A, B), lists, attrs.evolve(PLAIN, m=2), own=())
-    assert {one.key for one in found} == {3, 1}
+    assert found.keys() == {3, 1}
 
 
 def test_ones_own_session_is_no_neighbour() -> None:
     found = nearest(looks(A), {A: listed((9, 1), (8, 2))}, PLAIN, own={SessionKey(1)})
-    assert [one.key for one in found] == [2]
+    assert list(found) == [2]
 
 
 def test_only_the_last_products_count() -> None:
     found = nearest(looks(A, B), {A: listed((9, 1)), B: listed((8, 2))}, attrs.evolve(PLAIN, last=1), own=())
-    assert [one.key for one in found] == [2]
+    assert list(found) == [2]
 
 
-def scored(rules: NeighbourRules, **more: object) -> dict[ProductId, Scored]:
+def scored(rules: NeighbourRules, limit: int = 10) -> dict[ProductId, Scored]:
     """What two neighbours of a visitor lead to, who looked at A, then B."""
     found = score(
         looks(A, B),
-        [Neighbour(SessionKey(1), 1.5), Neighbour(SessionKey(2), 0.5), Neighbour(SessionKey(3), 9.0)],
+        {SessionKey(1): 1.5, SessionKey(2): 0.5, SessionKey(3): 9.0},
         {SessionKey(1): session(1, A, B, C), SessionKey(2): session(2, D, A, C, weight=5)},  # the third is gone
-        interactions={A: 2, B: 1, C: 2, D: 1},
-        interactions_total=8,
-        rules=rules,
-        **({"limit": 10} | more),  # type: ignore[arg-type]
+        {product_id: rarity(known, 8) for product_id, known in {A: 2, B: 1, C: 2, D: 1}.items()},
+        rules,
     )
-    return {one.product_id: one for one in found}
+    return {one.product_id: one for one in found.best(limit)}
 
 
 def test_neighbours_lead_to_what_they_saw() -> None:
@@ -137,26 +135,19 @@ def test_what_neighbours_bought_counts_more() -> None:
 
 def test_what_was_taken_out_of_the_cart_leads_nowhere() -> None:
     lists = {A: listed((9, 1)), B: listed((9, 2))}
-    assert [one.key for one in nearest({A: 0, B: 1}, lists, PLAIN, own=())] == [2]
+    assert list(nearest({A: 0, B: 1}, lists, PLAIN, own=())) == [2]
     other = session(1, A, B, C)
     other.disregard(B)
-    found = score(
-        {A: 1, B: 0},
-        [Neighbour(SessionKey(1), 1.0)],
-        {SessionKey(1): other},
-        interactions={},
-        interactions_total=0,
-        rules=PLAIN,
-        limit=9,
-    )
-    assert [(one.product_id, one.through) for one in found] == [(A, (A,)), (C, (A,))]
+    found = score({A: 1, B: 0}, {SessionKey(1): 1.0}, {SessionKey(1): other}, {}, PLAIN)
+    assert [(one.product_id, one.through) for one in found.best(9)] == [(A, (A,)), (C, (A,))]
 
 
 def test_products_of_one_instant_are_in_the_order_of_the_log() -> None:
     made = Session(SessionKey(1), None, 0, 0)
     for product_id, at_ms in ((A, 1), (B, 5), (A, 5), (C, 5), (D, 3)):
+        made.touch(at_ms)
         made.add(product_id, at_ms, 1, 9)
-    assert made.in_order() == [D, B, A, C]
+    assert list(made.products) == [D, B, A, C]
 
 
 def test_reaches_must_be_sensible() -> None:

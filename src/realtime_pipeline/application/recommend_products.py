@@ -10,7 +10,7 @@ from realtime_pipeline.application.known_customer import known_customer
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.shop_cache import ShopCache
-from realtime_pipeline.domain.recommendation.neighbours import Scored, nearest, score
+from realtime_pipeline.domain.recommendation.neighbours import Scores, nearest, score
 from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import ListRules
@@ -148,12 +148,12 @@ class RecommendProducts:
         Ratings and diversity move and mix those that are looked at.
         """
         at_once = rules.moves_far or not self._service.rules.blend.is_in_turn
-        scored = self._from_neighbours(customer, request.looking_at)
+        scores = self._from_neighbours(customer, request.looking_at)
         few = max(CONSIDERED_MIN, 3 * request.limit)
         if not at_once:
-            yield [self._service.from_neighbours(scored[:few])], False
-        neighbours = self._service.from_neighbours(scored)
-        if not at_once and len(scored) > few:
+            yield [self._service.from_neighbours(scores.best(few))], False
+        neighbours = self._service.from_neighbours(scores.best(CANDIDATES_MAX))
+        if not at_once and len(scores) > few:
             yield [neighbours], False
         sources = [neighbours]
         for category in self._categories(customer):
@@ -180,26 +180,16 @@ class RecommendProducts:
             TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings) for one in rated
         )
 
-    def _from_neighbours(self, customer: Customer, looking_at: Sequence[ProductId]) -> list[Scored]:
+    def _from_neighbours(self, customer: Customer, looking_at: Sequence[ProductId]) -> Scores:
         """What the sessions most like the customer's lead to."""
         session = self._service.interests(customer, looking_at)
-        if not session:
-            return []
         rules = self._service.rules.neighbours
         lists = self._views.sessions_of(list(session)[-rules.last :], rules.m)
         own = {one.key for one in customer.open_sessions} | set(customer.closed_sessions)
         neighbours = nearest(session, lists, rules, own)
-        sessions = self._cells.sessions([neighbour.key for neighbour in neighbours])
-        seen = {product_id for other in sessions.values() for product_id in other.products}
-        return score(
-            session,
-            neighbours,
-            sessions,
-            interactions=self._shop.interactions_of(seen) if rules.rarity else {},
-            interactions_total=self._shop.interactions(),
-            rules=rules,
-            limit=CANDIDATES_MAX,
-        )
+        sessions = self._cells.sessions(neighbours.keys())
+        seen = set[ProductId]().union(*(other.products for other in sessions.values()))
+        return score(session, neighbours, sessions, self._shop.rarities_of(seen) if rules.rarity else {}, rules)
 
     def _from_trending(self, category: str | None = None, country: str | None = None) -> list[Candidate]:
         popular = self._shop.trending(self._service.rules.trending, category, country)

@@ -11,6 +11,7 @@ from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.recommendation.neighbours import rarity
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
@@ -30,11 +31,11 @@ class CacheRules:
     """How old what a process answers from may be, in ms; 0 for as new as it is.
 
     `trending_ms` what is trending (at most twice that in all), `products_ms` what events say of products: names,
-    prices, numbers. Customers and sessions are always read.
+    prices, numbers, how rare they are. Customers and sessions are always read.
     """
 
     trending_ms: int = 5_000
-    products_ms: int = 5_000
+    products_ms: int = 30_000
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
@@ -98,19 +99,16 @@ class ShopCache:
         self._one_reads = Lock()
         self._trending: dict[_Place, tuple[int, Sequence[Popular]]] = {}
         self._interactions = _Remembered[ProductId, int](clock, rules.products_ms, PRODUCTS_MAX)
+        self._rarities = _Remembered[ProductId, float](clock, rules.products_ms, PRODUCTS_MAX)
         self._facts = _Remembered[ProductId, tuple[Product, Tally]](clock, rules.products_ms, PRODUCTS_MAX)
-
-    def interactions(self) -> int:
-        """All interactions of the shop."""
-        read_ms, total = self._total
-        if not total or not self._is_fresh(read_ms):
-            total = self._views.interactions()
-            self._total = (self._clock.now_ms(), total)
-        return total
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had; those never seen are left out."""
         return self._interactions(product_ids, self._views.interactions_of)
+
+    def rarities_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
+        """How rare products are; those never seen are left out."""
+        return self._rarities(product_ids, self._read_rarities)
 
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
         """The numbers of products; those never seen are left out."""
@@ -157,6 +155,18 @@ class ShopCache:
             popular = self._views.trending(place.rules, place.category, TRENDING_MAX, place.country, old_ms)
             read = self._trending[place] = (self._clock.now_ms(), popular)
         return read[1]
+
+    def _read_rarities(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
+        known = self._views.interactions_of(product_ids)
+        total = self._interactions_total()
+        return {product_id: rarity(number, total) for product_id, number in known.items()}
+
+    def _interactions_total(self) -> int:
+        read_ms, total = self._total
+        if not total or not self._is_fresh(read_ms):
+            total = self._views.interactions()
+            self._total = (self._clock.now_ms(), total)
+        return total
 
     def _read_facts(self, product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Product, Tally]]:
         return {

@@ -10,7 +10,7 @@ product lies).
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import attrs
 
@@ -19,6 +19,8 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 DAY_MS: Final = 86_400_000
+
+K = TypeVar("K")
 
 
 @attrs.frozen
@@ -53,13 +55,6 @@ class NeighbourRules:
         at_least(0.01, self, "position_reach", "recency_days", "shared_reach", "order_reach")
 
 
-class Neighbour(NamedTuple):  # a hundred for every list of recommendations
-    """A session that shares products with this one, and how near it is."""
-
-    key: SessionKey
-    similarity: float
-
-
 class Scored(NamedTuple):  # hundreds for every list of recommendations
     """A product that neighbours lead to: how much, how many of them, and through which of the visitor's products."""
 
@@ -69,13 +64,42 @@ class Scored(NamedTuple):  # hundreds for every list of recommendations
     through: tuple[ProductId, ...]
 
 
+@attrs.frozen
+class Scores:
+    """What neighbours lead to: the score of each product, and for each neighbour that led there through which product.
+
+    `steps` is how many steps back the visitor's products lie. Of hundreds of products only the best are looked at more
+    closely: that is why `best` says what there is to know of them, and not of all.
+    """
+
+    scores: Mapping[ProductId, float]
+    led: Mapping[ProductId, Sequence[ProductId]]
+    steps: Mapping[ProductId, int]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def best(self, limit: int) -> list[Scored]:
+        """The best `limit` products, the best first; ties to the smaller id."""
+        first = sorted((-self.scores[one], one) for one in _highest(self.scores, limit))[:limit]
+        return [Scored(one, -worth, len(self.led[one]), self._ways(self.led[one])) for worth, one in first]
+
+    def _ways(self, led: Sequence[ProductId]) -> tuple[ProductId, ...]:
+        """The visitor's products by which neighbours were found, the one that led most often first; ties to the
+        later."""
+        ways = dict.fromkeys(led)
+        if len(ways) == 1:
+            return tuple(ways)
+        return tuple(sorted(ways, key=lambda product_id: (-led.count(product_id), self.steps[product_id])))
+
+
 def nearest(
     session: Mapping[ProductId, int],
     lists: Mapping[ProductId, Mapping[SessionKey, int]],
     rules: NeighbourRules,
     own: Collection[SessionKey],
-) -> list[Neighbour]:
-    """Find the k nearest sessions, the nearest first; ties to the newer.
+) -> dict[SessionKey, float]:
+    """Find the k nearest sessions and how near each is, the nearest first; ties to the newer.
 
     `session` holds the visitor's products, the one touched last at the end, each with the weight of what was done;
     `lists` each product's m newest sessions with the time in ms. A session's similarity is
@@ -100,67 +124,68 @@ def nearest(
     for key in own:
         times.pop(key, None)
     if not times:
-        return []
+        return {}
+    candidates = _highest(times, rules.m)
+    if len(candidates) > rules.m:
+        candidates = sorted(candidates, key=lambda key: (-times[key], -key))[: rules.m]
     newest_ms, reach_ms, exp = max(times.values()), rules.recency_days * DAY_MS, math.exp
-    candidates = _newest(times, rules.m)
-    near = [(similarity[key] * exp((at_ms - newest_ms) / reach_ms), at_ms, key) for key, at_ms in candidates]
+    near = [(similarity[key] * exp((times[key] - newest_ms) / reach_ms), times[key], key) for key in candidates]
     near.sort(reverse=True)
-    return [Neighbour(key, worth) for worth, _, key in near[: rules.k]]
+    return {key: worth for worth, _, key in near[: rules.k]}
 
 
-def _newest(times: Mapping[SessionKey, int], limit: int) -> Collection[tuple[SessionKey, int]]:
-    """The newest `limit` of all, in no order; ties to the larger key."""
-    if len(times) <= limit:
-        return times.items()
-    last_ms = sorted(times.values(), reverse=True)[limit - 1]  # of numbers: half the cost of sorting pairs
-    newer = [(key, at_ms) for key, at_ms in times.items() if at_ms > last_ms]
-    tied = sorted((key for key, at_ms in times.items() if at_ms == last_ms), reverse=True)
-    return newer + [(key, last_ms) for key in tied[: limit - len(newer)]]
+def _highest(values: Mapping[K, float], limit: int) -> list[K]:
+    """The keys of the `limit` highest values, in no order, and of those that are as high as the last of them.
+
+    Numbers are sorted, not pairs: that is half the cost.
+    """
+    if len(values) <= limit:
+        return list(values)
+    least = sorted(values.values(), reverse=True)[limit - 1]
+    return [key for key, value in values.items() if value >= least]
+
+
+def rarity(known: int, total: int) -> float:
+    """How rare a product is: ln(all interactions / those with the product); 0 where none are known, as if all were."""
+    return math.log(total / known) if 0 < known < total else 0.0
 
 
 def score(
     session: Mapping[ProductId, int],
-    neighbours: Sequence[Neighbour],
+    neighbours: Mapping[SessionKey, float],
     sessions: Mapping[SessionKey, Session],
-    *,
-    interactions: Mapping[ProductId, int],
-    interactions_total: int,
+    rarities: Mapping[ProductId, float],
     rules: NeighbourRules,
-    limit: int,
-) -> list[Scored]:
-    """Score what the neighbours saw; the best `limit` products, the best first; ties to the smaller id.
+) -> Scores:
+    """Score what the neighbours saw.
 
     A product's score is (1 + rarity · ln(all interactions / those with the product)) times the sum over the neighbours
     that saw it of similarity · e^(−x / shared_reach) · n^(−length_damping) · e^(−d / order_reach) ·
     weight^action_power, where x is how many steps back the latest shared product lies for the visitor (0: it is the
     last), n how many products the neighbour has, d how many steps the product lies from the shared one there; times
-    `before` where it came earlier. Sessions that are gone are skipped; a product of which no interactions are known
-    counts as common.
+    `before` where it came earlier. Sessions that are gone are skipped; a product of which `rarities` says nothing is
+    common.
     """
     steps = {product_id: back for back, (product_id, _) in enumerate(_newest_first(session, rules))}
-    shared_worth = [math.exp(-back / rules.shared_reach) for back in range(len(steps))]
-    others = [(near.similarity, sessions[near.key]) for near in neighbours if near.key in sessions]
-    longest = max((len(other.products) for _, other in others), default=0)
+    shared_worth = {product_id: math.exp(-back / rules.shared_reach) for product_id, back in steps.items()}
+    others = [(similarity, sessions[key].products) for key, similarity in neighbours.items() if key in sessions]
+    longest = max((len(products) for _, products in others), default=0)
     after = [math.exp(-step / rules.order_reach) for step in range(longest + 1)]
     curve = [rules.before * worth for worth in reversed(after[1:])] + after
     power = _Powers(rules.action_power)
     scores: dict[ProductId, float] = {}
     led: dict[ProductId, list[ProductId]] = {}
-    for similarity, other in others:
-        products = other.products
+    for similarity, products in others:
         for latest in steps:
-            shared = products.get(latest)
-            if shared is not None and shared[1]:
+            if latest in products and products[latest][1]:
                 break
         else:
             continue
-        order = other.in_order()
-        base = similarity * shared_worth[steps[latest]]
+        base = similarity * shared_worth[latest]
         if rules.length_damping:
-            base *= len(order) ** -rules.length_damping
-        step = longest - order.index(latest)
-        for product_id in order:
-            weight = products[product_id][1]
+            base *= len(products) ** -rules.length_damping
+        step = longest - list(products).index(latest)
+        for product_id, (_, weight) in products.items():
             if weight:
                 share = base * curve[step] * power[weight]
                 if product_id in scores:
@@ -170,12 +195,10 @@ def score(
                     scores[product_id] = share
                     led[product_id] = [latest]
             step += 1
-    for product_id in scores if rules.rarity else ():
-        known = interactions.get(product_id, 0)
-        if 0 < known < interactions_total:
-            scores[product_id] *= 1 + rules.rarity * math.log(interactions_total / known)
-    best = sorted([(-worth, product_id) for product_id, worth in scores.items()])[:limit]
-    return [Scored(one, scores[one], len(led[one]), _ways(led[one], steps)) for _, one in best]
+    if rules.rarity:
+        rare = rarities.get
+        scores = {one: worth * (1 + rules.rarity * rare(one, 0.0)) for one, worth in scores.items()}
+    return Scores(scores, led, steps)
 
 
 class _Powers(dict[int, float]):
@@ -188,14 +211,6 @@ class _Powers(dict[int, float]):
     def __missing__(self, weight: int) -> float:
         self[weight] = found = float(weight**self._power)
         return found
-
-
-def _ways(led: Sequence[ProductId], steps: Mapping[ProductId, int]) -> tuple[ProductId, ...]:
-    """The visitor's products by which neighbours were found, the one that led most often first; ties to the later."""
-    ways = dict.fromkeys(led)
-    if len(ways) == 1:
-        return tuple(ways)
-    return tuple(sorted(ways, key=lambda product_id: (-led.count(product_id), steps[product_id])))
 
 
 def _newest_first(session: Mapping[ProductId, int], rules: NeighbourRules) -> list[tuple[ProductId, int]]:

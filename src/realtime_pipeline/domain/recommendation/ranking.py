@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from itertools import pairwise
-from typing import Self
+from typing import NamedTuple
 
 import attrs
 
@@ -38,19 +39,17 @@ class Blend:
         weights = [weight for weight in attrs.astuple(self) if weight]
         return all(one / 2 >= other for one, other in pairwise(weights))
 
-    def weight(self, kind: ReasonKind) -> float:
-        """What a source is worth."""
-        by_kind = {
+    def weights(self) -> Mapping[ReasonKind, float]:
+        """What each source is worth."""
+        return {
             ReasonKind.NEIGHBOURS: self.neighbours,
             ReasonKind.TRENDING_IN_CATEGORY: self.trending_in_category,
             ReasonKind.TRENDING_IN_COUNTRY: self.trending_in_country,
             ReasonKind.TRENDING: self.trending,
         }
-        return by_kind.get(kind, 0.0)
 
 
-@attrs.frozen
-class Candidate:
+class Candidate(NamedTuple):  # many for every list of recommendations
     """A product that might be shown, with its score and why; `moved` names the rules that changed its place."""
 
     product_id: ProductId
@@ -58,9 +57,9 @@ class Candidate:
     reason: Reason
     moved: tuple[str, ...] = ()
 
-    def moved_by(self, rule: str, weight: float = 1.0) -> Self:
+    def moved_by(self, rule: str, weight: float = 1.0) -> "Candidate":
         """This candidate, with a rule that changed its place, and its score times a weight."""
-        return type(self)(self.product_id, self.score * weight, self.reason, (*self.moved, rule))
+        return Candidate(self.product_id, self.score * weight, self.reason, (*self.moved, rule))
 
 
 @attrs.frozen
@@ -90,17 +89,20 @@ def disliked(reviewed: Mapping[ProductId, tuple[int, int]]) -> frozenset[Product
 
 
 def blended(sources: Sequence[Sequence[Candidate]], blend: Blend) -> list[Candidate]:
-    """Make the scores of several sources comparable; each product once, where it is worth most; the best first.
+    """Make the scores of several sources, each of one kind, comparable; each product once, where it is worth most; the
+    best first.
 
     The best of a source is worth the source's weight w, one with a score of s · best w · (1 + s) / 2. Ties go to the
     smaller id.
     """
     best: dict[ProductId, Candidate] = {}
-    for source in sources:
-        top = max((one.score for one in source), default=0.0)
+    weights = blend.weights()
+    for source in filter(None, sources):
+        top = max([one.score for one in source])
+        weight = weights.get(source[0].reason.kind, 0.0)
         for one in source:
             share = one.score / top if top > 0 else 0.0
-            worth = blend.weight(one.reason.kind) * (1 + share) / 2
+            worth = weight * (1 + share) / 2
             known = best.get(one.product_id)
             if known is None or worth > known.score:
                 best[one.product_id] = Candidate(one.product_id, worth, one.reason)
@@ -129,7 +131,7 @@ def ranked(
     for one in candidates:
         if one.product_id in hidden:
             continue
-        product = products.get(one.product_id, Product(one.product_id))
+        product = products.get(one.product_id) or Product(one.product_id)
         refusal = rules.refusal(product)
         if refusal is not None:
             refused[refusal] += 1
@@ -195,38 +197,36 @@ def _mixed(
     """
     if not rules.diversity and not rules.per_category:
         return list(candidates[:limit])
+    categories = [_category(one, products) for one in candidates]
+    waiting: dict[str | None, list[int]] = {}  # places by category, the next one last
+    for place in reversed(range(len(categories))):
+        waiting.setdefault(categories[place], []).append(place)
     taken: list[Candidate] = []
     used: Counter[str | None] = Counter()
-    left = [(one, _category(one, products)) for one in candidates]
+    new, repeats = 0, list[int]()  # the first place of a category not used yet; the next of each that is, in a heap
     penalty = rules.diversity * candidates[0].score if candidates else 0.0
     while len(taken) < limit:
-        heads = _heads(left, used, rules)
+        while new < len(categories) and categories[new] in used:
+            new += 1
+        heads = sorted(([new] if new < len(categories) else []) + repeats[:1])
         if not heads:
             break
-        worths = [(1 - rules.diversity) * left[place][0].score - penalty * repeats for place, repeats in heads]
-        place, _ = heads[worths.index(max(worths))]  # the first of equals
-        best, category = left.pop(place)
-        taken.append(best if place == heads[0][0] else best.moved_by("moved up for diversity"))
-        if category is not None:
-            used[category] += 1
+        worths = [
+            (1 - rules.diversity) * candidates[place].score - penalty * (categories[place] in used) for place in heads
+        ]
+        place = heads[worths.index(max(worths))]  # the first of equals
+        taken.append(candidates[place] if place == heads[0] else candidates[place].moved_by("moved up for diversity"))
+        category = categories[place]
+        if category is None:
+            new += 1
+            continue
+        if category in used:
+            heappop(repeats)
+        used[category] += 1
+        waiting[category].pop()
+        if waiting[category] and not (rules.per_category and used[category] >= rules.per_category):
+            heappush(repeats, waiting[category][-1])
     return taken
-
-
-def _heads(
-    left: Sequence[tuple[Candidate, str | None]], used: Counter[str | None], rules: ListRules
-) -> list[tuple[int, bool]]:
-    """Where the first stands that repeats a category, and the first that does not: in order, they are the best of both.
-
-    Says of each whether it repeats one. Categories of which there are enough are passed over.
-    """
-    heads: dict[bool, int] = {}
-    for place, (_, category) in enumerate(left):
-        count = used[category]
-        if not (rules.per_category and count >= rules.per_category):
-            heads.setdefault(count > 0, place)
-            if len(heads) > 1:
-                break
-    return [(place, repeats) for repeats, place in heads.items()]
 
 
 def _category(one: Candidate, products: Mapping[ProductId, Product]) -> str | None:

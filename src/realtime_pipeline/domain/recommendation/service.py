@@ -104,9 +104,9 @@ class RecommendationService:
         session = customer.current_session
         found = dict.fromkeys(customer.recent_products(last)[::-1], LOOKED_AT)
         if session is not None:
-            for product_id in session.in_order():
+            for product_id, (_, weight) in session.products.items():
                 found.pop(product_id, None)
-                found[product_id] = session.products[product_id][1]
+                found[product_id] = weight
         for product_id in looking_at:
             found[product_id] = max(LOOKED_AT, found.pop(product_id, LOOKED_AT))
         return {product_id: weight for product_id, weight in found.items() if weight}
@@ -160,7 +160,7 @@ class RecommendationService:
         """Give each chosen product its description and its reason in words."""
         items = tuple(
             Recommendation(
-                products.get(one.product_id, Product(one.product_id)),
+                products.get(one.product_id) or Product(one.product_id),
                 one.score,
                 one.reason,
                 in_words(one.reason, products),

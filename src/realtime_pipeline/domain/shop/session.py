@@ -1,6 +1,5 @@
 """A visit: what one customer looked at without pausing for long."""
 
-from collections.abc import Sequence
 from typing import Final, NewType
 
 import attrs
@@ -28,7 +27,7 @@ class Session:
     """What one visitor looked at, carted and bought in one go.
 
     `products` maps each product to (the last time it was touched in ms, the largest weight of what was done; 0 once it
-    was taken out of the cart again).
+    was taken out of the cart again), the one touched longest ago first; those of one instant as the log has them.
     Belongs to its customer, which alone changes it.
     """
 
@@ -54,7 +53,8 @@ class Session:
             self.started_at_ms = at_ms
 
     def add(self, product_id: ProductId, at_ms: int, weight: int, products_max: int) -> None:
-        """Note a product; over `products_max` the ones touched longest ago leave (ties: the smaller id)."""
+        """Note a product of an event counted in; over `products_max` those touched longest ago leave (ties: the smaller
+        id)."""
         products = self.products
         seen = products.get(product_id)
         if seen is not None:
@@ -62,6 +62,8 @@ class Session:
                 del products[product_id]  # it comes last now, also among those of one instant
             at_ms, weight = max(at_ms, seen[0]), max(weight, seen[1])
         products[product_id] = (at_ms, weight)
+        if at_ms < self.last_at_ms:
+            self.products = products = dict(sorted(products.items(), key=lambda item: item[1][0]))
         if len(products) > products_max:
             del products[min(products, key=lambda product: (products[product][0], product))]
 
@@ -70,12 +72,3 @@ class Session:
         seen = self.products.get(product_id)
         if seen is not None:
             self.products[product_id] = (seen[0], 0)
-
-    def in_order(self) -> Sequence[ProductId]:
-        """List the products, the one touched longest ago first; those of one instant as the log has them."""
-        products, before_ms = self.products, 0
-        for at_ms, _ in products.values():
-            if at_ms < before_ms:
-                return sorted(products, key=lambda product: products[product][0])
-            before_ms = at_ms
-        return list(products)

@@ -22,7 +22,7 @@ from realtime_pipeline.infrastructure.codecs.state import (
     decode_session,
 )
 from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
-from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.keys import Keys, sessions_hash
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
@@ -205,12 +205,11 @@ class RedisCellStore(CellStore):
 
     def _sessions_request(self, keys: Sequence[SessionKey]) -> tuple[Key, Request, list[SessionKey], list[int]]:
         """One request for sessions, in which order it asks for them, and for the newest time of which cells."""
-        by_hash: dict[str, list[SessionKey]] = {}
-        name_of = self._keys.sessions
+        by_hash: dict[tuple[int, int], list[SessionKey]] = {}
         for key in keys:
-            by_hash.setdefault(name_of(key), []).append(key)
-        partitions = list({key % PARTITIONS_MAX for key in keys})
-        names = [*by_hash, *map(self._keys.cell, partitions)]
+            by_hash.setdefault(sessions_hash(key), []).append(key)
+        partitions = list({partition for partition, _ in by_hash})
+        names = [*(self._keys.sessions(some[0]) for some in by_hash.values()), *map(self._keys.cell, partitions)]
         fields: list[str | int | bytes] = []
         for some in by_hash.values():
             fields += (len(some), *some)

@@ -26,9 +26,14 @@ from collections.abc import Collection
 import attrs
 
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, partition_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey
 
 SESSIONS_BUCKET = 1 << 15
+
+
+def sessions_hash(key: SessionKey) -> tuple[int, int]:
+    """In which partition's hash a session lies, and in which of those."""
+    return key % PARTITIONS_MAX, key // (PARTITIONS_MAX * SESSIONS_BUCKET)
 
 
 @attrs.frozen
@@ -65,8 +70,8 @@ class Keys:
 
     def sessions(self, key: SessionKey) -> str:
         """The hash that a session lies in: sessions begun one after another expire one after another."""
-        bucket = key // PARTITIONS_MAX // SESSIONS_BUCKET
-        return f"{self.namespace}:{{c{partition_of(key)}}}:sessions:{bucket}"
+        partition, bucket = sessions_hash(key)
+        return f"{self.namespace}:{{c{partition}}}:sessions:{bucket}"
 
     @property
     def view_pattern(self) -> str:

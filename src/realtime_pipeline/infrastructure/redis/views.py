@@ -8,6 +8,8 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+import msgspec
+
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, ranked
@@ -29,6 +31,7 @@ GONE_MAX = 1_000
 """How many hours of countries are let go of by one merge."""
 _INTEGERS = ("interactions", "ratings", "rating_sums")
 _FACTS = ("names", "categories", "prices")
+_decode_times = msgspec.json.Decoder(list[int]).decode
 
 
 class RedisViews(Views):
@@ -295,7 +298,7 @@ def _fact(said: bytes | None) -> Fact | None:
 
 
 def _listed(answer: Sequence[bytes]) -> dict[SessionKey, int]:
-    """Sessions and times, where members and scores take turns."""
-    members = unhexlify(b"".join(answer[::2]))  # all at once: a third of the cost of one by one
+    """Sessions and times, where members and scores take turns; all at once is a third of the cost of one by one."""
+    members = unhexlify(b"".join(answer[::2]))
     keys = struct.unpack(f">{len(members) // 8}Q", members)
-    return dict(zip(keys, map(int, answer[1::2]), strict=True))
+    return dict(zip(keys, _decode_times(b"[%b]" % b",".join(answer[1::2])), strict=True))
