@@ -7,13 +7,15 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
+import attrs
 import pytest
 
-from harness.services.kafka import kafka_broker, why_no_kafka
+from harness.services.kafka import KafkaBroker, SignedIn, kafka_broker, why_no_kafka
 from harness.services.redis import redis_binary, redis_cluster, redis_server
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from tests.certificates import Certificates, certificates
 
 ROOT = Path(__file__).parents[1]
 _numbers = count()
@@ -55,12 +57,19 @@ def redis_masters() -> str:
 
 
 @cache
-def kafka_place() -> str:
-    """A single broker."""
+def _kafka() -> tuple[KafkaBroker, SignedIn, Certificates]:
+    """A single broker, that has a second way in."""
     reason = why_no_kafka()
     if reason is not None:
         pytest.skip(reason)
-    return _running().enter_context(kafka_broker(_folder("kafka"))).place
+    made = certificates(_folder("certificates"))
+    signed_in = SignedIn(made.server, "ada", "a secret")
+    return _running().enter_context(kafka_broker(_folder("kafka"), signed_in=signed_in)), signed_in, made
+
+
+def kafka_place() -> str:
+    """A single broker."""
+    return _kafka()[0].place
 
 
 def unique(name: str) -> str:
@@ -87,3 +96,19 @@ def kafka_rules(partitions: int) -> KafkaRules:
     )
     KafkaTopics(rules).create(TopicRules(partitions=partitions))
     return rules
+
+
+def kafka_rules_signed_in() -> KafkaRules:
+    """The same with one partition, reached by TLS, with user and password."""
+    _, signed_in, made = _kafka()
+    return attrs.evolve(
+        kafka_rules(1),
+        brokers=signed_in.place,
+        username=signed_in.user,
+        password=signed_in.password,
+        librdkafka={
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "PLAIN",
+            "ssl.ca.location": str(made.authority),
+        },
+    )

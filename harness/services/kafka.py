@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import attrs
+
 from harness.errors import HarnessError
 from harness.services.process import ServerProcess, free_port
 
@@ -50,6 +52,34 @@ group.consumer.min.session.timeout.ms=1000
 group.consumer.session.timeout.ms=3000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=5000
 """
+
+
+SIGNED_IN = """\
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL_SSL://127.0.0.1:{encrypted}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL_SSL://localhost:{encrypted}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+ssl.keystore.type=PEM
+ssl.keystore.location={key_file}
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+  user_{user}="{password}";
+"""
+"""In a file of properties, what comes later counts."""
+
+
+@attrs.frozen
+class SignedIn:
+    """A second way in for clients: by TLS, with the key and certificates of a PEM file, for a user with a password."""
+
+    key_file: Path
+    user: str
+    password: str = attrs.field(repr=False)
+    port: int = attrs.Factory(free_port)
+
+    @property
+    def place(self) -> str:
+        """Host, as the certificate has it, and port."""
+        return f"localhost:{self.port}"
 
 
 def libraries() -> Path:
@@ -99,7 +129,9 @@ def fetch() -> Path:
 class KafkaBroker:
     """One broker that is its own controller, on the loopback."""
 
-    def __init__(self, folder: Path, port: int | None = None, heap_mb: int = 256) -> None:
+    def __init__(
+        self, folder: Path, port: int | None = None, heap_mb: int = 256, signed_in: SignedIn | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.port = port or free_port()
@@ -108,9 +140,7 @@ class KafkaBroker:
         log4j = f"-Dlog4j2.configurationFile={ROOT / 'deploy' / 'kafka' / 'log4j2.properties'}"
         self._java = ["java", "-XX:+UseSerialGC", log4j, "-cp", classpath]
         if not self._properties.exists():
-            self._properties.write_text(
-                PROPERTIES.format(port=self.port, controller=free_port(), folder=folder), "utf-8"
-            )
+            self._properties.write_text(self._settings(signed_in), "utf-8")
             self._format()
         command = [*self._java[:1], f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m", *self._java[1:]]
         command += ["kafka.Kafka", str(self._properties)]
@@ -120,6 +150,20 @@ class KafkaBroker:
     def place(self) -> str:
         """Host and port, as settings have them."""
         return f"127.0.0.1:{self.port}"
+
+    def _settings(self, signed_in: SignedIn | None) -> str:
+        controller = free_port()
+        settings = PROPERTIES.format(port=self.port, controller=controller, folder=self._folder)
+        if signed_in is not None:
+            settings += SIGNED_IN.format(
+                port=self.port,
+                controller=controller,
+                encrypted=signed_in.port,
+                key_file=signed_in.key_file,
+                user=signed_in.user,
+                password=signed_in.password,
+            )
+        return settings
 
     def _format(self) -> None:
         cluster = "c" + urlsafe_b64encode(uuid4().bytes).decode()[:21]  # one that begins with - would be an option
@@ -137,9 +181,11 @@ class KafkaBroker:
 
 
 @contextmanager
-def kafka_broker(folder: Path, port: int | None = None, heap_mb: int = 256) -> Iterator[KafkaBroker]:
+def kafka_broker(
+    folder: Path, port: int | None = None, heap_mb: int = 256, signed_in: SignedIn | None = None
+) -> Iterator[KafkaBroker]:
     """A running broker."""
-    broker = KafkaBroker(folder, port, heap_mb)
+    broker = KafkaBroker(folder, port, heap_mb, signed_in)
     broker.process.start()
     try:
         yield broker

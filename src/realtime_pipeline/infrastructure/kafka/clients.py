@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
 
-Client = TypeVar("Client", Producer, Consumer, AdminClient)
+Client = TypeVar("Client", Producer, Consumer, "Admin")
 
 quiet = logging.getLogger("realtime_pipeline.kafka")
 quiet.addHandler(logging.NullHandler())
@@ -32,6 +32,28 @@ _SHUT = frozenset(
 KEEP_BROKERS: dict[str, OPTION_TYPES] = {"metadata.recovery.strategy": "none"}
 """Else librdkafka (2.11 to 2.16 at least) throws its brokers away when none answers, and goes on waiting for a group's
 coordinator among them: an open transaction then hangs for ever (librdkafka issue 5511)."""
+
+
+class Admin(AdminClient):
+    """Makes and describes topics, and hears why brokers refuse it.
+
+    librdkafka says that to a callback only, and then goes on trying until a call's time is over.
+    """
+
+    def __init__(self, options: dict[str, OPTION_TYPES], logger: logging.Logger) -> None:
+        self._refusal: KafkaError | None = None
+        with_callback = {**options, "error_cb": self._hear}
+        super().__init__(with_callback, logger=logger)  # type: ignore[arg-type]  # the stubs know of no callbacks
+
+    def refusal(self) -> KafkaError | None:
+        """Why a broker did not let this client in since it was asked last; None where none did."""
+        self.poll(0)
+        refusal, self._refusal = self._refusal, None
+        return refusal
+
+    def _hear(self, error: KafkaError) -> None:
+        if error.code() in _SHUT or error.code() == KafkaError._SSL:
+            self._refusal = error
 
 
 def made_producer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Producer:
@@ -65,9 +87,9 @@ def made_consumer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Consumer:
     return _made(Consumer, options)
 
 
-def made_admin(rules: KafkaRules) -> AdminClient:
+def made_admin(rules: KafkaRules) -> Admin:
     """A client that makes and describes topics."""
-    return _made(AdminClient, KEEP_BROKERS | rules.options())
+    return _made(Admin, KEEP_BROKERS | rules.options())
 
 
 def _made(kind: type[Client], options: dict[str, OPTION_TYPES]) -> Client:
@@ -112,6 +134,8 @@ def meaning(error: KafkaError, of_what: str) -> Refusal | Stopped | Unavailable:
         return Unreachable(f"{of_what}: the topic is not there; create it (realtime-pipeline topics create)")
     if error.code() in _SHUT:
         return Unavailable(f"{of_what}: Kafka does not let this user in: {error.str()}")
+    if error.code() == KafkaError._SSL:
+        return Unavailable(f"{of_what}: no TLS with Kafka ({error.str()}); see kafka.librdkafka in the settings")
     if error.code() == KafkaError._AUTO_OFFSET_RESET:
         return Stopped(
             f"{of_what}: the position to read from is not in the log any more ({error.str()}); "

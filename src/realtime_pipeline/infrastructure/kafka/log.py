@@ -4,12 +4,11 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_admin, made_consumer, meaning
+from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
 from realtime_pipeline.infrastructure.kafka.topics import described, members
@@ -33,7 +32,7 @@ class KafkaEventLog(EventLog):
         self._consumer: Consumer | None = None
         self._owner: PartitionOwner | None = None
         self._assigned: set[int] = set()
-        self._admin: AdminClient | None = None
+        self._admin: Admin | None = None
         self._starts: dict[int, int] = {}
         self._ends_reached: dict[int, int] = {}
         self._revoked: set[int] = set()

@@ -6,14 +6,13 @@ from typing import Final
 
 import attrs
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable
-from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_admin, meaning
+from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, meaning
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 
 OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "recommendations")
@@ -47,7 +46,7 @@ class Described:
     hidden: int = 0
 
 
-def described(rules: KafkaRules, name: str, admin: AdminClient | None = None) -> Described:
+def described(rules: KafkaRules, name: str, admin: Admin | None = None) -> Described:
     """Describe a topic, by a client that is there already or by one of its own.
 
     Raises:
@@ -59,7 +58,7 @@ def described(rules: KafkaRules, name: str, admin: AdminClient | None = None) ->
         future = admin.describe_topics(TopicCollection([name]), request_timeout=rules.answer_ms / 1000)[name]
         topic = future.result()
     except KafkaException as error:
-        raise _failure(error, rules, f"topic {name}") from None
+        raise _failure(error, rules, f"topic {name}", admin) from None
     return Described(name, str(topic.topic_id), len(topic.partitions), len(topic.partitions[0].replicas))
 
 
@@ -76,7 +75,7 @@ def members(rules: KafkaRules) -> Sequence[str]:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return []
-        raise _failure(error, rules, f"group {rules.group}") from None
+        raise _failure(error, rules, f"group {rules.group}", admin) from None
 
 
 class KafkaTopics:
@@ -119,7 +118,7 @@ class KafkaTopics:
                 made.append(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise _failure(error, self._rules, f"topic {name}") from None
+                    raise self._failure(error, f"topic {name}") from None
         for name in made:
             self._wait_for(name)
         return made
@@ -145,7 +144,7 @@ class KafkaTopics:
             try:
                 future.result()
             except KafkaException as error:
-                raise _failure(error, self._rules, f"topic {name}") from None
+                raise self._failure(error, f"topic {name}") from None
 
     def truncate(self, name: str, before: Mapping[int, int]) -> None:
         """Delete the records of a topic that lie before a position, by partition."""
@@ -154,14 +153,14 @@ class KafkaTopics:
             try:
                 future.result()
             except KafkaException as error:
-                raise _failure(error, self._rules, f"topic {name}") from None
+                raise self._failure(error, f"topic {name}") from None
 
     def list(self) -> Sequence[str]:
         """The names of all topics on the cluster but Kafka's own."""
         try:
             found = self._admin.list_topics(timeout=self._rules.answer_ms / 1000).topics
         except KafkaException as error:
-            raise _failure(error, self._rules, "the topics") from None
+            raise self._failure(error, "the topics") from None
         return sorted(name for name in found if not name.startswith("__"))
 
     def describe(self, name: str) -> Described:
@@ -173,7 +172,7 @@ class KafkaTopics:
             entries = config[resource].result()
             end, readable = (self._ends(found, isolation) for isolation in _ALL_AND_READABLE)
         except KafkaException as error:
-            raise _failure(error, self._rules, f"topic {name}") from None
+            raise self._failure(error, f"topic {name}") from None
         settings = {key: entries[key].value for key in SHOWN_SETTINGS if key in entries}
         return attrs.evolve(found, settings=settings, hidden=max(end - readable, 0))
 
@@ -184,9 +183,12 @@ class KafkaTopics:
         ends = self._admin.list_offsets(places, isolation_level=isolation, request_timeout=self._rules.answer_ms / 1000)
         return sum(end.result().offset for end in ends.values())
 
+    def _failure(self, error: KafkaException, of_what: str) -> PipelineError:
+        return _failure(error, self._rules, of_what, self._admin)
 
-def _failure(error: KafkaException, rules: KafkaRules, of_what: str) -> PipelineError:
-    found = meaning(error.args[0], of_what)
+
+def _failure(error: KafkaException, rules: KafkaRules, of_what: str, admin: Admin) -> PipelineError:
+    found = meaning(admin.refusal() or error.args[0], of_what)
     if not isinstance(found, Refusal):
         return found
     if is_gone(error.args[0]):

@@ -1,5 +1,7 @@
 """A Redis server, or the masters of a cluster: which node has a key, and what its silence or refusal means."""
 
+import os
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -233,6 +235,8 @@ class RedisNodes:
     def _meaning(error: Exception) -> Refusal | Stopped | Unavailable:
         if isinstance(error, _SHUT):
             return Unavailable(f"Redis does not let this user in: {error}; see redis.username and its password")
+        if isinstance(error.__context__, ssl.SSLCertVerificationError) or "CERTIFICATE_REQUIRED" in str(error):
+            return Unavailable(f"no TLS with Redis: {error}; see redis.tls_ca_file, tls_cert_file and tls_key_file")
         if isinstance(error, _SILENT):
             return Unreachable(f"Redis does not answer: {error}")
         text = str(error)
@@ -250,6 +254,9 @@ def _is_unknown_function(answer: Reply) -> bool:
 def _tls(rules: RedisRules) -> dict[str, Any]:
     if not rules.tls:
         return {}
+    for file in filter(None, (rules.tls_ca_file, rules.tls_cert_file, rules.tls_key_file)):
+        if not os.access(file, os.R_OK):
+            raise Unavailable(f"{file} cannot be read; see redis.tls_ca_file, tls_cert_file and tls_key_file")
     return {
         "ssl": True,
         "ssl_ca_certs": rules.tls_ca_file or None,

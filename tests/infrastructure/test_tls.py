@@ -1,0 +1,140 @@
+"""Signing in over TLS: to a broker, and to a Redis behind a proxy that takes TLS off (that of the tests has none)."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import Thread
+
+import attrs
+import pytest
+
+from realtime_pipeline import Settings
+from realtime_pipeline.application.errors import Refusal, Unavailable
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
+from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from tests import servers
+from tests.certificates import Certificates, certificates
+from tests.histories import append, event, opened
+
+
+class TlsProxy:
+    """Takes TLS off, demands a certificate of who comes, and hands bytes on to a server and back."""
+
+    def __init__(self, place: str, certificates: Certificates) -> None:
+        host, port = place.split(":")
+        self._server = (host, int(port))
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates.authority)
+        self._context.load_cert_chain(certificates.server)
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.place = f"localhost:{self._listener.getsockname()[1]}"
+        self._open: list[socket.socket] = [self._listener]
+        Thread(target=self._listen, daemon=True).start()
+
+    def close(self) -> None:
+        """Close everything."""
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                visitor, _ = self._listener.accept()
+                Thread(target=self._serve, args=(visitor,), daemon=True).start()
+
+    def _serve(self, visitor: socket.socket) -> None:
+        with suppress(OSError), visitor:  # ssl.SSLError is one too
+            inner = self._context.wrap_socket(visitor, server_side=True)
+            server = socket.create_connection(self._server)
+            self._open += [inner, server]
+            Thread(target=self._hand_on, args=(server, inner), daemon=True).start()
+            self._hand_on(inner, server)
+
+    @staticmethod
+    def _hand_on(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def encrypted(made: Certificates) -> Iterator[RedisRules]:
+    """A Redis that is reached by TLS alone, by who has a certificate."""
+    rules = servers.redis_rules()
+    proxy = TlsProxy(rules.nodes, made)
+    yield attrs.evolve(
+        rules,
+        nodes=proxy.place,
+        tls=True,
+        tls_ca_file=str(made.authority),
+        tls_cert_file=str(made.client),
+        tls_key_file=str(made.client),
+    )
+    proxy.close()
+
+
+def test_a_pipeline_counts_on_a_redis_that_speaks_tls(encrypted: RedisRules) -> None:
+    with opened(Settings(log="memory", store="redis", redis=encrypted)) as pipeline:
+        append(pipeline, [event(product="mug"), event(product="jug")])
+        pipeline.process()
+        assert [one.product.title for one in pipeline.recommend("ada", 3)] == []
+        assert {one.product.title for one in pipeline.trending()} == {"mug", "jug"}
+
+
+def test_who_has_no_certificate_is_told(encrypted: RedisRules) -> None:
+    nodes = RedisNodes(attrs.evolve(encrypted, tls_cert_file="", tls_key_file=""))
+    with pytest.raises(Unavailable, match="Redis"):  # in what words depends on how far the answer came
+        nodes.check()
+    nodes.close()
+
+
+def test_a_redis_of_another_authority_is_not_waited_for(encrypted: RedisRules, made: Certificates) -> None:
+    nodes = RedisNodes(attrs.evolve(encrypted, tls_ca_file=str(made.stranger)))
+    with pytest.raises(Unavailable, match="no TLS with Redis") as refused:
+        nodes.check()
+    assert not isinstance(refused.value, Refusal)
+    nodes.close()
+
+
+def test_a_certificate_that_cannot_be_read_is_named(encrypted: RedisRules) -> None:
+    with pytest.raises(Unavailable, match=r"/nowhere\.pem cannot be read"):
+        RedisNodes(attrs.evolve(encrypted, tls_cert_file="/nowhere.pem"))
+
+
+@pytest.fixture(scope="module")
+def signed_in() -> KafkaRules:
+    """A broker that is reached by TLS, with user and password."""
+    return servers.kafka_rules_signed_in()
+
+
+def test_a_pipeline_reads_and_writes_where_it_must_sign_in(signed_in: KafkaRules) -> None:
+    with opened(Settings(log="kafka", store="memory", kafka=signed_in, partitions=1)) as pipeline:
+        append(pipeline, [event(product="mug"), b"{"])
+        pipeline.process()
+        assert [one.product.title for one in pipeline.trending()] == ["mug"]
+        assert len(pipeline.container.outputs().dead_letters(9)) == 1
+
+
+@pytest.mark.parametrize(("user", "password"), [("ada", "guessed"), ("mallory", "a secret")])
+def test_who_cannot_sign_in_is_told(signed_in: KafkaRules, user: str, password: str) -> None:
+    topics = KafkaTopics(attrs.evolve(signed_in, username=user, password=password, answer_ms=2_000))
+    with pytest.raises(Unavailable, match="does not let this user in"):
+        topics.describe(signed_in.topic)
+
+
+def test_a_broker_of_another_authority_is_not_trusted(signed_in: KafkaRules, made: Certificates) -> None:
+    elsewhere = signed_in.librdkafka | {"ssl.ca.location": str(made.stranger)}
+    topics = KafkaTopics(attrs.evolve(signed_in, librdkafka=elsewhere, answer_ms=2_000))
+    with pytest.raises(Unavailable, match=r"no TLS with Kafka .*certificate"):
+        topics.describe(signed_in.topic)
