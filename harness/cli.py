@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from harness import demo, experiment, faults, oracle_command, replay
+from harness import demo, experiment, faults, replay
 from harness.benchmarks import freshness, outage, recommend, worker
 from harness.chaos import command as chaos
 from harness.chaos.rounds import KINDS
@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 from harness.evaluation import command as evaluation
 from harness.evaluation.protocols import PROTOCOLS
 from harness.formats import FORMATS
+from harness.oracle import command as oracle
 from harness.places import add_places
 from harness.services import command as services
 from realtime_pipeline import PipelineError
@@ -109,7 +110,7 @@ def _add_oracle(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     _add_data(parser)
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
-    parser.set_defaults(command=oracle_command.run)
+    parser.set_defaults(command=oracle.run)
 
 
 def _add_evaluate(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from harness.feed import publish, work_off
 from harness.line import Line
 from harness.places import places
 from harness.replay import most_active
-from harness.shop import DAY_MS, Shop
+from harness.simulation.shop import DAY_MS, Shop
 from realtime_pipeline import Pipeline
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.report import (

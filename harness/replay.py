@@ -8,12 +8,13 @@ from itertools import islice
 
 from dependency_injector import providers
 
-from harness import check, oracle
+from harness.checking.stores import compared, differences
 from harness.console import console, heading
 from harness.feed import logged, publish, work_off
 from harness.files import in_event_time_order
 from harness.formats import Line, Options, read
 from harness.formats.catalogue import read_catalogue
+from harness.oracle.expected import Expected, expect
 from harness.places import places
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.routing import PARTITIONERS
@@ -113,22 +114,22 @@ def _check(pipeline: Pipeline) -> list[str]:
     for difference in differences:
         console.print(f"  {difference}")
     verdict = f"{len(differences)} differences" if differences else "equal, field by field"
-    console.print(f"  {check.compared(expected)}: {verdict}")
+    console.print(f"  {compared(expected)}: {verdict}")
     return differences
 
 
-def compare(pipeline: Pipeline) -> tuple[oracle.Expected, list[str]]:
+def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
     """Compare the store with what the oracle makes of the whole log; no worker may be at work meanwhile."""
     container, settings = pipeline.container, pipeline.container.settings()
     log = container.log()
-    expected = oracle.expect(
+    expected = expect(
         logged(log),
         container.decoder(),
         settings.fold,
         log.identity.partitions,
         PARTITIONERS[log.identity.partitioner],
     )
-    return expected, check.differences(
+    return expected, differences(
         expected,
         container.cells(),
         container.views(),

@@ -17,7 +17,7 @@ from harness.benchmarks.worker import START_MS
 from harness.console import console, heading, percentile, progress
 from harness.errors import HarnessError
 from harness.places import places, written
-from harness.shop import Shop
+from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.publish_events import Submission
 

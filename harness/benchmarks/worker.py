@@ -20,7 +20,7 @@ from harness.console import console, heading
 from harness.feed import publish, work_off
 from harness.line import Line
 from harness.places import places
-from harness.shop import Shop
+from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector

@@ -15,7 +15,7 @@ from harness.errors import HarnessError
 from harness.replay import compare
 from harness.services.kafka import KafkaBroker
 from harness.services.redis import RedisServer, redis_cluster
-from harness.shop import Shop
+from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings, load_settings
 from realtime_pipeline.application.errors import Refusal
 from realtime_pipeline.application.publish_events import Submission

@@ -3,7 +3,7 @@
 import msgspec
 from dependency_injector import providers
 
-from harness.shop import Shop
+from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from tests.histories import NOW_MS, SetClock

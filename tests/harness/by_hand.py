@@ -1,7 +1,7 @@
 """Histories whose outcome was worked out by hand, for the oracle and for the comparison with it."""
 
-from harness.oracle import Expected, expect
-from harness.oracle_profile import ExpectedCustomer
+from harness.oracle.expected import Expected, expect
+from harness.oracle.profile import ExpectedCustomer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.streams.records import Record

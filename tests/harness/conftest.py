@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.oracle import Expected
+from harness.oracle.expected import Expected
 from tests.harness.by_hand import expected_of, small_shop
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import attrs
 import pytest
 
-from harness.check import differences
-from harness.oracle import Expected, expect
-from harness.shop import Shop
+from harness.checking.stores import differences
+from harness.oracle.expected import Expected, expect
+from harness.simulation.shop import Shop
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules

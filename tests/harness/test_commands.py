@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from harness.cli import main
-from harness.shop import Shop
+from harness.simulation.shop import Shop
 from tests.harness.real_data import real
 from tests.histories import event
 

@@ -1,9 +1,9 @@
 """The oracle against histories worked out by hand."""
 
-from harness.check import compared
-from harness.oracle import Expected, ExpectedProduct, expect
-from harness.oracle_profile import ExpectedCustomer
-from harness.oracle_sessions import ExpectedSession
+from harness.checking.stores import compared
+from harness.oracle.expected import Expected, ExpectedProduct, expect
+from harness.oracle.profile import ExpectedCustomer
+from harness.oracle.sessions import ExpectedSession
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from harness.assortment import MAKERS, assortment, theme_of
-from harness.shop import DAY_MS, HOUR_MS, REASONS, UNKNOWN_TYPES, VERDICTS, Shop
+from harness.simulation.assortment import MAKERS, assortment, theme_of
+from harness.simulation.shop import DAY_MS, HOUR_MS, REASONS, UNKNOWN_TYPES, VERDICTS, Shop
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
 from realtime_pipeline.domain.shop.product import Product
@@ -126,7 +126,7 @@ class TestRepeatability:
 
     def test_another_process_tells_the_same(self) -> None:
         script = (
-            "import hashlib; from harness.shop import Shop\n"
+            "import hashlib; from harness.simulation.shop import Shop\n"
             "print(hashlib.sha256(repr(list(Shop(1, 80, 40, 0, dirt=0.1).events(200))).encode()).hexdigest())"
         )
         paths = os.pathsep.join([str(ROOT), str(ROOT / "src")])

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from harness.cli import main as harness
-from harness.shop import Shop
+from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable, WrongLog
 from realtime_pipeline.cli import main

@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from harness.oracle_sign_in import Placed, history_in
+from harness.oracle.sign_in import Placed, history_in
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey

@@ -9,9 +9,9 @@ from hashlib import blake2b
 
 import attrs
 
-from harness.oracle_profile import NEVER_MS, ExpectedCustomer, opinions, profile, rating
-from harness.oracle_sessions import ExpectedSession, Visit, listed, session_of, visits_of
-from harness.oracle_sign_in import Handed, Placed, forwards_to, latest_ms, reclassed, signed_in_at
+from harness.oracle.profile import NEVER_MS, ExpectedCustomer, opinions, profile, rating
+from harness.oracle.sessions import ExpectedSession, Visit, listed, session_of, visits_of
+from harness.oracle.sign_in import Handed, Placed, forwards_to, latest_ms, reclassed, signed_in_at
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 import attrs
 
-from harness import check, oracle
+from harness.checking.stores import compared
 from harness.console import console, heading
 from harness.feed import logged, publish
+from harness.oracle.expected import expect
 from harness.replay import lines_of
 from realtime_pipeline import Pipeline, load_settings
 from realtime_pipeline.domain.shop.events import CustomerId
@@ -22,8 +23,8 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     with Pipeline(settings) as pipeline:
         publish(pipeline, lines_of(options), options.limit)
         log = pipeline.container.log()
-        expected = oracle.expect(logged(log), pipeline.container.decoder(), settings.fold, log.identity.partitions)
-    heading(check.compared(expected))
+        expected = expect(logged(log), pipeline.container.decoder(), settings.fold, log.identity.partitions)
+    heading(compared(expected))
     console.print(counts_in_words(expected.counts))
     by_activity = sorted(expected.customers.values(), key=lambda one: (-sum(one.counts.values()), one.customer_id))
     shown = options.customer or [one.customer_id for one in by_activity[:SHOWN_CUSTOMERS]]

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Final
 
-from harness.check_views import in_lists, in_products, in_top_rated, in_trending
+from harness.checking.views import in_lists, in_products, in_top_rated, in_trending
 from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
-from harness.oracle import KEY_STRIDE, Expected
-from harness.oracle_profile import ExpectedCustomer
-from harness.oracle_sessions import ExpectedSession
+from harness.oracle.expected import KEY_STRIDE, Expected
+from harness.oracle.profile import ExpectedCustomer
+from harness.oracle.sessions import ExpectedSession
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views

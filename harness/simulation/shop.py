@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from harness.assortment import Good, Theme, assortment, shelve, zipf
+from harness.simulation.assortment import Good, Theme, assortment, shelve, zipf
 from realtime_pipeline.domain.shop.product import Product
 
 Json = dict[str, object]

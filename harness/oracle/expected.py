@@ -12,10 +12,10 @@ from zlib import crc32
 import attrs
 
 from harness.comparing import unlike
-from harness.oracle_customer import History, history_of
-from harness.oracle_profile import ExpectedCustomer, country_of
-from harness.oracle_sessions import LOOKS, ExpectedSession
-from harness.oracle_sign_in import Handed, Placed, as_event, history_in
+from harness.oracle.customer import History, history_of
+from harness.oracle.profile import ExpectedCustomer, country_of
+from harness.oracle.sessions import LOOKS, ExpectedSession
+from harness.oracle.sign_in import Handed, Placed, as_event, history_in
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey

@@ -13,8 +13,8 @@ from typing import Final
 
 import attrs
 
-from harness.oracle_sessions import LOOKS, Visit, weights_of
-from harness.oracle_sign_in import history_in
+from harness.oracle.sessions import LOOKS, Visit, weights_of
+from harness.oracle.sign_in import history_in
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order

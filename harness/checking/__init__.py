@@ -1,0 +1,1 @@
+"""Compare what a store holds with what the oracle says it must hold."""

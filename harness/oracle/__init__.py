@@ -1,0 +1,1 @@
+"""What every store must hold, computed from the whole log by a plain batch program."""
