@@ -41,7 +41,7 @@ class TestRedisViews(ViewsContract):
     @pytest.fixture(autouse=True)
     def _views(self, redis_nodes: RedisNodes, redis_rules: RedisRules) -> None:
         self.views = RedisViews(redis_nodes, redis_rules, listed_sessions_max=3, activity_hours=24 * 14)
-        self.nodes, self.namespace = redis_nodes, redis_rules.namespace
+        self.nodes, self.rules, self.namespace = redis_nodes, redis_rules, redis_rules.namespace
 
     def test_old_hours_are_let_go_of_also_those_of_countries(self) -> None:
         for number, hour in enumerate((HOUR - 24 * 14 - 1, HOUR - 1, HOUR)):
@@ -65,6 +65,19 @@ class TestRedisViews(ViewsContract):
         assert [(one.product_id, one.actions) for one in self.views.trending(TrendingRules(), None, 9, "FR")] == [
             (MUG, 2)
         ]
+
+    def test_a_reader_takes_nothing_of_an_erased_store_for_what_was_merged_since(self) -> None:
+        reader = RedisViews(self.nodes, self.rules, listed_sessions_max=3, activity_hours=24)
+        for product, views in ((MUG, 3), (JUG, 50)):  # each time one merge: the hour's version is the same
+            self.views.erase()
+            self.views.claim(0, 1)
+            source = SourceRange(0, 1, 0, 1, Watermark(0, HOUR * HOUR_MS, 0))
+            deltas = Deltas({product: ProductState(1)}, {(HOUR, product): Activity(views=views)})
+            for cell in range(self.views.view_cells):
+                self.views.merge([Merge(cell, (source,), deltas.part(cell, self.views.view_cells))])
+            assert [(one.product_id, one.actions) for one in reader.trending(TrendingRules(), None, 9)] == [
+                (product, views)
+            ]
 
 
 class TestCategories:
@@ -97,7 +110,7 @@ class TestCategories:
         assert list(categories.members("kitchen")) == [b"mug"]
 
 
-ADA, MUG = CustomerId("ada"), ProductId("mug")
+ADA, MUG, JUG = CustomerId("ada"), ProductId("mug"), ProductId("jug")
 READER = Watermark(1, 2, 3)
 
 
@@ -331,15 +344,81 @@ def test_a_full_redis_lets_room_be_made() -> None:
     nodes.close()
 
 
-def test_a_redis_that_is_not_there_is_said_so() -> None:
-    nodes = RedisNodes(RedisRules(nodes="127.0.0.1:1", timeout_ms=200))
+@pytest.mark.parametrize("cluster", [False, True])
+def test_a_redis_that_is_not_there_is_said_so(cluster: bool) -> None:
+    nodes = RedisNodes(RedisRules(nodes="127.0.0.1:1", timeout_ms=200, cluster=cluster))
+    for _ in range(2):  # a cluster is looked for anew each time
+        with pytest.raises(Unreachable, match="Redis does not answer"):
+            nodes.ask([("k", ("GET", "k"))])
     with pytest.raises(Unreachable, match="Redis does not answer"):
-        nodes.ask([("k", ("GET", "k"))])
+        nodes.check()
+
+
+def test_a_single_server_is_not_taken_for_a_cluster() -> None:
+    nodes = RedisNodes(RedisRules(nodes=servers.redis_place(), cluster=True))
+    with pytest.raises(Unavailable, match=r"set redis\.cluster = false"):
+        nodes.check()
+    nodes.close()
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+def test_a_wrong_password_is_said_so(cluster: bool) -> None:
+    place = servers.redis_place_that()
+    owner = RedisNodes(RedisRules(nodes=place))
+    ask(owner, "", "CONFIG", "SET", "requirepass", "a secret")
+    owner.close()
+    nodes = RedisNodes(RedisRules(nodes=place, cluster=cluster, password="guessed"))  # noqa: S106
+    with pytest.raises(Unavailable, match="does not let this user in") as refused:
+        nodes.check()
+    assert not isinstance(refused.value, Unreachable)
+    nodes.close()
+
+
+def test_functions_of_another_build_under_the_same_name_are_not_used() -> None:
+    place = servers.redis_place_that()
+    nodes = RedisNodes(RedisRules(nodes=place))
+    nodes.check()
+    library = (servers.ROOT / "src/realtime_pipeline/infrastructure/redis/functions.lua").read_text("utf-8")
+    ask(nodes, "", "FUNCTION", "LOAD", "REPLACE", library + "-- and something else")
+    with pytest.raises(Unavailable, match="Redis has other Functions under the name realtime_pipeline_"):
+        nodes.check()
+    nodes.close()
+
+
+def test_requests_that_are_refused_leave_no_connections_behind() -> None:
+    rules = servers.redis_rules("cluster")
+    nodes = RedisNodes(rules)
+    ask(nodes, f"{rules.namespace}:k", "SET", f"{rules.namespace}:k", "text")
+
+    def connections() -> int:
+        return sum(len(node.client_list()) for node in nodes.masters())
+
+    before = connections()
+    for _ in range(10):
+        with pytest.raises(Stopped, match="something else"):
+            ask(nodes, f"{rules.namespace}:k", "HGET", f"{rules.namespace}:k", "field")
+    assert connections() <= before + 1
+    nodes.close()
 
 
 def test_a_store_has_as_many_view_cells_as_it_was_made_with(redis_rules: RedisRules, redis_nodes: RedisNodes) -> None:
     identity = LogIdentity("a", 1, "consistent")
     RedisCellStore(redis_nodes, redis_rules, 1_000, Unwatched()).bind(identity)
     others = attrs.evolve(redis_rules, view_cells=redis_rules.view_cells + 1)
-    with pytest.raises(WrongLog, match=rf"set redis\.view_cells = {redis_rules.view_cells}"):
-        RedisCellStore(redis_nodes, others, 1_000, Unwatched()).bind(identity)
+    cells = RedisCellStore(redis_nodes, others, 1_000, Unwatched())
+    views = RedisViews(redis_nodes, others, listed_sessions_max=3, activity_hours=24)
+    for use in (
+        lambda: cells.bind(identity),
+        lambda: cells.customer(ADA),
+        lambda: views.trending(TrendingRules(), None, 9),
+    ):
+        with pytest.raises(WrongLog, match=rf"set redis\.view_cells = {redis_rules.view_cells}"):
+            use()
+
+
+def test_thousands_of_sessions_can_be_asked_for_at_once(redis_rules: RedisRules, redis_nodes: RedisNodes) -> None:
+    cells = RedisCellStore(redis_nodes, redis_rules, 1_000, Unwatched())
+    session = Session(session_key(0, 8_999), None, 1, 2)
+    cells.claim(0, 1)
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, attrs.evolve(effects(seen(ADA)), sessions={session.key: session}))])
+    assert cells.sessions([session_key(0, position) for position in range(9_000)]) == {session.key: session}

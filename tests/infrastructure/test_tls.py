@@ -4,6 +4,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 
 import attrs
@@ -107,9 +108,11 @@ def test_a_redis_of_another_authority_is_not_waited_for(encrypted: RedisRules, m
     nodes.close()
 
 
-def test_a_certificate_that_cannot_be_read_is_named(encrypted: RedisRules) -> None:
-    with pytest.raises(Unavailable, match=r"/nowhere\.pem cannot be read"):
-        RedisNodes(attrs.evolve(encrypted, tls_cert_file="/nowhere.pem"))
+@pytest.mark.parametrize("name", ["nowhere.pem", "empty.pem"])
+def test_certificates_that_cannot_be_used_are_said_so(encrypted: RedisRules, tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty.pem").touch()
+    with pytest.raises(Unavailable, match="certificates for Redis cannot be used"):
+        RedisNodes(attrs.evolve(encrypted, tls_cert_file=str(tmp_path / name)))
 
 
 @pytest.fixture(scope="module")

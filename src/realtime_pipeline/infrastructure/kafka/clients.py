@@ -41,19 +41,16 @@ class Admin(AdminClient):
     """
 
     def __init__(self, options: dict[str, OPTION_TYPES], logger: logging.Logger) -> None:
-        self._refusal: KafkaError | None = None
-        with_callback = {**options, "error_cb": self._hear}
+        self._heard: list[KafkaError] = []
+        with_callback = {**options, "error_cb": self._heard.append}
         super().__init__(with_callback, logger=logger)  # type: ignore[arg-type]  # the stubs know of no callbacks
 
     def refusal(self) -> KafkaError | None:
         """Why a broker did not let this client in since it was asked last; None where none did."""
         self.poll(0)
-        refusal, self._refusal = self._refusal, None
-        return refusal
-
-    def _hear(self, error: KafkaError) -> None:
-        if error.code() in _SHUT or error.code() == KafkaError._SSL:
-            self._refusal = error
+        refusals = [error for error in self._heard if error.code() in _SHUT or error.code() == KafkaError._SSL]
+        self._heard.clear()
+        return refusals[-1] if refusals else None
 
 
 def made_producer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Producer:

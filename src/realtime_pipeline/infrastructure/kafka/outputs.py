@@ -180,7 +180,7 @@ class KafkaOutputs(Outputs):
             }
             self._producer = made_producer(self._rules, more)
             self._producer.init_transactions(wait_s)
-        producer, partitions = self._producer, self._topic_partitions()
+        producer, partitions = self._producer, self._known_topic_partitions()
         producer.begin_transaction()
         for letter in letters:
             record, topic = letter.record, self._rules.dead_letters_topic
@@ -243,6 +243,13 @@ class KafkaOutputs(Outputs):
 
     def _unavailable(self, error: KafkaError) -> Unavailable:
         return Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters: {error.str()}")
+
+    def _known_topic_partitions(self) -> int:
+        """As below, for the worker, who waits where nobody answers."""
+        try:
+            return self._topic_partitions()
+        except Unavailable as silence:
+            raise Unreachable(str(silence)) from None
 
     def _topic_partitions(self) -> int:
         if self._letter_partitions is None:

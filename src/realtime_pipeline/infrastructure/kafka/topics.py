@@ -24,6 +24,7 @@ OUTPUT_BYTES_MAX: Final = 4 << 20
 _ALL_AND_READABLE: Final = (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
 
 _LOOK_AGAIN_S: Final = 0.05
+_UNANSWERED: Final = frozenset((KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
 
 SHOWN_SETTINGS: Final = (
     "retention.ms",
@@ -54,6 +55,7 @@ def described(rules: KafkaRules, name: str, admin: Admin | None = None) -> Descr
         Unavailable: Kafka does not answer.
     """
     admin = admin or made_admin(rules)
+    admin.refusal()  # what was heard before is not why this call fails
     try:
         future = admin.describe_topics(TopicCollection([name]), request_timeout=rules.answer_ms / 1000)[name]
         topic = future.result()
@@ -128,7 +130,7 @@ class KafkaTopics:
         deadline_s = time.monotonic() + self._rules.answer_ms / 1000
         while True:
             try:
-                described(self._rules, name)
+                described(self._rules, name, self._admin)
             except Stopped:
                 if time.monotonic() > deadline_s:
                     raise Unavailable(f"topic {name} was made, and the brokers do not know it yet") from None
@@ -188,7 +190,8 @@ class KafkaTopics:
 
 
 def _failure(error: KafkaException, rules: KafkaRules, of_what: str, admin: Admin) -> PipelineError:
-    found = meaning(admin.refusal() or error.args[0], of_what)
+    refusal = admin.refusal() if error.args[0].code() in _UNANSWERED else None
+    found = meaning(refusal or error.args[0], of_what)
     if not isinstance(found, Refusal):
         return found
     if is_gone(error.args[0]):

@@ -74,11 +74,7 @@ class RedisCellStore(CellStore):
                 f"the store {self._rules.namespace} was built from log {bound.decode()}, this is {written}; "
                 "use another namespace and group"
             )
-        if int(view_cells) != self._rules.view_cells:
-            raise WrongLog(
-                f"the store {self._rules.namespace} has {int(view_cells)} view cells, the settings say "
-                f"{self._rules.view_cells}: set redis.view_cells = {int(view_cells)}, or use another namespace"
-            )
+        self._rules.check_view_cells(view_cells)
         self._log = identity.partitions, identity.partitioner
 
     def epoch(self, partition: int) -> int:
@@ -95,7 +91,7 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "FCALL", "rp3_claim", 2, cell, self._keys.outbox(partition), epoch)
+        said = self._ask(cell, "FCALL", "rp4_claim", 2, cell, self._keys.outbox(partition), epoch)
         if said[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
         position, number, *times = map(int, said[1:])
@@ -171,7 +167,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._ask(cell, "FCALL", "rp3_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._ask(cell, "FCALL", "rp4_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""
@@ -213,7 +209,7 @@ class RedisCellStore(CellStore):
         fields: list[str | int | bytes] = []
         for some in by_hash.values():
             fields += (len(some), *some)
-        request = ("FCALL_RO", "rp3_sessions", len(names), *names, len(by_hash), *fields)
+        request = ("FCALL_RO", "rp4_sessions", len(names), *names, len(by_hash), *fields)
         return names[0], request, [key for some in by_hash.values() for key in some], partitions
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
@@ -251,7 +247,8 @@ class RedisCellStore(CellStore):
     def _known_log(self) -> tuple[int, str]:
         """Into how many partitions the log is cut that the store was built from, and by which partitioner."""
         if self._log is None:
-            built_from = self._ask(self._keys.meta, "HGET", self._keys.meta, "built_from")
+            built_from, view_cells = self._ask(self._keys.meta, "HMGET", self._keys.meta, "built_from", "view_cells")
+            self._rules.check_view_cells(view_cells)
             if built_from is None:
                 return 1, CONSISTENT  # nothing is kept yet, wherever one looks
             _, partitions, partitioner = built_from.decode().rsplit("/", 2)

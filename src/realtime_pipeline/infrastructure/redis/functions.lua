@@ -1,4 +1,4 @@
-#!lua name=realtime_pipeline_3
+#!lua name=realtime_pipeline_4
 -- Claims, commits and merges, each one step that no other client can come between; and sessions out of many hashes by
 -- one command, as a client pays for each.
 --
@@ -287,8 +287,11 @@ local function sessions(keys, args)
   local found, hashes, at = {'OK'}, tonumber(args[1]), 2
   for index = 1, hashes do
     local count = tonumber(args[at])
-    for _, value in ipairs(redis.call('HMGET', keys[index], unpack(args, at + 1, at + count))) do
-      found[#found + 1] = value
+    for first = at + 1, at + count, UNPACKED do
+      local last = math.min(first + UNPACKED - 1, at + count)
+      for _, value in ipairs(redis.call('HMGET', keys[index], unpack(args, first, last))) do
+        found[#found + 1] = value
+      end
     end
     at = at + 1 + count
   end
@@ -297,9 +300,9 @@ local function sessions(keys, args)
 end
 
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp3_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp3_commit', commit)
-redis.register_function{function_name = 'rp3_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp3_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function('rp3_merge', merge)
-redis.register_function{function_name = 'rp3_sessions', callback = sessions, flags = {'no-writes'}}
+redis.register_function{function_name = 'rp4_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp4_commit', commit)
+redis.register_function{function_name = 'rp4_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp4_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function('rp4_merge', merge)
+redis.register_function{function_name = 'rp4_sessions', callback = sessions, flags = {'no-writes'}}

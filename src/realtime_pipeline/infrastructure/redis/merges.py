@@ -62,7 +62,7 @@ def merge_request(keys: Keys, merge: Merge, listed_max: int, gone: Sequence[Hour
         for group in groups.values():
             arguments.append(len(group) // 2)
             arguments += group
-    return ("FCALL", "rp3_merge", len(names), *names, *arguments)
+    return ("FCALL", "rp4_merge", len(names), *names, *arguments)
 
 
 def _facts(said: Iterable[tuple[ProductId, Fact | None]]) -> Arguments:

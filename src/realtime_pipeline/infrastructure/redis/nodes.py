@@ -1,9 +1,10 @@
 """A Redis server, or the masters of a cluster: which node has a key, and what its silence or refusal means."""
 
-import os
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
+from threading import Lock
 from typing import Any
 
 import redis
@@ -12,34 +13,14 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 from redis.retry import Retry
 
-from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
+from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable
+from realtime_pipeline.infrastructure.redis.failures import ERRORS, SILENT, meaning
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
 Key = str
 Request = tuple[str | int | bytes, ...]
 Reply = Any
 
-_SILENT = (
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.MovedError,
-    redis.exceptions.AskError,
-    redis.exceptions.TryAgainError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.MasterDownError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.SlotNotCoveredError,
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.RedisClusterException,
-    OSError,
-)
-_SHUT = (
-    redis.exceptions.AuthenticationError,
-    redis.exceptions.AuthorizationError,
-    redis.exceptions.NoPermissionError,
-)
-_PASSING = ("NOREPLICAS", "MISCONF", "BUSY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
-"""What a server says that will do what it is asked a little later: it waits for a replica, its disk, a script."""
 _VERSION_MIN = 7
 ERASED_KEYS = 1_000
 
@@ -63,6 +44,7 @@ class RedisNodes:
             **_tls(rules),
         }
         self._cluster: RedisCluster | None = None
+        self._finding = Lock()
         self._single: redis.Redis | None = None
         if not rules.cluster:
             host, port = rules.places()[0]
@@ -70,9 +52,9 @@ class RedisNodes:
 
     def close(self) -> None:
         """Close all connections."""
-        for client in (self._single, self._cluster):
-            if client is not None:
-                client.close()
+        if self._single is not None:
+            self._single.close()
+        self._look_anew()
 
     def masters(self) -> list["redis.Redis"]:
         """A client for each node that keeps keys."""
@@ -99,8 +81,9 @@ class RedisNodes:
                         "positions and customers too: set it to noeviction or volatile-ttl"
                     )
                 self._load_functions(node)
-        except redis.exceptions.RedisError as error:
-            raise self._meaning(error) from None
+                self._check_functions(node)
+        except ERRORS as error:
+            raise self._failed(error) from None
 
     @property
     def is_cluster(self) -> bool:
@@ -124,11 +107,8 @@ class RedisNodes:
                 answers = self._answers(node, [requests[number][1] for number in numbers], wait)
                 for number, answer in zip(numbers, answers, strict=True):
                     replies[number] = answer
-        except redis.exceptions.RedisError as error:
-            self._cluster = None  # look anew where the keys are, at the next request
-            raise self._meaning(error) from None
-        except OSError as error:
-            raise Unreachable(f"Redis does not answer: {error}") from None
+        except ERRORS as error:
+            raise self._failed(error) from None
         return replies
 
     def scan(self, pattern: str, count: int) -> Iterator[list[Any]]:
@@ -139,8 +119,8 @@ class RedisNodes:
                 while cursor:
                     cursor, names = node.scan(max(cursor, 0), match=pattern, count=count)
                     yield names
-        except redis.exceptions.RedisError as error:
-            raise self._meaning(error) from None
+        except ERRORS as error:
+            raise self._failed(error) from None
 
     def used(self) -> Mapping[str, float]:
         """What all nodes together have used: µs of CPU, bytes of append-only file, bytes of memory."""
@@ -217,34 +197,47 @@ class RedisNodes:
             raise redis.exceptions.TimeoutError(f"{replicas} of {self._rules.wait_replicas} replicas have the commit")
 
     def _known(self) -> RedisCluster:
-        if self._cluster is None:
-            nodes = [ClusterNode(*place) for place in self._rules.places()]
-            self._cluster = RedisCluster(startup_nodes=nodes, **self._options)
-        return self._cluster
+        with self._finding:
+            if self._cluster is None:
+                nodes = [ClusterNode(*place) for place in self._rules.places()]
+                self._cluster = RedisCluster(startup_nodes=nodes, **self._options)
+            return self._cluster
+
+    def _look_anew(self) -> None:
+        """Find out at the next request where the keys are now."""
+        with self._finding:
+            cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            cluster.close()
+
+    @staticmethod
+    def _check_functions(node: "redis.Redis") -> None:
+        """See that the Functions are those of this program, and not of one that gave them the same name."""
+        name = _library().partition("name=")[2].partition("\n")[0]
+        there = node.execute_command("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
+        if _library().encode() not in [part for library in there for part in library]:
+            raise Unavailable(
+                f"Redis has other Functions under the name {name}: end the workers that use them, then delete them "
+                f"(FUNCTION DELETE {name})"
+            )
 
     @staticmethod
     def _load_functions(node: "redis.Redis") -> None:
-        library = files(__package__).joinpath("functions.lua").read_text("utf-8")
         try:
-            node.function_load(library)
+            node.function_load(_library())
         except redis.exceptions.ResponseError as error:
             if "already exists" not in str(error):
                 raise
 
-    @staticmethod
-    def _meaning(error: Exception) -> Refusal | Stopped | Unavailable:
-        if isinstance(error, _SHUT):
-            return Unavailable(f"Redis does not let this user in: {error}; see redis.username and its password")
-        if isinstance(error.__context__, ssl.SSLCertVerificationError) or "CERTIFICATE_REQUIRED" in str(error):
-            return Unavailable(f"no TLS with Redis: {error}; see redis.tls_ca_file, tls_cert_file and tls_key_file")
-        if isinstance(error, _SILENT):
-            return Unreachable(f"Redis does not answer: {error}")
-        text = str(error)
-        if text.startswith(_PASSING):
-            return Unreachable(f"Redis does not take writes now: {text}")
-        if text.startswith(("WRONGTYPE", "ERR a ")):
-            return Stopped(f"Redis holds something else where the store should be ({text}); use another namespace")
-        return Stopped(f"Redis refused a request: {text}")
+    def _failed(self, error: BaseException) -> Refusal | Stopped | Unavailable:
+        if isinstance(error, SILENT):
+            self._look_anew()
+        return meaning(error)
+
+
+@cache
+def _library() -> str:
+    return files(__package__).joinpath("functions.lua").read_text("utf-8")
 
 
 def _is_unknown_function(answer: Reply) -> bool:
@@ -254,9 +247,14 @@ def _is_unknown_function(answer: Reply) -> bool:
 def _tls(rules: RedisRules) -> dict[str, Any]:
     if not rules.tls:
         return {}
-    for file in filter(None, (rules.tls_ca_file, rules.tls_cert_file, rules.tls_key_file)):
-        if not os.access(file, os.R_OK):
-            raise Unavailable(f"{file} cannot be read; see redis.tls_ca_file, tls_cert_file and tls_key_file")
+    try:
+        context = ssl.create_default_context(cafile=rules.tls_ca_file or None)
+        if rules.tls_cert_file:
+            context.load_cert_chain(rules.tls_cert_file, rules.tls_key_file or None)
+    except OSError as error:
+        raise Unavailable(
+            f"certificates for Redis cannot be used ({error}); see redis.tls_ca_file, tls_cert_file and tls_key_file"
+        ) from None
     return {
         "ssl": True,
         "ssl_ca_certs": rules.tls_ca_file or None,

@@ -2,6 +2,7 @@
 
 import attrs
 
+from realtime_pipeline.application.errors import WrongLog
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.infrastructure.secrets import secret
 
@@ -50,6 +51,18 @@ class RedisRules:
 
     def _parts(self) -> list[tuple[str, str, str]]:
         return [node.strip().rpartition(":") for node in self.nodes.split(",")]
+
+    def check_view_cells(self, said: bytes | None) -> None:
+        """See that a store has as many view cells as is believed; `said` is what it says itself, where it is there.
+
+        Raises:
+            WrongLog: it has another number.
+        """
+        if said is not None and int(said) != self.view_cells:
+            raise WrongLog(
+                f"the store {self.namespace} has {int(said)} view cells, the settings say {self.view_cells}: "
+                f"set redis.view_cells = {int(said)}, or use another namespace"
+            )
 
     def sign_in(self) -> str | None:
         """The password, read from its file where there is one.

@@ -43,6 +43,7 @@ class RedisViews(Views):
     def __init__(self, nodes: RedisNodes, rules: RedisRules, listed_sessions_max: int, activity_hours: int) -> None:
         self._nodes = nodes
         self._keys = Keys(rules.namespace)
+        self._rules = rules
         self._view_cells = rules.view_cells
         self._merge_records_max = rules.merge_records_max
         self._listed_sessions_max = listed_sessions_max
@@ -52,6 +53,7 @@ class RedisViews(Views):
         self._categories = [Categories() for _ in range(rules.view_cells)]
         self._trending = Lock()
         self._oldest_hour = [0] * rules.view_cells
+        self._erased: bytes | None = None
 
     @property
     def view_cells(self) -> int:
@@ -70,7 +72,7 @@ class RedisViews(Views):
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
         """Write a new epoch to every view cell, then read positions."""
         sources = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
-        answers = self._nodes.ask([(key, ("FCALL", "rp3_claim_views", 1, key, partition, epoch)) for key in sources])
+        answers = self._nodes.ask([(key, ("FCALL", "rp4_claim_views", 1, key, partition, epoch)) for key in sources])
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
         return tuple(int(said[1]) for said in answers)
@@ -101,12 +103,15 @@ class RedisViews(Views):
                 raise Fenced("a view cell has another epoch from some partition of the call")
 
     def erase(self) -> None:
-        """Delete all that was ever merged."""
+        """Delete all that was ever merged.
+
+        Readers are told before and after: versions begin anew, and the same number may then mean another thing.
+        """
+        meta = self._keys.meta
+        self._ask(meta, "HINCRBY", meta, "erased", 1)
         self._nodes.erase(self._keys.view_pattern)
-        with self._trending:
-            self._trends.clear()
-            self._followed.clear()
-            self._categories = [Categories() for _ in range(self._view_cells)]
+        self._ask(meta, "HINCRBY", meta, "erased", 1)
+        self._oldest_hour = [0] * self._view_cells
 
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come, by what all view cells have heard."""
@@ -181,10 +186,12 @@ class RedisViews(Views):
 
     def _follow(self, rules: TrendingRules, country: str | None, old_ms: int) -> list[Trends]:
         """What is known of a country, or of all, by view cell, brought up to date where it may be too old."""
-        now_s, every = time.monotonic(), self._trends_of(country)
+        now_s = time.monotonic()
         known_rules, known_s = self._followed.get(country, (None, 0.0))
         if known_rules == rules and now_s - known_s < old_ms / 1_000:
-            return every
+            return self._trends_of(country)
+        self._begin_anew_where_erased()
+        every = self._trends_of(country)
         newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
         for cell, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
             has_moved_on = trends.newest_hour != newest_hour
@@ -193,6 +200,15 @@ class RedisViews(Views):
                 categories.keep({product for some in self._trends.values() for product in some[cell].scores})
         self._followed[country] = rules, now_s
         return every
+
+    def _begin_anew_where_erased(self) -> None:
+        erased, view_cells = self._ask(self._keys.meta, "HMGET", self._keys.meta, "erased", "view_cells")
+        self._rules.check_view_cells(view_cells)
+        if erased != self._erased:
+            self._erased = erased
+            self._trends.clear()
+            self._followed.clear()
+            self._categories = [Categories() for _ in range(self._view_cells)]
 
     def _sorted(self, cell: int, products: Collection[bytes]) -> dict[bytes, str]:
         """The categories of products that have one, some at a time."""

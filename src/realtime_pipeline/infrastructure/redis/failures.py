@@ -1,0 +1,67 @@
+"""What the silence or the refusal of a Redis means."""
+
+import ssl
+from collections.abc import Iterator
+
+import redis
+
+from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
+
+SILENT = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.MovedError,
+    redis.exceptions.AskError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.MasterDownError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.SlotNotCoveredError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.RedisClusterException,
+    OSError,
+)
+ERRORS = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError)
+"""What the client raises: that of a cluster which cannot be found is of another family."""
+_SHUT = (
+    redis.exceptions.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.exceptions.NoPermissionError,
+)
+_PASSING = ("NOREPLICAS", "MISCONF", "BUSY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+"""What a server says that will do what it is asked a little later: it waits for a replica, its disk, a script."""
+
+
+def meaning(error: BaseException) -> Refusal | Stopped | Unavailable:
+    """What an error of Redis means to the worker, and to who reads."""
+    shut_out = _shut_out(error)
+    if shut_out is not None:
+        return Unavailable(shut_out)
+    if isinstance(error, SILENT):
+        return Unreachable(f"Redis does not answer: {error}")
+    text = str(error)
+    if text.startswith(_PASSING):
+        return Unreachable(f"Redis does not take writes now: {text}")
+    if text.startswith(("WRONGTYPE", "ERR a ")):
+        return Stopped(f"Redis holds something else where the store should be ({text}); use another namespace")
+    return Stopped(f"Redis refused a request: {text}")
+
+
+def _shut_out(error: BaseException) -> str | None:
+    """What in the settings is to be mended before Redis will answer; None where it is not that."""
+    causes = list(_causes(error))
+    refusal = next((one for one in causes if isinstance(one, _SHUT)), None)
+    if refusal is not None:
+        return f"Redis does not let this user in: {refusal}; see redis.username and its password"
+    if any(isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_REQUIRED" in str(one) for one in causes):
+        return f"no TLS with Redis: {error}; see redis.tls_ca_file, tls_cert_file and tls_key_file"
+    if "Cluster mode is not enabled" in str(error):
+        return "this Redis is a single server: set redis.cluster = false"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it came of, one after the other."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
