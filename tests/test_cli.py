@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.cli import main
+from realtime_pipeline.cli import LINE_BYTES_MAX, main
 from tests.histories import event
 
 LINES = [
@@ -126,6 +126,27 @@ def test_several_files_and_lines_without_an_end(tmp_path: Path, shop: Path, caps
     assert ran(capsys, "publish", str(shop), str(long))[0] == 0
     _, out, _ = ran(capsys, "worker", "--until-caught-up")
     assert "5 applied, 1 duplicates" in out
+    with Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline:
+        longest = pipeline.container.database().rows("SELECT max(length(value)) FROM records")
+    assert longest == [(LINE_BYTES_MAX,)]  # a piece is never more than a broker takes
+
+
+@pytest.mark.parametrize("arguments", [("similar", "\udcff"), ("recommend", "ada", "--looking-at", "\udcff")])
+def test_what_is_no_text_is_no_product(
+    shop: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    ran(capsys, "publish", str(shop))
+    code, out, err = ran(capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert err == "realtime-pipeline: '\\udcff' is no product's id: ids are some printable characters\n"
+
+
+def test_a_file_may_be_called_anything(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = shop.with_name("\udcff.jsonl")
+    odd.write_bytes(b"garbage\n")
+    assert ran(capsys, "publish", str(odd))[0] == 0
+    ran(capsys, "worker", "--until-caught-up")
+    assert ran(capsys, "dead-letters")[1].startswith("?.jsonl:1: ")
 
 
 def test_dead_letters_are_shown_with_reason_and_place(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,6 +139,26 @@ def test_sources_that_are_worth_the_same_are_mixed(tmp_path: Path) -> None:
         assert "tent" in [one.product.product_id for one in pipeline.recommend("bob", limit=2)]
 
 
+def test_a_source_that_is_worth_nothing_is_left_out(tmp_path: Path) -> None:
+    trending_only = attrs.evolve(Settings().recommendations, blend=Blend(neighbours=0.0, trending_in_category=0.0))
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"), recommendations=trending_only)) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
+        pipeline.process()
+        assert {one.reason.kind for one in pipeline.recommend("bob")} == {ReasonKind.TRENDING}
+
+
+def test_what_a_list_starts_from_is_no_reason_for_itself(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish(
+            [*visits("ada", "mug", "jug"), *visits("bob", "mug"), *visits("bob", "pan", at_ms=9 * HOUR_MS)]
+        )
+        pipeline.process()
+        found = pipeline.recommend("bob")  # who looked at mug in an earlier session
+        assert found[0].product.product_id == "jug"
+        assert all(one.product.product_id not in one.reason.because_of for one in found)
+        assert "mug" not in [one.product.product_id for one in found if one.reason.kind is ReasonKind.NEIGHBOURS]
+
+
 def test_what_was_bought_is_not_shown_again_where_the_rules_say_so(tmp_path: Path) -> None:
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("ada", "pan")])

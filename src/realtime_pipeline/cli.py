@@ -200,18 +200,23 @@ def _batches(name: str) -> Iterator[list[Submission]]:
             number, begun = 0, b""
             while chunk := stream.read1(CHUNK_BYTES):
                 *whole, begun = (begun + chunk).split(b"\n")
-                if len(begun) > LINE_BYTES_MAX:
-                    whole, begun = [*whole, begun], b""
-                yield _submissions(name, number, whole)
-                number += len(whole)
+                *cut, begun = _pieces(begun)
+                pieces = [piece for line in whole for piece in _pieces(line)] + cut
+                yield _submissions(name, number, pieces)
+                number += len(pieces)
             yield _submissions(name, number, [begun])
     except OSError as error:
         raise Unavailable(f"{name} cannot be read: {error.strerror or error}") from error
 
 
+def _pieces(line: bytes) -> list[bytes]:
+    return [line[at : at + LINE_BYTES_MAX] for at in range(0, len(line), LINE_BYTES_MAX)] or [line]
+
+
 def _submissions(name: str, before: int, lines: Sequence[bytes]) -> list[Submission]:
     numbered = enumerate(lines, start=before + 1)
-    return [Submission(line.rstrip(b"\r"), f"{Path(name).name}:{number}") for number, line in numbered if line.strip()]
+    file = Path(name).name.encode(errors="replace").decode()  # names of files are bytes, of any kind
+    return [Submission(line.rstrip(b"\r"), f"{file}:{number}") for number, line in numbered if line.strip()]
 
 
 def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:

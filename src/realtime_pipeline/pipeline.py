@@ -8,7 +8,7 @@ from typing import Self
 
 from dependency_injector import providers
 
-from realtime_pipeline.application.errors import InvalidEvents, Stopped, UnknownCustomer
+from realtime_pipeline.application.errors import InvalidEvents, Stopped, UnknownCustomer, UnknownProduct
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.recommend_products import Request, TopRated
 from realtime_pipeline.application.show_customer import Profile
@@ -121,8 +121,8 @@ class Pipeline:
             Request(
                 _known_as(customer_id),
                 limit,
-                [ProductId(str(product_id)) for product_id in looking_at],
-                {ProductId(str(product_id)): times for product_id, times in (shown or {}).items()},
+                [_product(product_id) for product_id in looking_at],
+                {_product(product_id): times for product_id, times in (shown or {}).items()},
                 rules,
                 _country(country),
             )
@@ -132,7 +132,7 @@ class Pipeline:
         """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments."""
         if isinstance(shown, str):
             raise TypeError("what was shown is a list of products, also where it is one")
-        experiment, variant, products = "", "", [ProductId(str(one)) for one in shown if isinstance(one, str)]
+        experiment, variant, products = "", "", [_product(one) for one in shown if isinstance(one, str | int)]
         if isinstance(shown, Recommendations):
             experiment, variant = shown.experiment, shown.variant
             products = [one.product.product_id for one in shown]
@@ -140,7 +140,7 @@ class Pipeline:
 
     def similar(self, product_id: str, limit: int = 10, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to whoever looks at one, as on its page."""
-        return self.container.recommend_products().similar(ProductId(str(product_id)), limit, rules)
+        return self.container.recommend_products().similar(_product(product_id), limit, rules)
 
     def trending(self, limit: int = 10, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now."""
@@ -178,6 +178,14 @@ def _known_as(customer_id: str) -> CustomerId:
     if not customer_id or not customer_id.isprintable() or len(customer_id) > len(ANONYMOUS) + ID_LENGTH_MAX:
         raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are some printable characters")
     return CustomerId(customer_id)
+
+
+def _product(product_id: str) -> ProductId:
+    """Check what is said to be a product's id."""
+    product_id = str(product_id)
+    if not product_id or not product_id.isprintable() or len(product_id) > ID_LENGTH_MAX:
+        raise UnknownProduct(f"{ascii(product_id)[:200]} is no product's id: ids are some printable characters")
+    return ProductId(product_id)
 
 
 def _encoded(number: int, event: Mapping[str, object]) -> bytes:

@@ -127,6 +127,30 @@ def test_over_the_limit_the_visitor_of_longest_ago_is_forgotten(kind: Kind, tmp_
         assert pipeline.profile("ada").customer.counts.keys() >= {"product_viewed"}
 
 
+@KINDS
+def test_who_signs_in_again_is_not_the_one_of_longest_ago(kind: Kind, tmp_path: Path) -> None:
+    settings = attrs.evolve(SETTINGS, fold=FoldRules(profile=ProfileRules(visitors_max=2)))
+    with opened(embedded(kind, tmp_path, settings)) as pipeline:
+        for number in range(2):
+            processed(pipeline, *looks("mug", session=f"s{number}"), login(session=f"s{number}"))
+        later = [login("bob", "s0", NOW_MS - 40_000), login("ada", "s0", NOW_MS - 30_000)]
+        processed(pipeline, *later)
+        processed(pipeline, *looks("mug", session="s2"), login(session="s2"))
+        assert list(pipeline.profile("ada").customer.visitors) == ["anonymous:s0", "anonymous:s2"]
+
+
+@KINDS
+def test_a_forgetting_stays_done_when_a_visitor_turns_out_to_be_who_was_forgotten(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        processed(pipeline, event("a", user="ada", product="pan"), *looks("mug", at_ms=NOW_MS - 90_000))
+        forgetting = pipeline.forget("ada")
+        pipeline.process()
+        assert pipeline.receipt(forgetting).is_done
+        processed(pipeline, login(at_ms=forgetting.as_of_ms + 1_000))
+        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
+        assert pipeline.receipt(forgetting).is_done
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_second_store_built_from_the_same_log_counts_nothing_twice(kind: Kind, tmp_path: Path) -> None:
     """It says again what the first had said; whoever reads the log then finds it twice."""

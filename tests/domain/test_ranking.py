@@ -87,7 +87,20 @@ def test_what_was_seen_or_disliked_is_not_shown() -> None:
 )
 def test_new_products_get_the_last_places(rules: ListRules, limit: int, left: str) -> None:
     new = candidates(ProductId("y"), ProductId("z"), kind=ReasonKind.NEW)
-    assert "".join(one.product_id for one in with_new(ranking(rules, limit=limit), new, limit).chosen) == left
+    found = with_new(ranking(rules, limit=limit), new, 2, rules, {}, limit)
+    assert "".join(one.product_id for one in found.chosen) == left
+
+
+def test_new_products_count_among_those_of_their_category() -> None:
+    rules = ListRules(per_category=1)
+    described = {**PRODUCTS, **{ProductId(name): Product(ProductId(name), category="cups") for name in "xyz"}}
+    new = candidates(*map(ProductId, "xyz"), kind=ReasonKind.NEW)
+    before = ranked(candidates(A, C, D), Visitor(), rules, described, 3)
+    assert [one.product_id for one in before.chosen] == ["a", "c", "d"]
+    assert [one.product_id for one in with_new(before, new, 2, rules, described, 3).chosen] == ["a", "c", "d"]
+    assert [one.product_id for one in with_new(before, new, 2, rules, described, 4).chosen] == ["a", "c", "d"]
+    alone = ranked(candidates(A), Visitor(), rules, described, 1)
+    assert [one.product_id for one in with_new(alone, new, 1, rules, described, 1).chosen] == ["x"]
 
 
 def test_the_list_says_which_rule_moved_what() -> None:

@@ -103,6 +103,8 @@ def test_neighbours_lead_to_what_they_saw() -> None:
     assert list(found) == [A, C, B, D]
     assert (found[C].sessions, found[C].through) == (2, (B, A))
     assert (found[D].sessions, found[D].through) == (1, (A,))
+    assert (found[A].sessions, found[A].through) == (1, (B,))  # what it leads to itself by says nothing
+    assert (found[B].sessions, found[B].through) == (1, (B,))  # unless nothing else does
     assert list(scored(PLAIN, limit=2)) == [A, C]
 
 
@@ -153,6 +155,8 @@ def test_products_of_one_instant_are_in_the_order_of_the_log() -> None:
 def test_reaches_must_be_sensible() -> None:
     with pytest.raises(ValueError, match="order_reach"):
         NeighbourRules(order_reach=0.0)
+    with pytest.raises(ValueError, match="action_power must be at most"):
+        NeighbourRules(action_power=1_000.0)
 
 
 def test_hour_weights_halve() -> None:

@@ -4,6 +4,7 @@ PipelineError
  ├─ InvalidSettings     settings that make no sense
  ├─ InvalidEvents       events handed to a publisher that nothing can be made of
  ├─ UnknownCustomer     nobody of that id has been seen
+ ├─ UnknownProduct      no product can have that id
  ├─ WrongLog            the store was built from another log
  ├─ Stopped             going on would lose or double something: a person must choose the way out
  └─ Unavailable         a log or a store cannot be opened or does not answer
@@ -30,6 +31,10 @@ class InvalidEvents(PipelineError):
 
 class UnknownCustomer(PipelineError):
     """Nobody of that id has been seen, or they were forgotten."""
+
+
+class UnknownProduct(PipelineError):
+    """No product can have that id."""
 
 
 class WrongLog(PipelineError):

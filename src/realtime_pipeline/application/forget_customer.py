@@ -95,7 +95,7 @@ class ForgetCustomer:
         Of dead letters the first 10,000 are looked at; those in Kafka cannot be taken back, and are among what stays.
         """
         customer = self._cells.customer(forgetting.customer_id)
-        is_known = customer is not None and (customer.first_seen_ms or 0) <= forgetting.as_of_ms
+        is_known = customer is not None and customer.forgotten_at_ms < forgetting.as_of_ms  # else it is somebody new
         sessions = self._cells.sessions(forgetting.sessions)
         reviews = self._cells.reviews(forgetting.customer_id)
         letters = [

@@ -102,16 +102,22 @@ class RecommendProducts:
             if is_all or len(ranking.chosen) == limit:
                 break
         if rules.explore:
-            ranking = with_new(ranking, self._new(customer, visitor, rules, ranking, request.limit), request.limit)
+            ranking = self._with_new(ranking, customer, visitor, rules, described, request.limit)
         return self._explained(ranking, described)
 
-    def _new(
-        self, customer: Customer, visitor: Visitor, rules: ListRules, ranking: Ranking, limit: int
-    ) -> list[Candidate]:
+    def _with_new(
+        self,
+        ranking: Ranking,
+        customer: Customer,
+        visitor: Visitor,
+        rules: ListRules,
+        described: Mapping[ProductId, Product],
+        limit: int,
+    ) -> Ranking:
         """Draw products that hardly anybody has seen, where the customer looks; on average a share of `explore`."""
         places = int(rules.explore * limit + self._dice.random())
         if not places:
-            return []
+            return ranking
         trending = self._service.rules.trending
         pool: dict[ProductId, str | None] = {}
         categories: list[str | None] = [*self._categories(customer)]
@@ -136,8 +142,9 @@ class RecommendProducts:
         ]
         products = self._shop.products(few)
         passing = [id_ for id_ in few if rules.refusal(products.get(id_, Product(id_))) is None]
-        drawn = self._dice.sample(passing, min(places, len(passing)))
-        return [Candidate(id_, 0.0, Reason(ReasonKind.NEW, known.get(id_, 0), (), pool[id_])) for id_ in drawn]
+        drawn = self._dice.sample(passing, len(passing))
+        new = [Candidate(id_, 0.0, Reason(ReasonKind.NEW, known.get(id_, 0), (), pool[id_])) for id_ in drawn]
+        return with_new(ranking, new, places, rules, {**described, **products}, limit)
 
     def _widening(
         self, customer: Customer, request: Request, rules: ListRules
@@ -147,25 +154,27 @@ class RecommendProducts:
         Where rules weigh products, or sources are mixed, all are there at once: what is far behind may come out on top.
         Ratings and diversity move and mix those that are looked at.
         """
-        at_once = rules.moves_far or not self._service.rules.blend.is_in_turn
-        scores = self._from_neighbours(customer, request.looking_at)
-        few = max(CONSIDERED_MIN, 3 * request.limit)
-        if not at_once:
-            yield [self._service.from_neighbours(scores.best(few))], False
-        neighbours = self._service.from_neighbours(scores.best(CANDIDATES_MAX))
-        if not at_once and len(scores) > few:
-            yield [neighbours], False
-        sources = [neighbours]
-        for category in self._categories(customer):
+        blend = self._service.rules.blend
+        at_once = rules.moves_far or not blend.is_in_turn
+        sources: list[list[Candidate]] = []
+        if blend.neighbours:
+            scores = self._from_neighbours(customer, request.looking_at)
+            few = max(CONSIDERED_MIN, 3 * request.limit)
+            if not at_once:
+                yield [self._service.from_neighbours(scores.best(few))], False
+            sources = [self._service.from_neighbours(scores.best(CANDIDATES_MAX))]
+            if not at_once and len(scores) > few:
+                yield sources, False
+        for category in self._categories(customer) if blend.trending_in_category else ():
             sources = [*sources, self._from_trending(category)]
             if not at_once:
                 yield sources, False
         country = request.country or (None if customer.country is None else str(customer.country[0]))
-        if country is not None:
+        if country is not None and blend.trending_in_country:
             sources = [*sources, self._from_trending(country=country)]
             if not at_once:
                 yield sources, False
-        yield [*sources, self._from_trending()], True
+        yield [*sources, self._from_trending()] if blend.trending else sources, True
 
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now."""

@@ -149,7 +149,7 @@ class ShopCache:
     def _read_trending(self, place: _Place) -> Sequence[Popular]:
         read = self._trending.get(place)
         if read is None or not self._is_fresh(read[0]):
-            if len(self._trending) >= TRENDING_LISTS_MAX:
+            if place not in self._trending and len(self._trending) >= TRENDING_LISTS_MAX:
                 self._trending.pop(next(iter(self._trending)))
             old_ms = self._rules.trending_ms
             popular = self._views.trending(place.rules, place.category, TRENDING_MAX, place.country, old_ms)

@@ -20,6 +20,9 @@ from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 DAY_MS: Final = 86_400_000
 
+POWER_MAX: Final = 10
+"""A power that takes weights further makes one session everything, and numbers that cannot be written."""
+
 K = TypeVar("K")
 
 
@@ -53,10 +56,16 @@ class NeighbourRules:
         at_least(0, self)
         at_least(1, self, "m", "k", "last")
         at_least(0.01, self, "position_reach", "recency_days", "shared_reach", "order_reach")
+        for name in ("length_damping", "action_power"):
+            if getattr(self, name) > POWER_MAX:
+                raise ValueError(f"{name} must be at most {POWER_MAX}, not {getattr(self, name)}")
 
 
 class Scored(NamedTuple):  # hundreds for every list of recommendations
-    """A product that neighbours lead to: how much, how many of them, and through which of the visitor's products."""
+    """A product that neighbours lead to: how much, how many of them, and through which of the visitor's products.
+
+    One of the visitor's own is led to by itself only where no other one leads there.
+    """
 
     product_id: ProductId
     score: float
@@ -82,7 +91,13 @@ class Scores:
     def best(self, limit: int) -> list[Scored]:
         """The best `limit` products, the best first; ties to the smaller id."""
         first = sorted((-self.scores[one], one) for one in _highest(self.scores, limit))[:limit]
-        return [Scored(one, -worth, len(self.led[one]), self._ways(self.led[one])) for worth, one in first]
+        found = []
+        for worth, one in first:
+            led = self.led[one]
+            if one in self.steps:  # that it leads to itself says nothing, unless nothing else does
+                led = [way for way in led if way != one] or led
+            found.append(Scored(one, -worth, len(led), self._ways(led)))
+        return found
 
     def _ways(self, led: Sequence[ProductId]) -> tuple[ProductId, ...]:
         """The visitor's products by which neighbours were found, the one that led most often first; ties to the

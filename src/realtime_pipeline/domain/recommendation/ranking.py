@@ -22,7 +22,8 @@ RATING_MEAN = 3.5
 class Blend:
     """What the best product of each source is worth; the others of the source are worth down to half as much.
 
-    So by default every neighbour's product comes before what is trending; equal weights mix the sources.
+    So by default every neighbour's product comes before what is trending; equal weights mix the sources. A source of
+    weight 0 is not asked.
     """
 
     neighbours: float = 4.0
@@ -153,16 +154,40 @@ def ranked(
     return Ranking(tuple(_pinned(chosen, pins, limit)), tuple(notes))
 
 
-def with_new(ranking: Ranking, new: Sequence[Candidate], limit: int) -> Ranking:
-    """Give the last places of a list to new products; what is pinned stays."""
+def with_new(
+    ranking: Ranking,
+    new: Sequence[Candidate],
+    places: int,
+    rules: ListRules,
+    products: Mapping[ProductId, Product],
+    limit: int,
+) -> Ranking:
+    """Give at most so many of a list's last places to the first of the new products.
+
+    What is pinned stays, and no category comes to have more than `per_category`.
+    """
     chosen = list(ranking.chosen)
-    places = [place for place, one in enumerate(chosen) if one.reason.kind is not ReasonKind.PINNED]
+    replaceable = [place for place, one in enumerate(chosen) if one.reason.kind is not ReasonKind.PINNED]
     room = limit - len(chosen)
-    new = new[: room + len(places)]
-    instead = len(new) - min(room, len(new))
-    for place, one in zip(places[len(places) - instead :], new, strict=False):
+    places = min(places, room + len(replaceable))
+    used = Counter(_category(one, products) for one in chosen)
+    taken: list[Candidate] = []
+    for one in new:
+        if len(taken) == places:
+            break
+        leaving = None
+        if len(taken) >= room:
+            leaving = _category(chosen[replaceable[room - 1 - len(taken)]], products)
+        category = _category(one, products)
+        is_room = category is None or used[category] - (category == leaving) < rules.per_category
+        if is_room or not rules.per_category:
+            taken.append(one)
+            used[leaving] -= 1
+            used[category] += 1
+    instead = max(0, len(taken) - room)
+    for place, one in zip(replaceable[len(replaceable) - instead :], taken, strict=False):
         chosen[place] = one
-    return attrs.evolve(ranking, chosen=(*chosen, *new[instead:]))
+    return attrs.evolve(ranking, chosen=(*chosen, *taken[instead:]))
 
 
 def rated(

@@ -66,7 +66,8 @@ class Recommendations(Sequence[Recommendation]):
 
 @attrs.frozen
 class RecommendationRules:
-    """The recommender's settings. `repeat_seen` also recommends what the visitor saw in this very session.
+    """The recommender's settings. `repeat_seen` also recommends what the visitor saw in this very session, and what
+    neighbours lead to by nothing but that product itself.
 
     Where the session is only starting, the products touched last before it count as earlier steps. `rules` hold for
     requests that bring none of their own.
@@ -125,9 +126,11 @@ class RecommendationService:
 
     def from_neighbours(self, scored: Sequence[Scored]) -> list[Candidate]:
         """Turn what the neighbours lead to into candidates."""
+        repeat = self.rules.repeat_seen
         return [
             Candidate(one.product_id, one.score, Reason(ReasonKind.NEIGHBOURS, one.sessions, one.through))
             for one in scored
+            if repeat or one.through[0] != one.product_id
         ]
 
     def from_trending(

@@ -91,6 +91,7 @@ def join_history(
         customer.note_shown(product_id, shown, last_ms, rules)
     for order_id, order in history.orders.items():
         _join_order(customer, order_id, order, rules)
+    customer.visitors.pop(merged.visitor, None)  # who signs in again is the one of last
     customer.visitors[merged.visitor] = merged.event_id
     if len(customer.visitors) > rules.visitors_max:
         first = next(iter(customer.visitors))
