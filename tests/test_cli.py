@@ -1,5 +1,6 @@
 """The `realtime-pipeline` command, as its users know it."""
 
+import gzip
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.cli import LINE_BYTES_MAX, main
+from realtime_pipeline.cli import main
+from realtime_pipeline.event_files import LINE_BYTES_MAX
 from tests.histories import event
 
 LINES = [
@@ -49,7 +51,7 @@ def test_from_a_file_to_recommendations(shop: Path, capsys: pytest.CaptureFixtur
     assert out.splitlines()[1].strip() == "you looked at A mug: 1 visitor with the same interest chose this too"
     code, out, _ = ran(capsys, "profile", "ada")
     assert code == 0
-    assert "bought     1 pieces in 1 orders for 12.50" in out
+    assert "bought     1 piece in 1 order for 12.50" in out
     assert "rated      A mug ★★★★★: keeps warm" in out
 
 
@@ -116,7 +118,7 @@ def test_what_comes_through_a_pipe_is_published_as_it_comes(shop: Path) -> None:
             out, _ = publisher.communicate(b'{"event_type": "view", "timestamp": 1}', timeout=20)
         finally:
             publisher.kill()
-        assert out.startswith(b"7 events are in the log")
+        assert out.startswith(b"7 events were published")
         assert sum(pipeline.process().values()) == 7
 
 
@@ -176,6 +178,47 @@ def test_names_cannot_steer_a_terminal(shop: Path, capsys: pytest.CaptureFixture
     assert "\x1b" not in out
 
 
+def test_what_trends_and_what_is_rated_best(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "publish", str(shop))
+    assert ran(capsys, "top-rated")[1] == "nothing was rated yet\n"
+    ran(capsys, "worker", "--until-caught-up")
+    assert ran(capsys, "trending", "--limit", "1")[1].startswith("  1. A mug (kitchen) 12.50  [")
+    assert ran(capsys, "trending", "--country", "DE")[1].startswith("nothing to recommend yet")
+    assert ran(capsys, "top-rated")[1] == "  1. A mug (kitchen) 12.50  [5.00 stars, by 1 rating]\n"
+
+
+def test_a_packed_file_is_unpacked(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed, cut = shop.with_suffix(".jsonl.gz"), shop.with_name("cut.gz")
+    packed.write_bytes(gzip.compress(shop.read_bytes()))
+    assert ran(capsys, "publish", str(packed))[:2] == (
+        0,
+        "6 events were published; the worker counts any it cannot read as dead letters\n",
+    )
+    cut.write_bytes(packed.read_bytes()[:-9])
+    code, _, err = ran(capsys, "publish", str(cut))
+    assert (code, err.splitlines()[-1].startswith(f"realtime-pipeline: {cut} cannot be read")) == (1, True)
+
+
+def test_nothing_is_published_where_one_of_the_files_is_missing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(capsys, "publish", str(shop), "nowhere.jsonl")[0] == 1
+    _, out, _ = ran(capsys, "worker", "--until-caught-up")
+    assert out.startswith("0 records")
+
+
+def test_rules_that_leave_nothing_are_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    rules = shop.with_name("rules.toml")
+    rules.write_text('only_categories = ["garden"]\n')
+    code, out, _ = ran(capsys, "recommend", "ada", "--rules", str(rules))
+    assert (code, out.startswith("only_categories left nothing"), "publish events" in out) == (0, True, False)
+    rules.write_text("price_min = 5\nprice_max = 1\n")
+    code, _, err = ran(capsys, "recommend", "ada", "--rules", str(rules))
+    assert (code, "price_min 5.0 is more than price_max 1.0" in err) == (1, True)
+    rules.write_text("nope = 1\n")
+    assert f"rules {rules}: there is no rules.nope" in ran(capsys, "recommend", "ada", "--rules", str(rules))[2]
+
+
 def test_a_new_customer_of_an_empty_shop(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran(capsys, "worker", "--until-caught-up")
     assert ran(capsys, "recommend", "zoe")[:2] == (
@@ -188,9 +231,11 @@ def test_a_new_customer_of_an_empty_shop(shop: Path, capsys: pytest.CaptureFixtu
     ("arguments", "message"),
     [
         (("publish", "nowhere.jsonl"), "nowhere.jsonl cannot be read: No such file or directory"),
-        (("profile", "zoe", "--settings", "none.toml"), "the settings file none.toml cannot be read"),
+        (("profile", "zoe", "--settings", "none.toml"), "none.toml cannot be read"),
         (("worker", "--database", "/nowhere/shop.db"), "the database /nowhere/shop.db cannot be used"),
         (("forget", "a\nb"), "there is no database"),
+        (("rebuild", "--yes"), "there is no database"),
+        (("topics", "list"), "topics are in Kafka, and log is sqlite: set log = kafka and kafka.brokers"),
         (("recommend", "ada", "--database", "typo.db"), "there is no database typo.db yet: publish events first"),
     ],
 )
@@ -205,7 +250,9 @@ def test_what_goes_wrong_is_said_in_one_line(
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("dance",), ("recommend", "ada", "--limit", "0"), ("recommend", "ada", "--country", "Germany"), ("publish",)],
+    [(), ("dance",), ("recommend", "ada", "--limit", "0"), ("recommend", "ada", "--country", "Germany"), ("publish",)]
+    + [("forget", "ada", "--wait", wait) for wait in ("nan", "-1", "soon")]
+    + [("topics", "delete", "user_events")],
 )
 def test_what_is_not_understood_exits_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

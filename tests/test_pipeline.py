@@ -18,6 +18,7 @@ from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
@@ -137,6 +138,25 @@ def test_sources_that_are_worth_the_same_are_mixed(tmp_path: Path) -> None:
         pipeline.process()
         # What leads the trending list comes beside what leads the neighbours', and before their second.
         assert "tent" in [one.product.product_id for one in pipeline.recommend("bob", limit=2)]
+
+
+@pytest.mark.parametrize("ask", ["recommend", "similar", "trending", "top_rated", "dead_letters"])
+def test_a_list_of_none_is_refused(ask: str) -> None:
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        method = getattr(pipeline, ask)
+        with pytest.raises(ValueError, match="limit must be at least 1, not -1"):
+            method("ada", limit=-1) if ask in {"recommend", "similar"} else method(limit=-1)
+
+
+def test_prices_of_a_catalogue_are_whole(tmp_path: Path) -> None:
+    container = Container()
+    mispriced = Product(ProductId("mug"), price=19.99)  # type: ignore[arg-type]
+    container.catalogue.override(providers.Object(MemoryCatalogue({mispriced.product_id: mispriced})))
+    with Pipeline(Settings(database=str(tmp_path / "shop.db")), container) as pipeline:
+        pipeline.publish(visits("ada", "mug"))
+        pipeline.process()
+        with pytest.raises(TypeError, match=r"the price of mug is 19\.99: 19\.99 is written Amount\(199_900\)"):
+            pipeline.trending()
 
 
 def test_a_source_that_is_worth_nothing_is_left_out(tmp_path: Path) -> None:

@@ -1,18 +1,19 @@
 """The `realtime-pipeline` command."""
 
 import argparse
-import io
+import math
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from realtime_pipeline import topics_cli
+from realtime_pipeline import event_files, topics_cli
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.process_events import Round
-from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendations
 from realtime_pipeline.domain.shop.events import country_code
@@ -22,14 +23,12 @@ from realtime_pipeline.report import (
     counts_in_words,
     plain,
     profile_in_words,
+    ratings_in_words,
     receipt_in_words,
     recommendations_in_words,
 )
 from realtime_pipeline.settings import Settings, load_rules, load_settings
 
-CHUNK_BYTES = 1 << 19
-LINE_BYTES_MAX = 900_000
-"""A longer line comes in pieces, which end up as dead letters: no file may fill the memory, nor a Kafka record."""
 PROGRESS_EVERY_S = 5.0
 LOOK_AGAIN_S = 0.2
 SHOWN_BYTES = 200
@@ -94,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # whoever read our output has gone; Python would complain once more at exit
         return 1
     except OSError as error:
-        print(f"realtime-pipeline: output cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"realtime-pipeline: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -111,11 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--database", metavar="FILE", help="the SQLite file (default: shop.db)")
     common.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('realtime-pipeline')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     publish = commands.add_parser("publish", parents=[common], help="append the events of a file, one JSON a line")
     publish.add_argument(
-        "files", metavar="FILE", nargs="+", help="JSON lines in any accepted schema; - for standard input"
+        "files", metavar="FILE", nargs="+", help="JSON lines in any accepted schema, also as .gz; - for standard input"
     )
     publish.set_defaults(command=_publish, reads=False)
 
@@ -129,7 +129,11 @@ def _parser() -> argparse.ArgumentParser:
     recommend = commands.add_parser("recommend", parents=[common, lists], help="recommend products to a customer")
     recommend.add_argument("customer", metavar="CUSTOMER", help="a user id, known or new")
     recommend.add_argument(
-        "--looking-at", metavar="PRODUCT", nargs="+", default=[], help="what they have before them now, the newest last"
+        "--looking-at",
+        metavar="PRODUCT",
+        action="append",
+        default=[],
+        help="what they have before them now; of several, each with the option before it, the newest comes last",
     )
     recommend.add_argument("--country", type=_country, help="where they are, as DE (else as their events say)")
     recommend.set_defaults(command=_recommend, reads=True)
@@ -138,6 +142,15 @@ def _parser() -> argparse.ArgumentParser:
     similar.add_argument("product", metavar="PRODUCT", help="a product's id")
     similar.set_defaults(command=_similar, reads=True)
 
+    trending = commands.add_parser("trending", parents=[common], help="what the shop, or a country, looks at now")
+    trending.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
+    trending.add_argument("--country", type=_country, help="two letters, as DE (default: anywhere)")
+    trending.set_defaults(command=_trending, reads=True)
+
+    top_rated = commands.add_parser("top-rated", parents=[common], help="which products people rate highest")
+    top_rated.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
+    top_rated.set_defaults(command=_top_rated, reads=True)
+
     profile = commands.add_parser("profile", parents=[common], help="show what is known of a customer")
     profile.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     profile.set_defaults(command=_profile, reads=True)
@@ -145,7 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.add_argument(
-        "--wait", type=float, default=0, metavar="SECONDS", help="wait so long for it to be done, and show the receipt"
+        "--wait",
+        type=_seconds,
+        default=0,
+        metavar="SECONDS",
+        help="wait so long for it to be done, and show the receipt",
     )
     forget.set_defaults(command=_forget, reads=True)
 
@@ -156,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         "rebuild", parents=[common], help="empty the store; the worker builds it again from the log"
     )
     rebuild.add_argument("--yes", action="store_true", required=True, help="recommendations are poor meanwhile")
-    rebuild.set_defaults(command=_rebuild, reads=False)
+    rebuild.set_defaults(command=_rebuild, reads=True)
     topics_cli.add_topics(commands, common)
     return parser
 
@@ -165,6 +182,16 @@ def _limit(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1_000:
         raise argparse.ArgumentTypeError("must be a whole number from 1 to 1000")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
+    return seconds
 
 
 def _country(text: str) -> str:
@@ -184,39 +211,14 @@ def _check_places(settings: Settings, reads: bool) -> None:
 def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
     publish, progress, published = pipeline.container.publish_events(), Progress("events published"), 0
     try:
+        event_files.check_there(options.files)
         for name in options.files:
-            for batch in _batches(name):
+            for batch in event_files.batches(name):
                 published += publish.batch(batch)
                 progress.tell(published)
     finally:
         progress.end()
-        print(f"{published} events are in the log; the worker counts any it cannot read as dead letters")
-
-
-def _batches(name: str) -> Iterator[list[Submission]]:
-    """Read a file's lines as they come, so that what a pipe has brought is published and not waited over."""
-    try:
-        with io.BufferedReader(io.FileIO(sys.stdin.fileno() if name == "-" else name)) as stream:
-            number, begun = 0, b""
-            while chunk := stream.read1(CHUNK_BYTES):
-                *whole, begun = (begun + chunk).split(b"\n")
-                *cut, begun = _pieces(begun)
-                pieces = [piece for line in whole for piece in _pieces(line)] + cut
-                yield _submissions(name, number, pieces)
-                number += len(pieces)
-            yield _submissions(name, number, [begun])
-    except OSError as error:
-        raise Unavailable(f"{name} cannot be read: {error.strerror or error}") from error
-
-
-def _pieces(line: bytes) -> list[bytes]:
-    return [line[at : at + LINE_BYTES_MAX] for at in range(0, len(line), LINE_BYTES_MAX)] or [line]
-
-
-def _submissions(name: str, before: int, lines: Sequence[bytes]) -> list[Submission]:
-    numbered = enumerate(lines, start=before + 1)
-    file = Path(name).name.encode(errors="replace").decode()  # names of files are bytes, of any kind
-    return [Submission(line.rstrip(b"\r"), f"{file}:{number}") for number, line in numbered if line.strip()]
+        print(f"{published:,} events were published; the worker counts any it cannot read as dead letters")
 
 
 def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
@@ -273,10 +275,18 @@ def _rules(options: argparse.Namespace) -> ListRules | None:
 def _show(recommendations: Recommendations) -> None:
     for note in recommendations.notes:
         print(plain(note))
-    print(
-        "\n".join(recommendations_in_words(recommendations))
-        or "nothing to recommend yet: publish events, and let a worker process them"
-    )
+    if recommendations:
+        print("\n".join(recommendations_in_words(recommendations)))
+    elif not recommendations.notes:
+        print("nothing to recommend yet: publish events, and let a worker process them")
+
+
+def _trending(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    _show(pipeline.trending(options.limit, options.country))
+
+
+def _top_rated(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    print("\n".join(ratings_in_words(pipeline.top_rated(options.limit))) or "nothing was rated yet")
 
 
 def _profile(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

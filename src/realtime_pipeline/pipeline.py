@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from dependency_injector import providers
 
-from realtime_pipeline.application.errors import InvalidEvents, Stopped, UnknownCustomer, UnknownProduct
+from realtime_pipeline.application.errors import InvalidEvents, Stopped, Unavailable, UnknownCustomer, UnknownProduct
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.recommend_products import Request, TopRated
 from realtime_pipeline.application.show_customer import Profile
@@ -20,6 +21,9 @@ from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
 from realtime_pipeline.infrastructure.codecs.wire import ID_LENGTH_MAX
 from realtime_pipeline.settings import Settings
+
+_EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}
+"""What log or store need beside the library, and by which module it is known to be there."""
 
 
 class Pipeline:
@@ -33,6 +37,7 @@ class Pipeline:
         self.container = Container() if container is None else container
         self._processing = threading.Lock()
         if settings is not None:
+            _check_installed(settings)
             self.container.settings.override(providers.Object(settings))
 
     def __enter__(self) -> Self:
@@ -144,11 +149,11 @@ class Pipeline:
 
     def trending(self, limit: int = 10, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now."""
-        return self.container.recommend_products().trending(limit, _country(country))
+        return self.container.recommend_products().trending(_whole(limit), _country(country))
 
     def top_rated(self, limit: int = 10) -> Sequence[TopRated]:
         """Say which products people rate highest."""
-        return self.container.recommend_products().top_rated(self.container.settings().rating_prior, limit)
+        return self.container.recommend_products().top_rated(self.container.settings().rating_prior, _whole(limit))
 
     def profile(self, customer_id: str) -> Profile:
         """Show what is known of a customer."""
@@ -156,7 +161,7 @@ class Pipeline:
 
     def dead_letters(self, limit: int = 20) -> Sequence[DeadLetter]:
         """Show the first records that could not be folded, each with its reason, origin and bytes."""
-        return self.container.outputs().dead_letters(limit)
+        return self.container.outputs().dead_letters(_whole(limit))
 
     def rebuild(self) -> int:
         """Empty the store, to be built again from the log by `process` or a worker; return how many records that is."""
@@ -170,6 +175,18 @@ class Pipeline:
     def receipt(self, forgetting: Forgetting) -> Receipt:
         """Look into every store, and say what is left of a customer who is to be forgotten."""
         return self.container.forget_customer().receipt(forgetting)
+
+
+def _check_installed(settings: Settings) -> None:
+    for technology, module in _EXTRAS.items():
+        if technology in {settings.log, settings.store} and find_spec(module) is None:
+            raise Unavailable(f"{technology} needs more packages: pip install 'realtime-pipeline[{technology}]'")
+
+
+def _whole(limit: int) -> int:
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+    return limit
 
 
 def _known_as(customer_id: str) -> CustomerId:

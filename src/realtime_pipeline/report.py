@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from realtime_pipeline.application.forget_customer import Receipt
+from realtime_pipeline.application.recommend_products import TopRated
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.domain.recommendation.service import Recommendation
 from realtime_pipeline.domain.shop.events import EventKind
@@ -12,15 +13,16 @@ from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 KINDS = {
-    EventKind.PRODUCT_VIEWED: "views",
-    EventKind.PRODUCT_CARTED: "put in the cart",
-    EventKind.PRODUCT_UNCARTED: "taken out of it",
-    EventKind.PRODUCT_PURCHASED: "purchases",
-    EventKind.PURCHASE_CANCELLED: "cancellations",
-    EventKind.PRODUCT_REVIEWED: "reviews",
-    EventKind.RECOMMENDATIONS_SHOWN: "lists shown",
-    EventKind.CUSTOMER_SIGNED_IN: "sign-ins",
+    EventKind.PRODUCT_VIEWED: ("view", "views"),
+    EventKind.PRODUCT_CARTED: ("put in the cart", "put in the cart"),
+    EventKind.PRODUCT_UNCARTED: ("taken out of it", "taken out of it"),
+    EventKind.PRODUCT_PURCHASED: ("purchase", "purchases"),
+    EventKind.PURCHASE_CANCELLED: ("cancellation", "cancellations"),
+    EventKind.PRODUCT_REVIEWED: ("review", "reviews"),
+    EventKind.RECOMMENDATIONS_SHOWN: ("list shown", "lists shown"),
+    EventKind.CUSTOMER_SIGNED_IN: ("sign-in", "sign-ins"),
 }
+"""What one of them is called, and several."""
 
 
 def recommendations_in_words(recommendations: Sequence[Recommendation]) -> Iterator[str]:
@@ -37,8 +39,21 @@ def receipt_in_words(receipt: Receipt) -> Iterator[str]:
     if left:
         yield f"  still there: {', '.join(left)}"
     else:
-        yield f"  erased: {asked.events:,} events, {len(asked.sessions):,} sessions, {asked.reviews:,} reviews"
-    yield from (plain(f"  stays: {what}") for what in receipt.stays)
+        had = ((asked.events, "event"), (len(asked.sessions), "session"), (asked.reviews, "review"))
+        yield f"  erased: {', '.join(counted(number, what) for number, what in had)}"
+        yield from (plain(f"  stays: {what}") for what in receipt.stays)
+
+
+def ratings_in_words(rated: Sequence[TopRated]) -> Iterator[str]:
+    """Write products with how they are rated, a line each."""
+    for number, one in enumerate(rated, start=1):
+        stars = f"{one.average:.2f} stars, by {counted(one.ratings, 'rating')}"
+        yield plain(f"{number:>3}. {product_in_words(one.product)}  [{stars}]")
+
+
+def counted(number: int, what: str) -> str:
+    """Write a number of things: one of them, or several."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def product_in_words(product: Product) -> str:
@@ -66,10 +81,15 @@ def _profile_lines(profile: Profile) -> Iterator[str]:
     yield f"customer {customer.customer_id}"
     if customer.first_seen_ms is not None and customer.last_seen_ms is not None:
         yield f"  seen       {_time(customer.first_seen_ms)} to {_time(customer.last_seen_ms)}"
-    counted = (f"{customer.counts[kind]:,} {words}" for kind, words in KINDS.items() if customer.counts.get(kind))
-    yield f"  did        {', '.join(counted) or 'nothing yet'}"
+    done = (
+        f"{count:,} {one if count == 1 else several}"
+        for kind, (one, several) in KINDS.items()
+        if (count := customer.counts.get(kind))
+    )
+    yield f"  did        {', '.join(done) or 'nothing yet'}"
     yield (
-        f"  bought     {customer.units:,} pieces in {customer.orders_placed:,} orders for {in_units(customer.spend)}"
+        f"  bought     {counted(customer.units, 'piece')} in {counted(customer.orders_placed, 'order')} for "
+        f"{in_units(customer.spend)}"
     )
     yield f"  sessions   {customer.sessions_begun:,}"
     if customer.country is not None:

@@ -4,6 +4,7 @@ import math
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -97,12 +98,12 @@ class Settings:
             raise ValueError(f"trending looks {window} hours back, stores keep {self.stores.activity_hours}")
 
 
-def load_settings(file: Path | None, environment: Mapping[str, str] | None = None, **given: object) -> Settings:
+def load_settings(file: Path | None = None, environment: Mapping[str, str] | None = None, **given: object) -> Settings:
     """Build settings from a TOML file, then the environment, then what was given by name; later ones win.
 
     In the environment, `REALTIME_PIPELINE_DATABASE=…` sets `database` and
-    `REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS=…` sets `idle_wait_ms` of `worker`; `REALTIME_PIPELINE_SETTINGS` names
-    the file when none is given.
+    `REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS=…` sets `idle_wait_ms` of `worker`; lists and mappings may be written in
+    JSON. `REALTIME_PIPELINE_SETTINGS` names the file when none is given.
 
     Raises:
         InvalidSettings: the file cannot be read, or a name or value makes no sense.
@@ -148,7 +149,7 @@ def load_rules(file: Path) -> ListRules:
         InvalidSettings: the file cannot be read, or a name or value makes no sense.
     """
     document = _read(file)
-    _check_names(document, ListRules, "rules.")
+    _check_names(document, ListRules, "rules.", f"rules {file}")
     try:
         return msgspec.convert(document, ListRules, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
@@ -159,7 +160,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidSettings(f"the settings file {file} cannot be read: {error}") from None
+        raise InvalidSettings(f"{file} cannot be read: {error}") from None
 
 
 def _spelt(path: str) -> list[str]:
@@ -175,16 +176,26 @@ def _put(document: dict[str, Any], path: list[str], value: str) -> None:
         document = document.setdefault(name, {})
         if not isinstance(document, dict):
             raise InvalidSettings(f"settings: {name} is a group of settings, and was given a value of its own")
-    document[path[-1]] = value
+    document[path[-1]] = _read_value(value)
 
 
-def _check_names(document: Mapping[str, Any], type_: type[attrs.AttrsInstance], within: str) -> None:
+def _read_value(value: str) -> Any:
+    """Read what is written as a list or mapping in JSON; anything else is text, or is made of text."""
+    if value.startswith(("[", "{")):
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(value)
+    return value
+
+
+def _check_names(
+    document: Mapping[str, Any], type_: type[attrs.AttrsInstance], within: str, where: str = "settings"
+) -> None:
     """Name a setting that does not exist: it is most likely misspelt."""
     fields = {field.name: field.type for field in attrs.fields(type_)}
     for name, value in document.items():
         if name not in fields:
             known = ", ".join(sorted(fields))
-            raise InvalidSettings(f"settings: there is no {within}{name}; there are {known}")
+            raise InvalidSettings(f"{where}: there is no {within}{name}; there are {known}")
         field_type = fields[name]
         if isinstance(value, dict) and isinstance(field_type, type) and attrs.has(field_type):
-            _check_names(value, field_type, f"{within}{name}.")
+            _check_names(value, field_type, f"{within}{name}.", where)

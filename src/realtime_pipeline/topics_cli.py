@@ -1,12 +1,16 @@
 """`realtime-pipeline topics`: the topics in Kafka, on the command line."""
 
 import argparse
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from realtime_pipeline.pipeline import Pipeline
+from realtime_pipeline.report import counted
 from realtime_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -36,10 +40,11 @@ def add_topics(commands: Commands, common: argparse.ArgumentParser) -> None:
     describe.set_defaults(command=_describe_topics, reads=False)
     delete = actions.add_parser("delete", parents=[common], help="delete topics, with all that is in them")
     delete.add_argument("topics", metavar="TOPIC", nargs="+")
+    delete.add_argument("--yes", action="store_true", required=True, help="nothing brings them back")
     delete.set_defaults(command=_delete_topics, reads=False)
 
 
-def _create_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+def _create_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
     try:
         rules = TopicRules(
             options.partitions,
@@ -50,26 +55,38 @@ def _create_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Na
         )
     except ValueError as error:
         raise InvalidSettings(str(error)) from None
-    made = pipeline.container.topics().create(rules)
-    print(f"made {', '.join(made)}" if made else "all topics are there already")
+    topics = _topics(pipeline, settings)
+    made = topics.create(rules)
+    if made:
+        print(f"made on {settings.kafka.brokers}: {', '.join(made)}")
+    for name in topics.names:
+        if name not in made:
+            print(f"{name} was there already, with {counted(topics.describe(name).partitions, 'partition')}")
 
 
-def _list_topics(pipeline: Pipeline, _settings: Settings, _options: argparse.Namespace) -> None:
-    for name in pipeline.container.topics().list():
+def _topics(pipeline: Pipeline, settings: Settings) -> "KafkaTopics":
+    if settings.log != "kafka":
+        raise InvalidSettings(f"topics are in Kafka, and log is {settings.log}: set log = kafka and kafka.brokers")
+    return pipeline.container.topics()
+
+
+def _list_topics(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
+    for name in _topics(pipeline, settings).list():
         print(name)
 
 
-def _describe_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    topics = pipeline.container.topics()
+def _describe_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    topics = _topics(pipeline, settings)
     for name in options.topics or topics.names:
         found = topics.describe(name)
-        print(f"{found.name}: {found.partitions} partitions, {found.replication} copies of each")
+        copies = "1 copy" if found.replication == 1 else f"{found.replication} copies"
+        print(f"{found.name}: {counted(found.partitions, 'partition')}, {copies} of each")
         for setting, value in found.settings.items():
             print(f"    {setting} = {value}")
         if found.hidden:
             print(f"    {found.hidden} records are hidden behind a transaction that has not ended (docs/operations.md)")
 
 
-def _delete_topics(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    pipeline.container.topics().delete(options.topics)
-    print(f"deleted {', '.join(options.topics)}")
+def _delete_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    _topics(pipeline, settings).delete(options.topics)
+    print(f"deleted on {settings.kafka.brokers}: {', '.join(options.topics)}")

@@ -138,7 +138,7 @@ def test_a_filter_that_leaves_nothing_is_named() -> None:
 def test_who_has_bought_everything_is_shown_it_again_and_the_list_says_so() -> None:
     again = ranking(ListRules(hide_bought=True), Visitor(bought={A, B, C, D}))
     assert [one.product_id for one in again.chosen] == ["a", "b", "c", "d"]
-    assert again.notes == ("hide_bought and shown_max were set aside: they left nothing of 4 products",)
+    assert again.notes == ("hide_bought set aside, which had left nothing of 4 products",)
     first_few = ranked(candidates(A), Visitor(bought={A}), ListRules(hide_bought=True), {}, 4, is_all=False)
     assert first_few == Ranking(())  # there may be others yet
 

@@ -12,7 +12,10 @@ class Catalogue(ABC):
 
     @abstractmethod
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
-        """Describe products; those not in the catalogue are left out."""
+        """Describe products; those not in the catalogue are left out.
+
+        Prices are in whole ten-thousandths of a unit: 19.99 is `Amount(199_900)`.
+        """
 
     def of_category(self, category: str | None) -> Sequence[ProductId]:
         """List the products of a category, or all, those too that nobody has touched yet; none where it cannot.

@@ -143,7 +143,8 @@ def ranked(
         (stale if _is_stale(one, visitor, rules) else passing).append(one)
     notes = []
     if is_all and not passing and stale:
-        notes.append(f"hide_bought and shown_max were set aside: they left nothing of {len(stale)} products")
+        rule = " and ".join(name for name in ("hide_bought", "shown_max") if getattr(rules, name))
+        notes.append(f"{rule} set aside, which had left nothing of {len(stale)} products")
         passing = stale
     chosen = _mixed(sorted(passing, key=_order), rules, products, limit)
     if not chosen:

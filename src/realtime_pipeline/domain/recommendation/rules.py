@@ -53,6 +53,8 @@ class ListRules:
                     raise ValueError(f"{name}: {what} must be at least 0, not {weight}")
         if not self.price_max >= 0:
             raise ValueError(f"price_max must be at least 0, not {self.price_max}")
+        if self.price_min > self.price_max:
+            raise ValueError(f"price_min {self.price_min} is more than price_max {self.price_max}")
         for name in ("price_min", "rating", "per_category", "shown_max", "explore_below"):
             if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
                 raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")

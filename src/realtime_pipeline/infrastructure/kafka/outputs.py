@@ -160,7 +160,7 @@ class KafkaOutputs(Outputs):
                     elif not error.retriable():
                         raise self._unavailable(error)
                 elif number in unread:
-                    letters.append(_letter(message))
+                    letters += _letter(message)
                     read[number] += 1
                     if read[number] >= limit:
                         unread.discard(number)
@@ -270,15 +270,16 @@ def _headers(letter: DeadLetter) -> Headers:
     return [(name, str(value)) for name, value in zip(_HEADERS, values, strict=True) if value is not None]
 
 
-def _letter(message: Message) -> DeadLetter:
-    said = {name: value.decode() for name, value in dict(message.headers() or {}).items() if isinstance(value, bytes)}
-    customer_id = said.get("customer_id")
-    record = Record(
-        int(said["partition"]),
-        int(said["position"]),
-        message.key(),
-        message.value() or b"",
-        int(said["appended_at_ms"]),
-        said.get("origin"),
-    )
-    return DeadLetter(record, said["reason"], None if customer_id is None else CustomerId(customer_id))
+def _letter(message: Message) -> list[DeadLetter]:
+    """The letter that a message is; none where somebody else wrote it."""
+    headers = dict(message.headers() or {})
+    said = {name: value.decode(errors="replace") for name, value in headers.items() if isinstance(value, bytes)}
+    try:
+        places = [int(said[name]) for name in ("partition", "position", "appended_at_ms")]
+        reason = said["reason"]
+    except (KeyError, ValueError):
+        return []
+    partition, position, appended_at_ms = places
+    origin, customer_id = said.get("origin"), said.get("customer_id")
+    record = Record(partition, position, message.key(), message.value() or b"", appended_at_ms, origin)
+    return [DeadLetter(record, reason, None if customer_id is None else CustomerId(customer_id))]

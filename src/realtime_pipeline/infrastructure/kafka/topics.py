@@ -196,4 +196,5 @@ def _failure(error: KafkaException, rules: KafkaRules, of_what: str, admin: Admi
         return found
     if is_gone(error.args[0]):
         return Stopped(str(found))
-    return Unavailable(f"Kafka at {rules.brokers} does not answer about {of_what}: {error.args[0].str()}")
+    said = "does not answer about" if error.args[0].code() in _UNANSWERED else "refuses what was asked of"
+    return Unavailable(f"Kafka at {rules.brokers} {said} {of_what}: {error.args[0].str()}")
