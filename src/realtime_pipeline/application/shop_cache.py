@@ -1,7 +1,9 @@
 """ShopCache: what is the same for everybody, read once for many requests."""
 
+from bisect import insort
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import itemgetter
 from threading import Lock
 from typing import Generic, NamedTuple, TypeVar
 
@@ -66,7 +68,7 @@ class _Remembered(Generic[K, V]):
             if more:
                 with self._lock:
                     self._known.update(more)
-                    self._reads.append((now_ms, more.keys()))
+                    insort(self._reads, (now_ms, more.keys()), key=itemgetter(0))  # a slow read may be overtaken
         return found
 
     def _let_go(self, now_ms: int) -> None:

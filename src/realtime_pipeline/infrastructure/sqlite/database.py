@@ -148,7 +148,9 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise Unavailable(f"the database {self.path} cannot be used: {error}") from error
+            busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            said = f"another program has held it for {BUSY_S:.0f} s: end that, or wait" if busy else error
+            raise Unavailable(f"the database {self.path} cannot be used: {said}") from error
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
