@@ -294,7 +294,10 @@ def _profile(pipeline: Pipeline, _settings: Settings, options: argparse.Namespac
 
 
 def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    for letter in pipeline.dead_letters(options.limit):
+    letters = pipeline.dead_letters(options.limit)
+    if not letters:
+        print("there are no dead letters")
+    for letter in letters:
         record = letter.record
         place = record.origin or f"partition {record.partition}, position {record.position}"
         print(plain(f"{place}: {letter.reason}"))

@@ -35,7 +35,7 @@ def recommendations_in_words(recommendations: Sequence[Recommendation]) -> Itera
 def receipt_in_words(receipt: Receipt) -> Iterator[str]:
     """Write the receipt of a forgetting: what was erased, what is left, what stays."""
     asked = receipt.forgetting
-    left = [f"{count:,} {name}" for name, count in receipt.left.items() if count]
+    left = [counted(count, name.removesuffix("s")) for name, count in receipt.left.items() if count]
     if left:
         yield f"  still there: {', '.join(left)}"
     else:
@@ -87,10 +87,9 @@ def _profile_lines(profile: Profile) -> Iterator[str]:
         if (count := customer.counts.get(kind))
     )
     yield f"  did        {', '.join(done) or 'nothing yet'}"
-    yield (
-        f"  bought     {counted(customer.units, 'piece')} in {counted(customer.orders_placed, 'order')} for "
-        f"{in_units(customer.spend)}"
-    )
+    if customer.units or customer.orders_placed:
+        orders = f"{counted(customer.units, 'piece')} in {counted(customer.orders_placed, 'order')}"
+        yield f"  bought     {orders} for {in_units(customer.spend)}"
     yield f"  sessions   {customer.sessions_begun:,}"
     if customer.country is not None:
         yield f"  is in      {customer.country[0]}"
