@@ -11,27 +11,19 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from realtime_pipeline import event_files, topics_cli
+from realtime_pipeline import event_files, readers_cli, topics_cli
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.process_events import Round
-from realtime_pipeline.domain.recommendation.rules import ListRules
-from realtime_pipeline.domain.recommendation.service import Recommendations
-from realtime_pipeline.domain.shop.events import country_code
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import (
     counts_in_words,
-    plain,
-    profile_in_words,
-    ratings_in_words,
     receipt_in_words,
-    recommendations_in_words,
 )
-from realtime_pipeline.settings import Settings, load_rules, load_settings
+from realtime_pipeline.settings import Settings, load_settings
 
 PROGRESS_EVERY_S = 5.0
 LOOK_AGAIN_S = 0.2
-SHOWN_BYTES = 200
 
 EPILOG = """\
 Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then from the environment
@@ -123,38 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--until-caught-up", action="store_true", help="end when all published so far is processed")
     worker.set_defaults(command=_worker, reads=False)
 
-    lists = argparse.ArgumentParser(add_help=False)
-    lists.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
-    lists.add_argument("--rules", metavar="FILE", type=Path, help="a TOML file of rules for the list")
-    recommend = commands.add_parser("recommend", parents=[common, lists], help="recommend products to a customer")
-    recommend.add_argument("customer", metavar="CUSTOMER", help="a user id, known or new")
-    recommend.add_argument(
-        "--looking-at",
-        metavar="PRODUCT",
-        action="append",
-        default=[],
-        help="what they have before them now; of several, each with the option before it, the newest comes last",
-    )
-    recommend.add_argument("--country", type=_country, help="where they are, as DE (else as their events say)")
-    recommend.set_defaults(command=_recommend, reads=True)
-
-    similar = commands.add_parser("similar", parents=[common, lists], help="recommend products to whoever looks at one")
-    similar.add_argument("product", metavar="PRODUCT", help="a product's id")
-    similar.set_defaults(command=_similar, reads=True)
-
-    trending = commands.add_parser("trending", parents=[common], help="what the shop, or a country, looks at now")
-    trending.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
-    trending.add_argument("--country", type=_country, help="two letters, as DE (default: anywhere)")
-    trending.set_defaults(command=_trending, reads=True)
-
-    top_rated = commands.add_parser("top-rated", parents=[common], help="which products people rate highest")
-    top_rated.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
-    top_rated.set_defaults(command=_top_rated, reads=True)
-
-    profile = commands.add_parser("profile", parents=[common], help="show what is known of a customer")
-    profile.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
-    profile.set_defaults(command=_profile, reads=True)
-
+    readers_cli.add_readers(commands, common)
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.add_argument(
@@ -166,9 +127,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     forget.set_defaults(command=_forget, reads=True)
 
-    letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
-    letters.add_argument("--limit", type=_limit, default=20, help="how many (default: 20)")
-    letters.set_defaults(command=_dead_letters, reads=True)
     rebuild = commands.add_parser(
         "rebuild", parents=[common], help="empty the store; the worker builds it again from the log"
     )
@@ -176,12 +134,6 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.set_defaults(command=_rebuild, reads=True)
     topics_cli.add_topics(commands, common)
     return parser
-
-
-def _limit(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1_000:
-        raise argparse.ArgumentTypeError("must be a whole number from 1 to 1000")
-    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -192,13 +144,6 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= threading.TIMEOUT_MAX:
         raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
     return seconds
-
-
-def _country(text: str) -> str:
-    code = country_code(text)
-    if code is None:
-        raise argparse.ArgumentTypeError("must be two letters, as DE")
-    return code
 
 
 def _check_places(settings: Settings, reads: bool) -> None:
@@ -255,53 +200,6 @@ def _place(settings: Settings) -> str:
     log = settings.kafka.topic if settings.log == "kafka" else settings.database
     store = f"Redis at {settings.redis.nodes}" if settings.store == "redis" else settings.database
     return store if log == store else f"{log}, into {store}"
-
-
-def _recommend(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    found = pipeline.recommend(
-        options.customer, options.limit, options.looking_at, _rules(options), country=options.country
-    )
-    _show(found)
-
-
-def _similar(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    _show(pipeline.similar(options.product, options.limit, _rules(options)))
-
-
-def _rules(options: argparse.Namespace) -> ListRules | None:
-    return None if options.rules is None else load_rules(options.rules)
-
-
-def _show(recommendations: Recommendations) -> None:
-    for note in recommendations.notes:
-        print(plain(note))
-    if recommendations:
-        print("\n".join(recommendations_in_words(recommendations)))
-    elif not recommendations.notes:
-        print("nothing to recommend yet: publish events, and let a worker process them")
-
-
-def _trending(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    _show(pipeline.trending(options.limit, options.country))
-
-
-def _top_rated(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    print("\n".join(ratings_in_words(pipeline.top_rated(options.limit))) or "nothing was rated yet")
-
-
-def _profile(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    print("\n".join(profile_in_words(pipeline.profile(options.customer))))
-
-
-def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    letters = pipeline.dead_letters(options.limit)
-    if not letters:
-        print("there are no dead letters")
-    for letter in letters:
-        record = letter.record
-        place = record.origin or f"partition {record.partition}, position {record.position}"
-        print(plain(f"{place}: {letter.reason}"))
-        print(f"    {record.value[:SHOWN_BYTES]!r}")
 
 
 def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

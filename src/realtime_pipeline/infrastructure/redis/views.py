@@ -1,20 +1,16 @@
 """Views in Redis."""
 
-import struct
 import time
-from binascii import unhexlify
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any
 
-import msgspec
-
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, ranked
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Fact, ProductState, Tally, bayesian_average
+from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -23,6 +19,7 @@ from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.trends import Categories, Row, Trends
+from realtime_pipeline.infrastructure.redis.values import fact_in, listed_in, source_in, state_in
 
 SCANNED_PRODUCTS = 1_000
 LOOKED_UP_AT_ONCE = 500
@@ -31,7 +28,6 @@ GONE_MAX = 1_000
 """How many hours of countries are let go of by one merge."""
 _INTEGERS = ("interactions", "ratings", "rating_sums")
 _FACTS = ("names", "categories", "prices")
-_decode_times = msgspec.json.Decoder(list[int]).decode
 
 
 class RedisViews(Views):
@@ -119,7 +115,7 @@ class RedisViews(Views):
         heard: dict[int, Watermark] = {}
         for fields in self._nodes.ask([(key, ("HGETALL", key)) for key in asked]):
             for partition, said in fields.items():
-                _, _, mark = _source(said)
+                _, _, mark = source_in(said)
                 known = heard.get(int(partition))
                 if known is None or mark.at_ms < known.at_ms:
                     heard[int(partition)] = mark
@@ -130,12 +126,12 @@ class RedisViews(Views):
         last = min(limit, self._listed_sessions_max) - 1
         keys = [self._keys.list(view_cell_of(product_id, self._view_cells), product_id) for product_id in product_ids]
         answers = self._nodes.ask([(key, ("ZRANGE", key, 0, last, "REV", "WITHSCORES")) for key in keys])
-        return {product_id: _listed(answer) for product_id, answer in zip(product_ids, answers, strict=True)}
+        return {product_id: listed_in(answer) for product_id, answer in zip(product_ids, answers, strict=True)}
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
         """Read products."""
         read = self._fields((*_INTEGERS, *_FACTS), product_ids)
-        return {product_id: _state(*said) for product_id, said in read.items() if said[0] is not None}
+        return {product_id: state_in(*said) for product_id, said in read.items() if said[0] is not None}
 
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
         """Read the numbers of products."""
@@ -217,7 +213,7 @@ class RedisViews(Views):
         answers = self._nodes.ask([(key, ("HMGET", key, *part)) for part in parts])
         found: dict[bytes, str] = {}
         for part, said in zip(parts, answers, strict=True):
-            facts = zip(part, map(_fact, said), strict=True)
+            facts = zip(part, map(fact_in, said), strict=True)
             found.update((product, str(fact[0])) for product, fact in facts if fact is not None)
         return found
 
@@ -286,35 +282,8 @@ class RedisViews(Views):
         keys = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
         names = list(partitions)
         answers = self._nodes.ask([(key, ("HMGET", key, *names)) for key in keys]) if names else []
-        return {name: [_source(answer[index]) for answer in answers] for index, name in enumerate(names)}
+        return {name: [source_in(answer[index]) for answer in answers] for index, name in enumerate(names)}
 
     def _ask(self, key: Key, *request: str | int | bytes) -> Any:
         asked: Request = request
         return self._nodes.ask([(key, asked)])[0]
-
-
-def _source(said: bytes | None) -> tuple[int, int, Watermark]:
-    if said is None:
-        return 0, 0, Watermark()
-    epoch, position, *times = map(int, said.split())
-    return epoch, position, Watermark(*times)
-
-
-def _state(interactions: bytes, ratings: bytes | None, rating_sum: bytes | None, *facts: bytes | None) -> ProductState:
-    name, category, price = map(_fact, facts)
-    cost = None if price is None else (int(price[0]), price[1])
-    return ProductState(int(interactions), int(ratings or 0), int(rating_sum or 0), name, category, cost)
-
-
-def _fact(said: bytes | None) -> Fact | None:
-    if said is None:
-        return None
-    at_ms, _, value = said.decode().partition(" ")
-    return value, int(at_ms)
-
-
-def _listed(answer: Sequence[bytes]) -> dict[SessionKey, int]:
-    """Sessions and times, where members and scores take turns; all at once is a third of the cost of one by one."""
-    members = unhexlify(b"".join(answer[::2]))
-    keys = struct.unpack(f">{len(members) // 8}Q", members)
-    return dict(zip(keys, _decode_times(b"[%b]" % b",".join(answer[1::2])), strict=True))
