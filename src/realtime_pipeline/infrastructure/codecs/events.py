@@ -1,7 +1,6 @@
 """Event bytes to events: the one decoder, for everything that ever takes an event in."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -9,7 +8,6 @@ import msgspec
 
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.events import (
-    ANONYMOUS,
     NOTHING,
     CustomerId,
     Event,
@@ -20,10 +18,10 @@ from realtime_pipeline.domain.shop.events import (
 )
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME
+from realtime_pipeline.infrastructure.codecs.fields import Invalid, customer_in, id_in, nesting, owner_in, time_in
 from realtime_pipeline.infrastructure.codecs.messages import HISTORY_MERGED, decode_history
 from realtime_pipeline.infrastructure.codecs.upcasters import Document, upcast
-from realtime_pipeline.infrastructure.codecs.wire import ID_LENGTH_MAX, Plain, Properties, Wire
+from realtime_pipeline.infrastructure.codecs.wire import Plain, Properties, Wire
 
 TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     EventKind.PRODUCT_VIEWED: ("product_viewed", "product_view", "view", "viewed"),
@@ -40,9 +38,6 @@ TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
 
 TICK_KEY: Final = b"\0tick"
 """The key of ticks. No event can have it, since ids are printable."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 _CONTAINERS: Final = (dict, list)
@@ -76,10 +71,6 @@ REVIEWED: Final = EventKind.PRODUCT_REVIEWED
 FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
 SIGNED_IN: Final = EventKind.CUSTOMER_SIGNED_IN
 SHOWN: Final = EventKind.RECOMMENDATIONS_SHOWN
-
-
-class _Invalid(Exception):
-    """Some part of an event is not what it must be; the message is the reason."""
 
 
 def encode_tick(floor_ms: int | None) -> bytes:
@@ -122,7 +113,7 @@ class EventDecoder:
             kind = self._kinds.get(plain.event_type)
             if kind is not None and len(record.value) <= self._limits.record_bytes_max:
                 return self._event(record, kind, plain, NOTHING, NOTHING)
-        except (ValueError, RecursionError, _Invalid):
+        except (ValueError, RecursionError, Invalid):
             pass  # another schema, more than is known here, or something wrong: what follows finds out
         return self._decoded(record)
 
@@ -132,7 +123,7 @@ class EventDecoder:
             document = self._document(record.value)
             type_ = document.get("event_type")
             if not isinstance(type_, str):
-                raise _Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
+                raise Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
             if type_ == HISTORY_MERGED:
                 return decode_history(document)
             kind = self._kinds.get(type_)
@@ -146,7 +137,7 @@ class EventDecoder:
                     self._bounded(wire.context, "context") if wire.context else NOTHING,
                 )
             return Ignored(type_[: self._limits.label_length_max])
-        except _Invalid as invalid:
+        except Invalid as invalid:
             return Rejected(str(invalid), self._owner(document))
         except (ValueError, RecursionError) as error:
             return Rejected(f"not_json: {error}"[:200], self._owner(document))
@@ -158,7 +149,7 @@ class EventDecoder:
         """
         try:
             owner = self._owner(self._document(value))
-        except (_Invalid, ValueError, RecursionError):
+        except (Invalid, ValueError, RecursionError):
             return None
         return None if owner is None else routing_key(owner)
 
@@ -166,14 +157,14 @@ class EventDecoder:
         """Whose event this is, as far as its ids can be read at all; a sign-in is the visitor's."""
         type_ = document.get("event_type")
         is_visitors = isinstance(type_, str) and self._kinds.get(type_) is SIGNED_IN
-        return _owner(document, ("session_id",) if is_visitors else ("user_id", "session_id"))
+        return owner_in(document, ("session_id",) if is_visitors else ("user_id", "session_id"))
 
     def _document(self, value: bytes) -> Document:
         if len(value) > self._limits.record_bytes_max:
-            raise _Invalid(f"too_large: {len(value)} bytes are more than {self._limits.record_bytes_max}")
+            raise Invalid(f"too_large: {len(value)} bytes are more than {self._limits.record_bytes_max}")
         document = self._parse(value)
         if not isinstance(document, dict):
-            raise _Invalid("not_an_event: an event is a JSON object")
+            raise Invalid("not_an_event: an event is a JSON object")
         return upcast(document)
 
     def _event(
@@ -186,29 +177,29 @@ class EventDecoder:
     ) -> Event:
         limits = self._limits
         stated = wire.properties or _NO_PROPERTIES
-        event_id, user_id, session_id = _id(wire.event_id), _id(wire.user_id), _id(wire.session_id)
-        product_id, order_id = _id(stated.product_id), _id(stated.order_id)
+        event_id, user_id, session_id = id_in(wire.event_id), id_in(wire.user_id), id_in(wire.session_id)
+        product_id, order_id = id_in(stated.product_id), id_in(stated.order_id)
         if not f"{event_id}{user_id}{session_id}{product_id}{order_id}".isprintable():
-            raise _Invalid("invalid_id: ids are made of printable characters")
+            raise Invalid("invalid_id: ids are made of printable characters")
         price, quantity = stated.price, stated.quantity or 1
         if quantity > limits.quantity_max:
-            raise _Invalid(f"invalid_quantity: {quantity} is more than {limits.quantity_max}")
+            raise Invalid(f"invalid_quantity: {quantity} is more than {limits.quantity_max}")
         if price is not None and price * quantity > limits.amount_max:
-            raise _Invalid(f"invalid_amount: price times quantity is more than {limits.amount_max}")
-        customer_id = _customer(user_id, session_id)
+            raise Invalid(f"invalid_amount: price times quantity is more than {limits.amount_max}")
+        customer_id = customer_in(user_id, session_id)
         event_id = event_id or f"{self._log_name}-{record.partition}-{record.position}"
         if kind is SIGNED_IN:
-            return _sign_in(event_id, customer_id, user_id, session_id, _time(wire.timestamp), wire.replayed)
+            return _sign_in(event_id, customer_id, user_id, session_id, time_in(wire.timestamp), wire.replayed)
         shown = self._shown(stated, customer_id) if kind is SHOWN else ()
         if kind is REVIEWED and (product_id is None or stated.rating is None or customer_id is None):
-            raise _Invalid("incomplete_review: it needs a product_id, a rating from 1 to 5, and somebody whose it is")
+            raise Invalid("incomplete_review: it needs a product_id, a rating from 1 to 5, and somebody whose it is")
         if kind is FORGOTTEN and customer_id is None:
-            raise _Invalid("incomplete_forgetting: it needs the user_id (or session_id) to forget")
+            raise Invalid("incomplete_forgetting: it needs the user_id (or session_id) to forget")
         return Event(
             event_id,
             kind,
             customer_id,
-            _time(wire.timestamp),
+            time_in(wire.timestamp),
             session_id,
             None if product_id is None else ProductId(product_id),
             stated.category[: limits.label_length_max] if stated.category else None,
@@ -226,11 +217,11 @@ class EventDecoder:
 
     def _shown(self, stated: Properties, customer_id: CustomerId | None) -> tuple[ProductId, ...]:
         """The products of a list that was shown, each once."""
-        shown = tuple(dict.fromkeys(ProductId(id_) for one in stated.products or () if (id_ := _id(one)) is not None))
+        shown = tuple(dict.fromkeys(ProductId(id_) for one in stated.products or () if (id_ := id_in(one)) is not None))
         if not shown or customer_id is None:
-            raise _Invalid("incomplete_exposure: it needs the products that were shown, and somebody who saw them")
+            raise Invalid("incomplete_exposure: it needs the products that were shown, and somebody who saw them")
         if not "".join(shown).isprintable():
-            raise _Invalid("invalid_id: ids are made of printable characters")
+            raise Invalid("invalid_id: ids are made of printable characters")
         return shown
 
     def _validate(self, document: Document) -> Wire:
@@ -239,7 +230,7 @@ class EventDecoder:
         except msgspec.ValidationError as error:
             said, _, place = str(error).partition(" - at `$")
             names = [name for name in place.rstrip("`").split(".") if name]
-            raise _Invalid(f"invalid_{names[-1] if names else 'event'}: {said}") from None
+            raise Invalid(f"invalid_{names[-1] if names else 'event'}: {said}") from None
         return wire
 
     def _others(self, properties: object) -> Mapping[str, object]:
@@ -251,23 +242,11 @@ class EventDecoder:
 
     def _bounded(self, values: Mapping[str, object], name: str) -> Mapping[str, object]:
         if len(values) > self._limits.properties_max:
-            raise _Invalid(f"too_many_{name}: {len(values)} are more than {self._limits.properties_max}")
+            raise Invalid(f"too_many_{name}: {len(values)} are more than {self._limits.properties_max}")
         for value in values.values():
-            if isinstance(value, _CONTAINERS) and _nesting(value) > self._limits.nesting_max:
-                raise _Invalid(f"nested_{name}: deeper than {self._limits.nesting_max} levels")
+            if isinstance(value, _CONTAINERS) and nesting(value) > self._limits.nesting_max:
+                raise Invalid(f"nested_{name}: deeper than {self._limits.nesting_max} levels")
         return values
-
-
-def _id(value: str | int | None) -> str | None:
-    """Read an id: text or a whole number; empty text is as good as none."""
-    if isinstance(value, str):
-        return value or None
-    if value is None:
-        return None
-    text = str(value)
-    if len(text) > ID_LENGTH_MAX:
-        raise _Invalid(f"invalid_id: a number has at most {ID_LENGTH_MAX} digits")
-    return text
 
 
 def _tick(value: bytes) -> Tick | Rejected:
@@ -282,53 +261,5 @@ def _sign_in(
 ) -> Event:
     """A sign-in is the visitor's, and says no more than who they turned out to be."""
     if user_id is None or session_id is None:
-        raise _Invalid("incomplete_sign_in: it needs the session_id, and the user_id that it turned out to be")
+        raise Invalid("incomplete_sign_in: it needs the session_id, and the user_id that it turned out to be")
     return Event(event_id, SIGNED_IN, anonymous(session_id), at_ms, session_id, replayed=again, becomes=customer_id)
-
-
-def _owner(document: Document, names: Sequence[str]) -> CustomerId | None:
-    """Whose event this is, by the first of its ids that can be read at all."""
-    for name in names:
-        value = document.get(name)
-        if type(value) in {str, int} and value != "":
-            text = str(value)
-            if (
-                not text.isprintable()
-                or len(text) > ID_LENGTH_MAX
-                or (name == "user_id" and text.startswith(ANONYMOUS))
-            ):
-                return None
-            return CustomerId(text) if name == "user_id" else anonymous(text)
-    return None
-
-
-def _customer(user_id: str | None, session_id: str | None) -> CustomerId | None:
-    if user_id is None:
-        return None if session_id is None else anonymous(session_id)
-    if user_id.startswith(ANONYMOUS):
-        raise _Invalid(f"invalid_user_id: ids that begin with {ANONYMOUS} are kept for visitors")
-    return CustomerId(user_id)
-
-
-def _time(value: str | int | float | None) -> int:
-    """Read a time: milliseconds since 1970, or ISO 8601 (UTC where it names no zone)."""
-    if isinstance(value, str):
-        try:
-            time = datetime.fromisoformat(value)
-            at_ms = ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
-        except (ValueError, OverflowError):
-            raise _Invalid("invalid_timestamp: text must be an ISO 8601 time") from None
-    else:
-        at_ms = -1 if value is None else int(value)
-    if 0 <= at_ms < END_OF_TIME:
-        return at_ms
-    raise _Invalid("invalid_timestamp: it must be milliseconds since 1970, or an ISO 8601 time after it")
-
-
-def _nesting(value: object) -> int:
-    """How deep objects and lists lie in one another. The parser bounds the depth, so recursion is safe."""
-    if isinstance(value, dict):
-        return 1 + max(map(_nesting, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(_nesting, value), default=0)
-    return 0
