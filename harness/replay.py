@@ -51,24 +51,32 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object
     rows = publish(pipeline, lines_of(options), options.limit, finite=options.database is None)
     seconds, counts = work_off(pipeline, rows)
     classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
-    adds_up = sum(classes.values()) == rows
+    handed_on = sum(classes.values()) - rows  # what visitors who signed in had to say is in the log too
+    adds_up = handed_on == 0 or (
+        handed_on > 0 and any(_is_of_visitors(one) for one in pipeline.container.cells().scan())
+    )
     heading(f"{rows:,} lines at {rows / seconds:,.0f} a second")
     for name, words in CLASSES.items():
         if name is not RecordClass.CONTROL:
             console.print(f"  {counts[name]:>12,} {words}")
-    console.print(
-        f"  {rows:>12,} in all: the classes add up"
-        if adds_up
-        else f"  {sum(classes.values()):,} in all, but there are {rows:,} lines"
+    in_all = (
+        f"{rows:,} lines" if handed_on <= 0 else f"{rows:,} lines, and {handed_on:,} records of visitors who signed in"
     )
+    verdict = "the classes add up" if adds_up else f"but the classes come to {sum(classes.values()):,}"
+    console.print(f"  {in_all}: {verdict}")
     return {
         "lines": rows,
+        "handed_on": max(handed_on, 0),
         "seconds": seconds,
         "classes": classes,
         "control": counts[RecordClass.CONTROL],
         "dead_letters": _dead_letters(pipeline, counts[RecordClass.DEAD_LETTER]),
         "ok": adds_up,
     }
+
+
+def _is_of_visitors(customer: Customer) -> bool:
+    return bool(customer.visitors) or customer.forwards_to is not None
 
 
 def _dead_letters(pipeline: Pipeline, count: int) -> dict[str, int]:

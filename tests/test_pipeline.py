@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from realtime_pipeline.report import profile_in_words
-from tests.histories import KINDS, Kind, embedded, event
+from tests.histories import KINDS, Kind, append, embedded, event
 
 HOUR_MS = 3_600_000
 
@@ -157,6 +158,36 @@ def test_prices_of_a_catalogue_are_whole(tmp_path: Path) -> None:
         pipeline.process()
         with pytest.raises(TypeError, match=r"the price of mug is 19\.99: 19\.99 is written Amount\(199_900\)"):
             pipeline.trending()
+
+
+@KINDS
+def test_a_record_too_large_to_fold_is_forgotten_with_its_customer(kind: Kind, tmp_path: Path) -> None:
+    with Pipeline(embedded(kind, tmp_path)) as pipeline:
+        large = event("1", user="ada", product="mug", text="x" * 70_000)
+        append(pipeline, [large, event("2", user="bob", product="mug")])
+        pipeline.process()
+        assert [(one.reason.partition(":")[0], one.customer_id) for one in pipeline.dead_letters()] == [
+            ("too_large", "ada")
+        ]
+        pipeline.forget("ada")
+        pipeline.process()
+        assert pipeline.dead_letters() == []
+
+
+def test_how_deep_an_event_may_be_does_not_depend_on_who_asks(tmp_path: Path) -> None:
+    def nested(depth: int) -> bytes:
+        head = b'{"event_type": "view", "user_id": "ada", "timestamp": 1, "event_id": "%d", "more": ' % depth
+        return head + b"[" * depth + b'"[\\"["' + b"]" * depth + b"}"
+
+    def deeper(frames: int, call: Callable[[], object]) -> object:
+        return deeper(frames - 1, call) if frames else call()
+
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        append(pipeline, [nested(60), nested(70), nested(970), nested(30_000)])
+        first = deeper(200, pipeline.process)
+        assert [one.reason for one in pipeline.dead_letters()] == ["nested: deeper than 64 levels"] * 3
+        pipeline.rebuild()
+        assert pipeline.process() == first
 
 
 def test_a_source_that_is_worth_nothing_is_left_out(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("partitions = 0", r"partitions must be from 1 to 4096"),
         ("[fold.profile]\norders_max = 0", r"orders_max must be at least 1"),
         ("[stores]\nsession_keep_ms = 0", r"session_keep_ms must be at least 1"),
+        ("[stores]\nsession_keep_ms = 9_223_372_036_854_775_807", r"session_keep_ms must be at most"),
         ("[recommendations.neighbours]\nk = 0", r"k must be at least 1"),
         ("[recommendations.trending]\nwindow_hours = 9999", r"trending looks 9999 hours back"),
         ("[event_types]\nvideo_play = 'watch'", r"video_play is mapped to watch, which is no kind of event"),

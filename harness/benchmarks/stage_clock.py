@@ -13,6 +13,10 @@ class StageClock(Stages):
 
     def __init__(self) -> None:
         self._seconds: dict[Stage, float] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Charge what was before to nothing."""
         self._last_s = time.thread_time()
 
     def reached(self, stage: Stage, records: int) -> None:

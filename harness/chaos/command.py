@@ -65,7 +65,12 @@ def _figures(
         if outcome.recovery_s is not None and outcome.bound_s is not None and outcome.recovery_s > outcome.bound_s
     ]
     heading(f"{options.rounds} rounds, seed {options.seed}: {len(failed)} failed")
-    figures: dict[str, object] = {"rounds": options.rounds, "seed": options.seed, "failed": failed, "ok": not failed}
+    figures: dict[str, object] = {
+        "rounds": options.rounds,
+        "seed": options.seed,
+        "failed": failed,
+        "ok": not failed and not late,
+    }
     if recovered:
         p50, p99 = percentile(recovered, 0.5), percentile(recovered, 0.99)
         console.print(f"  recovery  {p50:.1f} s (p50), {p99:.1f} s (p99) of {len(recovered)} rounds")

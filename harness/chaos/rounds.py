@@ -64,9 +64,13 @@ def at_point(point: str, how: str) -> Round:
 def random_kills(arena: Arena) -> Outcome:
     """Kill workers at any time, and start others."""
     workers = [arena.worker() for _ in range(3)]
+    _let_work(arena)
     for _ in range(2):
         _publish_for(arena, arena.dice.uniform(1.0, 3.0))
-        workers.pop(arena.dice.randrange(len(workers))).kill()
+        victim = workers.pop(arena.dice.randrange(len(workers)))
+        if not victim.is_running:
+            raise HarnessError(f"a worker had ended before it was killed: {victim.described()}")
+        victim.kill()
         workers.append(arena.worker())
     recovery_s = arena.wait_until_done(workers)
     _finish(workers)

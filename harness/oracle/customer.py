@@ -18,6 +18,7 @@ from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.messages import message_id
 
 
 @attrs.frozen
@@ -110,7 +111,7 @@ def _handed(
             if event.becomes != to:
                 before = lives[life][: signed_in_at(lives[life])] if to is None else []
                 found.append(
-                    Handed(event.becomes, f"{customer_id}/{event.event_id}", _history(customer_id, before, rules))
+                    Handed(event.becomes, message_id(customer_id, event.event_id), _history(customer_id, before, rules))
                 )
             to = event.becomes
         elif to is not None:

@@ -66,8 +66,8 @@ class ServerProcess:
                 start_new_session=True,  # a Ctrl-C is for the harness, which stops its servers itself
             )
         deadline_s = time.monotonic() + self._ready_s
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline_s:
+        while (ended := self._process.poll()) is not None or not self._is_ready():  # who answers may be another
+            if ended is not None or time.monotonic() > deadline_s:
                 self.kill()
                 end = self._log_file.read_text("utf-8", "replace")[-500:].replace("\n", " | ")
                 raise HarnessError(f"{self._name} did not start: {end}")

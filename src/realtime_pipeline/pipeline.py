@@ -16,10 +16,9 @@ from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendations
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, ProductId, country_code
+from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId, country_code
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
-from realtime_pipeline.infrastructure.codecs.wire import ID_LENGTH_MAX
 from realtime_pipeline.settings import Settings
 
 _EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}

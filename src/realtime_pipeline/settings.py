@@ -29,6 +29,8 @@ PREFIX = "REALTIME_PIPELINE_"
 NOT_SETTINGS = frozenset(("SETTINGS", "DATA", "SERVICES", "SERVERS"))
 """Names with the prefix that are no settings: the settings file, and what tests and harness are told by."""
 
+SESSION_KEEP_MAX_MS = 100 * 365 * 86_400_000
+
 _MAPPINGS = frozenset(("event_types", "weights", "category_weights", "pinned"))
 """Settings whose names are products, categories and types of a shop."""
 
@@ -50,6 +52,8 @@ class StoreRules:
 
     def __attrs_post_init__(self) -> None:
         at_least(1, self)
+        if self.session_keep_ms > SESSION_KEEP_MAX_MS:
+            raise ValueError(f"session_keep_ms must be at most {SESSION_KEEP_MAX_MS}, a hundred years")
 
 
 @attrs.frozen

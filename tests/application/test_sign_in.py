@@ -1,17 +1,28 @@
 """Visitors who sign in, on every store."""
 
+import math
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.fold import fold
+from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.codecs.events import EventLimits
+from realtime_pipeline.infrastructure.codecs.state import encode_customer
 from tests.histories import KINDS, NOW_MS, Kind, append, differences, embedded, event, opened
 
 SETTINGS = Settings(partitions=3)
@@ -166,6 +177,106 @@ def test_a_second_store_built_from_the_same_log_counts_nothing_twice(kind: Kind,
         publisher.publish([Outgoing(key, value) for key, value in records])
         assert pipeline.process()[RecordClass.DUPLICATE] == 3
         assert pipeline.profile("ada").customer == before
+
+
+@KINDS
+def test_long_ids_do_not_keep_visitors_from_being_forgotten(kind: Kind, tmp_path: Path) -> None:
+    long, id_ = "s" * 128, "e" * 128
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        sign_in = event(id_, "login", user="ada", session=long, at_ms=NOW_MS - 50_000)
+        first = event("a", user=None, session=long, product="mug", at_ms=NOW_MS - 90_000)
+        processed(pipeline, first, sign_in)
+        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
+        pipeline.forget("ada")
+        pipeline.process()
+        assert differences(pipeline) == []
+        assert list(pipeline.container.cells().scan()) == []
+        # One who is found to be the customer only afterwards goes the same way.
+        other = "x" * 128
+        looked = event("b", user=None, session=other, product="jug", at_ms=NOW_MS - 90_000)
+        processed(pipeline, looked, event("c" * 128, "login", user="ada", session=other, at_ms=NOW_MS - 50_000))
+        assert list(pipeline.container.cells().scan()) == []
+        assert pipeline.dead_letters() == []
+
+
+@KINDS
+def test_what_workers_write_may_be_larger_than_what_comes_in(kind: Kind, tmp_path: Path) -> None:
+    small = attrs.evolve(SETTINGS, events=EventLimits(record_bytes_max=600))
+    with opened(embedded(kind, tmp_path, small)) as pipeline:
+        processed(pipeline, *looks(*(f"product-{number}" * 3 for number in range(20))), login())
+        assert len(pipeline.profile("ada").customer.recent) == 20
+        full = event("f", user=None, session="s1", product="mug", text="", at_ms=NOW_MS - 40_000)
+        full["properties"]["text"] = "x" * (600 - len(msgspec.json.encode(full)))
+        counts = processed(pipeline, full)
+        assert (counts[RecordClass.FORWARDED], pipeline.dead_letters()) == (1, [])
+        assert "mug" in pipeline.profile("ada").customer.recent
+
+
+def history(**changed: object) -> dict[str, Any]:
+    """What a worker would have written, with something wrong in it."""
+    said = Customer(CustomerId(VISITOR), first_seen_ms=1, last_seen_ms=1, counts={EventKind.PRODUCT_VIEWED: 1})
+    document = {
+        "event_type": "history_merged",
+        "event_id": "h",
+        "user_id": "ada",
+        "session_id": "s1",
+        "timestamp": NOW_MS - 50_000,
+        "history": b64encode(encode_customer(attrs.evolve(said, **changed.pop("of", {})))).decode(),  # type: ignore[arg-type]
+    }
+    return document | changed
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        history(timestamp=2**64),
+        history(timestamp=2**62),
+        history(timestamp=NOW_MS + 10**9),
+        history(user_id="anonymous:s2"),
+        history(user_id="a\0b"),
+        history(event_id="e" * 129),
+        history(of={"units": 2**64 - 1}),
+        history(of={"spend": 2**63}),
+        history(of={"affinity": {"kitchen": (math.inf, 1)}}),
+        history(of={"recent": {"mug": 2**62}}),
+        history(of={"last_seen_ms": -5}),
+        history(history="no base 64"),
+    ],
+)
+def test_a_history_that_no_worker_would_write_is_a_dead_letter(forged: dict[str, Any], tmp_path: Path) -> None:
+    with opened(embedded("sqlite", tmp_path, SETTINGS)) as pipeline:
+        processed(pipeline, event("a", user="ada", product="pan"))
+        before = pipeline.profile("ada").customer
+        assert processed(pipeline, forged)[RecordClass.DEAD_LETTER] == 1
+        assert pipeline.profile("ada").customer == before
+
+
+def test_only_workers_say_what_visitors_had_done() -> None:
+    with (
+        Pipeline(Settings(log="memory", store="memory")) as pipeline,
+        pytest.raises(InvalidEvents, match="for workers"),
+    ):
+        pipeline.publish([history()])
+
+
+def test_a_history_that_comes_again_leaves_no_trace_in_the_customers_memory() -> None:
+    """Else what is in memory would differ from what is stored, and the fold depend on how the log is cut."""
+    visitor, ada = CustomerId(VISITOR), CustomerId("ada")
+    merged = HistoryMerged("h", ada, visitor, 1_000, Customer(visitor, first_seen_ms=1, last_seen_ms=1))
+    customers = {ada: Customer(ada)}
+    rules, mark = FoldRules(profile=ProfileRules(remembered_events=1)), Watermark()
+    _, mark = fold([(Record(0, 0, None, b"", 2_000), merged)], customers, mark, rules)
+    looked = Event("e", EventKind.PRODUCT_VIEWED, ada, 1_500)
+    fold(
+        [(Record(0, position, None, b"", 2_000), looked._replace(event_id=f"e{position}")) for position in (1, 2, 3)],
+        customers,
+        mark,
+        rules,
+    )
+    before = attrs.evolve(customers[ada].memory)
+    effects, _ = fold([(Record(0, 4, None, b"", 2_000), merged)], customers, mark, rules)
+    assert effects.counts == {RecordClass.DUPLICATE: 1}
+    assert (customers[ada].memory, effects.customers) == (before, {})
 
 
 def _all(pipeline: Pipeline) -> list[tuple[bytes | None, bytes]]:

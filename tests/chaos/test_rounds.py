@@ -28,5 +28,5 @@ def test_every_store_is_what_the_oracle_says_whatever_is_done_to_whom(first: int
     file = tmp_path / "figures.json"
     code = main(["chaos", "--seed", "1", "--first", str(first), "--rounds", str(rounds), "--json", str(file)])
     figures = json.loads(file.read_text("utf-8"))
-    assert (code, figures["failed"]) == (0, [])
+    assert (figures["failed"], figures["recovery_s"]["late"], code) == ([], [], 0)
     assert figures["rounds"] == rounds

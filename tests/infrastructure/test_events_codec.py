@@ -142,7 +142,7 @@ def test_ticks_are_known_by_their_key() -> None:
     [
         (b"", "not_json"),
         (b"\xff\xfe", "not_json"),
-        (b"{" * 60_000, "not_json"),
+        (b"{" * 60_000, "nested"),
         (b'{"event_type":"view","user_id":"\\ud800","timestamp":1}', "not_json"),
         (b" " * 70_000, "too_large"),
         (b"[]", "not_an_event"),

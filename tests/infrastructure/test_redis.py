@@ -220,6 +220,15 @@ class TestChecksBeforeWrites:
         assert self.views.interactions() == 3
 
 
+def test_reviews_of_who_is_called_like_a_key_are_no_customers(redis_rules: RedisRules, redis_nodes: RedisNodes) -> None:
+    cells = RedisCellStore(redis_nodes, redis_rules, 1_000, Unwatched())
+    odd = CustomerId("x}:customer:y")
+    review = Review(odd, MUG, 5, "", 1)
+    cells.claim(0, 1)
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, attrs.evolve(effects(seen(odd)), reviews={(odd, MUG): review}))])
+    assert [one.customer_id for one in cells.scan()] == [odd]
+
+
 def test_a_redis_that_drops_keys_is_refused() -> None:
     place = servers.redis_place_that("--maxmemory-policy", "allkeys-lru")
     nodes = RedisNodes(RedisRules(nodes=place))

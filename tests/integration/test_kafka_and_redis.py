@@ -19,6 +19,7 @@ from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from tests import servers
 from tests.histories import append, differences, event, state
 
@@ -124,6 +125,17 @@ def test_a_visitor_signs_in_while_workers_work() -> None:
         assert differences(pipeline) == []
 
 
+def content(nodes: RedisNodes, key: str) -> object:
+    """All that a key holds; not as DUMP has it, which packs it."""
+    reading = {
+        b"string": ("GET", key),
+        b"hash": ("HGETALL", key),
+        b"zset": ("ZRANGE", key, 0, -1),
+    }
+    (kind,) = nodes.ask([(key, ("TYPE", key))])
+    return nodes.ask([(key, reading[kind])])[0]
+
+
 def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
     with Pipeline(on_kafka()) as pipeline:
         append(pipeline, [event("1", user="ada-lovelace", product="mug"), event("2", user="bob", product="mug")])
@@ -138,7 +150,7 @@ def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
             for name in names:
                 assert b"ada-lovelace" not in name
                 if not name.endswith(b":outbox"):  # entries for readers go by age
-                    assert b"ada-lovelace" not in nodes.ask([(name.decode(), ("DUMP", name))])[0]
+                    assert b"ada-lovelace" not in repr(content(nodes, name.decode())).encode()
 
 
 def test_a_store_is_built_again_when_no_worker_runs_and_nothing_is_put_out_twice() -> None:

@@ -298,6 +298,6 @@ class ProcessEvents(PartitionOwner):
             self._readers.look_back(held, now_ms, self._rules.kept_ms)
             self._looked_back_ms = now_ms
         is_full = sum(cell.kept_bytes for cell in held) > self._rules.kept_bytes_max
-        if is_full != self._full:
+        if is_full or self._full:  # each time: partitions may have come meanwhile
             (self._log.pause if is_full else self._log.resume)(self._assigned)
             self._full = is_full

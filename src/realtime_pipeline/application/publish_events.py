@@ -8,6 +8,7 @@ import attrs
 from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.ports.decoding import Decode, EncodeTick, RoutingKey
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
+from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.records import Record, Rejected
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 
@@ -49,6 +50,8 @@ class PublishEvents:
             decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
             if isinstance(decoded, Rejected):
                 raise InvalidEvents(f"event {number} of {len(values)}: {decoded.reason}")
+            if isinstance(decoded, HistoryMerged):
+                raise InvalidEvents(f"event {number} of {len(values)}: what visitors had done is for workers to say")
         return self.batch([Submission(value) for value in values])
 
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:

@@ -12,6 +12,9 @@ CustomerId = NewType("CustomerId", str)
 
 ProductId = NewType("ProductId", str)
 
+ID_LENGTH_MAX: Final = 128
+"""Characters of an id of an event, a user, a session, a product or an order."""
+
 ANONYMOUS: Final = "anonymous:"
 COUNTRY_LENGTH: Final = 2
 

@@ -19,7 +19,7 @@ from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWE
 from realtime_pipeline.domain.shop.session import session_key
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged, join_history, part_with_history
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
-from realtime_pipeline.domain.streams.messages import Message
+from realtime_pipeline.domain.streams.messages import Message, message_id
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -101,11 +101,16 @@ class _Folding:
         self._dead_letters.append(DeadLetter(record, reason, customer_id))
         return RecordClass.DEAD_LETTER
 
+    def _is_ahead(self, record: Record, at_ms: int) -> bool:
+        return at_ms > record.appended_at_ms + self._rules.future_ms
+
+    def _reject_ahead(self, record: Record, at_ms: int, customer_id: CustomerId | None) -> RecordClass:
+        ahead_s = (at_ms - record.appended_at_ms) // 1000
+        return self._reject(record, f"in_the_future: happens {ahead_s} s after it was recorded", customer_id)
+
     def _event(self, record: Record, event: Event) -> RecordClass:
-        if event.occurred_at_ms > record.appended_at_ms + self._rules.future_ms:
-            ahead_s = (event.occurred_at_ms - record.appended_at_ms) // 1000
-            reason = f"in_the_future: happens {ahead_s} s after it was recorded"
-            return self._reject(record, reason, event.customer_id)
+        if self._is_ahead(record, event.occurred_at_ms):
+            return self._reject_ahead(record, event.occurred_at_ms, event.customer_id)
         recorded = APPLIED
         if event.customer_id is not None:
             customer = self._customers[event.customer_id]
@@ -140,21 +145,23 @@ class _Folding:
         self._newest_ms = max(self._newest_ms, at_ms)
         if event.becomes is not None and event.becomes != visitor.forwards_to:
             history = part_with_history(visitor, event.becomes, profile, self._changes)
-            event_id = f"{visitor.customer_id}/{event.event_id}"
+            event_id = message_id(visitor.customer_id, event.event_id)
             self._messages.append(Message(event.becomes, event_id, at_ms, visitor.customer_id, history=history))
         visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
         return RecordClass.APPLIED
 
     def _history(self, record: Record, merged: HistoryMerged) -> RecordClass:
         """Add what a visitor had done to the customer they turned out to be; where that one is forgotten, both are."""
+        if self._is_ahead(record, merged.occurred_at_ms):
+            return self._reject_ahead(record, merged.occurred_at_ms, merged.customer_id)
         customer, profile = self._customers[merged.customer_id], self._rules.profile
+        if customer.visitors.get(merged.visitor) == merged.event_id:
+            return RecordClass.DUPLICATE  # said again for another store, and longer ago than the memory may reach
         # It comes as late as the outputs are, and once: what the memory no longer reaches back to is no reason.
         verdict = customer.admit(merged.event_id, merged.occurred_at_ms, True, profile)
         if verdict is Verdict.FORGOTTEN:
             self._changes.visitors_forgotten[merged.visitor] = customer.forgotten_at_ms
             self._forget_visitors(merged.event_id)
-        if verdict is Verdict.APPLIED and customer.visitors.get(merged.visitor) == merged.event_id:
-            verdict = Verdict.DUPLICATE  # said again for another store, and longer ago than the memory reaches
         if verdict is not Verdict.APPLIED:
             return self._refuse(record, verdict, merged.customer_id)
         begins = session_key(record.partition, record.position)
@@ -172,7 +179,7 @@ class _Folding:
     def _forget_visitors(self, because_of: str) -> None:
         """Have the owners of visitors forget them, who go with the customer they turned out to be."""
         gone, self._changes.visitors_forgotten = self._changes.visitors_forgotten, {}
-        self._messages += (Message(visitor, f"{visitor}/{because_of}", at_ms) for visitor, at_ms in gone.items())
+        self._messages += (Message(one, message_id(one, because_of), at_ms) for one, at_ms in gone.items())
 
     def _refuse(self, record: Record, verdict: Verdict, customer_id: CustomerId) -> RecordClass:
         if verdict is Verdict.DUPLICATE:

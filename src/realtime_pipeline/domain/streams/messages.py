@@ -1,10 +1,18 @@
 """What one customer's fold has to say to another's. Once it is published, it is a record of the log as any other."""
 
+from hashlib import blake2b
+
 import attrs
 
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.events import ID_LENGTH_MAX, CustomerId
 from realtime_pipeline.domain.streams.records import Record
+
+
+def message_id(visitor: CustomerId, because_of: str) -> str:
+    """Name what is said of a visitor because of an event; by a digest, where it would be longer than an id may be."""
+    name = f"{visitor}/{because_of}"
+    return name if len(name) <= ID_LENGTH_MAX else blake2b(name.encode(), digest_size=16).hexdigest()
 
 
 @attrs.frozen

@@ -18,7 +18,15 @@ from realtime_pipeline.domain.shop.events import (
 )
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
-from realtime_pipeline.infrastructure.codecs.fields import Invalid, customer_in, id_in, nesting, owner_in, time_in
+from realtime_pipeline.infrastructure.codecs.fields import (
+    Invalid,
+    check_depth,
+    customer_in,
+    id_in,
+    nesting,
+    owner_in,
+    time_in,
+)
 from realtime_pipeline.infrastructure.codecs.messages import HISTORY_MERGED, decode_history
 from realtime_pipeline.infrastructure.codecs.upcasters import Document, upcast
 from realtime_pipeline.infrastructure.codecs.wire import Plain, Properties, Wire
@@ -39,6 +47,9 @@ TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
 TICK_KEY: Final = b"\0tick"
 """The key of ticks. No event can have it, since ids are printable."""
 
+
+FORWARDED_BYTES: Final = 2_048
+"""What forwarding adds to an event: two ids with their names, of characters of up to four bytes, or escaped."""
 
 _CONTAINERS: Final = (dict, list)
 _NO_PROPERTIES: Final = Properties()
@@ -111,7 +122,7 @@ class EventDecoder:
         try:
             plain = self._parse_plain(record.value)
             kind = self._kinds.get(plain.event_type)
-            if kind is not None and len(record.value) <= self._limits.record_bytes_max:
+            if kind is not None and len(record.value) <= self._bytes_max(has_user=plain.user_id is not None):
                 return self._event(record, kind, plain, NOTHING, NOTHING)
         except (ValueError, RecursionError, Invalid):
             pass  # another schema, more than is known here, or something wrong: what follows finds out
@@ -124,8 +135,9 @@ class EventDecoder:
             type_ = document.get("event_type")
             if not isinstance(type_, str):
                 raise Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
-            if type_ == HISTORY_MERGED:
+            if type_ == HISTORY_MERGED:  # a worker's own, as large as the profile's limits let it be
                 return decode_history(document)
+            self._check_size(record.value, document)
             kind = self._kinds.get(type_)
             if kind is not None:
                 wire = self._validate(document)
@@ -137,10 +149,13 @@ class EventDecoder:
                     self._bounded(wire.context, "context") if wire.context else NOTHING,
                 )
             return Ignored(type_[: self._limits.label_length_max])
-        except Invalid as invalid:
-            return Rejected(str(invalid), self._owner(document))
-        except (ValueError, RecursionError) as error:
-            return Rejected(f"not_json: {error}"[:200], self._owner(document))
+        except (Invalid, ValueError, RecursionError) as error:
+            return Rejected(self._reason(error, record.value, document), self._owner(document))
+
+    def _reason(self, error: Exception, value: bytes, document: Document) -> str:
+        if not document and len(value) > self._bytes_max(has_user=True):
+            return self._too_large(value)
+        return str(error) if isinstance(error, Invalid) else f"not_json: {error}"[:200]
 
     def routing_key(self, value: bytes) -> str | None:
         """Find the key by which event bytes are routed; None for those without a customer and for garbage.
@@ -160,12 +175,22 @@ class EventDecoder:
         return owner_in(document, ("session_id",) if is_visitors else ("user_id", "session_id"))
 
     def _document(self, value: bytes) -> Document:
-        if len(value) > self._limits.record_bytes_max:
-            raise Invalid(f"too_large: {len(value)} bytes are more than {self._limits.record_bytes_max}")
+        check_depth(value)
         document = self._parse(value)
         if not isinstance(document, dict):
             raise Invalid("not_an_event: an event is a JSON object")
         return upcast(document)
+
+    def _bytes_max(self, *, has_user: bool) -> int:
+        """How large an event may be; a visitor's was sent on with whose it is, and with an id."""
+        return self._limits.record_bytes_max + (FORWARDED_BYTES if has_user else 0)
+
+    def _check_size(self, value: bytes, document: Document) -> None:
+        if len(value) > self._bytes_max(has_user=document.get("user_id") is not None):
+            raise Invalid(self._too_large(value))
+
+    def _too_large(self, value: bytes) -> str:
+        return f"too_large: {len(value)} bytes are more than {self._limits.record_bytes_max}"
 
     def _event(
         self,

@@ -1,20 +1,33 @@
 """Reading single fields of an event: ids, owners, times."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, anonymous
+from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, anonymous
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 from realtime_pipeline.infrastructure.codecs.upcasters import Document
-from realtime_pipeline.infrastructure.codecs.wire import ID_LENGTH_MAX
 
+DEPTH_MAX: Final = 64
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class Invalid(Exception):
     """Some part of an event is not what it must be; the message is the reason."""
+
+
+def check_depth(value: bytes) -> None:
+    """See that a document is no deeper than any parser can go, whoever calls it from however far down."""
+    if value.count(b"[") + value.count(b"{") <= DEPTH_MAX:
+        return
+    depth = 0
+    for token in _BRACKETS.finditer(value):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
+        if depth > DEPTH_MAX:
+            raise Invalid(f"nested: deeper than {DEPTH_MAX} levels")
 
 
 def id_in(value: str | int | None) -> str | None:

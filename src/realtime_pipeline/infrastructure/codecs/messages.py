@@ -1,31 +1,45 @@
 """Messages between customers, as records of the log: JSON like all others, so that people can read them."""
 
 from base64 import b64decode, b64encode
+from math import isfinite
 from typing import Annotated, Final
 
 import msgspec
 
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.domain.shop.events import CustomerId, EventKind, anonymous, naming, routing_key
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import (
+    ANONYMOUS,
+    ID_LENGTH_MAX,
+    CustomerId,
+    EventKind,
+    anonymous,
+    naming,
+    routing_key,
+)
+from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Record, Rejected
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME
+from realtime_pipeline.infrastructure.codecs.fields import owner_in
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, encode_customer
 from realtime_pipeline.infrastructure.codecs.upcasters import Document
 
 HISTORY_MERGED: Final = "history_merged"
 _encode = msgspec.json.Encoder().encode
 _parse = msgspec.json.Decoder().decode
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LENGTH_MAX)]
+_COUNT_MAX: Final = 2**53
 
 
 class _History(msgspec.Struct):
     """A visitor's history on its way; `history` is a customer as stores write one, in base 64."""
 
-    event_id: _Text
-    user_id: _Text
-    session_id: _Text
-    timestamp: Annotated[int, msgspec.Meta(ge=0)]
+    event_id: _Id
+    user_id: _Id
+    session_id: _Id
+    timestamp: Annotated[int, msgspec.Meta(ge=0, lt=END_OF_TIME)]
     history: str
 
 
@@ -52,11 +66,49 @@ def _forwarded(message: Message, record: Record) -> bytes:
 
 
 def decode_history(document: Document) -> HistoryMerged | Rejected:
-    """Read a visitor's history."""
+    """Read a visitor's history. Whoever wrote it: what could not have come of events is refused."""
+    owner = owner_in(document, ("user_id",))
     try:
         said = msgspec.convert(document, _History)
         history = decode_customer(b64decode(said.history, validate=True))
+        _check(said, history)
     except ValueError as error:
-        return Rejected(f"invalid_history: {error}"[:200])
-    visitor = anonymous(said.session_id)
-    return HistoryMerged(said.event_id, CustomerId(said.user_id), visitor, said.timestamp, history)
+        return Rejected(f"invalid_history: {error}"[:200], owner)
+    return HistoryMerged(said.event_id, CustomerId(said.user_id), anonymous(said.session_id), said.timestamp, history)
+
+
+def _check(said: _History, history: Customer) -> None:
+    """See that ids are ids, times times, and numbers such as can grow.
+
+    Raises:
+        ValueError: some are not.
+    """
+    if not f"{said.event_id}{said.user_id}{said.session_id}".isprintable() or said.user_id.startswith(ANONYMOUS):
+        raise ValueError("its ids are none")
+    sessions, orders = history.open_sessions, history.orders.values()
+    times = (
+        *(one for one in (history.first_seen_ms, history.last_seen_ms) if one is not None),
+        *([] if history.country is None else [history.country[1]]),
+        *(at_ms for _, at_ms in (*history.affinity.values(), *history.shown.values())),
+        *history.recent.values(),
+        *history.bought.values(),
+        *(order.placed_at_ms for order in orders),
+        *(at_ms for one in sessions for at_ms in (one.started_at_ms, one.last_at_ms)),
+        *(at_ms for one in sessions for at_ms, _ in one.products.values()),
+    )
+    if not all(0 <= at_ms < END_OF_TIME for at_ms in times):
+        raise ValueError("its times are none")
+    counts = (
+        *(history.units, history.orders_placed, history.sessions_begun, *history.counts.values()),
+        *(times for times, _ in history.shown.values()),
+        *(order.units for order in orders),
+        *(number for one in sessions for number in (one.events, *(weight for _, weight in one.products.values()))),
+    )
+    amounts = (history.spend, *(order.amount for order in orders))
+    scores = (score for score, _ in history.affinity.values())
+    if (
+        any(abs(count) > _COUNT_MAX for count in counts)
+        or any(amount != bounded(amount) for amount in amounts)
+        or not all(isfinite(score) for score in scores)
+    ):
+        raise ValueError("its numbers are too large")

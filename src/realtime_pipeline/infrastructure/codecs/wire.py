@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 import msgspec
 
+from realtime_pipeline.domain.shop.events import ID_LENGTH_MAX
 from realtime_pipeline.domain.shop.review import RATINGS
 
-ID_LENGTH_MAX: Final = 128
 SHOWN_MAX: Final = 100
 """How many products a list that was shown may have."""
 Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] | int | None

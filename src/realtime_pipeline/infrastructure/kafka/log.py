@@ -7,6 +7,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
@@ -27,6 +28,10 @@ class KafkaEventLog(EventLog):
     def __init__(self, rules: KafkaRules) -> None:
         self._rules = rules
         topic = described(rules, rules.topic)
+        if topic.partitions > PARTITIONS_MAX:
+            raise WrongLog(
+                f"topic {rules.topic} has {topic.partitions} partitions: at most {PARTITIONS_MAX} can be told apart"
+            )
         self._identity = LogIdentity(topic.topic_id, topic.partitions, rules.partitioner)
         self._protocol = "classic" if rules.group_protocol == "classic" else "consumer"
         self._consumer: Consumer | None = None

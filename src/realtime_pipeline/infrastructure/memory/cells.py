@@ -154,8 +154,8 @@ class MemoryCellStore(CellStore):
     def counts(self) -> Mapping[RecordClass, int]:
         """How many records were folded into each class."""
         total: dict[RecordClass, int] = {}
-        for cell in self._cells.values():
-            for name, count in cell.counts.items():
+        for cell in list(self._cells.values()):
+            for name, count in list(cell.counts.items()):
                 total[name] = total.get(name, 0) + count
         return total
 

@@ -1,5 +1,6 @@
 """Cells in Redis."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -221,9 +222,10 @@ class RedisCellStore(CellStore):
     def scan(self) -> Iterator[Customer]:
         """Read every customer, some at a time. The ids of all are held meanwhile: Redis may list one twice."""
         seen: set[bytes] = set()
-        pattern = f"{self._rules.namespace}:{{c*}}:customer:*"
+        pattern = f"{self._rules.namespace}:{{c*}}:customer:*"  # others' ids may look like this too
+        is_customer = re.compile(rf"{re.escape(self._rules.namespace)}:\{{c\d+\}}:customer:".encode()).match
         for listed in self._nodes.scan(pattern, SCANNED_KEYS):
-            names = [name for name in listed if name not in seen]
+            names = [name for name in listed if name not in seen and is_customer(name)]
             seen.update(names)
             for value in self._nodes.ask([(name.decode(), ("GET", name)) for name in names]):
                 if value is not None:

@@ -28,7 +28,17 @@ _SHUT = (
     redis.exceptions.AuthorizationError,
     redis.exceptions.NoPermissionError,
 )
-_PASSING = ("NOREPLICAS", "MISCONF", "BUSY", "UNBLOCKED", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
+_PASSING = (
+    "NOREPLICAS",
+    "MISCONF",
+    "BUSY",
+    "UNBLOCKED",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "max number of clients",
+)
 """What a server says that will do what it is asked a little later: it waits for a replica, its disk, a script."""
 
 
