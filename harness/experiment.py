@@ -76,6 +76,12 @@ class _Shopper:
 
     exposures: list[tuple[int, str, frozenset[ProductId]]] = attrs.Factory(list)
     deeds: list[tuple[int, ProductId, EventKind]] = attrs.Factory(list)
+    newest_ms: int = 0
+
+    def join(self, other: "_Shopper") -> None:
+        """Add what was somebody's who turned out to be the same."""
+        self.exposures += other.exposures
+        self.deeds += other.deeds
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
@@ -122,28 +128,34 @@ def rows_of(events: Iterable[Event], experiment: str, windows: Windows) -> tuple
     """Sum up each customer, by variant; say how many saw more than one variant, and are left out.
 
     A click or purchase is put down to the newest list before it that had the product, if that is within the window.
-    Events that come twice count once, by their ids; what a visitor does after sign-in is the customer's.
+    Events that come twice count once, by their ids. What a visitor saw and did is the customer's, once they have signed
+    in. What had happened before a customer was forgotten does not count, however late it comes.
     """
     shoppers: dict[CustomerId, _Shopper] = {}
     known: set[tuple[CustomerId, str]] = set()
-    signed_in: set[CustomerId] = set()
+    became: dict[CustomerId, CustomerId] = {}
+    forgotten_ms: dict[CustomerId, int] = {}
     for event in events:
-        if event.customer_id is None or (event.customer_id, event.event_id) in known:
+        who, at_ms = event.customer_id, event.occurred_at_ms
+        if who is None or (who, event.event_id) in known or at_ms <= forgotten_ms.get(who, -1):
             continue
-        known.add((event.customer_id, event.event_id))
-        shopper = shoppers.setdefault(event.customer_id, _Shopper())
+        known.add((who, event.event_id))
+        shopper = shoppers.setdefault(who, _Shopper())
+        shopper.newest_ms = max(shopper.newest_ms, at_ms)
         if event.becomes is not None:
-            signed_in.add(event.customer_id)
+            became.setdefault(who, event.becomes)
         elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
-            signed_in.discard(event.customer_id)
-            del shoppers[event.customer_id]
-        elif event.customer_id in signed_in:
+            forgotten_ms[who] = shoppers.pop(who).newest_ms
+            became.pop(who, None)
+        elif who in became:
             continue  # it is in the log once more, as the customer's
         elif event.kind is EventKind.RECOMMENDATIONS_SHOWN and event.properties.get("experiment") == experiment:
             variant = str(event.properties.get("variant", ""))
-            shopper.exposures.append((event.occurred_at_ms, variant, frozenset(event.shown)))
+            shopper.exposures.append((at_ms, variant, frozenset(event.shown)))
         elif event.product_id is not None and (event.kind in CLICKS or event.kind is EventKind.PRODUCT_PURCHASED):
-            shopper.deeds.append((event.occurred_at_ms, event.product_id, event.kind))
+            shopper.deeds.append((at_ms, event.product_id, event.kind))
+    for visitor, customer in became.items():
+        shoppers.setdefault(customer, _Shopper()).join(shoppers.pop(visitor))
     rows: dict[str, list[Row]] = {}
     crossed = 0
     for shopper in shoppers.values():

@@ -7,6 +7,7 @@ from typing import Final
 
 from harness.checking.views import in_lists, in_products, in_top_rated, in_trending
 from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
+from harness.oracle.customer import Stub
 from harness.oracle.expected import KEY_STRIDE, Expected
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
@@ -15,11 +16,14 @@ from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.event_memory import EventMemory
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import in_units
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 
+ENTRY: Final = 16
+"""Bytes of an event that is remembered: half of them its time, half the digest of its id."""
 _PLAIN_FIELDS: Final = (
     "units",
     "orders_placed",
@@ -87,35 +91,46 @@ def _in_customers(expected: Expected, cells: CellStore) -> Iterator[Line]:
         customer_id = customer.customer_id
         times_seen[customer_id] += 1
         wanted = expected.customers.get(customer_id)
-        if customer_id in expected.forwards:
-            yield from _in_visitor(customer, expected.forwards[customer_id])
-            continue
-        if wanted is None:
+        stub = expected.stubs.get(customer_id)
+        if stub is not None:
+            found = _in_visitor(customer, stub)
+        elif wanted is not None:
+            found = _in_customer(customer, wanted, expected.sessions)
+        else:
             yield f"customer {customer_id}: is in the store, and should not be"
             continue
-        for line in _in_customer(customer, wanted, expected.sessions):
+        for line in found:
             yield f"customer {customer_id}: {line}"
         if cells.customer(customer_id) != customer:
             yield f"customer {customer_id}: is another when read alone than in the scan of all"
         for line in _in_reviews(cells, customer_id, reviews.get(customer_id, {})):
             yield f"customer {customer_id}: {line}"
-    yield from each_once("customer", {**expected.customers, **expected.forwards}, times_seen)
+    yield from each_once("customer", {**expected.customers, **expected.stubs}, times_seen)
 
 
-def _in_visitor(found: Customer, to: CustomerId) -> Iterator[Line]:
+def _in_visitor(found: Customer, stub: Stub) -> Iterator[Line]:
     """Of who has signed in, nothing may be left but whom they forward to, and what is to be erased one day."""
     wanted = Customer(
         found.customer_id,
-        last_seen_ms=found.last_seen_ms,
-        reviewed=found.reviewed,
-        closed_sessions=found.closed_sessions,
+        last_seen_ms=stub.last_seen_ms,
+        reviewed=stub.reviewed,
+        closed_sessions=stub.closed_sessions,
         memory=found.memory,
-        forgotten_at_ms=found.forgotten_at_ms,
-        forwards_to=to,
-        visitors=found.visitors,
+        forgotten_at_ms=stub.forgotten_at_ms,
+        forwards_to=stub.to,
     )
     if found != wanted:
-        yield f"visitor {found.customer_id}: is {shown(found)}, should be {shown(wanted)}"
+        yield f"is {shown(found)}, should be {shown(wanted)}"
+    yield from _in_memory(found.memory, stub.memory_floor_ms, stub.remembered)
+
+
+def _in_memory(found: EventMemory, floor_ms: int, wanted: frozenset[tuple[int, str]]) -> Iterator[Line]:
+    yield from unlike("the memory's floor_ms", found.floor_ms, floor_ms)
+    entries = [found.entries[at : at + ENTRY] for at in range(0, len(found.entries), ENTRY)]
+    held = {(int.from_bytes(entry[: ENTRY // 2]), entry[ENTRY // 2 :].hex()) for entry in entries}
+    for at_ms, digest in sorted(held ^ wanted):
+        what = "is remembered, and should not be" if (at_ms, digest) in held else "is not remembered"
+        yield f"an event of {at_ms} ms {what}"
 
 
 def _in_customer(
@@ -132,11 +147,16 @@ def _in_customer(
     yield from unlike("shown", found.shown, wanted.shown)
     orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.orders.items()}
     # The order of arrival decides which leaves next, so it is compared too.
-    for name, held, right in (("orders", orders, wanted.orders), ("reviewed", found.reviewed, wanted.reviewed)):
+    for name, held, right in (
+        ("orders", orders, wanted.orders),
+        ("reviewed", found.reviewed, wanted.reviewed),
+        ("visitors", found.visitors, wanted.visitors),
+    ):
         yield from unlike(name, held, right)
         if held.keys() == right.keys():
             yield from unlike(f"{name} by arrival", list(held), list(right))
-    yield from unlike("the memory's floor_ms", found.memory.floor_ms, wanted.memory_floor_ms)
+    yield from unlike("forwards_to", found.forwards_to, None)
+    yield from _in_memory(found.memory, wanted.memory_floor_ms, wanted.remembered)
     yield from unlike("open_sessions", sorted(one.key for one in found.open_sessions), wanted.open_sessions)
     for session in found.open_sessions:
         if session.key in wanted.open_sessions:

@@ -19,7 +19,7 @@ Counted = Mapping[tuple[int, ProductId], tuple[int, int, int]]
 
 CATEGORIES: Final = 8
 """Trending is compared in so many categories: each is a query over all of the activity."""
-COUNTRIES: Final = 8
+COUNTRIES: Final = 50
 PRIORS: Final = (5.0, 1.0)
 _FIXED_POINT: Final = 2**20
 _WEIGHTS: Final = ("view_weight", "cart_weight", "purchase_weight")
@@ -51,7 +51,7 @@ def _described(state: ProductState) -> dict[str, object]:
         "interactions": state.interactions,
         "ratings": state.ratings,
         "rating_sum": state.rating_sum,
-        **{name: None if fact is None else fact[0] for name, fact in facts.items()},
+        **facts,
     }
 
 
@@ -75,7 +75,7 @@ def in_trending(expected: Expected, views: Views, rules: TrendingRules) -> Itera
     by_category: dict[str, set[ProductId]] = {}
     for product_id, product in expected.products.items():
         if product.category is not None:
-            by_category.setdefault(product.category, set()).add(product_id)
+            by_category.setdefault(product.category[0], set()).add(product_id)
     largest = sorted(by_category, key=lambda category: (-len(by_category[category]), category))[:CATEGORIES]
     yield from _in_ranking("trending", expected, views, rules, None, expected.products)
     for category in largest:

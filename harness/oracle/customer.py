@@ -23,11 +23,25 @@ from realtime_pipeline.domain.streams.messages import message_id
 
 @attrs.frozen
 class Judgement:
-    """What becomes of each event, and up to when ids are no longer known and all is forgotten."""
+    """What becomes of each event, up to when ids are no longer known and all is forgotten, and which are known."""
 
     classes: list[RecordClass]
     floor_ms: int
     forgotten_at_ms: int
+    remembered: frozenset[tuple[int, str]]
+
+
+@attrs.frozen
+class Stub:
+    """What is left of a visitor who has signed in: whom they forward to, and what is to be erased one day."""
+
+    to: CustomerId
+    last_seen_ms: int
+    reviewed: dict[ProductId, tuple[int, int]]
+    closed_sessions: list[SessionKey]
+    memory_floor_ms: int
+    forgotten_at_ms: int
+    remembered: frozenset[tuple[int, str]]
 
 
 @attrs.frozen
@@ -47,7 +61,7 @@ class History:
     reviews: dict[ProductId, tuple[int, str, int]]
     ratings: list[tuple[ProductId, int]]
     listed: dict[tuple[ProductId, SessionKey], int]
-    forwards_to: CustomerId | None = None
+    stub: Stub | None = None
     handed: list[Handed] = attrs.Factory(list)
 
 
@@ -68,7 +82,23 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
     customer = None
     if lives[-1] and to is None:
         customer = profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), rules)
-        customer = attrs.evolve(customer, memory_floor_ms=judgement.floor_ms, forgotten_at_ms=judgement.forgotten_at_ms)
+        customer = attrs.evolve(
+            customer,
+            memory_floor_ms=judgement.floor_ms,
+            forgotten_at_ms=judgement.forgotten_at_ms,
+            remembered=judgement.remembered,
+        )
+    stub = None
+    if to is not None:
+        stub = Stub(
+            to,
+            max(event.occurred_at_ms for _, event in whole[-1]),
+            {product_id: (rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
+            [visit.key for visit in kept],
+            judgement.floor_ms,
+            judgement.forgotten_at_ms,
+            judgement.remembered,
+        )
     return History(
         reclassed(placed, judgement.classes),
         judgement.forgotten_at_ms,
@@ -78,7 +108,7 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
         {product_id: (rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
         [(product_id, rating(best)) for counted, _ in said for product_id, best in counted],
         listed(everything),
-        to,
+        stub,
         handed,
     )
 
@@ -177,7 +207,9 @@ def judged(events: Iterable[Event], rules: ProfileRules) -> Judgement:
                 held, let_go = _cut(held, rules.remembered_events, rules.remembered_instant_max)
                 ids = {event_id for _, event_id in held}
                 floor_ms = max([floor_ms, *(time for time, _ in let_go)])
-    return Judgement(classes, floor_ms, forgotten_at_ms)
+    return Judgement(
+        classes, floor_ms, forgotten_at_ms, frozenset((at_ms, _digest(event_id).hex()) for at_ms, event_id in held)
+    )
 
 
 def _cut(

@@ -6,13 +6,13 @@ wrong.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from sys import intern
-from typing import Final
+from typing import Final, TypeVar
 from zlib import crc32
 
 import attrs
 
 from harness.comparing import unlike
-from harness.oracle.customer import History, history_of
+from harness.oracle.customer import History, Stub, history_of
 from harness.oracle.profile import ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
 from harness.oracle.sign_in import Handed, Placed, as_event, history_in
@@ -27,6 +27,8 @@ from realtime_pipeline.domain.streams.rules import FoldRules
 HOUR_MS: Final = 3_600_000
 KEY_STRIDE: Final = 4096
 """A session's key is position × this + partition of the record that began it."""
+
+T = TypeVar("T")
 
 Belongs = Callable[[CustomerId], int]
 """In which partition a customer's records must lie: by the hash of the user id, else of the session id."""
@@ -47,9 +49,9 @@ class ExpectedProduct:
     interactions: int
     ratings: int
     rating_sum: int
-    name: str | None
-    category: str | None
-    price: int | None
+    name: tuple[str, int] | None
+    category: tuple[str, int] | None
+    price: tuple[int, int] | None
 
 
 @attrs.frozen
@@ -61,7 +63,7 @@ class Expected:
     `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases), `by_country` (hour,
     country, product) to those known to be of there; `lists` has all of a product's (time, session), the newest first
     (the store keeps some); `dead_letters` are (partition, position, code);
-    `newest_ms` is the largest time of an applied event, by partition. `forwards` says who visitors turned out to be;
+    `newest_ms` is the largest time of an applied event, by partition; `stubs` is what is left of who signed in;
     `unsaid` what should be in the log of what they hand on, and is not there or is another; `handed_on` how many
     records that should be, forgettings of visitors apart.
     """
@@ -78,7 +80,7 @@ class Expected:
     lists: dict[ProductId, list[tuple[int, SessionKey]]]
     dead_letters: list[tuple[int, int, str]]
     newest_ms: dict[int, int]
-    forwards: dict[CustomerId, CustomerId] = attrs.Factory(dict)
+    stubs: dict[CustomerId, Stub] = attrs.Factory(dict)
     unsaid: list[str] = attrs.Factory(list)
     handed_on: int = 0
     by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
@@ -124,8 +126,8 @@ def _enter(customer_id: CustomerId, history: History, expected: Expected) -> Non
     """Enter what is known of a customer, and what their sessions add to the products' lists."""
     if history.customer is not None:
         expected.customers[customer_id] = history.customer
-    elif history.forwards_to is not None:
-        expected.forwards[customer_id] = history.forwards_to
+    elif history.stub is not None:
+        expected.stubs[customer_id] = history.stub
     elif RecordClass.APPLIED in history.classes:
         expected.forgotten[customer_id] = history.forgotten_at_ms
     expected.sessions.update(history.sessions)
@@ -299,12 +301,16 @@ class _Summed:
                 self.interactions.get(product_id, 0),
                 len(self.ratings.get(product_id, ())),
                 sum(self.ratings.get(product_id, ())),
-                self.names.get(product_id, (0, None))[1],
-                self.categories.get(product_id, (0, None))[1],
-                self.prices.get(product_id, (0, None))[1],
+                _fact(self.names.get(product_id)),
+                _fact(self.categories.get(product_id)),
+                _fact(self.prices.get(product_id)),
             )
             for product_id in self.products
         }
+
+
+def _fact(said: tuple[int, T] | None) -> tuple[T, int] | None:
+    return None if said is None else (said[1], said[0])
 
 
 def _sum(before: tuple[int, int, int] | None, more: tuple[int, int, int]) -> tuple[int, int, int]:

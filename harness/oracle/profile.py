@@ -29,7 +29,8 @@ class ExpectedCustomer:
     """What a customer's record must hold.
 
     `orders` maps an order to (placed at, units, amount), `reviewed` a product to (rating, at), both by arrival.
-    `memory_floor_ms` is the latest time among the event ids that are no longer remembered.
+    `memory_floor_ms` is the latest time among the event ids that are no longer remembered, `remembered` has time and
+    digest of the others. `visitors` are those who turned out to be this customer, by arrival, with the history's id.
     """
 
     customer_id: CustomerId
@@ -51,6 +52,8 @@ class ExpectedCustomer:
     closed_sessions: list[SessionKey]
     memory_floor_ms: int
     forgotten_at_ms: int
+    remembered: frozenset[tuple[int, str]] = frozenset()
+    visitors: dict[CustomerId, str] = attrs.Factory(dict)
 
 
 def profile(
@@ -95,7 +98,19 @@ def profile(
         closed_sessions=[visit.key for visit in closed[-rules.closed_sessions_max :]],
         memory_floor_ms=NEVER_MS,
         forgotten_at_ms=NEVER_MS,
+        visitors=_visitors(events, rules.visitors_max),
     )
+
+
+def _visitors(events: Iterable[Event], limit: int) -> dict[CustomerId, str]:
+    """Who turned out to be the customer, the one of last at the end."""
+    visitors: dict[CustomerId, str] = {}
+    for event in events:
+        history = history_in(event)
+        if history is not None:
+            visitors.pop(history.customer_id, None)
+            visitors[history.customer_id] = event.event_id
+    return dict(list(visitors.items())[-limit:])
 
 
 def country_of(event: Event) -> str | None:

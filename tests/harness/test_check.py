@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from harness.checking.stores import differences
+from harness.oracle.customer import Stub
 from harness.oracle.expected import Expected, expect
 from harness.simulation.shop import Shop
 from realtime_pipeline.application.publish_events import Submission
@@ -110,6 +111,12 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
         f"customer anna: affinity of drinks is (6.75, {AT + 2 * MINUTE}), should be (6.75000001, {AT + 2 * MINUTE})",
     ),
     (of_anna(recent={}), f"customer anna: recent of tea is {AT + 2 * MINUTE}, should not be there"),
+    (of_anna(bought={TEA: 1}), "customer anna: bought of tea is missing, should be 1"),
+    (of_anna(shown={TEA: (1, 1)}), "customer anna: shown of tea is missing, should be (1, 1)"),
+    (of_anna(country=("DE", 1)), "customer anna: country is None, should be ('DE', 1)"),
+    (of_anna(visitors={BOB: "h"}), "customer anna: visitors of bob is missing, should be 'h'"),
+    (of_anna(remembered=frozenset()), f"customer anna: an event of {AT} ms is remembered, and should not be"),
+    (of_anna(remembered=frozenset({(5, "00")})), "customer anna: an event of 5 ms is not remembered"),
     (of_anna(orders={"o2": (1, 1, 1)}), "customer anna: orders of o2 is missing, should be (1, 1, 1)"),
     (of_anna(reviewed={}), f"customer anna: reviewed of tea is (5, {AT + 180 * MINUTE}), should not be there"),
     (of_anna(open_sessions=[]), "customer anna: open_sessions is [1], should be []"),
@@ -139,10 +146,19 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
     (of_tea(ratings=2), "product tea's ratings is 1, should be 2"),
     (of_tea(rating_sum=4), "product tea's rating_sum is 5, should be 4"),
     (of_tea(rating_sum=4), "top rated with 5.0 average ratings: (average, ratings) of tea is (5.0, 1)"),
-    (of_tea(name=None), "product tea's name is 'Tea', should be None"),
-    (of_tea(category="food"), "product tea's category is 'drinks', should be 'food'"),
-    (of_tea(category="food"), "trending in food: how many there are is 0, should be 1"),
-    (of_tea(price=1), "product tea's price is 40000, should be 1"),
+    (of_tea(name=None), f"product tea's name is ('Tea', {AT}), should be None"),
+    (of_tea(name=("Tea", 1)), f"product tea's name is ('Tea', {AT}), should be ('Tea', 1)"),
+    (of_tea(category=("food", 1)), "product tea's category is ('drinks'"),
+    (of_tea(category=("food", 1)), "trending in food: how many there are is 0, should be 1"),
+    (of_tea(price=(1, 1)), "product tea's price is (40000"),
+    (whole(by_country={(HOUR, "DE", TEA): (1, 0, 0)}), "trending in DE: how many there are is 0, should be 1"),
+    (whole(unsaid=["history h is 0 times in the log"]), "history h is 0 times in the log"),
+    (
+        whole(stubs={ANNA: Stub(CLEO, AT, {}, [], -1, -1, frozenset())}),
+        "customer anna: is Customer(customer_id='anna'",
+    ),
+    (whole(stubs={ANNA: Stub(CLEO, AT, {}, [], -1, -1, frozenset())}), f"anna: an event of {AT} ms is remembered, and"),
+    (whole(stubs={CLEO: Stub(BOB, AT, {}, [], -1, -1, frozenset())}), "customer cleo: is missing"),
     (whole(products={}), "product tea: is in the store, and should not be"),
     (lambda right: whole(products={**right.products, "x": right.products[TEA]})(right), "product x: is missing"),
     (lambda right: whole(activity={**right.activity, (HOUR, TEA): (3, 1, 2)})(right), "trending: number 1 is ('cup'"),

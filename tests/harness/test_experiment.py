@@ -75,6 +75,22 @@ def test_what_a_visitor_was_shown_after_sign_in_counts_once_as_the_customers() -
     assert rows_of(events, "mixing", WINDOWS) == ({"plain": [(1, 1, 0)]}, 0)
 
 
+def test_what_a_visitor_was_shown_before_sign_in_is_the_customers() -> None:
+    visitor, ann = CustomerId("anonymous:s1"), CustomerId("ann")
+    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 2 * MINUTE, "s1", becomes=ann)
+    events = [shown(visitor, 0, "plain", "mug"), login, did("ann", 6, EventKind.PRODUCT_PURCHASED, "mug")]
+    assert rows_of(events, "mixing", WINDOWS) == ({"plain": [(1, 0, 1)]}, 0)
+    assert rows_of([*events, shown("ann", 7, "mixed", "jug")], "mixing", WINDOWS) == ({}, 1)
+
+
+def test_what_comes_late_of_who_was_forgotten_does_not_count() -> None:
+    forgetting = Event("f", EventKind.CUSTOMER_FORGOTTEN, CustomerId("ann"), 10 * MINUTE)
+    late = [shown("ann", 1, "plain", "mug"), did("ann", 2, EventKind.PRODUCT_VIEWED, "mug")]
+    assert rows_of([forgetting, *late], "mixing", WINDOWS) == ({}, 0)
+    anew = [shown("ann", 11, "plain", "mug")]
+    assert rows_of([forgetting, *late, *anew], "mixing", WINDOWS) == ({"plain": [(1, 0, 0)]}, 0)
+
+
 def test_who_saw_two_variants_is_left_out_and_who_was_forgotten_too() -> None:
     events = [shown("ann", 0, "plain", "mug"), shown("ann", 1, "mixed", "mug"), shown("bob", 0, "plain", "mug")]
     forgetting = Event("f", EventKind.CUSTOMER_FORGOTTEN, CustomerId("bob"), 5 * MINUTE)
