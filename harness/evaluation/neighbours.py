@@ -52,13 +52,12 @@ class SessionNeighbours(Model):
         found: dict[str, float] = {}
         for one in near:
             positions = self._positions[one]
-            shared = max((product_id for product_id in last if product_id in positions), key=last.__getitem__)
-            steps_back = len(products) - last[shared] + 1
+            shared = [product_id for product_id in last if product_id in positions]
+            steps_back = len(products) - max(last[product_id] for product_id in shared) + 1
+            anchor = max(positions[product_id] for product_id in shared)  # the neighbour's last that is shared
             weight = similar[one] * self.shared_weight(steps_back)
             for product_id, position in positions.items():
-                found[product_id] = found.get(product_id, 0.0) + weight * self.order_weight(
-                    position - positions[shared]
-                )
+                found[product_id] = found.get(product_id, 0.0) + weight * self.order_weight(position - anchor)
         return {product_id: score * self.rarity(product_id) for product_id, score in found.items() if score > 0}
 
     @abstractmethod
@@ -70,7 +69,7 @@ class SessionNeighbours(Model):
         """What a neighbour counts whose latest shared product lies so many steps back, from 1."""
 
     def order_weight(self, steps: int) -> float:
-        """What a product counts that comes so many steps after the shared one in the neighbour's visit."""
+        """What a product counts that comes so many steps after the last shared one in the neighbour's visit."""
         return 1.0
 
     @abstractmethod
