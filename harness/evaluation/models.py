@@ -10,6 +10,7 @@ from harness.evaluation.visits import Touch
 
 Scores = Mapping[str, float]
 
+ROUNDING: Final = 1e-9
 STEPS_MAX: Final = 10
 """How far back sequential rules look (Ludewig and Jannach, 2018)."""
 
@@ -39,14 +40,16 @@ class Popularity(Model):
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._visits: dict[str, Counter[str]] = defaultdict(Counter)
 
     def see(self, touch: Touch) -> None:
         """Count."""
         self._counts[touch.product_id] += 1
+        self._visits[touch.visit][touch.product_id] += 1
 
     def scores(self, visit: str, products: Sequence[str], at_ms: int) -> Scores:
         """The counts."""
-        return self._counts
+        return _without(self._counts, self._visits.get(visit, {}))
 
 
 class AssociationRules(Model):
@@ -66,7 +69,12 @@ class AssociationRules(Model):
 
     def scores(self, visit: str, products: Sequence[str], at_ms: int) -> Scores:
         """What goes with the product touched last."""
-        return self._rules.get(products[-1], Counter())
+        own: Counter[str] = Counter()
+        seen = self._visits.get(visit, [])
+        for place, product_id in enumerate(seen):
+            if product_id == products[-1]:
+                own.update(seen[:place] + seen[place + 1 :])
+        return _without(self._rules.get(products[-1], {}), own)
 
 
 class SequentialRules(Model):
@@ -85,4 +93,18 @@ class SequentialRules(Model):
 
     def scores(self, visit: str, products: Sequence[str], at_ms: int) -> Scores:
         """What follows the product touched last."""
-        return self._rules.get(products[-1], {})
+        own: dict[str, float] = defaultdict(float)
+        seen = self._visits.get(visit, [])
+        for place, product_id in enumerate(seen):
+            if product_id == products[-1]:
+                for steps, follows in enumerate(seen[place + 1 : place + 1 + STEPS_MAX], start=1):
+                    own[follows] += 1 / steps
+        return _without(self._rules.get(products[-1], {}), own)
+
+
+def _without(scores: Scores, own: Scores) -> Scores:
+    """What is left of scores without what the visit itself has added to them."""
+    if not own:
+        return scores
+    left = {product_id: score - own.get(product_id, 0.0) for product_id, score in scores.items()}
+    return {product_id: score for product_id, score in left.items() if score > ROUNDING}

@@ -74,6 +74,20 @@ def test_ones_own_visit_is_no_neighbour(model: Model) -> None:
     assert model.scores("3", ["a"], 200).keys() == {"a", "b", "c", "d", "e"}
 
 
+@pytest.mark.parametrize(
+    ("model", "left"),
+    [
+        (Popularity(), {"a": 1, "d": 1, "e": 1}),
+        (AssociationRules(), {"d": 1, "e": 1}),
+        (SequentialRules(), {"d": 1, "e": 1 / 2}),
+    ],
+)
+def test_ones_own_visit_says_nothing(model: Model, left: dict[str, float]) -> None:
+    learnt(model, visit("1", "abac"), visit("2", "ade", 100))
+    assert model.scores("1", ["a"], 200) == pytest.approx(left)
+    assert "c" in model.scores("3", ["a"], 200)
+
+
 def test_products_nobody_can_know_are_left_out_but_not_when_all_is_in_order_of_time() -> None:
     before, after = [visit("1", "ab"), visit("2", "ab", 10)], [visit("3", "azbb", 20)]
     assert session_rec(Popularity(), before, after, 5, lambda: None).predictions == 2  # a → b, b → b
