@@ -117,15 +117,15 @@ def test_what_goes_wrong_is_said_in_one_line(
     assert capsys.readouterr().err.splitlines()[-1].startswith("harness: ")
 
 
-REAL = [
+REAL = [  # of online_retail the first part: all of it takes minutes, with coverage
     ("rees46", "rees46_2019oct/2019-Oct-head.csv.zst", 17_434, {"applied": 17_434}),
     ("rsc15", "rsc15_100k/prepared/yoochoose-clicks-100k_train_full.txt", 70_278, {"applied": 70_278}),
     ("amazon-reviews", "amazon_gift_cards/Gift_Cards_5.json.gz", 2_972, {"applied": 2_972}),
     (
         "online-retail",
         "online_retail/online_retail.csv.zst",
-        541_909,
-        {"applied": 540_571, "ignored": 1_336, "dead_letter": 2},
+        200_000,
+        {"applied": 199_383, "ignored": 617},
     ),
 ]
 
@@ -135,7 +135,7 @@ REAL = [
 def test_real_data_is_what_the_oracle_says(
     tmp_path: Path, format_: str, name: str, rows: int, classes: dict[str, int]
 ) -> None:
-    figures = ran(tmp_path, "replay", "--data", real(name), "--format", format_, "--check")
+    figures = ran(tmp_path, "replay", "--data", real(name), "--format", format_, "--limit", 200_000, "--check")
     assert figures["differences"] == []
     assert figures["lines"] == rows
     assert {name: count for name, count in figures["classes"].items() if count} == classes
@@ -151,9 +151,9 @@ def test_exact_repeats_can_be_taken_for_the_same_event(tmp_path: Path) -> None:
         "--format",
         "online-retail",
         "--limit",
-        100_000,
+        40_000,
         "--collapse-repeats",
         "--check",
     )
     assert figures["differences"] == []
-    assert figures["classes"]["duplicate"] > 500
+    assert figures["classes"]["duplicate"] > 400
