@@ -22,6 +22,7 @@ from realtime_pipeline.settings import StoreRules
 from tests import servers
 
 NOW_MS = 1_760_000_000_000
+HOUR_MS = 3_600_000
 
 Kind = Literal["memory", "sqlite", "redis"]
 """Where a test's pipeline keeps what it knows; with Redis, its log is in memory."""
@@ -84,6 +85,14 @@ def event(
         "properties": properties or None,
     }
     return {name: value for name, value in document.items() if value is not None}
+
+
+def visits(user: str, *products: str, at_ms: int = HOUR_MS) -> list[dict[str, object]]:
+    """Looks of a customer at products of one category, one after the other."""
+    return [
+        event(f"{user}-{product}-{at_ms}", user=user, at_ms=at_ms + step * 1_000, product=product, category="kitchen")
+        for step, product in enumerate(products)
+    ]
 
 
 def opened(settings: Settings, clock: Clock | None = None) -> Pipeline:
