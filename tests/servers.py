@@ -14,6 +14,7 @@ from harness.services.kafka import KafkaBroker, SignedIn, kafka_broker, why_no_k
 from harness.services.redis import redis_binary, redis_cluster, redis_server
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
+from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from tests.certificates import Certificates, certificates
 
@@ -112,3 +113,8 @@ def kafka_rules_signed_in() -> KafkaRules:
             "ssl.ca.location": str(made.authority),
         },
     )
+
+
+def ask(nodes: RedisNodes, key: str, *request: str | int) -> object:
+    """What a Redis answers to one request."""
+    return nodes.ask([(key, request)])[0]

@@ -171,7 +171,7 @@ MUTATIONS += [
 ]
 
 
-REDIS = ("tests/infrastructure/test_redis.py",)
+REDIS = ("tests/infrastructure/test_redis.py", "tests/infrastructure/test_redis_servers.py")
 KAFKA = ("tests/infrastructure/test_kafka.py",)
 WORKER = ("tests/application/test_recovery.py",)
 FUNCTIONS = "infrastructure/redis/functions.lua"

@@ -1,0 +1,211 @@
+"""What a Redis may be, demand and refuse: its rights, replicas, memory, Functions; and one that is not there."""
+
+import signal
+from pathlib import Path
+
+import attrs
+import pytest
+
+from harness.services.redis import redis_server
+from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable
+from realtime_pipeline.application.ports.cell_store import Commit
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.application.ports.views import Merge, SourceRange
+from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.session import Session, session_key
+from realtime_pipeline.domain.streams.effects import Activity, Deltas
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
+from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.views import RedisViews
+from tests import servers
+from tests.contracts.cell_store import effects, seen
+from tests.servers import ask
+
+ADA, MUG = CustomerId("ada"), ProductId("mug")
+READER = Watermark(1, 2, 3)
+
+
+def test_a_redis_that_drops_keys_is_refused() -> None:
+    place = servers.redis_place_that("--maxmemory-policy", "allkeys-lru")
+    nodes = RedisNodes(RedisRules(nodes=place))
+    with pytest.raises(Unavailable, match=r"drops any key when memory is short .*allkeys-lru.*noeviction"):
+        nodes.check()
+    nodes.close()
+
+
+def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_needed(tmp_path: Path) -> None:
+    place, namespace = servers.redis_place(), servers.unique("rights")
+    admin = RedisNodes(RedisRules(nodes=place))
+    rights = (
+        (servers.ROOT / "docs" / "operations.md").read_text("utf-8").partition("workers needs `~rp:*` (the namespace)")
+    )
+    granted = rights[2].partition("`")[2].partition("`")[0].split()
+    assert "-@dangerous" in granted
+    ask(admin, "", "ACL", "SETUSER", "worker", "reset", "on", ">secret", f"~{namespace}:*", *granted)
+    (tmp_path / "password").write_text("secret\n")
+    rules = RedisRules(nodes=place, namespace=namespace, username="worker", password_file=str(tmp_path / "password"))
+    nodes = RedisNodes(rules)
+    cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+    cells.bind(LogIdentity("a", 1, "consistent"))
+    cells.claim(0, 1)
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    cells.trim(0, 1, 1)
+    views = RedisViews(nodes, rules, 3, 24)
+    views.claim(0, 1)
+    views.merge([Merge(0, (SourceRange(0, 1, 0, 1, READER),), Deltas({MUG: ProductState(1)}))])
+    assert [one.customer_id for one in cells.scan()] == [ADA]
+    assert dict(views.scan()) == {MUG: ProductState(1)}
+    nodes.close()
+    mistaken = attrs.evolve(rules, password_file="", password=f"not {namespace}")
+    shut_out = RedisNodes(mistaken)
+    with pytest.raises(Unavailable, match="does not let this user in") as refused:
+        shut_out.check()
+    assert mistaken.password not in f"{refused.value!r} {mistaken!r}"
+    shut_out.close()
+    admin.close()
+
+
+def committed(rules: RedisRules) -> None:
+    nodes = RedisNodes(rules)
+    cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+    try:
+        cells.claim(0, 1 + cells.epoch(0))
+        here = cells.positions([0])[0]
+        cells.commit([Commit(0, cells.epoch(0), 1 + here, here, here + 1, READER, effects(seen(ADA)))])
+    finally:
+        nodes.close()
+
+
+def test_a_commit_counts_when_a_replica_has_it(tmp_path: Path) -> None:
+    place = servers.redis_place_that()
+    host, port = place.split(":")
+    with redis_server(tmp_path, None, "--replicaof", host, port) as replica:
+        rules = RedisRules(nodes=place, wait_replicas=1, wait_ms=20_000, timeout_ms=30_000)
+        committed(rules)
+        assert replica.told("replication", "master_link_status") == "up"
+        replica.process.signal(signal.SIGSTOP)
+        with pytest.raises(Unreachable, match="0 of 1 replicas have the commit"):
+            committed(attrs.evolve(rules, wait_ms=50))
+        replica.process.signal(signal.SIGCONT)
+
+
+def test_a_commit_counts_when_it_is_on_the_disk() -> None:
+    committed(RedisRules(nodes=servers.redis_place_that("--appendfsync", "always"), wait_disk=True))
+    with pytest.raises(Unavailable, match=r"cannot wait for its disk .*: set appendonly yes"):
+        committed(RedisRules(nodes=servers.redis_place_that("--appendonly", "no"), wait_disk=True))
+
+
+def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
+    place, namespace = servers.redis_place(), servers.unique("readers")
+    page = (servers.ROOT / "docs" / "operations.md").read_text("utf-8")
+    granted = page.partition("readers need `~rp:*` and `")[2].partition("`")[0].split()
+    assert granted == ["+@read", "+fcall_ro"]
+    worker_rules = RedisRules(nodes=place, namespace=namespace)
+    worker = RedisNodes(worker_rules)
+    cells, views = RedisCellStore(worker, worker_rules, 1_000, Unwatched()), RedisViews(worker, worker_rules, 3, 24)
+    cells.bind(LogIdentity("a", 1, "consistent"))
+    cells.claim(0, 1)
+    session = Session(session_key(0, 0), "s", 5, 9, 1, {MUG: (9, 1)})
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA), sessions=(session,)))])
+    views.claim(0, 1)
+    listed = Deltas({MUG: ProductState(1)}, {(0, MUG): Activity(views=1)}, {(MUG, session.key): 9})
+    views.merge([Merge(0, (SourceRange(0, 1, 0, 1, READER),), listed)])
+    ask(worker, "", "ACL", "SETUSER", "reader", "reset", "on", ">secret", f"~{namespace}:*", *granted)
+    rules = attrs.evolve(worker_rules, username="reader", password="secret")  # noqa: S106
+    reader = RedisNodes(rules)
+    read, seen_views = RedisCellStore(reader, rules, 1_000, Unwatched()), RedisViews(reader, rules, 3, 24)
+    assert read.customer(ADA) is not None
+    assert read.sessions([session.key]) == {session.key: session}
+    assert seen_views.sessions_of([MUG], 3) == {MUG: {session.key: 9}}
+    assert [one.product_id for one in seen_views.trending(TrendingRules(), None, 5)] == [MUG]
+    assert seen_views.products([MUG]).keys() == {MUG}
+    with pytest.raises(Unavailable, match="does not let this user in"):
+        read.claim(0, 2)
+    reader.close()
+    worker.close()
+
+
+def test_a_master_that_waits_for_a_replica_is_waited_for() -> None:
+    place = servers.redis_place_that("--min-replicas-to-write", "1")
+    rules = RedisRules(nodes=place)
+    nodes = RedisNodes(rules)
+    with pytest.raises(Unreachable, match="does not take writes now: NOREPLICAS"):
+        RedisCellStore(nodes, rules, 1_000, Unwatched()).claim(0, 1)
+    nodes.close()
+
+
+def test_a_full_redis_lets_room_be_made() -> None:
+    rules = RedisRules(nodes=servers.redis_place_that("--maxmemory-policy", "noeviction"))
+    nodes = RedisNodes(rules)
+    cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+    cells.claim(0, 1)
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    ask(nodes, "", "CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(Unreachable, match=r"Redis does not answer: .*maxmemory"):
+        cells.commit([Commit(0, 1, 2, 1, 2, READER, effects(seen(ADA)))])
+    assert cells.claim(0, 2).position == 1
+    cells.trim(0, 2, 1)
+    assert list(cells.kept(0, 0)) == []
+    nodes.close()
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+def test_a_redis_that_is_not_there_is_said_so(cluster: bool) -> None:
+    nodes = RedisNodes(RedisRules(nodes="127.0.0.1:1", timeout_ms=200, cluster=cluster))
+    for _ in range(2):  # a cluster is looked for anew each time
+        with pytest.raises(Unreachable, match="Redis does not answer"):
+            nodes.ask([("k", ("GET", "k"))])
+    with pytest.raises(Unreachable, match="Redis does not answer"):
+        nodes.check()
+
+
+def test_a_single_server_is_not_taken_for_a_cluster() -> None:
+    nodes = RedisNodes(RedisRules(nodes=servers.redis_place(), cluster=True))
+    with pytest.raises(Unavailable, match=r"set redis\.cluster = false"):
+        nodes.check()
+    nodes.close()
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+def test_a_wrong_password_is_said_so(cluster: bool) -> None:
+    place = servers.redis_place_that()
+    owner = RedisNodes(RedisRules(nodes=place))
+    ask(owner, "", "CONFIG", "SET", "requirepass", "a secret")
+    owner.close()
+    nodes = RedisNodes(RedisRules(nodes=place, cluster=cluster, password="guessed"))  # noqa: S106
+    with pytest.raises(Unavailable, match="does not let this user in") as refused:
+        nodes.check()
+    assert not isinstance(refused.value, Unreachable)
+    nodes.close()
+
+
+def test_functions_of_another_build_under_the_same_name_are_not_used() -> None:
+    place = servers.redis_place_that()
+    nodes = RedisNodes(RedisRules(nodes=place))
+    nodes.check()
+    library = (servers.ROOT / "src/realtime_pipeline/infrastructure/redis/functions.lua").read_text("utf-8")
+    ask(nodes, "", "FUNCTION", "LOAD", "REPLACE", library + "-- and something else")
+    with pytest.raises(Unavailable, match="Redis has other Functions under the name realtime_pipeline_"):
+        nodes.check()
+    nodes.close()
+
+
+def test_requests_that_are_refused_leave_no_connections_behind() -> None:
+    rules = servers.redis_rules("cluster")
+    nodes = RedisNodes(rules)
+    ask(nodes, f"{rules.namespace}:k", "SET", f"{rules.namespace}:k", "text")
+
+    def connections() -> int:
+        return sum(len(node.client_list()) for node in nodes.masters())
+
+    before = connections()
+    for _ in range(10):
+        with pytest.raises(Stopped, match="something else"):
+            ask(nodes, f"{rules.namespace}:k", "HGET", f"{rules.namespace}:k", "field")
+    assert connections() <= before + 1
+    nodes.close()
