@@ -79,10 +79,10 @@ def unique(name: str) -> str:
 
 
 def redis_rules(kind: str = "single") -> RedisRules:
-    """An empty store: on a single server, with one view cell; or on a cluster, with some."""
+    """An empty store: on a single server, with one group of view cells; or on a cluster, with four."""
     if kind == "single":
         return RedisRules(nodes=redis_place(), namespace=unique("test"))
-    return RedisRules(nodes=redis_masters(), cluster=True, namespace=unique("test"), view_cells=4)
+    return RedisRules(nodes=redis_masters(), cluster=True, namespace=unique("test"), view_cells=32)
 
 
 def kafka_rules(partitions: int) -> KafkaRules:

@@ -126,7 +126,7 @@ def replica_promoted(arena: Arena) -> Outcome:
 
 def cluster_failover(arena: Arena) -> Outcome:
     """Kill a master of a cluster whose replica was cut off: a third of cells and views goes back, the rest stays."""
-    nodes = arena.move_to_cluster(view_cells=6)
+    nodes = arena.move_to_cluster(view_cells=48)
     chosen = arena.dice.randrange(3)
     master, replica = nodes[chosen], nodes[chosen + 3]
     workers = [arena.worker() for _ in range(2)]

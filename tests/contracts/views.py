@@ -6,6 +6,7 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.money import LARGEST
 from realtime_pipeline.domain.shop.product import ProductState, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
@@ -35,9 +36,9 @@ class ViewsContract:
     ) -> None:
         """Merge into every view cell what belongs to it."""
         watermark = Watermark(0, newest_hour * HOUR_MS, 0)
-        for cell in range(self.views.view_cells):
+        for cell, part in enumerate(deltas.parts(self.views.view_cells)):
             sources = tuple(SourceRange(p, epoch, at, to, watermark) for p, (at, to) in (ranges or {0: (0, 1)}).items())
-            self.views.merge([Merge(cell, sources, deltas.part(cell, self.views.view_cells))])
+            self.views.merge([Merge(cell, sources, part)])
 
     def test_a_merge_is_read_back(self) -> None:
         self.merge(looked_at(MUG, 3, "kitchen"))
@@ -91,6 +92,14 @@ class ViewsContract:
         self.merge(Deltas({MUG: ProductState(name=("old", 8), category=("mugs", 6), price=(2, 9))}), {0: (1, 2)})
         state = self.views.products([MUG])[MUG]
         assert (state.name, state.category, state.price) == (("new", 9), ("mugs", 6), (3, 9))
+
+    def test_of_what_is_said_at_the_same_time_the_larger_holds(self) -> None:
+        said = [("pot", "b", LARGEST - 1), ("mug", "c", LARGEST), ("jar", "a", 9)]
+        for number, (name, category, price) in enumerate(said):
+            facts = ProductState(name=(name, 5), category=(category, 5), price=(price, 5))
+            self.merge(Deltas({MUG: facts}), {0: (number, number + 1)})
+        state = self.views.products([MUG])[MUG]
+        assert (state.name, state.category, state.price) == (("pot", 5), ("c", 5), (LARGEST, 5))
 
     def test_the_newest_sessions_of_a_product_are_listed(self) -> None:
         """Whatever the order in which they come."""

@@ -114,7 +114,8 @@ def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
     cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA), sessions=(session,)))])
     views.claim(0, 1)
     listed = Deltas({MUG: ProductState(1)}, {(0, MUG): Activity(views=1)}, {(MUG, session.key): 9})
-    views.merge([Merge(0, (SourceRange(0, 1, 0, 1, READER),), listed)])
+    ranges = (SourceRange(0, 1, 0, 1, READER),)
+    views.merge([Merge(cell, ranges, part) for cell, part in enumerate(listed.parts(views.view_cells))])
     ask(worker, "", "ACL", "SETUSER", "reader", "reset", "on", ">secret", f"~{namespace}:*", *granted)
     rules = attrs.evolve(worker_rules, username="reader", password="secret")  # noqa: S106
     reader = RedisNodes(rules)

@@ -53,4 +53,4 @@ def test_merging_leaves_what_is_merged_as_it_was(one: Deltas, other: Deltas) -> 
 
 @given(deltas, st.integers(1, 4))
 def test_the_parts_of_all_view_cells_make_the_whole(one: Deltas, view_cells: int) -> None:
-    assert merged(*(one.part(cell, view_cells) for cell in range(view_cells))) == merged(one)
+    assert merged(*one.parts(view_cells)) == merged(one)

@@ -201,7 +201,7 @@ MUTATIONS += [
     Mutation(
         "an earlier owner may merge, in Redis",
         FUNCTIONS,
-        "    if epoch ~= args[at + 1] then return {'FENCED'} end\n",
+        "    if epoch ~= source[2] then return {'FENCED'} end\n",
         "",
         REDIS,
     ),
@@ -229,30 +229,29 @@ MUTATIONS += [
     Mutation(
         "a merge writes before it has checked",
         FUNCTIONS,
-        "    if index ~= 6 and not is_hash(keys[index]) then return wrong_type(keys[index]) end\n",
+        "  if wrong then return wrong_type(wrong) end\n",
         "",
         REDIS,
     ),
     Mutation(
         "numbers may leave 64 bits",
         FUNCTIONS,
-        "    if not can_grow(keys[6 + index], args, at + 1, count) then\n",
-        "    if false then\n",
+        "      if known and not is_whole(known) then return end\n",
+        "",
         REDIS,
     ),
     Mutation(
         "numbers go through floats",
         FUNCTIONS,
-        "redis.call('HINCRBY', keys[6 + index], args[pair], args[pair + 1])",
-        "redis.call('HSET', keys[6 + index], args[pair], string.format('%.0f',"
-        " (redis.call('HGET', keys[6 + index], args[pair]) or 0) + args[pair + 1]))",
+        "local EXACT = 15",
+        "local EXACT = 99",
         REDIS,
     ),
     Mutation(
         "facts are merged by arrival",
         FUNCTIONS,
-        "        is_later = larger_number(at_ms, at_ms_before) or",
-        "        is_later = true or",
+        "  return at_ms > known_ms or",
+        "  return true or",
         REDIS,
     ),
     Mutation(

@@ -154,19 +154,23 @@ class Readers:
     def _merge(self, held: Mapping[int, HeldCell], entries: Sequence[Entry]) -> None:
         merges = []
         moved: list[tuple[HeldCell, int, int]] = []
+        parts: dict[tuple[int, ...], Sequence[Deltas]] = {}  # by which entries they are of: mostly all cells lack all
         for view_cell in range(self.views.view_cells):
             taken: dict[int, Entry] = {}
             lacking = []
-            for entry in entries:
+            for number, entry in enumerate(entries):
                 cell, before = held[entry.partition], taken.get(entry.partition)
                 position = cell.view_positions[view_cell] if before is None else before.to_position
                 if self._stands_at(cell, position, entry):
                     taken[entry.partition] = entry
-                    lacking.append(entry)
+                    lacking.append(number)
             if not lacking:
                 continue
+            which = tuple(lacking)
+            if which not in parts:
+                parts[which] = self._deltas_of([entries[number] for number in which]).parts(self.views.view_cells)
             ranges = tuple(self._range(held[last.partition], view_cell, last) for last in taken.values())
-            merges.append(Merge(view_cell, ranges, self._deltas_for(view_cell, lacking)))
+            merges.append(Merge(view_cell, ranges, parts[which][view_cell]))
             moved += [(held[last.partition], view_cell, last.to_position) for last in taken.values()]
         if merges:
             self.views.merge(merges)
@@ -227,13 +231,13 @@ class Readers:
             if to_position:
                 self.cells.trim(cell.partition, cell.epoch, to_position)
 
-    def _deltas_for(self, view_cell: int, entries: list[Entry]) -> Deltas:
-        parts = [entry.deltas.part(view_cell, self.views.view_cells) for entry in entries]
-        if len(parts) == 1:
-            return parts[0]
+    @staticmethod
+    def _deltas_of(entries: Sequence[Entry]) -> Deltas:
+        if len(entries) == 1:
+            return entries[0].deltas
         combined = Deltas()
-        for part in parts:
-            combined.merge(part)
+        for entry in entries:
+            combined.merge(entry.deltas)
         return combined
 
     @staticmethod

@@ -1,6 +1,6 @@
 """What folding some records of one partition comes to: the value that every engine produces and tests assert on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Self
 from zlib import crc32
@@ -112,16 +112,23 @@ class Deltas:
         if known_ms is None or at_ms > known_ms:
             self.index[entry] = at_ms
 
-    def part(self, view_cell: int, view_cells: int) -> Self:
-        """The deltas that belong to one of so many view cells; all of them where there is one."""
+    def parts(self, view_cells: int) -> Sequence[Self]:
+        """The deltas that belong to each of so many view cells; these themselves where there is one."""
         if view_cells == 1:
-            return self
-        return type(self)(
-            {id_: state for id_, state in self.products.items() if view_cell_of(id_, view_cells) == view_cell},
-            {key: counted for key, counted in self.activity.items() if view_cell_of(key[1], view_cells) == view_cell},
-            {entry: at_ms for entry, at_ms in self.index.items() if view_cell_of(entry[0], view_cells) == view_cell},
-            {key: counted for key, counted in self.by_country.items() if view_cell_of(key[2], view_cells) == view_cell},
-        )
+            return (self,)
+        parts = [type(self)() for _ in range(view_cells)]
+        named = {*self.products, *(key[1] for key in self.activity), *(entry[0] for entry in self.index)}
+        named.update(where[2] for where in self.by_country)
+        of = {product_id: parts[view_cell_of(product_id, view_cells)] for product_id in named}
+        for product_id, state in self.products.items():
+            of[product_id].products[product_id] = state
+        for key, counted in self.activity.items():
+            of[key[1]].activity[key] = counted
+        for entry, at_ms in self.index.items():
+            of[entry[0]].index[entry] = at_ms
+        for where, counted in self.by_country.items():
+            of[where[2]].by_country[where] = counted
+        return parts
 
     def merge(self, other: Self) -> None:
         """Add another range's deltas to these; `other` stays as it is."""

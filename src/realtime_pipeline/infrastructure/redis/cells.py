@@ -92,7 +92,7 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "FCALL", "rp4_claim", 2, cell, self._keys.outbox(partition), epoch)
+        said = self._ask(cell, "FCALL", "rp5_claim", 2, cell, self._keys.outbox(partition), epoch)
         if said[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
         position, number, *times = map(int, said[1:])
@@ -168,7 +168,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._ask(cell, "FCALL", "rp4_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._ask(cell, "FCALL", "rp5_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""
@@ -210,7 +210,7 @@ class RedisCellStore(CellStore):
         fields: list[str | int | bytes] = []
         for some in by_hash.values():
             fields += (len(some), *some)
-        request = ("FCALL_RO", "rp4_sessions", len(names), *names, len(by_hash), *fields)
+        request = ("FCALL_RO", "rp5_sessions", len(names), *names, len(by_hash), *fields)
         return names[0], request, [key for some in by_hash.values() for key in some], partitions
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:

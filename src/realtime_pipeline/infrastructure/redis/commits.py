@@ -55,7 +55,7 @@ def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Re
     counts = [part for name, count in effects.counts.items() for part in (COUNT + name.value.encode(), count)]
     request: Request = (
         "FCALL",
-        "rp4_commit",
+        "rp5_commit",
         len(names),
         *names,
         commit.epoch,

@@ -1,4 +1,4 @@
-#!lua name=realtime_pipeline_4
+#!lua name=realtime_pipeline_5
 -- Claims, commits and merges, each one step that no other client can come between; and sessions out of many hashes by
 -- one command, as a client pays for each.
 --
@@ -8,6 +8,7 @@
 -- Every function answers with a list: 'OK' and what it has to say, or the name of a refusal.
 
 local UNPACKED = 2000 -- values handed to one command; Lua's stack holds some 8,000
+local EXACT = 15 -- digits of numbers that Lua adds exactly
 
 local function is_whole(text)
   return string.match(text, '^-?%d+$') ~= nil and #text <= 18
@@ -143,48 +144,64 @@ local function claim_views(keys, args)
   return {'OK', position}
 end
 
--- Keeps the later of two facts about each of some products; of two at the same time, the larger. Says of which products
--- what was known has become another.
-local function tell(key, args, first, count, larger)
-  local products, written, moved = {}, {}, {}
-  for index = 0, count - 1 do products[index + 1] = args[first + 2 * index] end
-  for begin = 1, count, UNPACKED do
-    local to = math.min(begin + UNPACKED - 1, count)
-    local known = redis.call('HMGET', key, unpack(products, begin, to))
-    for index = begin, to do
-      local said = args[first + 2 * index - 1]
-      local before = known[index - begin + 1]
-      local is_later = not before
-      if before and before ~= said then
-        local at_ms, value = string.match(said, '^(%d+) (.*)$')
-        local at_ms_before, value_before = string.match(before, '^(%d+) (.*)$')
-        is_later = larger_number(at_ms, at_ms_before) or (at_ms == at_ms_before and larger(value, value_before))
-        if is_later and value ~= value_before then moved[#moved + 1] = products[index] end
-      end
-      if is_later then
-        written[#written + 1] = products[index]
-        written[#written + 1] = said
-      end
-    end
-  end
-  in_parts('HSET', key, written, 1, #written)
-  return moved
+-- The values of the fields [first, last] of a hash.
+local function values_of(key, fields, first, last)
+  local values = redis.pcall('HMGET', key, unpack(fields, first, last))
+  if values.err then error(wrong_type(key)) end
+  return values
 end
 
--- Says whether all numbers of a hash that are about to grow are whole, and stay within 64 bits.
-local function can_grow(key, args, first, count)
-  local fields = {}
-  for index = 0, count - 1 do
-    if not is_whole(args[first + 2 * index + 1]) then return false end
-    fields[index + 1] = args[first + 2 * index]
+-- The larger of what is known of a product and what is said: the later of two facts; of two at the same time, the larger.
+local function is_later(value, at_ms, known_value, known_ms, larger)
+  return at_ms > known_ms or (at_ms == known_ms and value ~= known_value and larger(value, known_value))
+end
+
+-- Adds what is said of products to what is known of them: a row each, as `products.py` has them. Answers with products
+-- and rows to write, one after the other, and with the products whose category becomes another.
+local function told(key, said)
+  local products, rows = {}, {}
+  for product, row in pairs(said) do
+    products[#products + 1], rows[#rows + 1] = product, row
   end
-  for begin = 1, count, UNPACKED do
-    local known = redis.call('HMGET', key, unpack(fields, begin, math.min(begin + UNPACKED - 1, count)))
-    for _, number in ipairs(known) do
-      if number and not is_whole(number) then return false end
+  local written, moved = {}, {}
+  for begin = 1, #products, UNPACKED do
+    local to = math.min(begin + UNPACKED - 1, #products)
+    for index, known in ipairs(values_of(key, products, begin, to)) do
+      local product, row = products[begin + index - 1], rows[begin + index - 1]
+      if known then
+        known = cmsgpack.unpack(known)
+        row[1] = row[1] + known[1]
+        if not is_later(row[2], row[3], known[2], known[3], larger_text) then row[2], row[3] = known[2], known[3] end
+        if not is_later(row[4], row[5], known[4], known[5], larger_text) then
+          row[4], row[5] = known[4], known[5]
+        elseif known[5] >= 0 and row[4] ~= known[4] then
+          moved[#moved + 1] = product
+        end
+        if not is_later(row[6], row[7], known[6], known[7], larger_number) then row[6], row[7] = known[6], known[7] end
+      end
+      written[#written + 1] = product
+      written[#written + 1] = cmsgpack.pack(row)
     end
   end
-  return true
+  return written, moved
+end
+
+-- Adds to the numbers of a hash, which are given as (field, growth). Answers with fields and numbers to write, and with
+-- those that Lua cannot add exactly, to be left to the server; with nothing where some number would leave 64 bits.
+local function grown(key, growth)
+  local fields, written, left = {}, {}, {}
+  for index = 1, #growth, 2 do fields[#fields + 1] = growth[index] end
+  for begin = 1, #fields, UNPACKED do
+    local to = math.min(begin + UNPACKED - 1, #fields)
+    for index, known in ipairs(values_of(key, fields, begin, to)) do
+      local at = 2 * (begin + index - 1)
+      if known and not is_whole(known) then return end
+      local into = (known and #known > EXACT) and left or written
+      into[#into + 1] = growth[at - 1]
+      into[#into + 1] = into == left and growth[at] or (known or 0) + growth[at]
+    end
+  end
+  return written, left
 end
 
 -- Numbers the products whose category has become another, all of a merge alike, larger than any before.
@@ -197,86 +214,74 @@ local function note_moved(key, products)
   in_parts('ZADD', key, pairs, 1, #pairs)
 end
 
--- keys: sources, hours, names, categories, prices, moved, then hashes of numbers, then lists of sessions.
--- args: how many sources, and for each: partition, epoch, from, to, three times; how many sessions a list keeps; how
--- many hours go, and which; how many hours are touched, and which; three times: how many facts, and the facts as
--- (product, time and value); how many hashes of numbers, and for each: how many numbers, and the numbers as (field,
--- growth); how many lists, and for each: how many entries, and the entries as (time, session).
--- Of each hour that goes the hash that lists it and its own come last.
+-- The first of some keys, of those from `first` to `last`, that is no sorted set; they are looked at by one command.
+local function not_sorted(keys, first, last)
+  for begin = first, last, UNPACKED do
+    local to = math.min(begin + UNPACKED - 1, last)
+    local answer = redis.pcall('ZINTERCARD', to - begin + 1, unpack(keys, begin, to))
+    if type(answer) == 'table' then
+      for index = begin, to do
+        local kind = redis.call('TYPE', keys[index]).ok
+        if kind ~= 'zset' and kind ~= 'none' then return keys[index] end
+      end
+    end
+  end
+end
+
+-- keys: sources, products, moved, then hashes of numbers, then lists of sessions, then of each hour that goes the hash
+-- that lists it, and its own.
+-- args: one map, MessagePack: `sources`, each as partition, epoch, from, to, three times; `products`, rows by product;
+-- `numbers`, of each hash what grows, as (field, growth); `lists`, of each list what it gains, as (time, session);
+-- `listed`, how many sessions a list keeps; `gone`, the hours that go.
 local function merge(keys, args)
-  local sources, at = tonumber(args[1]), 2
+  local said = cmsgpack.unpack(args[1])
   local positions, is_at = {}, true
-  for index = 1, sources do
-    local epoch, position = source_of(keys[1], args[at])
-    if epoch ~= args[at + 1] then return {'FENCED'} end
-    is_at = is_at and position == args[at + 2]
-    positions[2 * index - 1], positions[2 * index] = args[at], position
-    at = at + 7
+  for _, source in ipairs(said.sources) do
+    local epoch, position = source_of(keys[1], source[1])
+    if epoch ~= source[2] then return {'FENCED'} end
+    is_at = is_at and position == source[3]
+    positions[#positions + 1] = source[1]
+    positions[#positions + 1] = position
   end
   if not is_at then return {'SUPERSEDED', unpack(positions)} end
-  local listed = tonumber(args[at])
-  local gone, gone_at = tonumber(args[at + 1]), at + 2
-  at = gone_at + gone
-  local touched, touched_at = tonumber(args[at]), at + 1
-  local facts_at = touched_at + touched
 
-  at = facts_at
-  for index = 1, 3 do at = at + 1 + 2 * tonumber(args[at]) end
-  local hashes, hashes_at = tonumber(args[at]), at + 1
-  at = hashes_at
-  for index = 2, 6 + hashes do
-    if index ~= 6 and not is_hash(keys[index]) then return wrong_type(keys[index]) end
-  end
-  redis.call('ZCARD', keys[6]) -- fails on another type, before any write
-  for index = 1, hashes do
-    local count = tonumber(args[at])
-    if not can_grow(keys[6 + index], args, at + 1, count) then
-      return redis.error_reply('ERR a number of ' .. keys[6 + index] .. ' would leave 64 bits')
-    end
-    at = at + 1 + 2 * count
-  end
-  local lists, lists_at = tonumber(args[at]), at + 1
-  local of_gone = 6 + hashes + lists
-  for index = 1, lists do redis.call('ZCARD', keys[6 + hashes + index]) end
+  local hashes, lists, gone = #said.numbers, #said.lists, #said.gone
+  local of_lists, of_gone = 3 + hashes, 3 + hashes + lists
   for index = of_gone + 1, of_gone + 2 * gone, 2 do
     if not is_hash(keys[index]) then return wrong_type(keys[index]) end
   end
-
-  at = 2
-  for index = 1, sources do
-    redis.call('HSET', keys[1], args[at], args[at + 1] .. ' ' .. args[at + 3] .. ' ' .. args[at + 4] .. ' '
-      .. args[at + 5] .. ' ' .. args[at + 6])
-    at = at + 7
+  local wrong = not_sorted(keys, 3, 3) or not_sorted(keys, of_lists + 1, of_gone)
+  if wrong then return wrong_type(wrong) end
+  local numbers, left = {}, {}
+  for index, growth in ipairs(said.numbers) do
+    numbers[index], left[index] = grown(keys[3 + index], growth)
+    if not numbers[index] then
+      return redis.error_reply('ERR a number of ' .. keys[3 + index] .. ' would leave 64 bits')
+    end
   end
-  for index = 1, gone do
-    redis.call('HDEL', keys[of_gone + 2 * index - 1], args[gone_at + index - 1])
+  local products, moved = told(keys[2], said.products)
+
+  for index, entries in ipairs(said.lists) do
+    local key = keys[of_lists + index]
+    for begin = 1, #entries, UNPACKED do
+      redis.call('ZADD', key, 'GT', unpack(entries, begin, math.min(begin + UNPACKED - 1, #entries)))
+    end
+    if redis.call('ZCARD', key) > 1.2 * said.listed then
+      redis.call('ZREMRANGEBYRANK', key, 0, -said.listed - 1)
+    end
+  end
+  for _, source in ipairs(said.sources) do
+    redis.call('HSET', keys[1], source[1], table.concat({source[2], unpack(source, 4)}, ' '))
+  end
+  for index, hour in ipairs(said.gone) do
+    redis.call('HDEL', keys[of_gone + 2 * index - 1], hour)
     redis.call('UNLINK', keys[of_gone + 2 * index])
   end
-  for index = 1, touched do redis.call('HINCRBY', keys[2], args[touched_at + index - 1], '1') end
-  at = facts_at
-  for index = 1, 3 do
-    local count = tonumber(args[at])
-    local moved = tell(keys[2 + index], args, at + 1, count, index == 3 and larger_number or larger_text)
-    if index == 2 then note_moved(keys[6], moved) end
-    at = at + 1 + 2 * count
-  end
-  at = hashes_at
+  in_parts('HSET', keys[2], products, 1, #products)
+  note_moved(keys[3], moved)
   for index = 1, hashes do
-    local count = tonumber(args[at])
-    for pair = at + 1, at + 2 * count, 2 do redis.call('HINCRBY', keys[6 + index], args[pair], args[pair + 1]) end
-    at = at + 1 + 2 * count
-  end
-  at = lists_at
-  for index = 1, lists do
-    local key, count = keys[6 + hashes + index], tonumber(args[at])
-    local first, last = at + 1, at + 2 * count
-    while first <= last do
-      local to = math.min(first + UNPACKED - 1, last)
-      redis.call('ZADD', key, 'GT', unpack(args, first, to))
-      first = to + 1
-    end
-    if redis.call('ZCARD', key) > 1.2 * listed then redis.call('ZREMRANGEBYRANK', key, 0, -listed - 1) end
-    at = at + 1 + 2 * count
+    in_parts('HSET', keys[3 + index], numbers[index], 1, #numbers[index])
+    for at = 1, #left[index], 2 do redis.call('HINCRBY', keys[3 + index], left[index][at], left[index][at + 1]) end
   end
   return {'OK'}
 end
@@ -300,9 +305,9 @@ local function sessions(keys, args)
 end
 
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp4_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp4_commit', commit)
-redis.register_function{function_name = 'rp4_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp4_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function('rp4_merge', merge)
-redis.register_function{function_name = 'rp4_sessions', callback = sessions, flags = {'no-writes'}}
+redis.register_function{function_name = 'rp5_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp5_commit', commit)
+redis.register_function{function_name = 'rp5_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp5_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function('rp5_merge', merge)
+redis.register_function{function_name = 'rp5_sessions', callback = sessions, flags = {'no-writes'}}

@@ -1,4 +1,4 @@
-"""The names of all keys. A cell's keys share the hash tag `{c17}`, a view cell's `{v0}`: each lies on one node.
+"""The names of all keys. A cell's share the hash tag `{c17}`, a group's of view cells `{v0}`, to lie on one node.
 
 | key | type | holds | expires |
 |---|---|---|---|
@@ -9,10 +9,10 @@
 | `rp:{c17}:sessions:N` | hash | sessions by key: those begun by records N·2^15 to (N+1)·2^15 | by age |
 | `rp:{c17}:reviews:ID` | hash | a customer's reviews by product, MessagePack | never |
 | `rp:{c17}:tombstones` | hash | digest of the id of who was forgotten → when | never |
-| `rp:{v0}:sources` | hash | for each partition: epoch, position, watermark | never |
-| `rp:{v0}:interactions`, `ratings`, `rating_sums` | hash | product → whole number | never |
-| `rp:{v0}:names`, `categories`, `prices` | hash | product → time and value said last | never |
-| `rp:{v0}:totals` | hash | interactions of all the cell's products | never |
+| `rp:{v0}:sources:N` | hash | how far view cell N has come with each partition: epoch, position, watermark | never |
+| `rp:{v0}:products` | hash | product → interactions, and what was said of it last and when (MessagePack) | never |
+| `rp:{v0}:ratings`, `rating_sums` | hash | product → whole number | never |
+| `rp:{v0}:totals` | hash | interactions of all the group's products | never |
 | `rp:{v0}:hours` | hash | hour → how often its activity has changed | with its hour |
 | `rp:{v0}:activity:H` | hash | `v:`, `c:`, `p:` + product → views, carts, purchases of an hour | by age |
 | `rp:{v0}:hours:DE`, `rp:{v0}:activity:H:DE` | hash | the same of a country | the same |
@@ -38,7 +38,7 @@ def sessions_hash(key: SessionKey) -> tuple[int, int]:
 
 @attrs.frozen
 class Keys:
-    """The keys of one namespace."""
+    """The keys of one namespace. View cells lie together in groups: number N in group N modulo their number."""
 
     namespace: str
 
@@ -83,18 +83,22 @@ class Keys:
         """What all keys of cells look like."""
         return f"{self.namespace}:{{c*"
 
-    def view(self, view_cell: int, name: str) -> str:
-        """A hash of a view cell."""
-        return f"{self.namespace}:{{v{view_cell}}}:{name}"
+    def view(self, group: int, name: str) -> str:
+        """A hash of a group of view cells."""
+        return f"{self.namespace}:{{v{group}}}:{name}"
 
-    def hours(self, view_cell: int, country: str | None) -> str:
+    def sources(self, group: int, view_cell: int) -> str:
+        """How far a view cell has come."""
+        return self.view(group, f"sources:{view_cell}")
+
+    def hours(self, group: int, country: str | None) -> str:
         """Which hours have activity, that of a country or all."""
-        return self.view(view_cell, "hours" if country is None else f"hours:{country}")
+        return self.view(group, "hours" if country is None else f"hours:{country}")
 
-    def activity(self, view_cell: int, hour: int, country: str | None) -> str:
+    def activity(self, group: int, hour: int, country: str | None) -> str:
         """What was done in an hour, in a country or in all."""
-        return self.view(view_cell, f"activity:{hour}" if country is None else f"activity:{hour}:{country}")
+        return self.view(group, f"activity:{hour}" if country is None else f"activity:{hour}:{country}")
 
-    def list(self, view_cell: int, product_id: ProductId) -> str:
+    def list(self, group: int, product_id: ProductId) -> str:
         """The newest sessions of a product."""
-        return f"{self.namespace}:{{v{view_cell}}}:list:{product_id}"
+        return f"{self.namespace}:{{v{group}}}:list:{product_id}"

@@ -1,20 +1,25 @@
 """A merge as the one request that does it; `functions.lua` says what is where."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from realtime_pipeline.application.ports.views import Merge
+import msgspec
+
+from realtime_pipeline.application.ports.views import Merge, SourceRange
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Fact, ProductState
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import Activity, Deltas
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import Request
+from realtime_pipeline.infrastructure.redis.nodes import Key, Request
+from realtime_pipeline.infrastructure.redis.values import row_of
 
 ACTIONS: Final[Mapping[str, str]] = {"v": "views", "c": "carts", "p": "purchases"}
 """By which letter a product's actions of an hour are known."""
 
-Arguments = list[str | int | bytes]
+Growth = list[str | int]
+"""Fields of a hash, and by how much the number in each grows, by turns."""
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 def member(key: SessionKey) -> str:
@@ -26,87 +31,74 @@ Hour = tuple[int, str | None]
 """An hour of a country, or of all."""
 
 
-def merge_request(keys: Keys, merge: Merge, listed_max: int, gone: Sequence[Hour]) -> Request:
-    """Write a merge as a request; the activity of the hours `gone` is let go of."""
-    cell, deltas = merge.view_cell, merge.deltas
-    activity = _activity(deltas, set(gone))
-    hours = sorted(hour for hour, country in activity if country is None)
-    numbers = _numbers(keys, cell, deltas)
-    for (hour, country), fields in activity.items():
-        numbers[keys.activity(cell, hour, country)] = fields
-        if country is not None:
-            numbers.setdefault(keys.hours(cell, country), []).extend((hour, 1))
-    if deltas.by_country:
-        countries = dict.fromkeys(country for _, country, _ in deltas.by_country)
-        numbers[keys.view(cell, "countries")] = [part for country in countries for part in (country, 1)]
-    numbers = {name: group for name, group in numbers.items() if group}
+def merge_request(
+    keys: Keys, group: int, merge: Merge, listed_max: int, oldest_hour: int, gone: Sequence[Hour]
+) -> tuple[Key, Request]:
+    """Write a merge as a request, and say by which key it is sent.
+
+    The hours `gone` are let go of; what is done before the oldest hour is not counted.
+    """
+    deltas = merge.deltas
+    numbers = {name: growth for name, growth in _numbers(keys, group, deltas, oldest_hour).items() if growth}
     lists = _lists(deltas)
     names = [
-        *(keys.view(cell, name) for name in ("sources", "hours", "names", "categories", "prices", "moved")),
+        keys.sources(group, merge.view_cell),
+        *(keys.view(group, name) for name in ("products", "moved")),
         *numbers,
-        *(keys.list(cell, product_id) for product_id in lists),
-        *(key for hour, where in gone for key in (keys.hours(cell, where), keys.activity(cell, hour, where))),
+        *(keys.list(group, product_id) for product_id in lists),
+        *(key for hour, where in gone for key in (keys.hours(group, where), keys.activity(group, hour, where))),
     ]
-    arguments: Arguments = [len(merge.ranges)]
-    for one in merge.ranges:
-        mark = one.watermark
-        arguments += (one.partition, one.epoch, one.from_position, one.to_position)
-        arguments += (mark.at_ms, mark.newest_ms, mark.appended_at_ms)
-    arguments += (listed_max, len(gone), *(hour for hour, _ in gone), len(hours), *hours)
-    products = deltas.products.items()
-    arguments += _facts((product_id, state.name) for product_id, state in products)
-    arguments += _facts((product_id, state.category) for product_id, state in products)
-    arguments += _facts((product_id, state.price) for product_id, state in products)
-    for groups in (numbers, lists):
-        arguments.append(len(groups))
-        for group in groups.values():
-            arguments.append(len(group) // 2)
-            arguments += group
-    return ("FCALL", "rp4_merge", len(names), *names, *arguments)
+    said = {
+        "sources": list(map(_source, merge.ranges)),
+        "products": {product_id: row_of(state) for product_id, state in deltas.products.items()},
+        "numbers": list(numbers.values()),
+        "lists": list(lists.values()),
+        "listed": listed_max,
+        "gone": [str(hour) for hour, _ in gone],
+    }
+    return names[0], ("FCALL", "rp5_merge", len(names), *names, _encode(said))
 
 
-def _facts(said: Iterable[tuple[ProductId, Fact | None]]) -> Arguments:
-    arguments: Arguments = [0]
-    for product_id, fact in said:
-        if fact is not None:
-            arguments += (product_id, f"{fact[1]} {fact[0]}")
-    arguments[0] = len(arguments) // 2
-    return arguments
+def _source(one: SourceRange) -> list[str]:
+    mark = one.watermark
+    times = (mark.at_ms, mark.newest_ms, mark.appended_at_ms)
+    return list(map(str, (one.partition, one.epoch, one.from_position, one.to_position, *times)))
 
 
-def _numbers(keys: Keys, cell: int, deltas: Deltas) -> dict[str, Arguments]:
-    """By key, the numbers that grow: (field, growth)."""
-    states: Mapping[ProductId, ProductState] = deltas.products
-    interactions: Arguments = []
-    ratings: Arguments = []
-    sums: Arguments = []
+def _numbers(keys: Keys, group: int, deltas: Deltas, oldest_hour: int) -> dict[str, Growth]:
+    """By key, the numbers that grow."""
+    activity = _activity(deltas, oldest_hour)
+    found: dict[str, Growth] = {keys.activity(group, *place): fields for place, fields in activity.items()}
+    for hour, country in activity:
+        found.setdefault(keys.hours(group, country), []).extend((str(hour), 1))
+    ratings: Growth = []
+    sums: Growth = []
     total = 0
-    for product_id, state in states.items():
-        interactions += (product_id, state.interactions)
+    for product_id, state in deltas.products.items():
         total += state.interactions
         if state.ratings or state.rating_sum:
             ratings += (product_id, state.ratings)
             sums += (product_id, state.rating_sum)
-    found: dict[str, Arguments] = {
-        keys.view(cell, "interactions"): interactions,
-        keys.view(cell, "totals"): ["interactions", total],
-        keys.view(cell, "ratings"): ratings,
-        keys.view(cell, "rating_sums"): sums,
-    }
+    if total:
+        found[keys.view(group, "totals")] = ["interactions", total]
+    found[keys.view(group, "ratings")] = ratings
+    found[keys.view(group, "rating_sums")] = sums
+    countries = dict.fromkeys(country for _, country, _ in deltas.by_country)
+    found[keys.view(group, "countries")] = [part for country in countries for part in (country, 1)]
     return found
 
 
-def _activity(deltas: Deltas, gone: set[Hour]) -> dict[Hour, Arguments]:
+def _activity(deltas: Deltas, oldest_hour: int) -> dict[Hour, Growth]:
     """By hour and country, what grows: (letter and product, growth)."""
-    found: dict[Hour, Arguments] = {}
+    found: dict[Hour, Growth] = {}
     for (hour, product_id), done in deltas.activity.items():
         _note(found.setdefault((hour, None), []), product_id, done)
     for (hour, country, product_id), done in deltas.by_country.items():
         _note(found.setdefault((hour, country), []), product_id, done)
-    return {place: fields for place, fields in found.items() if place not in gone}
+    return {place: fields for place, fields in found.items() if place[0] >= oldest_hour}
 
 
-def _note(fields: Arguments, product_id: ProductId, done: Activity) -> None:
+def _note(fields: Growth, product_id: ProductId, done: Activity) -> None:
     if done.views:
         fields += (f"v:{product_id}", done.views)
     if done.carts:
@@ -115,9 +107,9 @@ def _note(fields: Arguments, product_id: ProductId, done: Activity) -> None:
         fields += (f"p:{product_id}", done.purchases)
 
 
-def _lists(deltas: Deltas) -> dict[ProductId, Arguments]:
+def _lists(deltas: Deltas) -> dict[ProductId, list[int | str]]:
     """By product, the sessions that touched it: (time, session)."""
-    found: dict[ProductId, Arguments] = {}
+    found: dict[ProductId, list[int | str]] = {}
     for (product_id, key), at_ms in deltas.index.items():
         found.setdefault(product_id, []).extend((at_ms, member(key)))
     return found

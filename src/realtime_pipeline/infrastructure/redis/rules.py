@@ -1,10 +1,16 @@
 """Where Redis is, and how it is used."""
 
+from typing import Final
+
 import attrs
 
 from realtime_pipeline.application.errors import WrongLog
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.infrastructure.secrets import secret
+
+CELLS_TOGETHER: Final = 8
+"""How many view cells lie together: a merge over many records, which have few products in common, goes in as many calls
+of which none is long; readers find all of these cells' products in the same hashes."""
 
 
 @attrs.frozen
@@ -12,7 +18,8 @@ class RedisRules:
     """A server, or some masters of a cluster, as `host:port` with commas between; how to sign in; how much at once.
 
     Every key begins with `namespace`: several stores can lie in one Redis. `view_cells` is used when a store is made,
-    and then stays: 1 for a single server, about 4 for each master of a cluster. The password comes from the
+    and then stays: 8 for a single server, about 32 for each master of a cluster; every eight lie together. A call that
+    merges goes over about `merge_records_max` records' worth of changes. The password comes from the
     environment (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`. With `wait_replicas`, a commit counts
     only when so many replicas have it within `wait_ms`; with `wait_disk`, when it is on the disk of the master, and of
     those replicas (needs Redis 7.2 or Valkey, with an append-only file).
@@ -21,7 +28,7 @@ class RedisRules:
     nodes: str = "127.0.0.1:6379"
     cluster: bool = False
     namespace: str = "rp"
-    view_cells: int = 1
+    view_cells: int = CELLS_TOGETHER
     username: str = ""
     password: str = attrs.field(default="", repr=False)
     password_file: str = ""
@@ -40,10 +47,17 @@ class RedisRules:
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
         at_least(1, self, "view_cells", "timeout_ms", "commit_records_max", "commits_at_once", "merge_records_max")
+        if self.view_cells % CELLS_TOGETHER:
+            raise ValueError(f"redis.view_cells is a multiple of {CELLS_TOGETHER}, not {self.view_cells}")
         if any(not host or "@" in host or not port.isdecimal() for host, _, port in self._parts()):
             raise ValueError("redis.nodes are written host:port, with commas between")
         if not self.namespace.isprintable() or not self.namespace or set("{}*?[]\\^") & set(self.namespace):
             raise ValueError("redis.namespace is some printable text without braces, brackets, stars and the like")
+
+    @property
+    def view_groups(self) -> int:
+        """On how many nodes the view cells can lie at most."""
+        return self.view_cells // CELLS_TOGETHER
 
     def places(self) -> list[tuple[str, int]]:
         """The nodes as (host, port)."""
@@ -58,6 +72,11 @@ class RedisRules:
         Raises:
             WrongLog: it has another number.
         """
+        if said is not None and int(said) % CELLS_TOGETHER:
+            raise WrongLog(
+                f"the store {self.namespace} was made by an earlier version, which kept its views otherwise: "
+                "use another namespace and group, and build it anew from the log"
+            )
         if said is not None and int(said) != self.view_cells:
             raise WrongLog(
                 f"the store {self.namespace} has {int(said)} view cells, the settings say {self.view_cells}: "

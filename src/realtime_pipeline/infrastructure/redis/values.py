@@ -3,13 +3,15 @@
 import struct
 from binascii import unhexlify
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
-from realtime_pipeline.domain.shop.product import Fact, ProductState
+from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.watermark import Watermark
 
+_UNSAID: Final = ("", -1)
 _decode_times = msgspec.json.Decoder(list[int]).decode
 
 
@@ -21,21 +23,40 @@ def source_in(said: bytes | None) -> tuple[int, int, Watermark]:
     return epoch, position, Watermark(*times)
 
 
-def state_in(
-    interactions: bytes, ratings: bytes | None, rating_sum: bytes | None, *facts: bytes | None
-) -> ProductState:
-    """A product: its numbers, then name, category and price."""
-    name, category, price = map(fact_in, facts)
-    cost = None if price is None else (int(price[0]), price[1])
-    return ProductState(int(interactions), int(ratings or 0), int(rating_sum or 0), name, category, cost)
+class Row(NamedTuple):
+    """What is known of a product besides its ratings; of what nobody has said the time is -1."""
+
+    interactions: int
+    name: str
+    name_ms: int
+    category: str
+    category_ms: int
+    price: str
+    price_ms: int
 
 
-def fact_in(said: bytes | None) -> Fact | None:
-    """What was said last of a product, and when."""
-    if said is None:
-        return None
-    at_ms, _, value = said.decode().partition(" ")
-    return value, int(at_ms)
+decode_row = msgspec.msgpack.Decoder(Row).decode
+
+
+def row_of(state: ProductState) -> Row:
+    """A product as it is written; prices are text, as Lua's numbers are exact to 2^53 only."""
+    name, name_ms = state.name or _UNSAID
+    category, category_ms = state.category or _UNSAID
+    price, price_ms = state.price or _UNSAID
+    return Row(state.interactions, str(name), name_ms, str(category), category_ms, str(price), price_ms)
+
+
+def state_in(row: bytes, ratings: bytes | None, rating_sum: bytes | None) -> ProductState:
+    """A product as it was written."""
+    interactions, name, name_ms, category, category_ms, price, price_ms = decode_row(row)
+    return ProductState(
+        interactions,
+        int(ratings or 0),
+        int(rating_sum or 0),
+        None if name_ms < 0 else (name, name_ms),
+        None if category_ms < 0 else (category, category_ms),
+        None if price_ms < 0 else (int(price), price_ms),
+    )
 
 
 def listed_in(answer: Sequence[bytes]) -> dict[SessionKey, int]:

@@ -19,19 +19,18 @@ from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.trends import Categories, Row, Trends
-from realtime_pipeline.infrastructure.redis.values import fact_in, listed_in, source_in, state_in
+from realtime_pipeline.infrastructure.redis.values import decode_row, listed_in, source_in, state_in
 
 SCANNED_PRODUCTS = 1_000
 LOOKED_UP_AT_ONCE = 500
 FOLLOWED_COUNTRIES_MAX = 50
 GONE_MAX = 1_000
 """How many hours of countries are let go of by one merge."""
-_INTEGERS = ("interactions", "ratings", "rating_sums")
-_FACTS = ("names", "categories", "prices")
+_FIELDS = ("products", "ratings", "rating_sums")
 
 
 class RedisViews(Views):
-    """Hashes of numbers and facts, one field a product, and a sorted set of sessions for each product.
+    """Hashes of what is known of products, one field a product, and a sorted set of sessions for each.
 
     One command with many fields costs a tenth of many commands; that is why a product is not a key of its own.
     """
@@ -41,14 +40,15 @@ class RedisViews(Views):
         self._keys = Keys(rules.namespace)
         self._rules = rules
         self._view_cells = rules.view_cells
+        self._groups = rules.view_groups
         self._merge_records_max = rules.merge_records_max
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
         self._followed: dict[str | None, tuple[TrendingRules, float]] = {}
         self._trends: dict[str | None, list[Trends]] = {}
-        self._categories = [Categories() for _ in range(rules.view_cells)]
+        self._categories = [Categories() for _ in range(self._groups)]
         self._trending = Lock()
-        self._oldest_hour = [0] * rules.view_cells
+        self._oldest_hour = [0] * self._groups
         self._erased: bytes | None = None
 
     @property
@@ -58,8 +58,8 @@ class RedisViews(Views):
 
     @property
     def merge_records_max(self) -> int:
-        """A longer merge would hold up every reader of its node."""
-        return self._merge_records_max
+        """A longer merge would hold up every reader of its node; this many records go in a call for each view cell."""
+        return self._merge_records_max * self._view_cells
 
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition."""
@@ -67,8 +67,8 @@ class RedisViews(Views):
 
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
         """Write a new epoch to every view cell, then read positions."""
-        sources = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
-        answers = self._nodes.ask([(key, ("FCALL", "rp4_claim_views", 1, key, partition, epoch)) for key in sources])
+        sources = self._sources()
+        answers = self._nodes.ask([(key, ("FCALL", "rp5_claim_views", 1, key, partition, epoch)) for key in sources])
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
         return tuple(int(said[1]) for said in answers)
@@ -80,23 +80,26 @@ class RedisViews(Views):
 
     def merge(self, merges: Sequence[Merge]) -> None:
         """Add deltas to view cells, each by one call."""
-        requests = []
-        for merge in merges:
-            newest_ms = max(one.watermark.newest_ms for one in merge.ranges)
-            oldest_hour = newest_ms // HOUR_MS - self._activity_hours
-            gone: list[Hour] = []
-            if oldest_hour > self._oldest_hour[merge.view_cell]:
-                gone = self._older(merge.view_cell, oldest_hour)
-                if len(gone) <= GONE_MAX:
-                    self._oldest_hour[merge.view_cell] = oldest_hour
-            key = self._keys.view(merge.view_cell, "sources")
-            requests.append((key, merge_request(self._keys, merge, self._listed_sessions_max, gone[:GONE_MAX])))
+        requests = [self._request(merge) for merge in merges]
         for said in self._nodes.ask(requests):
             if said[0] == b"SUPERSEDED":
                 numbers = [int(number) for number in said[1:]]
                 raise Superseded(dict(zip(numbers[::2], numbers[1::2], strict=True)))
             if said[0] != b"OK":
                 raise Fenced("a view cell has another epoch from some partition of the call")
+
+    def _request(self, merge: Merge) -> tuple[Key, Request]:
+        """A merge as a request; the first to come to a newer hour lets go of the hours that are too old by now."""
+        group = merge.view_cell % self._groups
+        newest_ms = max(one.watermark.newest_ms for one in merge.ranges)
+        oldest_hour = newest_ms // HOUR_MS - self._activity_hours
+        gone: list[Hour] = []
+        if oldest_hour > self._oldest_hour[group]:
+            gone = self._older(group, oldest_hour)
+            if len(gone) <= GONE_MAX:
+                self._oldest_hour[group] = oldest_hour
+        oldest_hour = max(oldest_hour, self._oldest_hour[group])
+        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, gone[:GONE_MAX])
 
     def erase(self) -> None:
         """Delete all that was ever merged.
@@ -107,13 +110,12 @@ class RedisViews(Views):
         self._ask(meta, "HINCRBY", meta, "erased", 1)
         self._nodes.erase(self._keys.view_pattern)
         self._ask(meta, "HINCRBY", meta, "erased", 1)
-        self._oldest_hour = [0] * self._view_cells
+        self._oldest_hour = [0] * self._groups
 
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come, by what all view cells have heard."""
-        asked = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
         heard: dict[int, Watermark] = {}
-        for fields in self._nodes.ask([(key, ("HGETALL", key)) for key in asked]):
+        for fields in self._nodes.ask([(key, ("HGETALL", key)) for key in self._sources()]):
             for partition, said in fields.items():
                 _, _, mark = source_in(said)
                 known = heard.get(int(partition))
@@ -124,43 +126,43 @@ class RedisViews(Views):
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
         """List the sessions that touched each product, newest first."""
         last = min(limit, self._listed_sessions_max) - 1
-        keys = [self._keys.list(view_cell_of(product_id, self._view_cells), product_id) for product_id in product_ids]
+        keys = [self._keys.list(self._group_of(product_id), product_id) for product_id in product_ids]
         answers = self._nodes.ask([(key, ("ZRANGE", key, 0, last, "REV", "WITHSCORES")) for key in keys])
         return {product_id: listed_in(answer) for product_id, answer in zip(product_ids, answers, strict=True)}
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
         """Read products."""
-        read = self._fields((*_INTEGERS, *_FACTS), product_ids)
+        read = self._fields(_FIELDS, product_ids)
         return {product_id: state_in(*said) for product_id, said in read.items() if said[0] is not None}
 
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
         """Read the numbers of products."""
         return {
-            product_id: Tally(int(interactions), int(ratings or 0), int(rating_sum or 0))
-            for product_id, (interactions, ratings, rating_sum) in self._fields(_INTEGERS, product_ids).items()
-            if interactions is not None
+            product_id: Tally(decode_row(row).interactions, int(ratings or 0), int(rating_sum or 0))
+            for product_id, (row, ratings, rating_sum) in self._fields(_FIELDS, product_ids).items()
+            if row is not None
         }
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had."""
-        read = self._fields(_INTEGERS[:1], product_ids)
-        return {product_id: int(number) for product_id, (number,) in read.items() if number is not None}
+        read = self._fields(_FIELDS[:1], product_ids)
+        return {product_id: decode_row(row).interactions for product_id, (row,) in read.items() if row is not None}
 
     def _fields(self, names: Sequence[str], product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Any, ...]]:
-        """Read fields of products, those of all view cells by one request."""
-        by_cell: dict[int, list[ProductId]] = {}
+        """Read fields of products, those of all groups by one request."""
+        by_group: dict[int, list[ProductId]] = {}
         for product_id in product_ids:
-            by_cell.setdefault(view_cell_of(product_id, self._view_cells), []).append(product_id)
-        asked = [(self._keys.view(cell, name), ids) for cell, ids in by_cell.items() for name in names]
+            by_group.setdefault(self._group_of(product_id), []).append(product_id)
+        asked = [(self._keys.view(group, name), ids) for group, ids in by_group.items() for name in names]
         answers = iter(self._nodes.ask([(key, ("HMGET", key, *ids)) for key, ids in asked]))
         found: dict[ProductId, tuple[Any, ...]] = {}
-        for ids in by_cell.values():
+        for ids in by_group.values():
             found.update(zip(ids, zip(*[next(answers) for _ in names], strict=True), strict=True))
         return found
 
     def interactions(self) -> int:
         """How many views, carts and purchases there were."""
-        totals = [self._keys.view(cell, "totals") for cell in range(self._view_cells)]
+        totals = [self._keys.view(group, "totals") for group in range(self._groups)]
         return sum(int(said or 0) for said in self._nodes.ask([(key, ("HGET", key, "interactions")) for key in totals]))
 
     def trending(
@@ -174,14 +176,14 @@ class RedisViews(Views):
         rows: list[Row] = []
         with self._trending:
             followed = self._follow(rules, country, old_ms)
-            for cell, (trends, categories) in enumerate(zip(followed, self._categories, strict=True)):
+            for group, (trends, categories) in enumerate(zip(followed, self._categories, strict=True)):
                 if category is not None:
-                    categories.sort(trends, *self._moved(cell, categories.moved), partial(self._sorted, cell))
+                    categories.sort(trends, *self._moved(group, categories.moved), partial(self._sorted, group))
                 rows += trends.first(limit, None if category is None else categories.members(category))
         return ranked(rows)[:limit]
 
     def _follow(self, rules: TrendingRules, country: str | None, old_ms: int) -> list[Trends]:
-        """What is known of a country, or of all, by view cell, brought up to date where it may be too old."""
+        """What is known of a country, or of all, by group, brought up to date where it may be too old."""
         now_s = time.monotonic()
         known_rules, known_s = self._followed.get(country, (None, 0.0))
         if known_rules == rules and now_s - known_s < old_ms / 1_000:
@@ -189,11 +191,11 @@ class RedisViews(Views):
         self._begin_anew_where_erased()
         every = self._trends_of(country)
         newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
-        for cell, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
+        for group, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
             has_moved_on = trends.newest_hour != newest_hour
-            trends.follow(rules, newest_hour, self._versions(cell, country), partial(self._hours, cell, country))
+            trends.follow(rules, newest_hour, self._versions(group, country), partial(self._hours, group, country))
             if has_moved_on:
-                categories.keep({product for some in self._trends.values() for product in some[cell].scores})
+                categories.keep({product for some in self._trends.values() for product in some[group].scores})
         self._followed[country] = rules, now_s
         return every
 
@@ -204,22 +206,22 @@ class RedisViews(Views):
             self._erased = erased
             self._trends.clear()
             self._followed.clear()
-            self._categories = [Categories() for _ in range(self._view_cells)]
+            self._categories = [Categories() for _ in range(self._groups)]
 
-    def _sorted(self, cell: int, products: Collection[bytes]) -> dict[bytes, str]:
+    def _sorted(self, group: int, products: Collection[bytes]) -> dict[bytes, str]:
         """The categories of products that have one, some at a time."""
-        key, listed = self._keys.view(cell, "categories"), list(products)
+        key, listed = self._keys.view(group, "products"), list(products)
         parts = [listed[at : at + LOOKED_UP_AT_ONCE] for at in range(0, len(listed), LOOKED_UP_AT_ONCE)]
         answers = self._nodes.ask([(key, ("HMGET", key, *part)) for part in parts])
         found: dict[bytes, str] = {}
         for part, said in zip(parts, answers, strict=True):
-            facts = zip(part, map(fact_in, said), strict=True)
-            found.update((product, str(fact[0])) for product, fact in facts if fact is not None)
+            rows = ((product, decode_row(row)) for product, row in zip(part, said, strict=True) if row is not None)
+            found.update((product, row.category) for product, row in rows if row.category_ms >= 0)
         return found
 
     def _trends_of(self, country: str | None) -> list[Trends]:
-        """What is kept of a country, or of all, by view cell; of the countries asked for longest ago nothing."""
-        trends = self._trends.pop(country, None) or [Trends() for _ in range(self._view_cells)]
+        """What is kept of a country, or of all, by group; of the countries asked for longest ago nothing."""
+        trends = self._trends.pop(country, None) or [Trends() for _ in range(self._groups)]
         self._trends[country] = trends
         if len(self._trends) > FOLLOWED_COUNTRIES_MAX:
             oldest = next(iter(self._trends))
@@ -227,27 +229,27 @@ class RedisViews(Views):
             self._followed.pop(oldest, None)
         return trends
 
-    def _versions(self, cell: int, country: str | None) -> dict[int, int]:
+    def _versions(self, group: int, country: str | None) -> dict[int, int]:
         """How often the activity of each hour has changed."""
-        key = self._keys.hours(cell, country)
+        key = self._keys.hours(group, country)
         return {int(hour): int(version) for hour, version in self._ask(key, "HGETALL", key).items()}
 
-    def _hours(self, cell: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
-        keys = [self._keys.activity(cell, hour, country) for hour in hours]
+    def _hours(self, group: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
+        keys = [self._keys.activity(group, hour, country) for hour in hours]
         return self._nodes.ask([(key, ("HGETALL", key)) for key in keys])
 
-    def _older(self, cell: int, oldest_hour: int) -> list[Hour]:
+    def _older(self, group: int, oldest_hour: int) -> list[Hour]:
         """The hours before one that have activity, of all countries."""
-        known = self._keys.view(cell, "countries")
+        known = self._keys.view(group, "countries")
         countries = [None, *(country.decode() for country in self._ask(known, "HKEYS", known))]
-        keys = [self._keys.hours(cell, country) for country in countries]
+        keys = [self._keys.hours(group, country) for country in countries]
         answers = self._nodes.ask([(key, ("HKEYS", key)) for key in keys])
         listed = ((int(hour), country) for country, hours in zip(countries, answers, strict=True) for hour in hours)
         return [(hour, country) for hour, country in listed if hour < oldest_hour]
 
-    def _moved(self, cell: int, since: int) -> tuple[Collection[bytes], int]:
+    def _moved(self, group: int, since: int) -> tuple[Collection[bytes], int]:
         """The products that have gone to another category since a number, and the last number there is."""
-        key = self._keys.view(cell, "moved")
+        key = self._keys.view(group, "moved")
         last: Request = ("ZRANGE", key, -1, -1, "WITHSCORES")
         later: Request = ("ZRANGE", key, f"({since}", "+inf", "BYSCORE")
         newest, moved = self._nodes.ask([(key, last), (key, later)])
@@ -256,8 +258,8 @@ class RedisViews(Views):
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
         """Rank products by the Bayesian average of their ratings."""
         rated: list[tuple[ProductId, int, int]] = []
-        for cell in range(self._view_cells):
-            ratings, sums = self._keys.view(cell, "ratings"), self._keys.view(cell, "rating_sums")
+        for group in range(self._groups):
+            ratings, sums = self._keys.view(group, "ratings"), self._keys.view(group, "rating_sums")
             counts, totals = self._nodes.ask([(ratings, ("HGETALL", ratings)), (sums, ("HGETALL", sums))])
             rated += [(ProductId(id_.decode()), int(n), int(totals.get(id_, 0))) for id_, n in counts.items() if int(n)]
         total = sum(ratings for _, ratings, _ in rated)
@@ -267,8 +269,8 @@ class RedisViews(Views):
 
     def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
         """Read every product. The ids of all are held meanwhile: Redis may list one twice."""
-        for cell in range(self._view_cells):
-            key = self._keys.view(cell, "interactions")
+        for group in range(self._groups):
+            key = self._keys.view(group, "products")
             seen: set[bytes] = set()
             cursor = -1
             while cursor:
@@ -279,10 +281,16 @@ class RedisViews(Views):
 
     def _sources_of(self, partitions: Collection[int]) -> dict[int, list[tuple[int, int, Watermark]]]:
         """For each partition, what each view cell has of it: epoch, position, watermark."""
-        keys = [self._keys.view(cell, "sources") for cell in range(self._view_cells)]
         names = list(partitions)
-        answers = self._nodes.ask([(key, ("HMGET", key, *names)) for key in keys]) if names else []
+        answers = self._nodes.ask([(key, ("HMGET", key, *names)) for key in self._sources()]) if names else []
         return {name: [source_in(answer[index]) for answer in answers] for index, name in enumerate(names)}
+
+    def _sources(self) -> list[Key]:
+        return [self._keys.sources(cell % self._groups, cell) for cell in range(self._view_cells)]
+
+    def _group_of(self, product_id: ProductId) -> int:
+        """In which group the view cell of a product lies: its number modulo theirs, of which theirs is a multiple."""
+        return view_cell_of(product_id, self._groups)
 
     def _ask(self, key: Key, *request: str | int | bytes) -> Any:
         asked: Request = request
