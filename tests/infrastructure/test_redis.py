@@ -179,7 +179,7 @@ class TestChecksBeforeWrites:
 
     @pytest.mark.parametrize("command", ["SET", "SADD"])
     def test_one_list_of_another_type_leaves_all_that_is_counted_as_it_is(self, command: str) -> None:
-        """Whichever it is of two. That a list is no plain set is seen when it is written to: before anything else is."""
+        """Whichever it is of two. That one is a plain set is seen when it is written to, before all else."""
         cell = view_cell_of(MUG, self.views.view_cells)
         pots = (ProductId(f"pot{number}") for number in range(999))
         pot = next(one for one in pots if view_cell_of(one, self.views.view_cells) == cell)
