@@ -96,9 +96,8 @@ class Customer:
 
     def favourite_categories(self, half_life_ms: int) -> list[tuple[str, float]]:
         """Categories with their affinity as of the newest one, the dearest first (ties: by name)."""
-        at_ms = max((at for _, at in self.affinity.values()), default=0)
-        decayed = [(name, decay(score, at_ms - at, half_life_ms)) for name, (score, at) in self.affinity.items()]
-        return sorted(decayed, key=lambda pair: (-pair[1], pair[0]))
+        decayed = [(-score, name) for score, name in self._affinities(half_life_ms)]
+        return [(name, -score) for score, name in sorted(decayed)]
 
     def recent_products(self, limit: int) -> list[ProductId]:
         """The products touched last, the latest first (ties: the larger id)."""
@@ -206,8 +205,12 @@ class Customer:
             new = (score + decay(weight, scored_at_ms - at_ms, rules.affinity_half_life_ms), scored_at_ms)
         self.affinity[category] = new
         if len(self.affinity) > rules.categories_max:
-            weakest = min((score, name) for name, score in self.favourite_categories(rules.affinity_half_life_ms))
-            del self.affinity[weakest[1]]
+            del self.affinity[min(self._affinities(rules.affinity_half_life_ms))[1]]
+
+    def _affinities(self, half_life_ms: int) -> list[tuple[float, str]]:
+        """Categories with their affinity as of the newest one."""
+        newest_ms = max([at_ms for _, at_ms in self.affinity.values()], default=0)
+        return [(decay(score, newest_ms - at_ms, half_life_ms), name) for name, (score, at_ms) in self.affinity.items()]
 
     def _buy(self, event: Event, rules: ProfileRules) -> None:
         self.spend = bounded(self.spend + event.amount)
@@ -309,7 +312,8 @@ def note(times: dict[ProductId, int], product_id: ProductId, at_ms: int, most: i
     if known_ms is None or at_ms > known_ms:
         times[product_id] = at_ms
     if len(times) > most:
-        del times[min(times, key=lambda product: (times[product], product))]
+        first_ms = min(times.values())
+        del times[min([product for product, at_ms in times.items() if at_ms == first_ms])]
 
 
 def decay(score: float, elapsed_ms: int, half_life_ms: int) -> float:

@@ -65,7 +65,17 @@ class Session:
         if at_ms < self.last_at_ms:
             self.products = products = dict(sorted(products.items(), key=lambda item: item[1][0]))
         if len(products) > products_max:
-            del products[min(products, key=lambda product: (products[product][0], product))]
+            del products[self._first_touched()]
+
+    def _first_touched(self) -> ProductId:
+        """The product touched longest ago (ties: the smaller id)."""
+        products = iter(self.products.items())
+        first, (first_ms, _) = next(products)
+        for product_id, (at_ms, _) in products:
+            if at_ms > first_ms:
+                break
+            first = min(first, product_id)
+        return first
 
     def disregard(self, product_id: ProductId) -> None:
         """Take back what was done with a product: it says nothing any more, until it is touched again."""
