@@ -151,6 +151,8 @@ def test_ticks_are_known_by_their_key() -> None:
         (canonical(timestamp=None), "invalid_timestamp"),
         (canonical(timestamp="yesterday"), "invalid_timestamp"),
         (canonical(timestamp=-1), "invalid_timestamp"),
+        (canonical(timestamp=1_760_000_000), "invalid_timestamp"),
+        (canonical(timestamp=1_760_000_000.5), "invalid_timestamp"),
         (canonical(timestamp=True), "invalid_timestamp"),
         (canonical(timestamp=1e300), "invalid_timestamp"),
         (canonical(timestamp="9999-12-31T23:59:59.999Z"), "invalid_timestamp"),
@@ -200,6 +202,13 @@ def test_what_makes_no_sense_is_rejected_with_a_reason(document: object, reason:
     said = reason_of(document)
     assert said.startswith(f"{reason}: ")
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("seconds", [1_760_000_000, 1_760_000_000.5])
+def test_seconds_are_not_taken_for_milliseconds(seconds: float) -> None:
+    assert reason_of(canonical(timestamp=seconds)) == (
+        "invalid_timestamp: 1760000000 looks like seconds since 1970; send milliseconds"
+    )
 
 
 json_values = st.recursive(

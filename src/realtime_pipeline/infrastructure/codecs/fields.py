@@ -13,6 +13,7 @@ DEPTH_MAX: Final = 64
 _BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_SECONDS: Final = range(10**9, 10**10)
 
 
 class Invalid(Exception):
@@ -68,7 +69,10 @@ def customer_in(user_id: str | None, session_id: str | None) -> CustomerId | Non
 
 
 def time_in(value: str | int | float | None) -> int:
-    """Read a time: milliseconds since 1970, or ISO 8601 (UTC where it names no zone)."""
+    """Read a time: milliseconds since 1970, or ISO 8601 (UTC where it names no zone).
+
+    A number that is a time of this century in seconds is refused: in milliseconds it would lie in early 1970.
+    """
     if isinstance(value, str):
         try:
             time = datetime.fromisoformat(value)
@@ -77,6 +81,8 @@ def time_in(value: str | int | float | None) -> int:
             raise Invalid("invalid_timestamp: text must be an ISO 8601 time") from None
     else:
         at_ms = -1 if value is None else int(value)
+        if at_ms in _SECONDS:
+            raise Invalid(f"invalid_timestamp: {at_ms} looks like seconds since 1970; send milliseconds")
     if 0 <= at_ms < END_OF_TIME:
         return at_ms
     raise Invalid("invalid_timestamp: it must be milliseconds since 1970, or an ISO 8601 time after it")
