@@ -36,7 +36,7 @@ def test_a_store_swapped_for_another_by_the_container(tmp_path: Path) -> None:
     container = Container()
     cells = MemoryCellStore(session_keep_ms=10**9)
     container.cells.override(providers.Object(cells))
-    container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=10)))
+    container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=10, activity_hours=100)))
     with Pipeline(Settings(database=str(tmp_path / "shop.db")), container) as pipeline:
         container.outputs.override(providers.Object(MemoryOutputs(container.publisher())))
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])

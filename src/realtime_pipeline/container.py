@@ -160,7 +160,7 @@ def _views(settings: Settings, database: Callable[[], Database], redis_nodes: Ca
     if settings.store == "memory":
         from realtime_pipeline.infrastructure.memory.views import MemoryViews
 
-        return MemoryViews(view_cells=1, listed_sessions_max=stores.listed_sessions_max)
+        return MemoryViews(1, stores.listed_sessions_max, stores.activity_hours)
     from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 
     return SqliteViews(database(), stores.listed_sessions_max, stores.activity_hours)

@@ -26,7 +26,9 @@ def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipelin
     """In memory, where commit, merge and emission are steps of their own; with one view cell, and with three."""
     settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=20, cached_customers_max=4))
     with opened(embedded("memory", tmp_path, settings)) as made:
-        made.container.views.override(providers.Object(MemoryViews(request.param, listed_sessions_max=3)))
+        made.container.views.override(
+            providers.Object(MemoryViews(request.param, listed_sessions_max=3, activity_hours=100))
+        )
         yield made
 
 
@@ -104,7 +106,7 @@ def test_views_that_lost_what_they_had_are_served_from_what_is_kept(pipeline: Pi
     pipeline.process()
     let_time_pass(pipeline, SMALL.worker.kept_ms - 1)
     pipeline.process()
-    pipeline.container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=3)))
+    pipeline.container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=3, activity_hours=100)))
     pipeline.container.readers.reset()
     new_worker(pipeline)
     pipeline.process()
@@ -212,7 +214,7 @@ def test_views_behind_what_is_kept_stop_the_worker_with_the_range(pipeline: Pipe
     pipeline.process()
     let_time_pass(pipeline, SMALL.worker.kept_ms)
     pipeline.process()
-    pipeline.container.views.override(providers.Object(MemoryViews(1, listed_sessions_max=3)))
+    pipeline.container.views.override(providers.Object(MemoryViews(1, listed_sessions_max=3, activity_hours=100)))
     pipeline.container.readers.reset()
     new_worker(pipeline)
     with pytest.raises(Stopped, match=r"partition 0: the views stand at 0, their cell at \d+.*rebuild"):

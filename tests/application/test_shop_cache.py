@@ -21,7 +21,7 @@ class SlowViews(MemoryViews):
     """Views that are read as slowly as a test wants."""
 
     def __init__(self) -> None:
-        super().__init__(1, listed_sessions_max=10)
+        super().__init__(1, listed_sessions_max=10, activity_hours=100)
         self.asked, self.may_answer = Event(), Event()
         self.may_answer.set()
 

@@ -14,6 +14,7 @@ from realtime_pipeline.domain.streams.watermark import Watermark
 
 MUG, JUG, PAN = ProductId("mug"), ProductId("jug"), ProductId("pan")
 HOUR = 1_000
+ACTIVITY_HOURS = 24 * 14
 
 
 def looked_at(product_id: ProductId, times: int = 1, category: str | None = None, hour: int = HOUR) -> Deltas:
@@ -127,6 +128,16 @@ class ViewsContract:
         self.merge(looked_at(PAN, 99, hour=HOUR - 24), {0: (2, 3)})
         assert self.views.trending(rules, None, 9) == [Popular(JUG, 3.0, 3), Popular(MUG, 2.0, 8)]
         assert self.views.trending(rules, None, 1) == [Popular(JUG, 3.0, 3)]
+
+    def test_old_activity_is_let_go_of(self) -> None:
+        rules = TrendingRules(window_hours=10 * ACTIVITY_HOURS, half_life_hours=1e9)
+        done = Activity(views=1)
+        for number, hour in enumerate((HOUR - ACTIVITY_HOURS - 1, HOUR - ACTIVITY_HOURS, HOUR)):
+            deltas = Deltas({MUG: ProductState(1)}, {(hour, MUG): done}, by_country={(hour, "DE", MUG): done})
+            self.merge(deltas, {0: (number, number + 1)}, newest_hour=hour)
+        for country in (None, "DE"):
+            assert [one.actions for one in self.views.trending(rules, None, 9, country)] == [2]
+        assert self.views.interactions() == 3
 
     def test_trending_weighs_actions_and_takes_cancellations_back(self) -> None:
         self.merge(

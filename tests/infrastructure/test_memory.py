@@ -9,7 +9,7 @@ from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.contracts.cell_store import KeptEntriesContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract
 from tests.contracts.outputs import TakenBackContract
-from tests.contracts.views import ViewsContract
+from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
 from tests.histories import SetClock
 
 
@@ -22,7 +22,7 @@ class TestMemoryCellStore(KeptEntriesContract):
 class TestMemoryViews(ViewsContract):
     @pytest.fixture(autouse=True, params=[1, 3])
     def _views(self, request: pytest.FixtureRequest) -> None:
-        self.views = MemoryViews(request.param, listed_sessions_max=3)
+        self.views = MemoryViews(request.param, listed_sessions_max=3, activity_hours=ACTIVITY_HOURS)
 
 
 class TestMemoryOutputs(TakenBackContract):

@@ -24,7 +24,7 @@ from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.trends import Categories, Trends
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import KeptEntriesContract, effects, seen
-from tests.contracts.views import HOUR, ViewsContract
+from tests.contracts.views import ACTIVITY_HOURS, HOUR, ViewsContract
 from tests.servers import ask
 
 
@@ -37,11 +37,11 @@ class TestRedisCellStore(KeptEntriesContract):
 class TestRedisViews(ViewsContract):
     @pytest.fixture(autouse=True)
     def _views(self, redis_nodes: RedisNodes, redis_rules: RedisRules) -> None:
-        self.views = RedisViews(redis_nodes, redis_rules, listed_sessions_max=3, activity_hours=24 * 14)
+        self.views = RedisViews(redis_nodes, redis_rules, listed_sessions_max=3, activity_hours=ACTIVITY_HOURS)
         self.nodes, self.rules, self.namespace = redis_nodes, redis_rules, redis_rules.namespace
 
     def test_old_hours_are_let_go_of_also_those_of_countries(self) -> None:
-        for number, hour in enumerate((HOUR - 24 * 14 - 1, HOUR - 1, HOUR)):
+        for number, hour in enumerate((HOUR - ACTIVITY_HOURS - 1, HOUR - 1, HOUR)):
             source = SourceRange(0, 1, number, number + 1, Watermark(0, hour * HOUR_MS, 0))
             done = {country: Activity(views=1) for country in ("DE", "FR")}
             deltas = Deltas(

@@ -10,12 +10,10 @@ import pytest
 from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Unwatched
-from realtime_pipeline.application.ports.views import Merge, SourceRange
-from realtime_pipeline.domain.shop.events import EventKind, ProductId
+from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
 from realtime_pipeline.domain.streams.effects import Deltas
-from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEventPublisher
@@ -24,7 +22,7 @@ from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 from tests.contracts.cell_store import TogetherContract, effects
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
 from tests.contracts.outputs import TakenBackContract
-from tests.contracts.views import ViewsContract
+from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
 from tests.histories import SetClock
 
 
@@ -62,22 +60,13 @@ class TestSqliteViews(ViewsContract):
     @pytest.fixture(autouse=True)
     def _views(self, database: Database) -> None:
         self.database = database
-        self.views = SqliteViews(database, listed_sessions_max=3, activity_hours=100)
+        self.views = SqliteViews(database, listed_sessions_max=3, activity_hours=ACTIVITY_HOURS)
 
     def test_lists_do_not_grow_without_end(self) -> None:
         for number in range(50):
             deltas = Deltas({ProductId("mug"): ProductState(1)}, {}, {(ProductId("mug"), SessionKey(number)): number})
             self.merge(deltas, {0: (number, number + 1)})
         assert self.database.rows("SELECT count(*) FROM product_sessions")[0][0] <= 4
-
-    def test_old_hours_are_let_go(self) -> None:
-        for number in range(150):
-            watermark = Watermark(0, number * 3_600_000, 0)
-            source = SourceRange(0, 1, number, number + 1, watermark)
-            deltas = Deltas({ProductId("mug"): ProductState(1)})
-            deltas.count(ProductId("mug"), EventKind.PRODUCT_VIEWED, number * 3_600_000, "DE")
-            self.views.merge([Merge(0, (source,), deltas)])
-        assert self.database.rows("SELECT count(*), min(hour) FROM activity")[0] == (202, 49)
 
 
 class TestSqliteOutputs(TakenBackContract):

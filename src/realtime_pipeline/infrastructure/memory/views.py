@@ -27,6 +27,7 @@ class _ViewCell:
     sources: dict[int, _Source] = attrs.Factory(dict)
     state: Deltas = attrs.Factory(Deltas)
     lists: dict[ProductId, dict[SessionKey, int]] = attrs.Factory(dict)
+    oldest_hour: int = 0
 
     def source(self, partition: int) -> _Source:
         return self.sources.setdefault(partition, _Source())
@@ -38,9 +39,10 @@ class MemoryViews(Views):
     One thread merges; others may read meanwhile (what is walked through is copied first), and see part of a merge.
     """
 
-    def __init__(self, view_cells: int, listed_sessions_max: int) -> None:
+    def __init__(self, view_cells: int, listed_sessions_max: int, activity_hours: int) -> None:
         self._cells = [_ViewCell() for _ in range(view_cells)]
         self._listed_sessions_max = listed_sessions_max
+        self._activity_hours = activity_hours
 
     @property
     def view_cells(self) -> int:
@@ -90,6 +92,15 @@ class MemoryViews(Views):
             listed[key] = max(at_ms, listed.get(key, at_ms))
             if len(listed) > self._listed_sessions_max:
                 del listed[min(listed, key=lambda one: (listed[one], one))]
+        self._let_go_of_old_hours(cell)
+
+    def _let_go_of_old_hours(self, cell: _ViewCell) -> None:
+        newest_ms = max(source.watermark.newest_ms for source in cell.sources.values())
+        oldest_hour = newest_ms // HOUR_MS - self._activity_hours
+        if oldest_hour > cell.oldest_hour:
+            cell.oldest_hour, state = oldest_hour, cell.state
+            state.activity = {key: done for key, done in state.activity.items() if key[0] >= oldest_hour}
+            state.by_country = {key: done for key, done in state.by_country.items() if key[0] >= oldest_hour}
 
     def erase(self) -> None:
         """Delete all that was ever merged."""
