@@ -20,6 +20,7 @@ from realtime_pipeline import Pipeline, Settings, load_settings
 from realtime_pipeline.application.errors import Refusal
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+from realtime_pipeline.infrastructure.redis.keys import Keys
 
 SESSION_MS = 3_000
 TRANSACTION_MS = 3_000
@@ -243,10 +244,15 @@ class Arena:
             return None
 
     def replica_positions(self) -> Mapping[int, int]:
-        """Up to where the views stand by what the replica has."""
-        key = f"{self.settings.redis.namespace}:{{v0}}:sources"
-        said = {number: self.servers.replica.command("HGET", key, number) for number in range(PARTITIONS)}
-        return {number: int(text.split()[1]) if text[:1].isdigit() else 0 for number, text in said.items()}
+        """Up to where all views stand by what the replica has."""
+        redis = self.settings.redis
+        keys = [Keys(redis.namespace).sources(cell % redis.view_groups, cell) for cell in range(redis.view_cells)]
+
+        def position(key: str, partition: int) -> int:
+            text = self.servers.replica.command("HGET", key, partition)
+            return int(text.split()[1]) if text[:1].isdigit() else 0
+
+        return {number: min(position(key, number) for key in keys) for number in range(PARTITIONS)}
 
     def counts(self) -> Mapping[str, int]:
         """How many records the store has in each class."""

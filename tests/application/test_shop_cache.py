@@ -9,7 +9,7 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.ports.catalogue import Catalogue
-from realtime_pipeline.application.shop_cache import CacheRules
+from realtime_pipeline.application.shop_cache import TOP_RATED_MAX, CacheRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
@@ -104,6 +104,24 @@ def test_what_events_say_of_a_product_may_be_as_old_as_the_settings_say(shop: Sh
     assert shop.trending() == ["Mug"]
     shop.clock.at_ms += 1
     assert shop.trending() == ["Teapot"]
+
+
+def test_what_is_rated_highest_may_be_as_old_as_what_is_trending(shop: Shop) -> None:
+    def rate(product: str, rating: int) -> None:
+        append(shop.pipeline, [event(kind="review", at_ms=NOW_MS, product=product, rating=rating)])
+        shop.pipeline.process()
+
+    def top_rated(limit: int) -> list[str]:
+        return [one.product.product_id for one in shop.pipeline.top_rated(limit)]
+
+    rate("mug", 4)
+    assert top_rated(3) == ["mug"]
+    rate("jug", 5)
+    shop.clock.at_ms += 999
+    assert top_rated(3) == ["mug"]
+    assert top_rated(TOP_RATED_MAX + 1) == ["jug", "mug"]
+    shop.clock.at_ms += 1
+    assert (top_rated(1), top_rated(2)) == (["jug"], ["jug", "mug"])
 
 
 def test_a_product_of_which_nothing_was_known_is_known_at_once(shop: Shop) -> None:

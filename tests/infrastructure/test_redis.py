@@ -60,6 +60,16 @@ class TestRedisViews(ViewsContract):
             (MUG, 2)
         ]
 
+    def test_many_old_hours_are_let_go_of_by_the_calls_of_one_merge(self) -> None:
+        done = {(hour, f"C{number}", MUG): Activity(views=1) for hour in range(100) for number in range(40)}
+        late = Deltas({MUG: ProductState(1)}, {(HOUR, MUG): Activity(views=1)})
+        for number, (deltas, hour) in enumerate(((Deltas({MUG: ProductState(1)}, by_country=done), 99), (late, HOUR))):
+            source = SourceRange(0, 1, number, number + 1, Watermark(0, hour * HOUR_MS, 0))
+            parts = deltas.parts(self.views.view_cells)
+            self.views.merge([Merge(cell, (source,), part) for cell, part in enumerate(parts)])
+        kept = {name.decode().rpartition("}:")[2] for name in everything(self.nodes, self.namespace)}
+        assert {name for name in kept if name.startswith(("activity", "hours"))} == {f"activity:{HOUR}", "hours"}
+
     def test_a_reader_takes_nothing_of_an_erased_store_for_what_was_merged_since(self) -> None:
         reader = RedisViews(self.nodes, self.rules, listed_sessions_max=3, activity_hours=24)
         for product, views in ((MUG, 3), (JUG, 50)):  # each time one merge: the hour's version is the same
@@ -163,6 +173,7 @@ class TestChecksBeforeWrites:
             self.cells.commit([Commit(0, 1, 1, 0, 1, READER, changed)])
         assert everything(self.nodes, self.namespace) == before
 
+    @pytest.mark.parametrize("command", ["SET", "SADD"])
     @pytest.mark.parametrize(
         "name",
         [
@@ -170,8 +181,8 @@ class TestChecksBeforeWrites:
             *("countries", "hours:DE", "activity:7:DE"),
         ],
     )
-    def test_a_key_of_another_type_leaves_the_views_as_they_are(self, name: str) -> None:
-        ask(self.nodes, self.view(name), "SET", self.view(name), "something else")
+    def test_a_key_of_another_type_leaves_the_views_as_they_are(self, name: str, command: str) -> None:
+        ask(self.nodes, self.view(name), command, self.view(name), "something else")
         before = everything(self.nodes, self.namespace)
         with pytest.raises(Stopped, match="use another namespace"):
             self.merge()
@@ -252,6 +263,22 @@ def test_a_store_has_as_many_view_cells_as_it_was_made_with(redis_rules: RedisRu
         lambda: views.trending(TrendingRules(), None, 9),
     ):
         with pytest.raises(WrongLog, match=rf"set redis\.view_cells = {redis_rules.view_cells}"):
+            use()
+
+
+def test_a_store_that_says_nothing_of_how_it_lies_is_older_and_refused(
+    redis_rules: RedisRules, redis_nodes: RedisNodes
+) -> None:
+    identity, meta = LogIdentity("a", 1, "consistent"), Keys(redis_rules.namespace).meta
+    cells = RedisCellStore(redis_nodes, redis_rules, 1_000, Unwatched())
+    views = RedisViews(redis_nodes, redis_rules, listed_sessions_max=3, activity_hours=24)
+    ask(redis_nodes, meta, "HSET", meta, "built_from", "a/1/consistent", "view_cells", redis_rules.view_cells)
+    for use in (
+        lambda: cells.bind(identity),
+        lambda: cells.customer(ADA),
+        lambda: views.trending(TrendingRules(), None, 9),
+    ):
+        with pytest.raises(WrongLog, match="made by another version"):
             use()
 
 

@@ -201,14 +201,14 @@ MUTATIONS += [
     Mutation(
         "an earlier owner may merge, in Redis",
         FUNCTIONS,
-        "    if epoch ~= source[2] then return {'FENCED'} end\n",
+        "      if epoch ~= source[2] then return {'FENCED'} end\n",
         "",
         REDIS,
     ),
     Mutation(
         "a merge may be repeated, in Redis",
         FUNCTIONS,
-        "  if not is_at then return {'SUPERSEDED', unpack(positions)} end\n",
+        "  if not is_at then return superseded end\n",
         "",
         REDIS,
     ),

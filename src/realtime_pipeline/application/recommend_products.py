@@ -183,7 +183,7 @@ class RecommendProducts:
 
     def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
         """Say which products people rate highest; `prior_ratings` is how many average ratings each starts with."""
-        rated = self._views.top_rated(prior_ratings, limit)
+        rated = self._shop.top_rated(prior_ratings, limit)
         products = self._shop.products([one.product_id for one in rated])
         return tuple(
             TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings) for one in rated

@@ -11,7 +11,7 @@ import attrs
 
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.views import Rated, Views
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.neighbours import rarity
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
@@ -19,6 +19,7 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
 
 TRENDING_MAX = 200
+TOP_RATED_MAX = 200
 TRENDING_LISTS_MAX = 1_000
 PRODUCTS_MAX = 100_000
 LATE_MAX = 10
@@ -32,8 +33,8 @@ V = TypeVar("V")
 class CacheRules:
     """How old what a process answers from may be, in ms; 0 for as new as it is.
 
-    `trending_ms` what is trending (at most twice that in all), `products_ms` what events say of products: names,
-    prices, numbers, how rare they are. Customers and sessions are always read.
+    `trending_ms` what is trending (at most twice that in all) and what is rated highest, `products_ms` what events say
+    of products: names, prices, numbers, how rare they are. Customers and sessions are always read.
     """
 
     trending_ms: int = 5_000
@@ -99,6 +100,7 @@ class ShopCache:
         self._rules = rules
         self._total = (0, 0)
         self._one_reads = Lock()
+        self._top_rated: tuple[int, float, Sequence[Rated]] | None = None
         self._trending: dict[_Place, tuple[int, Sequence[Popular]]] = {}
         self._interactions = _Remembered[ProductId, int](clock, rules.products_ms, PRODUCTS_MAX)
         self._rarities = _Remembered[ProductId, float](clock, rules.products_ms, PRODUCTS_MAX)
@@ -149,6 +151,16 @@ class ShopCache:
             finally:
                 self._one_reads.release()
         return () if read is None else read[1]
+
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+        """Which products are rated highest; a longer list than is remembered is read anew."""
+        if limit > TOP_RATED_MAX:
+            return self._views.top_rated(prior_ratings, limit)
+        known = self._top_rated
+        if known is None or known[1] != prior_ratings or not self._is_fresh(known[0]):
+            rated = self._views.top_rated(prior_ratings, TOP_RATED_MAX)
+            known = self._top_rated = self._clock.now_ms(), prior_ratings, rated
+        return known[2][:limit]
 
     def _read_trending(self, place: _Place) -> Sequence[Popular]:
         read = self._trending.get(place)

@@ -25,7 +25,7 @@ from realtime_pipeline.infrastructure.codecs.state import (
 from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
 from realtime_pipeline.infrastructure.redis.keys import Keys, sessions_hash
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisRules
 
 KEPT_AT_ONCE = 64
 LOADED_AT_ONCE = 500
@@ -62,20 +62,18 @@ class RedisCellStore(CellStore):
         self._nodes.check()
         written = f"{identity.log_id}/{identity.partitions}/{identity.partitioner}"
         meta = self._keys.meta
-        _, _, bound, view_cells = self._nodes.ask(
-            [
-                (meta, ("HSETNX", meta, "built_from", written)),
-                (meta, ("HSETNX", meta, "view_cells", self._rules.view_cells)),
-                (meta, ("HGET", meta, "built_from")),
-                (meta, ("HGET", meta, "view_cells")),
-            ]
-        )
+        named: Request = ("HMGET", meta, "built_from", "layout", "view_cells")
+        bound, layout, view_cells = self._ask(meta, *named)
+        if bound is None:  # said last, so that a store which says what it was built from says all
+            new: dict[str, str | int] = {"layout": LAYOUT, "view_cells": self._rules.view_cells, "built_from": written}
+            writes: list[Request] = [("HSETNX", meta, field, value) for field, value in new.items()]
+            *_, (bound, layout, view_cells) = self._nodes.ask([(meta, request) for request in (*writes, named)])
         if bound.decode() != written:
             raise WrongLog(
                 f"the store {self._rules.namespace} was built from log {bound.decode()}, this is {written}; "
                 "use another namespace and group"
             )
-        self._rules.check_view_cells(view_cells)
+        self._rules.check_layout(layout, view_cells)
         self._log = identity.partitions, identity.partitioner
 
     def epoch(self, partition: int) -> int:
@@ -249,8 +247,9 @@ class RedisCellStore(CellStore):
     def _known_log(self) -> tuple[int, str]:
         """Into how many partitions the log is cut that the store was built from, and by which partitioner."""
         if self._log is None:
-            built_from, view_cells = self._ask(self._keys.meta, "HMGET", self._keys.meta, "built_from", "view_cells")
-            self._rules.check_view_cells(view_cells)
+            meta = self._keys.meta
+            built_from, layout, view_cells = self._ask(meta, "HMGET", meta, "built_from", "layout", "view_cells")
+            self._rules.check_layout(layout, view_cells)
             if built_from is None:
                 return 1, CONSISTENT  # nothing is kept yet, wherever one looks
             _, partitions, partitioner = built_from.decode().rsplit("/", 2)

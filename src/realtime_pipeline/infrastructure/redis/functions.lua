@@ -2,8 +2,8 @@
 -- Claims, commits and merges, each one step that no other client can come between; and sessions out of many hashes by
 -- one command, as a client pays for each.
 --
--- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write:
--- fences, types, numbers. Integers stay decimal strings: Lua's numbers are exact to 2^53 only.
+-- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write that
+-- must not be repeated: fences, types, numbers. Integers stay decimal strings: Lua's numbers are exact to 2^53 only.
 --
 -- Every function answers with a list: 'OK' and what it has to say, or the name of a refusal.
 
@@ -130,15 +130,14 @@ local function trim(keys, args)
 end
 
 -- What is said of a source partition: epoch, position, and the three times of its watermark.
-local function source_of(key, partition)
-  local said = redis.call('HGET', key, partition)
+local function source_in(said)
   if not said then return '0', '0', '-1 -1 -1' end
   return string.match(said, '^(%d+) (%d+) (.+)$')
 end
 
 -- keys: sources. args: partition, epoch.
 local function claim_views(keys, args)
-  local epoch, position, times = source_of(keys[1], args[1])
+  local epoch, position, times = source_in(redis.call('HGET', keys[1], args[1]))
   if not larger_number(args[2], epoch) then return {'FENCED'} end
   redis.call('HSET', keys[1], args[1], args[2] .. ' ' .. position .. ' ' .. times)
   return {'OK', position}
@@ -147,7 +146,7 @@ end
 -- The values of the fields [first, last] of a hash.
 local function values_of(key, fields, first, last)
   local values = redis.pcall('HMGET', key, unpack(fields, first, last))
-  if values.err then error(wrong_type(key)) end
+  if values.err then error(string.match(values.err, '^WRONGTYPE') and wrong_type(key) or values) end
   return values
 end
 
@@ -156,7 +155,7 @@ local function is_later(value, at_ms, known_value, known_ms, larger)
   return at_ms > known_ms or (at_ms == known_ms and value ~= known_value and larger(value, known_value))
 end
 
--- Adds what is said of products to what is known of them: a row each, as `products.py` has them. Answers with products
+-- Adds what is said of products to what is known of them: a row each, as `values.py` has them. Answers with products
 -- and rows to write, one after the other, and with the products whose category becomes another.
 local function told(key, said)
   local products, rows = {}, {}
@@ -214,11 +213,12 @@ local function note_moved(key, products)
   in_parts('ZADD', key, pairs, 1, #pairs)
 end
 
--- The first of some keys, of those from `first` to `last`, that is no sorted set; they are looked at by one command.
-local function not_sorted(keys, first, last)
+-- The first of some keys, of those from `first` to `last`, that is no sorted set; they are looked at by one command,
+-- which has nothing to count, as one of its keys, `absent`, is never there. It lets plain sets pass.
+local function not_sorted(keys, absent, first, last)
   for begin = first, last, UNPACKED do
     local to = math.min(begin + UNPACKED - 1, last)
-    local answer = redis.pcall('ZINTERCARD', to - begin + 1, unpack(keys, begin, to))
+    local answer = redis.pcall('ZINTERCARD', to - begin + 2, absent, unpack(keys, begin, to))
     if type(answer) == 'table' then
       for index = begin, to do
         local kind = redis.call('TYPE', keys[index]).ok
@@ -228,40 +228,48 @@ local function not_sorted(keys, first, last)
   end
 end
 
--- keys: sources, products, moved, then hashes of numbers, then lists of sessions, then of each hour that goes the hash
--- that lists it, and its own.
+-- keys: sources, products, moved, one that is never there, then hashes of numbers, then lists of sessions, then of each
+-- hour that goes the hash that lists it, and its own.
 -- args: one map, MessagePack: `sources`, each as partition, epoch, from, to, three times; `products`, rows by product;
 -- `numbers`, of each hash what grows, as (field, growth); `lists`, of each list what it gains, as (time, session);
 -- `listed`, how many sessions a list keeps; `gone`, the hours that go.
 local function merge(keys, args)
   local said = cmsgpack.unpack(args[1])
-  local positions, is_at = {}, true
-  for _, source in ipairs(said.sources) do
-    local epoch, position = source_of(keys[1], source[1])
-    if epoch ~= source[2] then return {'FENCED'} end
-    is_at = is_at and position == source[3]
-    positions[#positions + 1] = source[1]
-    positions[#positions + 1] = position
+  local partitions, superseded, sources, is_at = {}, {'SUPERSEDED'}, {}, true
+  for index, source in ipairs(said.sources) do partitions[index] = source[1] end
+  for begin = 1, #partitions, UNPACKED do
+    local to = math.min(begin + UNPACKED - 1, #partitions)
+    for index, known in ipairs(values_of(keys[1], partitions, begin, to)) do
+      local source = said.sources[begin + index - 1]
+      local epoch, position = source_in(known)
+      if epoch ~= source[2] then return {'FENCED'} end
+      is_at = is_at and position == source[3]
+      superseded[#superseded + 1] = source[1]
+      superseded[#superseded + 1] = position
+      sources[#sources + 1] = source[1]
+      sources[#sources + 1] = table.concat({source[2], unpack(source, 4)}, ' ')
+    end
   end
-  if not is_at then return {'SUPERSEDED', unpack(positions)} end
+  if not is_at then return superseded end
 
   local hashes, lists, gone = #said.numbers, #said.lists, #said.gone
-  local of_lists, of_gone = 3 + hashes, 3 + hashes + lists
+  local of_lists, of_gone = 4 + hashes, 4 + hashes + lists
   for index = of_gone + 1, of_gone + 2 * gone, 2 do
     if not is_hash(keys[index]) then return wrong_type(keys[index]) end
   end
-  local wrong = not_sorted(keys, 3, 3) or not_sorted(keys, of_lists + 1, of_gone)
+  redis.call('ZCARD', keys[3]) -- fails on another type
+  local wrong = not_sorted(keys, keys[4], of_lists + 1, of_gone)
   if wrong then return wrong_type(wrong) end
   local numbers, left = {}, {}
   for index, growth in ipairs(said.numbers) do
-    numbers[index], left[index] = grown(keys[3 + index], growth)
+    numbers[index], left[index] = grown(keys[4 + index], growth)
     if not numbers[index] then
-      return redis.error_reply('ERR a number of ' .. keys[3 + index] .. ' would leave 64 bits')
+      return redis.error_reply('ERR a number of ' .. keys[4 + index] .. ' would leave 64 bits')
     end
   end
   local products, moved = told(keys[2], said.products)
 
-  for index, entries in ipairs(said.lists) do
+  for index, entries in ipairs(said.lists) do -- first: a plain set refuses here, and what is listed may be again
     local key = keys[of_lists + index]
     for begin = 1, #entries, UNPACKED do
       redis.call('ZADD', key, 'GT', unpack(entries, begin, math.min(begin + UNPACKED - 1, #entries)))
@@ -270,9 +278,7 @@ local function merge(keys, args)
       redis.call('ZREMRANGEBYRANK', key, 0, -said.listed - 1)
     end
   end
-  for _, source in ipairs(said.sources) do
-    redis.call('HSET', keys[1], source[1], table.concat({source[2], unpack(source, 4)}, ' '))
-  end
+  in_parts('HSET', keys[1], sources, 1, #sources)
   for index, hour in ipairs(said.gone) do
     redis.call('HDEL', keys[of_gone + 2 * index - 1], hour)
     redis.call('UNLINK', keys[of_gone + 2 * index])
@@ -280,8 +286,8 @@ local function merge(keys, args)
   in_parts('HSET', keys[2], products, 1, #products)
   note_moved(keys[3], moved)
   for index = 1, hashes do
-    in_parts('HSET', keys[3 + index], numbers[index], 1, #numbers[index])
-    for at = 1, #left[index], 2 do redis.call('HINCRBY', keys[3 + index], left[index][at], left[index][at + 1]) end
+    in_parts('HSET', keys[4 + index], numbers[index], 1, #numbers[index])
+    for at = 1, #left[index], 2 do redis.call('HINCRBY', keys[4 + index], left[index][at], left[index][at + 1]) end
   end
   return {'OK'}
 end

@@ -43,7 +43,7 @@ def merge_request(
     lists = _lists(deltas)
     names = [
         keys.sources(group, merge.view_cell),
-        *(keys.view(group, name) for name in ("products", "moved")),
+        *(keys.view(group, name) for name in ("products", "moved", "absent")),
         *numbers,
         *(keys.list(group, product_id) for product_id in lists),
         *(key for hour, where in gone for key in (keys.hours(group, where), keys.activity(group, hour, where))),

@@ -8,6 +8,8 @@ from realtime_pipeline.application.errors import WrongLog
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.infrastructure.secrets import secret
 
+LAYOUT: Final = 5
+"""What a store says of how it lies in Redis; one that says nothing is older."""
 CELLS_TOGETHER: Final = 8
 """How many view cells lie together: a merge over many records, which have few products in common, goes in as many calls
 of which none is long; readers find all of these cells' products in the same hashes."""
@@ -66,21 +68,23 @@ class RedisRules:
     def _parts(self) -> list[tuple[str, str, str]]:
         return [node.strip().rpartition(":") for node in self.nodes.split(",")]
 
-    def check_view_cells(self, said: bytes | None) -> None:
-        """See that a store has as many view cells as is believed; `said` is what it says itself, where it is there.
+    def check_layout(self, layout: bytes | None, view_cells: bytes | None) -> None:
+        """See that a store lies as is believed, where it is there: both are what it says itself.
 
         Raises:
-            WrongLog: it has another number.
+            WrongLog: it was made by a version that kept it otherwise, or has another number of view cells.
         """
-        if said is not None and int(said) % CELLS_TOGETHER:
+        if view_cells is None:
+            return
+        if layout is None or int(layout) != LAYOUT:
             raise WrongLog(
-                f"the store {self.namespace} was made by an earlier version, which kept its views otherwise: "
+                f"the store {self.namespace} was made by another version, which kept it otherwise: "
                 "use another namespace and group, and build it anew from the log"
             )
-        if said is not None and int(said) != self.view_cells:
+        if int(view_cells) != self.view_cells:
             raise WrongLog(
-                f"the store {self.namespace} has {int(said)} view cells, the settings say {self.view_cells}: "
-                f"set redis.view_cells = {int(said)}, or use another namespace"
+                f"the store {self.namespace} has {int(view_cells)} view cells, the settings say {self.view_cells}: "
+                f"set redis.view_cells = {int(view_cells)}, or use another namespace"
             )
 
     def sign_in(self) -> str | None:

@@ -1,6 +1,7 @@
 """Views in Redis."""
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Lock
@@ -25,7 +26,7 @@ SCANNED_PRODUCTS = 1_000
 LOOKED_UP_AT_ONCE = 500
 FOLLOWED_COUNTRIES_MAX = 50
 GONE_MAX = 1_000
-"""How many hours of countries are let go of by one merge."""
+"""How many hours of countries are let go of by one call."""
 _FIELDS = ("products", "ratings", "rating_sums")
 
 
@@ -80,7 +81,8 @@ class RedisViews(Views):
 
     def merge(self, merges: Sequence[Merge]) -> None:
         """Add deltas to view cells, each by one call."""
-        requests = [self._request(merge) for merge in merges]
+        old = self._old_hours(merges)
+        requests = [self._request(merge, old[merge.view_cell % self._groups]) for merge in merges]
         for said in self._nodes.ask(requests):
             if said[0] == b"SUPERSEDED":
                 numbers = [int(number) for number in said[1:]]
@@ -88,18 +90,30 @@ class RedisViews(Views):
             if said[0] != b"OK":
                 raise Fenced("a view cell has another epoch from some partition of the call")
 
-    def _request(self, merge: Merge) -> tuple[Key, Request]:
-        """A merge as a request; the first to come to a newer hour lets go of the hours that are too old by now."""
+    def _old_hours(self, merges: Sequence[Merge]) -> dict[int, list[Hour]]:
+        """By group, the hours that are too old when these merges are done; looked for where time has moved on."""
+        newest: dict[int, int] = {}
+        calls: Counter[int] = Counter()
+        for merge in merges:
+            group = merge.view_cell % self._groups
+            newest[group] = max(newest.get(group, 0), *(one.watermark.newest_ms for one in merge.ranges))
+            calls[group] += 1
+        found: dict[int, list[Hour]] = {}
+        for group, newest_ms in newest.items():
+            oldest_hour = newest_ms // HOUR_MS - self._activity_hours
+            found[group] = []
+            if oldest_hour > self._oldest_hour[group]:
+                found[group] = self._older(group, oldest_hour)
+                if len(found[group]) <= GONE_MAX * calls[group]:
+                    self._oldest_hour[group] = oldest_hour
+        return found
+
+    def _request(self, merge: Merge, old: list[Hour]) -> tuple[Key, Request]:
+        """A merge as a request, which takes some of the old hours along."""
         group = merge.view_cell % self._groups
-        newest_ms = max(one.watermark.newest_ms for one in merge.ranges)
-        oldest_hour = newest_ms // HOUR_MS - self._activity_hours
-        gone: list[Hour] = []
-        if oldest_hour > self._oldest_hour[group]:
-            gone = self._older(group, oldest_hour)
-            if len(gone) <= GONE_MAX:
-                self._oldest_hour[group] = oldest_hour
-        oldest_hour = max(oldest_hour, self._oldest_hour[group])
-        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, gone[:GONE_MAX])
+        gone, old[:] = old[:GONE_MAX], old[GONE_MAX:]
+        oldest_hour = self._oldest_hour[group]
+        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, gone)
 
     def erase(self) -> None:
         """Delete all that was ever merged.
@@ -200,8 +214,9 @@ class RedisViews(Views):
         return every
 
     def _begin_anew_where_erased(self) -> None:
-        erased, view_cells = self._ask(self._keys.meta, "HMGET", self._keys.meta, "erased", "view_cells")
-        self._rules.check_view_cells(view_cells)
+        meta = self._keys.meta
+        erased, layout, view_cells = self._ask(meta, "HMGET", meta, "erased", "layout", "view_cells")
+        self._rules.check_layout(layout, view_cells)
         if erased != self._erased:
             self._erased = erased
             self._trends.clear()
@@ -258,10 +273,9 @@ class RedisViews(Views):
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
         """Rank products by the Bayesian average of their ratings."""
         rated: list[tuple[ProductId, int, int]] = []
-        for group in range(self._groups):
-            ratings, sums = self._keys.view(group, "ratings"), self._keys.view(group, "rating_sums")
-            counts, totals = self._nodes.ask([(ratings, ("HGETALL", ratings)), (sums, ("HGETALL", sums))])
-            rated += [(ProductId(id_.decode()), int(n), int(totals.get(id_, 0))) for id_, n in counts.items() if int(n)]
+        for names in self._listed("ratings"):
+            numbers = self._fields(_FIELDS[1:], names)
+            rated += [(id_, int(n), int(sum_ or 0)) for id_, (n, sum_) in numbers.items() if int(n or 0)]
         total = sum(ratings for _, ratings, _ in rated)
         mean = sum(rating_sum for *_, rating_sum in rated) / total if total else 0.0
         averages = [Rated(id_, bayesian_average(n, sum_, mean, prior_ratings), n) for id_, n, sum_ in rated]
@@ -269,15 +283,20 @@ class RedisViews(Views):
 
     def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
         """Read every product. The ids of all are held meanwhile: Redis may list one twice."""
+        for names in self._listed("products"):
+            yield from self.products(names).items()
+
+    def _listed(self, name: str) -> Iterator[list[ProductId]]:
+        """The products that a hash of each group has, some at a time: all at once would hold up every other reader."""
         for group in range(self._groups):
-            key = self._keys.view(group, "products")
+            key = self._keys.view(group, name)
             seen: set[bytes] = set()
             cursor = -1
             while cursor:
                 cursor, fields = self._ask(key, "HSCAN", key, max(cursor, 0), "COUNT", SCANNED_PRODUCTS)
-                names = [name for name in fields if name not in seen]
+                names = [field for field in fields if field not in seen]
                 seen.update(names)
-                yield from self.products([ProductId(name.decode()) for name in names]).items()
+                yield [ProductId(field.decode()) for field in names]
 
     def _sources_of(self, partitions: Collection[int]) -> dict[int, list[tuple[int, int, Watermark]]]:
         """For each partition, what each view cell has of it: epoch, position, watermark."""
