@@ -1,4 +1,4 @@
-"""What is trending in one view cell, kept up to date from the hours that have changed."""
+"""What is trending in a group of view cells, kept up to date from the hours that have changed."""
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -91,7 +91,7 @@ class Trends:
 
 @attrs.define
 class Categories:
-    """Which of a view cell's products are of which category, learned when they begin to trend.
+    """Which of a group's products are of which category, learned when they begin to trend.
 
     `moved` is the number of the last product that was found to have gone from one category to another.
     """

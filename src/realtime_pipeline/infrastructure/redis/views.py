@@ -1,15 +1,12 @@
 """Views in Redis."""
 
-import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import partial
-from threading import Lock
 from typing import Any
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, ranked
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
@@ -19,12 +16,10 @@ from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
-from realtime_pipeline.infrastructure.redis.trends import Categories, Row, Trends
+from realtime_pipeline.infrastructure.redis.trending import RedisTrending
 from realtime_pipeline.infrastructure.redis.values import decode_row, listed_in, source_in, state_in
 
 SCANNED_PRODUCTS = 1_000
-LOOKED_UP_AT_ONCE = 500
-FOLLOWED_COUNTRIES_MAX = 50
 GONE_MAX = 1_000
 """How many hours of countries are let go of by one call."""
 _FIELDS = ("products", "ratings", "rating_sums")
@@ -45,12 +40,8 @@ class RedisViews(Views):
         self._merge_records_max = rules.merge_records_max
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
-        self._followed: dict[str | None, tuple[TrendingRules, float]] = {}
-        self._trends: dict[str | None, list[Trends]] = {}
-        self._categories = [Categories() for _ in range(self._groups)]
-        self._trending = Lock()
+        self._trending = RedisTrending(nodes, rules, self._newest_ms)
         self._oldest_hour = [0] * self._groups
-        self._erased: bytes | None = None
 
     @property
     def view_cells(self) -> int:
@@ -137,6 +128,9 @@ class RedisViews(Views):
                     heard[int(partition)] = mark
         return heard
 
+    def _newest_ms(self) -> int:
+        return max((mark.newest_ms for mark in self.watermarks().values()), default=0)
+
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
         """List the sessions that touched each product, newest first."""
         last = min(limit, self._listed_sessions_max) - 1
@@ -182,76 +176,8 @@ class RedisViews(Views):
     def trending(
         self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
     ) -> Sequence[Popular]:
-        """Rank products by what is done with them lately.
-
-        Hours that have not changed are not read again, and within `old_ms` none are: while a worker merges, the present
-        hour is another at every look, and one reading serves all categories.
-        """
-        rows: list[Row] = []
-        with self._trending:
-            followed = self._follow(rules, country, old_ms)
-            for group, (trends, categories) in enumerate(zip(followed, self._categories, strict=True)):
-                if category is not None:
-                    categories.sort(trends, *self._moved(group, categories.moved), partial(self._sorted, group))
-                rows += trends.first(limit, None if category is None else categories.members(category))
-        return ranked(rows)[:limit]
-
-    def _follow(self, rules: TrendingRules, country: str | None, old_ms: int) -> list[Trends]:
-        """What is known of a country, or of all, by group, brought up to date where it may be too old."""
-        now_s = time.monotonic()
-        known_rules, known_s = self._followed.get(country, (None, 0.0))
-        if known_rules == rules and now_s - known_s < old_ms / 1_000:
-            return self._trends_of(country)
-        self._begin_anew_where_erased()
-        every = self._trends_of(country)
-        newest_hour = max((mark.newest_ms for mark in self.watermarks().values()), default=0) // HOUR_MS
-        for group, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
-            has_moved_on = trends.newest_hour != newest_hour
-            trends.follow(rules, newest_hour, self._versions(group, country), partial(self._hours, group, country))
-            if has_moved_on:
-                categories.keep({product for some in self._trends.values() for product in some[group].scores})
-        self._followed[country] = rules, now_s
-        return every
-
-    def _begin_anew_where_erased(self) -> None:
-        meta = self._keys.meta
-        erased, layout, view_cells = self._ask(meta, "HMGET", meta, "erased", "layout", "view_cells")
-        self._rules.check_layout(layout, view_cells)
-        if erased != self._erased:
-            self._erased = erased
-            self._trends.clear()
-            self._followed.clear()
-            self._categories = [Categories() for _ in range(self._groups)]
-
-    def _sorted(self, group: int, products: Collection[bytes]) -> dict[bytes, str]:
-        """The categories of products that have one, some at a time."""
-        key, listed = self._keys.view(group, "products"), list(products)
-        parts = [listed[at : at + LOOKED_UP_AT_ONCE] for at in range(0, len(listed), LOOKED_UP_AT_ONCE)]
-        answers = self._nodes.ask([(key, ("HMGET", key, *part)) for part in parts])
-        found: dict[bytes, str] = {}
-        for part, said in zip(parts, answers, strict=True):
-            rows = ((product, decode_row(row)) for product, row in zip(part, said, strict=True) if row is not None)
-            found.update((product, row.category) for product, row in rows if row.category_ms >= 0)
-        return found
-
-    def _trends_of(self, country: str | None) -> list[Trends]:
-        """What is kept of a country, or of all, by group; of the countries asked for longest ago nothing."""
-        trends = self._trends.pop(country, None) or [Trends() for _ in range(self._groups)]
-        self._trends[country] = trends
-        if len(self._trends) > FOLLOWED_COUNTRIES_MAX:
-            oldest = next(iter(self._trends))
-            del self._trends[oldest]
-            self._followed.pop(oldest, None)
-        return trends
-
-    def _versions(self, group: int, country: str | None) -> dict[int, int]:
-        """How often the activity of each hour has changed."""
-        key = self._keys.hours(group, country)
-        return {int(hour): int(version) for hour, version in self._ask(key, "HGETALL", key).items()}
-
-    def _hours(self, group: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
-        keys = [self._keys.activity(group, hour, country) for hour in hours]
-        return self._nodes.ask([(key, ("HGETALL", key)) for key in keys])
+        """Rank products by what is done with them lately."""
+        return self._trending.ranked(rules, category, limit, country, old_ms)
 
     def _older(self, group: int, oldest_hour: int) -> list[Hour]:
         """The hours before one that have activity, of all countries."""
@@ -261,14 +187,6 @@ class RedisViews(Views):
         answers = self._nodes.ask([(key, ("HKEYS", key)) for key in keys])
         listed = ((int(hour), country) for country, hours in zip(countries, answers, strict=True) for hour in hours)
         return [(hour, country) for hour, country in listed if hour < oldest_hour]
-
-    def _moved(self, group: int, since: int) -> tuple[Collection[bytes], int]:
-        """The products that have gone to another category since a number, and the last number there is."""
-        key = self._keys.view(group, "moved")
-        last: Request = ("ZRANGE", key, -1, -1, "WITHSCORES")
-        later: Request = ("ZRANGE", key, f"({since}", "+inf", "BYSCORE")
-        newest, moved = self._nodes.ask([(key, last), (key, later)])
-        return moved, int(newest[1]) if newest else 0
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
         """Rank products by the Bayesian average of their ratings."""

@@ -1,0 +1,122 @@
+"""What is trending, read from the view cells in Redis."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any
+
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, ranked
+from realtime_pipeline.domain.streams.effects import HOUR_MS
+from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.trends import Categories, Row, Trends
+from realtime_pipeline.infrastructure.redis.values import decode_row
+
+LOOKED_UP_AT_ONCE = 500
+FOLLOWED_COUNTRIES_MAX = 50
+
+
+class RedisTrending:
+    """Follows the activity of each group of view cells, anywhere and in the countries asked for.
+
+    `newest_ms` says the time of the newest event merged.
+    """
+
+    def __init__(self, nodes: RedisNodes, rules: RedisRules, newest_ms: Callable[[], int]) -> None:
+        self._nodes = nodes
+        self._rules = rules
+        self._newest_ms = newest_ms
+        self._keys = Keys(rules.namespace)
+        self._groups = rules.view_groups
+        self._followed: dict[str | None, tuple[TrendingRules, float]] = {}
+        self._trends: dict[str | None, list[Trends]] = {}
+        self._categories = [Categories() for _ in range(self._groups)]
+        self._one_follows = Lock()
+        self._erased: bytes | None = None
+
+    def ranked(
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None, old_ms: int
+    ) -> Sequence[Popular]:
+        """Rank products by what is done with them lately.
+
+        Hours that have not changed are not read again, and within `old_ms` none are: while a worker merges, the present
+        hour is another at every look, and one reading serves all categories.
+        """
+        rows: list[Row] = []
+        with self._one_follows:
+            followed = self._follow(rules, country, old_ms)
+            for group, (trends, categories) in enumerate(zip(followed, self._categories, strict=True)):
+                if category is not None:
+                    categories.sort(trends, *self._moved(group, categories.moved), partial(self._sorted, group))
+                rows += trends.first(limit, None if category is None else categories.members(category))
+        return ranked(rows)[:limit]
+
+    def _follow(self, rules: TrendingRules, country: str | None, old_ms: int) -> list[Trends]:
+        """What is known of a country, or of all, by group, brought up to date where it may be too old."""
+        now_s = time.monotonic()
+        known_rules, known_s = self._followed.get(country, (None, 0.0))
+        if known_rules == rules and now_s - known_s < old_ms / 1_000:
+            return self._trends_of(country)
+        self._begin_anew_where_erased()
+        every = self._trends_of(country)
+        newest_hour = self._newest_ms() // HOUR_MS
+        for group, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
+            has_moved_on = trends.newest_hour != newest_hour
+            trends.follow(rules, newest_hour, self._versions(group, country), partial(self._hours, group, country))
+            if has_moved_on:
+                categories.keep({product for some in self._trends.values() for product in some[group].scores})
+        self._followed[country] = rules, now_s
+        return every
+
+    def _begin_anew_where_erased(self) -> None:
+        meta = self._keys.meta
+        erased, layout, view_cells = self._ask(meta, ("HMGET", meta, "erased", "layout", "view_cells"))
+        self._rules.check_layout(layout, view_cells)
+        if erased != self._erased:
+            self._erased = erased
+            self._trends.clear()
+            self._followed.clear()
+            self._categories = [Categories() for _ in range(self._groups)]
+
+    def _sorted(self, group: int, products: Collection[bytes]) -> dict[bytes, str]:
+        """The categories of products that have one, some at a time."""
+        key, listed = self._keys.view(group, "products"), list(products)
+        parts = [listed[at : at + LOOKED_UP_AT_ONCE] for at in range(0, len(listed), LOOKED_UP_AT_ONCE)]
+        answers = self._nodes.ask([(key, ("HMGET", key, *part)) for part in parts])
+        found: dict[bytes, str] = {}
+        for part, said in zip(parts, answers, strict=True):
+            rows = ((product, decode_row(row)) for product, row in zip(part, said, strict=True) if row is not None)
+            found.update((product, row.category) for product, row in rows if row.category_ms >= 0)
+        return found
+
+    def _trends_of(self, country: str | None) -> list[Trends]:
+        """What is kept of a country, or of all, by group; of the countries asked for longest ago nothing."""
+        trends = self._trends.pop(country, None) or [Trends() for _ in range(self._groups)]
+        self._trends[country] = trends
+        if len(self._trends) > FOLLOWED_COUNTRIES_MAX:
+            oldest = next(iter(self._trends))
+            del self._trends[oldest]
+            self._followed.pop(oldest, None)
+        return trends
+
+    def _versions(self, group: int, country: str | None) -> dict[int, int]:
+        """How often the activity of each hour has changed."""
+        key = self._keys.hours(group, country)
+        return {int(hour): int(version) for hour, version in self._ask(key, ("HGETALL", key)).items()}
+
+    def _hours(self, group: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
+        keys = [self._keys.activity(group, hour, country) for hour in hours]
+        return self._nodes.ask([(key, ("HGETALL", key)) for key in keys])
+
+    def _moved(self, group: int, since: int) -> tuple[Collection[bytes], int]:
+        """The products that have gone to another category since a number, and the last number there is."""
+        key = self._keys.view(group, "moved")
+        last: Request = ("ZRANGE", key, -1, -1, "WITHSCORES")
+        later: Request = ("ZRANGE", key, f"({since}", "+inf", "BYSCORE")
+        newest, moved = self._nodes.ask([(key, last), (key, later)])
+        return moved, int(newest[1]) if newest else 0
+
+    def _ask(self, key: Key, request: Request) -> Any:
+        return self._nodes.ask([(key, request)])[0]
