@@ -35,7 +35,17 @@ class Row(NamedTuple):
     price_ms: int
 
 
+class _Begin(msgspec.Struct, array_like=True, gc=False):
+    interactions: int
+
+
 decode_row = msgspec.msgpack.Decoder(Row).decode
+_decode_begin = msgspec.msgpack.Decoder(_Begin).decode
+
+
+def interactions_in(row: bytes) -> int:
+    """What a row begins with; hundreds are read for a list, and the rest of them is passed over."""
+    return _decode_begin(row).interactions
 
 
 def row_of(state: ProductState) -> Row:

@@ -17,7 +17,7 @@ from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.trending import RedisTrending
-from realtime_pipeline.infrastructure.redis.values import decode_row, listed_in, source_in, state_in
+from realtime_pipeline.infrastructure.redis.values import interactions_in, listed_in, source_in, state_in
 
 SCANNED_PRODUCTS = 1_000
 GONE_MAX = 1_000
@@ -146,7 +146,7 @@ class RedisViews(Views):
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
         """Read the numbers of products."""
         return {
-            product_id: Tally(decode_row(row).interactions, int(ratings or 0), int(rating_sum or 0))
+            product_id: Tally(interactions_in(row), int(ratings or 0), int(rating_sum or 0))
             for product_id, (row, ratings, rating_sum) in self._fields(_FIELDS, product_ids).items()
             if row is not None
         }
@@ -154,7 +154,7 @@ class RedisViews(Views):
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had."""
         read = self._fields(_FIELDS[:1], product_ids)
-        return {product_id: decode_row(row).interactions for product_id, (row,) in read.items() if row is not None}
+        return {product_id: interactions_in(row) for product_id, (row,) in read.items() if row is not None}
 
     def _fields(self, names: Sequence[str], product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Any, ...]]:
         """Read fields of products, those of all groups by one request."""
