@@ -44,7 +44,7 @@ MUTATIONS = [
     Mutation(
         "products trimmed by arrival",
         "domain/shop/customer.py",
-        "        del times[min(times, key=lambda product: (times[product], product))]\n",
+        "        del times[min([product for product, at_ms in times.items() if at_ms == first_ms])]\n",
         "        del times[next(iter(times))]\n",
     ),
     Mutation(

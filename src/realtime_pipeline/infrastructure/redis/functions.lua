@@ -228,29 +228,44 @@ local function not_sorted(keys, absent, first, last)
   end
 end
 
--- keys: sources, products, moved, one that is never there, then hashes of numbers, then lists of sessions, then of each
--- hour that goes the hash that lists it, and its own.
--- args: one map, MessagePack: `sources`, each as partition, epoch, from, to, three times; `products`, rows by product;
--- `numbers`, of each hash what grows, as (field, growth); `lists`, of each list what it gains, as (time, session);
--- `listed`, how many sessions a list keeps; `gone`, the hours that go.
-local function merge(keys, args)
-  local said = cmsgpack.unpack(args[1])
-  local partitions, superseded, sources, is_at = {}, {'SUPERSEDED'}, {}, true
-  for index, source in ipairs(said.sources) do partitions[index] = source[1] end
+-- Advances sources, each given as partition, epoch, from, to, three times. Answers with a refusal, or with nothing and
+-- with partitions and what to write of them.
+local function advanced(key, sources)
+  local partitions, superseded, written, is_at = {}, {'SUPERSEDED'}, {}, true
+  for index, source in ipairs(sources) do partitions[index] = source[1] end
   for begin = 1, #partitions, UNPACKED do
     local to = math.min(begin + UNPACKED - 1, #partitions)
-    for index, known in ipairs(values_of(keys[1], partitions, begin, to)) do
-      local source = said.sources[begin + index - 1]
+    for index, known in ipairs(values_of(key, partitions, begin, to)) do
+      local source = sources[begin + index - 1]
       local epoch, position = source_in(known)
       if epoch ~= source[2] then return {'FENCED'} end
       is_at = is_at and position == source[3]
       superseded[#superseded + 1] = source[1]
       superseded[#superseded + 1] = position
-      sources[#sources + 1] = source[1]
-      sources[#sources + 1] = table.concat({source[2], unpack(source, 4)}, ' ')
+      written[#written + 1] = source[1]
+      written[#written + 1] = table.concat({source[2], unpack(source, 4)}, ' ')
     end
   end
   if not is_at then return superseded end
+  return nil, written
+end
+
+-- Adds sessions, as (time, session), to a list that keeps the newest of them, and some more for a while.
+local function list_sessions(key, entries, listed)
+  for begin = 1, #entries, UNPACKED do
+    redis.call('ZADD', key, 'GT', unpack(entries, begin, math.min(begin + UNPACKED - 1, #entries)))
+  end
+  if redis.call('ZCARD', key) > 1.2 * listed then redis.call('ZREMRANGEBYRANK', key, 0, -listed - 1) end
+end
+
+-- keys: sources, products, moved, one that is never there, then hashes of numbers, then lists of sessions, then of each
+-- hour that goes the hash that lists it, and its own.
+-- args: one map, MessagePack: `sources`; `products`, rows by product; `numbers`, of each hash what grows, as (field,
+-- growth); `lists`, of each list what it gains; `listed`, how many sessions a list keeps; `gone`, the hours that go.
+local function merge(keys, args)
+  local said = cmsgpack.unpack(args[1])
+  local refusal, sources = advanced(keys[1], said.sources)
+  if refusal then return refusal end
 
   local hashes, lists, gone = #said.numbers, #said.lists, #said.gone
   local of_lists, of_gone = 4 + hashes, 4 + hashes + lists
@@ -269,15 +284,8 @@ local function merge(keys, args)
   end
   local products, moved = told(keys[2], said.products)
 
-  for index, entries in ipairs(said.lists) do -- first: a plain set refuses here, and what is listed may be again
-    local key = keys[of_lists + index]
-    for begin = 1, #entries, UNPACKED do
-      redis.call('ZADD', key, 'GT', unpack(entries, begin, math.min(begin + UNPACKED - 1, #entries)))
-    end
-    if redis.call('ZCARD', key) > 1.2 * said.listed then
-      redis.call('ZREMRANGEBYRANK', key, 0, -said.listed - 1)
-    end
-  end
+  -- Lists come first: a plain set among them refuses here, and what is listed may be listed again.
+  for index, entries in ipairs(said.lists) do list_sessions(keys[of_lists + index], entries, said.listed) end
   in_parts('HSET', keys[1], sources, 1, #sources)
   for index, hour in ipairs(said.gone) do
     redis.call('HDEL', keys[of_gone + 2 * index - 1], hour)
