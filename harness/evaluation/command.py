@@ -61,8 +61,8 @@ class Result:
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Let each model learn and be asked, and show what came of it."""
-    learnt, tested = _visits(options)
     settings = load_settings(options.settings)
+    learnt, tested = _visits(options, settings)
     counts = counted([*learnt, *tested] if options.protocol == "prequential" else learnt)
     heading(
         f"{len(learnt):,} visits learnt from, {len(tested):,} tested, {len(counts):,} products; "
@@ -86,12 +86,12 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     return {"protocol": options.protocol, "k": options.k, "models": models}
 
 
-def _visits(options: argparse.Namespace) -> tuple[list[Visit], list[Visit]]:
+def _visits(options: argparse.Namespace, settings: Settings) -> tuple[list[Visit], list[Visit]]:
     if (options.train is None) != (options.test is None) or (options.train is None) == (options.data is None):
         raise HarnessError("name either --train and --test, or --data, to be split by time")
     if options.data is not None:
-        return split(visits_of(options.data, options.format), options.tested)
-    learnt, tested = visits_of(options.train, options.format), visits_of(options.test, options.format)
+        return split(visits_of(options.data, options.format, settings), options.tested)
+    learnt, tested = (visits_of(files, options.format, settings) for files in (options.train, options.test))
     both = {visit.key for visit in learnt} & {visit.key for visit in tested}
     if both:
         raise HarnessError(

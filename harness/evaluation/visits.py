@@ -5,29 +5,17 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-import msgspec
+from dependency_injector import providers
 
+from harness.console import console
 from harness.errors import HarnessError
 from harness.formats import read
-from realtime_pipeline.domain.shop.events import EventKind
-from realtime_pipeline.infrastructure.codecs.events import kind_named
+from realtime_pipeline import Container, Settings
+from realtime_pipeline.application.ports.decoding import Decode
+from realtime_pipeline.domain.shop.events import Event, EventKind
+from realtime_pipeline.domain.streams.records import Record, Rejected
 
 _KINDS: Final = frozenset((EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_PURCHASED))
-
-
-class _Properties(msgspec.Struct):
-    product_id: str | None = None
-
-
-class _Event(msgspec.Struct):
-    event_type: str
-    timestamp: int
-    user_id: str | None = None
-    session_id: str | None = None
-    properties: _Properties = msgspec.field(default_factory=_Properties)
-
-
-_decode = msgspec.json.Decoder(_Event).decode
 
 
 @attrs.frozen
@@ -58,31 +46,42 @@ class Visit:
         return self.touches[-1].at_ms
 
 
-def visits_of(files: Sequence[Path], format: str) -> list[Visit]:  # noqa: A002 - as --format
+def visits_of(files: Sequence[Path], format: str, settings: Settings | None = None) -> list[Visit]:  # noqa: A002
     """Read the visits of files, in the order in which they end; what touches no product is left out.
+
+    Events are read as the pipeline reads them; those that it would refuse are counted and shown.
 
     Raises:
         HarnessError: there is none.
     """
+    container = Container()
+    container.settings.override(providers.Object(settings or Settings()))
     by_visit: dict[str, list[Touch]] = {}
-    for touch in _touches(files, format):
+    refused: list[str] = []
+    for touch in _touches(files, format, container.decoder(), refused):
         by_visit.setdefault(touch.visit, []).append(touch)
+    if refused:
+        console.print(f"{len(refused):,} lines are left out; {refused[0]}", style="yellow", markup=False)
     visits = [Visit(key, tuple(sorted(touches, key=lambda touch: touch.at_ms))) for key, touches in by_visit.items()]
     if not visits:
         raise HarnessError(f"{', '.join(map(str, files))}: no visit touches a product")
     return sorted(visits, key=lambda visit: visit.last_at_ms)
 
 
-def _touches(files: Sequence[Path], format: str) -> Iterator[Touch]:  # noqa: A002
-    for line in read(files, format):
-        try:
-            event = _decode(line.value)
-        except msgspec.MsgspecError:
-            continue
-        visit, product_id = event.session_id or event.user_id, event.properties.product_id
-        kind = kind_named(event.event_type)
-        if visit and product_id and kind in _KINDS and kind is not None:
-            yield Touch(visit, product_id, event.timestamp, kind)
+def _touches(
+    files: Sequence[Path],
+    format: str,  # noqa: A002
+    decode: Decode,
+    refused: list[str],
+) -> Iterator[Touch]:
+    for number, line in enumerate(read(files, format)):
+        event = decode(Record(0, number, None, line.value, line.occurred_at_ms or 0))
+        if isinstance(event, Rejected):
+            refused.append(f"{line.origin}: {event.reason}")
+        elif isinstance(event, Event) and event.kind in _KINDS:
+            visit = event.session_id or event.customer_id
+            if visit is not None and event.product_id is not None:
+                yield Touch(visit, event.product_id, event.occurred_at_ms, event.kind)
 
 
 def split(visits: Sequence[Visit], tested: float) -> tuple[list[Visit], list[Visit]]:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -197,6 +198,23 @@ def test_evaluate_shows_a_table_and_writes_figures(tmp_path: Path, capsys: pytes
     assert "60 visits are in --train and --test" in capsys.readouterr().err
     assert main(common) == 1
     assert "--train and --test, or --data" in capsys.readouterr().err
+
+
+def test_events_are_read_as_the_pipeline_reads_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "events.jsonl"
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    looks = [
+        {"event_id": f"{user}-{step}", "user_id": user, "event_type": "page_view" if step == 9 else "view"}
+        | {"timestamp": (at + timedelta(minutes=step)).isoformat(), "metadata": {"product_id": f"p{step}"}}
+        for user in (7, 8)
+        for step in (2, 1, 9)
+    ]
+    wrong = [{"event_type": "view", "user_id": "ada", "timestamp": "yesterday"}, {"event_type": "scroll"}]
+    data.write_text("\n".join(map(json.dumps, [*looks, *wrong])))
+    read = visits_of([data], "events")
+    assert {one.key: one.products for one in read} == {"7": ("p1", "p2"), "8": ("p1", "p2")}
+    said = capsys.readouterr().out
+    assert "1 lines are left out; events.jsonl:7: invalid_timestamp: " in " ".join(said.split())
 
 
 def test_bought_products_lead_further_than_looks() -> None:
