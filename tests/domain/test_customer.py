@@ -5,7 +5,8 @@ from typing import Any
 import attrs
 import pytest
 
-from realtime_pipeline.domain.shop.customer import Changes, Customer
+from realtime_pipeline.domain.shop.changes import Changes
+from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import Amount

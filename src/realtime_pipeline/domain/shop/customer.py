@@ -1,9 +1,10 @@
 """The customer: an ordered fold of their own events, and nothing else ever changes one."""
 
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import attrs
 
+from realtime_pipeline.domain.shop.changes import APPLIED, REFUSED, Changes, Recorded
 from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, EventMemory, Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import bounded
@@ -20,33 +21,6 @@ SHOWN: Final = EventKind.RECOMMENDATIONS_SHOWN
 SIGNED_IN: Final = EventKind.CUSTOMER_SIGNED_IN
 FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
 _BESIDE_SESSIONS: Final = (REVIEWED, CANCELLED, SHOWN)
-
-
-class Recorded(NamedTuple):  # one for every event: see Event
-    """What one event came to: the verdict, the session it fell in, and what it adds to its product's ratings."""
-
-    verdict: Verdict
-    session: SessionKey | None = None
-    ratings: int = 0
-    rating_sum: int = 0
-
-
-APPLIED: Final = Recorded(Verdict.APPLIED)
-_REFUSED: Final = {verdict: Recorded(verdict) for verdict in Verdict}
-
-
-@attrs.define
-class Changes:
-    """What folding events changed beside the customers' own records.
-
-    `visitors_forgotten` are those who go with the customer they turned out to be, and when: they have other owners.
-    """
-
-    sessions: dict[SessionKey, Session] = attrs.Factory(dict)
-    sessions_dropped: set[SessionKey] = attrs.Factory(set)
-    reviews: dict[tuple[CustomerId, ProductId], Review | None] = attrs.Factory(dict)
-    tombstones: dict[CustomerId, int] = attrs.Factory(dict)
-    visitors_forgotten: dict[CustomerId, int] = attrs.Factory(dict)
 
 
 @attrs.define
@@ -114,7 +88,7 @@ class Customer:
             return APPLIED
         verdict = self.admit(event.event_id, at_ms, event.replayed, rules)
         if verdict is not Verdict.APPLIED:
-            return _REFUSED[verdict]
+            return REFUSED[verdict]
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.first_seen_ms is None or self.last_seen_ms is None:
             self.first_seen_ms = self.last_seen_ms = at_ms

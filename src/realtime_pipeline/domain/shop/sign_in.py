@@ -4,7 +4,8 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.domain.shop.customer import Changes, Customer, note
+from realtime_pipeline.domain.shop.changes import Changes
+from realtime_pipeline.domain.shop.customer import Customer, note
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.order import Order

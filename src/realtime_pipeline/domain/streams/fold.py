@@ -3,16 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from realtime_pipeline.domain.shop.customer import (
-    APPLIED,
-    CANCELLED,
-    FORGOTTEN,
-    REVIEWED,
-    SIGNED_IN,
-    Changes,
-    Customer,
-    Recorded,
-)
+from realtime_pipeline.domain.shop.changes import APPLIED, Changes, Recorded
+from realtime_pipeline.domain.shop.customer import CANCELLED, FORGOTTEN, REVIEWED, SIGNED_IN, Customer
 from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
