@@ -1,8 +1,8 @@
 """The composition root: the only place that knows which adapter stands behind which port.
 
 Adapters are imported in the functions that make them, so that what is not chosen need not be installed; the two
-that are always there (memory, SQLite) are named in types. To swap
-one, override its provider: `container.cells.override(providers.Object(my_store))`.
+that are always there (memory, SQLite) are named in types. To swap one, override its provider:
+`container.cells.override(providers.Object(my_store))`.
 """
 
 from collections.abc import Callable, Mapping
