@@ -183,6 +183,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--looks", type=_count, default=4, help="events of a visit (default: 4)")
     parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
+    parser.add_argument("--threads", type=_count, default=1, help="how many answer, in one process (default: 1)")
     parser.add_argument("--ingesting", action="store_true", help="while a worker works at full speed")
     parser.add_argument("--seed", type=int, default=7)
     parser.set_defaults(command=recommend.run)

@@ -4,7 +4,7 @@ import argparse
 import random
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import Final
 
@@ -70,10 +70,16 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         events = processes.submit(_fill, settings, options, 0, options.visits).result()
         grown = _memory(pipeline) - before
         measured = [_measured(processes, settings, options, number) for number in range(len(options.rates))]
-    heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products")
+    threads = f"{options.threads} threads" if options.threads > 1 else "one thread"
+    heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products, {threads}")
     for answers in measured:
         _show(answers)
-    found: dict[str, object] = {"store": options.store, "events": events, "sessions": options.visits}
+    found: dict[str, object] = {
+        "store": options.store,
+        "threads": options.threads,
+        "events": events,
+        "sessions": options.visits,
+    }
     if grown:
         found["redis_bytes_per_session"] = grown / options.visits
         console.print(f"  {grown / options.visits:>8,.0f} bytes of Redis's memory a session, all included")
@@ -158,12 +164,17 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: int) -> Answe
     """Ask as an open world would: each request has its moment, whether or not the one before it is done."""
     dice = random.Random(options.seed + 1)
     customers = max(1, options.visits // 2)
-    with Pipeline(settings) as pipeline:
+    with Pipeline(settings) as pipeline, ThreadPoolExecutor(options.threads) as threads:
+
+        def ask(customer: str, due_s: float) -> tuple[float, bool]:
+            found = pipeline.recommend(customer, LIMIT, rules=RULES)
+            by_neighbours = bool(found) and found[0].reason.because_of != ()
+            return 1_000 * (time.perf_counter() - due_s), by_neighbours
+
         for _ in range(WARM_UP):
-            pipeline.recommend(f"customer-{dice.randrange(customers)}", LIMIT, rules=RULES)
+            ask(f"customer-{dice.randrange(customers)}", 0.0)
         settle_collector()
-        latencies_ms = []
-        lists = 0
+        asked: list[Future[tuple[float, bool]]] = []
         trips = _trips(pipeline)
         cpu_s, began_s = time.process_time(), time.perf_counter()
         due_s = began_s
@@ -172,12 +183,12 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: int) -> Answe
             wait_s = due_s - time.perf_counter()
             if wait_s > 0:
                 time.sleep(wait_s)
-            found = pipeline.recommend(f"customer-{dice.randrange(customers)}", LIMIT, rules=RULES)
-            latencies_ms.append(1_000 * (time.perf_counter() - due_s))
-            lists += bool(found) and found[0].reason.because_of != ()
-        cpu_s = time.process_time() - cpu_s
-        asked = len(latencies_ms)
-        return Answers(rate, latencies_ms, 1_000 * cpu_s / asked, lists / asked, (_trips(pipeline) - trips) / asked)
+            asked.append(threads.submit(ask, f"customer-{dice.randrange(customers)}", due_s))
+        answered = [one.result() for one in asked]
+        cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(answered)
+        latencies_ms = [latency_ms for latency_ms, _ in answered]
+        by_neighbours = sum(is_so for _, is_so in answered) / len(answered)
+        return Answers(rate, latencies_ms, cpu_ms, by_neighbours, (_trips(pipeline) - trips) / len(answered))
 
 
 def _trips(pipeline: Pipeline) -> int:
