@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -194,9 +195,27 @@ def test_a_packed_file_is_unpacked(shop: Path, capsys: pytest.CaptureFixture[str
         0,
         "6 events were published; the worker counts any it cannot read as dead letters\n",
     )
-    cut.write_bytes(packed.read_bytes()[:-9])
+    unnamed = packed.rename(shop.with_name("packed"))
+    assert ran(capsys, "publish", str(unnamed))[1].startswith("6 events were published")
+    cut.write_bytes(unnamed.read_bytes()[:-9])
     code, _, err = ran(capsys, "publish", str(cut))
     assert (code, err.splitlines()[-1].startswith(f"realtime-pipeline: {cut} cannot be read")) == (1, True)
+
+
+def test_what_zstd_has_packed_is_not_taken_for_events(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.write_bytes(b"\x28\xb5\x2f\xfd\x04\x00\x00\n")
+    code, _, err = ran(capsys, "publish", str(shop))
+    assert (code, "is packed by zstd: unpack it first" in err) == (1, True)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_mark_of_its_encoding_is_no_part_of_a_file(
+    shop: Path, capsys: pytest.CaptureFixture[str], pack: Callable[[bytes], bytes]
+) -> None:
+    event = msgspec.json.encode(LINES[0])
+    shop.write_bytes(pack(b"\xef\xbb\xbf" + event + b"\n"))
+    assert ran(capsys, "publish", str(shop))[1].startswith("1 events were published")
+    assert "1 applied" in ran(capsys, "worker", "--until-caught-up")[1]
 
 
 def test_nothing_is_published_where_one_of_the_files_is_missing(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,10 +32,16 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert load_settings(None, environment | {"REALTIME_PIPELINE_SETTINGS": str(file)}).database == "environment.db"
 
 
+def test_settings_are_made_of_settings() -> None:
+    with pytest.raises(TypeError, match=r"settings: redis is to be RedisRules\(…\), not a dict"):
+        Settings(redis={"view_cells": 12})  # type: ignore[arg-type]
+
+
 def test_a_shops_own_event_types(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[event_types]\nvideo_play = "view"\norder_placed = "purchase"\n')
     assert load_settings(file, {}).event_types == {"video_play": "view", "order_placed": "purchase"}
+    assert load_settings(str(file), {}) == load_settings(file, {})
 
 
 @pytest.mark.parametrize(

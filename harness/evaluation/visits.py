@@ -1,5 +1,6 @@
 """Visits: who touched which products, in which order, out of any file the harness reads."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,8 +13,8 @@ from harness.errors import HarnessError
 from harness.formats import read
 from realtime_pipeline import Container, Settings
 from realtime_pipeline.application.ports.decoding import Decode
-from realtime_pipeline.domain.shop.events import Event, EventKind
-from realtime_pipeline.domain.streams.records import Record, Rejected
+from realtime_pipeline.domain.shop.events import ANONYMOUS, Event, EventKind
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected
 
 _KINDS: Final = frozenset((EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_PURCHASED))
 
@@ -49,39 +50,87 @@ class Visit:
 def visits_of(files: Sequence[Path], format: str, settings: Settings | None = None) -> list[Visit]:  # noqa: A002
     """Read the visits of files, in the order in which they end; what touches no product is left out.
 
-    Events are read as the pipeline reads them; those that it would refuse are counted and shown.
+    Events are read as the pipeline reads them, each id of a customer's once, and make its sessions: by session id of a
+    customer, else by pauses. Events that it would refuse, or would not know, are counted and shown.
 
     Raises:
         HarnessError: there is none.
     """
+    settings = settings or Settings()
     container = Container()
-    container.settings.override(providers.Object(settings or Settings()))
+    container.settings.override(providers.Object(settings))
     by_visit: dict[str, list[Touch]] = {}
-    refused: list[str] = []
-    for touch in _touches(files, format, container.decoder(), refused):
+    pausing: set[str] = set()
+    left_out = _LeftOut()
+    for touch, has_session in _touches(files, format, container.decoder(), left_out):
         by_visit.setdefault(touch.visit, []).append(touch)
-    if refused:
-        console.print(f"{len(refused):,} lines are left out; {refused[0]}", style="yellow", markup=False)
-    visits = [Visit(key, tuple(sorted(touches, key=lambda touch: touch.at_ms))) for key, touches in by_visit.items()]
+        if not has_session:
+            pausing.add(touch.visit)
+    left_out.show()
+    visits: list[Visit] = []
+    for key, touches in by_visit.items():
+        touches.sort(key=lambda touch: touch.at_ms)
+        gap_ms = settings.fold.profile.session_gap_ms if key in pausing else None
+        visits += _between_pauses(key, touches, gap_ms)
     if not visits:
         raise HarnessError(f"{', '.join(map(str, files))}: no visit touches a product")
     return sorted(visits, key=lambda visit: visit.last_at_ms)
+
+
+@attrs.define
+class _LeftOut:
+    """Lines that say nothing of a visit, and an example of each kind."""
+
+    counts: Counter[str] = attrs.Factory(Counter)
+    first: dict[str, str] = attrs.Factory(dict)
+
+    def count(self, what: str, example: str) -> None:
+        self.counts[what] += 1
+        self.first.setdefault(what, example)
+
+    def show(self) -> None:
+        for what, count in self.counts.items():
+            said = (
+                f"{count:,} {'line is' if count == 1 else 'lines are'} left out: {what}; the first: {self.first[what]}"
+            )
+            console.print(said, style="yellow", markup=False)
 
 
 def _touches(
     files: Sequence[Path],
     format: str,  # noqa: A002
     decode: Decode,
-    refused: list[str],
-) -> Iterator[Touch]:
+    left_out: _LeftOut,
+) -> Iterator[tuple[Touch, bool]]:
+    """What is touched by whom, and whether the event names its session."""
+    known: set[int] = set()
     for number, line in enumerate(read(files, format)):
         event = decode(Record(0, number, None, line.value, line.occurred_at_ms or 0))
         if isinstance(event, Rejected):
-            refused.append(f"{line.origin}: {event.reason}")
+            left_out.count("they would be dead letters", f"{line.origin}: {event.reason}")
+        elif isinstance(event, Ignored):
+            left_out.count("their type is not known", line.origin)
         elif isinstance(event, Event) and event.kind in _KINDS:
-            visit = event.session_id or event.customer_id
-            if visit is not None and event.product_id is not None:
-                yield Touch(visit, event.product_id, event.occurred_at_ms, event.kind)
+            if event.customer_id is None or event.product_id is None:
+                continue
+            identity = hash((event.customer_id, event.event_id))
+            if identity in known:
+                left_out.count("they repeat an id", line.origin)
+                continue
+            known.add(identity)
+            named = event.customer_id.removeprefix(ANONYMOUS)
+            visit = named if event.session_id in (None, named) else f"{named}/{event.session_id}"
+            yield Touch(visit, event.product_id, event.occurred_at_ms, event.kind), event.session_id is not None
+
+
+def _between_pauses(key: str, touches: Sequence[Touch], gap_ms: int | None) -> Iterator[Visit]:
+    """A visit, or as many as there are between pauses longer than the gap."""
+    begin = 0
+    for at, touch in enumerate(touches):
+        if gap_ms is not None and at > begin and touch.at_ms - touches[at - 1].at_ms > gap_ms:
+            yield Visit(f"{key} from {touches[begin].at_ms}", tuple(touches[begin:at]))
+            begin = at
+    yield Visit(f"{key} from {touches[begin].at_ms}" if begin else key, tuple(touches[begin:]))
 
 
 def split(visits: Sequence[Visit], tested: float) -> tuple[list[Visit], list[Visit]]:

@@ -1,5 +1,6 @@
 """Events as the pipeline takes them: JSON lines, passed through untouched."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,12 @@ _stamped = msgspec.json.Decoder(_Stamped).decode
 
 
 def read(path: Path, options: Options) -> Iterator[Line]:  # noqa: ARG001 - the events have ids of their own
-    """Read each line as it stands, blank and broken ones too: refusing is the pipeline's task."""
+    """Read each line as it stands, broken ones too: refusing is the pipeline's task. Blank ones are none, as for it."""
     name = display_name(path)
-    for number, raw in numbered(path):
-        yield Line(_occurred_at_ms(raw), raw, f"{name}:{number}")
+    for number, line in numbered(path):
+        raw = line.removeprefix(BOM_UTF8) if number == 1 else line
+        if raw.strip():
+            yield Line(_occurred_at_ms(raw), raw, f"{name}:{number}")
 
 
 def _occurred_at_ms(raw: bytes) -> int | None:

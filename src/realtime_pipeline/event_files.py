@@ -3,13 +3,17 @@
 import gzip
 import io
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.publish_events import Submission
 
 STANDARD_INPUT = "-"
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+"""What files begin with that these have packed."""
 CHUNK_BYTES = 1 << 19
 LINE_BYTES_MAX = 900_000
 """A longer line comes in pieces, which end up as dead letters: no file may fill the memory, nor a Kafka record."""
@@ -32,7 +36,7 @@ def check_there(names: Sequence[str]) -> None:
 def batches(name: str) -> Iterator[list[Submission]]:
     """Read a file's lines as they come, so that what a pipe has brought is published and not waited over.
 
-    A file called `.gz` is unpacked.
+    What gzip has packed is unpacked, whatever it is called; a mark at the beginning that says UTF-8 is passed over.
 
     Raises:
         Unavailable: it cannot be read, or not to its end.
@@ -40,6 +44,8 @@ def batches(name: str) -> Iterator[list[Submission]]:
     try:
         with _opened(name) as stream:
             number, begun = 0, b""
+            if stream.peek(len(BOM_UTF8)).startswith(BOM_UTF8):
+                stream.read(len(BOM_UTF8))
             while chunk := stream.read1(CHUNK_BYTES):
                 *whole, begun = (begun + chunk).split(b"\n")
                 *cut, begun = _pieces(begun)
@@ -51,10 +57,18 @@ def batches(name: str) -> Iterator[list[Submission]]:
         raise _unreadable(name, error) from error
 
 
-def _opened(name: str) -> io.BufferedReader | gzip.GzipFile:
-    if name.endswith(".gz"):
-        return gzip.open(name, "rb")
-    return io.BufferedReader(io.FileIO(sys.stdin.fileno() if name == STANDARD_INPUT else name))
+@contextmanager
+def _opened(name: str) -> Iterator["io.BufferedReader[io.FileIO] | gzip.GzipFile"]:
+    raw = io.FileIO(sys.stdin.fileno() if name == STANDARD_INPUT else name, closefd=name != STANDARD_INPUT)
+    with io.BufferedReader(raw) as stream:
+        begin = stream.peek(len(_ZSTD))
+        if begin.startswith(_ZSTD):
+            raise Unavailable(f"{ascii(name)[1:-1]} is packed by zstd: unpack it first (zstd -dc FILE | … publish -)")
+        if begin.startswith(_GZIP) or name.endswith(".gz"):
+            with gzip.GzipFile(fileobj=stream) as unpacked:
+                yield unpacked
+        else:
+            yield stream
 
 
 def _pieces(line: bytes) -> list[bytes]:

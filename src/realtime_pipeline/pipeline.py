@@ -133,14 +133,18 @@ class Pipeline:
         )
 
     def note_shown(self, customer_id: str, shown: Recommendations | Sequence[str]) -> None:
-        """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments."""
+        """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments.
+
+        Of an empty list there is nothing to say.
+        """
         if isinstance(shown, str):
             raise TypeError("what was shown is a list of products, also where it is one")
         experiment, variant, products = "", "", [_product(one) for one in shown if isinstance(one, str | int)]
         if isinstance(shown, Recommendations):
             experiment, variant = shown.experiment, shown.variant
             products = [one.product.product_id for one in shown]
-        self.container.note_exposure()(_known_as(customer_id), products, experiment, variant)
+        if products:
+            self.container.note_exposure()(_known_as(customer_id), products, experiment, variant)
 
     def similar(self, product_id: str, limit: int = 10, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to whoever looks at one, as on its page."""

@@ -82,6 +82,12 @@ class Settings:
     redis: RedisRules = attrs.Factory(RedisRules)
 
     def __attrs_post_init__(self) -> None:
+        for field in attrs.fields(type(self)):
+            if isinstance(field.type, type) and attrs.has(field.type):
+                found = getattr(self, field.name)
+                if not isinstance(found, field.type):
+                    kind = type(found).__name__
+                    raise TypeError(f"settings: {field.name} is to be {field.type.__name__}(…), not a {kind}")
         for what, name, known in (("log", self.log, LogTechnology), ("store", self.store, StoreTechnology)):
             if name not in get_args(known):
                 raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
@@ -102,7 +108,9 @@ class Settings:
             raise ValueError(f"trending looks {window} hours back, stores keep {self.stores.activity_hours}")
 
 
-def load_settings(file: Path | None = None, environment: Mapping[str, str] | None = None, **given: object) -> Settings:
+def load_settings(
+    file: Path | str | None = None, environment: Mapping[str, str] | None = None, **given: object
+) -> Settings:
     """Build settings from a TOML file, then the environment, then what was given by name; later ones win.
 
     In the environment, `REALTIME_PIPELINE_DATABASE=…` sets `database` and
@@ -115,7 +123,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     environment = os.environ if environment is None else environment
     if file is None and environment.get(f"{PREFIX}SETTINGS"):
         file = Path(environment[f"{PREFIX}SETTINGS"])
-    document = {} if file is None else _read(file)
+    document = {} if file is None else _read(Path(file))
     for name, value in environment.items():
         path = name.removeprefix(PREFIX)
         if path != name and path not in NOT_SETTINGS:

@@ -204,17 +204,28 @@ def test_events_are_read_as_the_pipeline_reads_them(tmp_path: Path, capsys: pyte
     data = tmp_path / "events.jsonl"
     at = datetime(2026, 1, 1, tzinfo=UTC)
     looks = [
-        {"event_id": f"{user}-{step}", "user_id": user, "event_type": "page_view" if step == 9 else "view"}
+        {"event_id": f"{user}-{step}", "user_id": user, "session_id": session, "event_type": "view"}
         | {"timestamp": (at + timedelta(minutes=step)).isoformat(), "metadata": {"product_id": f"p{step}"}}
-        for user in (7, 8)
-        for step in (2, 1, 9)
+        for user, session in ((7, "s1"), (8, "s1"), (9, None))
+        for step in (20, 10, 51)
     ]
-    wrong = [{"event_type": "view", "user_id": "ada", "timestamp": "yesterday"}, {"event_type": "scroll"}]
-    data.write_text("\n".join(map(json.dumps, [*looks, *wrong])))
-    read = visits_of([data], "events")
-    assert {one.key: one.products for one in read} == {"7": ("p1", "p2"), "8": ("p1", "p2")}
-    said = capsys.readouterr().out
-    assert "1 lines are left out; events.jsonl:7: invalid_timestamp: " in " ".join(said.split())
+    others = [
+        {"event_type": "view", "user_id": "ada", "timestamp": "yesterday"},
+        {"event_type": "scroll", "timestamp": 1},
+        looks[0],
+    ]
+    lines = "\n\n".join(map(json.dumps, [*looks, *others]))
+    data.write_text(f"\ufeff{lines}\n\n", "utf-8")
+    read = {one.key: one.products for one in visits_of([data], "events")}
+    assert {key: products for key, products in read.items() if "s1" in key} == {
+        "7/s1": ("p10", "p20", "p51"),
+        "8/s1": ("p10", "p20", "p51"),
+    }
+    assert [products for key, products in read.items() if key.startswith("9")] == [("p10", "p20"), ("p51",)]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 line is left out: they would be dead letters; the first: events.jsonl:19: invalid_timestamp: " in said
+    assert "1 line is left out: their type is not known; the first: events.jsonl:21" in said
+    assert "1 line is left out: they repeat an id; the first: events.jsonl:23" in said
 
 
 def test_bought_products_lead_further_than_looks() -> None:

@@ -69,7 +69,7 @@ class ClaimCells:
         if furthest > 0:
             raise Stopped(
                 f"partition {partition}: its cell is missing, while its views or outputs have records up to "
-                f"{furthest}; bring the store back, or rebuild it from the log"
+                f"{furthest}; bring the store back, rebuild it from the log, or give a new store a new group"
             )
 
     def _serve(self, cell: HeldCell) -> None:
@@ -94,5 +94,6 @@ class ClaimCells:
         if not first <= cell.position <= ahead <= end:
             raise Stopped(
                 f"partition {cell.partition}: the store stands at {cell.position} to {ahead}, the log holds {first} to "
-                f"{end}; this is another log or a shortened one: rebuild the store, or bring back the right log"
+                f"{end}; this is another log or a shortened one: bring back the right log, rebuild the store where it "
+                "has the same topic still, else build another, in a new namespace and group"
             )

@@ -61,7 +61,8 @@ class Superseded(Refusal):
     """A reader does not stand where the write begins; `positions` says where it stands, by partition."""
 
     def __init__(self, positions: Mapping[int, int]) -> None:
-        super().__init__(f"positions are {dict(positions)}")
+        found = ", ".join(f"{position} of partition {partition}" for partition, position in positions.items())
+        super().__init__(f"the store or a reader of it stands elsewhere than was believed, at {found}")
         self.positions = dict(positions)
 
 

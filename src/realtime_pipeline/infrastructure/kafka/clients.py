@@ -138,4 +138,6 @@ def meaning(error: KafkaError, of_what: str) -> Refusal | Stopped | Unavailable:
             f"{of_what}: the position to read from is not in the log any more ({error.str()}); "
             "rebuild the store, or bring back the right log"
         )
+    if error.code() == KafkaError._TIMED_OUT:
+        return Unreachable(f"{of_what}: no answer in time from Kafka ({error.str()})")
     return Unreachable(f"{of_what}: {error.str()}")

@@ -126,14 +126,14 @@ class KafkaTopics:
         return made
 
     def _wait_for(self, name: str) -> None:
-        """Wait until the brokers have heard of a topic that was made."""
+        """Wait until the brokers have heard of a topic that was made, and some broker leads each partition."""
         deadline_s = time.monotonic() + self._rules.answer_ms / 1000
         while True:
             try:
-                described(self._rules, name, self._admin)
-            except Stopped:
+                self._ends(described(self._rules, name, self._admin), IsolationLevel.READ_UNCOMMITTED)
+            except (Stopped, KafkaException) as error:
                 if time.monotonic() > deadline_s:
-                    raise Unavailable(f"topic {name} was made, and the brokers do not know it yet") from None
+                    raise Unavailable(f"topic {name} was made, and cannot be used yet: {error}") from None
                 time.sleep(_LOOK_AGAIN_S)
             else:
                 return
