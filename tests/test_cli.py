@@ -159,6 +159,9 @@ def test_dead_letters_are_shown_with_reason_and_place(shop: Path, capsys: pytest
     assert code == 0
     assert out.splitlines()[0].startswith("events.jsonl:7: not_json: ")
     assert out.splitlines()[1].strip() == "b'garbage'"
+    assert "there may be more" not in out
+    assert ran(capsys, "dead-letters", "--limit", "1")[1].endswith("first 1: there may be more (--limit)\n")
+    assert ran(capsys, "dead-letters", "--values")[1] == "garbage\n"
 
 
 def test_a_command_needs_a_database(

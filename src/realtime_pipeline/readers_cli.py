@@ -1,6 +1,7 @@
 """The commands that read: lists, profiles, dead letters."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TypeAlias
 
@@ -52,6 +53,9 @@ def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
 
     letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
     letters.add_argument("--limit", type=_limit, default=20, help="how many (default: 20)")
+    letters.add_argument(
+        "--values", action="store_true", help="only what they hold, one a line: to be mended and published again"
+    )
     letters.set_defaults(command=_dead_letters, reads=True)
 
 
@@ -106,6 +110,11 @@ def _profile(pipeline: Pipeline, _settings: Settings, options: argparse.Namespac
 
 def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
     letters = pipeline.dead_letters(options.limit)
+    if options.values:
+        for letter in letters:
+            sys.stdout.buffer.write(letter.record.value.replace(b"\n", b" ") + b"\n")
+        sys.stdout.buffer.flush()
+        return
     if not letters:
         print("there are no dead letters")
     for letter in letters:
@@ -113,3 +122,5 @@ def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Nam
         place = record.origin or f"partition {record.partition}, position {record.position}"
         print(plain(f"{place}: {letter.reason}"))
         print(f"    {record.value[:SHOWN_BYTES]!r}")
+    if len(letters) == options.limit:
+        print(f"these are the first {options.limit}: there may be more (--limit)")
