@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 import msgspec
@@ -202,12 +202,15 @@ def _read_value(value: str) -> Any:
 def _check_names(
     document: Mapping[str, Any], type_: type[attrs.AttrsInstance], within: str, where: str = "settings"
 ) -> None:
-    """Name a setting that does not exist: it is most likely misspelt."""
+    """Name a setting that does not exist, or a choice that is none: it is most likely misspelt."""
     fields = {field.name: field.type for field in attrs.fields(type_)}
     for name, value in document.items():
         if name not in fields:
             known = ", ".join(sorted(fields))
             raise InvalidSettings(f"{where}: there is no {within}{name}; there are {known}")
         field_type = fields[name]
+        choices = get_args(field_type) if get_origin(field_type) is Literal else (value,)
+        if value not in choices:
+            raise InvalidSettings(f"{where}: {within}{name} is one of {', '.join(choices)}, not {value}")
         if isinstance(value, dict) and isinstance(field_type, type) and attrs.has(field_type):
             _check_names(value, field_type, f"{within}{name}.", where)
