@@ -27,6 +27,14 @@ class Owner(PartitionOwner):
         self.held -= set(partitions)
 
 
+class LateOwner(Owner):
+    """Cannot say at once from where to read."""
+
+    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+        self.held |= set(partitions)
+        return {}
+
+
 class EventLogContract:
     """An empty log of three partitions.
 
@@ -63,6 +71,25 @@ class EventLogContract:
         assert self.all(owner) == []
         assert owner.held == {0, 1, 2}
         assert (self.log.identity.partitions, self.publisher.partitions) == (3, 3)
+
+    def test_what_is_claimed_a_moment_later_is_read_from_there_and_no_record_is_passed_over(self) -> None:
+        self.publisher.publish([Outgoing(b"%d" % number, b"%d" % number) for number in range(60)])
+        owner = LateOwner()
+        self.log.subscribe(owner)
+        deadline_s = time.monotonic() + 30
+        while len(owner.held) < PARTITIONS:
+            assert self.log.poll(1, 0) == []
+            assert time.monotonic() < deadline_s, "no partition has come"
+        self.log.seek(dict.fromkeys(range(PARTITIONS), 1))
+        self.log.resume(range(PARTITIONS))
+        found: dict[int, list[int]] = {}
+        until_s = time.monotonic() + 3 * self.patience_s
+        while not self.is_read(owner) or time.monotonic() < until_s:
+            for record in self.log.poll(100, self.patience_s):
+                found.setdefault(record.partition, []).append(record.position)
+            assert time.monotonic() < deadline_s
+        ends = {number: end for number, (_, end) in self.log.bounds(range(PARTITIONS)).items()}
+        assert found == {number: list(range(1, end)) for number, end in ends.items()}
 
     def test_records_are_read_as_they_were_written(self) -> None:
         self.publisher.publish([Outgoing(b"ada", b"one", "file:1"), Outgoing(None, b"\xff\x00")])

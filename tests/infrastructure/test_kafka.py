@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from threading import Event
+from typing import Literal
 
 import attrs
 import msgspec
@@ -24,7 +25,7 @@ from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests import servers
-from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
+from tests.contracts.event_log import PARTITIONS, EventLogContract, LateOwner, Owner
 from tests.contracts.outputs import OutputsContract
 from tests.histories import event
 
@@ -66,6 +67,24 @@ class TestKafkaOutputs(OutputsContract):
         yield
         self.outputs.close()
         log.close()
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_nothing_comes_of_what_cannot_be_claimed_yet(
+    rules: KafkaRules, protocol: Literal["consumer", "classic"]
+) -> None:
+    publisher = KafkaEventPublisher(rules, Unwatched())
+    publisher.publish([Outgoing(b"%d" % number, b"%d" % number) for number in range(60)])
+    KafkaTopics(rules).truncate(rules.topic, dict.fromkeys(range(PARTITIONS), 5))
+    log, owner, ends = KafkaEventLog(attrs.evolve(rules, group_protocol=protocol)), LateOwner(), 0.0
+    log.subscribe(owner)
+    deadline_s = time.monotonic() + 30
+    while len(owner.held) < PARTITIONS or time.monotonic() < ends:
+        assert log.poll(10, 0.2) == []
+        ends = ends or (len(owner.held) == PARTITIONS and time.monotonic() + 1.0) or 0.0
+        assert time.monotonic() < deadline_s
+    log.close()
+    publisher.close()
 
 
 def test_a_topic_that_is_not_there_is_named_with_the_way_out() -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
@@ -221,13 +221,26 @@ class KafkaEventLog(EventLog):
         except Exception as error:  # raised by `poll`: none may pass through the client's own code
             self._failure = error
         self._assigned |= set(numbers)
-        consumer.incremental_assign([self._place(number, positions.get(number, OFFSET_END)) for number in numbers])
+        waiting = self._ends_of([number for number in numbers if number not in positions])
+        begin = {**waiting, **positions}
+        consumer.incremental_assign([self._place(number, begin[number]) for number in numbers])
         self._starts.update(positions)
         for number in numbers:
             self._ends_reached.pop(number, None)
         # Whether a partition is paused outlives its going and coming back.
         consumer.resume([self._place(number) for number in positions])
-        consumer.pause([self._place(number) for number in numbers if number not in positions])
+        consumer.pause([self._place(number) for number in waiting])
+
+    def _ends_of(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Where those that cannot be claimed yet may wait: at their ends, as numbers.
+
+        Given the end by name, the client looks it up; an answer that comes after a seek makes it look once more and go
+        there, and what lies between is passed over. Where nobody answers, any number will do that leaves nothing out.
+        """
+        try:
+            return {number: end for number, (_, end) in self.bounds(partitions).items()}
+        except Refusal:
+            return dict.fromkeys(partitions, 0)
 
     def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         numbers = [place.partition for place in places]
