@@ -17,7 +17,7 @@ from harness.services.kafka import KafkaBroker
 from harness.services.redis import RedisServer, redis_cluster
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings, load_settings
-from realtime_pipeline.application.errors import Refusal
+from realtime_pipeline.application.errors import Refusal, Unavailable
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from realtime_pipeline.infrastructure.redis.keys import Keys
@@ -240,7 +240,7 @@ class Arena:
                 kafka = attrs.evolve(self.settings.kafka, group=f"{self.settings.kafka.group}-follower")
                 self._follower = Follower(Pipeline(attrs.evolve(self.settings, kafka=kafka)), PARTITIONS)
             return self._follower.ends()
-        except Refusal:
+        except (Refusal, Unavailable):  # as of a broker that has just started
             return None
 
     def replica_positions(self) -> Mapping[int, int]:

@@ -321,8 +321,8 @@ MUTATIONS += [
     Mutation(
         "Kafka says where to read from",
         "infrastructure/kafka/log.py",
-        "self._place(number, positions.get(number, OFFSET_END))",
-        "self._place(number, OFFSET_END)",
+        "        begin = {**waiting, **positions}\n",
+        "        begin = self._ends_of(numbers)\n",
         KAFKA,
     ),
     Mutation(

@@ -128,9 +128,10 @@ class KafkaTopics:
     def _wait_for(self, name: str) -> None:
         """Wait until the brokers have heard of a topic that was made, and some broker leads each partition."""
         deadline_s = time.monotonic() + self._rules.answer_ms / 1000
+        admin = made_admin(self._rules)
         while True:
             try:
-                self._ends(described(self._rules, name, self._admin), IsolationLevel.READ_UNCOMMITTED)
+                self._ends(described(self._rules, name, admin), IsolationLevel.READ_UNCOMMITTED, admin)
             except (Stopped, KafkaException) as error:
                 if time.monotonic() > deadline_s:
                     raise Unavailable(f"topic {name} was made, and cannot be used yet: {error}") from None
@@ -172,17 +173,19 @@ class KafkaTopics:
         try:
             config = self._admin.describe_configs([resource], request_timeout=self._rules.answer_ms / 1000)
             entries = config[resource].result()
-            end, readable = (self._ends(found, isolation) for isolation in _ALL_AND_READABLE)
+            end, readable = (self._ends(found, isolation, self._admin) for isolation in _ALL_AND_READABLE)
         except KafkaException as error:
-            raise self._failure(error, f"topic {name}") from None
+            failure = self._failure(error, f"topic {name}")
+            self._admin = made_admin(self._rules)  # what the old one knows of leaders may be outdated, and it keeps it
+            raise failure from None
         settings = {key: entries[key].value for key in SHOWN_SETTINGS if key in entries}
         return attrs.evolve(found, settings=settings, hidden=max(end - readable, 0))
 
-    def _ends(self, topic: Described, isolation: IsolationLevel) -> int:
+    def _ends(self, topic: Described, isolation: IsolationLevel, admin: Admin) -> int:
         """Where a topic's partitions end for such readers, added up."""
         latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         places = {TopicPartition(topic.name, number): latest for number in range(topic.partitions)}
-        ends = self._admin.list_offsets(places, isolation_level=isolation, request_timeout=self._rules.answer_ms / 1000)
+        ends = admin.list_offsets(places, isolation_level=isolation, request_timeout=self._rules.answer_ms / 1000)
         return sum(end.result().offset for end in ends.values())
 
     def _failure(self, error: KafkaException, of_what: str) -> PipelineError:
