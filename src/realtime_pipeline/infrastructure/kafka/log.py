@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable, WrongLog
+from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.streams.records import Record
@@ -239,7 +239,7 @@ class KafkaEventLog(EventLog):
         """
         try:
             return {number: end for number, (_, end) in self.bounds(partitions).items()}
-        except Refusal:
+        except PipelineError:  # of whatever kind: none may pass through the client's own code
             return dict.fromkeys(partitions, 0)
 
     def _on_revoke(self, consumer: Consumer, places: list[TopicPartition]) -> None:

@@ -128,7 +128,7 @@ class KafkaTopics:
     def _wait_for(self, name: str) -> None:
         """Wait until the brokers have heard of a topic that was made, and some broker leads each partition."""
         deadline_s = time.monotonic() + self._rules.answer_ms / 1000
-        admin = made_admin(self._rules)
+        admin = made_admin(self._rules)  # of its own: a client keeps what it knows of leaders, over a restart of theirs
         while True:
             try:
                 self._ends(described(self._rules, name, admin), IsolationLevel.READ_UNCOMMITTED, admin)
