@@ -20,7 +20,8 @@ from realtime_pipeline import Pipeline, Settings, load_settings
 from realtime_pipeline.application.errors import Refusal, Unavailable
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
-from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.redis.views import RedisViews
 
 SESSION_MS = 3_000
 TRANSACTION_MS = 3_000
@@ -244,15 +245,17 @@ class Arena:
             return None
 
     def replica_positions(self) -> Mapping[int, int]:
-        """Up to where all views stand by what the replica has."""
-        redis = self.settings.redis
-        keys = [Keys(redis.namespace).sources(cell % redis.view_groups, cell) for cell in range(redis.view_cells)]
-
-        def position(key: str, partition: int) -> int:
-            text = self.servers.replica.command("HGET", key, partition)
-            return int(text.split()[1]) if text[:1].isdigit() else 0
-
-        return {number: min(position(key, number) for key in keys) for number in range(PARTITIONS)}
+        """Up to where all views stand by what the replica has; zeros while it does not answer."""
+        rules, stores = attrs.evolve(self.settings.redis, nodes=self.servers.replica.place), self.settings.stores
+        nodes = RedisNodes(rules)
+        try:
+            views = RedisViews(nodes, rules, stores.listed_sessions_max, stores.activity_hours)
+            found = views.positions(range(PARTITIONS))
+        except Refusal:
+            return dict.fromkeys(range(PARTITIONS), 0)
+        finally:
+            nodes.close()
+        return {partition: min(positions) for partition, positions in found.items()}
 
     def counts(self) -> Mapping[str, int]:
         """How many records the store has in each class."""

@@ -21,7 +21,7 @@ from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
-from realtime_pipeline.infrastructure.redis.trends import Categories, Trends
+from realtime_pipeline.infrastructure.redis.trending import Categories, Trends
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import KeptEntriesContract, effects, seen
 from tests.contracts.views import ACTIVITY_HOURS, HOUR, ViewsContract

@@ -99,7 +99,7 @@ class ShopCache:
         self._clock = clock
         self._rules = rules
         self._total = (0, 0)
-        self._one_reads = Lock()
+        self._one_reads, self._one_rates = Lock(), Lock()
         self._top_rated: tuple[int, float, Sequence[Rated]] | None = None
         self._trending: dict[_Place, tuple[int, Sequence[Popular]]] = {}
         self._interactions = _Remembered[ProductId, int](clock, rules.products_ms, PRODUCTS_MAX)
@@ -156,10 +156,11 @@ class ShopCache:
         """Which products are rated highest; a longer list than is remembered is read anew."""
         if limit > TOP_RATED_MAX:
             return self._views.top_rated(prior_ratings, limit)
-        known = self._top_rated
-        if known is None or known[1] != prior_ratings or not self._is_fresh(known[0]):
-            rated = self._views.top_rated(prior_ratings, TOP_RATED_MAX)
-            known = self._top_rated = self._clock.now_ms(), prior_ratings, rated
+        with self._one_rates:
+            known = self._top_rated
+            if known is None or known[1] != prior_ratings or not self._is_fresh(known[0]):
+                rated = self._views.top_rated(prior_ratings, TOP_RATED_MAX)
+                known = self._top_rated = self._clock.now_ms(), prior_ratings, rated
         return known[2][:limit]
 
     def _read_trending(self, place: _Place) -> Sequence[Popular]:

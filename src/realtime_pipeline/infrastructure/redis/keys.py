@@ -2,7 +2,7 @@
 
 | key | type | holds | expires |
 |---|---|---|---|
-| `rp:meta` | hash | which log the store was built from, how many view cells, how often it was erased | never |
+| `rp:meta` | hash | which log the store was built from, how it lies, how many view cells, how often it was erased | never |
 | `rp:{c17}:cell` | hash | epoch, position, number of the last commit, watermark, records per class | never |
 | `rp:{c17}:outbox` | stream | what commits owe their readers, by the position at which each ends | trimmed |
 | `rp:{c17}:customer:ID` | string | a customer, MessagePack | never |
@@ -18,6 +18,7 @@
 | `rp:{v0}:hours:DE`, `rp:{v0}:activity:H:DE` | hash | the same of a country | the same |
 | `rp:{v0}:countries` | hash | country → how many merges had something of it | never |
 | `rp:{v0}:moved` | sorted set | products whose category has become another, by the order in which | never |
+| `rp:{v0}:absent` | | named in merges, and never there | |
 | `rp:{v0}:list:PRODUCT` | sorted set | sessions by the time they touched the product, the newest | trimmed |
 """
 

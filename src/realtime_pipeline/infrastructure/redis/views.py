@@ -35,9 +35,7 @@ class RedisViews(Views):
         self._nodes = nodes
         self._keys = Keys(rules.namespace)
         self._rules = rules
-        self._view_cells = rules.view_cells
         self._groups = rules.view_groups
-        self._merge_records_max = rules.merge_records_max
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
         self._trending = RedisTrending(nodes, rules, self._newest_ms)
@@ -46,12 +44,12 @@ class RedisViews(Views):
     @property
     def view_cells(self) -> int:
         """How many view cells there are."""
-        return self._view_cells
+        return self._rules.view_cells
 
     @property
     def merge_records_max(self) -> int:
         """A longer merge would hold up every reader of its node; this many records go in a call for each view cell."""
-        return self._merge_records_max * self._view_cells
+        return self._rules.merge_records_max * self._rules.view_cells
 
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition."""
@@ -223,7 +221,7 @@ class RedisViews(Views):
         return {name: [source_in(answer[index]) for answer in answers] for index, name in enumerate(names)}
 
     def _sources(self) -> list[Key]:
-        return [self._keys.sources(cell % self._groups, cell) for cell in range(self._view_cells)]
+        return [self._keys.sources(cell % self._groups, cell) for cell in range(self._rules.view_cells)]
 
     def _group_of(self, product_id: ProductId) -> int:
         """In which group the view cell of a product lies: its number modulo theirs, of which theirs is a multiple."""
