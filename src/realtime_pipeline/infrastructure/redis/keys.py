@@ -2,7 +2,7 @@
 
 | key | type | holds | expires |
 |---|---|---|---|
-| `rp:meta` | hash | which log the store was built from, how it lies, how many view cells, how often it was erased | never |
+| `rp:meta` | hash | which log it was built from, how it lies, how many view cells, how often it was erased | never |
 | `rp:{c17}:cell` | hash | epoch, position, number of the last commit, watermark, records per class | never |
 | `rp:{c17}:outbox` | stream | what commits owe their readers, by the position at which each ends | trimmed |
 | `rp:{c17}:customer:ID` | string | a customer, MessagePack | never |
