@@ -9,7 +9,7 @@ from random import Random
 import attrs
 import msgspec
 
-from harness.chaos.log import Follower, with_sign_ins
+from harness.chaos.log import Follower, with_all_kinds
 from harness.chaos.workers import WorkerProcess
 from harness.errors import HarnessError
 from harness.replay import compare
@@ -125,7 +125,7 @@ class Arena:
         self.make_topics()
         size = FULL_SIZE if full_size else SMALL_SIZE
         shop = Shop(dice.randrange(1 << 30), *size, START_MS, dirt=0.06)
-        self._events = (msgspec.json.encode(event) for event in with_sign_ins(shop.events(SESSIONS), size[1], dice))
+        self._events = (msgspec.json.encode(event) for event in with_all_kinds(shop.events(SESSIONS), size[1], dice))
         self.published = 0
         self._follower: Follower | None = None
 

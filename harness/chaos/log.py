@@ -8,6 +8,10 @@ from realtime_pipeline.application.ports.event_log import PartitionOwner
 
 SIGNS_IN = 0.2
 """How often a visitor signs in before an event of theirs."""
+IS_SHOWN, SHOWN_PRODUCTS = 0.05, 100
+"""How often somebody is shown a list after an event of theirs, and of how many products."""
+IS_FORGOTTEN, IS_THEIRS = 0.005, 0.5
+"""How often somebody is to be forgotten after an event, and how often that is whose event it was."""
 
 
 class Follower(PartitionOwner):
@@ -42,13 +46,25 @@ class Follower(PartitionOwner):
         self._pipeline.close()
 
 
-def with_sign_ins(
+def with_all_kinds(
     events: Iterable[Mapping[str, object]], customers: int, dice: Random
 ) -> Iterator[Mapping[str, object]]:
-    """The same, but now and then a visitor signs in, and goes on without saying who they are."""
+    """The shop's events, and what its customers do not do: visitors sign in, and go on without saying who they are;
+    some are shown lists of products; some are to be forgotten, and may come back."""
     for number, event in enumerate(events):
-        session, at_ms = event.get("session_id"), event.get("timestamp")
-        if session is not None and "user_id" not in event and isinstance(at_ms, int) and dice.random() < SIGNS_IN:
-            who = {"user_id": f"customer-{dice.randrange(customers):04d}", "session_id": session}
-            yield {"event_id": f"login-{number}", "event_type": "login", **who, "timestamp": at_ms}
+        at_ms, draw = event.get("timestamp"), dice.random
+        named = {name: event[name] for name in ("user_id", "session_id") if name in event}
+        if not isinstance(at_ms, int) or not named:
+            yield event
+            continue
+        anyone = {"user_id": f"customer-{dice.randrange(customers):04d}"}
+        if "user_id" not in named and draw() < SIGNS_IN:
+            yield {"event_id": f"login-{number}", "event_type": "login", **named, **anyone, "timestamp": at_ms}
         yield event
+        if draw() < IS_SHOWN:
+            products = [f"p-{dice.randrange(SHOWN_PRODUCTS)}" for _ in range(3)]
+            shown = {"event_id": f"list-{number}", "event_type": "exposure", "properties": {"products": products}}
+            yield {**shown, **named, "timestamp": at_ms}
+        if draw() < IS_FORGOTTEN:
+            who = named if draw() < IS_THEIRS else anyone
+            yield {"event_id": f"forget-{number}", "event_type": "forget", **who, "timestamp": at_ms}

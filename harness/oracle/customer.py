@@ -11,7 +11,15 @@ import attrs
 
 from harness.oracle.profile import NEVER_MS, ExpectedCustomer, opinions, profile, rating
 from harness.oracle.sessions import ExpectedSession, Visit, listed, session_of, visits_of
-from harness.oracle.sign_in import Handed, Placed, forwards_to, latest_ms, reclassed, signed_in_at
+from harness.oracle.sign_in import (
+    Handed,
+    Placed,
+    forwards_to,
+    latest_ms,
+    reclassed,
+    signed_in_at,
+    visitors_forgotten,
+)
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
@@ -23,12 +31,18 @@ from realtime_pipeline.domain.streams.messages import message_id
 
 @attrs.frozen
 class Judgement:
-    """What becomes of each event, up to when ids are no longer known and all is forgotten, and which are known."""
+    """What becomes of each event, up to when ids are no longer known and all is forgotten, each time, and which ids are
+    known."""
 
     classes: list[RecordClass]
     floor_ms: int
-    forgotten_at_ms: int
+    forgettings_ms: list[int]
     remembered: frozenset[tuple[int, str]]
+
+    @property
+    def forgotten_at_ms(self) -> int:
+        """Up to when all is forgotten."""
+        return self.forgettings_ms[-1] if self.forgettings_ms else NEVER_MS
 
 
 @attrs.frozen
@@ -70,6 +84,7 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
     judgement = judged([event for _, event in placed], rules)
     lives = _lives(placed, judgement.classes)
     handed = _handed(customer_id, placed, judgement.classes, lives, rules)
+    handed += visitors_forgotten(placed, judgement.classes, judgement.forgettings_ms, rules.visitors_max)
     to = forwards_to(lives[-1])
     whole, lives = lives, [life[: signed_in_at(life)] for life in lives]
     begun = [_left_behind(visits_of(life, rules), one) for life, one in zip(lives, whole, strict=True)]
@@ -186,6 +201,7 @@ def judged(events: Iterable[Event], rules: ProfileRules) -> Judgement:
     classes = []
     held: list[tuple[int, str]] = []
     ids: set[str] = set()
+    forgettings_ms: list[int] = []
     floor_ms = forgotten_at_ms = newest_ms = NEVER_MS
     for event in events:
         at_ms = event.occurred_at_ms
@@ -194,6 +210,7 @@ def judged(events: Iterable[Event], rules: ProfileRules) -> Judgement:
         elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
             classes.append(RecordClass.APPLIED)
             forgotten_at_ms, floor_ms, newest_ms, held, ids = max(at_ms, newest_ms), NEVER_MS, NEVER_MS, [], set()
+            forgettings_ms.append(forgotten_at_ms)
         elif event.event_id in ids:
             classes.append(RecordClass.DUPLICATE)
         elif at_ms <= floor_ms and not event.replayed:
@@ -208,7 +225,7 @@ def judged(events: Iterable[Event], rules: ProfileRules) -> Judgement:
                 ids = {event_id for _, event_id in held}
                 floor_ms = max([floor_ms, *(time for time, _ in let_go)])
     return Judgement(
-        classes, floor_ms, forgotten_at_ms, frozenset((at_ms, _digest(event_id).hex()) for at_ms, event_id in held)
+        classes, floor_ms, forgettings_ms, frozenset((at_ms, _digest(event_id).hex()) for at_ms, event_id in held)
     )
 
 

@@ -5,6 +5,7 @@ wrong.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import itemgetter
 from sys import intern
 from typing import Final, TypeVar
 from zlib import crc32
@@ -64,8 +65,9 @@ class Expected:
     country, product) to those known to be of there; `lists` has all of a product's (time, session), the newest first
     (the store keeps some); `dead_letters` are (partition, position, code);
     `newest_ms` is the largest time of an applied event, by partition; `stubs` is what is left of who signed in;
-    `unsaid` what should be in the log of what they hand on, and is not there or is another; `handed_on` how many
-    records that should be, forgettings of visitors apart.
+    `unsaid` what should be in the log of what they hand on, and of visitors who are to be forgotten with a customer,
+    and is not there or is another; `handed_on` how many records that should be. `dead_letters_gone` went with their
+    customers, where outputs can take letters back.
     """
 
     belongs: Belongs = attrs.field(eq=False)
@@ -84,6 +86,7 @@ class Expected:
     unsaid: list[str] = attrs.Factory(list)
     handed_on: int = 0
     by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
+    dead_letters_gone: set[tuple[int, int, str]] = attrs.Factory(set)
 
 
 def expect(
@@ -116,7 +119,11 @@ def expect(
     expected.unsaid.extend(_unsaid(handed, said))
     expected = attrs.evolve(expected, handed_on=len(handed), by_country=summed.by_country)
     expected.products.update(summed.described())
-    expected.dead_letters.extend(sorted(letter[:3] for letter in sorted_.dead_letters if _stays(letter, sorted_)))
+    for letter in sorted(sorted_.dead_letters, key=itemgetter(slice(3))):
+        if _stays(letter, sorted_):
+            expected.dead_letters.append(letter[:3])
+        else:
+            expected.dead_letters_gone.add(letter[:3])
     for entries in expected.lists.values():
         entries.sort(reverse=True)
     return expected
@@ -147,10 +154,14 @@ def _said(sorted_: "_Sorted") -> dict[tuple[CustomerId, str], list[Event]]:
 
 
 def _unsaid(handed: Iterable[Handed], said: Mapping[tuple[CustomerId, str], list[Event]]) -> Iterator[str]:
-    """What visitors hand on must be in the log, and a history once and as it was."""
+    """What visitors hand on must be in the log, and a history once and as it was; so must their forgettings."""
     for one in handed:
         found = said.get((one.to, one.event_id), [])
-        if one.history is None:
+        if one.forgotten_at_ms is not None:
+            times = [event.occurred_at_ms for event in found if event.kind is EventKind.CUSTOMER_FORGOTTEN]
+            if one.forgotten_at_ms not in times:
+                yield f"forgetting {one.event_id} as of {one.forgotten_at_ms} is not in the log, but those of {times}"
+        elif one.history is None:
             if not found:
                 yield f"event {one.event_id} was not forwarded to {one.to}"
         elif len(found) != 1:

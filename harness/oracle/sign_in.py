@@ -1,6 +1,6 @@
-"""What a visitor who signs in hands on, as the oracle sees it."""
+"""What a visitor who signs in hands on, and what becomes of them, as the oracle sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -10,6 +10,7 @@ from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.messages import message_id
 
 HISTORY: Final = "history"
 
@@ -19,11 +20,13 @@ Placed = tuple[SessionKey, Event]
 
 @attrs.frozen
 class Handed:
-    """What has to be said to another customer: by which id, what a visitor had done, if it is that."""
+    """What has to be said to another: by which id, and what a visitor had done, or as of when they are to be forgotten,
+    if it is that."""
 
     to: CustomerId
     event_id: str
     history: Customer | None = None
+    forgotten_at_ms: int | None = None
 
 
 def as_event(merged: HistoryMerged) -> Event:
@@ -72,3 +75,31 @@ def reclassed(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[
 def forwards_to(life: Sequence[Placed]) -> CustomerId | None:
     """Whom a visitor's events go to at the end of a life."""
     return next((event.becomes for _, event in reversed(life) if event.becomes is not None), None)
+
+
+def visitors_forgotten(
+    placed: Sequence[Placed], classes: Sequence[RecordClass], forgettings_ms: Iterable[int], visitors_max: int
+) -> list[Handed]:
+    """The visitors who are to be forgotten with the customer they turned out to be.
+
+    That is when the customer is, when there are too many of them, or when they sign in as somebody who was forgotten
+    meanwhile. `forgettings_ms` says as of when the customer was, each time.
+    """
+    found: list[Handed] = []
+    visitors: dict[CustomerId, None] = {}
+    times_ms, as_of_ms = iter(forgettings_ms), 0
+    for (_, event), class_ in zip(placed, classes, strict=True):
+        history, gone = history_in(event), list[CustomerId]()
+        if class_ is RecordClass.APPLIED and event.kind is EventKind.CUSTOMER_FORGOTTEN:
+            as_of_ms = at_ms = next(times_ms)
+            gone, visitors = list(visitors), {}
+        elif class_ is RecordClass.APPLIED and history is not None:
+            at_ms = event.occurred_at_ms
+            visitors.pop(history.customer_id, None)
+            visitors[history.customer_id] = None
+            gone = list(visitors)[:-visitors_max]
+            visitors = dict.fromkeys(list(visitors)[-visitors_max:])
+        elif class_ is RecordClass.FORGOTTEN and history is not None:
+            at_ms, gone = as_of_ms, [history.customer_id]
+        found += (Handed(one, message_id(one, event.event_id), forgotten_at_ms=at_ms) for one in gone)
+    return found

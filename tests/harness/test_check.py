@@ -238,3 +238,25 @@ def test_a_simulated_shop_comes_out_as_the_oracle_says(settings: Settings) -> No
     expected = expect(records, pipeline.container.decoder(), settings.fold, settings.partitions)
     assert found_in(pipeline, expected) == []
     assert expected.counts[RecordClass.FORGOTTEN] > 0
+
+
+def test_visitors_who_were_not_said_to_be_forgotten_are_missed() -> None:
+    pipeline = Pipeline(Settings(log="memory", store="memory", partitions=1))
+    visit = {"session_id": "s1", "timestamp": AT}
+    look = {"event_type": "view", "event_id": "e1", **visit, "properties": {"product_id": "tea"}}
+    login = {"event_type": "login", "event_id": "e2", "user_id": "anna", **visit}
+    forget = {"event_type": "forget", "event_id": "e3", "user_id": "anna", "timestamp": AT + 2}
+    late = {**login, "event_id": "e4", "session_id": "s2", "timestamp": AT + 1}
+    for lines in ([look, login], [forget, late]):
+        pipeline.publish(lines)
+        pipeline.process()
+    (records,) = pipeline.container.memory_log().records
+    said = [record for record in records if b"anonymous:s" in record.value]
+    decode, rules = pipeline.container.decoder(), pipeline.container.settings().fold
+    assert len(records) == 4 + len(said)
+    whole = expect(records, decode, rules, 1)
+    assert (whole.unsaid, whole.handed_on) == ([], 4)  # two histories, and two visitors to be forgotten
+    for lacking in said:
+        expected = expect([record for record in records if record is not lacking], decode, rules, 1)
+        assert len(expected.unsaid) == 1
+        assert "log" in expected.unsaid[0]

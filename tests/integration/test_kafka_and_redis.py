@@ -153,6 +153,16 @@ def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
                     assert b"ada-lovelace" not in repr(content(nodes, name.decode())).encode()
 
 
+def test_dead_letters_in_kafka_outlive_who_they_are_of() -> None:
+    with Pipeline(on_kafka()) as pipeline:
+        append(pipeline, [event("1", user="ada", product="mug"), event("2", "review", user="ada", product="mug")])
+        pipeline.process()
+        pipeline.forget("ada")
+        pipeline.process()
+        assert [letter.customer_id for letter in pipeline.dead_letters()] == ["ada"]
+        assert differences(pipeline) == []
+
+
 def test_a_store_is_built_again_when_no_worker_runs_and_nothing_is_put_out_twice() -> None:
     settings = on_kafka()
     with Pipeline(settings) as other:
