@@ -21,13 +21,21 @@ from tests.application.workers import HISTORY, Crash, CrashAt, let_time_pass, ne
 from tests.histories import SMALL, SetClock, append, differences, embedded, opened
 
 
-@pytest.fixture(params=[1, 3])
+class GatheredViews(MemoryViews):
+    """Views that changes are gathered for, over some rounds."""
+
+    gather_ms = 10**9
+    merge_records_max = 30
+
+
+@pytest.fixture(params=[(MemoryViews, 1), (MemoryViews, 3), (GatheredViews, 3)], ids=["one", "three", "gathered"])
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
     """In memory, where commit, merge and emission are steps of their own; with one view cell, and with three."""
+    views, view_cells = request.param
     settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=20, cached_customers_max=4))
     with opened(embedded("memory", tmp_path, settings)) as made:
         made.container.views.override(
-            providers.Object(MemoryViews(request.param, listed_sessions_max=3, activity_hours=100))
+            providers.Object(views(view_cells, listed_sessions_max=3, activity_hours=100))
         )
         yield made
 
@@ -133,6 +141,27 @@ def test_entries_stay_as_long_as_a_reader_lacks_them(pipeline: Pipeline) -> None
     new_worker(pipeline)  # the first one dies with what it has gathered
     pipeline.process()
     assert differences(pipeline) == []
+
+
+def test_what_customers_share_is_gathered_for_a_while_and_no_longer(tmp_path: Path) -> None:
+    with opened(embedded("memory", tmp_path, SMALL)) as pipeline:
+        views = GatheredViews(1, listed_sessions_max=3, activity_hours=100)
+        pipeline.container.views.override(providers.Object(views))
+        worker = pipeline.container.process_events()
+        for number in range(5):
+            append(pipeline, HISTORY[number * 4 : number * 4 + 4])
+            worker(0)
+        merged = sum(min(position) for position in views.positions([0, 1]).values())
+        assert merged < 20 == sum(pipeline.container.cells().positions([0, 1]).values())
+        let_time_pass(pipeline, views.gather_ms)
+        worker(0)
+        assert views.positions([0, 1]) == {
+            number: (position,) for number, position in pipeline.container.cells().positions([0, 1]).items()
+        }
+        append(pipeline, HISTORY[20:])
+        worker(0)
+        worker.settle()
+        assert differences(pipeline) == []
 
 
 @pytest.mark.parametrize("port", ["views", "cells", "outputs"])

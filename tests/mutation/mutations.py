@@ -125,7 +125,7 @@ MUTATIONS = [
     Mutation(
         "kept entries are not delivered",
         "application/claim_cells.py",
-        "            self._readers.merge({cell.partition: cell}, [entry])\n",
+        "            self._readers.merge({cell.partition: cell})\n",
         "",
         ("tests/application", "tests/laws"),
     ),

@@ -1,7 +1,7 @@
 """A cell while its partition is held: what its owner knows of it."""
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -30,7 +30,8 @@ class HeldCell:
     """One partition's cell in its owner's hands, with where each of its readers stands.
 
     `view_positions` has a position for each view cell; `reads_from` is where the log was to be read from when the cell
-    was claimed; `owed` is gathered for the outputs and not yet emitted.
+    was claimed; `unmerged` are entries that are gathered for the views and not yet merged, `owed` is gathered for the
+    outputs and not yet emitted.
     `customers` is the owner's memory of the cell: it is right only as long as every commit is accepted, and is
     thrown away with the rest at the first refusal.
     """
@@ -43,6 +44,7 @@ class HeldCell:
     view_positions: list[int]
     output_position: int
     reads_from: int = 0
+    unmerged: list[Entry] = attrs.Factory(list)
     owed: Emission | None = None
     kept: deque[Kept] = attrs.Factory(deque)
     kept_bytes: int = 0
@@ -128,21 +130,26 @@ class Readers:
     outputs: Outputs
     stages: Stages
 
-    def merge(self, held: Mapping[int, HeldCell], entries: Sequence[Entry]) -> None:
-        """Bring every view cell along by entries, those of each partition in order, their deltas combined.
+    def merge(self, held: Mapping[int, HeldCell]) -> None:
+        """Bring every view cell along by what they have yet to be brought along by, its deltas combined.
 
         Raises:
             Fenced, Superseded, Unreachable: as `Views.merge`.
             Stopped: a view cell stands where no kept entry begins.
         """
+        entries = [entry for cell in held.values() for entry in cell.unmerged]
         for some in self._some_at_a_time(entries):
             self._merge(held, some)
+        for cell in held.values():
+            cell.unmerged.clear()
+        if entries:
+            self.stages.reached(Stage.MERGED, records_of(entries))
 
     def _some_at_a_time(self, entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         some: list[Entry] = []
         records = 0
         for entry in entries:
-            size = entry.to_position - entry.from_position
+            size = records_of([entry])
             if some and records + size > self.views.merge_records_max:
                 yield some
                 some, records = [], 0
@@ -250,3 +257,8 @@ class Readers:
             f"partition {cell.partition}: the store no longer holds the changes of records {position} to "
             f"{entry.from_position}, which its views lack; rebuild the store from the log"
         )
+
+
+def records_of(entries: Iterable[Entry]) -> int:
+    """How many positions entries go over."""
+    return sum(entry.to_position - entry.from_position for entry in entries)

@@ -76,7 +76,8 @@ class ClaimCells:
         """Bring readers that are behind along by the entries the cell has kept."""
         behind = min(*cell.view_positions, cell.output_position)
         for entry in self._readers.cells.kept(cell.partition, min(behind, cell.position)):
-            self._readers.merge({cell.partition: cell}, [entry])
+            cell.unmerged.append(entry)
+            self._readers.merge({cell.partition: cell})
             self._readers.gather(cell, entry)
         self._readers.emit([cell])
         cell.keep(Kept(cell.position, self._clock.now_ms(), 0))

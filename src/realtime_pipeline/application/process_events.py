@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import attrs
 
-from realtime_pipeline.application.cells import HeldCell, Kept, Readers
+from realtime_pipeline.application.cells import HeldCell, Kept, Readers, records_of
 from realtime_pipeline.application.claim_cells import ClaimCells
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
 from realtime_pipeline.application.fold_records import FoldRecords
@@ -104,7 +104,8 @@ class ProcessEvents(PartitionOwner):
         self._kept: dict[int, deque[Kept]] = {}
         self._refusals = 0
         self._unreachable_since_ms: int | None = None
-        self._emitted_at_ms = self._looked_back_ms = 0
+        self._merged_at_ms = self._emitted_at_ms = self._looked_back_ms = 0
+        self._views_gather_ms = readers.views.gather_ms
         self._full = self._has_spoken = False
         self._sound = True
         readers.cells.bind(log.identity)
@@ -179,11 +180,14 @@ class ProcessEvents(PartitionOwner):
                 with suppress(Unreachable):
                     ends.update((number, end) for number, (_, end) in self._log.bounds(list(newcomers)).items())
             elif self._held and all(self._stands_at(cell) >= ends[number] for number, cell in self._held.items()):
-                if not self._has_spoken:
+                if any(cell.unmerged for cell in self._held.values()):
+                    self._merged_at_ms = 0  # gather no longer
+                elif not self._has_spoken:
                     break
-                self._has_spoken = False
-                self.settle()  # what this worker has put into the log meanwhile is a part of it
-                ends.clear()
+                else:
+                    self._has_spoken = False
+                    self.settle()  # what this worker has put into the log meanwhile is a part of it
+                    ends.clear()
             if not self._assigned and self._clock.now_ms() - began_ms > ASSIGNMENT_WAIT_MS:
                 raise Stopped(
                     f"no partition came in {ASSIGNMENT_WAIT_MS // 1000} s: other workers have them all, and catch up"
@@ -196,8 +200,9 @@ class ProcessEvents(PartitionOwner):
         return max(cell.stands_at, self._log.read_to(cell.partition))
 
     def settle(self) -> None:
-        """Emit what is gathered, so that whoever takes over has less to do; what fails is theirs to emit."""
+        """Merge and emit what is gathered, so that whoever takes over has less to do; what fails is left to them."""
         with suppress(Refusal):
+            self._readers.merge(self._held)
             self._readers.emit(self._held.values())
 
     def _round(self, timeout_s: float, counts: dict[RecordClass, int]) -> int:
@@ -218,6 +223,8 @@ class ProcessEvents(PartitionOwner):
 
         def commits() -> Iterator[Commit]:
             for commit in self._fold_records(self._held, records):
+                if not entries:
+                    self._log.vouch()
                 entries.append(commit.entry)
                 self._has_spoken = self._has_spoken or bool(commit.outgoing)
                 folded.update(commit.effects.counts)
@@ -230,10 +237,10 @@ class ProcessEvents(PartitionOwner):
                 self._held[entry.partition].keep(Kept(entry.to_position, now_ms, size))
         counts.update(folded)
         self._stages.reached(Stage.COMMITTED, len(records))
-        self._readers.merge(self._held, entries)
-        self._stages.reached(Stage.MERGED, len(records))
         for entry in entries:
+            self._held[entry.partition].unmerged.append(entry)
             self._readers.gather(self._held[entry.partition], entry)
+        self._merge_when_due(now_ms)
         if self._readers.outputs.gather_ms == 0:
             self._readers.emit(list(self._held.values()))
 
@@ -286,9 +293,18 @@ class ProcessEvents(PartitionOwner):
             raise Unavailable(f"{silence}: no answer for {self._rules.unreachable_ms // 1000} s; see to it, then start")
         self._pass_time(RETRY_WAIT_S)
 
+    def _merge_when_due(self, now_ms: int) -> None:
+        """Bring the views along: a merge goes to each of them, so that many small ones cost more than a large one."""
+        gathered = records_of(entry for cell in self._held.values() for entry in cell.unmerged)
+        is_due = not 0 <= now_ms - self._merged_at_ms < self._views_gather_ms
+        if is_due or gathered > self._readers.views.merge_records_max:
+            self._readers.merge(self._held)
+            self._merged_at_ms = now_ms
+
     def _keep_up(self) -> None:
-        """Do what is due between rounds: emit what was gathered, look back, wait when too much is kept."""
+        """Do what is due between rounds: merge and emit what was gathered, look back, wait when too much is kept."""
         now_ms, held = self._clock.now_ms(), list(self._held.values())
+        self._merge_when_due(now_ms)
         owed = sum(len(cell.owed.dead_letters) + len(cell.owed.outgoing) for cell in held if cell.owed is not None)
         waited_ms = now_ms - self._emitted_at_ms
         if owed >= GATHERED_MAX or not 0 <= waited_ms < self._readers.outputs.gather_ms:

@@ -58,6 +58,19 @@ class EventLog(ABC):
         """
 
     @abstractmethod
+    def vouch(self) -> None:
+        """See that what was polled last is of this log, and not of another that has come into its place.
+
+        To be called before anything that lasts is made of it. A log that has to ask somebody asks when it is polled,
+        and hears the answer here.
+
+        Raises:
+            WrongLog: it is of another.
+            Stopped: the log is gone.
+            Unreachable: it does not answer.
+        """
+
+    @abstractmethod
     def read_to(self, partition: int) -> int:
         """Up to where a partition was read, since its position was last named: further than the last record returned,
         where what lies there is no record, as the marks that end transactions. May lag behind `poll`.

@@ -59,6 +59,11 @@ class Views(ABC):
     def merge_records_max(self) -> int:
         """Over about how many records' deltas a merge may go, so that none holds readers up for long."""
 
+    @property
+    @abstractmethod
+    def gather_ms(self) -> int:
+        """How long what is to be merged may be gathered; 0 where a merge is cheap, or a part of the commit."""
+
     @abstractmethod
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition; 0 for none."""

@@ -1,7 +1,7 @@
 """The log in Kafka."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -12,7 +12,7 @@ from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
-from realtime_pipeline.infrastructure.kafka.topics import described, members
+from realtime_pipeline.infrastructure.kafka.topics import Described, asked, described, members
 
 CONSUMED_AT_ONCE = 500
 _UNSUPPORTED = frozenset((KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE))
@@ -42,6 +42,7 @@ class KafkaEventLog(EventLog):
         self._ends_reached: dict[int, int] = {}
         self._revoked: set[int] = set()
         self._failure: Exception | None = None
+        self._answer: Callable[[], Described] | None = None
 
     @property
     def identity(self) -> LogIdentity:
@@ -92,7 +93,7 @@ class KafkaEventLog(EventLog):
             failure, self._failure = self._failure, None
             raise failure
         if records:
-            self._check_topic()
+            self._ask_for_topic()
         return self._without_revoked(records) if self._revoked else records
 
     def _read(self, limit: int, timeout_s: float) -> Sequence[Record]:
@@ -114,6 +115,12 @@ class KafkaEventLog(EventLog):
         if again:
             self.seek(again)
         return [record for record in records if record.partition not in self._revoked]
+
+    def vouch(self) -> None:
+        """Hear which topic had the name when records had come."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self._check(answer)
 
     def read_to(self, partition: int) -> int:
         """Where the partition's end was last reached; 0 where it was not."""
@@ -189,20 +196,20 @@ class KafkaEventLog(EventLog):
         return True
 
     def _check_topic(self) -> None:
-        """See that the topic is there, and the one that it was.
+        """See at once that the topic is there, and the one that it was."""
+        self._ask_for_topic()
+        self.vouch()
 
-        Asked after records have come and before anything is made of them: the client reads by name, and would go on
-        in another topic of the same name at the position where it was.
-
-        Raises:
-            Stopped: it is not there.
-            WrongLog: it was deleted and made again.
-            Unreachable: nobody answers.
-        """
+    def _ask_for_topic(self) -> None:
+        """Ask which topic it is, after records have come: the client reads by name, and would go on in another topic
+        of the same name at the position where it was. The answer takes as long as decoding does, so that goes on."""
         if self._admin is None:
             self._admin = made_admin(self._rules)
+        self._answer = asked(self._rules, self._rules.topic, self._admin)
+
+    def _check(self, answer: Callable[[], Described]) -> None:
         try:
-            topic = described(self._rules, self._rules.topic, self._admin)
+            topic = answer()
         except Unavailable as error:
             raise Unreachable(str(error)) from None
         if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):

@@ -1,7 +1,7 @@
 """The topics: made, listed, described, deleted."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -54,14 +54,22 @@ def described(rules: KafkaRules, name: str, admin: Admin | None = None) -> Descr
         Stopped: there is no such topic.
         Unavailable: Kafka does not answer.
     """
-    admin = admin or made_admin(rules)
+    return asked(rules, name, admin or made_admin(rules))()
+
+
+def asked(rules: KafkaRules, name: str, admin: Admin) -> Callable[[], Described]:
+    """Ask what a topic is; what is returned waits for the answer, and raises what `described` does."""
     admin.refusal()  # what was heard before is not why this call fails
-    try:
-        future = admin.describe_topics(TopicCollection([name]), request_timeout=rules.answer_ms / 1000)[name]
-        topic = future.result()
-    except KafkaException as error:
-        raise _failure(error, rules, f"topic {name}", admin) from None
-    return Described(name, str(topic.topic_id), len(topic.partitions), len(topic.partitions[0].replicas))
+    future = admin.describe_topics(TopicCollection([name]), request_timeout=rules.answer_ms / 1000)[name]
+
+    def answer() -> Described:
+        try:
+            topic = future.result()
+        except KafkaException as error:
+            raise _failure(error, rules, f"topic {name}", admin) from None
+        return Described(name, str(topic.topic_id), len(topic.partitions), len(topic.partitions[0].replicas))
+
+    return answer
 
 
 def members(rules: KafkaRules) -> Sequence[str]:

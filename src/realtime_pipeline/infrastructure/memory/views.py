@@ -54,6 +54,11 @@ class MemoryViews(Views):
         """Nobody waits for a merge here."""
         return sys.maxsize
 
+    @property
+    def gather_ms(self) -> int:
+        """A merge is cheap."""
+        return 0
+
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition."""
         return max(cell.source(partition).epoch for cell in self._cells)

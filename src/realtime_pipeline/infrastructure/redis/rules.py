@@ -21,7 +21,8 @@ class RedisRules:
 
     Every key begins with `namespace`: several stores can lie in one Redis. `view_cells` is used when a store is made,
     and then stays: 8 for a single server, about 32 for each master of a cluster; every eight lie together. A call that
-    merges goes over about `merge_records_max` records' worth of changes. The password comes from the
+    merges goes over about `merge_records_max` records' worth of changes; changes of what customers share are gathered
+    for `gather_ms` before they are merged. The password comes from the
     environment (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`. With `wait_replicas`, a commit counts
     only when so many replicas have it within `wait_ms`; with `wait_disk`, when it is on the disk of the master, and of
     those replicas (needs Redis 7.2 or Valkey, with an append-only file).
@@ -42,6 +43,7 @@ class RedisRules:
     commit_records_max: int = 250
     commits_at_once: int = 64
     merge_records_max: int = 500
+    gather_ms: int = 100
     wait_replicas: int = 0
     wait_disk: bool = False
     wait_ms: int = 500

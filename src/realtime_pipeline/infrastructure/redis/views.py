@@ -51,6 +51,11 @@ class RedisViews(Views):
         """A longer merge would hold up every reader of its node; this many records go in a call for each view cell."""
         return self._rules.merge_records_max * self._rules.view_cells
 
+    @property
+    def gather_ms(self) -> int:
+        """A merge goes to every view cell, however little is in it."""
+        return self._rules.gather_ms
+
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition."""
         return max(epoch for epoch, _, _ in self._sources_of([partition])[partition])

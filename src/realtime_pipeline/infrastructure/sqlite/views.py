@@ -48,6 +48,11 @@ class SqliteViews(Views):
         """Readers of the file do not wait for a merge."""
         return sys.maxsize
 
+    @property
+    def gather_ms(self) -> int:
+        """A merge is a part of the commit's transaction."""
+        return 0
+
     def epoch(self, partition: int) -> int:
         """The epoch the views have from a partition."""
         rows = self._database.rows("SELECT epoch FROM sources WHERE partition = ?", (partition,))
