@@ -14,7 +14,7 @@ from harness.replay import compare
 from realtime_pipeline import Container, Pipeline, Settings
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.streams.rules import FoldRules

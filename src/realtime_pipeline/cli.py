@@ -17,6 +17,7 @@ from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import (
+    counted,
     counts_in_words,
     receipt_in_words,
 )
@@ -193,13 +194,17 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
             worker.run(lambda: stopping, tell)
     finally:
         progress.end()
+    print(f"{counted(processed, 'record')} worked off; {_place_of_store(settings)} has now")
     print(counts_in_words(pipeline.container.cells().counts()))
 
 
 def _place(settings: Settings) -> str:
-    log = settings.kafka.topic if settings.log == "kafka" else settings.database
-    store = f"Redis at {settings.redis.nodes}" if settings.store == "redis" else settings.database
+    log, store = settings.kafka.topic if settings.log == "kafka" else settings.database, _place_of_store(settings)
     return store if log == store else f"{log}, into {store}"
+
+
+def _place_of_store(settings: Settings) -> str:
+    return f"Redis at {settings.redis.nodes}" if settings.store == "redis" else settings.database
 
 
 def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

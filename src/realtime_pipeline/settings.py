@@ -12,8 +12,8 @@ import attrs
 import msgspec
 
 from realtime_pipeline.application.errors import InvalidSettings
-from realtime_pipeline.application.process_events import WorkerRules
 from realtime_pipeline.application.shop_cache import CacheRules
+from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
 from realtime_pipeline.domain.recommendation.rules import ListRules

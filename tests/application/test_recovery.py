@@ -13,7 +13,7 @@ from realtime_pipeline.application import process_events
 from realtime_pipeline.application.errors import Fenced, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.stages import Stage
-from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
@@ -34,9 +34,7 @@ def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipelin
     views, view_cells = request.param
     settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=20, cached_customers_max=4))
     with opened(embedded("memory", tmp_path, settings)) as made:
-        made.container.views.override(
-            providers.Object(views(view_cells, listed_sessions_max=3, activity_hours=100))
-        )
+        made.container.views.override(providers.Object(views(view_cells, listed_sessions_max=3, activity_hours=100)))
         yield made
 
 

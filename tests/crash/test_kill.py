@@ -143,5 +143,5 @@ def test_a_worker_asked_to_stop_ends_its_round_and_says_what_it_did(tmp_path: Pa
             finally:
                 worker.kill()
         assert worker.returncode == 0
-        assert printed.startswith(f"{len(lines)} records: ")
+        assert f"has now\n{len(lines)} records: " in printed
         assert differences(pipeline) == []

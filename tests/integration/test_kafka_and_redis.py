@@ -322,7 +322,7 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing_to_emit(tmp_path: Path) ->
                 stopper.cancel()
                 worker.kill()
         assert worker.returncode == 0
-        assert printed.startswith(f"{len(HISTORY)} records: ")
+        assert f"has now\n{len(HISTORY)} records: " in printed
         ends = {number: end for number, (_, end) in pipeline.container.log().bounds(range(4)).items()}
         assert pipeline.container.outputs().positions(range(4)) == ends
         assert differences(pipeline) == []

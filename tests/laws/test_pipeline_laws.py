@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.process_events import WorkerRules
+from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass

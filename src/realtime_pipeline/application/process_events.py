@@ -16,7 +16,7 @@ from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
 from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.rules import FoldRules
@@ -27,27 +27,6 @@ RETRY_WAIT_S = 0.2
 LOOK_BACK_EVERY_MS = 1_000
 GATHERED_MAX = 5_000
 ASSIGNMENT_WAIT_MS = 60_000
-
-
-@attrs.frozen
-class WorkerRules:
-    """How much a worker takes on at once, and how long it waits.
-
-    `cached_customers_max` bounds its memory, over all its partitions. Entries for the readers are kept for `kept_ms`,
-    so that a reader which loses what it had can be served again; when they take more than `kept_bytes_max` of the
-    store, the worker waits. After `unreachable_ms` without log or store it gives up.
-    """
-
-    round_records_max: int = 10_000
-    cached_customers_max: int = 20_000
-    idle_wait_ms: int = 20
-    kept_ms: int = 30_000
-    kept_bytes_max: int = 512 << 20
-    unreachable_ms: int = 600_000
-
-    def __attrs_post_init__(self) -> None:
-        at_least(0, self)
-        at_least(1, self, "round_records_max", "cached_customers_max", "idle_wait_ms")
 
 
 @attrs.frozen
