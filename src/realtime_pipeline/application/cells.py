@@ -159,30 +159,37 @@ class Readers:
             yield some
 
     def _merge(self, held: Mapping[int, HeldCell], entries: Sequence[Entry]) -> None:
+        partitions = tuple(dict.fromkeys(entry.partition for entry in entries))
+        # By where view cells stand: mostly all of them stand alike.
+        lacked: dict[tuple[int, ...], tuple[dict[int, Entry], Sequence[Deltas]]] = {}
         merges = []
         moved: list[tuple[HeldCell, int, int]] = []
-        parts: dict[tuple[int, ...], Sequence[Deltas]] = {}  # by which entries they are of: mostly all cells lack all
         for view_cell in range(self.views.view_cells):
-            taken: dict[int, Entry] = {}
-            lacking = []
-            for number, entry in enumerate(entries):
-                cell, before = held[entry.partition], taken.get(entry.partition)
-                position = cell.view_positions[view_cell] if before is None else before.to_position
-                if self._stands_at(cell, position, entry):
-                    taken[entry.partition] = entry
-                    lacking.append(number)
-            if not lacking:
-                continue
-            which = tuple(lacking)
-            if which not in parts:
-                parts[which] = self._deltas_of([entries[number] for number in which]).parts(self.views.view_cells)
-            ranges = tuple(self._range(held[last.partition], view_cell, last) for last in taken.values())
-            merges.append(Merge(view_cell, ranges, parts[which][view_cell]))
-            moved += [(held[last.partition], view_cell, last.to_position) for last in taken.values()]
+            stand = tuple(held[partition].view_positions[view_cell] for partition in partitions)
+            if stand not in lacked:
+                lacked[stand] = self._lacked(held, entries, dict(zip(partitions, stand, strict=True)))
+            last, parts = lacked[stand]
+            if last:
+                ranges = tuple(self._range(held[entry.partition], view_cell, entry) for entry in last.values())
+                merges.append(Merge(view_cell, ranges, parts[view_cell]))
+                moved += [(held[entry.partition], view_cell, entry.to_position) for entry in last.values()]
         if merges:
             self.views.merge(merges)
         for cell, view_cell, to_position in moved:
             cell.view_positions[view_cell] = to_position
+
+    def _lacked(
+        self, held: Mapping[int, HeldCell], entries: Sequence[Entry], stand: dict[int, int]
+    ) -> tuple[dict[int, Entry], Sequence[Deltas]]:
+        """What view cells lack that stand there: up to which entry of each partition, and its deltas by view cell."""
+        last: dict[int, Entry] = {}
+        lacking = []
+        for entry in entries:
+            if self._stands_at(held[entry.partition], stand[entry.partition], entry):
+                stand[entry.partition] = entry.to_position
+                last[entry.partition] = entry
+                lacking.append(entry)
+        return last, self._deltas_of(lacking).parts(self.views.view_cells) if lacking else ()
 
     @staticmethod
     def _range(cell: HeldCell, view_cell: int, last: Entry) -> SourceRange:
