@@ -115,10 +115,12 @@ def _products(touched: Iterable[tuple[ProductId, int, int | None]], limit: int) 
     return known
 
 
-def listed(visits: Iterable[Visit]) -> dict[tuple[ProductId, SessionKey], int]:
-    """Say when each session last looked at each product."""
+def listed(visits: Iterable[Visit], rules: ProfileRules) -> dict[tuple[ProductId, SessionKey], int]:
+    """Say when each session last looked at each product, of those that lead from one to another."""
     looks = []
     for visit in visits:
+        if len(session_of(visit, rules).products) == 1:
+            continue
         for event in visit.events:
             moved = session_in(event)
             if moved is not None:

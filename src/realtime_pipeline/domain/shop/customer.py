@@ -120,7 +120,7 @@ class Customer:
         at_ms, product_id, weight = event.occurred_at_ms, event.product_id, rules.weight(event.kind)
         session = self._session_of(event, begins, rules, changes)
         session.touch(at_ms)
-        changes.sessions[session.key] = session
+        alone = next(iter(session.products)) if len(session.products) == 1 else None
         if weight:
             if product_id is not None:
                 session.add(product_id, at_ms, weight, rules.session_products_max)
@@ -129,7 +129,10 @@ class Customer:
                 self.note_affinity(event.category, at_ms, weight, rules)
         elif product_id is not None:
             session.disregard(product_id)
-        return Recorded(Verdict.APPLIED, session.key)
+        if not session.leads_on:
+            return APPLIED
+        changes.sessions[session.key] = session
+        return Recorded(Verdict.APPLIED, session.key, None if alone is None else (alone, session.products[alone][0]))
 
     def _session_of(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Session:
         """Find the open session that takes the event, the one touched last first; else begin one.

@@ -163,9 +163,10 @@ class _Folding:
         self._newest_ms = max(self._newest_ms, merged.occurred_at_ms)
         if session is not None:
             moved = merged.history.open_sessions[-1].products
-            for product_id, (touched_ms, _) in moved.items():
+            for product_id, (touched_ms, _) in (*moved.items(), *session.products.items()):
                 self._deltas.product(product_id)  # the views know products by what is said of them
-                self._deltas.list_session(product_id, session.key, touched_ms)
+                if session.leads_on:
+                    self._deltas.list_session(product_id, session.key, touched_ms)
         return RecordClass.APPLIED
 
     def _forget_visitors(self, because_of: str) -> None:
@@ -201,3 +202,7 @@ class _Folding:
         product.interactions += 1
         if recorded.session is not None:
             self._deltas.list_session(product_id, recorded.session, at_ms)
+            if recorded.other is not None:
+                other, touched_ms = recorded.other
+                self._deltas.product(other)  # it may have been touched in an earlier range
+                self._deltas.list_session(other, recorded.session, touched_ms)
