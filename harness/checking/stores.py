@@ -24,8 +24,6 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 
 ENTRY: Final = 16
 """Bytes of an event that is remembered: half of them its time, half the digest of its id."""
-PAIR: Final = 2
-"""Products of a session that leads from one to another; one of fewer is in its customer's record alone."""
 _PLAIN_FIELDS: Final = (
     "units",
     "orders_placed",
@@ -203,11 +201,11 @@ def _in_sessions(expected: Expected, cells: CellStore, session_keep_ms: int) -> 
         found = cells.sessions(chunk)
         for key in chunk:
             session, wanted = found.get(key), expected.sessions.get(key)
-            if wanted is None or len(wanted.products) < PAIR:
+            if wanted is None or wanted.events == 1:
                 if session is not None:
                     what = "should be gone" if wanted is None else "leads nowhere"
                     yield f"session {key}: is in the store, and {what}"
-                continue
+                continue  # of a single event a session is in its customer's record alone
             oldest_ms = expected.newest_ms[key % KEY_STRIDE] - session_keep_ms
             if (session is None) != (wanted.last_at_ms < oldest_ms):
                 what = "is missing" if session is None else "is in the store, and should have expired"

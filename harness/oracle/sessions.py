@@ -116,10 +116,10 @@ def _products(touched: Iterable[tuple[ProductId, int, int | None]], limit: int) 
 
 
 def listed(visits: Iterable[Visit], rules: ProfileRules) -> dict[tuple[ProductId, SessionKey], int]:
-    """Say when each session last looked at each product, of those that lead from one to another."""
+    """Say when each session last looked at each product, of sessions of more than one event."""
     looks = []
     for visit in visits:
-        if len(session_of(visit, rules).products) == 1:
+        if session_of(visit, rules).events == 1:
             continue
         for event in visit.events:
             moved = session_in(event)

@@ -28,8 +28,8 @@ class Session:
 
     `products` maps each product to (the last time it was touched in ms, the largest weight of what was done; 0 once it
     was taken out of the cart again), the one touched longest ago first; those of one instant as the log has them.
-    Belongs to its customer, which alone changes it. One of a single product leads from it to no other: it is nobody's
-    neighbour, so it is neither stored by itself nor listed with the product.
+    Belongs to its customer, which alone changes it. Of a single event nobody can learn what comes next: such a session
+    is nobody's neighbour, so it is neither stored by itself nor listed with its product.
     """
 
     key: SessionKey
@@ -41,8 +41,8 @@ class Session:
 
     @property
     def leads_on(self) -> bool:
-        """Whether it leads from one product to another."""
-        return len(self.products) > 1
+        """Whether something comes after something else in it."""
+        return self.events > 1
 
     def takes(self, session_id: str | None, at_ms: int, gap_ms: int) -> bool:
         """Say whether an event belongs here: by the session's id, else by being at most `gap_ms` away."""

@@ -118,6 +118,10 @@ class _Folding:
                 self._forget_visitors(event.event_id)
                 return RecordClass.APPLIED  # nothing happened in the shop, so its time does not move on
         self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
+        if recorded.first is not None and recorded.session is not None:
+            product_id, touched_ms = recorded.first
+            self._deltas.product(product_id)  # it may have been touched in an earlier range
+            self._deltas.list_session(product_id, recorded.session, touched_ms)
         if event.product_id is not None:
             self._share(event, event.product_id, recorded)
         return RecordClass.APPLIED
@@ -202,7 +206,3 @@ class _Folding:
         product.interactions += 1
         if recorded.session is not None:
             self._deltas.list_session(product_id, recorded.session, at_ms)
-            if recorded.other is not None:
-                other, touched_ms = recorded.other
-                self._deltas.product(other)  # it may have been touched in an earlier range
-                self._deltas.list_session(other, recorded.session, touched_ms)
