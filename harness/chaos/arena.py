@@ -125,7 +125,9 @@ class Arena:
         self.make_topics()
         size = FULL_SIZE if full_size else SMALL_SIZE
         shop = Shop(dice.randrange(1 << 30), *size, START_MS, dirt=0.06)
-        self._events = (msgspec.json.encode(event) for event in with_all_kinds(shop.events(SESSIONS), size[1], dice))
+        products = [product.product_id for product in shop.products]
+        events = with_all_kinds(shop.events(SESSIONS), size[1], products, dice)
+        self._events = (msgspec.json.encode(event) for event in events)
         self.published = 0
         self._follower: Follower | None = None
 

@@ -1,6 +1,6 @@
 """What goes into a round's log, and where its last records are."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 from realtime_pipeline import Pipeline
@@ -8,8 +8,8 @@ from realtime_pipeline.application.ports.event_log import PartitionOwner
 
 SIGNS_IN = 0.2
 """How often a visitor signs in before an event of theirs."""
-IS_SHOWN, SHOWN_PRODUCTS = 0.05, 100
-"""How often somebody is shown a list after an event of theirs, and of how many products."""
+IS_SHOWN = 0.05
+"""How often somebody is shown a list after an event of theirs."""
 IS_FORGOTTEN, IS_THEIRS = 0.005, 0.5
 """How often somebody is to be forgotten after an event, and how often that is whose event it was."""
 
@@ -47,24 +47,24 @@ class Follower(PartitionOwner):
 
 
 def with_all_kinds(
-    events: Iterable[Mapping[str, object]], customers: int, dice: Random
+    events: Iterable[Mapping[str, object]], customers: int, products: Sequence[str], dice: Random
 ) -> Iterator[Mapping[str, object]]:
     """The shop's events, and what its customers do not do: visitors sign in, and go on without saying who they are;
     some are shown lists of products; some are to be forgotten, and may come back."""
     for number, event in enumerate(events):
-        at_ms, draw = event.get("timestamp"), dice.random
+        at_ms = event.get("timestamp")
         named = {name: event[name] for name in ("user_id", "session_id") if name in event}
         if not isinstance(at_ms, int) or not named:
             yield event
             continue
         anyone = {"user_id": f"customer-{dice.randrange(customers):04d}"}
-        if "user_id" not in named and draw() < SIGNS_IN:
+        if "user_id" not in named and dice.random() < SIGNS_IN:
             yield {"event_id": f"login-{number}", "event_type": "login", **named, **anyone, "timestamp": at_ms}
         yield event
-        if draw() < IS_SHOWN:
-            products = [f"p-{dice.randrange(SHOWN_PRODUCTS)}" for _ in range(3)]
-            shown = {"event_id": f"list-{number}", "event_type": "exposure", "properties": {"products": products}}
+        if dice.random() < IS_SHOWN:
+            some = dice.sample(products, 3)
+            shown = {"event_id": f"list-{number}", "event_type": "exposure", "properties": {"products": some}}
             yield {**shown, **named, "timestamp": at_ms}
-        if draw() < IS_FORGOTTEN:
-            who = named if draw() < IS_THEIRS else anyone
+        if dice.random() < IS_FORGOTTEN:
+            who = named if dice.random() < IS_THEIRS else anyone
             yield {"event_id": f"forget-{number}", "event_type": "forget", **who, "timestamp": at_ms}

@@ -215,13 +215,13 @@ def _in_sessions(expected: Expected, cells: CellStore, session_keep_ms: int) -> 
 
 
 def _in_dead_letters(expected: Expected, outputs: Outputs) -> Iterator[Line]:
-    letters = outputs.dead_letters(len(expected.dead_letters) + CHUNK)
+    letters = outputs.dead_letters(len(expected.dead_letters) + len(expected.dead_letters_gone) + CHUNK)
     places = [(letter.record.partition, letter.record.position) for letter in letters]
     held = {place: letter.reason.partition(":")[0] for place, letter in zip(places, letters, strict=True)}
     wanted = {(partition, position): code for partition, position, code in expected.dead_letters}
     if not outputs.takes_back:  # then it depends on when it was put out whether a forgotten customer's letter is there
-        gone = {(partition, position) for partition, position, _ in expected.dead_letters_gone}
-        held = {place: code for place, code in held.items() if place not in gone}
+        gone = expected.dead_letters_gone
+        held = {place: code for place, code in held.items() if (*place, code) not in gone}
     yield from unlike("dead letter", held, wanted)
     if places != sorted(set(places)):
         yield "dead letters are not each once, by partition and position"

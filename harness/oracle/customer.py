@@ -14,11 +14,11 @@ from harness.oracle.sessions import ExpectedSession, Visit, listed, session_of, 
 from harness.oracle.sign_in import (
     Handed,
     Placed,
+    forgettings_handed,
     forwards_to,
     latest_ms,
     reclassed,
     signed_in_at,
-    visitors_forgotten,
 )
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
@@ -84,7 +84,7 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
     judgement = judged([event for _, event in placed], rules)
     lives = _lives(placed, judgement.classes)
     handed = _handed(customer_id, placed, judgement.classes, lives, rules)
-    handed += visitors_forgotten(placed, judgement.classes, judgement.forgettings_ms, rules.visitors_max)
+    handed += forgettings_handed(placed, judgement.classes, judgement.forgettings_ms, rules.visitors_max)
     to = forwards_to(lives[-1])
     whole, lives = lives, [life[: signed_in_at(life)] for life in lives]
     begun = [_left_behind(visits_of(life, rules), one) for life, one in zip(lives, whole, strict=True)]

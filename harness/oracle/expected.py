@@ -5,7 +5,6 @@ wrong.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from operator import itemgetter
 from sys import intern
 from typing import Final, TypeVar
 from zlib import crc32
@@ -119,7 +118,7 @@ def expect(
     expected.unsaid.extend(_unsaid(handed, said))
     expected = attrs.evolve(expected, handed_on=len(handed), by_country=summed.by_country)
     expected.products.update(summed.described())
-    for letter in sorted(sorted_.dead_letters, key=itemgetter(slice(3))):
+    for letter in sorted(sorted_.dead_letters, key=lambda letter: letter[:3]):
         if _stays(letter, sorted_):
             expected.dead_letters.append(letter[:3])
         else:
@@ -154,13 +153,13 @@ def _said(sorted_: "_Sorted") -> dict[tuple[CustomerId, str], list[Event]]:
 
 
 def _unsaid(handed: Iterable[Handed], said: Mapping[tuple[CustomerId, str], list[Event]]) -> Iterator[str]:
-    """What visitors hand on must be in the log, and a history once and as it was; so must their forgettings."""
+    """What visitors hand on must be in the log, and a history once and as it was; so must their forgettings, and no
+    others."""
+    forgettings: dict[tuple[CustomerId, str], list[int]] = {}
     for one in handed:
         found = said.get((one.to, one.event_id), [])
         if one.forgotten_at_ms is not None:
-            times = [event.occurred_at_ms for event in found if event.kind is EventKind.CUSTOMER_FORGOTTEN]
-            if one.forgotten_at_ms not in times:
-                yield f"forgetting {one.event_id} as of {one.forgotten_at_ms} is not in the log, but those of {times}"
+            forgettings.setdefault((one.to, one.event_id), []).append(one.forgotten_at_ms)
         elif one.history is None:
             if not found:
                 yield f"event {one.event_id} was not forwarded to {one.to}"
@@ -168,6 +167,14 @@ def _unsaid(handed: Iterable[Handed], said: Mapping[tuple[CustomerId, str], list
             yield f"history {one.event_id} is {len(found)} times in the log"
         elif (differing := _unlike_histories(history_in(found[0]), one.history)) is not None:
             yield f"history {one.event_id}: {differing}"
+    for visitor, event_id in said:
+        if visitor.startswith(ANONYMOUS) and event_id.startswith(f"{visitor}/"):  # as what is said of visitors is named
+            forgettings.setdefault((visitor, event_id), [])
+    for (visitor, event_id), wanted in forgettings.items():
+        events = [one for one in said.get((visitor, event_id), []) if one.kind is EventKind.CUSTOMER_FORGOTTEN]
+        times = sorted(event.occurred_at_ms for event in events)
+        if times != sorted(wanted):
+            yield f"forgettings {event_id} in the log are as of {times}, should be as of {sorted(wanted)}"
 
 
 def _unlike_histories(found: Customer | None, wanted: Customer) -> str | None:

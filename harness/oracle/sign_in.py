@@ -77,10 +77,10 @@ def forwards_to(life: Sequence[Placed]) -> CustomerId | None:
     return next((event.becomes for _, event in reversed(life) if event.becomes is not None), None)
 
 
-def visitors_forgotten(
+def forgettings_handed(
     placed: Sequence[Placed], classes: Sequence[RecordClass], forgettings_ms: Iterable[int], visitors_max: int
 ) -> list[Handed]:
-    """The visitors who are to be forgotten with the customer they turned out to be.
+    """What has to be said of visitors who are to be forgotten with the customer they turned out to be.
 
     That is when the customer is, when there are too many of them, or when they sign in as somebody who was forgotten
     meanwhile. `forgettings_ms` says as of when the customer was, each time.

@@ -14,11 +14,12 @@ from realtime_pipeline.application.errors import Fenced, Stopped, Unavailable, U
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.stages import Stage
 from realtime_pipeline.application.worker_rules import WorkerRules
+from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.application.workers import HISTORY, Crash, CrashAt, let_time_pass, new_worker
-from tests.histories import SMALL, SetClock, append, differences, embedded, opened
+from tests.histories import SMALL, SetClock, append, differences, embedded, event, opened, state
 
 
 class GatheredViews(MemoryViews):
@@ -160,6 +161,82 @@ def test_what_customers_share_is_gathered_for_a_while_and_no_longer(tmp_path: Pa
         worker(0)
         worker.settle()
         assert differences(pipeline) == []
+
+
+def once_silent(monkeypatch: pytest.MonkeyPatch, port: object, name: str) -> list[object]:
+    """Have a port not answer the first time it is asked something; return what it was asked."""
+    asked: list[object] = []
+    answering = getattr(port, name)
+
+    def ask(*what: object) -> object:
+        asked.append(what)
+        if len(asked) == 1:
+            raise Unreachable("no answer")
+        return answering(*what)
+
+    monkeypatch.setattr(port, name, ask)
+    return asked
+
+
+@pytest.mark.parametrize(("port", "name"), [("views", "merge"), ("outputs", "emit"), ("log", "vouch")])
+def test_who_has_caught_up_owes_nothing(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, port: str, name: str
+) -> None:
+    """Also where somebody did not answer when it was done, and what was owed leads to more in the log."""
+    monkeypatch.setattr(process_events, "RETRY_WAIT_S", 0.0)
+    pipeline.container.outputs.override(providers.Object(LateOutputs(pipeline.container.publisher())))
+    append(pipeline, [event("1", user=None, session="s1", product="mug")])
+    pipeline.process()
+    append(pipeline, [event("2", "login", user="ada", session="s1"), event("3", product="mug")])
+    asked = once_silent(monkeypatch, getattr(pipeline.container, port)(), name)
+    pipeline.process()
+    assert len(asked) > 1
+    assert differences(pipeline) == []
+
+
+def test_what_was_owed_before_catching_up_began_is_caught_up_with(pipeline: Pipeline) -> None:
+    pipeline.container.outputs.override(providers.Object(LateOutputs(pipeline.container.publisher())))
+    worker = pipeline.container.process_events()
+    worker(0)
+    append(pipeline, [event("1", user=None, session="s1", product="mug"), event("2", "login", session="s1")])
+    worker(0)
+    pipeline.process()
+    assert pipeline.container.cells().counts() == {RecordClass.APPLIED: 3}
+    assert differences(pipeline) == []
+
+
+def test_a_worker_that_ends_emits_what_it_can(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs, views = (
+        LateOutputs(pipeline.container.publisher()),
+        GatheredViews(3, listed_sessions_max=3, activity_hours=9),
+    )
+    pipeline.container.outputs.override(providers.Object(outputs))
+    pipeline.container.views.override(providers.Object(views))
+    worker = pipeline.container.process_events()
+    for number in range(2):
+        append(pipeline, [event(f"{number}", product="mug"), b"garbage"])
+        worker(0)
+    once_silent(monkeypatch, views, "merge")
+    worker.settle()
+    assert outputs.positions([0, 1]) == pipeline.container.cells().positions([0, 1])
+
+
+def test_nothing_is_made_of_records_of_another_log(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(pipeline, HISTORY[:60])
+    pipeline.process()
+    before = state(pipeline)
+    append(pipeline, HISTORY[60:])
+
+    def vouch() -> None:
+        raise WrongLog("another")
+
+    monkeypatch.setattr(pipeline.container.log(), "vouch", vouch)
+    worker = pipeline.container.process_events()
+    for _ in range(2):
+        with pytest.raises(WrongLog):
+            worker(0)
+    worker.settle()
+    assert state(pipeline) == before
 
 
 @pytest.mark.parametrize("port", ["views", "cells", "outputs"])

@@ -130,6 +130,20 @@ MUTATIONS = [
         ("tests/application", "tests/laws"),
     ),
     Mutation(
+        "another log's records are folded",
+        "application/process_events.py",
+        "                    self._log.vouch()\n",
+        "                    pass\n",
+        ("tests/application/test_recovery.py",),
+    ),
+    Mutation(
+        "who has caught up may owe something",
+        "application/process_events.py",
+        "                if any(cell.unmerged or cell.owed for cell in self._held.values()):\n",
+        "                if False:\n",
+        ("tests/application/test_recovery.py",),
+    ),
+    Mutation(
         "batches are not cut where a reader stands",
         "application/cells.py",
         "        return min(ahead, default=to_position)\n",

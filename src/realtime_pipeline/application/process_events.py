@@ -55,7 +55,7 @@ def collector_paused() -> Iterator[None]:
 
 
 class ProcessEvents(PartitionOwner):
-    """The worker. One call is one round: poll, decode, load, fold, commit each cell, merge, emit.
+    """The worker. One call is one round: poll, decode, load, fold, commit each cell; merge and emit what is due.
 
     After a refusal (somebody else has claimed a cell, a reader stands elsewhere than believed, or an answer did not
     come) everything in memory is dropped, all cells are claimed again, and reading goes on from where they stand.
@@ -84,8 +84,8 @@ class ProcessEvents(PartitionOwner):
         self._refusals = 0
         self._unreachable_since_ms: int | None = None
         self._merged_at_ms = self._emitted_at_ms = self._looked_back_ms = 0
-        self._views_gather_ms = readers.views.gather_ms
         self._full = self._has_spoken = False
+        self._gathers = True
         self._sound = True
         readers.cells.bind(log.identity)
         self._fold_records = FoldRecords(readers.cells, decode, encode_message, log.identity, fold_rules, stages)
@@ -146,8 +146,8 @@ class ProcessEvents(PartitionOwner):
     def catch_up(
         self, on_round: Callable[[Round], None] = lambda _: None, stop: Callable[[], bool] = lambda: False
     ) -> None:
-        """Work until the end that the log had when the call began is reached, or until told to stop."""
-        self._has_spoken = False
+        """Work until the end that the log had when the call began is reached, and nothing is owed to readers, or until
+        told to stop. What this worker has put into the log meanwhile is a part of it."""
         on_round(self(0))
         began_ms = self._clock.now_ms()
         self._looked_back_ms = 0  # somebody may have emptied the store since
@@ -159,19 +159,18 @@ class ProcessEvents(PartitionOwner):
                 with suppress(Unreachable):
                     ends.update((number, end) for number, (_, end) in self._log.bounds(list(newcomers)).items())
             elif self._held and all(self._stands_at(cell) >= ends[number] for number, cell in self._held.items()):
-                if any(cell.unmerged for cell in self._held.values()):
-                    self._merged_at_ms = 0  # gather no longer
+                if any(cell.unmerged or cell.owed for cell in self._held.values()):
+                    self._gathers = False  # until all is merged and emitted
                 elif not self._has_spoken:
                     break
                 else:
                     self._has_spoken = False
-                    self.settle()  # what this worker has put into the log meanwhile is a part of it
                     ends.clear()
             if not self._assigned and self._clock.now_ms() - began_ms > ASSIGNMENT_WAIT_MS:
                 raise Stopped(
                     f"no partition came in {ASSIGNMENT_WAIT_MS // 1000} s: other workers have them all, and catch up"
                 )
-            on_round(self(self._rules.idle_wait_ms / 1000))
+            on_round(self(self._rules.idle_wait_ms / 1000 if self._gathers else 0))
         self.settle()
 
     def _stands_at(self, cell: HeldCell) -> int:
@@ -182,6 +181,7 @@ class ProcessEvents(PartitionOwner):
         """Merge and emit what is gathered, so that whoever takes over has less to do; what fails is left to them."""
         with suppress(Refusal):
             self._readers.merge(self._held)
+        with suppress(Refusal):
             self._readers.emit(self._held.values())
 
     def _round(self, timeout_s: float, counts: dict[RecordClass, int]) -> int:
@@ -274,9 +274,10 @@ class ProcessEvents(PartitionOwner):
 
     def _merge_when_due(self, now_ms: int) -> None:
         """Bring the views along: a merge goes to each of them, so that many small ones cost more than a large one."""
+        views = self._readers.views
         gathered = records_of(entry for cell in self._held.values() for entry in cell.unmerged)
-        is_due = not 0 <= now_ms - self._merged_at_ms < self._views_gather_ms
-        if is_due or gathered > self._readers.views.merge_records_max:
+        is_due = not self._gathers or not 0 <= now_ms - self._merged_at_ms < views.gather_ms
+        if gathered and (is_due or gathered >= views.merge_records_max):
             self._readers.merge(self._held)
             self._merged_at_ms = now_ms
 
@@ -286,9 +287,10 @@ class ProcessEvents(PartitionOwner):
         self._merge_when_due(now_ms)
         owed = sum(len(cell.owed.dead_letters) + len(cell.owed.outgoing) for cell in held if cell.owed is not None)
         waited_ms = now_ms - self._emitted_at_ms
-        if owed >= GATHERED_MAX or not 0 <= waited_ms < self._readers.outputs.gather_ms:
+        if not self._gathers or owed >= GATHERED_MAX or not 0 <= waited_ms < self._readers.outputs.gather_ms:
             self._readers.emit(held)
             self._emitted_at_ms = now_ms
+        self._gathers = True
         if not 0 <= now_ms - self._looked_back_ms < LOOK_BACK_EVERY_MS:
             self._readers.look_back(held, now_ms, self._rules.kept_ms)
             self._looked_back_ms = now_ms

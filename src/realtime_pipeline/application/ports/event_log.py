@@ -62,7 +62,7 @@ class EventLog(ABC):
         """See that what was polled last is of this log, and not of another that has come into its place.
 
         To be called before anything that lasts is made of it. A log that has to ask somebody asks when it is polled,
-        and hears the answer here.
+        and hears the answer here; as long as it is not heard, it may be asked for again.
 
         Raises:
             WrongLog: it is of another.

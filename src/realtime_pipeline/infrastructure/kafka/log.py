@@ -85,6 +85,7 @@ class KafkaEventLog(EventLog):
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
         """Read records."""
         self._revoked.clear()
+        self._answer = None
         deadline_s = time.monotonic() + timeout_s
         records = self._read(limit, timeout_s)
         while not records and self._failure is None and (left_s := deadline_s - time.monotonic()) > 0:
@@ -118,9 +119,9 @@ class KafkaEventLog(EventLog):
 
     def vouch(self) -> None:
         """Hear which topic had the name when records had come."""
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            self._check(answer)
+        if self._answer is not None:
+            self._check(self._answer)
+            self._answer = None
 
     def read_to(self, partition: int) -> int:
         """Where the partition's end was last reached; 0 where it was not."""
@@ -202,7 +203,7 @@ class KafkaEventLog(EventLog):
 
     def _ask_for_topic(self) -> None:
         """Ask which topic it is, after records have come: the client reads by name, and would go on in another topic
-        of the same name at the position where it was. The answer takes as long as decoding does, so that goes on."""
+        of the same name at the position where it was. The answer takes its time, in which decoding goes on."""
         if self._admin is None:
             self._admin = made_admin(self._rules)
         self._answer = asked(self._rules, self._rules.topic, self._admin)

@@ -60,7 +60,10 @@ def described(rules: KafkaRules, name: str, admin: Admin | None = None) -> Descr
 def asked(rules: KafkaRules, name: str, admin: Admin) -> Callable[[], Described]:
     """Ask what a topic is; what is returned waits for the answer, and raises what `described` does."""
     admin.refusal()  # what was heard before is not why this call fails
-    future = admin.describe_topics(TopicCollection([name]), request_timeout=rules.answer_ms / 1000)[name]
+    try:
+        future = admin.describe_topics(TopicCollection([name]), request_timeout=rules.answer_ms / 1000)[name]
+    except KafkaException as error:
+        raise _failure(error, rules, f"topic {name}", admin) from None
 
     def answer() -> Described:
         try:

@@ -10,6 +10,7 @@ from realtime_pipeline.infrastructure.secrets import secret
 
 LAYOUT: Final = 5
 """What a store says of how it lies in Redis; one that says nothing is older."""
+GATHER_MS_MAX: Final = 1_000
 CELLS_TOGETHER: Final = 8
 """How many view cells lie together: a merge over many records, which have few products in common, goes in as many calls
 of which none is long; readers find all of these cells' products in the same hashes."""
@@ -22,7 +23,7 @@ class RedisRules:
     Every key begins with `namespace`: several stores can lie in one Redis. `view_cells` is used when a store is made,
     and then stays: 8 for a single server, about 32 for each master of a cluster; every eight lie together. A call that
     merges goes over about `merge_records_max` records' worth of changes; changes of what customers share are gathered
-    for `gather_ms` before they are merged. The password comes from the
+    until the last merge is `gather_ms` ago. The password comes from the
     environment (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`. With `wait_replicas`, a commit counts
     only when so many replicas have it within `wait_ms`; with `wait_disk`, when it is on the disk of the master, and of
     those replicas (needs Redis 7.2 or Valkey, with an append-only file).
@@ -53,6 +54,10 @@ class RedisRules:
         at_least(1, self, "view_cells", "timeout_ms", "commit_records_max", "commits_at_once", "merge_records_max")
         if self.view_cells % CELLS_TOGETHER:
             raise ValueError(f"redis.view_cells is a multiple of {CELLS_TOGETHER}, not {self.view_cells}")
+        if self.gather_ms > GATHER_MS_MAX:
+            raise ValueError(
+                f"redis.gather_ms must be at most {GATHER_MS_MAX}: readers would know of nothing meanwhile"
+            )
         if any(not host or "@" in host or not port.isdecimal() for host, _, port in self._parts()):
             raise ValueError("redis.nodes are written host:port, with commas between")
         if not self.namespace.isprintable() or not self.namespace or set("{}*?[]\\^") & set(self.namespace):
