@@ -16,11 +16,19 @@ STOP_S = 60.0
 
 def free_port() -> int:
     """A port on the loopback that nobody listens on now, outside the range that clients are given theirs from."""
-    while True:
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> Sequence[int]:
+    """So many of them, no two the same."""
+    found: list[int] = []
+    while len(found) < count:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in found:
+                found.append(port)
+    return found
 
 
 class ServerProcess:

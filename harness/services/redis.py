@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.services.process import ServerProcess, free_port
+from harness.services.process import ServerProcess, free_port, free_ports
 
 READY_S = 20.0
 CLUSTER_SLOTS = 16_384
@@ -84,13 +84,15 @@ def redis_server(folder: Path, port: int | None = None, *more: str) -> Iterator[
 @contextmanager
 def redis_cluster(folder: Path, masters: int = 3, replicas: bool = False) -> Iterator[list[RedisServer]]:
     """A running cluster: so many masters and, where asked for, a replica of each, in the same order after them."""
-    buses = [free_port() for _ in range(2 * masters if replicas else masters)]
+    count = 2 * masters if replicas else masters
+    ports = free_ports(2 * count)
+    buses = ports[count:]
     with ExitStack() as stack:
         nodes = [
             stack.enter_context(
-                redis_server(folder / f"node-{bus}", None, *CLUSTER_OPTIONS, "--cluster-port", str(bus))
+                redis_server(folder / f"node-{port}", port, *CLUSTER_OPTIONS, "--cluster-port", str(bus))
             )
-            for bus in buses
+            for port, bus in zip(ports, buses, strict=False)
         ]
         for number, node in enumerate(nodes[:masters]):
             first, last = number * CLUSTER_SLOTS // masters, (number + 1) * CLUSTER_SLOTS // masters - 1
