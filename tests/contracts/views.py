@@ -115,6 +115,12 @@ class ViewsContract:
         }
         assert self.views.sessions_of([MUG], 2)[MUG] == {6: 60, 1: 50}
 
+    def test_a_session_may_be_listed_with_a_product_of_which_nothing_else_is_said(self) -> None:
+        self.merge(looked_at(MUG, 2))
+        self.merge(Deltas(index={(MUG, SessionKey(1)): 10}), {0: (1, 2)})
+        assert self.views.sessions_of([MUG], 5) == {MUG: {SessionKey(1): 10}}
+        assert self.views.products([MUG]) == {MUG: ProductState(2)}
+
     def test_a_session_is_listed_once_at_its_latest_time(self) -> None:
         for number, at_ms in enumerate((50, 70, 60)):
             deltas = Deltas({MUG: ProductState(1)}, {}, {(MUG, SessionKey(1)): at_ms})

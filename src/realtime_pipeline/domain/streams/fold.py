@@ -120,7 +120,6 @@ class _Folding:
         self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
         if recorded.first is not None and recorded.session is not None:
             product_id, touched_ms = recorded.first
-            self._deltas.product(product_id)  # it may have been touched in an earlier range
             self._deltas.list_session(product_id, recorded.session, touched_ms)
         if event.product_id is not None:
             self._share(event, event.product_id, recorded)

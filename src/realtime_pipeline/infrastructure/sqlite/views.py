@@ -240,9 +240,10 @@ class SqliteViews(Views):
             f"SELECT id, product_id, listed, {_STATE} FROM products"  # noqa: S608 - a constant list of columns
             " WHERE product_id IN (SELECT value FROM json_each(?))"
         )
-        rows = connection.execute(select, (as_json(deltas.products),)).fetchall()
-        if len(rows) < len(deltas.products):
-            new = deltas.products.keys() - {row[1] for row in rows}
+        named = {*deltas.products, *(product_id for product_id, _ in deltas.index)}
+        rows = connection.execute(select, (as_json(named),)).fetchall()
+        if len(rows) < len(named):
+            new = named - {row[1] for row in rows}
             connection.executemany(
                 "INSERT INTO products VALUES (NULL, ?, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0)",
                 ((product_id,) for product_id in new),
@@ -257,7 +258,8 @@ class SqliteViews(Views):
         written = []
         for number, product_id, listed, *columns in rows:
             state = _state(*columns)
-            state.merge(deltas.products[product_id])
+            if product_id in deltas.products:
+                state.merge(deltas.products[product_id])
             written.append((*_columns(state), listed + entries[product_id], number))
         connection.executemany(
             "UPDATE products SET interactions = ?, ratings = ?, rating_sum = ?, name = ?, name_at_ms = ?,"
