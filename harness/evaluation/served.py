@@ -35,10 +35,8 @@ class Served(Model):
             session = self._sessions[key] = Session(key, touch.visit, at_ms, at_ms)
         session.touch(at_ms)
         session.add(product_id, at_ms, self._profile.weight(touch.kind), self._profile.session_products_max)
-        if session.leads_on:
-            for one, (touched_ms, _) in session.products.items():
-                self._listed[one][key] = touched_ms
-                self._lists.pop(one, None)
+        self._listed[product_id][key] = at_ms
+        self._lists.pop(product_id, None)
         self._interactions[product_id] += 1
         self._total += 1
 

@@ -122,7 +122,7 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
         {visit.key for visit in everything} - present.keys(),
         {product_id: (rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
         [(product_id, rating(best)) for counted, _ in said for product_id, best in counted],
-        listed(everything, rules),
+        listed(everything),
         stub,
         handed,
     )

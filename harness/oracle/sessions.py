@@ -115,12 +115,10 @@ def _products(touched: Iterable[tuple[ProductId, int, int | None]], limit: int) 
     return known
 
 
-def listed(visits: Iterable[Visit], rules: ProfileRules) -> dict[tuple[ProductId, SessionKey], int]:
-    """Say when each session last looked at each product, of sessions of more than one event."""
+def listed(visits: Iterable[Visit]) -> dict[tuple[ProductId, SessionKey], int]:
+    """Say when each session last looked at each product."""
     looks = []
     for visit in visits:
-        if session_of(visit, rules).events == 1:
-            continue
         for event in visit.events:
             moved = session_in(event)
             if moved is not None:

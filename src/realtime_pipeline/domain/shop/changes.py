@@ -11,16 +11,10 @@ from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 
 class Recorded(NamedTuple):  # one for every event: see Event
-    """What one event came to: the verdict, the session that is to be listed with its product, and what it adds to the
-    product's ratings.
-
-    `first` is the product that the session had before, and when it was touched, where it is to be listed with it only
-    now.
-    """
+    """What one event came to: the verdict, the session it fell in, and what it adds to its product's ratings."""
 
     verdict: Verdict
     session: SessionKey | None = None
-    first: tuple[ProductId, int] | None = None
     ratings: int = 0
     rating_sum: int = 0
 
@@ -33,7 +27,6 @@ REFUSED: Final = {verdict: Recorded(verdict) for verdict in Verdict}
 class Changes:
     """What folding events changed beside the customers' own records.
 
-    `sessions` are those of more than one event; others are in their customers' records alone.
     `visitors_forgotten` are those who go with the customer they turned out to be, and when: they have other owners.
     """
 

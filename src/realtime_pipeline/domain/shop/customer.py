@@ -20,8 +20,6 @@ REVIEWED: Final = EventKind.PRODUCT_REVIEWED
 SHOWN: Final = EventKind.RECOMMENDATIONS_SHOWN
 SIGNED_IN: Final = EventKind.CUSTOMER_SIGNED_IN
 FORGOTTEN: Final = EventKind.CUSTOMER_FORGOTTEN
-SECOND: Final = 2
-"""Which of its events makes a session lead on."""
 _BESIDE_SESSIONS: Final = (REVIEWED, CANCELLED, SHOWN)
 
 
@@ -122,7 +120,7 @@ class Customer:
         at_ms, product_id, weight = event.occurred_at_ms, event.product_id, rules.weight(event.kind)
         session = self._session_of(event, begins, rules, changes)
         session.touch(at_ms)
-        first = next(iter(session.products.items()), None) if session.events == SECOND else None
+        changes.sessions[session.key] = session
         if weight:
             if product_id is not None:
                 session.add(product_id, at_ms, weight, rules.session_products_max)
@@ -131,10 +129,7 @@ class Customer:
                 self.note_affinity(event.category, at_ms, weight, rules)
         elif product_id is not None:
             session.disregard(product_id)
-        if not session.leads_on:
-            return APPLIED
-        changes.sessions[session.key] = session
-        return Recorded(Verdict.APPLIED, session.key, None if first is None else (first[0], first[1][0]))
+        return Recorded(Verdict.APPLIED, session.key)
 
     def _session_of(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Session:
         """Find the open session that takes the event, the one touched last first; else begin one.

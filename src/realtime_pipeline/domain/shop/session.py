@@ -28,8 +28,7 @@ class Session:
 
     `products` maps each product to (the last time it was touched in ms, the largest weight of what was done; 0 once it
     was taken out of the cart again), the one touched longest ago first; those of one instant as the log has them.
-    Belongs to its customer, which alone changes it. Of a single event nobody can learn what comes next: such a session
-    is nobody's neighbour, so it is neither stored by itself nor listed with its product.
+    Belongs to its customer, which alone changes it.
     """
 
     key: SessionKey
@@ -38,11 +37,6 @@ class Session:
     last_at_ms: int
     events: int = 0
     products: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
-
-    @property
-    def leads_on(self) -> bool:
-        """Whether something comes after something else in it."""
-        return self.events > 1
 
     def takes(self, session_id: str | None, at_ms: int, gap_ms: int) -> bool:
         """Say whether an event belongs here: by the session's id, else by being at most `gap_ms` away."""

@@ -132,6 +132,5 @@ def _join_session(
         session.last_at_ms = max(session.last_at_ms, moved.last_at_ms)
         for product_id, (touched_ms, weight) in moved.products.items():
             session.add(product_id, touched_ms, weight, rules.session_products_max)
-    if session.leads_on:
-        changes.sessions[session.key] = session
+    changes.sessions[session.key] = session
     return session

@@ -118,9 +118,6 @@ class _Folding:
                 self._forget_visitors(event.event_id)
                 return RecordClass.APPLIED  # nothing happened in the shop, so its time does not move on
         self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
-        if recorded.first is not None and recorded.session is not None:
-            product_id, touched_ms = recorded.first
-            self._deltas.list_session(product_id, recorded.session, touched_ms)
         if event.product_id is not None:
             self._share(event, event.product_id, recorded)
         return RecordClass.APPLIED
@@ -166,10 +163,9 @@ class _Folding:
         self._newest_ms = max(self._newest_ms, merged.occurred_at_ms)
         if session is not None:
             moved = merged.history.open_sessions[-1].products
-            for product_id, (touched_ms, _) in (*moved.items(), *session.products.items()):
+            for product_id, (touched_ms, _) in moved.items():
                 self._deltas.product(product_id)  # the views know products by what is said of them
-                if session.leads_on:
-                    self._deltas.list_session(product_id, session.key, touched_ms)
+                self._deltas.list_session(product_id, session.key, touched_ms)
         return RecordClass.APPLIED
 
     def _forget_visitors(self, because_of: str) -> None:
