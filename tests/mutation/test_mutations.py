@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.services.kafka import libraries
-from tests.mutation.mutations import MUTATIONS, Mutation
+from tests.mutation.embedded import EMBEDDED
+from tests.mutation.kafka_and_redis import KAFKA_AND_REDIS
+from tests.mutation.mutation import Mutation
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "src/realtime_pipeline/"
@@ -25,7 +27,9 @@ def test_the_suite_is_green_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.mutation
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "mutation", [*EMBEDDED, *KAFKA_AND_REDIS], ids=lambda mutation: mutation.name.replace(" ", "-")
+)
 def test_the_suite_goes_red_without(mutation: Mutation, tmp_path: Path) -> None:
     ended = _tested(tmp_path, mutation.tests, mutation)
     assert ended.returncode == 1, f"the suite did not notice:\n{ended.stdout[-2_000:]}\n{ended.stderr[-2_000:]}"

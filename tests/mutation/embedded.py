@@ -1,0 +1,170 @@
+"""Safeguards of the fold, the use cases and SQLite."""
+
+from tests.mutation.mutation import Mutation
+
+EMBEDDED = [
+    Mutation(
+        "one verdict for a whole batch",
+        "domain/streams/fold.py",
+        "            if recorded.verdict is not Verdict.APPLIED:\n",
+        "            self.verdict = getattr(self, 'verdict', recorded.verdict)\n"
+        "            if self.verdict is not Verdict.APPLIED:\n"
+        "                recorded = type(recorded)(self.verdict)\n",
+    ),
+    Mutation(
+        "no duplicate check",
+        "domain/shop/event_memory.py",
+        "        if found >= 0:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "nothing is too old",
+        "domain/shop/event_memory.py",
+        "        if at_ms <= self.floor_ms and not replayed:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "the tombstone refuses nothing",
+        "domain/shop/customer.py",
+        "        if at_ms <= self.forgotten_at_ms:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "products trimmed by arrival",
+        "domain/shop/customer.py",
+        "        del times[min([product for product, at_ms in times.items() if at_ms == first_ms])]\n",
+        "        del times[next(iter(times))]\n",
+    ),
+    Mutation(
+        "sessions listed by arrival, in memory",
+        "infrastructure/memory/views.py",
+        "                del listed[min(listed, key=lambda one: (listed[one], one))]\n",
+        "                del listed[next(iter(listed))]\n",
+        ("tests/infrastructure/test_memory.py",),
+    ),
+    Mutation(
+        "sessions listed by arrival, in SQLite",
+        "infrastructure/sqlite/views.py",
+        'WHERE product = ?1 ORDER BY at_ms DESC, session_key DESC LIMIT ?2)"',
+        'WHERE product = ?1 ORDER BY session_key DESC LIMIT ?2)"',
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "no fence, in memory",
+        "infrastructure/memory/cells.py",
+        "        if (commit.epoch, commit.from_position, commit.number) != ",
+        "        if False and () != ",
+        ("tests/infrastructure/test_memory.py",),
+    ),
+    Mutation(
+        "no fence, in SQLite",
+        "infrastructure/sqlite/cells.py",
+        "            if moved.rowcount != 1:\n",
+        "            if False:\n",
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "an earlier owner may merge",
+        "infrastructure/sqlite/views.py",
+        "        if any(stands.get(one.partition, (0, 0))[0] != one.epoch for one in ranges):\n",
+        "        if False:\n",
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "a merge may be repeated",
+        "infrastructure/sqlite/views.py",
+        "        if any(stands[one.partition][1] != one.from_position for one in ranges):\n",
+        "        if False:\n",
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "a round is not one transaction",
+        "infrastructure/sqlite/cells.py",
+        "        with self._database.transaction():\n            yield\n",
+        "        yield\n",
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "records are folded again when they are read again",
+        "application/fold_records.py",
+        "            if cell is not None and record.position >= cell.position:\n",
+        "            if cell is not None:\n",
+        ("tests/laws/test_pipeline_laws.py::test_reading_the_log_again_changes_nothing",),
+    ),
+    Mutation(
+        "misrouted records are folded",
+        "application/fold_records.py",
+        "            if belongs != record.partition:\n",
+        "            if False:\n",
+        ("tests/application", "tests/laws"),
+    ),
+    Mutation(
+        "memory survives a refusal",
+        "application/process_events.py",
+        "        self._held.clear()\n        self._sound = False\n",
+        "        self._known = {n: c.customers for n, c in self._held.items()} or getattr(self, '_known', {})\n"
+        "        self._held.clear()\n        self._sound = False\n"
+        "        claimed, self._claimed = type(self)._claimed, lambda them: (\n"
+        "            places := claimed(self, them),\n"
+        "            [self._held[n].customers.update(self._known.get(n, {})) for n in places],\n"
+        "        )[0]\n",
+        ("tests/application", "tests/laws"),
+    ),
+    Mutation(
+        "kept entries are not delivered",
+        "application/claim_cells.py",
+        "            self._readers.merge({cell.partition: cell})\n",
+        "",
+        ("tests/application", "tests/laws"),
+    ),
+    Mutation(
+        "another log's records are folded",
+        "application/process_events.py",
+        "                    self._log.vouch()\n",
+        "                    pass\n",
+        ("tests/application/test_recovery.py",),
+    ),
+    Mutation(
+        "who has caught up may owe something",
+        "application/process_events.py",
+        "                if any(cell.unmerged or cell.owed for cell in self._held.values()):\n",
+        "                if False:\n",
+        ("tests/application/test_recovery.py",),
+    ),
+    Mutation(
+        "batches are not cut where a reader stands",
+        "application/cells.py",
+        "        return min(ahead, default=to_position)\n",
+        "        return to_position\n",
+        ("tests/application", "tests/laws"),
+    ),
+    Mutation(
+        "an acknowledged publish is undone",
+        "infrastructure/sqlite/log.py",
+        "            self._stages.reached(Stage.APPENDED, len(records))\n",
+        "            self._stages.reached(Stage.APPENDED, len(records))\n"
+        '            connection.execute("ROLLBACK"); connection.execute("BEGIN")\n',
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "an acknowledged publish is not synced",
+        "infrastructure/sqlite/database.py",
+        "'FULL' if durable else 'NORMAL'",
+        "'OFF'",
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "an interrupted poll is not read again",
+        "application/process_events.py",
+        "        self._sound = False  # until",
+        "        # until",
+        ("tests/application", "tests/laws"),
+    ),
+    Mutation(
+        "a worker whose file was taken over goes on",
+        "infrastructure/sqlite/log.py",
+        "        if self._subscriber is not None and token != self._token:\n",
+        "        if False:\n",
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+]
