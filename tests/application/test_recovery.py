@@ -239,6 +239,18 @@ def test_nothing_is_made_of_records_of_another_log(pipeline: Pipeline, monkeypat
     assert state(pipeline) == before
 
 
+def test_records_that_come_again_are_not_folded_again(pipeline: Pipeline) -> None:
+    """As a client of Kafka may hand over, after a rebalance, what the cell has long had."""
+    append(pipeline, HISTORY)
+    pipeline.process()
+    before = state(pipeline)
+    log, worker = pipeline.container.log(), pipeline.container.process_events()
+    log.seek(dict.fromkeys(log.bounds(range(2)), 3))
+    for _ in range(len(HISTORY) // 20 + 1):
+        worker(0)
+    assert state(pipeline) == before
+
+
 @pytest.mark.parametrize("port", ["views", "cells", "outputs"])
 def test_what_goes_back_under_an_idle_worker_is_noticed(pipeline: Pipeline, port: str) -> None:
     """As when a replica takes over that lacks the newest commits, and no record comes that would tell."""

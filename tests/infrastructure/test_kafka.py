@@ -119,14 +119,14 @@ def test_a_position_before_the_start_of_the_log_stops_the_reader(rules: KafkaRul
     publisher.publish([Outgoing(b"k", b"x", partition=1)] * 3)
     log.subscribe(Owner({1: 99}))
     with pytest.raises(Stopped, match="the position to read from is not in the log any more"):
-        poll_for(log, 20)
+        nothing_is_read(log, 20)
     log.close()
 
 
-def poll_for(log: KafkaEventLog, seconds: float) -> None:
+def nothing_is_read(log: KafkaEventLog, seconds: float) -> None:
     deadline_s = time.monotonic() + seconds
     while time.monotonic() < deadline_s:
-        log.poll(10, 0.2)
+        assert log.poll(10, 0.2) == []
 
 
 def test_records_of_an_aborted_transaction_are_not_read(rules: KafkaRules) -> None:

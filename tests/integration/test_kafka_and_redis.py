@@ -199,14 +199,16 @@ def test_a_topic_made_anew_under_a_worker_stops_it() -> None:
         other.container.publisher.reset()
         append(other, HISTORY)
         with pytest.raises(WrongLog, match="was deleted and made again under the worker"):
-            poll_for(worker, 60)
+            nothing_is_folded(worker, 60)
         assert sum(other.container.cells().counts().values()) == 50
 
 
-def poll_for(pipeline: Pipeline, seconds: float) -> None:
+def nothing_is_folded(pipeline: Pipeline, seconds: float) -> None:
+    before = pipeline.container.cells().counts()
     deadline_s = time.monotonic() + seconds
     while time.monotonic() < deadline_s:
         pipeline.container.process_events()(0.2)
+        assert pipeline.container.cells().counts() == before
 
 
 def test_a_log_that_was_shortened_is_not_rebuilt_from() -> None:

@@ -89,7 +89,7 @@ EMBEDDED = [
         "application/fold_records.py",
         "            if cell is not None and record.position >= cell.position:\n",
         "            if cell is not None:\n",
-        ("tests/laws/test_pipeline_laws.py::test_reading_the_log_again_changes_nothing",),
+        ("tests/application/test_recovery.py::test_records_that_come_again_are_not_folded_again",),
     ),
     Mutation(
         "misrouted records are folded",

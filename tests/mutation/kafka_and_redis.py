@@ -3,7 +3,7 @@
 from tests.mutation.mutation import Mutation
 
 REDIS = ("tests/infrastructure/test_redis.py", "tests/infrastructure/test_redis_servers.py")
-KAFKA = ("tests/infrastructure/test_kafka.py",)
+KAFKA = "tests/infrastructure/test_kafka.py"
 WORKER = ("tests/application/test_recovery.py",)
 FUNCTIONS = "infrastructure/redis/functions.lua"
 
@@ -133,14 +133,14 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/clients.py",
         '        "auto.offset.reset": "error",\n',
         '        "auto.offset.reset": "earliest",\n',
-        KAFKA,
+        (f"{KAFKA}::test_a_position_before_the_start_of_the_log_stops_the_reader",),
     ),
     Mutation(
         "records of aborted transactions are read",
         "infrastructure/kafka/clients.py",
         '        "isolation.level": "read_committed",\n',
         '        "isolation.level": "read_uncommitted",\n',
-        KAFKA,
+        (f"{KAFKA}::test_records_of_an_aborted_transaction_are_not_read",),
     ),
     Mutation(
         "a topic of the same name is the same log",
@@ -154,21 +154,21 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/log.py",
         "        begin = {**waiting, **positions}\n",
         "        begin = self._ends_of(numbers)\n",
-        KAFKA,
+        (f"{KAFKA}::TestKafkaLog::test_reading_begins_where_the_owner_says",),
     ),
     Mutation(
         "outputs are emitted beside their position",
         "infrastructure/kafka/outputs.py",
         "            lambda: producer.send_offsets_to_transaction(places, membership, wait_s),\n",
         "            lambda: None,\n",
-        KAFKA,
+        (f"{KAFKA}::TestKafkaOutputs::test_what_is_emitted_is_read_back_whole",),
     ),
     Mutation(
         "a lost delivery is an acknowledged one",
         "infrastructure/kafka/publisher.py",
         "            if error is not None:\n                failures.append(error)\n",
         "            _ = error\n",
-        KAFKA,
+        (f"{KAFKA}::test_what_the_brokers_refuse_is_no_success",),
     ),
     Mutation(
         "the visitor's own sessions are neighbours",
@@ -196,7 +196,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/clients.py",
         "    if caller.is_alive():\n",
         "    if False:\n",
-        ("tests/infrastructure/test_kafka.py",),
+        (f"{KAFKA}::test_a_call_of_the_client_that_does_not_return_is_left_behind",),
     ),
     Mutation(
         "who signed in is not forgotten with the customer",
@@ -218,6 +218,6 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/outputs.py",
         "        for one in outgoing:\n",
         "        for one in ():\n",
-        ("tests/infrastructure/test_kafka.py",),
+        (f"{KAFKA}::TestKafkaOutputs::test_what_is_for_the_log_is_appended_once_and_with_the_rest",),
     ),
 ]
