@@ -45,7 +45,7 @@ def test_from_a_file_to_recommendations(shop: Path, capsys: pytest.CaptureFixtur
     assert code == 0
     assert out == (
         f"6 records worked off; {shop.parent / 'shop.db'} has now\n"
-        "6 records: 5 applied, 0 duplicates, 0 ignored, 0 forgotten, 0 forwarded, 1 dead letters, 0 control\n"
+        "6 records: 5 applied, 0 duplicates, 0 ignored, 0 forgotten, 0 forwarded, 1 dead letter, 0 control\n"
     )
     code, out, _ = ran(capsys, "recommend", "ada", "--limit", "1")
     assert code == 0
@@ -129,7 +129,7 @@ def test_several_files_and_lines_without_an_end(tmp_path: Path, shop: Path, caps
     long.write_bytes(b"x" * 3_000_000 + b"\n" + msgspec.json.encode(LINES[0]))
     assert ran(capsys, "publish", str(shop), str(long))[0] == 0
     _, out, _ = ran(capsys, "worker", "--until-caught-up")
-    assert "5 applied, 1 duplicates" in out
+    assert "5 applied, 1 duplicate" in out
     with Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline:
         longest = pipeline.container.database().rows("SELECT max(length(value)) FROM records")
     assert longest == [(LINE_BYTES_MAX,)]  # a piece is never more than a broker takes

@@ -118,8 +118,9 @@ def _touches(
                 left_out.count("they repeat an id", line.origin)
                 continue
             known.add(identity)
-            named = event.customer_id.removeprefix(ANONYMOUS)
-            visit = named if event.session_id in (None, named) else f"{named}/{event.session_id}"
+            visit = event.customer_id.removeprefix(ANONYMOUS)
+            if visit == event.customer_id:  # no visitor, who may have the same name
+                visit = f"{visit}/{event.session_id or ''}"
             yield Touch(visit, event.product_id, event.occurred_at_ms, event.kind), event.session_id is not None
 
 

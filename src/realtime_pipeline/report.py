@@ -105,8 +105,12 @@ def _profile_lines(profile: Profile) -> Iterator[str]:
 
 def counts_in_words(counts: Mapping[RecordClass, int]) -> str:
     """Write how many records fell into each class."""
-    total = sum(counts.values())
-    return f"{total:,} records: " + ", ".join(f"{counts.get(name, 0):,} {words}" for name, words in CLASSES.items())
+    said = [
+        f"{count:,} {words.removesuffix('s') if count == 1 else words}"
+        for name, words in CLASSES.items()
+        for count in (counts.get(name, 0),)
+    ]
+    return f"{counted(sum(counts.values()), 'record')}: {', '.join(said)}"
 
 
 CLASSES = {

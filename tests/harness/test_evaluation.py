@@ -204,9 +204,9 @@ def test_events_are_read_as_the_pipeline_reads_them(tmp_path: Path, capsys: pyte
     data = tmp_path / "events.jsonl"
     at = datetime(2026, 1, 1, tzinfo=UTC)
     looks = [
-        {"event_id": f"{user}-{step}", "user_id": user, "session_id": session, "event_type": "view"}
+        {"event_id": f"{user}-{session}-{step}", "user_id": user, "session_id": session, "event_type": "view"}
         | {"timestamp": (at + timedelta(minutes=step)).isoformat(), "metadata": {"product_id": f"p{step}"}}
-        for user, session in ((7, "s1"), (8, "s1"), (9, None))
+        for user, session in ((7, "s1"), (8, "s1"), (9, None), ("s2", None), (None, "s2"))
         for step in (20, 10, 51)
     ]
     others = [
@@ -222,10 +222,12 @@ def test_events_are_read_as_the_pipeline_reads_them(tmp_path: Path, capsys: pyte
         "8/s1": ("p10", "p20", "p51"),
     }
     assert [products for key, products in read.items() if key.startswith("9")] == [("p10", "p20"), ("p51",)]
+    of_s2 = sorted(products for key, products in read.items() if key.startswith("s2"))
+    assert of_s2 == [("p10", "p20"), ("p10", "p20", "p51"), ("p51",)]
     said = " ".join(capsys.readouterr().out.split())
-    assert "1 line is left out: they would be dead letters; the first: events.jsonl:19: invalid_timestamp: " in said
-    assert "1 line is left out: their type is not known; the first: events.jsonl:21" in said
-    assert "1 line is left out: they repeat an id; the first: events.jsonl:23" in said
+    assert "1 line is left out: they would be dead letters; the first: events.jsonl:31: invalid_timestamp: " in said
+    assert "1 line is left out: their type is not known; the first: events.jsonl:33" in said
+    assert "1 line is left out: they repeat an id; the first: events.jsonl:35" in said
 
 
 def test_bought_products_lead_further_than_looks() -> None:
