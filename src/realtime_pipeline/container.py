@@ -232,7 +232,7 @@ def _run_experiment(
         )
         for name, variant in settings.experiment.variants.items()
     }
-    return RunExperiment(settings.experiment, variants, otherwise)
+    return RunExperiment(cells, settings.experiment, variants, otherwise)
 
 
 def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:

@@ -15,7 +15,7 @@ from realtime_pipeline.application.recommend_products import Request, TopRated
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.rules import ListRules
-from realtime_pipeline.domain.recommendation.service import Recommendations
+from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
 from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId, country_code
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
@@ -132,17 +132,18 @@ class Pipeline:
             )
         )
 
-    def note_shown(self, customer_id: str, shown: Recommendations | Sequence[str]) -> None:
+    def note_shown(self, customer_id: str, shown: Sequence[Recommendation | str]) -> None:
         """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments.
 
-        Of an empty list there is nothing to say.
+        A part of a list (`found[:3]`) still says by which variant it was made; recommendations one by one, or products,
+        do not. Of an empty list there is nothing to say.
         """
         if isinstance(shown, str):
             raise TypeError("what was shown is a list of products, also where it is one")
-        experiment, variant, products = "", "", [_product(one) for one in shown if isinstance(one, str | int)]
+        experiment, variant = "", ""
         if isinstance(shown, Recommendations):
             experiment, variant = shown.experiment, shown.variant
-            products = [one.product.product_id for one in shown]
+        products = [_shown(one) for one in shown]
         if products:
             self.container.note_exposure()(_known_as(customer_id), products, experiment, variant)
 
@@ -206,6 +207,15 @@ def _product(product_id: str) -> ProductId:
     if not product_id or not product_id.isprintable() or len(product_id) > ID_LENGTH_MAX:
         raise UnknownProduct(f"{ascii(product_id)[:200]} is no product's id: ids are some printable characters")
     return ProductId(product_id)
+
+
+def _shown(one: object) -> ProductId:
+    """The product of a recommendation that was shown; or a product itself."""
+    if isinstance(one, Recommendation):
+        return one.product.product_id
+    if isinstance(one, str | int):
+        return _product(str(one))
+    raise TypeError(f"what was shown is recommendations, or products by their ids, not a {type(one).__name__}")
 
 
 def _encoded(number: int, event: Mapping[str, object]) -> bytes:

@@ -139,8 +139,8 @@ def load_settings(
 
 def _complete_variants(document: dict[str, Any]) -> None:
     """Let what a variant of an experiment does not say be as in the settings for everybody."""
-    common = document.get("recommendations", {})
-    variants = document.get("experiment", {}).get("variants", {})
+    common, experiment = document.get("recommendations", {}), document.get("experiment")
+    variants = experiment.get("variants") if isinstance(experiment, dict) else None
     for name, variant in variants.items() if isinstance(variants, dict) else ():
         if not isinstance(variant, dict):
             raise InvalidSettings(f"settings: experiment.variants.{name} is a group of settings")
@@ -150,7 +150,10 @@ def _complete_variants(document: dict[str, Any]) -> None:
 
 def _merged(common: Any, own: Any) -> Any:
     if isinstance(common, dict) and isinstance(own, dict):
-        return {name: _merged(common.get(name), own.get(name)) for name in {**common, **own}}
+        named = {name for name in own if name in _MAPPINGS}  # a shop's own products: others in place of these
+        return {
+            name: own[name] if name in named else _merged(common.get(name), own.get(name)) for name in {**common, **own}
+        }
     return common if own is None else own
 
 

@@ -187,8 +187,8 @@ KAFKA_AND_REDIS = [
     Mutation(
         "what the customer dislikes is shown",
         "domain/recommendation/ranking.py",
-        "    hidden = {*visitor.seen, *visitor.disliked, *pins}\n",
-        "    hidden = {*visitor.seen, *pins}\n",
+        "    hidden = {*visitor.seen, *visitor.disliked, *pins.values()}\n",
+        "    hidden = {*visitor.seen, *pins.values()}\n",
         ("tests/domain/test_ranking.py",),
     ),
     Mutation(

@@ -9,7 +9,7 @@ import attrs
 from realtime_pipeline.application.known_customer import known_customer
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.views import Views
-from realtime_pipeline.application.shop_cache import ShopCache
+from realtime_pipeline.application.shop_cache import TRENDING_MAX, ShopCache
 from realtime_pipeline.domain.recommendation.neighbours import Scores, nearest, score
 from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
@@ -79,13 +79,14 @@ class RecommendProducts:
 
     def __call__(self, request: Request) -> Recommendations:
         """Recommend products to a customer; one who is new gets what is trending."""
-        return self._listed(known_customer(self._cells, request.customer_id) or Customer(request.customer_id), request)
+        return self.to(known_customer(self._cells, request.customer_id), request)
 
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to somebody of whom nothing is known but that they look at a product."""
-        return self._listed(Customer(NOBODY), Request(NOBODY, limit, (product_id,), rules=rules))
+        return self.to(Customer(NOBODY), Request(NOBODY, limit, (product_id,), rules=rules))
 
-    def _listed(self, customer: Customer, request: Request) -> Recommendations:
+    def to(self, customer: Customer, request: Request) -> Recommendations:
+        """Recommend products to a customer who has been read already, whatever name the request has."""
         rules = self._service.rules.rules if request.rules is None else request.rules
         visitor = self._service.visitor(customer, request.looking_at, request.shown)
         described: dict[ProductId, Product] = {}
@@ -162,11 +163,11 @@ class RecommendProducts:
             few = max(CONSIDERED_MIN, 3 * request.limit)
             if not at_once:
                 yield [self._service.from_neighbours(scores.best(few))], False
-            sources = [self._service.from_neighbours(scores.best(CANDIDATES_MAX))]
+            sources = [self._service.from_neighbours(scores.best(max(CANDIDATES_MAX, few)))]
             if not at_once and len(scores) > few:
                 yield sources, False
-        for category in self._categories(customer) if blend.trending_in_category else ():
-            sources = [*sources, self._from_trending(category)]
+        if blend.trending_in_category:  # these are worth the same, so that the best of one may come before the next
+            sources = [*sources, *(self._from_trending(category) for category in self._categories(customer))]
             if not at_once:
                 yield sources, False
         country = request.country or (None if customer.country is None else str(customer.country[0]))
@@ -178,8 +179,8 @@ class RecommendProducts:
 
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now."""
-        source = self._from_trending(country=country)
-        return self._explained(self._service.rank([source], Visitor(), ListRules(), {}, {}, limit), {})
+        source = self._from_trending(country=country, limit=limit)
+        return self._explained(self._service.popular(source, limit), {})
 
     def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
         """Say which products people rate highest; `prior_ratings` is how many average ratings each starts with."""
@@ -200,8 +201,10 @@ class RecommendProducts:
         seen = set[ProductId]().union(*(other.products for other in sessions.values()))
         return score(session, neighbours, sessions, self._shop.rarities_of(seen) if rules.rarity else {}, rules)
 
-    def _from_trending(self, category: str | None = None, country: str | None = None) -> list[Candidate]:
-        popular = self._shop.trending(self._service.rules.trending, category, country)
+    def _from_trending(
+        self, category: str | None = None, country: str | None = None, limit: int = TRENDING_MAX
+    ) -> list[Candidate]:
+        popular = self._shop.trending(self._service.rules.trending, category, country, limit)
         return self._service.from_trending(popular, category, country)
 
     def _categories(self, customer: Customer) -> list[str]:

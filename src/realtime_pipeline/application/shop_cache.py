@@ -133,13 +133,19 @@ class ShopCache:
         return self._catalogue.of_category(category)
 
     def trending(
-        self, rules: TrendingRules, category: str | None = None, country: str | None = None
+        self,
+        rules: TrendingRules,
+        category: str | None = None,
+        country: str | None = None,
+        limit: int = TRENDING_MAX,
     ) -> Sequence[Popular]:
-        """What is trending, in a category, in a country or anywhere.
+        """What is trending, in a category, in a country or anywhere; a longer list than is remembered is read anew.
 
         When it is too old, the first who asks reads it anew; who asks meanwhile gets what was read before, unless that
         is much too old.
         """
+        if limit > TRENDING_MAX:
+            return self._views.trending(rules, category, limit, country, self._rules.trending_ms)
         place = _Place(rules, category, country)
         read = self._trending.get(place)
         if read is not None and self._is_fresh(read[0]):

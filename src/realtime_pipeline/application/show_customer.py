@@ -44,7 +44,7 @@ class ShowCustomer:
             UnknownCustomer: nobody of that id has been seen, or they were forgotten.
         """
         customer = known_customer(self._cells, customer_id)
-        if customer is None:
+        if customer.is_blank:
             raise UnknownCustomer(
                 f"nothing is known of customer {customer_id}: never seen, not processed yet, or forgotten"
             )

@@ -1,8 +1,12 @@
 """Checking the numbers of settings."""
 
 import math
+from typing import Final
 
 import attrs
+
+POWER_MAX: Final = 10
+"""A power that takes weights further makes one of them everything, and numbers that cannot be written."""
 
 
 def at_least(least: float, rules: attrs.AttrsInstance, *names: str) -> None:

@@ -39,6 +39,10 @@ class Experiment:
             raise ValueError("an experiment needs a name and variants")
         if len(self.variants) == 1:
             raise ValueError(f"experiment {self.name} needs two variants at least, to compare")
+        if "" in self.variants:
+            raise ValueError(f"experiment {self.name}: every variant needs a name")
+        if not isfinite(sum(variant.share for variant in self.variants.values())):
+            raise ValueError(f"experiment {self.name}: the shares are too large to be added up")
 
     def variant_of(self, customer_id: CustomerId) -> str:
         """Name the variant a customer gets; empty where there is no experiment."""

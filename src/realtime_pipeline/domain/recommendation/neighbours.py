@@ -14,14 +14,11 @@ from typing import Final, NamedTuple, TypeVar
 
 import attrs
 
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.limits import POWER_MAX, at_least
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 DAY_MS: Final = 86_400_000
-
-POWER_MAX: Final = 10
-"""A power that takes weights further makes one session everything, and numbers that cannot be written."""
 
 K = TypeVar("K")
 

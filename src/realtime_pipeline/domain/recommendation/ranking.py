@@ -1,7 +1,7 @@
 """From candidates to a list: scores are blended, filtered by the rules, weighed, mixed, and pinned to slots."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple
@@ -124,8 +124,8 @@ def ranked(
     Filters hold whatever happens. Where nothing is left of all because the customer has bought or been shown
     everything, those two rules are set aside, and the notes say so; where filters left nothing, the notes say which.
     """
-    pins = {product_id: slot for product_id, slot in rules.pinned.items() if slot <= limit}
-    hidden = {*visitor.seen, *visitor.disliked, *pins}
+    pins = _pins(rules, limit)
+    hidden = {*visitor.seen, *visitor.disliked, *pins.values()}
     refused: Counter[str] = Counter()
     passing: list[Candidate] = []
     stale: list[Candidate] = []
@@ -165,20 +165,20 @@ def with_new(
 ) -> Ranking:
     """Give at most so many of a list's last places to the first of the new products.
 
-    What is pinned stays, and no category comes to have more than `per_category`.
+    What is pinned stays at its place, and no category comes to have more than `per_category`.
     """
-    chosen = list(ranking.chosen)
-    replaceable = [place for place, one in enumerate(chosen) if one.reason.kind is not ReasonKind.PINNED]
-    room = limit - len(chosen)
-    places = min(places, room + len(replaceable))
-    used = Counter(_category(one, products) for one in chosen)
+    pins = _pins(rules, limit)
+    chosen = [one for one in ranking.chosen if one.reason.kind is not ReasonKind.PINNED]
+    room = limit - len(pins) - len(chosen)
+    places = min(places, room + len(chosen))
+    used = Counter(_category(one, products) for one in ranking.chosen)
     taken: list[Candidate] = []
     for one in new:
         if len(taken) == places:
             break
         leaving = None
         if len(taken) >= room:
-            leaving = _category(chosen[replaceable[room - 1 - len(taken)]], products)
+            leaving = _category(chosen[room - 1 - len(taken)], products)
         category = _category(one, products)
         is_room = category is None or used[category] - (category == leaving) < rules.per_category
         if is_room or not rules.per_category:
@@ -186,9 +186,8 @@ def with_new(
             used[leaving] -= 1
             used[category] += 1
     instead = max(0, len(taken) - room)
-    for place, one in zip(replaceable[len(replaceable) - instead :], taken, strict=False):
-        chosen[place] = one
-    return attrs.evolve(ranking, chosen=(*chosen, *taken[instead:]))
+    staying = chosen[: len(chosen) - instead]
+    return attrs.evolve(ranking, chosen=tuple(_pinned([*staying, *taken], pins, limit)))
 
 
 def rated(
@@ -260,23 +259,29 @@ def _category(one: Candidate, products: Mapping[ProductId, Product]) -> str | No
     return None if product is None else product.category
 
 
-def _pinned(chosen: Sequence[Candidate], pins: Mapping[ProductId, int], limit: int) -> list[Candidate]:
-    """Put pinned products into their places; where the list is shorter, behind the others."""
-    by_slot = {slot: product_id for product_id, slot in pins.items()}
-    if not by_slot:
-        return list(chosen)
-    rest: Iterator[Candidate] = iter(chosen)
-    mixed: list[Candidate] = []
-    for slot in range(1, limit + 1):
-        if slot in by_slot:
-            mixed.append(
-                Candidate(by_slot[slot], 0.0, Reason(ReasonKind.PINNED, 0), (f"pinned to place {len(mixed) + 1}",))
-            )
-            continue
-        one = next(rest, None)
-        if one is not None:
-            mixed.append(one)
-    return mixed
+def _pins(rules: ListRules, limit: int) -> dict[int, ProductId]:
+    """The products pinned to the places of a list."""
+    return {slot: product_id for product_id, slot in sorted(rules.pinned.items(), key=_slot) if slot <= limit}
+
+
+def _slot(pin: tuple[ProductId, int]) -> int:
+    return pin[1]
+
+
+def _pinned(chosen: Sequence[Candidate], pins: Mapping[int, ProductId], limit: int) -> list[Candidate]:
+    """Put pinned products into their places; where the list is shorter than that, into the last ones."""
+    length = min(limit, len(chosen) + len(pins))
+    placed = {slot: product_id for slot, product_id in pins.items() if slot <= length}
+    further = [product_id for slot, product_id in pins.items() if slot > length]
+    if further:
+        free = [slot for slot in range(1, length + 1) if slot not in placed]
+        placed.update(zip(free[-len(further) :], further, strict=True))
+    rest = iter(chosen)
+    return [_pin(placed[slot], slot) if slot in placed else next(rest) for slot in range(1, length + 1)]
+
+
+def _pin(product_id: ProductId, slot: int) -> Candidate:
+    return Candidate(product_id, 0.0, Reason(ReasonKind.PINNED, 0), (f"pinned to place {slot}",))
 
 
 def _order(one: Candidate) -> tuple[float, ProductId]:

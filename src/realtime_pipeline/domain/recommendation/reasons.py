@@ -44,9 +44,11 @@ def in_words(reason: Reason, products: Mapping[ProductId, Product]) -> str:
         return "chosen by the shop"
     if reason.kind is ReasonKind.NEW:
         return f"new {'in the shop' if reason.category is None else f'in {reason.category}'}: few have seen it yet"
-    times = "once" if reason.count == 1 else f"{reason.count:,} times"
+    times = {0: "", 1: " once"}.get(
+        max(0, reason.count), f" {reason.count:,} times"
+    )  # what is cancelled counts against
     if reason.kind is ReasonKind.TRENDING_IN_CATEGORY:
-        return f"popular in {reason.category}, which you like: looked at or bought {times} lately"
+        return f"popular in {reason.category}, which you like: looked at or bought{times} lately"
     if reason.kind is ReasonKind.TRENDING_IN_COUNTRY:
-        return f"popular in {reason.country}, where you are: looked at or bought {times} lately"
-    return f"popular in the whole shop: looked at or bought {times} lately"
+        return f"popular in {reason.country}, where you are: looked at or bought{times} lately"
+    return f"popular in the whole shop: looked at or bought{times} lately"

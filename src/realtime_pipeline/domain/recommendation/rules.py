@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from realtime_pipeline.domain.limits import POWER_MAX
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import PER_UNIT
 from realtime_pipeline.domain.shop.product import Product
@@ -61,8 +62,10 @@ class ListRules:
         for name in ("diversity", "explore"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
+        if self.rating > POWER_MAX:
+            raise ValueError(f"rating must be at most {POWER_MAX}, not {self.rating}")
         slots = list(self.pinned.values())
-        if any(not 1 <= slot <= SLOTS_MAX for slot in slots) or len(set(slots)) < len(slots):
+        if any(slot not in range(1, SLOTS_MAX + 1) for slot in slots) or len(set(slots)) < len(slots):
             raise ValueError(f"pinned: slots are different whole numbers from 1 to {SLOTS_MAX}")
 
     @property
@@ -96,9 +99,9 @@ class ListRules:
             failed = "only_categories"
         elif self.in_stock and product.in_stock is False:
             failed = "in_stock"
-        elif self.price_min > 0 and (price is None or price < self.price_min * PER_UNIT):
+        elif self.price_min > 0 and (price is None or price < round(self.price_min * PER_UNIT)):
             failed = "price_min"
-        elif self.price_max < math.inf and (price is None or price > self.price_max * PER_UNIT):
+        elif self.price_max < math.inf and (price is None or price > round(self.price_max * PER_UNIT)):
             failed = "price_max"
         return failed
 

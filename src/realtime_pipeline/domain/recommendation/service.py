@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, overload
+from typing import Final, Self, overload
 
 import attrs
 
@@ -59,9 +59,10 @@ class Recommendations(Sequence[Recommendation]):
     @overload
     def __getitem__(self, index: int) -> Recommendation: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Recommendation, ...]: ...
-    def __getitem__(self, index: int | slice) -> Recommendation | tuple[Recommendation, ...]:
-        return self.items[index]
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Recommendation | Self:
+        """One of them; or some, as a list that was made in the same way."""
+        return attrs.evolve(self, items=self.items[index]) if isinstance(index, slice) else self.items[index]
 
 
 @attrs.frozen
@@ -158,6 +159,11 @@ class RecommendationService:
         """Blend the sources, weigh products by their ratings, and choose by the rules."""
         candidates = rated(blended(sources, self.rules.blend), tallies, rules, self.prior_ratings)
         return ranked(candidates, visitor, rules, products, limit, is_all=is_all)
+
+    @staticmethod
+    def popular(source: Sequence[Candidate], limit: int) -> Ranking:
+        """Choose the first of one source, which is all that was asked for: whatever it is worth among others."""
+        return ranked(blended([source], Blend()), Visitor(), ListRules(), {}, limit)
 
     def explain(self, ranking: Ranking, products: Mapping[ProductId, Product]) -> Recommendations:
         """Give each chosen product its description and its reason in words."""
