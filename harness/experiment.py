@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
@@ -168,17 +169,24 @@ def rows_of(events: Iterable[Event], experiment: str, windows: Windows) -> tuple
 
 def _row(shopper: _Shopper, windows: Windows) -> Row:
     exposures = sorted(shopper.exposures, key=lambda one: one[0])
+    seen_ms = [at_ms for at_ms, _, _ in exposures]
+    shown: dict[str, list[int]] = {}
+    for number, (_, _, products) in enumerate(exposures):
+        for product_id in products:
+            shown.setdefault(product_id, []).append(number)
     clicked: set[int] = set()
     bought: set[int] = set()
     for at_ms, product_id, kind in shopper.deeds:
-        shown = [number for number, (seen_ms, _, on) in enumerate(exposures) if product_id in on and seen_ms <= at_ms]
-        if not shown:
+        lists = shown.get(product_id, [])
+        before = bisect_right(lists, at_ms, key=seen_ms.__getitem__)
+        if not before:
             continue
-        waited_ms = at_ms - exposures[shown[-1]][0]
+        last = lists[before - 1]
+        waited_ms = at_ms - seen_ms[last]
         if kind in CLICKS and waited_ms <= windows.click_ms:
-            clicked.add(shown[-1])
+            clicked.add(last)
         if kind is EventKind.PRODUCT_PURCHASED and waited_ms <= windows.buy_ms:
-            bought.add(shown[-1])
+            bought.add(last)
     return len(exposures), len(clicked), len(bought)
 
 

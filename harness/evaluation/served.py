@@ -14,7 +14,10 @@ from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 
 class Served(Model):
-    """Session neighbours by the settings; what else is served (trending) comes behind them and is left out here."""
+    """Session neighbours by the settings; what else is served (trending) comes behind them and is left out here.
+
+    The visitor's own touches all count as looks, as the protocols say which products they touched and no more.
+    """
 
     def __init__(self, rules: NeighbourRules, profile: ProfileRules | None = None) -> None:
         self._rules = rules

@@ -120,7 +120,7 @@ def _touches(
             known.add(identity)
             visit = event.customer_id.removeprefix(ANONYMOUS)
             if visit == event.customer_id:  # no visitor, who may have the same name
-                visit = f"{visit}/{event.session_id or ''}"
+                visit = f"{visit}\n{event.session_id or ''}"  # which no id has in it
             yield Touch(visit, event.product_id, event.occurred_at_ms, event.kind), event.session_id is not None
 
 

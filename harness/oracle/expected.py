@@ -212,11 +212,9 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, so
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
         sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], decoded.customer_id))
     elif isinstance(decoded, Event | HistoryMerged):
-        if isinstance(decoded, HistoryMerged):
-            decoded = as_event(decoded)
-            event = decoded
-        else:
-            event = _slim(decoded)
+        event = as_event(decoded) if isinstance(decoded, HistoryMerged) else _slim(decoded)
+        if not _may_be_refused(decoded):
+            event = event._replace(occurred_at_ms=min(event.occurred_at_ms, record.appended_at_ms + future_ms))
         placed = SessionKey(record.position * KEY_STRIDE + record.partition), event
         if decoded.customer_id is None:
             sorted_.counts[RecordClass.APPLIED] += 1
@@ -239,7 +237,13 @@ def _refusal(record: Record, decoded: Event | HistoryMerged | Rejected, future_m
         return decoded.reason
     if decoded.customer_id is not None and belongs(decoded.customer_id) != record.partition:
         return "misrouted"
-    return "in_the_future" if decoded.occurred_at_ms - record.appended_at_ms > future_ms else None
+    is_ahead = decoded.occurred_at_ms - record.appended_at_ms > future_ms
+    return "in_the_future" if is_ahead and _may_be_refused(decoded) else None
+
+
+def _may_be_refused(decoded: Event | HistoryMerged) -> bool:
+    """What must be done whatever a clock says is done as of the latest time that an event may have."""
+    return isinstance(decoded, Event) and decoded.kind is not EventKind.CUSTOMER_FORGOTTEN
 
 
 def _key_of(customer_id: CustomerId) -> bytes:
@@ -301,7 +305,7 @@ class _Summed:
         if event.category is not None:
             said = (at_ms, event.category)
             self.categories[product_id] = max(said, self.categories.get(product_id, said))
-        if event.price is not None:
+        if event.price is not None and event.kind is not EventKind.PURCHASE_CANCELLED:
             self.prices[product_id] = max((at_ms, event.price), self.prices.get(product_id, (at_ms, event.price)))
         if event.kind in LOOKS:
             self.interactions[product_id] = self.interactions.get(product_id, 0) + 1

@@ -188,7 +188,8 @@ def _outputs(
     if settings.log == "sqlite":
         from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
 
-        return SqliteOutputs(database(), SqliteEventPublisher(database(), settings.partitions, clock, stages).append)
+        append = SqliteEventPublisher(database(), settings.partitions, clock, stages).append
+        return SqliteOutputs(database(), append, is_apart=settings.store != "sqlite")
     return SqliteOutputs(database(), lambda _, records: publisher().publish(records))
 
 

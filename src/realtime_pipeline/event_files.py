@@ -3,6 +3,7 @@
 import gzip
 import io
 import sys
+import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ def batches(name: str) -> Iterator[list[Submission]]:
                 yield _submissions(name, number, pieces)
                 number += len(pieces)
             yield _submissions(name, number, [begun])
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(name, error) from error
 
 
@@ -81,5 +82,5 @@ def _submissions(name: str, before: int, lines: Sequence[bytes]) -> list[Submiss
     return [Submission(line.rstrip(b"\r"), f"{file}:{number}") for number, line in numbered if line.strip()]
 
 
-def _unreadable(name: str, error: OSError | EOFError) -> Unavailable:
+def _unreadable(name: str, error: OSError | EOFError | zlib.error) -> Unavailable:
     return Unavailable(f"{ascii(name)[1:-1]} cannot be read: {getattr(error, 'strerror', None) or error}")

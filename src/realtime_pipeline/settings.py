@@ -88,9 +88,7 @@ class Settings:
                 if not isinstance(found, field.type):
                     kind = type(found).__name__
                     raise TypeError(f"settings: {field.name} is to be {field.type.__name__}(…), not a {kind}")
-        for what, name, known in (("log", self.log, LogTechnology), ("store", self.store, StoreTechnology)):
-            if name not in get_args(known):
-                raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
+        self._check_technologies()
         if not 1 <= self.partitions <= 4096:
             raise ValueError(f"partitions must be from 1 to 4096, not {self.partitions}")
         if not (self.rating_prior >= 0 and math.isfinite(self.rating_prior)):
@@ -106,6 +104,13 @@ class Settings:
         window = max(rules.trending.window_hours for rules in every)
         if window > self.stores.activity_hours:
             raise ValueError(f"trending looks {window} hours back, stores keep {self.stores.activity_hours}")
+
+    def _check_technologies(self) -> None:
+        for what, name, known in (("log", self.log, LogTechnology), ("store", self.store, StoreTechnology)):
+            if name not in get_args(known):
+                raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
+        if (self.log, self.store) == ("kafka", "sqlite"):
+            raise ValueError("log kafka needs store redis: SQLite keeps nothing for outputs that lie elsewhere")
 
 
 def load_settings(

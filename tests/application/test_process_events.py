@@ -1,5 +1,6 @@
 """The worker on every store: classes of records, errors from elsewhere, forgetting."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -104,17 +105,17 @@ def test_a_poll_that_is_interrupted_loses_nothing(tmp_path: Path, monkeypatch: p
         pipeline.process()
         append(pipeline, HISTORY[40:80])
         database = pipeline.container.database()
-        rows, reads = database.rows, 0
+        rows, reads = database.rows_until, 0
 
-        def interrupted(sql: str, *more: Any) -> list[Any]:
+        def interrupted(is_last: Callable[[Any], bool], sql: str, parameters: Sequence[object]) -> list[Any]:
             nonlocal reads
-            reads += " FROM records " in sql and "LIMIT" in sql
+            reads += " FROM records " in sql
             if reads == 2:
                 raise KeyboardInterrupt
-            return rows(sql, *more)
+            return rows(is_last, sql, parameters)
 
         with monkeypatch.context() as patched:
-            patched.setattr(database, "rows", interrupted)
+            patched.setattr(database, "rows_until", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 pipeline.process()
         append(pipeline, HISTORY[80:120])

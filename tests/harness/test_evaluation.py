@@ -218,8 +218,8 @@ def test_events_are_read_as_the_pipeline_reads_them(tmp_path: Path, capsys: pyte
     data.write_text(f"\ufeff{lines}\n\n", "utf-8")
     read = {one.key: one.products for one in visits_of([data], "events")}
     assert {key: products for key, products in read.items() if "s1" in key} == {
-        "7/s1": ("p10", "p20", "p51"),
-        "8/s1": ("p10", "p20", "p51"),
+        "7\ns1": ("p10", "p20", "p51"),
+        "8\ns1": ("p10", "p20", "p51"),
     }
     assert [products for key, products in read.items() if key.startswith("9")] == [("p10", "p20"), ("p51",)]
     of_s2 = sorted(products for key, products in read.items() if key.startswith("s2"))

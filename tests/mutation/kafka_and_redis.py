@@ -106,7 +106,13 @@ KAFKA_AND_REDIS = [
         ":\n",
         WORKER,
     ),
-    Mutation("entries go at once", "application/cells.py", "self.kept[0].since_ms <= until_ms", "until_ms > 0", WORKER),
+    Mutation(
+        "entries go at once",
+        "application/cells.py",
+        "not 0 <= now_ms - self.kept[0].since_ms < keep_ms",
+        "now_ms > 0",
+        WORKER,
+    ),
     Mutation(
         "nobody looks back",
         "application/cells.py",

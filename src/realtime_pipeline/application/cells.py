@@ -29,9 +29,8 @@ class Kept:
 class HeldCell:
     """One partition's cell in its owner's hands, with where each of its readers stands.
 
-    `view_positions` has a position for each view cell; `reads_from` is where the log was to be read from when the cell
-    was claimed; `unmerged` are entries that are gathered for the views and not yet merged, `owed` is gathered for the
-    outputs and not yet emitted.
+    `view_positions` has a position for each view cell; `unmerged` are entries that are gathered for the views and not
+    yet merged, `owed` is gathered for the outputs and not yet emitted.
     `customers` is the owner's memory of the cell: it is right only as long as every commit is accepted, and is
     thrown away with the rest at the first refusal.
     """
@@ -43,22 +42,11 @@ class HeldCell:
     watermark: Watermark
     view_positions: list[int]
     output_position: int
-    reads_from: int = 0
     unmerged: list[Entry] = attrs.Factory(list)
     owed: Emission | None = None
     kept: deque[Kept] = attrs.Factory(deque)
     kept_bytes: int = 0
     customers: dict[CustomerId, Customer] = attrs.Factory(dict)
-
-    @property
-    def is_new(self) -> bool:
-        """Nothing was ever committed to the cell, and no reader knows of anything."""
-        return self.number == 0 and not any((self.position, *self.view_positions, self.output_position))
-
-    @property
-    def stands_at(self) -> int:
-        """Up to where the partition has been read."""
-        return max(self.position, self.reads_from)
 
     @property
     def gathered_to(self) -> int:
@@ -89,9 +77,9 @@ class HeldCell:
         self.kept_bytes -= gone.size
         return gone.to_position
 
-    def has_old(self, until_ms: int) -> bool:
-        """Whether the first entry kept has been there since `until_ms` or longer."""
-        return bool(self.kept) and self.kept[0].since_ms <= until_ms
+    def has_old(self, now_ms: int, keep_ms: int) -> bool:
+        """Whether the first entry kept has been there for so long; or since a time that is yet to come again."""
+        return bool(self.kept) and not 0 <= now_ms - self.kept[0].since_ms < keep_ms
 
     def gather(self, entry: Entry) -> None:
         """Add an entry to what the outputs are owed; letters of who is forgotten in it are owed no longer."""
@@ -233,14 +221,14 @@ class Readers:
         partitions = [cell.partition for cell in held]
         cells, views = self.cells.positions(partitions), self.views.positions(partitions)
         outputs = self.outputs.positions(partitions)
-        self.stages.reached(Stage.TRIMMING, sum(cell.has_old(now_ms - keep_ms) for cell in held))
+        self.stages.reached(Stage.TRIMMING, sum(cell.has_old(now_ms, keep_ms) for cell in held))
         for cell in held:
             reported = (cells[cell.partition], *views[cell.partition], outputs[cell.partition])
             believed = (cell.position, *cell.view_positions, cell.output_position)
             if any(has < should for has, should in zip(reported, believed, strict=True)):
                 raise Superseded({cell.partition: min(reported)})
             to_position = 0
-            while cell.has_old(now_ms - keep_ms) and cell.kept[0].to_position <= min(reported):
+            while cell.has_old(now_ms, keep_ms) and cell.kept[0].to_position <= min(reported):
                 to_position = cell.let_go()
             if to_position:
                 self.cells.trim(cell.partition, cell.epoch, to_position)

@@ -7,7 +7,7 @@ from realtime_pipeline.application.ports.cell_store import CellStore, Commit
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.application.routing import PARTITIONERS
+from realtime_pipeline.application.routing import MISROUTED, PARTITIONERS
 from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.fold import fold
@@ -65,7 +65,7 @@ class FoldRecords:
         if isinstance(decoded, OF_CUSTOMERS) and decoded.customer_id is not None:
             belongs = self._partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
             if belongs != record.partition:
-                reason = f"misrouted: its key belongs to partition {belongs}, it came in {record.partition}"
+                reason = f"{MISROUTED}: its key belongs to partition {belongs}, it came in {record.partition}"
                 return Rejected(reason, decoded.customer_id)
         return decoded
 

@@ -8,6 +8,7 @@ from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.publish_events import PublishEvents
+from realtime_pipeline.application.routing import MISROUTED
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind, naming
 from realtime_pipeline.domain.shop.session import SessionKey
@@ -17,13 +18,22 @@ LETTERS_READ = 10_000
 
 @attrs.frozen
 class Forgetting:
-    """A request that a customer be forgotten, as of a time in ms, and what the stores had of them when it was made."""
+    """A request that a customer be forgotten, as of a time in ms, and what the stores had of them when it was made.
+
+    `visitors` are those who turned out to be the customer; what they had is counted in.
+    """
 
     customer_id: CustomerId
     as_of_ms: int
     events: int = 0
     reviews: int = 0
     sessions: tuple[SessionKey, ...] = ()
+    visitors: tuple[CustomerId, ...] = ()
+
+    @property
+    def names(self) -> tuple[CustomerId, ...]:
+        """Everybody who is to be forgotten."""
+        return (self.customer_id, *self.visitors)
 
 
 @attrs.frozen
@@ -85,39 +95,48 @@ class ForgetCustomer:
     def _known(self, customer_id: CustomerId, customer: Customer | None, as_of_ms: int) -> Forgetting:
         if customer is None:
             return Forgetting(customer_id, as_of_ms)
-        keys = (*(session.key for session in customer.open_sessions), *customer.closed_sessions)
-        reviews = len(self._cells.reviews(customer_id))
-        return Forgetting(customer_id, as_of_ms, sum(customer.counts.values()), reviews, keys)
+        visitors = {one: self._cells.customer(one) for one in customer.visitors}
+        theirs = [customer, *(visitor for visitor in visitors.values() if visitor is not None)]
+        sessions = [
+            key for one in theirs for key in (*(open_.key for open_ in one.open_sessions), *one.closed_sessions)
+        ]
+        reviews = sum(len(self._cells.reviews(one.customer_id)) for one in theirs)
+        events = sum(customer.counts.values())
+        return Forgetting(customer_id, as_of_ms, events, reviews, tuple(sessions), tuple(visitors))
 
     def receipt(self, forgetting: Forgetting) -> Receipt:
         """Look into every store for what is left of a customer.
 
         Of dead letters the first 10,000 are looked at; those in Kafka cannot be taken back, and are among what stays.
         """
-        customer = self._cells.customer(forgetting.customer_id)
-        is_known = customer is not None and customer.forgotten_at_ms < forgetting.as_of_ms  # else it is somebody new
+        known = [self._cells.customer(name) for name in forgetting.names]
+        profiles = sum(one is not None and one.forgotten_at_ms < forgetting.as_of_ms for one in known)  # else: new ones
         sessions = self._cells.sessions(forgetting.sessions)
-        reviews = self._cells.reviews(forgetting.customer_id)
-        letters = [
+        reviews = [review for name in forgetting.names for review in self._cells.reviews(name)]
+        found = [
             letter
             for letter in self._outputs.dead_letters(LETTERS_READ)
-            if letter.customer_id == forgetting.customer_id and letter.record.appended_at_ms <= forgetting.as_of_ms
+            if letter.customer_id in forgetting.names and letter.record.appended_at_ms <= forgetting.as_of_ms
         ]
+        letters = [letter for letter in found if self._outputs.takes_back and not letter.reason.startswith(MISROUTED)]
         stays = [
             self._log_keeps,
             "what everybody's events add up to, in numbers: views, purchases and ratings of products",
             "a digest of the id with the time, so that a replay brings nothing back",
             "in the lists of products numbers of sessions that lead nowhere, until newer ones push them out",
         ]
-        if letters and not self._outputs.takes_back:
-            stays.append(f"{len(letters)} dead letters, until the retention of their topic ends")
+        if len(found) > len(letters):
+            until = (
+                "until their retention ends" if not self._outputs.takes_back else "in a partition of somebody else's"
+            )
+            stays.append(f"{len(found) - len(letters)} dead letters, {until}")
         return Receipt(
             forgetting,
             {
-                "profile": int(is_known),
+                "profile": profiles,
                 "sessions": len(sessions),
                 "reviews": sum(review.occurred_at_ms <= forgetting.as_of_ms for review in reviews),
-                "dead letters": len(letters) if self._outputs.takes_back else 0,
+                "dead letters": len(letters),
             },
             tuple(stays),
         )

@@ -11,6 +11,9 @@ CONSISTENT: Final = "consistent"
 MURMUR2: Final = "murmur2"
 """What producers in Java use: MurmurHash2 of the key, its sign cleared, modulo the number of partitions."""
 
+MISROUTED: Final = "misrouted"
+"""What the reason of a dead letter begins with that came in a partition its key does not belong to."""
+
 _MASK: Final = 0xFFFF_FFFF
 _SEED: Final = 0x9747_B28C
 _MULTIPLIER: Final = 0x5BD1_E995

@@ -242,7 +242,7 @@ class Customer:
         """Note that a product was shown; over the limit, the one not shown for longest leaves (ties: smaller id)."""
         shown = self.shown
         before, before_ms = shown.get(product_id, (0, 0))
-        shown[product_id] = (before + times, max(before_ms, last_ms))
+        shown[product_id] = (bounded(before + times), max(before_ms, last_ms))
         if len(shown) > rules.shown_products_max:
             del shown[min(shown, key=lambda one: (shown[one][1], one))]
 

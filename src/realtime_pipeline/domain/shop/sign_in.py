@@ -76,11 +76,11 @@ def join_history(
     customer.last_seen_ms = max(times) if customer.last_seen_ms is None else max(customer.last_seen_ms, *times)
     signed_in = EventKind.CUSTOMER_SIGNED_IN
     for kind, count in (*history.counts.items(), (signed_in, 1)):
-        customer.counts[kind] = customer.counts.get(kind, 0) + count
+        customer.counts[kind] = bounded(customer.counts.get(kind, 0) + count)
     customer.spend = bounded(customer.spend + history.spend)
-    customer.units += history.units
-    customer.orders_placed += history.orders_placed
-    customer.sessions_begun += history.sessions_begun
+    customer.units = bounded(customer.units + history.units)
+    customer.orders_placed = bounded(customer.orders_placed + history.orders_placed)
+    customer.sessions_begun = bounded(customer.sessions_begun + history.sessions_begun)
     customer.country = later(customer.country, history.country)
     for category, (score, scored_ms) in history.affinity.items():
         customer.note_affinity(category, scored_ms, score, rules)
@@ -110,7 +110,7 @@ def _join_order(customer: Customer, order_id: str, order: Order, rules: ProfileR
         return
     customer.orders_placed -= 1  # both had counted it
     known.placed_at_ms = min(known.placed_at_ms, order.placed_at_ms)
-    known.units += order.units
+    known.units = bounded(known.units + order.units)
     known.amount = bounded(known.amount + order.amount)
 
 
@@ -127,7 +127,7 @@ def _join_session(
         customer.open(session, rules, changes)
     else:
         customer.sessions_begun -= 1  # both had counted it
-        session.events += moved.events
+        session.events = bounded(session.events + moved.events)
         session.started_at_ms = min(session.started_at_ms, moved.started_at_ms)
         session.last_at_ms = max(session.last_at_ms, moved.last_at_ms)
         for product_id, (touched_ms, weight) in moved.products.items():

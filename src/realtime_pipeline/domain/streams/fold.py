@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+import attrs
+
 from realtime_pipeline.domain.shop.changes import APPLIED, Changes, Recorded
 from realtime_pipeline.domain.shop.customer import CANCELLED, FORGOTTEN, REVIEWED, SIGNED_IN, Customer
 from realtime_pipeline.domain.shop.event_memory import Verdict
@@ -93,8 +95,11 @@ class _Folding:
         self._dead_letters.append(DeadLetter(record, reason, customer_id))
         return RecordClass.DEAD_LETTER
 
+    def _latest_ms(self, record: Record) -> int:
+        return record.appended_at_ms + self._rules.future_ms
+
     def _is_ahead(self, record: Record, at_ms: int) -> bool:
-        return at_ms > record.appended_at_ms + self._rules.future_ms
+        return at_ms > self._latest_ms(record)
 
     def _reject_ahead(self, record: Record, at_ms: int, customer_id: CustomerId | None) -> RecordClass:
         ahead_s = (at_ms - record.appended_at_ms) // 1000
@@ -102,7 +107,9 @@ class _Folding:
 
     def _event(self, record: Record, event: Event) -> RecordClass:
         if self._is_ahead(record, event.occurred_at_ms):
-            return self._reject_ahead(record, event.occurred_at_ms, event.customer_id)
+            if event.kind is not FORGOTTEN:
+                return self._reject_ahead(record, event.occurred_at_ms, event.customer_id)
+            event = event._replace(occurred_at_ms=self._latest_ms(record))  # by whatever clock: it is to be done
         recorded = APPLIED
         if event.customer_id is not None:
             customer = self._customers[event.customer_id]
@@ -144,8 +151,8 @@ class _Folding:
 
     def _history(self, record: Record, merged: HistoryMerged) -> RecordClass:
         """Add what a visitor had done to the customer they turned out to be; where that one is forgotten, both are."""
-        if self._is_ahead(record, merged.occurred_at_ms):
-            return self._reject_ahead(record, merged.occurred_at_ms, merged.customer_id)
+        if self._is_ahead(record, merged.occurred_at_ms):  # the sign-in was taken in: what follows is not lost again
+            merged = attrs.evolve(merged, occurred_at_ms=self._latest_ms(record))
         customer, profile = self._customers[merged.customer_id], self._rules.profile
         if customer.visitors.get(merged.visitor) == merged.event_id:
             return RecordClass.DUPLICATE  # said again for another store, and longer ago than the memory may reach
@@ -188,7 +195,8 @@ class _Folding:
         """Add what the event means to everybody: the product's facts, ratings, activity and list of sessions."""
         kind, at_ms = event.kind, event.occurred_at_ms
         product = self._deltas.product(product_id)
-        product.describe(event.name, event.category, event.price, at_ms)
+        price = None if kind is CANCELLED else event.price  # what is taken back may have been paid long ago
+        product.describe(event.name, event.category, price, at_ms)
         if kind is REVIEWED:
             product.ratings += recorded.ratings
             product.rating_sum += recorded.rating_sum

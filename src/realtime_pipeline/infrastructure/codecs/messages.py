@@ -28,7 +28,7 @@ from realtime_pipeline.infrastructure.codecs.upcasters import Document
 
 HISTORY_MERGED: Final = "history_merged"
 _encode = msgspec.json.Encoder().encode
-_parse = msgspec.json.Decoder().decode
+_parse = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LENGTH_MAX)]
 _COUNT_MAX: Final = 2**53
 
@@ -61,7 +61,8 @@ def encode_message(message: Message) -> Outgoing:
 
 
 def _forwarded(message: Message, record: Record) -> bytes:
-    """The visitor's event as it came, now with whose it is, and with the id by which it is known."""
+    """The visitor's event as it came, to the byte, now with whose it is, and with the id by which it is known: written
+    anew, its numbers could take more room than an event may."""
     return _encode(_parse(record.value) | {"user_id": message.to, "event_id": message.event_id})
 
 

@@ -15,8 +15,16 @@ from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRule
 from realtime_pipeline.infrastructure.kafka.topics import Described, asked, described, members
 
 CONSUMED_AT_ONCE = 500
+ASK_EVERY_S = 1.0
 _UNSUPPORTED = frozenset((KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE))
 _PASSING = frozenset((KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
+_NOT_TAKEN = frozenset(
+    (
+        KafkaError.GROUP_MAX_SIZE_REACHED,
+        KafkaError.INCONSISTENT_GROUP_PROTOCOL,
+        KafkaError.INVALID_SESSION_TIMEOUT,
+    )
+)
 
 
 class KafkaEventLog(EventLog):
@@ -43,6 +51,7 @@ class KafkaEventLog(EventLog):
         self._revoked: set[int] = set()
         self._failure: Exception | None = None
         self._answer: Callable[[], Described] | None = None
+        self._heard_s = time.monotonic()
 
     @property
     def identity(self) -> LogIdentity:
@@ -95,7 +104,16 @@ class KafkaEventLog(EventLog):
             raise failure
         if records:
             self._ask_for_topic()
+        elif self._owner is not None and not self._assigned:
+            self._ask_whether_anybody_is_there()
         return self._without_revoked(records) if self._revoked else records
+
+    def _ask_whether_anybody_is_there(self) -> None:
+        """Where brokers go away, a worker of a group of the classic kind is left without partitions, and nothing else
+        would tell that from having none to take."""
+        if time.monotonic() - self._heard_s >= ASK_EVERY_S:
+            self._check_topic()
+            self._heard_s = time.monotonic()
 
     def _read(self, limit: int, timeout_s: float) -> Sequence[Record]:
         messages = self._consume(1, timeout_s)
@@ -185,6 +203,8 @@ class KafkaEventLog(EventLog):
             return True
         if error.code() in _PASSING or (error.retriable() and not error.fatal()):
             return True
+        if error.code() in _NOT_TAKEN:
+            raise Stopped(f"the group {self._rules.group} does not take this worker: {error.str()}; see [kafka]")
         if is_gone(error):
             self._check_topic()  # else a broker spoke that had just started
             return True

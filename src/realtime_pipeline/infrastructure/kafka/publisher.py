@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import PARTITIONERS
-from realtime_pipeline.infrastructure.kafka.clients import made_producer
+from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_producer, meaning
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
 from realtime_pipeline.infrastructure.kafka.topics import described
 
@@ -97,6 +97,14 @@ class KafkaEventPublisher(EventPublisher):
     def _failed(self, error: KafkaError, total: int) -> Unavailable:
         if error.fatal():
             self._producer = self._made()
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            return Unavailable(
+                f"Kafka did not take all of {total} events, one is too large ({error.str()}): raise max.message.bytes "
+                f"of topic {self._rules.topic} and message.max.bytes in [kafka.librdkafka], or leave it out"
+            )
+        found = meaning(error, f"topic {self._rules.topic}")
+        if isinstance(found, Unavailable | Stopped) or is_gone(error):
+            return Unavailable(f"Kafka did not take all of {total} events: {found}")
         return Unavailable(f"Kafka did not take all of {total} events: {error.str()}; publish them again, with ids")
 
     def _made(self) -> Producer:

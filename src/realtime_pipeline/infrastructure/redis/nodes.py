@@ -225,11 +225,18 @@ class RedisNodes:
     def _load_functions(node: "redis.Redis") -> None:
         try:
             node.function_load(_library())
+        except redis.exceptions.NoPermissionError as error:
+            raise Unavailable(
+                f"Redis has no Functions of this release, and this user may not load them ({error}): start a worker "
+                "before its readers; a worker's user needs +function|load"
+            ) from None
         except redis.exceptions.ResponseError as error:
             if "already exists" not in str(error):
                 raise
 
     def _failed(self, error: BaseException) -> Refusal | Stopped | Unavailable:
+        if self._single is not None and isinstance(error, redis.exceptions.MovedError | redis.exceptions.AskError):
+            return Unavailable("this Redis is one of a cluster: set redis.cluster = true")
         if isinstance(error, SILENT):
             self._look_anew()
         return meaning(error)

@@ -4,8 +4,8 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,16 @@ class Database:
         """Read rows."""
         with self._translated():
             return self.connection().execute(sql, parameters).fetchall()
+
+    def rows_until(self, is_last: Callable[[Any], bool], sql: str, parameters: Sequence[object]) -> list[Any]:
+        """Read rows up to the first of which that is said."""
+        found = []
+        with self._translated(), closing(self.connection().execute(sql, parameters)) as rows:
+            for row in rows:
+                found.append(row)
+                if is_last(row):
+                    break
+        return found
 
     @contextmanager
     def transaction(self, durable: bool = False) -> Iterator[sqlite3.Connection]:

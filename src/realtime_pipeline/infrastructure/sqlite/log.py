@@ -4,6 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import uuid4
 
 from realtime_pipeline.application.errors import Stopped
@@ -16,6 +17,8 @@ from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
 LOOK_AGAIN_S = 0.002
+READ_BYTES_MAX = 64_000_000
+"""A poll that has read so much returns, however many records that are: any of them may be large."""
 
 
 def log_identity(database: Database, partitions: int) -> LogIdentity:
@@ -155,15 +158,26 @@ class SqliteEventLog(EventLog):
         return threading.get_ident(), self._database.rows("PRAGMA data_version")[0][0]
 
     def _read(self, limit: int) -> list[Record]:
-        """Read an equal share of every partition, beginning with another one each time."""
+        """Read an equal share of every partition, beginning with another one each time; once there is much to fold
+        already, no more."""
         partitions = sorted(self._positions.keys() - self._paused)
         if not partitions:
             return []
         share = max(1, limit // len(partitions))
         self._turn = (self._turn + 1) % len(partitions)
         polled: list[Record] = []
+        read_bytes = 0
+
+        def is_enough(row: tuple[Any, ...]) -> bool:
+            nonlocal read_bytes
+            read_bytes += len(row[3])
+            return read_bytes >= READ_BYTES_MAX
+
         for partition in partitions[self._turn :] + partitions[: self._turn]:
-            rows = self._database.rows(
+            if read_bytes >= READ_BYTES_MAX:
+                break
+            rows = self._database.rows_until(
+                is_enough,
                 "SELECT partition, position, key, value, appended_at_ms, origin FROM records"
                 " WHERE partition = ? AND position >= ? ORDER BY position LIMIT ?",
                 (partition, self._positions[partition], min(share, limit - len(polled))),

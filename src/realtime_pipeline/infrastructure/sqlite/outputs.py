@@ -15,11 +15,16 @@ Append = Callable[[sqlite3.Connection, Sequence[Outgoing]], None]
 
 
 class SqliteOutputs(Outputs):
-    """A table of dead letters, and a position for each partition; what is for the log goes along."""
+    """A table of dead letters, and a position for each partition; what is for the log goes along.
 
-    def __init__(self, database: Database, append: Append) -> None:
+    Where the store is elsewhere, `is_apart`: it may have folded what is put into the log here before the file is safe
+    on the disk, and would stand ahead of the log after a power failure. So that waits for the disk.
+    """
+
+    def __init__(self, database: Database, append: Append, is_apart: bool = False) -> None:
         self._database = database
         self._append = append
+        self._is_apart = is_apart
 
     @property
     def gather_ms(self) -> int:
@@ -61,7 +66,7 @@ class SqliteOutputs(Outputs):
             self._emit(emission)
 
     def _emit(self, emission: Emission) -> None:
-        with self._database.transaction() as connection:
+        with self._database.transaction(durable=self._is_apart and bool(emission.outgoing)) as connection:
             epoch, position = connection.execute(
                 "SELECT epoch, position FROM output_positions WHERE partition = ?", (emission.partition,)
             ).fetchone() or (0, 0)
