@@ -251,3 +251,84 @@ def test_what_was_seen_in_the_session_is_repeated_only_where_that_is_wanted(tmp_
             recommended = [one.product.product_id for one in pipeline.recommend("bob")]
             assert ("mug" in recommended) is wanted
             assert "pan" in recommended
+
+
+def test_what_is_trending_does_not_depend_on_what_it_is_worth_in_lists() -> None:
+    looks = [*(event(f"z{n}", user=f"u{n}", at_ms=n, product="z") for n in range(9)), event("a", at_ms=1, product="a")]
+    for weight in (0.5, 0.0):
+        rules = RecommendationRules(blend=Blend(trending=weight, trending_in_country=weight))
+        with Pipeline(Settings(log="memory", store="memory", recommendations=rules)) as pipeline:
+            pipeline.publish(looks)
+            pipeline.process()
+            assert [(one.product.product_id, one.score > 0) for one in pipeline.trending()] == [
+                ("z", True),
+                ("a", True),
+            ]
+
+
+def test_as_much_is_trending_as_was_asked_for() -> None:
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        pipeline.publish([event(f"e{n}", user=f"u{n}", at_ms=n, product=f"p{n}") for n in range(300)])
+        pipeline.process()
+        assert [len(pipeline.trending(limit)) for limit in (10, 250, 1_000)] == [10, 250, 300]
+
+
+def test_what_is_taken_back_is_not_said_to_be_looked_at_less_than_never() -> None:
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        cancelled = [event(f"c{n}", "cancellation", user=f"u{n}", at_ms=0, product="mug") for n in range(5)]
+        pipeline.publish(
+            [*cancelled, *(event(f"v{n}", user=f"u{n}", at_ms=40 * HOUR_MS, product="mug") for n in range(3))]
+        )
+        pipeline.process()
+        assert pipeline.trending()[0].because == "popular in the whole shop: looked at or bought lately"
+
+
+def test_the_best_of_each_favourite_category_comes_up_however_long_the_list_is() -> None:
+    def looked_at(category: str, product: str, times: int) -> list[dict[str, Any]]:
+        return [
+            event(f"{product}{n}", user=f"{product}-{n}", at_ms=5, product=product, category=category)
+            for n in range(times)
+        ]
+
+    mine = [event(f"me{n}", user="me", at_ms=n, product=f"{c}0", category=c) for n, c in enumerate("AAB")]
+    others = [look for n in range(1, 13) for look in looked_at("A", f"A{n:02}", 15 - n)] + looked_at("B", "best", 50)
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        pipeline.publish([*mine, *others])
+        pipeline.process()
+        for limit in (5, 12, 13):
+            assert [one.product.product_id for one in pipeline.recommend("me", limit)[:3]] == ["A01", "best", "A02"]
+
+
+def test_a_longer_list_has_no_fewer_neighbours() -> None:
+    rules = RecommendationRules(blend=Blend(trending=0, trending_in_category=0, trending_in_country=0))
+    with Pipeline(Settings(log="memory", store="memory", recommendations=rules)) as pipeline:
+        for user in range(8):
+            pipeline.publish(visits(f"u{user}", "mug", *(f"p{user}-{number}" for number in range(30))))
+        pipeline.process()
+        assert [len(pipeline.similar("mug", limit)) for limit in (10, 240, 241, 1_000)] == [10, 240, 240, 240]
+
+
+def test_a_part_of_a_list_was_shown_as_the_whole_would_be() -> None:
+    rules = ListRules(shown_max=1)
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        pipeline.publish([event(f"{n}", user=f"u{n}", at_ms=n, product=f"p{n}") for n in range(6)])
+        pipeline.process()
+        found = pipeline.recommend("ada", rules=rules)
+        first = [one.product.product_id for one in found]
+        pipeline.note_shown("ada", found[:2])
+        pipeline.note_shown("ada", list(found)[2:3])
+        pipeline.note_shown("ada", [first[3]])
+        pipeline.process()
+        assert [one.product.product_id for one in pipeline.recommend("ada", rules=rules)] == first[4:]
+        with pytest.raises(TypeError, match="not a dict"):
+            pipeline.note_shown("ada", [{"product_id": "mug"}])  # type: ignore[list-item]
+
+
+def test_a_price_that_was_paid_back_is_not_the_price() -> None:
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        bought = event("b", "purchase", at_ms=0, product="mug", price=10, order_id="o")
+        looked = [event(f"v{n}", user=f"u{n}", at_ms=1_000, product="mug", price=12) for n in range(3)]
+        back = event("c", "cancellation", at_ms=2_000, product="mug", price=10, order_id="o")
+        pipeline.publish([bought, *looked, back])
+        pipeline.process()
+        assert pipeline.trending()[0].product.price == 120_000

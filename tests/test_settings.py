@@ -76,6 +76,8 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[recommendations.trending]\nhalf_life_hours = 0", r"half_life_hours more than 0"),
         ("[recommendations.trending]\nhalf_life_hours = inf", r"half_life_hours must be at least 0"),
         ("[stores]\nactivity_hours = 1_000_000", r"activity_hours must be at most 87840"),
+        ("experiment = 'mixing'", r"Expected `object`"),
+        ("log = 'kafka'\nstore = 'sqlite'", r"log kafka needs store redis"),
         ("not toml", r"\.toml cannot be read"),
     ],
 )

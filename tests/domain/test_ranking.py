@@ -69,6 +69,14 @@ def test_each_rule_does_what_it_says(rules: ListRules, left: str) -> None:
     assert "".join(listed(rules, Visitor(bought={A}, shown={C: 3, D: 2}))) == left
 
 
+@pytest.mark.parametrize("price", [299, 1_649, 1_999, 9_999])
+def test_a_price_is_within_its_own_bounds(price: int) -> None:
+    rules = ListRules(price_min=price / 100, price_max=price / 100)
+    assert rules.refusal(Product(A, price=Amount(price * 100))) is None
+    assert rules.refusal(Product(A, price=Amount(price * 100 - 1))) == "price_min"
+    assert rules.refusal(Product(A, price=Amount(price * 100 + 1))) == "price_max"
+
+
 def test_what_was_seen_or_disliked_is_not_shown() -> None:
     assert disliked({A: (2, 0), B: (3, 0)}) == {A}
     assert listed(ListRules(), Visitor(seen={C}, disliked={A})) == ["b", "d"]
@@ -83,6 +91,8 @@ def test_what_was_seen_or_disliked_is_not_shown() -> None:
         (ListRules(), 1, "y"),
         (ListRules(pinned={D: 4}), 4, "ayzd"),
         (ListRules(pinned={D: 1, A: 2}), 2, "da"),
+        (ListRules(pinned={ProductId("x"): 5}, exclude=frozenset((B, C, D))), 6, "ayzx"),
+        (ListRules(pinned={ProductId("x"): 3}, exclude=frozenset((B, C, D))), 6, "ayxz"),
     ],
 )
 def test_new_products_get_the_last_places(rules: ListRules, limit: int, left: str) -> None:
@@ -121,6 +131,10 @@ def test_pinned_products_lose_no_place_to_their_pin() -> None:
     assert listed(ListRules(pinned={A: 9}), limit=3) == ["a", "b", "c"]  # the place is not in this list
     short = ranking(ListRules(pinned={D: 4}, exclude=frozenset((B, C))))
     assert [(one.product_id, one.moved) for one in short.chosen] == [("a", ()), ("d", ("pinned to place 2",))]
+    two = listed(ListRules(pinned={C: 4, D: 6}), limit=9)
+    assert two == ["a", "b", "d", "c"]  # there is a place 4
+    many = ranking(ListRules(pinned={D: 2}), limit=10**9)
+    assert [one.product_id for one in many.chosen] == ["a", "d", "b", "c"]
     nothing_else = ranking(ListRules(pinned={D: 1}, price_max=0.01))
     assert [one.product_id for one in nothing_else.chosen] == ["d"]
     assert nothing_else.notes == ("price_max left nothing: it refused 3 of 4 products",)
@@ -179,6 +193,8 @@ def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
         ({"per_category": -1}, "per_category must be at least 0"),
         ({"pinned": {A: 0}}, "pinned: slots"),
         ({"pinned": {A: 1, B: 1}}, "pinned: slots"),
+        ({"pinned": {A: 1.5}}, "pinned: slots"),
+        ({"rating": 3_000.0}, "rating must be at most 10"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(wrong: dict[str, Any], named: str) -> None:
