@@ -201,9 +201,11 @@ def test_a_packed_file_is_unpacked(shop: Path, capsys: pytest.CaptureFixture[str
     )
     unnamed = packed.rename(shop.with_name("packed"))
     assert ran(capsys, "publish", str(unnamed))[1].startswith("6 events were published")
-    cut.write_bytes(unnamed.read_bytes()[:-9])
-    code, _, err = ran(capsys, "publish", str(cut))
-    assert (code, err.splitlines()[-1].startswith(f"realtime-pipeline: {cut} cannot be read")) == (1, True)
+    whole = unnamed.read_bytes()
+    for damaged in (whole[:-9], whole[:20] + bytes(9) + whole[29:], whole[:30] + bytes([whole[30] ^ 255]) + whole[31:]):
+        cut.write_bytes(damaged)
+        code, _, err = ran(capsys, "publish", str(cut))
+        assert (code, err.splitlines()[-1].startswith(f"realtime-pipeline: {cut} cannot be read")) == (1, True)
 
 
 def test_what_zstd_has_packed_is_not_taken_for_events(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

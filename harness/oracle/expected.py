@@ -115,7 +115,7 @@ def expect(
         handed += history.handed
     for one in sorted_.of_nobody:
         summed.add(*one)
-    expected.unsaid.extend(_unsaid(handed, said))
+    expected.unsaid.extend(_unsaid(handed, said, sorted_.asked_ms))
     expected = attrs.evolve(expected, handed_on=len(handed), by_country=summed.by_country)
     expected.products.update(summed.described())
     for letter in sorted(sorted_.dead_letters, key=lambda letter: letter[:3]):
@@ -152,7 +152,11 @@ def _said(sorted_: "_Sorted") -> dict[tuple[CustomerId, str], list[Event]]:
     return said
 
 
-def _unsaid(handed: Iterable[Handed], said: Mapping[tuple[CustomerId, str], list[Event]]) -> Iterator[str]:
+def _unsaid(
+    handed: Iterable[Handed],
+    said: Mapping[tuple[CustomerId, str], list[Event]],
+    asked_ms: Mapping[tuple[CustomerId, str], list[int]],
+) -> Iterator[str]:
     """What visitors hand on must be in the log, and a history once and as it was; so must their forgettings, and no
     others."""
     forgettings: dict[tuple[CustomerId, str], list[int]] = {}
@@ -171,8 +175,7 @@ def _unsaid(handed: Iterable[Handed], said: Mapping[tuple[CustomerId, str], list
         if visitor.startswith(ANONYMOUS) and event_id.startswith(f"{visitor}/"):  # as what is said of visitors is named
             forgettings.setdefault((visitor, event_id), [])
     for (visitor, event_id), wanted in forgettings.items():
-        events = [one for one in said.get((visitor, event_id), []) if one.kind is EventKind.CUSTOMER_FORGOTTEN]
-        times = sorted(event.occurred_at_ms for event in events)
+        times = sorted(asked_ms.get((visitor, event_id), ()))
         if times != sorted(wanted):
             yield f"forgettings {event_id} in the log are as of {times}, should be as of {sorted(wanted)}"
 
@@ -201,6 +204,8 @@ class _Sorted:
     of_nobody: list[Placed] = attrs.Factory(list)
     dead_letters: list[Letter] = attrs.Factory(list)
     forgettings: list[tuple[int, int, CustomerId]] = attrs.Factory(list)
+    asked_ms: dict[tuple[CustomerId, str], list[int]] = attrs.Factory(dict)
+    """As of when forgettings were asked for; they may be done as of earlier, where a clock was ahead."""
 
 
 def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sorted_: _Sorted) -> None:
@@ -221,6 +226,9 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, so
             sorted_.of_nobody.append(placed)
         else:
             sorted_.by_customer.setdefault(decoded.customer_id, []).append(placed)
+            if event.kind is EventKind.CUSTOMER_FORGOTTEN:
+                name = decoded.customer_id, event.event_id
+                sorted_.asked_ms.setdefault(name, []).append(decoded.occurred_at_ms)
 
 
 def _stays(letter: Letter, sorted_: _Sorted) -> bool:

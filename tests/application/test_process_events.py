@@ -174,3 +174,15 @@ def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Kind, tmp_
             pipeline.process()
             assert pipeline.container.cells().customer(CustomerId("ada")) is None
         assert differences(pipeline) == []
+
+
+def test_a_letter_in_somebody_elses_partition_does_not_keep_a_forgetting_from_being_done(tmp_path: Path) -> None:
+    with opened(embedded("sqlite", tmp_path)) as pipeline:
+        for partition in (0, 1):
+            append(pipeline, [event("e1", product="mug")], partition=partition)
+        pipeline.process()
+        forgetting = pipeline.forget("ada")
+        pipeline.process()
+        receipt = pipeline.receipt(forgetting)
+        assert receipt.is_done
+        assert "1 dead letter, in a partition of somebody else's" in receipt.stays

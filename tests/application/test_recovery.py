@@ -1,6 +1,6 @@
 """The worker between a log and stores that are apart: claims, refusals, kept entries, recovery."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -323,6 +323,74 @@ def test_a_worker_waits_when_too_much_is_kept(pipeline: Pipeline, monkeypatch: p
     let_time_pass(pipeline, SMALL.worker.kept_ms)
     assert worker(0).records == 0  # trimmed now, and reading again
     assert worker(0).records > 0
+
+
+def test_a_clock_that_goes_back_does_not_hold_the_worker_up(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = pipeline.container.cells()
+    commit = cells.commit
+    monkeypatch.setattr(cells, "commit", lambda commits: [len(commit([one])) << 30 for one in commits])
+    append(pipeline, HISTORY)
+    worker = pipeline.container.process_events()
+    assert [worker(0).records > 0 for _ in range(2)] == [True, False]
+    let_time_pass(pipeline, -86_400_000)
+    assert [worker(0).records > 0 for _ in range(2)] == [False, True]
+
+
+def test_a_store_that_is_full_is_made_room_in(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes no commit until entries that everybody has are let go of."""
+    monkeypatch.setattr(process_events, "RETRY_WAIT_S", 0.0)
+    cells = pipeline.container.cells()
+    commit = cells.commit
+
+    def full(commits: Iterable[Commit]) -> Sequence[int]:
+        if sum(len(list(cells.kept(partition, 0))) for partition in (0, 1)) > 2:
+            let_time_pass(pipeline, SMALL.worker.kept_ms)
+            raise Unreachable("used memory > 'maxmemory'")
+        return commit(commits)
+
+    monkeypatch.setattr(cells, "commit", full)
+    append(pipeline, HISTORY)
+    pipeline.process()
+    assert differences(pipeline) == []
+
+
+class ShortenedLog(MemoryEventLog):
+    """A log whose retention has taken the first records."""
+
+    begins = 0
+
+    def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
+        return {number: (min(self.begins, end), end) for number, (_, end) in super().bounds(partitions).items()}
+
+
+def test_a_new_store_begins_where_the_log_does(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    memory_log = pipeline.container.memory_log()
+    log = ShortenedLog(memory_log)
+    log.begins = 5
+    pipeline.container.log.override(providers.Object(log))
+    pipeline.container.process_events()(0)  # claims and reads
+    for _ in range(2):
+        pipeline.container.process_events.reset()
+        pipeline.process()
+    assert sum(pipeline.container.cells().counts().values()) == len(HISTORY) - 2 * 5
+    stands = {number: len(records) for number, records in enumerate(memory_log.records)}
+    assert pipeline.container.cells().positions([0, 1]) == stands
+    assert pipeline.container.outputs().positions([0, 1]) == stands
+
+
+def test_records_that_went_before_anything_was_folded_stop_the_worker(pipeline: Pipeline) -> None:
+    log = ShortenedLog(pipeline.container.memory_log())
+    pipeline.container.log.override(providers.Object(log))
+    pipeline.process()  # both partitions are claimed, and empty
+    append(pipeline, HISTORY)
+    log.begins = 5
+    pipeline.container.process_events.reset()
+    with pytest.raises(Stopped, match="the store stands at 0 to 0, the log holds 5 to"):
+        pipeline.process()
+    assert pipeline.container.cells().counts() == {}
 
 
 def test_views_behind_what_is_kept_stop_the_worker_with_the_range(pipeline: Pipeline) -> None:

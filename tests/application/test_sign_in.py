@@ -23,7 +23,7 @@ from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.events import EventLimits
 from realtime_pipeline.infrastructure.codecs.state import encode_customer
-from tests.histories import KINDS, NOW_MS, Kind, append, differences, embedded, event, opened
+from tests.histories import KINDS, NOW_MS, Kind, SetClock, append, differences, embedded, event, opened
 
 SETTINGS = Settings(partitions=3)
 VISITOR = "anonymous:s1"
@@ -248,6 +248,60 @@ def test_a_history_that_no_worker_would_write_is_a_dead_letter(forged: dict[str,
         before = pipeline.profile("ada").customer
         assert processed(pipeline, forged)[RecordClass.DEAD_LETTER] == 1
         assert pipeline.profile("ada").customer == before
+
+
+@KINDS
+def test_what_was_taken_in_is_done_though_the_clock_goes_back(kind: Kind, tmp_path: Path) -> None:
+    clock = SetClock()
+    with opened(embedded(kind, tmp_path, SETTINGS), clock) as pipeline:
+        processed(pipeline, event("a", user="ada", product="pan", at_ms=NOW_MS))
+        append(pipeline, [*looks("mug", at_ms=NOW_MS), login(at_ms=NOW_MS)])
+        clock.at_ms -= 3_600_000
+        processed(pipeline)
+        assert pipeline.profile("ada").customer.recent.keys() == {"pan", "mug"}
+        forgetting = pipeline.forget("ada")
+        processed(pipeline)
+        assert pipeline.receipt(forgetting).is_done
+        assert pipeline.dead_letters() == []
+        assert list(pipeline.container.cells().scan()) == []
+
+
+@KINDS
+def test_who_is_forgotten_is_not_done_with_while_something_of_their_visits_is_there(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, attrs.evolve(SETTINGS, partitions=1))) as pipeline:
+        said = event("r", "review", user=None, session="s1", product="mug", rating=1, text="secret")
+        processed(pipeline, *looks("mug"), said, login())
+        forgetting = pipeline.forget("ada")
+        assert (forgetting.reviews, forgetting.visitors) == (1, (VISITOR,))
+        left = []
+        pipeline.container.process_events().catch_up(lambda _: left.append(pipeline.receipt(forgetting)))
+        with_visitor = [one for one in left if one.left["reviews"]]
+        assert with_visitor
+        assert not any(one.is_done for one in with_visitor)
+        assert pipeline.receipt(forgetting).is_done
+        assert pipeline.container.cells().reviews(CustomerId(VISITOR)) == []
+
+
+def test_histories_that_add_up_to_more_than_stores_hold_stop_at_that(tmp_path: Path) -> None:
+    with opened(embedded("sqlite", tmp_path, SETTINGS)) as pipeline:
+        many = [
+            history(event_id=f"h{number}", of={"units": -(2**53), "orders_placed": 2**53}) for number in range(1_100)
+        ]
+        append(pipeline, many)
+        assert pipeline.process() == {RecordClass.APPLIED: 1_100}
+        ada = pipeline.profile("ada").customer
+        assert (ada.units, ada.orders_placed) == (-(2**63 - 1), 2**63 - 1)
+
+
+@KINDS
+def test_what_is_forwarded_is_no_larger_than_it_came(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        processed(pipeline, *looks("mug"), login())
+        late = msgspec.json.encode(event("n", user=None, session="s1", product="jug", numbers=0, at_ms=NOW_MS - 40_000))
+        append(pipeline, [late.replace(b'"numbers":0', b'"numbers":[%b]' % b",".join([b"1e15"] * 12_000))])
+        assert pipeline.process()[RecordClass.FORWARDED] == 1
+        assert pipeline.dead_letters() == []
+        assert "jug" in pipeline.profile("ada").customer.recent
 
 
 def test_only_workers_say_what_visitors_had_done() -> None:

@@ -205,6 +205,8 @@ def test_who_gets_what_in_one_experiment_says_nothing_of_another() -> None:
         ({"name": "mixing"}, "needs a name and variants"),
         ({"name": "mixing", "variants": {"one": {}}}, "needs two variants"),
         ({"name": "mixing", "variants": {"one": {"share": 0}, "two": {}}}, "share must be more than 0"),
+        ({"name": "mixing", "variants": {"": {}, "two": {}}}, "every variant needs a name"),
+        ({"name": "mixing", "variants": {"one": {"share": 1e308}, "two": {"share": 1e308}}}, "too large to be added"),
         (
             {"name": "mixing", "variants": {"one": {"rules": {}}, "two": {}}},
             "no experiment.variants.one.rules",
@@ -214,6 +216,30 @@ def test_who_gets_what_in_one_experiment_says_nothing_of_another() -> None:
 def test_experiments_that_make_no_sense(document: Mapping[str, object], said: str) -> None:
     with pytest.raises(InvalidSettings, match=said):
         load_settings(None, {}, experiment=document)
+
+
+def test_a_variant_may_have_products_of_its_own_in_place_of_the_shops() -> None:
+    common = {"rules": {"pinned": {"mug": 1}, "weights": {"mug": 2.0}, "diversity": 0.5}}
+    other = {"rules": {"pinned": {"tea": 1}, "weights": {}}}
+    document = {"name": "mixing", "variants": {"one": {}, "two": {"recommendations": other}}}
+    variants = load_settings(None, {}, recommendations=common, experiment=document).experiment.variants
+    rules = {name: variant.recommendations.rules for name, variant in variants.items()}
+    assert (rules["one"].pinned, rules["one"].weights, rules["one"].diversity) == ({"mug": 1}, {"mug": 2.0}, 0.5)
+    assert (rules["two"].pinned, rules["two"].weights, rules["two"].diversity) == ({"tea": 1}, {}, 0.5)
+
+
+def test_a_visitor_who_signed_in_has_one_variant_by_both_names() -> None:
+    with Pipeline(Settings(log="memory", store="memory", experiment=of_two(plain=1, mixed=1))) as pipeline:
+        for number in range(20):
+            session = f"s{number}"
+            append(pipeline, [event(f"e{number}", user=None, session=session, product="mug", at_ms=NOW_MS)])
+            append(pipeline, [event(f"l{number}", "login", user=f"u{number}", session=session, at_ms=NOW_MS)])
+        pipeline.process()
+        by_names = [
+            (pipeline.recommend(f"anonymous:s{n}").variant, pipeline.recommend(f"u{n}").variant) for n in range(20)
+        ]
+        assert all(one == other for one, other in by_names)
+        assert {one for one, _ in by_names} == {"plain", "mixed"}
 
 
 def test_without_an_experiment_lists_are_of_no_variant() -> None:

@@ -110,7 +110,7 @@ def test_sessions_hold_what_was_done_in_them(expected: Expected) -> None:
 
 def test_what_everybody_does_adds_up(expected: Expected) -> None:
     assert expected.products == {
-        TEA: ExpectedProduct(5, 1, 5, ("Tea", AT), ("drinks", AT + 2 * MINUTE), (40_000, AT + 60 * MINUTE)),
+        TEA: ExpectedProduct(5, 1, 5, ("Tea", AT), ("drinks", AT + 2 * MINUTE), (40_000, AT + 2 * MINUTE)),
         CUP: ExpectedProduct(4, 0, 0, None, ("ware", AT - MINUTE), (30_000, AT + 20 * MINUTE)),
     }
     assert expected.activity == {

@@ -1,11 +1,11 @@
 """The Redis adapters keep the ports' contracts, on a single server and on a cluster."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import attrs
 import pytest
 
-from realtime_pipeline.application.errors import Stopped, Unreachable, WrongLog
+from realtime_pipeline.application.errors import Fenced, Stopped, Unreachable, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Unwatched
@@ -19,7 +19,7 @@ from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, 
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.redis.nodes import RedisNodes, Request
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.trending import Categories, Trends
 from realtime_pipeline.infrastructure.redis.views import RedisViews
@@ -212,6 +212,19 @@ class TestChecksBeforeWrites:
         key = self.keys.customers(0, [ADA])[0]
         ask(self.nodes, key, "RPUSH", key, "something else")
         with pytest.raises(Stopped, match="of another type"):
+            self.cells.customers({0: [ADA]})
+
+    def test_a_customer_whom_somebody_else_wrote_meanwhile_is_theirs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        answering = self.nodes.ask
+
+        def ask_and_be_overtaken(requests: Sequence[tuple[str, Request]]) -> list[object]:
+            answers = answering(requests)
+            monkeypatch.undo()
+            self.commit()
+            return answers
+
+        monkeypatch.setattr(self.nodes, "ask", ask_and_be_overtaken)
+        with pytest.raises(Fenced, match="partition 0 has another owner"):
             self.cells.customers({0: [ADA]})
 
     @pytest.mark.parametrize("stored", ["999999999999999999999", "1.5", "many"])

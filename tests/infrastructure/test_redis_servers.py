@@ -172,6 +172,25 @@ def test_a_single_server_is_not_taken_for_a_cluster() -> None:
     nodes.close()
 
 
+def test_a_node_of_a_cluster_is_not_taken_for_a_single_server() -> None:
+    nodes = RedisNodes(RedisRules(nodes=servers.redis_masters()))
+    with pytest.raises(Unavailable, match=r"set redis\.cluster = true"):
+        nodes.ask([(key, ("GET", key)) for key in "abcdefgh"])
+    nodes.close()
+
+
+def test_readers_that_come_before_the_workers_of_a_release_are_told() -> None:
+    place = servers.redis_place_that()
+    owner = RedisNodes(RedisRules(nodes=place))
+    ask(owner, "", "ACL", "SETUSER", "reader", "reset", "on", ">secret", "~rp:*", "+@read", "+fcall_ro")
+    owner.close()
+    rules = RedisRules(nodes=place, username="reader", password="secret")  # noqa: S106
+    nodes = RedisNodes(rules)
+    with pytest.raises(Unavailable, match="start a worker before its readers"):
+        RedisCellStore(nodes, rules, 1_000, Unwatched()).sessions([session_key(0, 0)])
+    nodes.close()
+
+
 @pytest.mark.parametrize("cluster", [False, True])
 def test_a_wrong_password_is_said_so(cluster: bool) -> None:
     place = servers.redis_place_that()

@@ -9,11 +9,13 @@ import pytest
 
 from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.outputs import Emission
 from realtime_pipeline.application.ports.stages import Unwatched
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
 from realtime_pipeline.domain.streams.effects import Deltas
+from realtime_pipeline.infrastructure.sqlite import log
 from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEventPublisher
@@ -103,6 +105,15 @@ class TestSqliteLog(EventLogContract):
         with pytest.raises(Stopped, match="deleted or replaced"):
             self.log.poll(1, 0)
 
+    def test_a_poll_ends_once_it_has_read_much_however_many_records_are_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(log, "READ_BYTES_MAX", 1_000)
+        self.publisher.publish([Outgoing(b"ada", b"x" * 400) for _ in range(10)])
+        self.log.subscribe(Owner())
+        polls = [len(self.log.poll(100, 0)) for _ in range(5)]
+        assert polls == [3, 3, 3, 1, 0]
+
     def test_polling_wakes_up_for_what_another_thread_publishes(self) -> None:
         self.all(Owner())
         publishing = threading.Thread(target=self.publisher.publish, args=([Outgoing(b"ada", b"x")],))
@@ -118,6 +129,21 @@ def test_publishing_syncs_to_the_disk_and_keeps_all_in_order(database: Database)
     assert database.connection().execute("PRAGMA synchronous").fetchone()[0] == 1
     for durable in (True, False):
         assert database.connection(durable).execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+@pytest.mark.parametrize(("is_apart", "synced"), [(True, 1), (False, 0)])
+def test_what_is_put_into_the_log_is_on_the_disk_before_a_store_elsewhere_folds_it(
+    database: Database, is_apart: bool, synced: int
+) -> None:
+    written: list[str] = []
+    publisher = SqliteEventPublisher(database, 2, SetClock(), Unwatched())
+    outputs = SqliteOutputs(database, publisher.append, is_apart)
+    outputs.claim(0, 1)
+    database.connection(durable=True).set_trace_callback(written.append)
+    outputs.emit([Emission(0, 1, 0, 5, ())])
+    assert written == []
+    outputs.emit([Emission(0, 1, 5, 9, (), outgoing=(Outgoing(b"bob", b"said"),))])
+    assert sum(line.startswith("INSERT INTO records") for line in written) == synced
 
 
 def test_a_threads_connections_end_with_it(database: Database) -> None:

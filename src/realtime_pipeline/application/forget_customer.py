@@ -126,10 +126,11 @@ class ForgetCustomer:
             "in the lists of products numbers of sessions that lead nowhere, until newer ones push them out",
         ]
         if len(found) > len(letters):
-            until = (
-                "until their retention ends" if not self._outputs.takes_back else "in a partition of somebody else's"
-            )
-            stays.append(f"{len(found) - len(letters)} dead letters, {until}")
+            others = len(found) - len(letters)
+            why = "in a partition of somebody else's"
+            if not self._outputs.takes_back:
+                why = "until the retention of their topic ends"
+            stays.append(f"{others} dead letter{'' if others == 1 else 's'}, {why}")
         return Receipt(
             forgetting,
             {
