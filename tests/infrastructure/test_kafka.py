@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 from typing import Literal
 
@@ -13,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 
+from harness.services.kafka import AFTER_A_KILL, kafka_broker
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -85,6 +87,31 @@ def test_nothing_comes_of_what_cannot_be_claimed_yet(
         assert time.monotonic() < deadline_s
     log.close()
     publisher.close()
+
+
+def test_who_is_left_without_partitions_because_nobody_is_there_says_so(tmp_path: Path) -> None:
+    """A group of the classic kind takes them away when its brokers do not answer."""
+    with kafka_broker(tmp_path) as broker:
+        rules = KafkaRules(
+            brokers=broker.place,
+            group_protocol="classic",
+            answer_ms=2_000,
+            transaction_ms=1_000,
+            librdkafka={"session.timeout.ms": 3_000, "heartbeat.interval.ms": 500},
+        )
+        KafkaTopics(attrs.evolve(rules, answer_ms=15_000)).create(TopicRules(partitions=1))
+        log, owner = KafkaEventLog(rules), Owner()
+        log.subscribe(owner)
+        deadline_s = time.monotonic() + 30
+        while not owner.held:
+            log.poll(1, 0.2)
+            assert time.monotonic() < deadline_s
+        broker.process.kill()
+        with pytest.raises(Unreachable, match="does not answer about topic"):
+            nothing_is_read(log, 20)
+        assert not owner.held
+        broker.process.start(*AFTER_A_KILL)
+        log.close()
 
 
 def test_a_topic_that_is_not_there_is_named_with_the_way_out() -> None:
