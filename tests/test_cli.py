@@ -132,7 +132,9 @@ def test_several_files_and_lines_without_an_end(tmp_path: Path, shop: Path, caps
     assert "5 applied, 1 duplicate" in out
     with Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline:
         longest = pipeline.container.database().rows("SELECT max(length(value)) FROM records")
+        origins = pipeline.container.database().rows("SELECT DISTINCT origin FROM records WHERE origin LIKE 'long%'")
     assert longest == [(LINE_BYTES_MAX,)]  # a piece is never more than a broker takes
+    assert sorted(origins) == [("long.jsonl:1",), ("long.jsonl:2",)]
 
 
 @pytest.mark.parametrize("arguments", [("similar", "\udcff"), ("recommend", "ada", "--looking-at", "\udcff")])

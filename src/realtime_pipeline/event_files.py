@@ -44,16 +44,16 @@ def batches(name: str) -> Iterator[list[Submission]]:
     """
     try:
         with _opened(name) as stream:
-            number, begun = 0, b""
+            number, begun = 1, b""
             if stream.peek(len(BOM_UTF8)).startswith(BOM_UTF8):
                 stream.read(len(BOM_UTF8))
             while chunk := stream.read1(CHUNK_BYTES):
                 *whole, begun = (begun + chunk).split(b"\n")
                 *cut, begun = _pieces(begun)
-                pieces = [piece for line in whole for piece in _pieces(line)] + cut
-                yield _submissions(name, number, pieces)
-                number += len(pieces)
-            yield _submissions(name, number, [begun])
+                numbered = [(number + at, piece) for at, line in enumerate(whole) for piece in _pieces(line)]
+                number += len(whole)
+                yield _submissions(name, [*numbered, *((number, piece) for piece in cut)])
+            yield _submissions(name, [(number, begun)])
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(name, error) from error
 
@@ -76,9 +76,8 @@ def _pieces(line: bytes) -> list[bytes]:
     return [line[at : at + LINE_BYTES_MAX] for at in range(0, len(line), LINE_BYTES_MAX)] or [line]
 
 
-def _submissions(name: str, before: int, lines: Sequence[bytes]) -> list[Submission]:
+def _submissions(name: str, numbered: Sequence[tuple[int, bytes]]) -> list[Submission]:
     file = Path(name).name.encode(errors="replace").decode()  # names of files are bytes, of any kind
-    numbered = enumerate(lines, start=before + 1)
     return [Submission(line.rstrip(b"\r"), f"{file}:{number}") for number, line in numbered if line.strip()]
 
 

@@ -194,6 +194,7 @@ def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
         ({"pinned": {A: 0}}, "pinned: slots"),
         ({"pinned": {A: 1, B: 1}}, "pinned: slots"),
         ({"pinned": {A: 1.5}}, "pinned: slots"),
+        ({"only_categories": "cups"}, "only_categories is a set of names"),
         ({"rating": 3_000.0}, "rating must be at most 10"),
     ],
 )

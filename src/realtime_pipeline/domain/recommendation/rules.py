@@ -48,6 +48,7 @@ class ListRules:
     pinned: Mapping[ProductId, int] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
+        self._check_sets()
         for name, weights in (("weights", self.weights), ("category_weights", self.category_weights)):
             for what, weight in weights.items():
                 if not (weight >= 0 and math.isfinite(weight)):
@@ -64,6 +65,14 @@ class ListRules:
                 raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
         if self.rating > POWER_MAX:
             raise ValueError(f"rating must be at most {POWER_MAX}, not {self.rating}")
+        self._check_pins()
+
+    def _check_sets(self) -> None:
+        for name in ("exclude", "exclude_categories", "only_categories"):
+            if isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} is a set of names, also where it is one, not {getattr(self, name)}")
+
+    def _check_pins(self) -> None:
         slots = list(self.pinned.values())
         if any(slot not in range(1, SLOTS_MAX + 1) for slot in slots) or len(set(slots)) < len(slots):
             raise ValueError(f"pinned: slots are different whole numbers from 1 to {SLOTS_MAX}")
