@@ -1,8 +1,9 @@
 """The worker between a log and stores that are apart: claims, refusals, kept entries, recovery."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -338,19 +339,24 @@ def test_a_clock_that_goes_back_does_not_hold_the_worker_up(
     assert [worker(0).records > 0 for _ in range(2)] == [False, True]
 
 
-def test_a_store_that_is_full_is_made_room_in(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes no commit until entries that everybody has are let go of."""
+@pytest.mark.parametrize(("port", "name"), [("cells", "commit"), ("views", "merge")])
+def test_a_store_that_is_full_is_made_room_in(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, port: str, name: str
+) -> None:
+    """It takes no commit, or no merge, until entries that everybody has are let go of."""
     monkeypatch.setattr(process_events, "RETRY_WAIT_S", 0.0)
-    cells = pipeline.container.cells()
-    commit = cells.commit
+    cells, store = pipeline.container.cells(), getattr(pipeline.container, port)()
+    writing = getattr(store, name)
 
-    def full(commits: Iterable[Commit]) -> Sequence[int]:
-        if sum(len(list(cells.kept(partition, 0))) for partition in (0, 1)) > 2:
+    def full(what: Any) -> Any:
+        merged_to = pipeline.container.views().positions([0, 1])
+        kept = [entry for partition in (0, 1) for entry in cells.kept(partition, 0)]
+        if sum(entry.to_position <= min(merged_to[entry.partition]) for entry in kept) > 1:
             let_time_pass(pipeline, SMALL.worker.kept_ms)
             raise Unreachable("used memory > 'maxmemory'")
-        return commit(commits)
+        return writing(what)
 
-    monkeypatch.setattr(cells, "commit", full)
+    monkeypatch.setattr(store, name, full)
     append(pipeline, HISTORY)
     pipeline.process()
     assert differences(pipeline) == []
@@ -379,18 +385,6 @@ def test_a_new_store_begins_where_the_log_does(pipeline: Pipeline) -> None:
     stands = {number: len(records) for number, records in enumerate(memory_log.records)}
     assert pipeline.container.cells().positions([0, 1]) == stands
     assert pipeline.container.outputs().positions([0, 1]) == stands
-
-
-def test_records_that_went_before_anything_was_folded_stop_the_worker(pipeline: Pipeline) -> None:
-    log = ShortenedLog(pipeline.container.memory_log())
-    pipeline.container.log.override(providers.Object(log))
-    pipeline.process()  # both partitions are claimed, and empty
-    append(pipeline, HISTORY)
-    log.begins = 5
-    pipeline.container.process_events.reset()
-    with pytest.raises(Stopped, match="the store stands at 0 to 0, the log holds 5 to"):
-        pipeline.process()
-    assert pipeline.container.cells().counts() == {}
 
 
 def test_views_behind_what_is_kept_stop_the_worker_with_the_range(pipeline: Pipeline) -> None:

@@ -29,8 +29,9 @@ class Kept:
 class HeldCell:
     """One partition's cell in its owner's hands, with where each of its readers stands.
 
-    `view_positions` has a position for each view cell; `unmerged` are entries that are gathered for the views and not
-    yet merged, `owed` is gathered for the outputs and not yet emitted.
+    `view_positions` has a position for each view cell; `reads_from` is where the log was to be read from when the cell
+    was claimed; `unmerged` are entries that are gathered for the views and not yet merged, `owed` is gathered for the
+    outputs and not yet emitted.
     `customers` is the owner's memory of the cell: it is right only as long as every commit is accepted, and is
     thrown away with the rest at the first refusal.
     """
@@ -42,11 +43,22 @@ class HeldCell:
     watermark: Watermark
     view_positions: list[int]
     output_position: int
+    reads_from: int = 0
     unmerged: list[Entry] = attrs.Factory(list)
     owed: Emission | None = None
     kept: deque[Kept] = attrs.Factory(deque)
     kept_bytes: int = 0
     customers: dict[CustomerId, Customer] = attrs.Factory(dict)
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was ever committed to the cell, and no reader knows of anything."""
+        return self.number == 0 and not any((self.position, *self.view_positions, self.output_position))
+
+    @property
+    def stands_at(self) -> int:
+        """Up to where the partition has been read."""
+        return max(self.position, self.reads_from)
 
     @property
     def gathered_to(self) -> int:

@@ -1,14 +1,11 @@
 """ClaimCells: take partitions over from whoever had them, exactly where they stand."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from realtime_pipeline.application.cells import HeldCell, Kept, Readers
 from realtime_pipeline.application.errors import Stopped
-from realtime_pipeline.application.ports.cell_store import Claimed, Commit
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog
-from realtime_pipeline.domain.streams.effects import Deltas, Effects
-from realtime_pipeline.domain.streams.watermark import Watermark
 
 
 class ClaimCells:
@@ -24,34 +21,44 @@ class ClaimCells:
         self._clock = clock
 
     def __call__(self, partitions: Collection[int]) -> dict[int, HeldCell]:
-        """Claim the cells of partitions.
+        """Claim the cells of partitions; they are to be served before anything is folded.
 
         Raises:
-            Stopped: going on would lose or double something; the message names the range and the way out.
+            Stopped: a cell is missing that others know of.
             Fenced: somebody else claims a cell at the same time, or owns it meanwhile.
             Unreachable: a store or the log does not answer.
         """
-        held = {partition: self._claim(partition) for partition in partitions}
-        bounds = self._log.bounds(partitions)  # after the claims: until then an earlier owner may still commit
+        return {partition: self._claim(partition) for partition in partitions}
+
+    def serve(self, held: Mapping[int, HeldCell]) -> None:
+        """Bring the readers of cells that were claimed along to where these stand, and see that all is in the log.
+
+        Raises:
+            Stopped: going on would lose or double something; the message names the range and the way out.
+            Fenced, Superseded, Unreachable: as `Views.merge` and `Outputs.emit`.
+        """
+        for cell in held.values():
+            self._serve(cell)
+        bounds = self._log.bounds(held.keys())  # after the claims: until then an earlier owner may still commit
         for partition, cell in held.items():
-            self._check(cell, *bounds[partition])
-        return held
+            first, end = bounds[partition]
+            if cell.is_new:
+                cell.reads_from = first  # of a log that is older than the store, and shortened: begin where it does
+            else:
+                self._check(cell, first, end)
 
     def _claim(self, partition: int) -> HeldCell:
         """Claim one cell. The outputs come first: where a group says who owns what, they refuse who does not."""
         cells, views, outputs = self._readers.cells, self._readers.views, self._readers.outputs
         with cells.together():
-            found, begins = cells.epoch(partition), 0
+            found = cells.epoch(partition)
             if not found:
                 self._check_missing(partition)
-                begins, _ = self._log.bounds([partition])[partition]
             epoch = 1 + max(found, views.epoch(partition), outputs.epoch(partition))
             output_position = outputs.claim(partition, epoch)
             claimed = cells.claim(partition, epoch)
-            if begins > 0:
-                claimed = self._begun(partition, epoch, begins)
             view_positions = views.claim(partition, epoch)
-        cell = HeldCell(
+        return HeldCell(
             partition,
             epoch,
             claimed.position,
@@ -59,19 +66,8 @@ class ClaimCells:
             claimed.watermark,
             list(view_positions),
             output_position,
+            reads_from=claimed.position,
         )
-        self._serve(cell)
-        return cell
-
-    def _begun(self, partition: int, epoch: int, begins: int) -> Claimed:
-        """Have a new cell stand where the log begins, which is older than the store and was shortened.
-
-        That is said by a commit: a cell that still stood at 0 could not be told, later on, from one whose first records
-        the log has lost.
-        """
-        nothing = Effects({}, {}, frozenset(), {}, {}, Deltas(), (), {})
-        self._readers.cells.commit([Commit(partition, epoch, 1, 0, begins, Watermark(), nothing)])
-        return Claimed(begins, 1, Watermark())
 
     def _check_missing(self, partition: int) -> None:
         """Stop where a cell is missing that others know of, and leave it missing: whoever comes next must stop too."""

@@ -175,7 +175,7 @@ class ProcessEvents(PartitionOwner):
 
     def _stands_at(self, cell: HeldCell) -> int:
         """Up to where a partition was worked off; behind its last record there may be what is none."""
-        return max(cell.position, self._log.read_to(cell.partition))
+        return max(cell.stands_at, self._log.read_to(cell.partition))
 
     def settle(self) -> None:
         """Merge and emit what is gathered, so that whoever takes over has less to do; what fails is left to them."""
@@ -226,9 +226,13 @@ class ProcessEvents(PartitionOwner):
     def _claimed(self, partitions: Collection[int]) -> dict[int, int]:
         claimed = self._claim_cells(partitions)
         for partition, cell in claimed.items():  # what was kept before lies there still, as old and as large as it was
-            cell.keep_older([one for one in self._kept.pop(partition, ()) if one.to_position <= cell.position])
+            cell.keep_older([one for one in self._kept.get(partition, ()) if one.to_position <= cell.position])
+        self._look_back(claimed)  # a store that is full may take nothing more before it has let go of something
+        self._claim_cells.serve(claimed)
+        for partition in claimed:
+            self._kept.pop(partition, None)
         self._held.update(claimed)
-        return {partition: cell.position for partition, cell in claimed.items()}
+        return {partition: cell.reads_from for partition, cell in claimed.items()}
 
     def _drop_everything(self) -> None:
         self._kept.update((partition, cell.kept) for partition, cell in self._held.items())
@@ -240,7 +244,6 @@ class ProcessEvents(PartitionOwner):
         self._log.seek(self._claimed(sorted(self._assigned)))
         self._log.resume(self._assigned)
         self._full = False
-        self._look_back()  # a store that is full may take nothing more before it has let go of something
 
     def _count_refusal(self, refusal: Refusal) -> None:
         """Drop everything, to claim again; from the second time on after a while.
@@ -273,11 +276,11 @@ class ProcessEvents(PartitionOwner):
             raise Unavailable(f"{silence}: no answer for {self._rules.unreachable_ms // 1000} s; see to it, then start")
         self._pass_time(RETRY_WAIT_S)
 
-    def _look_back(self) -> None:
+    def _look_back(self, held: Mapping[int, HeldCell]) -> None:
         """See once a second that all stands where it should, and let go of what has been kept for long enough."""
         now_ms = self._clock.now_ms()
         if not 0 <= now_ms - self._looked_back_ms < LOOK_BACK_EVERY_MS:
-            self._readers.look_back(list(self._held.values()), now_ms, self._rules.kept_ms)
+            self._readers.look_back(list(held.values()), now_ms, self._rules.kept_ms)
             self._looked_back_ms = now_ms
 
     def _merge_when_due(self, now_ms: int) -> None:
@@ -299,7 +302,7 @@ class ProcessEvents(PartitionOwner):
             self._readers.emit(held)
             self._emitted_at_ms = now_ms
         self._gathers = True
-        self._look_back()
+        self._look_back(self._held)
         is_full = sum(cell.kept_bytes for cell in held) > self._rules.kept_bytes_max
         if is_full or self._full:  # each time: partitions may have come meanwhile
             (self._log.pause if is_full else self._log.resume)(self._assigned)

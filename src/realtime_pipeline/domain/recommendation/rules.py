@@ -108,9 +108,9 @@ class ListRules:
             failed = "only_categories"
         elif self.in_stock and product.in_stock is False:
             failed = "in_stock"
-        elif self.price_min > 0 and (price is None or price < round(self.price_min * PER_UNIT)):
+        elif self.price_min > 0 and (price is None or price / PER_UNIT < self.price_min):
             failed = "price_min"
-        elif self.price_max < math.inf and (price is None or price > round(self.price_max * PER_UNIT)):
+        elif self.price_max < math.inf and (price is None or price / PER_UNIT > self.price_max):
             failed = "price_max"
         return failed
 

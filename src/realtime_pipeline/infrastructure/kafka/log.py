@@ -112,7 +112,10 @@ class KafkaEventLog(EventLog):
         """Where brokers go away, a worker of a group of the classic kind is left without partitions, and nothing else
         would tell that from having none to take."""
         if time.monotonic() - self._heard_s >= ASK_EVERY_S:
-            self._check_topic()
+            try:
+                self._check_topic()
+            except Stopped as error:  # a broker that has just started knows of no topic yet
+                raise Unreachable(str(error)) from None
             self._heard_s = time.monotonic()
 
     def _read(self, limit: int, timeout_s: float) -> Sequence[Record]:
