@@ -144,14 +144,18 @@ class Arena:
         return nodes
 
     def close(self) -> None:
-        """Leave no process, and no topic."""
-        for worker in self._workers:
-            worker.clear()
+        """Leave no process, and no topic; whatever of it fails, the rest is done, and what failed is raised then."""
+        with ExitStack() as steps:
+            steps.callback(self.afterwards.close)
+            steps.callback(self.pipeline.close)
+            steps.callback(self._unfollow)
+            steps.callback(self._delete_topics)
+            for worker in self._workers:
+                steps.callback(worker.clear)
+
+    def _delete_topics(self) -> None:
         topics = self.pipeline.container.topics()
         topics.delete([self.settings.kafka.topic, self.settings.kafka.dead_letters_topic])
-        self._unfollow()
-        self.pipeline.close()
-        self.afterwards.close()
 
     def _unfollow(self) -> None:
         if self._follower is not None:
@@ -206,6 +210,11 @@ class Arena:
         except Refusal:
             return dict.fromkeys(partitions, 0)
         return {partition: min(*views[partition], outputs[partition]) for partition in partitions}
+
+    def epochs(self) -> Mapping[int, int]:
+        """By which epoch each partition's cell was claimed last."""
+        cells = self.pipeline.container.cells()
+        return {partition: cells.epoch(partition) for partition in range(PARTITIONS)}
 
     def ends(self) -> Mapping[int, int]:
         """Where the log ends."""

@@ -14,6 +14,8 @@ from harness.errors import HarnessError
 from realtime_pipeline import PipelineError
 
 SHORT_KEPT_MS = 500
+FAILURES = (HarnessError, PipelineError, OSError)
+"""What fails a round, and leaves the next one to be played."""
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
@@ -44,15 +46,25 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _play(folder: Path, running: Servers, seed: int, number: int, name: str) -> tuple[Outcome | None, list[str]]:
-    dice = Random(f"{seed}:{number}")
-    arena = Arena(folder / f"round-{number}", running, f"chaos-{seed}-{number}", dice, KEPT_MS.get(name, SHORT_KEPT_MS))
+    """Play a round; say what came of it, and what was wrong: also where servers do not answer, or cannot be cleared."""
+    dice, mark = Random(f"{seed}:{number}"), f"chaos-{seed}-{number}"
+    outcome: Outcome | None = None
+    found: list[str] = []
+    try:
+        arena = Arena(folder / f"round-{number}", running, mark, dice, KEPT_MS.get(name, SHORT_KEPT_MS))
+    except FAILURES as error:
+        return None, [f"the round could not begin: {error}"]
     try:
         outcome = KINDS[name](arena)
-        return outcome, arena.differences() if outcome.is_compared else []
-    except (HarnessError, PipelineError) as error:
-        return None, [str(error), *arena.said()]
+        found = arena.differences() if outcome.is_compared else []
+    except FAILURES as error:
+        found = [str(error), *arena.said()]
     finally:
-        arena.close()
+        try:
+            arena.close()
+        except FAILURES as error:
+            found.append(f"the round could not be cleared away: {error}")
+    return outcome, found
 
 
 def _figures(

@@ -48,7 +48,11 @@ def at_point(point: str, how: str) -> Round:
         others = [arena.worker() for _ in range(arena.dice.randint(1, 2))]
         victim = arena.worker("--at", point, "--times", str(times), "--how", how)
         arena.publish_until(lambda: victim.has_reached, f"{how} at {point} for the {times}. time")
+        before = arena.epochs()
+        arena.publish(200)  # so that every partition has something that only a new owner can work off
         recovery_s = arena.wait_until_done(others)
+        if arena.epochs() == before:
+            raise HarnessError("nobody has taken over from the victim: the round would prove nothing")
         if how == "stop":
             victim.go_on()
             others.append(victim)

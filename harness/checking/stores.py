@@ -8,7 +8,7 @@ from typing import Final
 from harness.checking.views import in_lists, in_products, in_top_rated, in_trending
 from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
 from harness.oracle.customer import Stub
-from harness.oracle.expected import KEY_STRIDE, Expected
+from harness.oracle.expected import KEY_STRIDE, Expected, identified
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
 from realtime_pipeline.application.ports.cell_store import CellStore
@@ -166,6 +166,9 @@ def _in_customer(
 def _in_session(found: Session, wanted: ExpectedSession) -> Iterator[Line]:
     for name in ("session_id", "started_at_ms", "last_at_ms", "events", "products"):
         yield from unlike(f"session {found.key}'s {name}", getattr(found, name), getattr(wanted, name))
+    times = [at_ms for at_ms, _ in found.products.values()]
+    if times != sorted(times):
+        yield f"session {found.key}'s products are not in order of time: {list(found.products)}"
 
 
 def _in_reviews(
@@ -222,5 +225,8 @@ def _in_dead_letters(expected: Expected, outputs: Outputs) -> Iterator[Line]:
         gone = expected.dead_letters_gone
         held = {place: code for place, code in held.items() if (*place, code) not in gone}
     yield from unlike("dead letter", held, wanted)
+    for place, letter in zip(places, letters, strict=True):
+        if expected.letters.get(place, known := identified(letter.record)) != known:
+            yield f"dead letter {place}: its record is not the one in the log, whole"
     if places != sorted(set(places)):
         yield "dead letters are not each once, by partition and position"

@@ -7,6 +7,7 @@ from harness.evaluation.models import Model, Scores
 from harness.evaluation.visits import Touch
 from realtime_pipeline.application.recommend_products import CANDIDATES_MAX
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, nearest, rarity, score
+from realtime_pipeline.domain.recommendation.neighbours import Scores as Found
 from realtime_pipeline.domain.recommendation.service import LOOKED_AT
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
@@ -45,6 +46,13 @@ class Served(Model):
 
     def scores(self, visit: str, products: Sequence[str], at_ms: int) -> Scores:
         """What the nearest sessions say."""
+        return {one.product_id: one.score for one in self._scored(visit, products).best(CANDIDATES_MAX)}
+
+    def recommend(self, visit: str, products: Sequence[str], at_ms: int, limit: int) -> list[str]:
+        """The best of them, however many."""
+        return [one.product_id for one in self._scored(visit, products).best(limit)]
+
+    def _scored(self, visit: str, products: Sequence[str]) -> Found:
         session: dict[ProductId, int] = {}
         for product_id in map(ProductId, products):
             session.pop(product_id, None)
@@ -54,8 +62,7 @@ class Served(Model):
         neighbours = nearest(session, lists, self._rules, own)
         seen = {product_id for key in neighbours for product_id in self._sessions[key].products}
         rarities = {product_id: rarity(self._interactions[product_id], self._total) for product_id in seen}
-        best = score(session, neighbours, self._sessions, rarities, self._rules).best(CANDIDATES_MAX)
-        return {one.product_id: one.score for one in best}
+        return score(session, neighbours, self._sessions, rarities, self._rules)
 
     def _list(self, product_id: ProductId) -> dict[SessionKey, int]:
         known = self._lists.get(product_id)

@@ -155,12 +155,12 @@ def _handed(
         elif event.becomes is not None:
             if event.becomes != to:
                 before = lives[life][: signed_in_at(lives[life])] if to is None else []
-                found.append(
-                    Handed(event.becomes, message_id(customer_id, event.event_id), _history(customer_id, before, rules))
-                )
+                history, at_ms = _history(customer_id, before, rules), event.occurred_at_ms
+                event_id = message_id(customer_id, event.event_id)
+                found.append(Handed(event.becomes, event_id, history=history, signed_in_ms=at_ms))
             to = event.becomes
         elif to is not None:
-            found.append(Handed(to, event.event_id))
+            found.append(Handed(to, event.event_id, event._replace(customer_id=to)))
     return found
 
 

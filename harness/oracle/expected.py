@@ -66,7 +66,7 @@ class Expected:
     `newest_ms` is the largest time of an applied event, by partition; `stubs` is what is left of who signed in;
     `unsaid` what should be in the log of what they hand on, and of visitors who are to be forgotten with a customer,
     and is not there or is another; `handed_on` how many records that should be. `dead_letters_gone` went with their
-    customers, where outputs can take letters back.
+    customers, where outputs can take letters back; `letters` has what identifies the record of each, by place.
     """
 
     belongs: Belongs = attrs.field(eq=False)
@@ -86,6 +86,7 @@ class Expected:
     handed_on: int = 0
     by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
     dead_letters_gone: set[tuple[int, int, str]] = attrs.Factory(set)
+    letters: dict[tuple[int, int], int] = attrs.field(factory=dict, eq=False)
 
 
 def expect(
@@ -115,8 +116,8 @@ def expect(
         handed += history.handed
     for one in sorted_.of_nobody:
         summed.add(*one)
-    expected.unsaid.extend(_unsaid(handed, said, sorted_.asked_ms))
-    expected = attrs.evolve(expected, handed_on=len(handed), by_country=summed.by_country)
+    expected.unsaid.extend(_unsaid(handed, said, sorted_.written_ms))
+    expected = attrs.evolve(expected, handed_on=len(handed), by_country=summed.by_country, letters=sorted_.letters)
     expected.products.update(summed.described())
     for letter in sorted(sorted_.dead_letters, key=lambda letter: letter[:3]):
         if _stays(letter, sorted_):
@@ -155,7 +156,7 @@ def _said(sorted_: "_Sorted") -> dict[tuple[CustomerId, str], list[Event]]:
 def _unsaid(
     handed: Iterable[Handed],
     said: Mapping[tuple[CustomerId, str], list[Event]],
-    asked_ms: Mapping[tuple[CustomerId, str], list[int]],
+    written_ms: Mapping[tuple[CustomerId, str], list[int]],
 ) -> Iterator[str]:
     """What visitors hand on must be in the log, and a history once and as it was; so must their forgettings, and no
     others."""
@@ -165,17 +166,19 @@ def _unsaid(
         if one.forgotten_at_ms is not None:
             forgettings.setdefault((one.to, one.event_id), []).append(one.forgotten_at_ms)
         elif one.history is None:
-            if not found:
-                yield f"event {one.event_id} was not forwarded to {one.to}"
+            if one.event not in found:
+                yield f"event {one.event_id} was not forwarded to {one.to}, or as another"
         elif len(found) != 1:
             yield f"history {one.event_id} is {len(found)} times in the log"
+        elif (times := written_ms[one.to, one.event_id]) != [one.signed_in_ms]:
+            yield f"history {one.event_id} in the log is as of {times}, should be as of {one.signed_in_ms}"
         elif (differing := _unlike_histories(history_in(found[0]), one.history)) is not None:
             yield f"history {one.event_id}: {differing}"
     for visitor, event_id in said:
         if visitor.startswith(ANONYMOUS) and event_id.startswith(f"{visitor}/"):  # as what is said of visitors is named
             forgettings.setdefault((visitor, event_id), [])
     for (visitor, event_id), wanted in forgettings.items():
-        times = sorted(asked_ms.get((visitor, event_id), ()))
+        times = sorted(written_ms.get((visitor, event_id), ()))
         if times != sorted(wanted):
             yield f"forgettings {event_id} in the log are as of {times}, should be as of {sorted(wanted)}"
 
@@ -204,8 +207,10 @@ class _Sorted:
     of_nobody: list[Placed] = attrs.Factory(list)
     dead_letters: list[Letter] = attrs.Factory(list)
     forgettings: list[tuple[int, int, CustomerId]] = attrs.Factory(list)
-    asked_ms: dict[tuple[CustomerId, str], list[int]] = attrs.Factory(dict)
-    """As of when forgettings were asked for; they may be done as of earlier, where a clock was ahead."""
+    written_ms: dict[tuple[CustomerId, str], list[int]] = attrs.Factory(dict)
+    """The times that forgettings and histories have in the log; where a clock was ahead they count as of earlier."""
+    letters: dict[tuple[int, int], int] = attrs.Factory(dict)
+    """By place, what identifies the whole of a record that cannot be folded."""
 
 
 def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sorted_: _Sorted) -> None:
@@ -216,6 +221,7 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, so
     elif (reason := _refusal(record, decoded, future_ms, belongs)) is not None:
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
         sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], decoded.customer_id))
+        sorted_.letters[record.partition, record.position] = identified(record)
     elif isinstance(decoded, Event | HistoryMerged):
         event = as_event(decoded) if isinstance(decoded, HistoryMerged) else _slim(decoded)
         if not _may_be_refused(decoded):
@@ -226,9 +232,9 @@ def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, so
             sorted_.of_nobody.append(placed)
         else:
             sorted_.by_customer.setdefault(decoded.customer_id, []).append(placed)
-            if event.kind is EventKind.CUSTOMER_FORGOTTEN:
+            if not _may_be_refused(decoded):
                 name = decoded.customer_id, event.event_id
-                sorted_.asked_ms.setdefault(name, []).append(decoded.occurred_at_ms)
+                sorted_.written_ms.setdefault(name, []).append(decoded.occurred_at_ms)
 
 
 def _stays(letter: Letter, sorted_: _Sorted) -> bool:
@@ -247,6 +253,11 @@ def _refusal(record: Record, decoded: Event | HistoryMerged | Rejected, future_m
         return "misrouted"
     is_ahead = decoded.occurred_at_ms - record.appended_at_ms > future_ms
     return "in_the_future" if is_ahead and _may_be_refused(decoded) else None
+
+
+def identified(record: Record) -> int:
+    """A number that another record would hardly have: of its key, its bytes, where it came from and when."""
+    return crc32(repr((record.key, record.value, record.origin, record.appended_at_ms)).encode(errors="replace"))
 
 
 def _may_be_refused(decoded: Event | HistoryMerged) -> bool:

@@ -20,12 +20,14 @@ Placed = tuple[SessionKey, Event]
 
 @attrs.frozen
 class Handed:
-    """What has to be said to another: by which id, and what a visitor had done, or as of when they are to be forgotten,
-    if it is that."""
+    """What has to be said to another, by which id: an `event` of a visitor; or their `history` and when they signed in;
+    or as of when they are to be forgotten."""
 
     to: CustomerId
     event_id: str
+    event: Event | None = None
     history: Customer | None = None
+    signed_in_ms: int = 0
     forgotten_at_ms: int | None = None
 
 

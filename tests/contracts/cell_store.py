@@ -51,7 +51,7 @@ class CellStoreContract:
         self, changed: Effects, at: int = 0, to: int | None = None, number: int | None = None, epoch: int = 1
     ) -> None:
         """Commit [at, at + 1), the store's (at + 1)-th commit, unless told otherwise."""
-        watermark = Watermark(at, 10 * at, 20 * at)
+        watermark = Watermark(7 + at, 1 + 10 * at, 700 + at)
         to_position = at + 1 if to is None else to
         with self.cells.together():
             self.cells.commit(
@@ -83,7 +83,7 @@ class CellStoreContract:
         assert self.cells.reviews(ADA) == [review]
         assert self.cells.counts() == {RecordClass.APPLIED: 1}
         claimed = self.cells.claim(0, 2)
-        assert (claimed.position, claimed.number, claimed.watermark) == (1, 1, Watermark(0, 0, 0))
+        assert (claimed.position, claimed.number, claimed.watermark) == (1, 1, Watermark(7, 1, 700))
 
     @pytest.mark.parametrize(
         ("at", "number", "epoch"), [(0, 2, 2), (1, 2, 1), (1, 2, 3), (2, 2, 2), (1, 1, 2), (1, 3, 2)]

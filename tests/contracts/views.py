@@ -36,7 +36,7 @@ class ViewsContract:
         self, deltas: Deltas, ranges: dict[int, tuple[int, int]] | None = None, epoch: int = 1, newest_hour: int = HOUR
     ) -> None:
         """Merge into every view cell what belongs to it."""
-        watermark = Watermark(0, newest_hour * HOUR_MS, 0)
+        watermark = Watermark(5, newest_hour * HOUR_MS, 9)
         for cell, part in enumerate(deltas.parts(self.views.view_cells)):
             sources = tuple(SourceRange(p, epoch, at, to, watermark) for p, (at, to) in (ranges or {0: (0, 1)}).items())
             self.views.merge([Merge(cell, sources, part)])
@@ -48,7 +48,7 @@ class ViewsContract:
         assert self.views.interactions_of([MUG, JUG]) == {MUG: 3}
         assert self.views.interactions() == 3
         assert dict(self.views.scan()) == {MUG: ProductState(3, category=("kitchen", HOUR))}
-        assert self.views.watermarks()[0] == Watermark(0, HOUR * HOUR_MS, 0)
+        assert self.views.watermarks()[0] == Watermark(5, HOUR * HOUR_MS, 9)
 
     def test_merges_add_up(self) -> None:
         self.merge(looked_at(MUG, 3))

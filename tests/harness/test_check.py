@@ -172,6 +172,7 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
     (whole(newest_ms={0: AT + 40 * MINUTE, 1: AT}), f"newest_ms of 1 is {AT + 180 * MINUTE}, should be {AT}"),
     (whole(dead_letters=[(1, 9, "not_json")]), "dead letter of (1, 11) is 'misrouted', should not be there"),
     (whole(dead_letters=[(0, 0, "too_old")]), "dead letter of (0, 0) is missing, should be 'too_old'"),
+    (whole(letters={(1, 11): 0}), "dead letter (1, 11): its record is not the one in the log, whole"),
 ]
 
 
@@ -190,6 +191,16 @@ def test_a_store_of_another_log_differs_where_the_logs_do(store: Pipeline) -> No
         "customer anna: units is 1, should be 2",
         f"customer anna: orders of o1 is ({AT + 2 * MINUTE}, 1, 40000), should be ({AT + 2 * MINUTE}, 2, 80000)",
     ]
+
+
+def test_a_session_whose_products_are_not_in_order_of_time_differs() -> None:
+    store = store_of(small_shop(), Settings(log="memory", store="memory", partitions=2, fold=RULES))
+    session = store.container.cells().sessions([SessionKey(1)])[SessionKey(1)]
+    session.products = dict(reversed(session.products.items()))
+    right = expected_of(small_shop())
+    cells = store.container.cells()
+    vars(cells)["sessions"] = lambda keys: {SessionKey(1): session} if SessionKey(1) in keys else {}
+    assert any("session 1's products are not in order of time" in line for line in found_in(store, right))
 
 
 def test_only_the_first_differences_are_listed(store: Pipeline) -> None:
@@ -263,3 +274,40 @@ def test_visitors_who_were_not_said_to_be_forgotten_are_missed() -> None:
     again = records[-1]._replace(position=len(records))
     assert b'"customer_forgotten"' in again.value
     assert "should be as of" in expect([*records, again], decode, rules, 1).unsaid[0]
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "line"),
+    [
+        (b'"product_id":"cup"', b'"product_id":"tea"', "event e3 was not forwarded to anna, or as another"),
+        (b'"event_type":"view"', b'"event_type":"purchase"', "event e3 was not forwarded to anna, or as another"),
+        (
+            b'"timestamp":%d' % (AT + 2),
+            b'"timestamp":%d' % (AT + 1),
+            "event e3 was not forwarded to anna, or as another",
+        ),
+        (b'"timestamp":%d' % (AT + 1), b'"timestamp":%d' % AT, f"in the log is as of [{AT}], should be as of {AT + 1}"),
+    ],
+)
+def test_what_visitors_hand_on_must_be_in_the_log_as_it_was(was: bytes, becomes: bytes, line: str) -> None:
+    pipeline = Pipeline(Settings(log="memory", store="memory", partitions=1))
+    look = {
+        "event_type": "view",
+        "event_id": "e1",
+        "session_id": "s1",
+        "timestamp": AT,
+        "properties": {"product_id": "tea"},
+    }
+    login = {"event_type": "login", "event_id": "e2", "session_id": "s1", "user_id": "anna", "timestamp": AT + 1}
+    late = look | {"event_id": "e3", "timestamp": AT + 2, "properties": {"product_id": "cup"}}
+    pipeline.publish([look, login, late])
+    pipeline.process()
+    (records,) = pipeline.container.memory_log().records
+    decode, rules = pipeline.container.decoder(), pipeline.container.settings().fold
+    assert expect(records, decode, rules, 1).unsaid == []
+    handed_on = records[3:]
+    assert len(handed_on) == 2
+    assert sum(was in record.value for record in handed_on) == 1
+    others = [record._replace(value=record.value.replace(was, becomes)) for record in handed_on]
+    (found,) = expect([*records[:3], *others], decode, rules, 1).unsaid
+    assert line in found
