@@ -27,6 +27,12 @@ MEASURES: Final = {"click-through": 1, "conversion": 2}
 Row = tuple[int, int, int]
 """Of one customer: lists shown, those that led to a click, those that led to a purchase."""
 
+CUSTOMERS_MIN: Final = 30
+"""How many customers of each variant it takes to say that one is better."""
+
+HITS_MIN: Final = 5
+"""How many lists that led to something, and that did not, it takes for that, of both together."""
+
 
 @attrs.frozen
 class Windows:
@@ -38,15 +44,18 @@ class Windows:
 
 @attrs.frozen
 class Estimate:
-    """A rate, or the difference of two, with the ends of its interval."""
+    """A rate, or the difference of two, with the ends of its interval; and whether it rests on enough to say so."""
 
     rate: float
     low: float
     high: float
+    is_enough: bool = True
 
     @property
     def verdict(self) -> str:
         """What a difference shows."""
+        if not self.is_enough:
+            return "too few customers to say"
         if self.low > 0:
             return "better"
         return "worse" if self.high < 0 else "no difference shown"
@@ -208,7 +217,8 @@ def compared(
             rates[measure] = _estimate(rate, drawn[name][measure])
             if name != control:
                 pairs = zip(drawn[name][measure], drawn[control][measure], strict=True)
-                differences[measure] = _estimate(rate - _rate(rows[control], column), [x - y for x, y in pairs])
+                difference = _estimate(rate - _rate(rows[control], column), [x - y for x, y in pairs])
+                differences[measure] = attrs.evolve(difference, is_enough=_is_enough(rows[name], rows[control], column))
         lists = sum(row[0] for row in rows[name])
         mismatch = _is_mismatch(len(rows[name]), customers, name, shares)
         found[name] = Figures(len(rows[name]), lists, rates, differences, mismatch)
@@ -234,6 +244,12 @@ def _estimate(rate: float, drawn: Sequence[float]) -> Estimate:
     ordered = sorted(drawn)
     last = len(ordered) - 1
     return Estimate(rate, ordered[round(0.025 * last)], ordered[round(0.975 * last)])
+
+
+def _is_enough(rows: Sequence[Row], others: Sequence[Row], column: int) -> bool:
+    """Whether an interval by drawing again can be trusted: it has no width where all who were seen are alike."""
+    lists, hits = (sum(row[at] for row in (*rows, *others)) for at in (0, column))
+    return min(len(rows), len(others)) >= CUSTOMERS_MIN and min(hits, lists - hits) >= HITS_MIN
 
 
 def _is_mismatch(customers: int, total: int, name: str, shares: Mapping[str, float]) -> bool:

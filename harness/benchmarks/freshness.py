@@ -30,6 +30,8 @@ _encode = msgspec.json.Encoder().encode
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Let others shop at a rate, with a worker at work, and look how soon a newcomer's first look shows."""
+    if "memory" in {options.log, options.store}:
+        raise HarnessError("what one process keeps in memory another cannot read: choose another log and store")
     with (
         places(options) as settings,
         _worker(settings),
@@ -81,7 +83,7 @@ def _shop(settings: Settings, rate: int, seconds: float) -> float:
     with Pipeline(settings) as pipeline:
         publish = pipeline.container.publish_events()
         while time.monotonic() - began_s < seconds:
-            batch = [Submission(_encode(next(events))) for _ in range(rate // BATCHES_PER_S)]
+            batch = [Submission(_encode(next(events))) for _ in range(max(1, rate // BATCHES_PER_S))]
             published += publish.batch(batch)
             time.sleep(max(0.0, published / rate - (time.monotonic() - began_s)))
         return published / (time.monotonic() - began_s)

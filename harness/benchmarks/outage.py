@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 def _play(arena: Arena, options: argparse.Namespace) -> Mapping[str, object]:
     for _ in range(options.events // 2_000):
         arena.publish(2_000)
+    arena.publish(options.events % 2_000)
     workers = [arena.worker() for _ in range(2)]
     server = (arena.servers.redis if options.server == "redis" else arena.servers.kafka).process
     with _Memory(workers) as memory:

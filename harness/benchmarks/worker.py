@@ -17,6 +17,7 @@ from dependency_injector import providers
 
 from harness.benchmarks.stage_clock import StageClock
 from harness.console import console, heading
+from harness.errors import HarnessError
 from harness.feed import publish, work_off
 from harness.line import Line
 from harness.places import places
@@ -33,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 def shop_events(options: argparse.Namespace) -> Iterator[bytes]:
     """A simulated shop: visits of some seven events, customers and products more and less popular."""
     shop = Shop(options.seed, options.products, options.customers, START_MS)
-    sessions = 2 * options.events // EVENTS_PER_SESSION
+    sessions = 1 + 2 * options.events // EVENTS_PER_SESSION
     for event, _ in zip(shop.events(sessions), range(options.events), strict=False):
         yield _encode(event)
 
@@ -92,6 +93,8 @@ WORKLOADS: Mapping[str, Callable[[argparse.Namespace], Iterator[bytes]]] = {
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Fill a log in one process, work it off in others, and tell how that went."""
+    if options.log == "memory":
+        raise HarnessError("what one process keeps in memory another cannot read: choose another log")
     with (
         places(options) as settings,
         ProcessPoolExecutor(options.workers, get_context("spawn"), max_tasks_per_child=1) as processes,

@@ -122,6 +122,18 @@ def test_intervals_hold_what_they_promise() -> None:
     assert held >= 51
 
 
+def test_of_few_customers_nothing_is_said() -> None:
+    dice = Random(5)  # noqa: S311
+    for customers in (1, 10):
+        for _ in range(20):
+            rows = {
+                name: [(1, int(dice.random() < 0.1), 0) for _ in range(number)]
+                for name, number in (("plain", 1_000), ("mixed", customers))
+            }
+            found = compared(rows, "plain", {"plain": 1_000, "mixed": customers}, dice)["mixed"]
+            assert {one.verdict for one in found.differences.values()} == {"too few customers to say"}
+
+
 def test_a_share_that_cannot_be_chance_is_named() -> None:
     rows, dice = {"plain": [(1, 0, 0)] * 1_000, "mixed": [(1, 0, 0)] * 1_200}, Random(1)  # noqa: S311
     assert all(one.mismatch for one in compared(rows, "plain", {"plain": 1, "mixed": 1}, dice).values())
@@ -148,10 +160,10 @@ class TestWithAPipeline:
     ) -> None:
         given: dict[str, str] = {}
         with Pipeline(load_settings(settings_file, {})) as pipeline:
-            looks = [event(f"e{n}", user=f"u{n}", product=f"p{n % 7}", session=f"s{n % 9}") for n in range(60)]
+            looks = [event(f"e{n}", user=f"u{n}", product=f"p{n % 7}", session=f"s{n % 9}") for n in range(160)]
             pipeline.publish(looks)
             pipeline.process()
-            for number in range(60):
+            for number in range(160):
                 found = pipeline.recommend(f"u{number}", 3)
                 given[f"u{number}"] = found.variant
                 assert (found.experiment, len(found)) == ("mixing", 3)
@@ -161,7 +173,7 @@ class TestWithAPipeline:
                         [event(user=f"u{number}", at_ms=_now(pipeline), product=found[0].product.product_id)]
                     )
             assert pipeline.process()
-        assert 30 < list(given.values()).count("plain") < 60
+        assert 90 < list(given.values()).count("plain") < 130
         file = settings_file.parent / "figures.json"
         assert main(["experiment", "mixing", "--settings", str(settings_file), "--json", str(file)]) == 0
         figures = json.loads(file.read_text("utf-8"))
