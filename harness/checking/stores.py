@@ -8,9 +8,10 @@ from typing import Final
 from harness.checking.views import in_lists, in_products, in_top_rated, in_trending
 from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
 from harness.oracle.customer import Stub
-from harness.oracle.expected import KEY_STRIDE, Expected, identified
+from harness.oracle.expected import Expected
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
+from harness.oracle.sorting import KEY_STRIDE, identified
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views

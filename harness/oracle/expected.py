@@ -4,34 +4,27 @@ It shares values with the pipeline (events, rules) and none of its code: what bo
 wrong.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from sys import intern
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 from zlib import crc32
 
 import attrs
 
-from harness.comparing import unlike
 from harness.oracle.customer import History, Stub, history_of
 from harness.oracle.profile import ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
-from harness.oracle.sign_in import Handed, Placed, as_event, history_in
-from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
+from harness.oracle.sign_in import Handed, Placed
+from harness.oracle.sorting import KEY_STRIDE, Belongs, Sorted, key_of, sort, stays
+from harness.oracle.unsaid import said_in, unsaid
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Decoded, Record
 from realtime_pipeline.domain.streams.rules import FoldRules
 
 HOUR_MS: Final = 3_600_000
-KEY_STRIDE: Final = 4096
-"""A session's key is position × this + partition of the record that began it."""
 
 T = TypeVar("T")
-
-Belongs = Callable[[CustomerId], int]
-"""In which partition a customer's records must lie: by the hash of the user id, else of the session id."""
 
 _COUNTED: Final[Mapping[EventKind, tuple[int, int, int]]] = {
     EventKind.PRODUCT_VIEWED: (1, 0, 0),
@@ -99,15 +92,15 @@ def expect(
     """Compute what the stores must hold after all records of a log, each partition's in order."""
 
     def belongs(customer_id: CustomerId) -> int:
-        return partition_of(_key_of(customer_id), partitions)
+        return partition_of(key_of(customer_id), partitions)
 
-    sorted_ = _Sorted(dict.fromkeys(RecordClass, 0))
+    sorted_ = Sorted(dict.fromkeys(RecordClass, 0))
     for record in records:
-        _sort(record, decode(record), rules.future_ms, belongs, sorted_)
+        sort(record, decode(record), rules.future_ms, belongs, sorted_)
     summed = _Summed()
     expected = Expected(belongs, sorted_.counts, {}, {}, {}, set(), {}, {}, summed.activity, {}, [], summed.newest_ms)
     handed: list[Handed] = []
-    said = _said(sorted_)
+    said = said_in(sorted_)
     while sorted_.by_customer:
         customer_id, placed = sorted_.by_customer.popitem()
         history = history_of(customer_id, placed, rules.profile)
@@ -116,11 +109,11 @@ def expect(
         handed += history.handed
     for one in sorted_.of_nobody:
         summed.add(*one)
-    expected.unsaid.extend(_unsaid(handed, said, sorted_.written_ms))
+    expected.unsaid.extend(unsaid(handed, said, sorted_.written_ms))
     expected = attrs.evolve(expected, handed_on=len(handed), by_country=summed.by_country, letters=sorted_.letters)
     expected.products.update(summed.described())
     for letter in sorted(sorted_.dead_letters, key=lambda letter: letter[:3]):
-        if _stays(letter, sorted_):
+        if stays(letter, sorted_):
             expected.dead_letters.append(letter[:3])
         else:
             expected.dead_letters_gone.add(letter[:3])
@@ -144,146 +137,7 @@ def _enter(customer_id: CustomerId, history: History, expected: Expected) -> Non
         expected.lists.setdefault(product_id, []).append((at_ms, session))
 
 
-def _said(sorted_: "_Sorted") -> dict[tuple[CustomerId, str], list[Event]]:
-    """By customer and id, what the log has of each event."""
-    said: dict[tuple[CustomerId, str], list[Event]] = {}
-    for customer_id, placed in sorted_.by_customer.items():
-        for _, event in placed:
-            said.setdefault((customer_id, event.event_id), []).append(event)
-    return said
-
-
-def _unsaid(
-    handed: Iterable[Handed],
-    said: Mapping[tuple[CustomerId, str], list[Event]],
-    written_ms: Mapping[tuple[CustomerId, str], list[int]],
-) -> Iterator[str]:
-    """What visitors hand on must be in the log, and a history once and as it was; so must their forgettings, and no
-    others."""
-    forgettings: dict[tuple[CustomerId, str], list[int]] = {}
-    for one in handed:
-        found = said.get((one.to, one.event_id), [])
-        if one.forgotten_at_ms is not None:
-            forgettings.setdefault((one.to, one.event_id), []).append(one.forgotten_at_ms)
-        elif one.history is None:
-            if one.event not in found:
-                yield f"event {one.event_id} was not forwarded to {one.to}, or as another"
-        elif len(found) != 1:
-            yield f"history {one.event_id} is {len(found)} times in the log"
-        elif (times := written_ms[one.to, one.event_id]) != [one.signed_in_ms]:
-            yield f"history {one.event_id} in the log is as of {times}, should be as of {one.signed_in_ms}"
-        elif (differing := _unlike_histories(history_in(found[0]), one.history)) is not None:
-            yield f"history {one.event_id}: {differing}"
-    for visitor, event_id in said:
-        if visitor.startswith(ANONYMOUS) and event_id.startswith(f"{visitor}/"):  # as what is said of visitors is named
-            forgettings.setdefault((visitor, event_id), [])
-    for (visitor, event_id), wanted in forgettings.items():
-        times = sorted(written_ms.get((visitor, event_id), ()))
-        if times != sorted(wanted):
-            yield f"forgettings {event_id} in the log are as of {times}, should be as of {sorted(wanted)}"
-
-
-def _unlike_histories(found: Customer | None, wanted: Customer) -> str | None:
-    """Name a field in which two histories differ."""
-    if found is None:
-        return "is another event"
-    for field in attrs.fields(Customer):
-        held, right = getattr(found, field.name), getattr(wanted, field.name)
-        if next(unlike(field.name, held, right), None) is not None:
-            return f"{field.name} is {held}, should be {right}"
-    return None
-
-
-Letter = tuple[int, int, str, CustomerId | None]
-"""Partition, position, reason and owner of a record."""
-
-
-@attrs.define
-class _Sorted:
-    """The records by class, as far as a record says by itself; a customer's events are judged together."""
-
-    counts: dict[RecordClass, int]
-    by_customer: dict[CustomerId, list[Placed]] = attrs.Factory(dict)
-    of_nobody: list[Placed] = attrs.Factory(list)
-    dead_letters: list[Letter] = attrs.Factory(list)
-    forgettings: list[tuple[int, int, CustomerId]] = attrs.Factory(list)
-    written_ms: dict[tuple[CustomerId, str], list[int]] = attrs.Factory(dict)
-    """The times that forgettings and histories have in the log; where a clock was ahead they count as of earlier."""
-    letters: dict[tuple[int, int], int] = attrs.Factory(dict)
-    """By place, what identifies the whole of a record that cannot be folded."""
-
-
-def _sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sorted_: _Sorted) -> None:
-    if isinstance(decoded, Tick):
-        sorted_.counts[RecordClass.CONTROL] += 1
-    elif isinstance(decoded, Ignored):
-        sorted_.counts[RecordClass.IGNORED] += 1
-    elif (reason := _refusal(record, decoded, future_ms, belongs)) is not None:
-        sorted_.counts[RecordClass.DEAD_LETTER] += 1
-        sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], decoded.customer_id))
-        sorted_.letters[record.partition, record.position] = identified(record)
-    elif isinstance(decoded, Event | HistoryMerged):
-        event = as_event(decoded) if isinstance(decoded, HistoryMerged) else _slim(decoded)
-        if not _may_be_refused(decoded):
-            event = event._replace(occurred_at_ms=min(event.occurred_at_ms, record.appended_at_ms + future_ms))
-        placed = SessionKey(record.position * KEY_STRIDE + record.partition), event
-        if decoded.customer_id is None:
-            sorted_.counts[RecordClass.APPLIED] += 1
-            sorted_.of_nobody.append(placed)
-        else:
-            sorted_.by_customer.setdefault(decoded.customer_id, []).append(placed)
-            if not _may_be_refused(decoded):
-                name = decoded.customer_id, event.event_id
-                sorted_.written_ms.setdefault(name, []).append(decoded.occurred_at_ms)
-
-
-def _stays(letter: Letter, sorted_: _Sorted) -> bool:
-    """A customer's dead letters go with the customer: those of the same partition before the forgetting."""
-    partition, position, _, owner = letter
-    return not any(
-        (at, whose) == (partition, owner) and position < forgotten for at, forgotten, whose in sorted_.forgettings
-    )
-
-
-def _refusal(record: Record, decoded: Event | HistoryMerged | Rejected, future_ms: int, belongs: Belongs) -> str | None:
-    """Say why a record is a dead letter whatever came before it, if it is one."""
-    if isinstance(decoded, Rejected):
-        return decoded.reason
-    if decoded.customer_id is not None and belongs(decoded.customer_id) != record.partition:
-        return "misrouted"
-    is_ahead = decoded.occurred_at_ms - record.appended_at_ms > future_ms
-    return "in_the_future" if is_ahead and _may_be_refused(decoded) else None
-
-
-def identified(record: Record) -> int:
-    """A number that another record would hardly have: of its key, its bytes, where it came from and when."""
-    return crc32(repr((record.key, record.value, record.origin, record.appended_at_ms)).encode(errors="replace"))
-
-
-def _may_be_refused(decoded: Event | HistoryMerged) -> bool:
-    """What must be done whatever a clock says is done as of the latest time that an event may have."""
-    return isinstance(decoded, Event) and decoded.kind is not EventKind.CUSTOMER_FORGOTTEN
-
-
-def _key_of(customer_id: CustomerId) -> bytes:
-    return (customer_id[len(ANONYMOUS) :] if customer_id.startswith(ANONYMOUS) else customer_id).encode()
-
-
-def _slim(event: Event) -> Event:
-    """Let go of what no expectation is about, and keep one copy of what is said often: a whole log must fit."""
-    country = country_of(event)
-    return event._replace(
-        product_id=None if event.product_id is None else ProductId(intern(event.product_id)),
-        category=None if event.category is None else intern(event.category),
-        name=None if event.name is None else intern(event.name),
-        properties=NOTHING,
-        context=NOTHING if country is None else {"country": country},
-    )
-
-
-def _count(
-    customer_id: CustomerId, placed: list[Placed], history: History, sorted_: _Sorted, summed: "_Summed"
-) -> None:
+def _count(customer_id: CustomerId, placed: list[Placed], history: History, sorted_: Sorted, summed: "_Summed") -> None:
     """Count a customer's records, and add those that were applied to what everybody's come to."""
     for (key, event), class_ in zip(placed, history.classes, strict=True):
         sorted_.counts[class_] += 1
