@@ -44,9 +44,8 @@ def in_words(reason: Reason, products: Mapping[ProductId, Product]) -> str:
         return "chosen by the shop"
     if reason.kind is ReasonKind.NEW:
         return f"new {'in the shop' if reason.category is None else f'in {reason.category}'}: few have seen it yet"
-    times = {0: "", 1: " once"}.get(
-        max(0, reason.count), f" {reason.count:,} times"
-    )  # what is cancelled counts against
+    # What is cancelled counts against, so that there may be less than nothing to tell.
+    times = {0: "", 1: " once"}.get(max(0, reason.count), f" {reason.count:,} times")
     if reason.kind is ReasonKind.TRENDING_IN_CATEGORY:
         return f"popular in {reason.category}, which you like: looked at or bought{times} lately"
     if reason.kind is ReasonKind.TRENDING_IN_COUNTRY:
