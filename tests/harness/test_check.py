@@ -1,11 +1,13 @@
 """The comparison against stores with something wrong in them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from random import Random
 from typing import Any
 
 import attrs
 import pytest
 
+from harness.chaos.log import with_all_kinds
 from harness.checking.stores import differences
 from harness.oracle.customer import Stub
 from harness.oracle.expected import Expected, expect
@@ -17,7 +19,7 @@ from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.rules import FoldRules
-from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, encode_event
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.settings import Settings, StoreRules
 from tests.harness.by_hand import (
@@ -249,6 +251,45 @@ def test_a_simulated_shop_comes_out_as_the_oracle_says(settings: Settings) -> No
     expected = expect(records, pipeline.container.decoder(), settings.fold, settings.partitions)
     assert found_in(pipeline, expected) == []
     assert expected.counts[RecordClass.FORGOTTEN] > 0
+
+
+def in_all_ways(events: Iterable[Mapping[str, object]], dice: Random) -> Iterator[dict[str, object]]:
+    """What comes of a shop, and what its own events lack: visits told by pauses alone, forgettings as of before the
+    newest events, cancellations that say a price."""
+    for one in events:
+        event = dict(one)
+        at_ms, properties = event.get("timestamp"), event.get("properties")
+        if "user_id" in event and dice.random() < 0.4:
+            event.pop("session_id", None)
+        if event.get("event_type") == "forget" and isinstance(at_ms, int):
+            event["timestamp"] = at_ms - dice.randrange(2 * 86_400_000)
+        if event.get("event_type") in TYPE_NAMES[EventKind.PURCHASE_CANCELLED] and isinstance(properties, dict):
+            event["properties"] = properties | {"price": dice.randrange(1, 50)}
+        yield event
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shop_in_all_its_ways_comes_out_as_the_oracle_says(seed: int) -> None:
+    dice = Random(seed)  # noqa: S311
+    settings = Settings(
+        log="memory",
+        store="memory",
+        partitions=3,
+        fold=FoldRules(profile=attrs.evolve(TIGHT, session_gap_ms=600_000, visitors_max=3, remembered_events=20)),
+        stores=StoreRules(session_keep_ms=2 * 86_400_000, listed_sessions_max=15, activity_hours=96),
+    )
+    shop = Shop(seed, 120, 80, AT, dirt=0.05)
+    products = [product.product_id for product in shop.products]
+    events = in_all_ways(with_all_kinds(shop.events(1_000), 80, products, dice), dice)
+    values = [encode_event(event) for event, _ in zip(events, range(4_000), strict=False)]
+    with Pipeline(settings) as pipeline:
+        for begin in range(0, len(values), 500):
+            pipeline.container.publish_events().batch(list(map(Submission, values[begin : begin + 500])))
+            pipeline.process()
+        records = [record for partition in pipeline.container.memory_log().records for record in partition]
+        expected = expect(records, pipeline.container.decoder(), settings.fold, settings.partitions)
+        assert found_in(pipeline, expected) == []
+        assert min(expected.counts[name] for name in (RecordClass.FORWARDED, RecordClass.FORGOTTEN)) > 0
 
 
 def test_visitors_who_were_not_said_to_be_forgotten_are_missed() -> None:
