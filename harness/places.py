@@ -67,19 +67,3 @@ def _namespace(settings: Settings, mark: str) -> Iterator[Settings]:
             yield marked
         finally:
             nodes.erase(f"{marked.redis.namespace}:*")
-
-
-def written(settings: Settings, folder: Path) -> Path:
-    """Write settings down for a process to read: those that say where things are, the others being defaults."""
-    kafka, redis = settings.kafka, settings.redis
-    file = folder / "settings.toml"
-    file.write_text(
-        f'log = "{settings.log}"\nstore = "{settings.store}"\ndatabase = "{settings.database}"\n'
-        f"partitions = {settings.partitions}\n"
-        f'[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\n'
-        f'dead_letters_topic = "{kafka.dead_letters_topic}"\ngroup = "{kafka.group}"\n'
-        f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\nview_cells = {redis.view_cells}\n'
-        f"cluster = {str(redis.cluster).lower()}\n",
-        "utf-8",
-    )
-    return file

@@ -1,29 +1,28 @@
 """`bench freshness`: how long from publishing an event to a recommendation that follows from it, while others shop."""
 
 import argparse
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
-from pathlib import Path
+from multiprocessing.synchronize import Event
 
 import msgspec
 
 from harness.benchmarks.worker import START_MS
 from harness.console import console, heading, percentile, progress
 from harness.errors import HarnessError
-from harness.places import places, written
+from harness.places import places
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.publish_events import Submission
+from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 
 BATCHES_PER_S = 50
 WARM_UP_S = 5.0
 PROBE_BOUND_S = 10.0
+ENDS_S = 30.0
 PRODUCTS, CUSTOMERS, SESSIONS = 2_000, 20_000, 500_000
 _encode = msgspec.json.Encoder().encode
 
@@ -62,18 +61,27 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 @contextmanager
 def _worker(settings: Settings) -> Iterator[None]:
-    """A worker in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="realtime-pipeline-") as folder:
-        file = written(settings, Path(folder))
-        command = [sys.executable, "-m", "realtime_pipeline.cli", "worker", "--settings", str(file)]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as worker:
-            try:
-                yield
-            finally:
-                worker.terminate()
-                _, said = worker.communicate()
-        if worker.returncode != 0:
-            raise HarnessError(f"the worker ended with {worker.returncode}: {said.strip()[-300:]}")
+    """A worker in a process of its own, by the same settings."""
+    context = get_context("spawn")
+    ended = context.Event()
+    worker = context.Process(target=_work, args=(settings, ended))
+    worker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        worker.join(ENDS_S)
+        worker.kill()
+        worker.join()
+    if worker.exitcode != 0:
+        raise HarnessError(f"the worker ended with {worker.exitcode}, or did not end in {ENDS_S:.0f} s")
+
+
+def _work(settings: Settings, ended: Event) -> None:
+    with Pipeline(settings) as pipeline:
+        worker = pipeline.container.process_events()
+        settle_collector()
+        worker.run(ended.is_set, lambda _: None)
 
 
 def _shop(settings: Settings, rate: int, seconds: float) -> float:

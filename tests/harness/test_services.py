@@ -7,14 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import attrs
 import pytest
 
 from harness.cli import main
-from harness.places import written
 from harness.services.kafka import fetch, libraries, why_no_kafka
 from harness.services.process import free_port
-from realtime_pipeline import Settings
 from tests import servers
 
 pytestmark = pytest.mark.xdist_group("kafka")
@@ -57,8 +54,16 @@ def test_without_java_the_reason_is_said(monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def settings_file(folder: Path) -> str:
-    kafka, redis = attrs.evolve(servers.kafka_rules(2)), servers.redis_rules()
-    return str(written(Settings(log="kafka", store="redis", partitions=2, kafka=kafka, redis=redis), folder))
+    kafka, redis = servers.kafka_rules(2), servers.redis_rules()
+    file = folder / "settings.toml"
+    file.write_text(
+        'log = "kafka"\nstore = "redis"\npartitions = 2\n'
+        f'[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\n'
+        f'dead_letters_topic = "{kafka.dead_letters_topic}"\ngroup = "{kafka.group}"\n'
+        f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\n',
+        "utf-8",
+    )
+    return str(file)
 
 
 def test_the_worker_is_measured_on_kafka_and_redis(tmp_path: Path) -> None:
