@@ -41,8 +41,13 @@ def in_products(expected: Expected, views: Views) -> Iterator[Line]:
     yield from each_once("product", expected.products, times_seen)
     total = sum(product.interactions for product in expected.products.values())
     yield from unlike("interactions", views.interactions(), total)
-    newest_ms = {partition: mark.newest_ms for partition, mark in views.watermarks().items() if mark.newest_ms >= 0}
+    marks = views.watermarks()
+    newest_ms = {partition: mark.newest_ms for partition, mark in marks.items() if mark.newest_ms >= 0}
     yield from unlike("newest_ms", newest_ms, expected.newest_ms)
+    appended_ms = {partition: mark.appended_at_ms for partition, mark in marks.items() if mark.appended_at_ms >= 0}
+    yield from unlike("appended_at_ms", appended_ms, expected.appended_ms)
+    at_ms = {partition: mark.at_ms for partition, mark in marks.items() if partition in expected.waited_to_ms}
+    yield from unlike("at_ms", at_ms, expected.waited_to_ms)
 
 
 def _described(state: ProductState) -> dict[str, object]:

@@ -11,7 +11,7 @@ from zlib import crc32
 import attrs
 
 from harness.oracle.customer import History, Stub, history_of
-from harness.oracle.profile import ExpectedCustomer, country_of
+from harness.oracle.profile import NEVER_MS, ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
 from harness.oracle.sign_in import Handed, Placed
 from harness.oracle.sorting import KEY_STRIDE, Belongs, Sorted, key_of, sort, stays
@@ -60,6 +60,8 @@ class Expected:
     `unsaid` what should be in the log of what they hand on, and of visitors who are to be forgotten with a customer,
     and is not there or is another; `handed_on` how many records that should be. `dead_letters_gone` went with their
     customers, where outputs can take letters back; `letters` has what identifies the record of each, by place.
+    `appended_ms` is when the latest record of a partition was appended, `waited_to_ms` up to when nothing is waited for
+    any longer, of those without ticks.
     """
 
     belongs: Belongs = attrs.field(eq=False)
@@ -80,6 +82,8 @@ class Expected:
     by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
     dead_letters_gone: set[tuple[int, int, str]] = attrs.Factory(set)
     letters: dict[tuple[int, int], int] = attrs.field(factory=dict, eq=False)
+    appended_ms: dict[int, int] = attrs.Factory(dict)
+    waited_to_ms: dict[int, int] = attrs.Factory(dict)
 
 
 def expect(
@@ -110,7 +114,19 @@ def expect(
     for one in sorted_.of_nobody:
         summed.add(*one)
     expected.unsaid.extend(unsaid(handed, said, sorted_.written_ms))
-    expected = attrs.evolve(expected, handed_on=len(handed), by_country=summed.by_country, letters=sorted_.letters)
+    waited_to_ms = {
+        partition: max(NEVER_MS, newest_ms - rules.disorder_ms)
+        for partition, newest_ms in summed.newest_ms.items()
+        if partition not in sorted_.ticked
+    }
+    expected = attrs.evolve(
+        expected,
+        handed_on=len(handed),
+        by_country=summed.by_country,
+        letters=sorted_.letters,
+        appended_ms=sorted_.appended_ms,
+        waited_to_ms=waited_to_ms,
+    )
     expected.products.update(summed.described())
     for letter in sorted(sorted_.dead_letters, key=lambda letter: letter[:3]):
         if stays(letter, sorted_):

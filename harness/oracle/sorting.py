@@ -38,12 +38,19 @@ class Sorted:
     """The times that forgettings and histories have in the log; where a clock was ahead they count as of earlier."""
     letters: dict[tuple[int, int], int] = attrs.Factory(dict)
     """By place, what identifies the whole of a record that cannot be folded."""
+    appended_ms: dict[int, int] = attrs.Factory(dict)
+    """By partition, when the latest of its records was appended."""
+    ticked: set[int] = attrs.Factory(set)
+    """The partitions whose time ticks have moved on."""
 
 
 def sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sorted_: Sorted) -> None:
     """Put a record where it belongs."""
+    appended_ms = sorted_.appended_ms
+    appended_ms[record.partition] = max(record.appended_at_ms, appended_ms.get(record.partition, record.appended_at_ms))
     if isinstance(decoded, Tick):
         sorted_.counts[RecordClass.CONTROL] += 1
+        sorted_.ticked.add(record.partition)
     elif isinstance(decoded, Ignored):
         sorted_.counts[RecordClass.IGNORED] += 1
     elif (reason := _refusal(record, decoded, future_ms, belongs)) is not None:
