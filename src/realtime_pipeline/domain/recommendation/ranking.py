@@ -261,11 +261,7 @@ def _category(one: Candidate, products: Mapping[ProductId, Product]) -> str | No
 
 def _pins(rules: ListRules, limit: int) -> dict[int, ProductId]:
     """The products pinned to the places of a list."""
-    return {slot: product_id for product_id, slot in sorted(rules.pinned.items(), key=_slot) if slot <= limit}
-
-
-def _slot(pin: tuple[ProductId, int]) -> int:
-    return pin[1]
+    return dict(sorted((slot, product_id) for product_id, slot in rules.pinned.items() if slot <= limit))
 
 
 def _pinned(chosen: Sequence[Candidate], pins: Mapping[int, ProductId], limit: int) -> list[Candidate]:

@@ -124,13 +124,13 @@ class RedisCellStore(CellStore):
             tombstones, names = self._keys.tombstones(partition), self._keys.customers(partition, ids)
             asked.append((tombstones, ("HMGET", tombstones, *map(tombstone_key, ids))))
             asked.append((names[0], ("EXISTS", *names)))
-            asked.append((names[0], ("MGET", *names)))
         answers = iter(self._nodes.ask(asked))
         found: dict[CustomerId, Customer] = {}
-        for (partition, ids), times, there, values in zip(missing.items(), answers, answers, answers, strict=True):
-            if any(value is not None for value in values):
-                raise Fenced(f"partition {partition} has another owner, who has written to it meanwhile")
+        for (partition, ids), times, there in zip(missing.items(), answers, answers, strict=True):
             if there:
+                names = self._keys.customers(partition, ids)
+                if any(value is not None for value in self._ask(names[0], "MGET", *names)):
+                    raise Fenced(f"partition {partition} has another owner, who has written to it meanwhile")
                 raise Stopped(f"a customer's key of partition {partition} is of another type; use another namespace")
             for customer_id, at_ms in zip(ids, times, strict=True):
                 found[customer_id] = (
