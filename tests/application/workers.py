@@ -6,6 +6,7 @@ from dependency_injector import providers
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.histories import NOW_MS, SetClock
 
 HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
@@ -46,3 +47,10 @@ def let_time_pass(pipeline: Pipeline, ms: int) -> None:
     clock = pipeline.container.clock()
     assert isinstance(clock, SetClock)
     clock.at_ms += ms
+
+
+class GatheredViews(MemoryViews):
+    """Views that changes are gathered for, over some rounds."""
+
+    gather_ms = 10**9
+    merge_records_max = 30

@@ -4,7 +4,7 @@ from tests.mutation.mutation import Mutation
 
 REDIS = ("tests/infrastructure/test_redis.py", "tests/infrastructure/test_redis_servers.py")
 KAFKA = "tests/infrastructure/test_kafka.py"
-WORKER = ("tests/application/test_recovery.py",)
+WORKER = ("tests/application/test_recovery.py", "tests/application/test_waiting.py")
 FUNCTIONS = "infrastructure/redis/functions.lua"
 
 KAFKA_AND_REDIS = [

@@ -6,7 +6,6 @@ from random import Random
 
 import attrs
 
-from realtime_pipeline.application.known_customer import known_customer
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.shop_cache import TRENDING_MAX, ShopCache
@@ -77,16 +76,12 @@ class RecommendProducts:
         self._affinity_half_life_ms = affinity_half_life_ms
         self._dice = dice
 
-    def __call__(self, request: Request) -> Recommendations:
-        """Recommend products to a customer; one who is new gets what is trending."""
-        return self.to(known_customer(self._cells, request.customer_id), request)
-
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to somebody of whom nothing is known but that they look at a product."""
         return self.to(Customer(NOBODY), Request(NOBODY, limit, (product_id,), rules=rules))
 
     def to(self, customer: Customer, request: Request) -> Recommendations:
-        """Recommend products to a customer who has been read already, whatever name the request has."""
+        """Recommend products to a customer, whatever name the request has; one who is new gets what is trending."""
         rules = self._service.rules.rules if request.rules is None else request.rules
         visitor = self._service.visitor(customer, request.looking_at, request.shown)
         described: dict[ProductId, Product] = {}
