@@ -134,7 +134,7 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
     keys = {key for one in cells.scan() for key in [*one.closed_sessions, *(s.key for s in one.open_sessions)]}
     return {
         "customers": customers,
-        "sessions": cells.sessions(sorted(keys)),
+        "sessions": cells.trails(sorted(keys)),
         "reviews": {customer_id: cells.reviews(customer_id) for customer_id in customers},
         "products": products,
         "lists": {one: [*listed.items()] for one, listed in views.sessions_of(sorted(products), 3).items()},

@@ -20,7 +20,7 @@ from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.event_memory import EventMemory
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import in_units
-from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 ENTRY: Final = 16
@@ -164,6 +164,15 @@ def _in_customer(
             yield from _in_session(session, sessions[session.key])
 
 
+def _in_trail(key: SessionKey, found: Trail, wanted: ExpectedSession) -> Iterator[Line]:
+    products = {product_id: weight for product_id, (_, weight) in wanted.products.items()}
+    yield from unlike(f"session {key}'s last_at_ms for others", found.last_at_ms, wanted.last_at_ms)
+    yield from unlike(f"session {key}'s products for others", found.products, products)
+    times = [wanted.products[product_id][0] for product_id in found.products if product_id in products]
+    if times != sorted(times):
+        yield f"session {key}'s products for others are not in order of time: {list(found.products)}"
+
+
 def _in_session(found: Session, wanted: ExpectedSession) -> Iterator[Line]:
     for name in ("session_id", "started_at_ms", "last_at_ms", "events", "products"):
         yield from unlike(f"session {found.key}'s {name}", getattr(found, name), getattr(wanted, name))
@@ -202,19 +211,19 @@ def _in_forgotten(expected: Expected, cells: CellStore) -> Iterator[Line]:
 
 def _in_sessions(expected: Expected, cells: CellStore, session_keep_ms: int) -> Iterator[Line]:
     for chunk in chunks([*expected.sessions, *expected.sessions_gone]):
-        found = cells.sessions(chunk)
+        found = cells.trails(chunk)
         for key in chunk:
-            session, wanted = found.get(key), expected.sessions.get(key)
+            trail, wanted = found.get(key), expected.sessions.get(key)
             if wanted is None:
-                if session is not None:
+                if trail is not None:
                     yield f"session {key}: is in the store, and should be gone"
                 continue
             oldest_ms = expected.newest_ms[key % KEY_STRIDE] - session_keep_ms
-            if (session is None) != (wanted.last_at_ms < oldest_ms):
-                what = "is missing" if session is None else "is in the store, and should have expired"
+            if (trail is None) != (wanted.last_at_ms < oldest_ms):
+                what = "is missing" if trail is None else "is in the store, and should have expired"
                 yield f"session {key}: {what}"
-            elif session is not None:
-                yield from _in_session(session, wanted)
+            elif trail is not None:
+                yield from _in_trail(key, trail, wanted)
 
 
 def _in_dead_letters(expected: Expected, outputs: Outputs) -> Iterator[Line]:

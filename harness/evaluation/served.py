@@ -11,7 +11,7 @@ from realtime_pipeline.domain.recommendation.neighbours import Scores as Found
 from realtime_pipeline.domain.recommendation.service import LOOKED_AT
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
-from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
 
 
 class Served(Model):
@@ -25,6 +25,7 @@ class Served(Model):
         self._profile = profile or ProfileRules()
         self._keys: dict[str, SessionKey] = {}
         self._sessions: dict[SessionKey, Session] = {}
+        self._trails: dict[SessionKey, Trail] = {}
         self._listed: dict[ProductId, dict[SessionKey, int]] = defaultdict(dict)
         self._lists: dict[ProductId, dict[SessionKey, int]] = {}
         self._interactions: Counter[ProductId] = Counter()
@@ -39,6 +40,7 @@ class Served(Model):
             session = self._sessions[key] = Session(key, touch.visit, at_ms, at_ms)
         session.touch(at_ms)
         session.add(product_id, at_ms, self._profile.weight(touch.kind), self._profile.session_products_max)
+        self._trails[key] = session.trail()
         self._listed[product_id][key] = at_ms
         self._lists.pop(product_id, None)
         self._interactions[product_id] += 1
@@ -60,9 +62,9 @@ class Served(Model):
         lists = {product_id: self._list(product_id) for product_id in list(session)[-self._rules.last :]}
         own = {self._keys[visit]} if visit in self._keys else set()
         neighbours = nearest(session, lists, self._rules, own)
-        seen = {product_id for key in neighbours for product_id in self._sessions[key].products}
-        rarities = {product_id: rarity(self._interactions[product_id], self._total) for product_id in seen}
-        return score(session, neighbours, self._sessions, rarities, self._rules)
+        found = score(session, neighbours, self._trails, self._rules)
+        rarities = {product_id: rarity(self._interactions[product_id], self._total) for product_id in found.scores}
+        return found.weighed(rarities, self._rules.rarity)
 
     def _list(self, product_id: ProductId) -> dict[SessionKey, int]:
         known = self._lists.get(product_id)

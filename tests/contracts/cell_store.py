@@ -79,7 +79,7 @@ class CellStoreContract:
         review = Review(ADA, MUG, 4, "fine", 9)
         self.commit(effects(seen(ADA), sessions=(session,), reviews=(review,)))
         assert self.cells.customer(ADA) == seen(ADA)
-        assert self.cells.sessions([KEY]) == {KEY: session}
+        assert self.cells.trails([KEY]) == {KEY: session.trail()}
         assert self.cells.reviews(ADA) == [review]
         assert self.cells.counts() == {RecordClass.APPLIED: 1}
         claimed = self.cells.claim(0, 2)
@@ -129,7 +129,7 @@ class CellStoreContract:
         self.commit(effects(seen(ADA), sessions=(session,), reviews=(Review(ADA, MUG, 4, "fine", 9),)))
         self.commit(effects(dropped=frozenset([KEY]), taken_down=((ADA, MUG),), tombstones={ADA: 50}), at=1)
         assert self.cells.customer(ADA) is None
-        assert self.cells.sessions([KEY]) == {}
+        assert self.cells.trails([KEY]) == {}
         assert self.cells.reviews(ADA) == []
         assert list(self.cells.scan()) == []
         assert self.cells.customers({0: [ADA]}) == {ADA: Customer.forgotten(ADA, 50)}
@@ -147,10 +147,10 @@ class CellStoreContract:
         self.cells.claim(0, 1)
         old, young = Session(session_key(0, 1), "a", 0, 0), Session(session_key(0, 2), "b", 0, 1_000)
         self.commit(effects(sessions=(old, young)))
-        assert set(self.cells.sessions([old.key, young.key])) == {old.key, young.key}
+        assert set(self.cells.trails([old.key, young.key])) == {old.key, young.key}
         with self.cells.together():
             self.cells.commit([Commit(0, 1, 2, 1, 2, Watermark(0, 1_001, 0), effects(seen(ADA)))])
-        assert set(self.cells.sessions([old.key, young.key])) == {young.key}
+        assert set(self.cells.trails([old.key, young.key])) == {young.key}
 
     def test_reviews_come_latest_first(self) -> None:
         self.cells.claim(0, 1)
@@ -173,7 +173,7 @@ class CellStoreContract:
         self.cells.erase()
         assert list(self.cells.scan()) == []
         assert self.cells.customers({0: [ADA, BOB]}) == {ADA: Customer(ADA), BOB: Customer(BOB)}
-        assert (self.cells.sessions([KEY]), self.cells.reviews(ADA), self.cells.counts()) == ({}, [], {})
+        assert (self.cells.trails([KEY]), self.cells.reviews(ADA), self.cells.counts()) == ({}, [], {})
         assert (self.cells.epoch(0), self.cells.positions([0]), list(self.cells.kept(0, 0))) == (0, {0: 0}, [])
         with pytest.raises(Fenced):
             self.commit(kept, at=1, epoch=3)

@@ -18,7 +18,7 @@ from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import in_units
 from realtime_pipeline.domain.shop.product import Product
-from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
 
 FAR = 1e12
 A, B, C, D = (ProductId(name) for name in "abcd")
@@ -28,9 +28,8 @@ def listed(*entries: tuple[int, int]) -> dict[SessionKey, int]:
     return {SessionKey(key): at_ms for at_ms, key in entries}
 
 
-def session(key: int, *products: ProductId, weight: int = 1) -> Session:
-    touched = {product_id: (at_ms, weight) for at_ms, product_id in enumerate(products)}
-    return Session(SessionKey(key), None, 0, 0, len(products), touched)
+def trail(*products: ProductId, weight: int = 1) -> Trail:
+    return Trail(0, dict.fromkeys(products, weight))
 
 
 def looks(*products: ProductId) -> dict[ProductId, int]:
@@ -90,10 +89,9 @@ def scored(rules: NeighbourRules, limit: int = 10) -> dict[ProductId, Scored]:
     found = score(
         looks(A, B),
         {SessionKey(1): 1.5, SessionKey(2): 0.5, SessionKey(3): 9.0},
-        {SessionKey(1): session(1, A, B, C), SessionKey(2): session(2, D, A, C, weight=5)},  # the third is gone
-        {product_id: rarity(known, 8) for product_id, known in {A: 2, B: 1, C: 2, D: 1}.items()},
+        {SessionKey(1): trail(A, B, C), SessionKey(2): trail(D, A, C, weight=5)},  # the third is gone
         rules,
-    )
+    ).weighed({product_id: rarity(known, 8) for product_id, known in {A: 2, B: 1, C: 2, D: 1}.items()}, rules.rarity)
     return {one.product_id: one for one in found.best(limit)}
 
 
@@ -138,9 +136,9 @@ def test_what_neighbours_bought_counts_more() -> None:
 def test_what_was_taken_out_of_the_cart_leads_nowhere() -> None:
     lists = {A: listed((9, 1)), B: listed((9, 2))}
     assert list(nearest({A: 0, B: 1}, lists, PLAIN, own=())) == [2]
-    other = session(1, A, B, C)
+    other = Session(SessionKey(1), None, 0, 0, 3, {A: (0, 1), B: (1, 1), C: (2, 1)})
     other.disregard(B)
-    found = score({A: 1, B: 0}, {SessionKey(1): 1.0}, {SessionKey(1): other}, {}, PLAIN)
+    found = score({A: 1, B: 0}, {SessionKey(1): 1.0}, {SessionKey(1): other.trail()}, PLAIN)
     assert [(one.product_id, one.through) for one in found.best(9)] == [(A, (A,)), (C, (A,))]
 
 

@@ -197,14 +197,14 @@ def test_a_store_of_another_log_differs_where_the_logs_do(store: Pipeline) -> No
     ]
 
 
-def test_a_session_whose_products_are_not_in_order_of_time_differs() -> None:
+def test_a_trail_whose_products_are_not_in_order_of_time_differs() -> None:
     store = store_of(small_shop(), Settings(log="memory", store="memory", partitions=2, fold=RULES))
-    session = store.container.cells().sessions([SessionKey(1)])[SessionKey(1)]
-    session.products = dict(reversed(session.products.items()))
+    trail = store.container.cells().trails([SessionKey(1)])[SessionKey(1)]
+    turned = trail._replace(products=dict(reversed(trail.products.items())))
     right = expected_of(small_shop())
     cells = store.container.cells()
-    vars(cells)["sessions"] = lambda keys: {SessionKey(1): session} if SessionKey(1) in keys else {}
-    assert any("session 1's products are not in order of time" in line for line in found_in(store, right))
+    vars(cells)["trails"] = lambda keys: {SessionKey(1): turned} if SessionKey(1) in keys else {}
+    assert any("session 1's products for others are not in order of time" in line for line in found_in(store, right))
 
 
 def test_only_the_first_differences_are_listed(store: Pipeline) -> None:

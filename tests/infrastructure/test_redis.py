@@ -300,4 +300,4 @@ def test_thousands_of_sessions_can_be_asked_for_at_once(redis_rules: RedisRules,
     session = Session(session_key(0, 8_999), None, 1, 2)
     cells.claim(0, 1)
     cells.commit([Commit(0, 1, 1, 0, 1, READER, attrs.evolve(effects(seen(ADA)), sessions={session.key: session}))])
-    assert cells.sessions([session_key(0, position) for position in range(9_000)]) == {session.key: session}
+    assert cells.trails([session_key(0, position) for position in range(9_000)]) == {session.key: session.trail()}

@@ -121,7 +121,7 @@ def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
     reader = RedisNodes(rules)
     read, seen_views = RedisCellStore(reader, rules, 1_000, Unwatched()), RedisViews(reader, rules, 3, 24)
     assert read.customer(ADA) is not None
-    assert read.sessions([session.key]) == {session.key: session}
+    assert read.trails([session.key]) == {session.key: session.trail()}
     assert seen_views.sessions_of([MUG], 3) == {MUG: {session.key: 9}}
     assert [one.product_id for one in seen_views.trending(TrendingRules(), None, 5)] == [MUG]
     assert seen_views.products([MUG]).keys() == {MUG}
@@ -143,13 +143,18 @@ def test_a_master_that_waits_for_a_replica_is_waited_for() -> None:
 def test_a_full_redis_lets_room_be_made() -> None:
     rules = RedisRules(nodes=servers.redis_place_that("--maxmemory-policy", "noeviction"))
     nodes = RedisNodes(rules)
-    cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+    cells, views = RedisCellStore(nodes, rules, 1_000, Unwatched()), RedisViews(nodes, rules, 3, 24)
     cells.claim(0, 1)
     cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    views.claim(0, 1)
     ask(nodes, "", "CONFIG", "SET", "maxmemory", "1")
     with pytest.raises(Unreachable, match=r"Redis does not answer: .*maxmemory"):
         cells.commit([Commit(0, 1, 2, 1, 2, READER, effects(seen(ADA)))])
     assert cells.claim(0, 2).position == 1
+    ranges = (SourceRange(0, 1, 0, 1, READER),)  # what is owed to the views must go there before it can be let go of
+    parts = Deltas({MUG: ProductState(1)}).parts(views.view_cells)
+    views.merge([Merge(cell, ranges, part) for cell, part in enumerate(parts)])
+    assert (views.positions([0]), views.interactions_of([MUG])) == ({0: (1,) * views.view_cells}, {MUG: 1})
     cells.trim(0, 2, 1)
     assert list(cells.kept(0, 0)) == []
     nodes.close()
@@ -187,7 +192,7 @@ def test_readers_that_come_before_the_workers_of_a_release_are_told() -> None:
     rules = RedisRules(nodes=place, username="reader", password="secret")  # noqa: S106
     nodes = RedisNodes(rules)
     with pytest.raises(Unavailable, match="start a worker before its readers"):
-        RedisCellStore(nodes, rules, 1_000, Unwatched()).sessions([session_key(0, 0)])
+        RedisCellStore(nodes, rules, 1_000, Unwatched()).trails([session_key(0, 0)])
     nodes.close()
 
 

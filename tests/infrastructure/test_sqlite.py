@@ -54,7 +54,7 @@ class TestSqliteCellStore(TogetherContract):
             long_lived = Session(session_key(0, 0), "for ever", 0, number * 10)
             other = Session(session_key(0, number + 1), None, number * 10, number * 10)
             self.commit(effects(sessions=(long_lived, other)), at=number)
-        assert set(self.cells.sessions([session_key(0, 0)])) == {session_key(0, 0)}
+        assert set(self.cells.trails([session_key(0, 0)])) == {session_key(0, 0)}
         assert self.database.rows("SELECT count(*) FROM sessions")[0][0] <= 102 + 64
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
 from tests.histories import KINDS, SMALL, Kind, append, differences, embedded, in_pieces, opened, state
@@ -172,7 +171,7 @@ def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes
         pipeline.forget("ada")
         pipeline.process()
         assert "ada" not in state(pipeline)["customers"]
-        assert pipeline.container.cells().sessions(keys) == {}
+        assert pipeline.container.cells().trails(keys) == {}
         assert pipeline.container.cells().reviews("ada") == []  # type: ignore[arg-type]
         append(pipeline, history)  # a replay of everything must not bring them back
         pipeline.process()
@@ -183,15 +182,8 @@ def model_of(pipeline: Pipeline) -> dict[ProductId, list[tuple[int, object]]]:
     """What neighbours are found by: the sessions listed for each product that are there, whatever their numbers."""
     model: dict[ProductId, list[tuple[int, object]]] = {}
     for product_id, entries in pipeline.container.views().sessions_of(PRODUCT_IDS, 1_000).items():
-        sessions = pipeline.container.cells().sessions(entries.keys())
-        model[product_id] = sorted(
-            (
-                (at_ms, attrs.astuple(attrs.evolve(sessions[key], key=SessionKey(0))))
-                for key, at_ms in entries.items()
-                if key in sessions
-            ),
-            key=repr,
-        )
+        trails = pipeline.container.cells().trails(entries.keys())
+        model[product_id] = sorted(((at_ms, trails[key]) for key, at_ms in entries.items() if key in trails), key=repr)
     return model
 
 

@@ -192,9 +192,8 @@ class RecommendProducts:
         lists = self._views.sessions_of(list(session)[-rules.last :], rules.m)
         own = {one.key for one in customer.open_sessions} | set(customer.closed_sessions)
         neighbours = nearest(session, lists, rules, own)
-        sessions = self._cells.sessions(neighbours.keys())
-        seen = set[ProductId]().union(*(other.products for other in sessions.values()))
-        return score(session, neighbours, sessions, self._shop.rarities_of(seen) if rules.rarity else {}, rules)
+        found = score(session, neighbours, self._cells.trails(neighbours.keys()), rules)
+        return found.weighed(self._shop.rarities_of(found.scores.keys()), rules.rarity) if rules.rarity else found
 
     def _from_trending(
         self, category: str | None = None, country: str | None = None, limit: int = TRENDING_MAX

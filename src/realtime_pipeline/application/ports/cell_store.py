@@ -11,7 +11,7 @@ from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.shop.session import SessionKey, Trail
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 
@@ -150,8 +150,8 @@ class CellStore(ABC):
         """Read a customer; None for one never seen or forgotten."""
 
     @abstractmethod
-    def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
-        """Read sessions; those that are gone are left out, and those that have expired.
+    def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
+        """Read what sessions leave for others; those that are gone are left out, and those that have expired.
 
         How long a session is kept is a setting of the store, counted in event time of its partition.
         """

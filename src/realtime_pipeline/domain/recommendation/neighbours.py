@@ -10,13 +10,13 @@ product lies).
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 import attrs
 
 from realtime_pipeline.domain.limits import POWER_MAX, at_least
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.shop.session import SessionKey, Trail
 
 DAY_MS: Final = 86_400_000
 
@@ -85,6 +85,15 @@ class Scores:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def weighed(self, rarities: Mapping[ProductId, float], rarity: float) -> Self:
+        """Rare products count more: each score times 1 + rarity · ln(all interactions / those with the product).
+
+        A product of which `rarities` says nothing is common.
+        """
+        rare = rarities.get
+        scores = {product_id: worth * (1 + rarity * rare(product_id, 0.0)) for product_id, worth in self.scores.items()}
+        return attrs.evolve(self, scores=scores)
+
     def best(self, limit: int) -> list[Scored]:
         """The best `limit` products, the best first; ties to the smaller id."""
         first = sorted((-self.scores[one], one) for one in _highest(self.scores, limit))[:limit]
@@ -127,21 +136,28 @@ def nearest(
             times, similarity = dict(listed), dict.fromkeys(listed, worth)
             continue
         for key, at_ms in listed.items():
-            if key not in times:
+            known_ms = times.get(key)
+            if known_ms is None:
                 similarity[key] = worth
                 times[key] = at_ms
             else:
                 similarity[key] += worth
-                times[key] = max(times[key], at_ms)
+                if at_ms > known_ms:
+                    times[key] = at_ms
     for key in own:
         times.pop(key, None)
     if not times:
         return {}
-    candidates = _highest(times, rules.m)
-    if len(candidates) > rules.m:
-        candidates = sorted(candidates, key=lambda key: (-times[key], -key))[: rules.m]
-    newest_ms, reach_ms, exp = max(times.values()), rules.recency_days * DAY_MS, math.exp
-    near = [(similarity[key] * exp((times[key] - newest_ms) / reach_ms), times[key], key) for key in candidates]
+    newest_first = sorted(times.values(), reverse=True)
+    newest_ms, oldest_ms = newest_first[0], newest_first[: rules.m][-1]
+    reach_ms, exp = rules.recency_days * DAY_MS, math.exp
+    near = [
+        (similarity[key] * exp((at_ms - newest_ms) / reach_ms), at_ms, key)
+        for key, at_ms in times.items()
+        if at_ms >= oldest_ms
+    ]
+    if len(near) > rules.m:  # some are as old as the last of them
+        near = sorted(near, key=lambda one: one[1:], reverse=True)[: rules.m]
     near.sort(reverse=True)
     return {key: worth for worth, _, key in near[: rules.k]}
 
@@ -165,22 +181,19 @@ def rarity(known: int, total: int) -> float:
 def score(
     session: Mapping[ProductId, int],
     neighbours: Mapping[SessionKey, float],
-    sessions: Mapping[SessionKey, Session],
-    rarities: Mapping[ProductId, float],
+    trails: Mapping[SessionKey, Trail],
     rules: NeighbourRules,
 ) -> Scores:
     """Score what the neighbours saw.
 
-    A product's score is (1 + rarity · ln(all interactions / those with the product)) times the sum over the neighbours
-    that saw it of similarity · e^(−x / shared_reach) · n^(−length_damping) · e^(−d / order_reach) ·
-    weight^action_power, where x is how many steps back the latest shared product lies for the visitor (0: it is the
-    last), n how many products the neighbour has, d how many steps the product lies from the shared one there; times
-    `before` where it came earlier. Sessions that are gone are skipped; a product of which `rarities` says nothing is
-    common.
+    A product's score is the sum over the neighbours that saw it of similarity · e^(−x / shared_reach) ·
+    n^(−length_damping) · e^(−d / order_reach) · weight^action_power, where x is how many steps back the latest shared
+    product lies for the visitor (0: it is the last), n how many products the neighbour has, d how many steps the
+    product lies from the shared one there; times `before` where it came earlier. Sessions that are gone are skipped.
     """
     steps = {product_id: back for back, (product_id, _) in enumerate(_newest_first(session, rules))}
     shared_worth = {product_id: math.exp(-back / rules.shared_reach) for product_id, back in steps.items()}
-    others = [(similarity, sessions[key].products) for key, similarity in neighbours.items() if key in sessions]
+    others = [(similarity, trails[key].products) for key, similarity in neighbours.items() if key in trails]
     longest = max((len(products) for _, products in others), default=0)
     after = [math.exp(-step / rules.order_reach) for step in range(longest + 1)]
     curve = [rules.before * worth for worth in reversed(after[1:])] + after
@@ -189,7 +202,7 @@ def score(
     led: dict[ProductId, list[ProductId]] = {}
     for similarity, products in others:
         for latest in steps:
-            if latest in products and products[latest][1]:
+            if products.get(latest):
                 break
         else:
             continue
@@ -197,19 +210,15 @@ def score(
         if rules.length_damping:
             base *= len(products) ** -rules.length_damping
         step = longest - list(products).index(latest)
-        for product_id, (_, weight) in products.items():
+        for product_id, weight in products.items():
             if weight:
-                share = base * curve[step] * power[weight]
                 if product_id in scores:
-                    scores[product_id] += share
+                    scores[product_id] += base * curve[step] * power[weight]
                     led[product_id].append(latest)
                 else:
-                    scores[product_id] = share
+                    scores[product_id] = base * curve[step] * power[weight]
                     led[product_id] = [latest]
             step += 1
-    if rules.rarity:
-        rare = rarities.get
-        scores = {one: worth * (1 + rules.rarity * rare(one, 0.0)) for one, worth in scores.items()}
     return Scores(scores, led, steps)
 
 

@@ -1,6 +1,6 @@
 """A visit: what one customer looked at without pausing for long."""
 
-from typing import Final, NewType
+from typing import Final, NamedTuple, NewType
 
 import attrs
 
@@ -22,6 +22,17 @@ def partition_of(key: SessionKey) -> int:
     return key % PARTITIONS_MAX
 
 
+class Trail(NamedTuple):  # a hundred are read for every list of recommendations
+    """What a session leaves for others: when it was touched last, and its products.
+
+    `products` maps each to the largest weight of what was done (0 once it was taken out of the cart again), the one
+    touched longest ago first.
+    """
+
+    last_at_ms: int
+    products: dict[ProductId, int]
+
+
 @attrs.define
 class Session:
     """What one visitor looked at, carted and bought in one go.
@@ -37,6 +48,10 @@ class Session:
     last_at_ms: int
     events: int = 0
     products: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
+
+    def trail(self) -> Trail:
+        """What others are led by."""
+        return Trail(self.last_at_ms, {product_id: weight for product_id, (_, weight) in self.products.items()})
 
     def takes(self, session_id: str | None, at_ms: int, gap_ms: int) -> bool:
         """Say whether an event belongs here: by the session's id, else by being at most `gap_ms` away."""

@@ -11,15 +11,15 @@ from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import Session, SessionKey, partition_of
+from realtime_pipeline.domain.shop.session import SessionKey, Trail, partition_of
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
-    decode_session,
+    decode_trail,
     encode_customer,
-    encode_session,
+    encode_trail,
 )
 
 ENTRY_BYTES = 200
@@ -108,7 +108,7 @@ class MemoryCellStore(CellStore):
         for key in effects.sessions_dropped:
             self._sessions.pop(key, None)
         for key, session in effects.sessions.items():
-            self._sessions[key] = encode_session(session)
+            self._sessions[key] = encode_trail(session)
         for (customer_id, product_id), review in effects.reviews.items():
             if review is not None:
                 self._reviews.setdefault(customer_id, {})[product_id] = review
@@ -135,11 +135,11 @@ class MemoryCellStore(CellStore):
         value = self._customers.get(customer_id)
         return None if value is None else decode_customer(value)
 
-    def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
-        """Read sessions."""
+    def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
+        """Read what sessions leave for others."""
         values = ((key, self._sessions.get(key)) for key in keys)
-        found = {key: decode_session(value) for key, value in values if value is not None}
-        return {key: session for key, session in found.items() if not self._is_expired(session)}
+        found = {key: decode_trail(value) for key, value in values if value is not None}
+        return {key: trail for key, trail in found.items() if not self._is_expired(key, trail)}
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
@@ -159,9 +159,9 @@ class MemoryCellStore(CellStore):
                 total[name] = total.get(name, 0) + count
         return total
 
-    def _is_expired(self, session: Session) -> bool:
-        newest_ms = self._cell(partition_of(session.key)).watermark.newest_ms
-        return session.last_at_ms < newest_ms - self._session_keep_ms
+    def _is_expired(self, key: SessionKey, trail: Trail) -> bool:
+        newest_ms = self._cell(partition_of(key)).watermark.newest_ms
+        return trail.last_at_ms < newest_ms - self._session_keep_ms
 
     def _cell(self, partition: int) -> _Cell:
         return self._cells.setdefault(partition, _Cell())

@@ -7,7 +7,7 @@ import msgspec
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.domain.streams.effects import Effects
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
-from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_session
+from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_trail
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.nodes import Request
 
@@ -55,7 +55,7 @@ def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Re
     counts = [part for name, count in effects.counts.items() for part in (COUNT + name.value.encode(), count)]
     request: Request = (
         "FCALL",
-        "rp5_commit",
+        "rp6_commit",
         len(names),
         *names,
         commit.epoch,
@@ -90,7 +90,7 @@ def _hashes(keys: Keys, partition: int, effects: Effects, session_keep_ms: int) 
     for key in effects.sessions_dropped:
         hashes.delete(keys.sessions(key), key)
     for key, session in effects.sessions.items():
-        hashes.write(keys.sessions(key), key, encode_session(session), session_keep_ms)
+        hashes.write(keys.sessions(key), key, encode_trail(session), session_keep_ms)
     for (customer_id, product_id), review in effects.reviews.items():
         name = keys.reviews(partition, customer_id)
         if review is None:

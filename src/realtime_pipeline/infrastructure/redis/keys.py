@@ -6,7 +6,7 @@
 | `rp:{c17}:cell` | hash | epoch, position, number of the last commit, watermark, records per class | never |
 | `rp:{c17}:outbox` | stream | what commits owe their readers, by the position at which each ends | trimmed |
 | `rp:{c17}:customer:ID` | string | a customer, MessagePack | never |
-| `rp:{c17}:sessions:N` | hash | sessions by key: those begun by records N·2^15 to (N+1)·2^15 | by age |
+| `rp:{c17}:sessions:N` | hash | trails by key of the session: of those begun by records N·2^15 to (N+1)·2^15 | by age |
 | `rp:{c17}:reviews:ID` | hash | a customer's reviews by product, MessagePack | never |
 | `rp:{c17}:tombstones` | hash | digest of the id of who was forgotten → when | never |
 | `rp:{v0}:sources:N` | hash | how far view cell N has come with each partition: epoch, position, watermark | never |

@@ -56,7 +56,7 @@ def merge_request(
         "listed": listed_max,
         "gone": [str(hour) for hour, _ in gone],
     }
-    return names[0], ("FCALL", "rp5_merge", len(names), *names, _encode(said))
+    return names[0], ("FCALL", "rp6_merge", len(names), *names, _encode(said))
 
 
 def _source(one: SourceRange) -> list[str]:

@@ -14,15 +14,15 @@ from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, Session, SessionKey, partition_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail, partition_of
 from realtime_pipeline.domain.streams.effects import Effects, RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
-    decode_session,
+    decode_trail,
     encode_customer,
-    encode_session,
+    encode_trail,
 )
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
@@ -170,17 +170,18 @@ class SqliteCellStore(CellStore):
         rows = self._database.rows("SELECT record FROM customers WHERE customer_id = ?", (customer_id,))
         return decode_customer(rows[0][0]) if rows else None
 
-    def sessions(self, keys: Collection[SessionKey]) -> dict[SessionKey, Session]:
-        """Read sessions."""
+    def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
+        """Read what sessions leave for others."""
         rows = self._database.rows(
-            "SELECT record FROM sessions WHERE session_key IN (SELECT value FROM json_each(?))", (as_json(keys),)
+            "SELECT session_key, record FROM sessions WHERE session_key IN (SELECT value FROM json_each(?))",
+            (as_json(keys),),
         )
         newest_ms = dict(self._database.rows("SELECT partition, newest_ms FROM cells"))
-        found = (decode_session(record) for (record,) in rows)
+        found = ((key, decode_trail(record)) for key, record in rows)
         return {
-            session.key: session
-            for session in found
-            if session.last_at_ms >= newest_ms[partition_of(session.key)] - self._session_keep_ms
+            key: trail
+            for key, trail in found
+            if trail.last_at_ms >= newest_ms[partition_of(key)] - self._session_keep_ms
         }
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
@@ -230,7 +231,7 @@ class SqliteCellStore(CellStore):
         )
         connection.executemany(
             "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)",
-            ((key, session.last_at_ms, encode_session(session)) for key, session in effects.sessions.items()),
+            ((key, session.last_at_ms, encode_trail(session)) for key, session in effects.sessions.items()),
         )
         connection.executemany(
             "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?)",

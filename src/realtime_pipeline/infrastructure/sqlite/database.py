@@ -12,7 +12,7 @@ from typing import Any
 
 from realtime_pipeline.application.errors import Unavailable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_S = 30.0
 LOOK_AGAIN_S = 0.005
 

@@ -59,4 +59,4 @@ CREATE TABLE dead_letters (
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
