@@ -17,7 +17,7 @@ from harness.feed import publish, work_off
 from harness.line import Line
 from harness.places import places
 from realtime_pipeline import ListRules, Pipeline, Settings
-from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
+from realtime_pipeline.infrastructure.system.garbage_collector import OF_REQUESTS, settle_collector
 
 START_MS: Final = 1_760_000_000_000
 NEAR: Final = (-3, -2, -1, 1, 1, 2, 3, 50)
@@ -173,7 +173,7 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: int) -> Answe
 
         for _ in range(WARM_UP):
             ask(f"customer-{dice.randrange(customers)}", 0.0)
-        settle_collector()
+        settle_collector(OF_REQUESTS)
         asked: list[Future[tuple[float, bool]]] = []
         trips = _trips(pipeline)
         cpu_s, began_s = time.process_time(), time.perf_counter()
