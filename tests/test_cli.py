@@ -165,6 +165,12 @@ def test_dead_letters_are_shown_with_reason_and_place(shop: Path, capsys: pytest
     assert "there may be more" not in out
     assert ran(capsys, "dead-letters", "--limit", "1")[1].endswith("first 1: there may be more (--limit)\n")
     assert ran(capsys, "dead-letters", "--values")[1] == "garbage\n"
+    shop.write_text("garbage\n" * 30)
+    assert ran(capsys, "publish", str(shop))[0] == 0
+    ran(capsys, "worker", "--until-caught-up")
+    assert ran(capsys, "dead-letters", "--values")[1:] == ("garbage\n" * 31, "")
+    _, out, err = ran(capsys, "dead-letters", "--values", "--limit", "30")
+    assert (out, err) == ("garbage\n" * 30, "these are the first 30: there may be more (--limit)\n")
 
 
 def test_a_command_needs_a_database(

@@ -117,8 +117,8 @@ def events(
 
 @lru_cache(maxsize=65_536)
 def utc_ms(text: str) -> int:
-    """Read an ISO 8601 time in milliseconds; one that names no zone is UTC."""
-    time = datetime.fromisoformat(text)
+    """Read an ISO 8601 time, or one as 12/31/2010 8:26, in milliseconds; one that names no zone is UTC."""
+    time = datetime.strptime(text, "%m/%d/%Y %H:%M") if "/" in text else datetime.fromisoformat(text)  # noqa: DTZ007
     return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // _MILLISECOND
 
 

@@ -15,6 +15,7 @@ from realtime_pipeline.settings import Settings, load_rules
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 SHOWN_BYTES = 200
+LETTERS_MAX = 1_000_000
 
 
 def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -52,7 +53,7 @@ def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
     profile.set_defaults(command=_profile, reads=True)
 
     letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
-    letters.add_argument("--limit", type=_limit, default=20, help="how many (default: 20)")
+    letters.add_argument("--limit", type=_letters, help="how many (default: 20; with --values as many as there are)")
     letters.add_argument(
         "--values", action="store_true", help="only what they hold, one a line: to be mended and published again"
     )
@@ -62,6 +63,12 @@ def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
 def _limit(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1_000:
         raise argparse.ArgumentTypeError("must be a whole number from 1 to 1000")
+    return int(text)
+
+
+def _letters(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= LETTERS_MAX:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LETTERS_MAX}")
     return int(text)
 
 
@@ -109,11 +116,15 @@ def _profile(pipeline: Pipeline, _settings: Settings, options: argparse.Namespac
 
 
 def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    letters = pipeline.dead_letters(options.limit)
+    limit: int = options.limit or (LETTERS_MAX if options.values else 20)
+    letters = pipeline.dead_letters(limit)
+    more = f"these are the first {limit}: there may be more (--limit)" if len(letters) == limit else ""
     if options.values:
         for letter in letters:
             sys.stdout.buffer.write(letter.record.value.replace(b"\n", b" ") + b"\n")
         sys.stdout.buffer.flush()
+        if more:
+            print(more, file=sys.stderr)
         return
     if not letters:
         print("there are no dead letters")
@@ -122,5 +133,5 @@ def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Nam
         place = record.origin or f"partition {record.partition}, position {record.position}"
         print(plain(f"{place}: {letter.reason}"))
         print(f"    {record.value[:SHOWN_BYTES]!r}")
-    if len(letters) == options.limit:
-        print(f"these are the first {options.limit}: there may be more (--limit)")
+    if more:
+        print(more)

@@ -11,6 +11,7 @@ from realtime_pipeline.application import process_events
 from realtime_pipeline.application.errors import Fenced, Stopped, Unavailable, Unreachable, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
+from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.application.workers import HISTORY, let_time_pass, new_worker
 from tests.histories import SMALL, SetClock, append, differences
@@ -140,8 +141,23 @@ def test_a_log_shorter_than_the_store_stops_the_worker(pipeline: Pipeline) -> No
     for kept in pipeline.container.memory_log().records:
         del kept[3:]
     new_worker(pipeline)
-    with pytest.raises(Stopped, match=r"the store stands at \d+ to \d+, the log holds 0 to 3"):
+    with pytest.raises(Stopped, match=r"the store stands at \d+ to \d+, the log holds 0 to 3.*log or build another"):
         pipeline.process()
+
+
+def test_nothing_is_put_into_a_log_that_is_not_the_stores(pipeline: Pipeline) -> None:
+    append(pipeline, HISTORY)
+    pipeline.process()
+    records = pipeline.container.memory_log().records
+    for kept in records:
+        del kept[3:]
+    outputs = MemoryOutputs(pipeline.container.publisher())  # as they lie beside a log that was brought back
+    pipeline.container.outputs.override(providers.Object(outputs))
+    pipeline.container.readers.reset()
+    new_worker(pipeline)
+    with pytest.raises(Stopped, match=r"the log holds 0 to 3.*rebuild the store or build another"):
+        pipeline.process()
+    assert ([len(kept) for kept in records], outputs.dead_letters(9), outputs.positions([0])) == ([3, 3], [], {0: 0})
 
 
 def test_another_log_is_refused(pipeline: Pipeline) -> None:

@@ -68,6 +68,10 @@ class TestOnlineRetail:
             "context": {"country": "Norway"},
         }
 
+    def test_dates_may_be_written_as_in_america(self, reading: Reading) -> None:
+        event = reading.event("online-retail", RETAIL + "900001,77A,MUG,6,1/1/2020 12:00,2.50,4,Norway\n")
+        assert event["timestamp"] == NOON_2020_MS
+
     def test_what_is_not_known_is_left_out(self, reading: Reading) -> None:
         event = reading.event("online-retail", RETAIL + "900001,77A,,6,2020-01-01 12:00:00,,,\n")
         assert event.keys() == {"event_id", "event_type", "session_id", "timestamp", "properties"}

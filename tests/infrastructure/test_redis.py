@@ -274,6 +274,9 @@ def test_a_store_has_as_many_view_cells_as_it_was_made_with(redis_rules: RedisRu
         lambda: cells.bind(identity),
         lambda: cells.customer(ADA),
         lambda: views.trending(TrendingRules(), None, 9),
+        lambda: views.sessions_of([MUG], 9),
+        lambda: views.products([MUG]),
+        lambda: views.top_rated(1.0, 9),
     ):
         with pytest.raises(WrongLog, match=rf"set redis\.view_cells = {redis_rules.view_cells}"):
             use()
@@ -290,6 +293,9 @@ def test_a_store_that_says_nothing_of_how_it_lies_is_older_and_refused(
         lambda: cells.bind(identity),
         lambda: cells.customer(ADA),
         lambda: views.trending(TrendingRules(), None, 9),
+        lambda: views.sessions_of([MUG], 9),
+        lambda: views.products([MUG]),
+        lambda: views.top_rated(1.0, 9),
     ):
         with pytest.raises(WrongLog, match="made by another version"):
             use()

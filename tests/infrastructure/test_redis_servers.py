@@ -144,12 +144,16 @@ def test_a_full_redis_lets_room_be_made() -> None:
     rules = RedisRules(nodes=servers.redis_place_that("--maxmemory-policy", "noeviction"))
     nodes = RedisNodes(rules)
     cells, views = RedisCellStore(nodes, rules, 1_000, Unwatched()), RedisViews(nodes, rules, 3, 24)
+    identity = LogIdentity("a", 1, "consistent")
+    cells.bind(identity)
     cells.claim(0, 1)
     cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
     views.claim(0, 1)
     ask(nodes, "", "CONFIG", "SET", "maxmemory", "1")
-    with pytest.raises(Unreachable, match=r"Redis does not answer: .*maxmemory"):
+    with pytest.raises(Unreachable, match=r"Redis is full: .*maxmemory"):
         cells.commit([Commit(0, 1, 2, 1, 2, READER, effects(seen(ADA)))])
+    cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+    cells.bind(identity)  # as a worker does that is started again
     assert cells.claim(0, 2).position == 1
     ranges = (SourceRange(0, 1, 0, 1, READER),)  # what is owed to the views must go there before it can be let go of
     parts = Deltas({MUG: ProductState(1)}).parts(views.view_cells)

@@ -37,15 +37,15 @@ class ClaimCells:
             Stopped: going on would lose or double something; the message names the range and the way out.
             Fenced, Superseded, Unreachable: as `Views.merge` and `Outputs.emit`.
         """
-        for cell in held.values():
-            self._serve(cell)
         bounds = self._log.bounds(held.keys())  # after the claims: until then an earlier owner may still commit
         for partition, cell in held.items():
             first, end = bounds[partition]
             if cell.is_new:
                 cell.reads_from = first  # of a log that is older than the store, and shortened: begin where it does
             else:
-                self._check(cell, first, end)
+                self._check_log(cell, first, end)
+        for cell in held.values():  # only now: into another log nothing may be put
+            self._serve(cell)
 
     def _claim(self, partition: int) -> HeldCell:
         """Claim one cell. The outputs come first: where a group says who owns what, they refuse who does not."""
@@ -88,20 +88,21 @@ class ClaimCells:
             self._readers.gather(cell, entry)
         self._readers.emit([cell])
         cell.keep(Kept(cell.position, self._clock.now_ms(), 0))
-
-    @staticmethod
-    def _check(cell: HeldCell, first: int, end: int) -> None:
-        """Stop where a reader cannot be brought to its cell, or the cell is not within the log."""
         behind = min(*cell.view_positions, cell.output_position)
         if behind < cell.position:
             raise Stopped(
                 f"partition {cell.partition}: the views stand at {behind}, their cell at {cell.position}, and nothing "
                 "kept covers the gap; rebuild the store from the log"
             )
+
+    @staticmethod
+    def _check_log(cell: HeldCell, first: int, end: int) -> None:
+        """Stop where a cell and its readers are not within the log."""
         ahead = max(cell.position, *cell.view_positions, cell.output_position)
         if not first <= cell.position <= ahead <= end:
+            can_rebuild = first == 0 and cell.output_position <= end  # what was put out is not taken back
             raise Stopped(
                 f"partition {cell.partition}: the store stands at {cell.position} to {ahead}, the log holds {first} to "
-                f"{end}; this is another log or a shortened one: bring back the right log, rebuild the store where it "
-                "has the same topic still, else build another, in a new namespace and group"
+                f"{end}; this is another log or a shortened one: bring back the right log"
+                f"{', rebuild the store' if can_rebuild else ''} or build another, in a new namespace and group"
             )

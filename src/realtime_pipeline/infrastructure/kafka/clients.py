@@ -136,7 +136,7 @@ def meaning(error: KafkaError, of_what: str) -> Refusal | Stopped | Unavailable:
     if error.code() == KafkaError._AUTO_OFFSET_RESET:
         return Stopped(
             f"{of_what}: the position to read from is not in the log any more ({error.str()}); "
-            "rebuild the store, or bring back the right log"
+            "bring back the right log, or build another store, in a new namespace and group"
         )
     if error.code() == KafkaError._TIMED_OUT:
         return Unreachable(f"{of_what}: no answer in time from Kafka ({error.str()})")

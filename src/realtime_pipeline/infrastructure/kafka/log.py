@@ -238,8 +238,9 @@ class KafkaEventLog(EventLog):
             raise Unreachable(str(error)) from None
         if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):
             raise WrongLog(
-                f"topic {self._rules.topic} was deleted and made again under the worker: the store was built from "
-                f"{self._identity.log_id}, this is {topic.topic_id}; use another namespace and group"
+                f"topic {self._rules.topic} was made again, or given more partitions, under the worker: the store was "
+                f"built from log {self._identity.log_id}/{self._identity.partitions}, this is "
+                f"{topic.topic_id}/{topic.partitions}; use another namespace and group"
             )
 
     def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:

@@ -47,6 +47,8 @@ def meaning(error: BaseException) -> Refusal | Stopped | Unavailable:
     shut_out = _shut_out(error)
     if shut_out is not None:
         return Unavailable(shut_out)
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return Unreachable(f"Redis is full: {error}")
     if isinstance(error, SILENT):
         return Unreachable(f"Redis does not answer: {error}")
     text = str(error)

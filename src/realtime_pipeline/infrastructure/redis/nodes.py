@@ -80,8 +80,7 @@ class RedisNodes:
                         f"Redis drops any key when memory is short (maxmemory-policy {info['maxmemory_policy']}), "
                         "positions and customers too: set it to noeviction or volatile-ttl"
                     )
-                self._load_functions(node)
-                self._check_functions(node)
+                self._see_to_functions(node)
         except ERRORS as error:
             raise self._failed(error) from None
 
@@ -210,11 +209,17 @@ class RedisNodes:
         if cluster is not None:
             cluster.close()
 
-    @staticmethod
-    def _check_functions(node: "redis.Redis") -> None:
-        """See that the Functions are those of this program, and not of one that gave them the same name."""
+    def _see_to_functions(self, node: "redis.Redis") -> None:
+        """See that the Functions are there, and those of this program, not of one that gave them the same name.
+
+        A Redis that is full loads nothing, so that a worker which is to make room there must find them.
+        """
         name = _library().partition("name=")[2].partition("\n")[0]
-        there = node.execute_command("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
+        listed: Request = ("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
+        there = node.execute_command(*listed)
+        if not there:
+            self._load_functions(node)
+            there = node.execute_command(*listed)
         if _library().encode() not in [part for library in there for part in library]:
             raise Unavailable(
                 f"Redis has other Functions under the name {name}: end the workers that use them, then delete them "

@@ -40,6 +40,7 @@ class RedisViews(Views):
         self._activity_hours = activity_hours
         self._trending = RedisTrending(nodes, rules, self._newest_ms)
         self._oldest_hour = [0] * self._groups
+        self._is_known = False
 
     @property
     def view_cells(self) -> int:
@@ -136,6 +137,7 @@ class RedisViews(Views):
 
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
         """List the sessions that touched each product, newest first."""
+        self._check_layout()
         last = min(limit, self._listed_sessions_max) - 1
         keys = [self._keys.list(self._group_of(product_id), product_id) for product_id in product_ids]
         answers = self._nodes.ask([(key, ("ZRANGE", key, 0, last, "REV", "WITHSCORES")) for key in keys])
@@ -161,6 +163,7 @@ class RedisViews(Views):
 
     def _fields(self, names: Sequence[str], product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Any, ...]]:
         """Read fields of products, those of all groups by one request."""
+        self._check_layout()
         by_group: dict[int, list[ProductId]] = {}
         for product_id in product_ids:
             by_group.setdefault(self._group_of(product_id), []).append(product_id)
@@ -209,6 +212,7 @@ class RedisViews(Views):
 
     def _listed(self, name: str) -> Iterator[list[ProductId]]:
         """The products that a hash of each group has, some at a time: all at once would hold up every other reader."""
+        self._check_layout()
         for group in range(self._groups):
             key = self._keys.view(group, name)
             seen: set[bytes] = set()
@@ -218,6 +222,18 @@ class RedisViews(Views):
                 names = [field for field in fields if field not in seen]
                 seen.update(names)
                 yield [ProductId(field.decode()) for field in names]
+
+    def _check_layout(self) -> None:
+        """See once that the store lies as is believed: with another number of view cells, products are elsewhere.
+
+        Raises:
+            WrongLog: it does not.
+        """
+        if not self._is_known:
+            meta = self._keys.meta
+            layout, view_cells = self._ask(meta, "HMGET", meta, "layout", "view_cells")
+            self._rules.check_layout(layout, view_cells)
+            self._is_known = view_cells is not None
 
     def _sources_of(self, partitions: Collection[int]) -> dict[int, list[tuple[int, int, Watermark]]]:
         """For each partition, what each view cell has of it: epoch, position, watermark."""
