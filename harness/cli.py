@@ -16,7 +16,7 @@ from harness.evaluation import command as evaluation
 from harness.evaluation.protocols import PROTOCOLS
 from harness.formats import FORMATS
 from harness.oracle import command as oracle
-from harness.places import add_places
+from harness.places import add_places, settle_places
 from harness.services import command as services
 from realtime_pipeline import PipelineError
 
@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.json is not None and not options.json.absolute().parent.is_dir():
             raise HarnessError(f"{options.json} cannot be written: there is no such folder")
+        settle_places(options)
         figures = command(options)
         if options.json is not None:
             _write(options.json, figures)

@@ -5,6 +5,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -97,6 +98,8 @@ class _Shopper:
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Read the log, and compare an experiment's variants."""
     settings = load_settings(options.settings, database=options.database and str(options.database))
+    if settings.log == "sqlite" and not Path(settings.database).exists():
+        raise HarnessError(f"there is no database {settings.database}: name the one that has the log (--database)")
     windows = Windows(options.click_minutes * 60_000, options.buy_days * 86_400_000)
     with Pipeline(_as_a_reader(settings)) as pipeline:
         decode = pipeline.container.decoder()

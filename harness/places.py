@@ -18,10 +18,17 @@ STORES = ("sqlite", "memory", "redis")
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Let the command line choose log and store."""
-    parser.add_argument("--log", choices=LOGS, default="sqlite", help="(default: sqlite)")
-    parser.add_argument("--store", choices=STORES, default="sqlite", help="(default: sqlite)")
+    parser.add_argument("--log", choices=LOGS, help="(default: as the settings say, else sqlite)")
+    parser.add_argument("--store", choices=STORES, help="(default: as the settings say, else sqlite)")
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
     parser.add_argument("--partitions", type=int, help="into how many partitions a new log is cut")
+
+
+def settle_places(options: argparse.Namespace) -> None:
+    """Where no log or store was given, take those of the settings."""
+    if "log" in options and "store" in options:
+        settings = load_settings(options.settings, log=options.log, store=options.store)
+        options.log, options.store = settings.log, settings.store
 
 
 @contextmanager

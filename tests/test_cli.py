@@ -1,8 +1,10 @@
 """The `realtime-pipeline` command, as its users know it."""
 
 import gzip
+import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -291,3 +293,46 @@ def test_what_is_not_understood_exits_with_2(arguments: tuple[str, ...], capsys:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+
+
+def test_what_a_pipe_with_a_name_brings_is_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pipe = tmp_path / "events"
+    os.mkfifo(pipe)
+    lines = b"".join(msgspec.json.encode(line) + b"\n" for line in LINES)
+    writer = threading.Thread(target=pipe.write_bytes, args=(lines,))
+    writer.start()
+    code, out, _ = ran(capsys, "publish", str(pipe), "--database", str(tmp_path / "shop.db"))
+    writer.join()
+    assert (code, out.split()[0]) == (0, str(len(LINES)))
+
+
+def test_without_standard_input_a_file_must_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    code, _, err = ran(capsys, "publish", "-", "--database", str(tmp_path / "shop.db"))
+    assert (code, err.splitlines()[-1]) == (1, "realtime-pipeline: there is no standard input here: name a file")
+
+
+def test_what_a_terminal_cannot_show_is_written_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(msgspec.json.encode(LINES[0] | {"properties": {"product_id": "17", "name": "\u5929 mug"}}))
+    command = [sys.executable, "-m", "realtime_pipeline.cli"]
+    environment = os.environ | {"REALTIME_PIPELINE_DATABASE": str(tmp_path / "shop.db"), "PYTHONIOENCODING": "latin-1"}
+    for arguments in (["publish", str(file)], ["worker", "--until-caught-up"]):
+        subprocess.run([*command, *arguments], env=environment, check=True, capture_output=True)
+    shown = subprocess.run([*command, "trending"], env=environment, check=True, capture_output=True)
+    assert rb"\u5929 mug" in shown.stdout
+
+
+def test_a_forgetting_is_not_written_into_a_log_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REALTIME_PIPELINE_STORE", "redis")
+    file = tmp_path / "elsewhere.db"
+    code, _, err = ran(capsys, "forget", "ada", "--database", str(file))
+    assert (code, err) == (
+        1,
+        f"realtime-pipeline: there is no database {file} yet: publish events first, or name another\n",
+    )
+    assert not file.exists()

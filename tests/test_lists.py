@@ -1,5 +1,6 @@
 """Lists of recommendations, as a program that imports the pipeline gets them."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,20 @@ def test_the_rules_of_the_settings_hold_for_requests_without_any(tmp_path: Path)
         assert [one.product.product_id for one in pipeline.recommend("bob", rules=ListRules())] == ["jug"]
 
 
+def test_what_the_settings_refuse_is_in_no_list(tmp_path: Path) -> None:
+    rules = ListRules(exclude=frozenset((ProductId("jug"),)), exclude_categories=frozenset(("outdoor",)))
+    recommendations = attrs.evolve(Settings().recommendations, rules=attrs.evolve(rules, per_category=1))
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"), recommendations=recommendations)) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug", "pan"), *visits("bob", "jug")])
+        pipeline.publish([event("tent", user="dan", at_ms=HOUR_MS, product="tent", category="outdoor")])
+        for product in ("mug", "jug", "tent"):
+            pipeline.publish([event(f"r-{product}", "review", user="dan", at_ms=HOUR_MS, product=product, rating=5)])
+        pipeline.process()
+        assert [one.product.product_id for one in pipeline.trending()] == ["mug", "pan"]  # by all that is refused
+        assert [one.product.product_id for one in pipeline.trending(limit=1)] == ["mug"]
+        assert [one.product.product_id for one in pipeline.top_rated()] == ["mug"]
+
+
 def test_who_is_new_is_served_by_what_they_look_at(tmp_path: Path) -> None:
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("cyd", "pan", "lid")])
@@ -95,14 +110,15 @@ def test_sources_that_are_worth_the_same_are_mixed(tmp_path: Path) -> None:
         assert "tent" in [one.product.product_id for one in pipeline.recommend("bob", limit=2)]
 
 
-def test_prices_of_a_catalogue_are_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("price", [19.99, Decimal("19.99"), "19.99"])
+def test_prices_of_a_catalogue_are_whole(price: Any, tmp_path: Path) -> None:
     container = Container()
-    mispriced = Product(ProductId("mug"), price=19.99)  # type: ignore[arg-type]
+    mispriced = Product(ProductId("mug"), price=price)
     container.catalogue.override(providers.Object(MemoryCatalogue({mispriced.product_id: mispriced})))
     with Pipeline(Settings(database=str(tmp_path / "shop.db")), container) as pipeline:
         pipeline.publish(visits("ada", "mug"))
         pipeline.process()
-        with pytest.raises(TypeError, match=r"the price of mug is 19\.99: 19\.99 is written Amount\(199_900\)"):
+        with pytest.raises(TypeError, match=r"the price of mug is .*19\.99.*: 19\.99 is written Amount\(199_900\)"):
             pipeline.trending()
 
 

@@ -1,9 +1,12 @@
 """The pipeline as a program that imports it knows it."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dependency_injector import providers
@@ -14,6 +17,7 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from realtime_pipeline.infrastructure.sqlite import database
 from tests.histories import HOUR_MS, KINDS, Kind, append, embedded, event, visits
 
 
@@ -143,12 +147,25 @@ def test_publishing_is_all_or_none_however_much_it_is(tmp_path: Path) -> None:
         assert pipeline.process() == {RecordClass.APPLIED: 5_000}
 
 
-@pytest.mark.parametrize("name", ["", "\udcff", "a\nb", "x" * 200])
-def test_what_can_be_nobodys_id_is_refused(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["", "\udcff", "a\nb", "x" * 200, b"ada", None, True])
+def test_what_can_be_nobodys_id_is_refused(name: Any, tmp_path: Path) -> None:
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         for ask in (pipeline.recommend, pipeline.profile, pipeline.forget):
             with pytest.raises(PipelineError, match="is no customer's id"):
                 ask(name)
+        with pytest.raises(PipelineError, match="is no product's id"):
+            pipeline.similar(name)
+
+
+@pytest.mark.parametrize("name", ["user_id", "price", "properties"])
+@pytest.mark.parametrize("value", [b"ada", float("nan"), {"price": float("inf")}])
+def test_what_json_has_no_words_for_is_refused(name: str, value: object, tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        with pytest.raises(
+            PipelineError, match=rf"event 1 cannot be written as JSON: {name}[.a-z]* is (bytes|nan|inf)"
+        ):
+            pipeline.publish([event("e1", at_ms=HOUR_MS, product="mug") | {name: value}])
+        assert pipeline.process() == {}
 
 
 @pytest.mark.parametrize("value", ["\udcff", object(), float("nan"), [[[[[[1]]]]]]])
@@ -167,3 +184,18 @@ def test_a_limit_must_be_one_or_more(tmp_path: Path) -> None:
         pytest.raises(ValueError, match="at least 1"),
     ):
         pipeline.recommend("ada", limit=0)
+
+
+def test_a_worker_waits_for_a_file_that_another_program_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    file = tmp_path / "shop.db"
+    with Pipeline(Settings(database=str(file))) as pipeline, closing(sqlite3.connect(file)) as other:
+        pipeline.publish(visits("ada", "mug"))
+        pipeline.process()
+        pipeline.publish(visits("bob", "mug"))
+        worker = pipeline.container.process_events()
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        assert "another program has held it" in worker(0).trouble
+        other.execute("ROLLBACK")
+        assert pipeline.process() == {RecordClass.APPLIED: 2}

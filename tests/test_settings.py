@@ -78,6 +78,7 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[stores]\nactivity_hours = 1_000_000", r"activity_hours must be at most 87840"),
         ("experiment = 'mixing'", r"Expected `object`"),
         ("log = 'kafka'\nstore = 'sqlite'", r"log kafka needs store redis"),
+        ("database = ':memory:'", r'database is a file, not ":memory:"; for nothing on disk: log and store "memory"'),
         ("not toml", r"\.toml cannot be read"),
     ],
 )
@@ -120,3 +121,9 @@ def test_lists_and_mappings_may_be_written_in_json_in_the_environment() -> None:
 def test_a_technology_that_is_none_is_refused_in_code_too() -> None:
     with pytest.raises(ValueError, match="store is one of sqlite, memory, redis, not memroy"):
         Settings(store="memroy")  # type: ignore[arg-type]
+
+
+def test_a_mark_that_says_utf_8_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("\ufeffpartitions = 3\n", "utf-8")
+    assert load_settings(file, {}).partitions == 3

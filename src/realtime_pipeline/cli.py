@@ -1,6 +1,7 @@
 """The `realtime-pipeline` command."""
 
 import argparse
+import io
 import math
 import signal
 import sys
@@ -72,6 +73,9 @@ class Progress:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done, 1 failed with a line that says why, 2 not understood."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of products are of all alphabets, terminals are not
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(options.settings, database=options.database)
@@ -150,7 +154,8 @@ def _seconds(text: str) -> float:
 def _check_places(settings: Settings, reads: bool) -> None:
     if "memory" in {settings.log, settings.store}:
         raise InvalidSettings("a command's memory ends with it: log is sqlite or kafka here, store sqlite or redis")
-    if reads and settings.store == "sqlite" and not Path(settings.database).exists():
+    is_there = Path(settings.database).expanduser().exists()
+    if reads and "sqlite" in {settings.log, settings.store} and not is_there:
         raise Unavailable(f"there is no database {settings.database} yet: publish events first, or name another")
 
 

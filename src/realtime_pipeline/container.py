@@ -257,7 +257,9 @@ def _forget_customer(
         "sqlite": f"what was published, in the log of {settings.database}, until the file is deleted",
         "memory": "what was published, until this process ends",
     }
-    return ForgetCustomer(publish_events, cells, outputs, clock, encode_event, keeps[settings.log])
+    kept = f"what commits owe their readers, for {settings.worker.kept_ms / 1000:g} s, and until a worker runs after"
+    stays = [keeps[settings.log], *([] if settings.store == "sqlite" else [kept])]
+    return ForgetCustomer(publish_events, cells, outputs, clock, encode_event, stays)
 
 
 class Container(containers.DeclarativeContainer):

@@ -27,7 +27,7 @@ def check_there(names: Sequence[str]) -> None:
         Unavailable: one cannot.
     """
     for name in names:
-        if name != STANDARD_INPUT:
+        if name != STANDARD_INPUT and not Path(name).is_fifo():  # whoever writes into it would take us for gone
             try:
                 Path(name).open("rb").close()
             except OSError as error:
@@ -60,6 +60,8 @@ def batches(name: str) -> Iterator[list[Submission]]:
 
 @contextmanager
 def _opened(name: str) -> Iterator["io.BufferedReader[io.FileIO] | gzip.GzipFile"]:
+    if name == STANDARD_INPUT and sys.stdin is None:
+        raise Unavailable("there is no standard input here: name a file")
     raw = io.FileIO(sys.stdin.fileno() if name == STANDARD_INPUT else name, closefd=name != STANDARD_INPUT)
     with io.BufferedReader(raw) as stream:
         begin = stream.peek(len(_ZSTD))

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from numbers import Integral
 from types import TracebackType
 from typing import Final, Self
 
@@ -193,9 +194,16 @@ def _whole(limit: int) -> int:
     return limit
 
 
+def _is_id(said: object) -> bool:
+    """Where ids are numbers, somebody will ask by number; but bytes and None are nobody's."""
+    return isinstance(said, str | Integral) and not isinstance(said, bool)
+
+
 def _known_as(customer_id: str) -> CustomerId:
     """Check what is said to be a customer's id: no event could have brought in another."""
-    customer_id = str(customer_id)  # where ids are numbers, somebody will ask by number
+    if not _is_id(customer_id):
+        raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are text or whole numbers")
+    customer_id = str(customer_id)
     if not customer_id or not customer_id.isprintable() or len(customer_id) > len(ANONYMOUS) + ID_LENGTH_MAX:
         raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are some printable characters")
     return CustomerId(customer_id)
@@ -203,6 +211,8 @@ def _known_as(customer_id: str) -> CustomerId:
 
 def _product(product_id: str) -> ProductId:
     """Check what is said to be a product's id."""
+    if not _is_id(product_id):
+        raise UnknownProduct(f"{ascii(product_id)[:200]} is no product's id: ids are text or whole numbers")
     product_id = str(product_id)
     if not product_id or not product_id.isprintable() or len(product_id) > ID_LENGTH_MAX:
         raise UnknownProduct(f"{ascii(product_id)[:200]} is no product's id: ids are some printable characters")

@@ -111,6 +111,8 @@ class Settings:
                 raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
         if (self.log, self.store) == ("kafka", "sqlite"):
             raise ValueError("log kafka needs store redis: SQLite keeps nothing for outputs that lie elsewhere")
+        if self.database.startswith((":memory:", "file:")) or not self.database:
+            raise ValueError(f'database is a file, not "{self.database}"; for nothing on disk: log and store "memory"')
 
 
 def load_settings(
@@ -178,7 +180,7 @@ def load_rules(file: Path) -> ListRules:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidSettings(f"{file} cannot be read: {error}") from None
 

@@ -256,3 +256,17 @@ def test_a_cell_that_is_missing_while_others_know_of_it_stops_the_worker(pipelin
         with pytest.raises(Stopped, match=r"partition 0: its cell is missing, while its views or outputs have .*build"):
             pipeline.process()
         new_worker(pipeline)
+
+
+def test_workers_that_run_now_and_then_let_go_of_what_is_old(pipeline: Pipeline) -> None:
+    cells = pipeline.container.cells()
+    for begin in range(0, 50, 10):
+        append(pipeline, HISTORY[begin : begin + 10])
+        new_worker(pipeline)
+        pipeline.process()
+        let_time_pass(pipeline, SMALL.worker.kept_ms // 2)
+    kept = [entry for partition in (0, 1) for entry in cells.kept(partition, 0)]
+    clock = pipeline.container.clock().now_ms()
+    assert kept
+    assert {entry.at_ms for entry in kept} == {clock - SMALL.worker.kept_ms, clock - SMALL.worker.kept_ms // 2}
+    assert differences(pipeline) == []

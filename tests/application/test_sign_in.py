@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import InvalidEvents
+from realtime_pipeline.application.errors import InvalidEvents, UnknownCustomer
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
@@ -104,6 +104,8 @@ def test_with_the_customer_their_visitors_are_forgotten(kind: Kind, tmp_path: Pa
         processed(pipeline, *looks("mug"), review, *looks("jug", session="s2"), login(), login(session="s2"))
         cells = pipeline.container.cells()
         assert len(cells.reviews(CustomerId(VISITOR))) == 1
+        with pytest.raises(UnknownCustomer, match=f"{VISITOR} has signed in, and is ada since: forget that one"):
+            pipeline.forget(VISITOR)
         pipeline.forget("ada")
         pipeline.process()
         assert differences(pipeline) == []

@@ -113,6 +113,14 @@ def test_new_products_count_among_those_of_their_category() -> None:
     assert [one.product_id for one in with_new(alone, new, 1, rules, described, 1).chosen] == ["x"]
 
 
+def test_rules_may_name_products_by_number_where_their_ids_are() -> None:
+    rules: dict[str, Any] = {"exclude": {17}, "weights": {18: 2.0}, "pinned": {19: 1}}
+    found = ListRules(**rules)
+    assert (found.exclude, found.weights, found.pinned) == (frozenset(("17",)), {"18": 2.0}, {"19": 1})
+    with pytest.raises(ValueError, match="exclude is a set of names"):
+        ListRules(exclude="17")  # type: ignore[arg-type]
+
+
 def test_the_list_says_which_rule_moved_what() -> None:
     boosted = ranking(ListRules(weights={D: 10.0, A: 0.5}))
     assert [(one.product_id, one.moved) for one in boosted.chosen] == [
@@ -135,6 +143,10 @@ def test_pinned_products_lose_no_place_to_their_pin() -> None:
     assert two == ["a", "b", "d", "c"]  # there is a place 4
     many = ranking(ListRules(pinned={D: 2}), limit=10**9)
     assert [one.product_id for one in many.chosen] == ["a", "d", "b", "c"]
+    of_categories = ListRules(pinned={A: 1}, per_category=1)
+    assert listed(of_categories) == ["a", "c", "d"]  # the pin is of cups, as b is
+    assert listed(attrs.evolve(of_categories, per_category=2)) == ["a", "b", "c", "d"]
+    assert listed(ListRules(pinned={A: 1}, diversity=0.5)) == ["a", "c", "d", "b"]
     nothing_else = ranking(ListRules(pinned={D: 1}, price_max=0.01))
     assert [one.product_id for one in nothing_else.chosen] == ["d"]
     assert nothing_else.notes == ("price_max left nothing: it refused 3 of 4 products",)

@@ -157,3 +157,11 @@ def test_exact_repeats_can_be_taken_for_the_same_event(tmp_path: Path) -> None:
     )
     assert figures["differences"] == []
     assert figures["classes"]["duplicate"] > 400
+
+
+def test_log_and_store_are_those_of_the_settings(tmp_path: Path, simulated: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("log = 'kafka'\nstore = 'sqlite'\n")
+    replay = ("replay", "--data", str(simulated), "--format", "events", "--settings", str(settings))
+    assert main(replay) == 1  # they are read, and make no sense
+    assert main((*replay, "--log", "sqlite")) == 0

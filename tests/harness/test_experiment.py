@@ -260,3 +260,10 @@ def test_without_an_experiment_lists_are_of_no_variant() -> None:
         pipeline.process()
         found = pipeline.recommend("bob")
         assert (found.experiment, found.variant) == ("", "")
+
+
+def test_a_log_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "shop.db"
+    assert main(["experiment", "mixing", "--database", str(file)]) == 1
+    assert capsys.readouterr().err.startswith(f"harness: there is no database {file}")
+    assert not file.exists()

@@ -1,5 +1,6 @@
 """The SQLite adapters keep the ports' contracts, and a few words of their own."""
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -182,11 +183,6 @@ def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "books.db").read_bytes() == before
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="unable to open database file"):
-        Database(tmp_path / "nowhere" / "shop.db").connection()
-
-
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "shop.db")
     connection.execute("PRAGMA user_version = 99")
@@ -213,3 +209,10 @@ def test_many_threads_open_a_new_file_at_once(tmp_path: Path, number: int) -> No
         thread.join()
     database.close()
     assert failures == []
+
+
+def test_why_a_database_cannot_be_opened_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "no"
+    for path, why in ((tmp_path, "it is a folder"), (folder / "shop.db", f"there is no folder {folder}")):
+        with pytest.raises(Unavailable, match=re.escape(f"the database {path} cannot be used: {why}")):
+            Database(path).connection()

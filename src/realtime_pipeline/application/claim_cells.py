@@ -1,11 +1,16 @@
 """ClaimCells: take partitions over from whoever had them, exactly where they stand."""
 
 from collections.abc import Collection, Mapping
+from itertools import islice
+from typing import Final
 
 from realtime_pipeline.application.cells import HeldCell, Kept, Readers
 from realtime_pipeline.application.errors import Stopped
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog
+
+OLD_ENTRIES_MAX: Final = 1_000
+"""How many entries of a partition are looked at when it is claimed; the others go with the next claim, or in time."""
 
 
 class ClaimCells:
@@ -15,10 +20,11 @@ class ClaimCells:
     them first. Readers that are behind are then served from the entries the cell has kept.
     """
 
-    def __init__(self, log: EventLog, readers: Readers, clock: Clock) -> None:
+    def __init__(self, log: EventLog, readers: Readers, clock: Clock, kept_ms: int) -> None:
         self._log = log
         self._readers = readers
         self._clock = clock
+        self._kept_ms = kept_ms
 
     def __call__(self, partitions: Collection[int]) -> dict[int, HeldCell]:
         """Claim the cells of partitions; they are to be served before anything is folded.
@@ -58,7 +64,7 @@ class ClaimCells:
             output_position = outputs.claim(partition, epoch)
             claimed = cells.claim(partition, epoch)
             view_positions = views.claim(partition, epoch)
-        return HeldCell(
+        cell = HeldCell(
             partition,
             epoch,
             claimed.position,
@@ -68,6 +74,19 @@ class ClaimCells:
             output_position,
             reads_from=claimed.position,
         )
+        self._note_old(cell)
+        return cell
+
+    def _note_old(self, cell: HeldCell) -> None:
+        """Note entries that were old enough to go when the cell was claimed: a worker that is started now and then, and
+        ends before its own are, would never let go of any."""
+        now_ms, to_position = self._clock.now_ms(), 0
+        for entry in islice(self._readers.cells.kept(cell.partition, 0), OLD_ENTRIES_MAX):
+            if 0 <= now_ms - entry.at_ms < self._kept_ms:
+                break
+            to_position = entry.to_position
+        if to_position:
+            cell.keep(Kept(to_position, now_ms - self._kept_ms, 0))
 
     def _check_missing(self, partition: int) -> None:
         """Stop where a cell is missing that others know of, and leave it missing: whoever comes next must stop too."""

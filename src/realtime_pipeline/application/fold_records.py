@@ -38,8 +38,8 @@ class FoldRecords:
         self._rules = rules
         self._stages = stages
 
-    def __call__(self, held: Mapping[int, HeldCell], records: Sequence[Record]) -> Iterator[Commit]:
-        """Yield the commits of a poll's records, those of each cell in order; each moves its cell on.
+    def __call__(self, held: Mapping[int, HeldCell], records: Sequence[Record], now_ms: int) -> Iterator[Commit]:
+        """Yield the commits of a poll's records, made now, those of each cell in order; each moves its cell on.
 
         A commit must be written down before the next is asked for: folding goes on with the same customers. Records
         that the cell has already, or whose partition has gone meanwhile, are dropped.
@@ -54,7 +54,7 @@ class FoldRecords:
         self._stages.reached(Stage.LOADED, len(records))
         for partition, pairs in by_partition.items():
             for part, to_position in self._cut(held[partition], pairs):
-                commit = self._fold(held[partition], part, to_position)
+                commit = self._fold(held[partition], part, to_position, now_ms)
                 self._stages.reached(Stage.FOLDED, len(part))
                 yield commit
                 self._stages.reached(Stage.WRITTEN, len(part))
@@ -94,7 +94,7 @@ class FoldRecords:
             yield pairs[begin:end], to_position
             begin = end
 
-    def _fold(self, cell: HeldCell, pairs: Pairs, to_position: int) -> Commit:
+    def _fold(self, cell: HeldCell, pairs: Pairs, to_position: int, now_ms: int) -> Commit:
         effects, watermark = fold(pairs, cell.customers, cell.watermark, self._rules)
         cell.use(effects.customers)
         commit = Commit(
@@ -106,6 +106,7 @@ class FoldRecords:
             watermark=watermark,
             effects=effects,
             outgoing=tuple(map(self._encode_message, effects.messages)),
+            at_ms=now_ms,
         )
         cell.position, cell.number, cell.watermark = to_position, commit.number, watermark
         return commit

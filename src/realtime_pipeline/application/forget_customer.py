@@ -1,9 +1,10 @@
 """ForgetCustomer: have everything about one customer erased, and say what became of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
+from realtime_pipeline.application.errors import UnknownCustomer
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.outputs import Outputs
@@ -66,21 +67,29 @@ class ForgetCustomer:
         outputs: Outputs,
         clock: Clock,
         encode_event: Callable[[Mapping[str, object]], bytes],
-        log_keeps: str,
+        keeps: Sequence[str],
     ) -> None:
         self._publish = publish
         self._cells = cells
         self._outputs = outputs
         self._clock = clock
         self._encode_event = encode_event
-        self._log_keeps = log_keeps
+        self._keeps = keeps
 
     def __call__(self, customer_id: CustomerId) -> Forgetting:
         """Ask for a customer to be forgotten as of now, or of when they were last seen, where that is later still.
 
         Records up to then that come later, by a replay, are counted as forgotten and not folded.
+
+        Raises:
+            UnknownCustomer: it is a visitor who has signed in: what they did is the customer's.
         """
         customer = self._cells.customer(customer_id)
+        if customer is not None and customer.forwards_to is not None:
+            raise UnknownCustomer(
+                f"{customer_id} has signed in, and is {customer.forwards_to} since: forget that one, whom the visitor "
+                "goes with"
+            )
         last_seen_ms = customer.last_seen_ms if customer is not None else None
         as_of_ms = max(self._clock.now_ms(), last_seen_ms or 0)
         forgetting = self._known(customer_id, customer, as_of_ms)
@@ -120,10 +129,11 @@ class ForgetCustomer:
         ]
         letters = [letter for letter in found if self._outputs.takes_back and not letter.reason.startswith(MISROUTED)]
         stays = [
-            self._log_keeps,
+            *self._keeps,
             "what everybody's events add up to, in numbers: views, purchases and ratings of products",
             "a digest of the id with the time, so that a replay brings nothing back",
             "in the lists of products numbers of sessions that lead nowhere, until newer ones push them out",
+            "dead letters of which it cannot be read whose they are, as lines that were cut off",
         ]
         if len(found) > len(letters):
             others = len(found) - len(letters)

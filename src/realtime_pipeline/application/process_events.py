@@ -74,7 +74,7 @@ class ProcessEvents(PartitionOwner):
     ) -> None:
         self._log = log
         self._readers = readers
-        self._claim_cells = ClaimCells(log, readers, clock)
+        self._claim_cells = ClaimCells(log, readers, clock, rules.kept_ms)
         self._rules = rules
         self._stages = stages
         self._clock = clock
@@ -201,7 +201,7 @@ class ProcessEvents(PartitionOwner):
         folded: Counter[RecordClass] = Counter()
 
         def commits() -> Iterator[Commit]:
-            for commit in self._fold_records(self._held, records):
+            for commit in self._fold_records(self._held, records, self._clock.now_ms()):
                 if not entries:
                     self._log.vouch()
                 entries.append(commit.entry)

@@ -8,7 +8,7 @@ import attrs
 
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.views import Views
-from realtime_pipeline.application.shop_cache import TRENDING_MAX, ShopCache
+from realtime_pipeline.application.shop_cache import TOP_RATED_MAX, TRENDING_MAX, ShopCache
 from realtime_pipeline.domain.recommendation.neighbours import Scores, nearest, score
 from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
@@ -90,7 +90,7 @@ class RecommendProducts:
         for sources, is_all in self._widening(customer, request, rules):
             considered = {one.product_id for source in sources for one in source}
             if rules.needs_descriptions:
-                described |= self._shop.products(considered - described.keys())
+                described |= self._shop.products((considered | rules.pinned.keys()) - described.keys())
             if rules.rating:
                 tallies |= self._shop.tallies(considered - tallies.keys())
             limit = request.limit
@@ -173,17 +173,24 @@ class RecommendProducts:
         yield [*sources, self._from_trending()] if blend.trending else sources, True
 
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
-        """Say what the whole shop, or a country, is looking at now."""
-        source = self._from_trending(country=country, limit=limit)
-        return self._explained(self._service.popular(source, limit), {})
+        """Say what the whole shop, or a country, is looking at now, of what the filters of the settings let pass."""
+        filters = self._service.rules.rules.filters
+        source = self._from_trending(country=country, limit=max(limit, TRENDING_MAX))
+        products = self._shop.products([one.product_id for one in source]) if filters.needs_descriptions else {}
+        return self._explained(self._service.popular(source, filters, products, limit), products)
 
     def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
-        """Say which products people rate highest; `prior_ratings` is how many average ratings each starts with."""
-        rated = self._shop.top_rated(prior_ratings, limit)
+        """Say which products people rate highest, of what the filters of the settings let pass.
+
+        `prior_ratings` is how many average ratings each starts with.
+        """
+        refusal = self._service.rules.rules.refusal
+        rated = self._shop.top_rated(prior_ratings, max(limit, TOP_RATED_MAX))
         products = self._shop.products([one.product_id for one in rated])
-        return tuple(
+        found = (
             TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings) for one in rated
         )
+        return tuple(one for one in found if refusal(one.product) is None)[:limit]
 
     def _from_neighbours(self, customer: Customer, looking_at: Sequence[ProductId]) -> Scores:
         """What the sessions most like the customer's lead to."""

@@ -122,8 +122,8 @@ class ShopCache:
         """Describe products; those of which nobody has said anything are left out."""
         described = {id_: product for id_, (product, _) in self._facts(product_ids, self._read_facts).items()}
         for product_id, product in self._catalogue.products(product_ids).items():
-            if isinstance(product.price, float):
-                raise TypeError(f"the price of {product_id} is {product.price}: 19.99 is written Amount(199_900)")
+            if product.price is not None and not isinstance(product.price, int):
+                raise TypeError(f"the price of {product_id} is {product.price!r}: 19.99 is written Amount(199_900)")
             observed = described.get(product_id)
             described[product_id] = product if observed is None else product.completed_by(observed)
         return described

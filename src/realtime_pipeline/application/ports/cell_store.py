@@ -20,7 +20,8 @@ from realtime_pipeline.domain.streams.watermark import Watermark
 class Entry:
     """What a commit owes its readers (the views and the outputs): exactly the records in [from, to).
 
-    `outgoing` are records for the log: what its customers' folds have to say to others.
+    `outgoing` are records for the log: what its customers' folds have to say to others. `at_ms` is when it was made, by
+    its worker's clock: an entry goes when it is old enough, whoever owns it then.
     """
 
     partition: int
@@ -31,6 +32,7 @@ class Entry:
     dead_letters: tuple[DeadLetter, ...]
     forgotten: frozenset[CustomerId]
     outgoing: tuple[Outgoing, ...] = ()
+    at_ms: int = 0
 
 
 @attrs.frozen
@@ -45,6 +47,7 @@ class Commit:
     watermark: Watermark
     effects: Effects
     outgoing: tuple[Outgoing, ...] = ()
+    at_ms: int = 0
 
     @property
     def entry(self) -> Entry:
@@ -58,6 +61,7 @@ class Commit:
             self.effects.dead_letters,
             frozenset(self.effects.tombstones),
             self.outgoing,
+            self.at_ms,
         )
 
 

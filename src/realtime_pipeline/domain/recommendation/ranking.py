@@ -146,7 +146,7 @@ def ranked(
         rule = " and ".join(name for name in ("hide_bought", "shown_max") if getattr(rules, name))
         notes.append(f"{rule} set aside, which had left nothing of {len(stale)} products")
         passing = stale
-    chosen = _mixed(sorted(passing, key=_order), rules, products, limit)
+    chosen = _mixed(sorted(passing, key=_order), rules, products, limit, list(pins.values()))
     if not chosen:
         notes += [
             f"{name} left nothing: it refused {count} of {len(candidates)} products"
@@ -171,15 +171,15 @@ def with_new(
     chosen = [one for one in ranking.chosen if one.reason.kind is not ReasonKind.PINNED]
     room = limit - len(pins) - len(chosen)
     places = min(places, room + len(chosen))
-    used = Counter(_category(one, products) for one in ranking.chosen)
+    used = Counter(_category(one.product_id, products) for one in ranking.chosen)
     taken: list[Candidate] = []
     for one in new:
         if len(taken) == places:
             break
         leaving = None
         if len(taken) >= room:
-            leaving = _category(chosen[room - 1 - len(taken)], products)
-        category = _category(one, products)
+            leaving = _category(chosen[room - 1 - len(taken)].product_id, products)
+        category = _category(one.product_id, products)
         is_room = category is None or used[category] - (category == leaving) < rules.per_category
         if is_room or not rules.per_category:
             taken.append(one)
@@ -213,22 +213,29 @@ def _is_stale(one: Candidate, visitor: Visitor, rules: ListRules) -> bool:
 
 
 def _mixed(
-    candidates: Sequence[Candidate], rules: ListRules, products: Mapping[ProductId, Product], limit: int
+    candidates: Sequence[Candidate],
+    rules: ListRules,
+    products: Mapping[ProductId, Product],
+    limit: int,
+    pinned: Sequence[ProductId],
 ) -> list[Candidate]:
-    """Take the best one after the other, each as the list is then.
+    """Take the best one after the other, each as the list is then; what is pinned is in it already.
 
     By maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): (1 − diversity) · score − diversity · the best
     score, the latter for a category that the list has already.
     """
     if not rules.diversity and not rules.per_category:
         return list(candidates[:limit])
-    categories = [_category(one, products) for one in candidates]
+    categories = [_category(one.product_id, products) for one in candidates]
     waiting: dict[str | None, list[int]] = {}  # places by category, the next one last
     for place in reversed(range(len(categories))):
         waiting.setdefault(categories[place], []).append(place)
     taken: list[Candidate] = []
-    used: Counter[str | None] = Counter()
+    used: Counter[str | None] = Counter(filter(None, (_category(one, products) for one in pinned)))
     new, repeats = 0, list[int]()  # the first place of a category not used yet; the next of each that is, in a heap
+    for category, times in used.items():
+        if category in waiting and not 0 < rules.per_category <= times:
+            heappush(repeats, waiting[category][-1])
     penalty = rules.diversity * candidates[0].score if candidates else 0.0
     while len(taken) < limit:
         while new < len(categories) and categories[new] in used:
@@ -254,8 +261,8 @@ def _mixed(
     return taken
 
 
-def _category(one: Candidate, products: Mapping[ProductId, Product]) -> str | None:
-    product = products.get(one.product_id)
+def _category(product_id: ProductId, products: Mapping[ProductId, Product]) -> str | None:
+    product = products.get(product_id)
     return None if product is None else product.category
 
 

@@ -1,7 +1,8 @@
 """What a shop demands of a list of recommendations, as data: for one request, or for all by the settings."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Self
 
 import attrs
 
@@ -13,6 +14,21 @@ from realtime_pipeline.domain.shop.product import Product
 SLOTS_MAX = 1_000
 DISLIKED_MAX = 2
 """A product that its customer gave so many stars, or fewer, is not recommended to them again."""
+
+
+def _as_ids(said: Iterable[ProductId]) -> frozenset[ProductId]:
+    """Where ids are numbers, somebody will name them as such."""
+    if isinstance(said, str):
+        raise ValueError(f"exclude is a set of names, also where it is one, not {said}")
+    return frozenset(ProductId(str(one)) for one in said)
+
+
+def _as_weights(said: Mapping[ProductId, float]) -> Mapping[ProductId, float]:
+    return {ProductId(str(one)): weight for one, weight in said.items()}
+
+
+def _as_slots(said: Mapping[ProductId, int]) -> Mapping[ProductId, int]:
+    return {ProductId(str(one)): slot for one, slot in said.items()}
 
 
 @attrs.frozen
@@ -30,14 +46,14 @@ class ListRules:
     products to their slots, from 1: they are shown whatever the other rules say.
     """
 
-    exclude: frozenset[ProductId] = frozenset()
+    exclude: frozenset[ProductId] = attrs.field(default=frozenset(), converter=_as_ids)
     exclude_categories: frozenset[str] = frozenset()
     only_categories: frozenset[str] = frozenset()
     in_stock: bool = False
     price_min: float = 0.0
     price_max: float = math.inf
     hide_bought: bool = False
-    weights: Mapping[ProductId, float] = attrs.Factory(dict)
+    weights: Mapping[ProductId, float] = attrs.field(factory=dict, converter=_as_weights)
     category_weights: Mapping[str, float] = attrs.Factory(dict)
     rating: float = 0.5
     per_category: int = 0
@@ -45,7 +61,7 @@ class ListRules:
     diversity: float = 0.0
     explore: float = 0.0
     explore_below: int = 20
-    pinned: Mapping[ProductId, int] = attrs.Factory(dict)
+    pinned: Mapping[ProductId, int] = attrs.field(factory=dict, converter=_as_slots)
 
     def __attrs_post_init__(self) -> None:
         self._check_sets()
@@ -68,7 +84,7 @@ class ListRules:
         self._check_pins()
 
     def _check_sets(self) -> None:
-        for name in ("exclude", "exclude_categories", "only_categories"):
+        for name in ("exclude_categories", "only_categories"):
             if isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is a set of names, also where it is one, not {getattr(self, name)}")
 
@@ -90,6 +106,12 @@ class ListRules:
             or self.per_category
             or self.diversity
         )
+
+    @property
+    def filters(self) -> Self:
+        """These rules without those that weigh, mix and pin, and those that are about the customer."""
+        kept = ("exclude", "exclude_categories", "only_categories", "in_stock", "price_min", "price_max")
+        return type(self)(**{name: getattr(self, name) for name in kept})
 
     @property
     def moves_far(self) -> bool:

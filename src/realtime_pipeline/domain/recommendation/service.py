@@ -161,9 +161,11 @@ class RecommendationService:
         return ranked(candidates, visitor, rules, products, limit, is_all=is_all)
 
     @staticmethod
-    def popular(source: Sequence[Candidate], limit: int) -> Ranking:
+    def popular(
+        source: Sequence[Candidate], rules: ListRules, products: Mapping[ProductId, Product], limit: int
+    ) -> Ranking:
         """Choose the first of one source, which is all that was asked for: whatever it is worth among others."""
-        return ranked(blended([source], Blend()), Visitor(), ListRules(), {}, limit)
+        return ranked(blended([source], Blend()), Visitor(), rules, products, limit)
 
     def explain(self, ranking: Ranking, products: Mapping[ProductId, Product]) -> Recommendations:
         """Give each chosen product its description and its reason in words."""

@@ -1,5 +1,6 @@
 """Event bytes to events: the one decoder, for everything that ever takes an event in."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -90,8 +91,27 @@ def encode_tick(floor_ms: int | None) -> bytes:
 
 
 def encode_event(document: Mapping[str, object]) -> bytes:
-    """Write an event document as JSON."""
+    """Write an event document as JSON.
+
+    Raises:
+        ValueError: it holds what JSON has no words for, and the encoder would write something else in its place.
+        TypeError: a value is of a type that cannot be written.
+    """
+    _check_values(document, "")
     return msgspec.json.encode(document)
+
+
+def _check_values(value: object, where: str) -> None:
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            _check_values(one, f"{where}.{name}" if where else str(name))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            _check_values(one, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is {value}: leave out what is not known")
+    elif isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"{where} is bytes: decode them first")
 
 
 def kind_named(name: str) -> EventKind | None:
@@ -169,10 +189,10 @@ class EventDecoder:
         return None if owner is None else routing_key(owner)
 
     def _owner(self, document: Document) -> CustomerId | None:
-        """Whose event this is, as far as its ids can be read at all; a sign-in is the visitor's."""
+        """Whose event this is, as far as its ids can be read at all; a sign-in is the visitor's, where it names one."""
         type_ = document.get("event_type")
         is_visitors = isinstance(type_, str) and self._kinds.get(type_) is SIGNED_IN
-        return owner_in(document, ("session_id",) if is_visitors else ("user_id", "session_id"))
+        return owner_in(document, ("session_id", "user_id") if is_visitors else ("user_id", "session_id"))
 
     def _document(self, value: bytes) -> Document:
         check_depth(value)

@@ -137,11 +137,12 @@ class RedisCellStore(CellStore):
 
     def kept(self, partition: int, after: int) -> Iterator[Entry]:
         """Read the entries that end after a position, some at a time."""
-        outbox = self._keys.outbox(partition)
-        while entries := self._ask(outbox, "XRANGE", outbox, f"({after}-0", "+", "COUNT", KEPT_AT_ONCE):
+        outbox, count = self._keys.outbox(partition), 1  # at first: often nobody wants more
+        while entries := self._ask(outbox, "XRANGE", outbox, f"({after}-0", "+", "COUNT", count):
             for _, fields in entries:
                 yield _decode_entry(fields[b"entry"])
             after = int(entries[-1][0].partition(b"-")[0])
+            count = min(4 * count, KEPT_AT_ONCE)
 
     def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
         """Write each commit by one call, some calls at a time."""

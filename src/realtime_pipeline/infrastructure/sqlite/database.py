@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.application.errors import Unavailable, Unreachable
 
 SCHEMA_VERSION = 3
 BUSY_S = 30.0
@@ -46,7 +46,7 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.expanduser()
         self._local = threading.local()
         self._all: weakref.WeakSet[_ThreadsConnections] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -140,7 +140,8 @@ class Database:
                         connection.execute(statement)
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # where the disk is full, there is nothing left to take back
+                    connection.execute("ROLLBACK")
                 raise
         version = self._version(connection)
         if version != SCHEMA_VERSION:
@@ -158,9 +159,20 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-            said = f"another program has held it for {BUSY_S:.0f} s: end that, or wait" if busy else error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_BUSY:
+                held = f"another program has held it for {BUSY_S:.0f} s: end that, or wait"
+                raise Unreachable(f"the database {self.path} cannot be used: {held}") from error
+            said = self._why_not_opened() if code == sqlite3.SQLITE_CANTOPEN else error
             raise Unavailable(f"the database {self.path} cannot be used: {said}") from error
+
+    def _why_not_opened(self) -> str:
+        folder = self.path.parent
+        if self.path.is_dir():
+            return "it is a folder"
+        if not folder.is_dir():
+            return f"there is no folder {folder}"
+        return f"it and its folder {folder} must be writable, for readers too"
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
