@@ -199,3 +199,11 @@ def test_a_worker_waits_for_a_file_that_another_program_holds(tmp_path: Path, mo
         assert "another program has held it" in worker(0).trouble
         other.execute("ROLLBACK")
         assert pipeline.process() == {RecordClass.APPLIED: 2}
+
+
+def test_a_container_is_one_pipelines(tmp_path: Path) -> None:
+    container = Container()
+    with Pipeline(Settings(database=str(tmp_path / "one.db")), container) as pipeline:
+        pipeline.process()
+        with pytest.raises(PipelineError, match="this container has settings of another pipeline"):
+            Pipeline(Settings(database=str(tmp_path / "two.db")), container)

@@ -38,6 +38,8 @@ class Pipeline:
         self._processing = threading.Lock()
         if settings is not None:
             _check_installed(settings)
+            if self.container.settings.overridden:
+                raise Unavailable("this container has settings of another pipeline: make one for each")
             self.container.settings.override(providers.Object(settings))
 
     def __enter__(self) -> Self:
