@@ -158,8 +158,10 @@ def rows_of(events: Iterable[Event], experiment: str, windows: Windows) -> tuple
         if event.becomes is not None:
             became.setdefault(who, event.becomes)
         elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
-            forgotten_ms[who] = shoppers.pop(who).newest_ms
-            became.pop(who, None)
+            gone, customer = shoppers.pop(who), became.pop(who, None)
+            forgotten_ms[who] = gone.newest_ms
+            if customer is not None and at_ms > forgotten_ms.get(customer, -1):  # one visitor too many: it is theirs
+                shoppers.setdefault(customer, _Shopper()).join(gone)
         elif who in became:
             continue  # it is in the log once more, as the customer's
         elif event.kind is EventKind.RECOMMENDATIONS_SHOWN and event.properties.get("experiment") == experiment:

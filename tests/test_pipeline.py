@@ -1,6 +1,8 @@
 """The pipeline as a program that imports it knows it."""
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -178,6 +180,14 @@ def test_what_makes_no_event_is_refused(value: object, tmp_path: Path) -> None:
         pipeline.publish([broken])
 
 
+def test_a_limit_may_be_more_than_there_could_ever_be(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish(visits("ada", "mug"))
+        pipeline.process()
+        assert len(pipeline.trending(10**19)) == len(pipeline.recommend("bob", 10**19)) == 1
+        assert (pipeline.top_rated(10**19), pipeline.dead_letters(10**19)) == ((), [])
+
+
 def test_a_limit_must_be_one_or_more(tmp_path: Path) -> None:
     with (
         Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline,
@@ -207,3 +217,50 @@ def test_a_container_is_one_pipelines(tmp_path: Path) -> None:
         pipeline.process()
         with pytest.raises(PipelineError, match="this container has settings of another pipeline"):
             Pipeline(Settings(database=str(tmp_path / "two.db")), container)
+
+
+def test_one_thread_after_the_other_may_process(tmp_path: Path) -> None:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+
+        def work(number: int) -> None:
+            pipeline.publish([event(f"e{number}", product="mug")])
+            pipeline.process()
+
+        for number in range(6):  # the system gives the next one the number of the one before
+            thread = threading.Thread(target=work, args=(number,), daemon=True)
+            thread.start()
+            thread.join(30)
+            assert not thread.is_alive()
+        assert pipeline.process() == {RecordClass.APPLIED: 6}
+
+
+CLOSED_WHILE_READ = """
+import sys, threading, time
+from realtime_pipeline import Pipeline, PipelineError, Settings
+pipeline = Pipeline(Settings(database=sys.argv[1]))
+look = {"event_type": "view", "user_id": "ada", "timestamp": 1_000, "properties": {"product_id": "mug"}}
+pipeline.publish([look] * 500)
+pipeline.process()
+ended = []
+def go_on(use):
+    try:
+        while True:
+            use()
+    except PipelineError as error:
+        ended.append(str(error))
+uses = [lambda: pipeline.profile("ada"), lambda: pipeline.trending(), lambda: pipeline.publish([look])] * 2
+threads = [threading.Thread(target=go_on, args=(use,)) for use in uses]
+for thread in threads:
+    thread.start()
+time.sleep(0.3)
+pipeline.close()
+for thread in threads:
+    thread.join()
+print(len(ended), all("was closed" in line for line in ended))
+"""
+
+
+def test_who_reads_while_it_is_closed_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CLOSED_WHILE_READ, str(tmp_path / "shop.db")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "6 True\n"), ended.stderr

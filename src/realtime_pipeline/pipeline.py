@@ -24,6 +24,8 @@ from realtime_pipeline.settings import Settings
 
 _EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}
 """What log or store need beside the library, and by which module it is known to be there."""
+LIMIT_MAX: Final = 2**31
+"""More than anybody reads, and less than any store takes for a number."""
 
 
 class Pipeline:
@@ -38,7 +40,7 @@ class Pipeline:
         self._processing = threading.Lock()
         if settings is not None:
             _check_installed(settings)
-            if self.container.settings.overridden:
+            if self.container.settings.last_overriding is not None:
                 raise Unavailable("this container has settings of another pipeline: make one for each")
             self.container.settings.override(providers.Object(settings))
 
@@ -193,7 +195,7 @@ def _check_installed(settings: Settings) -> None:
 def _whole(limit: int) -> int:
     if limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
-    return limit
+    return min(limit, LIMIT_MAX)
 
 
 def _is_id(said: object) -> bool:

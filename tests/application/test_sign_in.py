@@ -2,6 +2,7 @@
 
 import math
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import InvalidEvents, UnknownCustomer
+from realtime_pipeline.application.errors import InvalidEvents, Unavailable, UnknownCustomer
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.fold import fold
@@ -241,6 +243,13 @@ def history(**changed: object) -> dict[str, Any]:
         history(of={"affinity": {"kitchen": (math.inf, 1)}}),
         history(of={"recent": {"mug": 2**62}}),
         history(of={"last_seen_ms": -5}),
+        history(of={"country": (5, NOW_MS)}),
+        history(of={"country": ("Atlantis", NOW_MS)}),
+        history(of={"recent": {"\n": NOW_MS}}),
+        history(of={"open_sessions": [Session(SessionKey(1), "s1", 1, 1, 1, {ProductId("mug"): (1, -3)})]}),
+        history(of={"open_sessions": [Session(SessionKey(1), "s" * 300, 1, 1, 1)]}),
+        history(of={"counts": {EventKind.PRODUCT_VIEWED: -1}}),
+        history(of={"affinity": {"kitchen": (1e308, 1)}}),
         history(history="no base 64"),
     ],
 )
@@ -250,6 +259,40 @@ def test_a_history_that_no_worker_would_write_is_a_dead_letter(forged: dict[str,
         before = pipeline.profile("ada").customer
         assert processed(pipeline, forged)[RecordClass.DEAD_LETTER] == 1
         assert pipeline.profile("ada").customer == before
+
+
+@KINDS
+def test_what_visitors_of_like_names_did_is_all_there(kind: Kind, tmp_path: Path) -> None:
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        logins = [login(session="a") | {"event_id": "b/c"}, login(session="a/b") | {"event_id": "c"}]
+        processed(pipeline, *looks("mug", session="a"), *looks("jug", session="a/b"), *logins)
+        ada = pipeline.profile("ada").customer
+        assert (set(ada.recent), set(ada.visitors)) == ({"mug", "jug"}, {"anonymous:a", "anonymous:a/b"})
+        pipeline.forget("ada")
+        pipeline.process()
+        assert list(pipeline.container.cells().scan()) == []
+
+
+def test_a_history_that_could_not_be_handed_on_is_handed_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(embedded("memory", tmp_path, SETTINGS)) as pipeline:
+        append(pipeline, [*looks("mug"), login()])
+        publisher = pipeline.container.publisher()
+        publish, failed = publisher.publish, False
+
+        def fails_once(records: Sequence[Outgoing]) -> None:
+            nonlocal failed
+            if not failed:
+                failed = True
+                raise Unavailable("the log is held")
+            publish(records)
+
+        monkeypatch.setattr(publisher, "publish", fails_once)
+        with pytest.raises(Unavailable, match="the log is held"):
+            pipeline.process()
+        assert processed(pipeline) == {RecordClass.APPLIED: 3}
+        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
 
 
 @KINDS

@@ -83,6 +83,16 @@ def test_what_a_visitor_was_shown_before_sign_in_is_the_customers() -> None:
     assert rows_of([*events, shown("ann", 7, "mixed", "jug")], "mixing", WINDOWS) == ({}, 1)
 
 
+def test_what_a_visitor_saw_who_is_one_too_many_stays_the_customers() -> None:
+    visitor, ann = CustomerId("anonymous:s1"), CustomerId("ann")
+    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 2 * MINUTE, "s1", becomes=ann)
+    too_many = Event("f", EventKind.CUSTOMER_FORGOTTEN, visitor, 9 * MINUTE)
+    events = [shown(visitor, 0, "plain", "mug"), login, did("ann", 6, EventKind.PRODUCT_PURCHASED, "mug"), too_many]
+    assert rows_of(events, "mixing", WINDOWS) == ({"plain": [(1, 0, 1)]}, 0)
+    forgetting = Event("g", EventKind.CUSTOMER_FORGOTTEN, ann, 9 * MINUTE)
+    assert rows_of([*events[:-1], forgetting, too_many], "mixing", WINDOWS) == ({}, 0)
+
+
 def test_what_comes_late_of_who_was_forgotten_does_not_count() -> None:
     forgetting = Event("f", EventKind.CUSTOMER_FORGOTTEN, CustomerId("ann"), 10 * MINUTE)
     late = [shown("ann", 1, "plain", "mug"), did("ann", 2, EventKind.PRODUCT_VIEWED, "mug")]

@@ -74,6 +74,9 @@ class _Remembered(Generic[K, V]):
 
     def _let_go(self, now_ms: int) -> None:
         reads, known = self._reads, self._known
+        while reads and reads[-1][0] > now_ms:  # the clock was set back
+            for key in reads.pop()[1]:
+                known.pop(key, None)
         while reads and (not 0 <= now_ms - reads[0][0] < self._refresh_ms or len(known) > self._limit):
             for key in reads.popleft()[1]:
                 known.pop(key, None)

@@ -10,9 +10,12 @@ from realtime_pipeline.domain.streams.records import Record
 
 
 def message_id(visitor: CustomerId, because_of: str) -> str:
-    """Name what is said of a visitor because of an event; by a digest, where it would be longer than an id may be."""
+    """Name what is said of a visitor because of an event; by a digest, where it would be longer than an id may be, or
+    could be another's name too."""
     name = f"{visitor}/{because_of}"
-    return name if len(name) <= ID_LENGTH_MAX else blake2b(name.encode(), digest_size=16).hexdigest()
+    if "/" not in visitor and len(name) <= ID_LENGTH_MAX:
+        return name
+    return blake2b(f"{len(visitor)} {name}".encode() if "/" in visitor else name.encode(), digest_size=16).hexdigest()
 
 
 @attrs.frozen

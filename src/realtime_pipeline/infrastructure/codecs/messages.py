@@ -1,7 +1,6 @@
 """Messages between customers, as records of the log: JSON like all others, so that people can read them."""
 
 from base64 import b64decode, b64encode
-from math import isfinite
 from typing import Annotated, Final
 
 import msgspec
@@ -14,6 +13,7 @@ from realtime_pipeline.domain.shop.events import (
     CustomerId,
     EventKind,
     anonymous,
+    country_code,
     naming,
     routing_key,
 )
@@ -87,6 +87,12 @@ def _check(said: _History, history: Customer) -> None:
     if not f"{said.event_id}{said.user_id}{said.session_id}".isprintable() or said.user_id.startswith(ANONYMOUS):
         raise ValueError("its ids are none")
     sessions, orders = history.open_sessions, history.orders.values()
+    products = (*history.recent, *history.bought, *history.shown, *(id_ for one in sessions for id_ in one.products))
+    visits = [one.session_id for one in sessions if one.session_id is not None]
+    if not all(0 < len(id_) <= ID_LENGTH_MAX and id_.isprintable() for id_ in (*products, *visits)):
+        raise ValueError("the ids it speaks of are none")
+    if history.country is not None and country_code(history.country[0]) != history.country[0]:
+        raise ValueError("its country is none")
     times = (
         *(one for one in (history.first_seen_ms, history.last_seen_ms) if one is not None),
         *([] if history.country is None else [history.country[1]]),
@@ -99,17 +105,18 @@ def _check(said: _History, history: Customer) -> None:
     )
     if not all(0 <= at_ms < END_OF_TIME for at_ms in times):
         raise ValueError("its times are none")
+    sums = (history.units, *(order.units for order in orders))  # what is taken back may be more than was bought
     counts = (
-        *(history.units, history.orders_placed, history.sessions_begun, *history.counts.values()),
+        *(history.orders_placed, history.sessions_begun, *history.counts.values()),
         *(times for times, _ in history.shown.values()),
-        *(order.units for order in orders),
         *(number for one in sessions for number in (one.events, *(weight for _, weight in one.products.values()))),
     )
     amounts = (history.spend, *(order.amount for order in orders))
     scores = (score for score, _ in history.affinity.values())
     if (
-        any(abs(count) > _COUNT_MAX for count in counts)
+        any(abs(units) > _COUNT_MAX for units in sums)
+        or not all(0 <= count <= _COUNT_MAX for count in counts)
         or any(amount != bounded(amount) for amount in amounts)
-        or not all(isfinite(score) for score in scores)
+        or not all(0 <= score <= _COUNT_MAX for score in scores)
     ):
-        raise ValueError("its numbers are too large")
+        raise ValueError("its numbers are none that grow")

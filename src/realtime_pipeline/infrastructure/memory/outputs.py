@@ -53,11 +53,11 @@ class MemoryOutputs(Outputs):
         position = self._positions.get(emission.partition, 0)
         if position != emission.from_position:
             raise Superseded({emission.partition: position})
+        if emission.outgoing:  # first: where that fails, all is said again
+            self._publisher.publish(emission.outgoing)
         self._positions[emission.partition] = emission.to_position
         self._dead_letters = [letter for letter in self._dead_letters if not _is_taken_back(letter, emission)]
         self._dead_letters += emission.dead_letters
-        if emission.outgoing:
-            self._publisher.publish(emission.outgoing)
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position."""

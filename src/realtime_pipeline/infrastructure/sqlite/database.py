@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,21 @@ PRAGMA temp_store = MEMORY;
 
 
 class _ThreadsConnections:
-    """The connections of one thread, by whether they are durable; closed with the thread that let go of them."""
+    """The connections of one thread, by whether they are durable; closed with the thread that let go of them.
 
-    def __init__(self) -> None:
+    `number` is no other thread's, not even of one that came after. `in_use` is held while a statement runs: a
+    connection that is closed meanwhile takes the process with it.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.in_use = threading.RLock()
         self.opened: dict[bool, sqlite3.Connection] = {}
 
     def close(self) -> None:
-        while self.opened:
-            self.opened.popitem()[1].close()
+        with self.in_use:
+            while self.opened:
+                self.opened.popitem()[1].close()
 
     def __del__(self) -> None:
         self.close()
@@ -49,16 +57,13 @@ class Database:
         self.path = path.expanduser()
         self._local = threading.local()
         self._all: weakref.WeakSet[_ThreadsConnections] = weakref.WeakSet()
+        self._numbers = count()
         self._lock = threading.Lock()
         self._closed = False
 
     def connection(self, durable: bool = False) -> sqlite3.Connection:
         """This thread's connection, opened at its first use, closed when the thread ends."""
-        mine: _ThreadsConnections | None = getattr(self._local, "connections", None)
-        if mine is None:
-            mine = self._local.connections = _ThreadsConnections()
-            with self._lock:
-                self._all.add(mine)
+        mine = self._mine()
         connection = mine.opened.get(durable)
         if connection is None:
             if self._closed:
@@ -67,15 +72,28 @@ class Database:
                 connection = mine.opened[durable] = self._open(durable)
         return connection
 
+    @property
+    def thread_number(self) -> int:
+        """A number for the thread that asks, and for what it has open."""
+        return self._mine().number
+
+    def _mine(self) -> _ThreadsConnections:
+        mine: _ThreadsConnections | None = getattr(self._local, "connections", None)
+        if mine is None:
+            mine = self._local.connections = _ThreadsConnections(next(self._numbers))
+            with self._lock:
+                self._all.add(mine)
+        return mine
+
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
         """Read rows."""
-        with self._translated():
+        with self._mine().in_use, self._translated():
             return self.connection().execute(sql, parameters).fetchall()
 
     def rows_until(self, is_last: Callable[[Any], bool], sql: str, parameters: Sequence[object]) -> list[Any]:
         """Read rows up to the first of which that is said."""
         found = []
-        with self._translated(), closing(self.connection().execute(sql, parameters)) as rows:
+        with self._mine().in_use, self._translated(), closing(self.connection().execute(sql, parameters)) as rows:
             for row in rows:
                 found.append(row)
                 if is_last(row):
@@ -85,19 +103,20 @@ class Database:
     @contextmanager
     def transaction(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """Write, all or nothing. Within a transaction of the same connection, become part of it."""
-        connection = self.connection(durable)
-        if connection.in_transaction:
-            yield connection
-            return
-        with self._translated():
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+        with self._mine().in_use:
+            connection = self.connection(durable)
+            if connection.in_transaction:
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
+                return
+            with self._translated():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                    raise
 
     def is_there(self) -> bool:
         """Say whether the file is still the one that this thread has open, and was not deleted or replaced."""
@@ -111,11 +130,12 @@ class Database:
         return opened in (None, inode)
 
     def close(self) -> None:
-        """Close every thread's connections; they must be idle."""
+        """Close every thread's connections, each when what runs on it is done."""
         with self._lock:
             self._closed = True
-            for connections in self._all:
-                connections.close()
+            every = list(self._all)
+        for connections in every:
+            connections.close()
 
     def _open(self, durable: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)

@@ -1,7 +1,6 @@
 """The log in SQLite."""
 
 import sqlite3
-import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
 LOOK_AGAIN_S = 0.002
+LAST = "SELECT max(position) FROM records WHERE partition = ?"
 READ_BYTES_MAX = 64_000_000
 """A poll that has read so much returns, however many records that are: any of them may be large."""
 
@@ -138,7 +138,8 @@ class SqliteEventLog(EventLog):
 
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""
-        return {partition: (0, _end(self._database.connection(), partition)) for partition in partitions}
+        ends = {partition: self._database.rows(LAST, (partition,))[0][0] for partition in partitions}
+        return {partition: (0, 0 if end is None else end + 1) for partition, end in ends.items()}
 
     def _check_owner(self) -> None:
         if not self._database.is_there():
@@ -155,7 +156,7 @@ class SqliteEventLog(EventLog):
 
     def _version(self) -> tuple[int, int]:
         """What changes when others write to the file: a number that means something on one thread's connection only."""
-        return threading.get_ident(), self._database.rows("PRAGMA data_version")[0][0]
+        return self._database.thread_number, self._database.rows("PRAGMA data_version")[0][0]
 
     def _read(self, limit: int) -> list[Record]:
         """Read an equal share of every partition, beginning with another one each time; once there is much to fold
@@ -188,5 +189,5 @@ class SqliteEventLog(EventLog):
 
 
 def _end(connection: sqlite3.Connection, partition: int) -> int:
-    last = connection.execute("SELECT max(position) FROM records WHERE partition = ?", (partition,)).fetchone()[0]
+    last = connection.execute(LAST, (partition,)).fetchone()[0]
     return 0 if last is None else last + 1
