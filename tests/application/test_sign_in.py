@@ -261,6 +261,29 @@ def test_a_history_that_no_worker_would_write_is_a_dead_letter(forged: dict[str,
         assert pipeline.profile("ada").customer == before
 
 
+def test_a_store_built_beside_another_counts_histories_once(tmp_path: Path) -> None:
+    """It says them again, when the customer has had many more visitors since, and more events than are remembered."""
+    profile = attrs.evolve(SETTINGS.fold.profile, visitors_max=3, remembered_events=2)
+    settings = attrs.evolve(SETTINGS, database=str(tmp_path / "shop.db"), store="memory")
+    settings = attrs.evolve(settings, fold=attrs.evolve(settings.fold, profile=profile))
+    spent: list[tuple[int, int, int]] = []
+    for _ in range(4):  # each with nothing but the log
+        with opened(settings) as pipeline:
+            if not spent:
+                for number in range(20):
+                    session, at_ms = f"s{number}", NOW_MS - 90_000 + 1_000 * number
+                    bought = event(
+                        f"b{number}", "purchase", user=None, session=session, product="mug", price=1, at_ms=at_ms
+                    )
+                    looks_ = [event(f"a{number}-{n}", user="ada", product="pan", at_ms=at_ms + 2 + n) for n in range(5)]
+                    append(pipeline, [bought, login(session=session, at_ms=at_ms + 1), *looks_])
+                    pipeline.process()
+            pipeline.process()
+            ada = pipeline.profile("ada").customer
+            spent.append((ada.spend, ada.counts[EventKind.CUSTOMER_SIGNED_IN], len(ada.visitors)))
+    assert spent == [(20 * 10_000, 20, 3)] * 4
+
+
 @KINDS
 def test_what_visitors_of_like_names_did_is_all_there(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:

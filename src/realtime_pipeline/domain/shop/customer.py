@@ -31,8 +31,9 @@ class Customer:
     last touched, `bought` to when it was last bought (a cancellation takes it out), `shown` to (how often it was
     recommended to them, when last); `orders` and `reviewed` keep the ones whose first record arrived last, for telling
     lines of a known order and second opinions from new ones: what has left them counts as new when it comes again.
-    `country` is where they were last, and when. `visitors` maps who turned out to be this customer; one who did
-    `forwards_to` them, and is nothing more. A category or product that is crowded out and comes back begins anew. Sums
+    `country` is where they were last, and when. `visitors` maps who turned out to be this customer, `heard` the
+    partitions where they signed in to the last place from which a history came; one who did `forwards_to` them, and is
+    nothing more. A category or product that is crowded out and comes back begins anew. Sums
     are integers; amounts are in ten-thousandths.
     """
 
@@ -57,6 +58,7 @@ class Customer:
     forgotten_at_ms: int = BEFORE_ALL_TIME
     forwards_to: CustomerId | None = None
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
+    heard: dict[int, int] = attrs.Factory(dict)
 
     @property
     def is_blank(self) -> bool:

@@ -23,6 +23,7 @@ _STAYS: Final = frozenset(
         "reviewed",
         "forwards_to",
         "visitors",
+        "heard",
     )
 )
 """What a visitor keeps: what tells repeats from news, and what is to be erased when they are forgotten."""
@@ -30,13 +31,24 @@ _STAYS: Final = frozenset(
 
 @attrs.frozen
 class HistoryMerged:
-    """What a visitor had done when they signed in, on its way to the customer they turned out to be."""
+    """What a visitor had done when they signed in, on its way to the customer they turned out to be.
+
+    `signed_in` is the sign-in's place in the log (partition, position); None where nobody said.
+    """
 
     event_id: str
     customer_id: CustomerId
     visitor: CustomerId
     occurred_at_ms: int
     history: Customer
+    signed_in: tuple[int, int] | None = None
+
+    def is_known_to(self, customer: Customer) -> bool:
+        """Whether it came before: those of one partition are said in order, and may be said again for another store."""
+        if self.signed_in is None:
+            return customer.visitors.get(self.visitor) == self.event_id
+        partition, position = self.signed_in
+        return position <= customer.heard.get(partition, -1)
 
 
 def part_with_history(visitor: Customer, becomes: CustomerId, rules: ProfileRules, changes: Changes) -> Customer:
@@ -92,6 +104,9 @@ def join_history(
         customer.note_shown(product_id, shown, last_ms, rules)
     for order_id, order in history.orders.items():
         _join_order(customer, order_id, order, rules)
+    if merged.signed_in is not None:
+        partition, position = merged.signed_in
+        customer.heard[partition] = position
     customer.visitors.pop(merged.visitor, None)  # who signs in again is the one of last
     customer.visitors[merged.visitor] = merged.event_id
     if len(customer.visitors) > rules.visitors_max:

@@ -145,7 +145,9 @@ class _Folding:
         if event.becomes is not None and event.becomes != visitor.forwards_to:
             history = part_with_history(visitor, event.becomes, profile, self._changes)
             event_id = message_id(visitor.customer_id, event.event_id)
-            self._messages.append(Message(event.becomes, event_id, at_ms, visitor.customer_id, history=history))
+            place = record.partition, record.position
+            message = Message(event.becomes, event_id, at_ms, visitor.customer_id, history=history, signed_in=place)
+            self._messages.append(message)
         visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
         return RecordClass.APPLIED
 
@@ -154,8 +156,8 @@ class _Folding:
         if self._is_ahead(record, merged.occurred_at_ms):  # the sign-in was taken in: what follows is not lost again
             merged = attrs.evolve(merged, occurred_at_ms=self._latest_ms(record))
         customer, profile = self._customers[merged.customer_id], self._rules.profile
-        if customer.visitors.get(merged.visitor) == merged.event_id:
-            return RecordClass.DUPLICATE  # said again for another store, and longer ago than the memory may reach
+        if merged.is_known_to(customer):
+            return RecordClass.DUPLICATE  # longer ago than the memory may reach
         # It comes as late as the outputs are, and once: what the memory no longer reaches back to is no reason.
         verdict = customer.admit(merged.event_id, merged.occurred_at_ms, True, profile)
         if verdict is Verdict.FORGOTTEN:

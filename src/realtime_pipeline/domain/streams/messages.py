@@ -23,7 +23,8 @@ class Message:
     """One of three: an event of a visitor that is to be the customer's, in `record`; what a visitor had done when they
     signed in, in `history`; or, with neither, that `to` is to be forgotten.
 
-    Its id follows from what it is made of, so that the same message is known as such.
+    Its id follows from what it is made of, so that the same message is known as such. `signed_in` is the place in the
+    log (partition, position) of the sign-in that a history comes of.
     """
 
     to: CustomerId
@@ -32,3 +33,4 @@ class Message:
     visitor: CustomerId | None = None
     record: Record | None = None
     history: Customer | None = None
+    signed_in: tuple[int, int] | None = None

@@ -18,6 +18,7 @@ from realtime_pipeline.domain.shop.events import (
     routing_key,
 )
 from realtime_pipeline.domain.shop.money import bounded
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Record, Rejected
@@ -31,16 +32,20 @@ _encode = msgspec.json.Encoder().encode
 _parse = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LENGTH_MAX)]
 _COUNT_MAX: Final = 2**53
+_Partition = Annotated[int, msgspec.Meta(ge=0, lt=PARTITIONS_MAX)]
+_Position = Annotated[int, msgspec.Meta(ge=0, lt=_COUNT_MAX)]
 
 
 class _History(msgspec.Struct):
-    """A visitor's history on its way; `history` is a customer as stores write one, in base 64."""
+    """A visitor's history on its way; `history` is a customer as stores write one, in base 64; `signed_in` is where in
+    the log the visitor signed in (partition, position)."""
 
     event_id: _Id
     user_id: _Id
     session_id: _Id
     timestamp: Annotated[int, msgspec.Meta(ge=0, lt=END_OF_TIME)]
     history: str
+    signed_in: tuple[_Partition, _Position] | None = None
 
 
 def encode_message(message: Message) -> Outgoing:
@@ -57,6 +62,7 @@ def encode_message(message: Message) -> Outgoing:
     if message.history is not None and message.visitor is not None:
         document |= naming(message.visitor)
         document["history"] = b64encode(encode_customer(message.history)).decode()
+        document["signed_in"] = message.signed_in
     return Outgoing(key, _encode(document))
 
 
@@ -75,7 +81,8 @@ def decode_history(document: Document) -> HistoryMerged | Rejected:
         _check(said, history)
     except ValueError as error:
         return Rejected(f"invalid_history: {error}"[:200], owner)
-    return HistoryMerged(said.event_id, CustomerId(said.user_id), anonymous(said.session_id), said.timestamp, history)
+    visitor = anonymous(said.session_id)
+    return HistoryMerged(said.event_id, CustomerId(said.user_id), visitor, said.timestamp, history, said.signed_in)
 
 
 def _check(said: _History, history: Customer) -> None:
