@@ -24,6 +24,13 @@ EMBEDDED = [
         "        if False:\n",
     ),
     Mutation(
+        "a history said again counts again",
+        "domain/shop/sign_in.py",
+        "        return position <= customer.heard.get(partition, -1)\n",
+        "        return False\n",
+        ("tests/application/test_sign_in.py",),
+    ),
+    Mutation(
         "the tombstone refuses nothing",
         "domain/shop/customer.py",
         "        if at_ms <= self.forgotten_at_ms:\n",
