@@ -28,7 +28,7 @@ EMBEDDED = [
         "domain/shop/sign_in.py",
         "        return position <= customer.heard.get(partition, -1)\n",
         "        return False\n",
-        ("tests/application/test_sign_in.py",),
+        ("tests/application/test_histories.py",),
     ),
     Mutation(
         "the tombstone refuses nothing",
