@@ -45,8 +45,10 @@ class HistoryMerged:
 
     def is_known_to(self, customer: Customer) -> bool:
         """Whether it came before: those of one partition are said in order, and may be said again for another store."""
+        if customer.visitors.get(self.visitor) == self.event_id:
+            return True
         if self.signed_in is None:
-            return customer.visitors.get(self.visitor) == self.event_id
+            return False
         partition, position = self.signed_in
         return position <= customer.heard.get(partition, -1)
 
