@@ -1,5 +1,6 @@
 """The worker between a log and stores that are apart: claims, refusals, kept entries, recovery."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from dependency_injector import providers
 
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application import process_events
+from realtime_pipeline.application.claim_cells import ClaimCells
 from realtime_pipeline.application.errors import Stopped, Unreachable, WrongLog
+from realtime_pipeline.application.ports.cell_store import Entry
 from realtime_pipeline.application.ports.stages import Stage
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
@@ -269,4 +272,32 @@ def test_workers_that_run_now_and_then_let_go_of_what_is_old(pipeline: Pipeline)
     clock = pipeline.container.clock().now_ms()
     assert kept
     assert {entry.at_ms for entry in kept} == {clock - SMALL.worker.kept_ms, clock - SMALL.worker.kept_ms // 2}
+    assert differences(pipeline) == []
+
+
+def test_what_another_owner_has_let_go_of_is_no_gap(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is stopped while it serves readers; another takes over, does so, and lets go; then the first goes on."""
+    append(pipeline, HISTORY)
+    pipeline.process()
+    pipeline.container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=3, activity_hours=100)))
+    pipeline.container.readers.reset()
+    container, cells = pipeline.container, pipeline.container.cells()
+    kept, taken_over = cells.kept, list[int]()
+
+    def stopped_after_the_first(partition: int, after: int) -> Iterator[Entry]:
+        while entries := list(kept(partition, after)):
+            yield entries[0]
+            after = entries[0].to_position
+            if not taken_over:
+                taken_over.append(partition)
+                other = ClaimCells(container.log(), container.readers(), container.clock(), 10**9)
+                held = other([partition])
+                other.serve(held)
+                container.readers().look_back(list(held.values()), container.clock().now_ms(), 0)
+
+    monkeypatch.setattr(cells, "kept", stopped_after_the_first)
+    new_worker(pipeline)
+    container.process_events()(0)  # refused, and claimed again in the next round
+    assert taken_over
+    pipeline.process()
     assert differences(pipeline) == []

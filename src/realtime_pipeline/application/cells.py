@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from realtime_pipeline.application.errors import Stopped, Superseded
+from realtime_pipeline.application.errors import Fenced, Stopped, Superseded
 from realtime_pipeline.application.ports.cell_store import CellStore, Entry
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
 from realtime_pipeline.application.ports.stages import Stage, Stages
@@ -219,6 +219,16 @@ class Readers:
             cell.output_position, cell.owed = cell.gathered_to, None
         self.stages.reached(Stage.EMITTED, sum(one.to_position - one.from_position for one in owed))
 
+    def check_owner(self, cell: HeldCell) -> None:
+        """See that a cell is this owner's still: what another has let go of since is no gap.
+
+        Raises:
+            Fenced: somebody else has claimed it.
+            Unreachable: the store does not answer.
+        """
+        if self.cells.epoch(cell.partition) != cell.epoch:
+            raise Fenced(f"partition {cell.partition} has another owner")
+
     def look_back(self, held: Sequence[HeldCell], now_ms: int, keep_ms: int) -> None:
         """See that store and readers stand where they said they do, then let cells go of what all readers have.
 
@@ -254,12 +264,12 @@ class Readers:
             combined.merge(entry.deltas)
         return combined
 
-    @staticmethod
-    def _stands_at(cell: HeldCell, position: int, entry: Entry) -> bool:
+    def _stands_at(self, cell: HeldCell, position: int, entry: Entry) -> bool:
         if position == entry.from_position:
             return True
         if position >= entry.to_position:
             return False
+        self.check_owner(cell)
         raise Stopped(
             f"partition {cell.partition}: the store no longer holds the changes of records {position} to "
             f"{entry.from_position}, which its views lack; rebuild the store from the log"

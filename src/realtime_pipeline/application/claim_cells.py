@@ -109,16 +109,17 @@ class ClaimCells:
         cell.keep(Kept(cell.position, self._clock.now_ms(), 0))
         behind = min(*cell.view_positions, cell.output_position)
         if behind < cell.position:
+            self._readers.check_owner(cell)
             raise Stopped(
                 f"partition {cell.partition}: the views stand at {behind}, their cell at {cell.position}, and nothing "
                 "kept covers the gap; rebuild the store from the log"
             )
 
-    @staticmethod
-    def _check_log(cell: HeldCell, first: int, end: int) -> None:
+    def _check_log(self, cell: HeldCell, first: int, end: int) -> None:
         """Stop where a cell and its readers are not within the log."""
         ahead = max(cell.position, *cell.view_positions, cell.output_position)
         if not first <= cell.position <= ahead <= end:
+            self._readers.check_owner(cell)
             can_rebuild = first == 0 and cell.output_position <= end  # what was put out is not taken back
             raise Stopped(
                 f"partition {cell.partition}: the store stands at {cell.position} to {ahead}, the log holds {first} to "
