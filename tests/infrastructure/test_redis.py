@@ -18,8 +18,9 @@ from realtime_pipeline.domain.shop.session import Session, SessionKey, session_k
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
+from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes, Request
+from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.trending import Categories, Trends
 from realtime_pipeline.infrastructure.redis.views import RedisViews

@@ -104,7 +104,7 @@ def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
     place, namespace = servers.redis_place(), servers.unique("readers")
     page = (servers.ROOT / "docs" / "operations.md").read_text("utf-8")
     granted = page.partition("readers need `~rp:*` and `")[2].partition("`")[0].split()
-    assert granted == ["+@read", "+fcall_ro"]
+    assert granted == ["+@read"]
     worker_rules = RedisRules(nodes=place, namespace=namespace)
     worker = RedisNodes(worker_rules)
     cells, views = RedisCellStore(worker, worker_rules, 1_000, Unwatched()), RedisViews(worker, worker_rules, 3, 24)
@@ -188,15 +188,16 @@ def test_a_node_of_a_cluster_is_not_taken_for_a_single_server() -> None:
     nodes.close()
 
 
-def test_readers_that_come_before_the_workers_of_a_release_are_told() -> None:
+def test_a_worker_who_may_not_bring_its_functions_is_told() -> None:
     place = servers.redis_place_that()
     owner = RedisNodes(RedisRules(nodes=place))
-    ask(owner, "", "ACL", "SETUSER", "reader", "reset", "on", ">secret", "~rp:*", "+@read", "+fcall_ro")
+    rights = ("~rp:*", "+@all", "-@admin", "-@dangerous", "-function|load", "+function|list", "+info")
+    ask(owner, "", "ACL", "SETUSER", "worker", "reset", "on", ">secret", *rights)
     owner.close()
-    rules = RedisRules(nodes=place, username="reader", password="secret")  # noqa: S106
+    rules = RedisRules(nodes=place, username="worker", password="secret")  # noqa: S106
     nodes = RedisNodes(rules)
-    with pytest.raises(Unavailable, match="start a worker before its readers"):
-        RedisCellStore(nodes, rules, 1_000, Unwatched()).trails([session_key(0, 0)])
+    with pytest.raises(Unavailable, match=r"may not load them.*a worker's user needs \+function\|load"):
+        RedisCellStore(nodes, rules, 1_000, Unwatched()).bind(LogIdentity("a", 1, "consistent"))
     nodes.close()
 
 

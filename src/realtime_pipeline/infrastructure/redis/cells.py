@@ -14,18 +14,19 @@ from realtime_pipeline.application.routing import CONSISTENT, PARTITIONERS
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail, partition_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_trails
 from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
+from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys, sessions_hash
-from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisRules
 
 KEPT_AT_ONCE = 64
-LOADED_AT_ONCE = 500
+LOADED_AT_ONCE = READ_AT_ONCE = 500
 """A longer request would hold up every reader of its node."""
 SCANNED_KEYS = 1_000
 
@@ -87,7 +88,7 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "FCALL", "rp6_claim", 2, cell, self._keys.outbox(partition), epoch)
+        said = self._ask(cell, "FCALL", "rp7_claim", 2, cell, self._keys.outbox(partition), epoch)
         if said[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
         position, number, *times = map(int, said[1:])
@@ -167,7 +168,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._ask(cell, "FCALL", "rp6_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._ask(cell, "FCALL", "rp7_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""
@@ -182,35 +183,25 @@ class RedisCellStore(CellStore):
         return None if value is None else decode_customer(value)
 
     def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
-        """Read what sessions leave for others, those of a server by one command."""
-        by_server: dict[int, list[SessionKey]] = {}
-        for key in keys:
-            by_server.setdefault(partition_of(key) if self._nodes.is_cluster else 0, []).append(key)
-        asked = [self._trails_request(some) for some in by_server.values()]
-        found: dict[SessionKey, Trail] = {}
-        answers = self._nodes.ask([(key, request) for key, request, *_ in asked])
-        for (_, _, order, partitions), (_, values, *newest) in zip(asked, answers, strict=True):
-            newest_ms = zip(partitions, newest, strict=True)
-            oldest_ms = {partition: int(at_ms or 0) - self._session_keep_ms for partition, at_ms in newest_ms}
-            found |= {
-                key: trail
-                for key, trail in zip(order, decode_trails(values, len(order)), strict=True)
-                if trail is not None and trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]
-            }
-        return found
-
-    def _trails_request(self, keys: Sequence[SessionKey]) -> tuple[Key, Request, list[SessionKey], list[int]]:
-        """One request for trails, in which order it asks for them, and for the newest time of which cells."""
+        """Read what sessions leave for others, and how far the time of their cells has come."""
         by_hash: dict[tuple[int, int], list[SessionKey]] = {}
         for key in keys:
             by_hash.setdefault(sessions_hash(key), []).append(key)
-        partitions = list({partition for partition, _ in by_hash})
-        names = [*(self._keys.sessions(some[0]) for some in by_hash.values()), *map(self._keys.cell, partitions)]
-        fields: list[str | int | bytes] = []
-        for some in by_hash.values():
-            fields += (len(some), *some)
-        request = ("FCALL_RO", "rp6_trails", len(names), *names, len(by_hash), *fields)
-        return names[0], request, [key for some in by_hash.values() for key in some], partitions
+        parts = [some[at : at + READ_AT_ONCE] for some in by_hash.values() for at in range(0, len(some), READ_AT_ONCE)]
+        names = [self._keys.sessions(some[0]) for some in parts]
+        cells = {partition: self._keys.cell(partition) for partition, _ in by_hash}
+        asked: list[tuple[Key, Request]] = [(cell, ("HGET", cell, "newest_ms")) for cell in cells.values()]
+        asked += [(name, ("HMGET", name, *some)) for name, some in zip(names, parts, strict=True)]
+        answers = self._nodes.ask(asked)
+        newest_ms = zip(cells, answers, strict=False)
+        oldest_ms = {partition: int(at_ms or 0) - self._session_keep_ms for partition, at_ms in newest_ms}
+        order = [key for some in parts for key in some]
+        trails = decode_trails([value for values in answers[len(cells) :] for value in values])
+        return {
+            key: trail
+            for key, trail in zip(order, trails, strict=True)
+            if trail is not None and trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]
+        }
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""

@@ -8,8 +8,8 @@ from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.domain.streams.effects import Effects
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_trail
+from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import Request
 
 COUNT: Final = b"n_"
 """What the names of a cell's fields begin with that count records of a class."""
@@ -55,7 +55,7 @@ def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Re
     counts = [part for name, count in effects.counts.items() for part in (COUNT + name.value.encode(), count)]
     request: Request = (
         "FCALL",
-        "rp6_commit",
+        "rp7_commit",
         len(names),
         *names,
         commit.epoch,

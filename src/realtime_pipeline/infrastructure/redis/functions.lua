@@ -1,6 +1,5 @@
-#!lua name=realtime_pipeline_6
--- Claims, commits and merges, each one step that no other client can come between; and trails out of many hashes by
--- one command, as a client pays for each.
+#!lua name=realtime_pipeline_7
+-- Claims, commits and merges, each one step that no other client can come between.
 --
 -- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write that
 -- must not be repeated: fences, types, numbers. Integers stay decimal strings: Lua's numbers are exact to 2^53 only.
@@ -9,7 +8,6 @@
 
 local UNPACKED = 2000 -- values handed to one command; Lua's stack holds some 8,000
 local EXACT = 15 -- digits of numbers that Lua adds exactly
-local NIL = '\192' -- as MessagePack has it
 
 local function is_whole(text)
   return string.match(text, '^-?%d+$') ~= nil and #text <= 18
@@ -301,31 +299,9 @@ local function merge(keys, args)
   return {'OK'}
 end
 
--- keys: hashes of sessions, then cells. args: how many hashes; for each how many fields, and the fields.
--- Says the values of all fields, in order, as one text, then the newest time of each cell.
-local function trails(keys, args)
-  local values, count, hashes, at = {}, 0, tonumber(args[1]), 2
-  for index = 1, hashes do
-    local fields = tonumber(args[at])
-    for first = at + 1, at + fields, UNPACKED do
-      local last = math.min(first + UNPACKED - 1, at + fields)
-      local said = redis.call('HMGET', keys[index], unpack(args, first, last))
-      for number = 1, last - first + 1 do
-        count = count + 1
-        values[count] = said[number] or NIL
-      end
-    end
-    at = at + 1 + fields
-  end
-  local found = {'OK', table.concat(values)}
-  for index = hashes + 1, #keys do found[#found + 1] = redis.call('HGET', keys[index], 'newest_ms') end
-  return found
-end
-
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp6_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp6_commit', commit)
-redis.register_function{function_name = 'rp6_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp6_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp6_merge', callback = merge, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp6_trails', callback = trails, flags = {'no-writes'}}
+redis.register_function{function_name = 'rp7_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp7_commit', commit)
+redis.register_function{function_name = 'rp7_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp7_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp7_merge', callback = merge, flags = {'allow-oom'}}

@@ -9,8 +9,9 @@ from realtime_pipeline.application.ports.views import Merge, SourceRange
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import Activity, Deltas
+from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import Key, Request
+from realtime_pipeline.infrastructure.redis.nodes import Key
 from realtime_pipeline.infrastructure.redis.values import row_of
 
 ACTIONS: Final[Mapping[str, str]] = {"v": "views", "c": "carts", "p": "purchases"}
@@ -56,7 +57,7 @@ def merge_request(
         "listed": listed_max,
         "gone": [str(hour) for hour, _ in gone],
     }
-    return names[0], ("FCALL", "rp6_merge", len(names), *names, _encode(said))
+    return names[0], ("FCALL", "rp7_merge", len(names), *names, _encode(said))
 
 
 def _source(one: SourceRange) -> list[str]:

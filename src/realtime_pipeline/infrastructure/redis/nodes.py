@@ -14,12 +14,11 @@ from redis.crc import key_slot
 from redis.retry import Retry
 
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable
+from realtime_pipeline.infrastructure.redis.exchange import Reply, Request, exchange
 from realtime_pipeline.infrastructure.redis.failures import ERRORS, SILENT, meaning
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
 Key = str
-Request = tuple[str | int | bytes, ...]
-Reply = Any
 
 _VERSION_MIN = 7
 ERASED_KEYS = 1_000
@@ -83,11 +82,6 @@ class RedisNodes:
                 self._see_to_functions(node)
         except ERRORS as error:
             raise self._failed(error) from None
-
-    @property
-    def is_cluster(self) -> bool:
-        """Whether keys are spread, so that one command can only have keys of one slot."""
-        return self._single is None
 
     def ask(self, requests: Sequence[tuple[Key, Request]], wait: bool = False) -> list[Reply]:
         """Send requests, each by a key on its node; return the answers in order.
@@ -160,17 +154,7 @@ class RedisNodes:
 
     def _sent(self, node: "redis.Redis", requests: Sequence[Request], wait: bool) -> list[Reply]:
         waits = wait and (self._rules.wait_replicas > 0 or self._rules.wait_disk)
-        if len(requests) == 1 and not waits:
-            try:
-                return [node.execute_command(*requests[0])]
-            except redis.exceptions.ResponseError as error:
-                return [error]
-        pipe = node.pipeline(transaction=False)
-        for request in requests:
-            pipe.execute_command(*request)
-        if waits:
-            pipe.execute_command(*self._waiting())
-        answers: list[Reply] = pipe.execute(raise_on_error=False)
+        answers = exchange(node, [*requests, self._waiting()] if waits else requests)
         if waits:
             self._check_reached(answers.pop())
         return answers
@@ -232,8 +216,8 @@ class RedisNodes:
             node.function_load(_library())
         except redis.exceptions.NoPermissionError as error:
             raise Unavailable(
-                f"Redis has no Functions of this release, and this user may not load them ({error}): start a worker "
-                "before its readers; a worker's user needs +function|load"
+                f"Redis has no Functions of this release, and this user may not load them ({error}): "
+                "a worker's user needs +function|load"
             ) from None
         except redis.exceptions.ResponseError as error:
             if "already exists" not in str(error):

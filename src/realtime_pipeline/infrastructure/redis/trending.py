@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -12,9 +12,10 @@ import attrs
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, ranked
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity
+from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merges import ACTIONS
-from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.values import decode_row
 
@@ -182,9 +183,10 @@ class RedisTrending:
         rows: list[Row] = []
         with self._one_follows:
             followed = self._follow(rules, country, old_ms)
-            for group, (trends, categories) in enumerate(zip(followed, self._categories, strict=True)):
-                if category is not None:
-                    categories.sort(trends, *self._moved(group, categories.moved), partial(self._sorted, group))
+            if category is not None:
+                for group, (moved, last_moved) in enumerate(self._moved()):
+                    self._categories[group].sort(followed[group], moved, last_moved, partial(self._sorted, group))
+            for trends, categories in zip(followed, self._categories, strict=True):
                 rows += trends.first(limit, None if category is None else categories.members(category))
         return ranked(rows)[:limit]
 
@@ -197,9 +199,10 @@ class RedisTrending:
         self._begin_anew_where_erased()
         every = self._trends_of(country)
         newest_hour = self._newest_ms() // HOUR_MS
+        versions = self._versions(country)
         for group, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
             has_moved_on = trends.newest_hour != newest_hour
-            trends.follow(rules, newest_hour, self._versions(group, country), partial(self._hours, group, country))
+            trends.follow(rules, newest_hour, versions[group], partial(self._hours, group, country))
             if has_moved_on:
                 categories.keep({product for some in self._trends.values() for product in some[group].scores})
         self._followed[country] = rules, now_s
@@ -236,22 +239,27 @@ class RedisTrending:
             self._followed.pop(oldest, None)
         return trends
 
-    def _versions(self, group: int, country: str | None) -> dict[int, int]:
-        """How often the activity of each hour has changed."""
-        key = self._keys.hours(group, country)
-        return {int(hour): int(version) for hour, version in self._ask(key, ("HGETALL", key)).items()}
+    def _versions(self, country: str | None) -> list[dict[int, int]]:
+        """How often the activity of each hour has changed, by group."""
+        keys = [self._keys.hours(group, country) for group in range(self._groups)]
+        answers = self._nodes.ask([(key, ("HGETALL", key)) for key in keys])
+        return [{int(hour): int(version) for hour, version in said.items()} for said in answers]
 
     def _hours(self, group: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
         keys = [self._keys.activity(group, hour, country) for hour in hours]
         return self._nodes.ask([(key, ("HGETALL", key)) for key in keys])
 
-    def _moved(self, group: int, since: int) -> tuple[Collection[bytes], int]:
-        """The products that have gone to another category since a number, and the last number there is."""
-        key = self._keys.view(group, "moved")
-        last: Request = ("ZRANGE", key, -1, -1, "WITHSCORES")
-        later: Request = ("ZRANGE", key, f"({since}", "+inf", "BYSCORE")
-        newest, moved = self._nodes.ask([(key, last), (key, later)])
-        return moved, int(newest[1]) if newest else 0
+    def _moved(self) -> Iterator[tuple[Collection[bytes], int]]:
+        """For each group, the products that have gone to another category since that was looked at last, and the
+        number of the last one there is."""
+        asked: list[tuple[Key, Request]] = []
+        for group, categories in enumerate(self._categories):
+            key = self._keys.view(group, "moved")
+            asked.append((key, ("ZRANGE", key, -1, -1, "WITHSCORES")))
+            asked.append((key, ("ZRANGE", key, f"({categories.moved}", "+inf", "BYSCORE")))
+        answers = iter(self._nodes.ask(asked))
+        for newest, moved in zip(answers, answers, strict=True):
+            yield moved, int(newest[1]) if newest else 0
 
     def _ask(self, key: Key, request: Request) -> Any:
         return self._nodes.ask([(key, request)])[0]

@@ -12,9 +12,10 @@ from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
-from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes, Request
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.trending import RedisTrending
 from realtime_pipeline.infrastructure.redis.values import interactions_in, listed_in, source_in, state_in
@@ -64,7 +65,7 @@ class RedisViews(Views):
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
         """Write a new epoch to every view cell, then read positions."""
         sources = self._sources()
-        answers = self._nodes.ask([(key, ("FCALL", "rp6_claim_views", 1, key, partition, epoch)) for key in sources])
+        answers = self._nodes.ask([(key, ("FCALL", "rp7_claim_views", 1, key, partition, epoch)) for key in sources])
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
         return tuple(int(said[1]) for said in answers)
