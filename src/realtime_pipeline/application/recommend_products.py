@@ -1,7 +1,8 @@
 """RecommendProducts: what a customer may like next, and what the shop likes now."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from random import Random
 
 import attrs
@@ -23,6 +24,9 @@ CONSIDERED_MIN = 40
 """How many candidates are looked at first: most lists need no more."""
 NEW_LOOKED_AT = 200
 NOBODY = CustomerId("")
+
+Take = Callable[[int], tuple[list[list[Candidate]], bool]]
+"""Takes so many candidates from sources, and says whether there are more."""
 
 
 @attrs.frozen
@@ -145,32 +149,55 @@ class RecommendProducts:
     def _widening(
         self, customer: Customer, request: Request, rules: ListRules
     ) -> Iterator[tuple[list[list[Candidate]], bool]]:
-        """Yield candidates, first few, then more of them, as long as they do not fill the list; whether that is all.
+        """Yield candidates, of each source first few, then more of them, as long as they do not fill the list; whether
+        that is all.
 
         Where rules weigh products, or sources are mixed, all are there at once: what is far behind may come out on top.
         Ratings and diversity move and mix those that are looked at.
         """
-        blend = self._service.rules.blend
-        at_once = rules.moves_far or not blend.is_in_turn
+        at_once = rules.moves_far or not self._service.rules.blend.is_in_turn
+        few = max(CONSIDERED_MIN, 3 * request.limit)
         sources: list[list[Candidate]] = []
+        steps = self._steps(customer, request)
+        for number, take in enumerate(steps, 1):
+            is_last, is_more = number == len(steps), True
+            if not at_once:
+                some, is_more = take(few)
+                if some or is_last:
+                    yield [*sources, *some], is_last and not is_more
+            if is_more:
+                some, _ = take(max(CANDIDATES_MAX, few))
+                if not at_once or is_last:
+                    yield [*sources, *some], is_last
+            sources += some
+        if not steps:
+            yield [], True
+
+    def _steps(self, customer: Customer, request: Request) -> Sequence[Take]:
+        """The sources in turn; those of one step are worth the same, so that they are taken together."""
+        blend = self._service.rules.blend
+        steps: list[Take] = []
         if blend.neighbours:
-            scores = self._from_neighbours(customer, request.looking_at)
-            few = max(CONSIDERED_MIN, 3 * request.limit)
-            if not at_once:
-                yield [self._service.from_neighbours(scores.best(few))], False
-            sources = [self._service.from_neighbours(scores.best(max(CANDIDATES_MAX, few)))]
-            if not at_once and len(scores) > few:
-                yield sources, False
-        if blend.trending_in_category:  # these are worth the same, so that the best of one may come before the next
-            sources = [*sources, *(self._from_trending(category) for category in self._categories(customer))]
-            if not at_once:
-                yield sources, False
+            steps.append(partial(self._best, self._from_neighbours(customer, request.looking_at)))
+        if blend.trending_in_category:
+            steps.append(partial(self._popular, [(category, None) for category in self._categories(customer)]))
         country = request.country or (None if customer.country is None else str(customer.country[0]))
         if country is not None and blend.trending_in_country:
-            sources = [*sources, self._from_trending(country=country)]
-            if not at_once:
-                yield sources, False
-        yield [*sources, self._from_trending()] if blend.trending else sources, True
+            steps.append(partial(self._popular, [(None, country)]))
+        if blend.trending:
+            steps.append(partial(self._popular, [(None, None)]))
+        return steps
+
+    def _best(self, scores: Scores, count: int) -> tuple[list[list[Candidate]], bool]:
+        return [self._service.from_neighbours(scores.best(count))], len(scores) > count
+
+    def _popular(
+        self, places: Sequence[tuple[str | None, str | None]], count: int
+    ) -> tuple[list[list[Candidate]], bool]:
+        """The first of what is trending in categories or countries, and whether there are more."""
+        count = min(count, TRENDING_MAX)
+        found = [self._from_trending(category, country, count) for category, country in places]
+        return found, count < TRENDING_MAX and any(len(one) == count for one in found)
 
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now, of what the filters of the settings let pass."""
@@ -205,7 +232,8 @@ class RecommendProducts:
     def _from_trending(
         self, category: str | None = None, country: str | None = None, limit: int = TRENDING_MAX
     ) -> list[Candidate]:
-        popular = self._shop.trending(self._service.rules.trending, category, country, limit)
+        rules = self._service.rules.trending
+        popular = self._shop.trending(rules, category, country, max(limit, TRENDING_MAX))[:limit]
         return self._service.from_trending(popular, category, country)
 
     def _categories(self, customer: Customer) -> list[str]:

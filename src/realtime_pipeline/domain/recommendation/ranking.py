@@ -37,7 +37,7 @@ class Blend:
     @property
     def is_in_turn(self) -> bool:
         """Whether no product of a source comes before one of the source before it."""
-        weights = [weight for weight in attrs.astuple(self) if weight]
+        weights = [weight for weight in self.weights().values() if weight]
         return all(one / 2 >= other for one, other in pairwise(weights))
 
     def weights(self) -> Mapping[ReasonKind, float]:
@@ -126,6 +126,7 @@ def ranked(
     """
     pins = _pins(rules, limit)
     hidden = {*visitor.seen, *visitor.disliked, *pins.values()}
+    weighs, hides = rules.weights or rules.category_weights, rules.hide_bought or rules.shown_max
     refused: Counter[str] = Counter()
     passing: list[Candidate] = []
     stale: list[Candidate] = []
@@ -137,10 +138,10 @@ def ranked(
         if refusal is not None:
             refused[refusal] += 1
             continue
-        weight = rules.weight(product)
+        weight = rules.weight(product) if weighs else 1.0
         if weight != 1:
             one = one.moved_by(f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score", weight)  # noqa: PLW2901
-        (stale if _is_stale(one, visitor, rules) else passing).append(one)
+        (stale if hides and _is_stale(one, visitor, rules) else passing).append(one)
     notes = []
     if is_all and not passing and stale:
         rule = " and ".join(name for name in ("hide_bought", "shown_max") if getattr(rules, name))
