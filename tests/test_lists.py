@@ -315,6 +315,22 @@ def test_the_best_of_each_favourite_category_comes_up_however_long_the_list_is()
             assert [one.product.product_id for one in pipeline.recommend("me", limit)[:3]] == ["A01", "best", "A02"]
 
 
+def test_what_trends_less_comes_up_where_what_trends_most_is_refused() -> None:
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        looks = [(product, look) for product in range(80) for look in range(80 - product)]
+        pipeline.publish(
+            [event(f"{n}-{look}", user=f"u{n}-{look}", at_ms=5, product=f"p{n:02}") for n, look in looks]
+            + [event("me", user="me", at_ms=6, product="p00")]
+        )
+        pipeline.process()
+        best, others = [f"p{n:02}" for n in range(10)], [f"p{n:02}" for n in range(60, 80)]
+        assert [one.product.product_id for one in pipeline.recommend("new")] == best
+        refused = ListRules(exclude=frozenset(ProductId(f"p{n:02}") for n in range(60)))
+        for customer in ("new", "me"):
+            recommended = pipeline.recommend(customer, limit=30, rules=refused)
+            assert [one.product.product_id for one in recommended] == others
+
+
 def test_a_longer_list_has_no_fewer_neighbours() -> None:
     rules = RecommendationRules(blend=Blend(trending=0, trending_in_category=0, trending_in_country=0))
     with Pipeline(Settings(log="memory", store="memory", recommendations=rules)) as pipeline:

@@ -1,9 +1,10 @@
 """`bench recommend`: how soon lists come when they are asked for at random, and what one costs."""
 
 import argparse
+import os
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import Final
@@ -23,6 +24,7 @@ START_MS: Final = 1_760_000_000_000
 NEAR: Final = (-3, -2, -1, 1, 1, 2, 3, 50)
 WARM_UP: Final = 200
 START_UP_S: Final = 5.0
+"""What a process that answers has to get ready."""
 INGESTED_VISITS: Final = 10_000
 APART: Final = 1_000_000
 """Visits between those that are worked off at one rate and at the next."""
@@ -34,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 
 @attrs.frozen
 class Answers:
-    """What one process came to that answers requests at a rate; `trips` are requests to the server, each in one go."""
+    """What those came to who answered requests at a rate; `trips` are requests to the server, each in one go."""
 
     rate: int
     latencies_ms: list[float]
@@ -58,25 +60,31 @@ class Answers:
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Fill a store with sessions, then ask for lists at random moments, one process answering."""
+    """Fill a store with sessions, then ask for lists at random moments."""
     if "memory" in {options.log, options.store}:
         raise HarnessError("what one process keeps in memory another cannot read: choose another log and store")
+    if options.one_core and not hasattr(os, "sched_setaffinity"):
+        raise HarnessError("this system does not say on which core a process runs: leave --one-core out")
     with (
         places(options) as settings,
-        ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as processes,
+        ProcessPoolExecutor(1 + options.processes, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):
         before = _memory(pipeline)
         events = processes.submit(_fill, settings, options, 0, options.visits).result()
         grown = _memory(pipeline) - before
         measured = [_measured(processes, settings, options, number) for number in range(len(options.rates))]
-    threads = f"{options.threads} threads" if options.threads > 1 else "one thread"
-    heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products, {threads}")
+    who = f"{options.processes} processes" if options.processes > 1 else "one process"
+    who += f" of {options.threads} threads" if options.threads > 1 else ""
+    who += " on one core" if options.one_core else ""
+    heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products, {who}")
     for answers in measured:
         _show(answers)
     found: dict[str, object] = {
         "store": options.store,
+        "processes": options.processes,
         "threads": options.threads,
+        "one_core": options.one_core,
         "events": events,
         "sessions": options.visits,
     }
@@ -104,12 +112,34 @@ def _show(answers: Answers) -> None:
 def _measured(processes: ProcessPoolExecutor, settings: Settings, options: argparse.Namespace, number: int) -> Answers:
     """Ask at one of the rates for a while; what is worked off meanwhile is nobody else's."""
     rate, first = options.rates[number], (number + 1) * max(options.visits, APART)
-    until_s = time.time() + START_UP_S + options.seconds
+    begin_s = time.time() + START_UP_S * options.processes  # several begin together
+    until_s = begin_s + options.seconds
     ingesting = processes.submit(_ingest, settings, options, until_s, first) if options.ingesting else None
-    answers = processes.submit(_answer, settings, options, rate).result()
+    asking = [
+        processes.submit(_answer, settings, options, rate / options.processes, begin_s, options.seed + asker)
+        for asker in range(1, options.processes + 1)
+    ]
+    answers = _together(rate, [one.result() for one in asking])
     if ingesting is None:
         return answers
     return attrs.evolve(answers, ingested_per_second=ingesting.result(), trips=0.0)  # the worker's trips count too
+
+
+def _together(rate: int, parts: Sequence[Answers]) -> Answers:
+    """What several processes came to; each has counted the trips of all."""
+    counts = [len(part.latencies_ms) for part in parts]
+    total = sum(counts)
+
+    def mean(values: Iterable[float]) -> float:
+        return sum(value * count for value, count in zip(values, counts, strict=True)) / total
+
+    return Answers(
+        rate,
+        [latency_ms for part in parts for latency_ms in part.latencies_ms],
+        mean(part.cpu_ms for part in parts),
+        mean(part.by_neighbours for part in parts),
+        mean(part.trips * count for part, count in zip(parts, counts, strict=True)) / total,
+    )
 
 
 def _fill(settings: Settings, options: argparse.Namespace, first: int, visits: int) -> int:
@@ -160,9 +190,11 @@ def _after_ms(visit: int, filled: int) -> int:
     return 100 * min(visit, filled) + max(0, visit - filled)
 
 
-def _answer(settings: Settings, options: argparse.Namespace, rate: int) -> Answers:
+def _answer(settings: Settings, options: argparse.Namespace, rate: float, begin_s: float, seed: int) -> Answers:
     """Ask as an open world would: each request has its moment, whether or not the one before it is done."""
-    dice = random.Random(options.seed + 1)
+    if options.one_core:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    dice = random.Random(seed)
     customers = max(1, options.visits // 2)
     with Pipeline(settings) as pipeline, ThreadPoolExecutor(options.threads) as threads:
 
@@ -174,6 +206,8 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: int) -> Answe
         for _ in range(WARM_UP):
             ask(f"customer-{dice.randrange(customers)}", 0.0)
         settle_collector(OF_REQUESTS)
+        if options.processes > 1:
+            time.sleep(max(0.0, begin_s - time.time()))
         asked: list[Future[tuple[float, bool]]] = []
         trips = _trips(pipeline)
         cpu_s, began_s = time.process_time(), time.perf_counter()
@@ -188,7 +222,7 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: int) -> Answe
         cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(answered)
         latencies_ms = [latency_ms for latency_ms, _ in answered]
         by_neighbours = sum(is_so for _, is_so in answered) / len(answered)
-        return Answers(rate, latencies_ms, cpu_ms, by_neighbours, (_trips(pipeline) - trips) / len(answered))
+        return Answers(round(rate), latencies_ms, cpu_ms, by_neighbours, (_trips(pipeline) - trips) / len(answered))
 
 
 def _trips(pipeline: Pipeline) -> int:

@@ -100,6 +100,14 @@ def test_the_worker_bench_measures_every_event(tmp_path: Path, workload: str) ->
     assert sum(figures["stages"].values()) == pytest.approx(1.0)
 
 
+def test_the_bench_of_lists_asks_as_often_as_it_says(tmp_path: Path) -> None:
+    figures = ran(tmp_path, "bench", "recommend", "--visits", 200, "--products", 50, "--rates", 100, "--seconds", 2)
+    rate = figures["rates"][0]
+    assert (rate["rate"], figures["sessions"], figures["events"]) == (100, 200, 800)
+    assert 0 < rate["p50_ms"] <= rate["p99_ms"] <= rate["max_ms"]
+    assert rate["by_neighbours"] > 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
