@@ -1,11 +1,11 @@
 """The Redis adapters keep the ports' contracts, on a single server and on a cluster."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import attrs
 import pytest
 
-from realtime_pipeline.application.errors import Fenced, Stopped, Unreachable, WrongLog
+from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Unwatched
@@ -22,7 +22,6 @@ from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
-from realtime_pipeline.infrastructure.redis.trending import Categories, Trends
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import KeptEntriesContract, effects, seen
 from tests.contracts.views import ACTIVITY_HOURS, HOUR, ViewsContract
@@ -83,36 +82,6 @@ class TestRedisViews(ViewsContract):
             assert [(one.product_id, one.actions) for one in reader.trending(TrendingRules(), None, 9)] == [
                 (product, views)
             ]
-
-
-class TestCategories:
-    """What a reader knows of the categories of products that trend."""
-
-    def test_nothing_is_lost_when_a_read_fails(self) -> None:
-        trends, categories = Trends(unsorted={b"mug", b"jug"}), Categories()
-        categories.sort(trends, {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
-
-        def fail(products: Collection[bytes]) -> dict[bytes, str]:
-            raise Unreachable("Redis does not answer")
-
-        with pytest.raises(Unreachable):
-            categories.sort(trends, {b"jug": 1}, 1, fail)
-        assert set(categories.members("kitchen")) == {b"mug", b"jug"}
-        categories.sort(trends, {b"jug": 1}, 1, lambda products: dict.fromkeys(products, "garden"))
-        assert (set(categories.members("kitchen")), set(categories.members("garden"))) == ({b"mug"}, {b"jug"})
-
-    def test_all_is_asked_for_again_where_all_was_begun_anew(self) -> None:
-        trends, categories = Trends(unsorted={b"mug", b"jug"}), Categories()
-        categories.sort(trends, {}, 7, lambda products: dict.fromkeys(products, "kitchen"))
-        categories.sort(trends, {}, 0, lambda _: {b"mug": "garden"})
-        assert (list(categories.members("kitchen")), list(categories.members("garden"))) == ([], [b"mug"])
-        assert trends.unsorted == {b"jug"}
-
-    def test_what_trends_no_longer_is_not_kept(self) -> None:
-        categories = Categories()
-        categories.sort(Trends(unsorted={b"mug", b"jug"}), {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
-        categories.keep({b"mug"})
-        assert list(categories.members("kitchen")) == [b"mug"]
 
 
 ADA, MUG, JUG = CustomerId("ada"), ProductId("mug"), ProductId("jug")
