@@ -8,12 +8,13 @@ import attrs
 import pytest
 from dependency_injector import providers
 
-from realtime_pipeline import Container, ListRules, Pipeline, PipelineError, Settings
+from realtime_pipeline import Container, ListRules, Pipeline, PipelineError, Request, Settings
 from realtime_pipeline.application.shop_cache import CacheRules
+from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
 from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
-from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 from realtime_pipeline.report import profile_in_words
@@ -220,7 +221,7 @@ def test_what_is_trending_where_the_customer_is_comes_before_the_whole_shop(tmp_
         for number, (country, product) in enumerate([("FR", "mug")] * 3 + [("DE", "jug")] * 2 + [("nowhere", "pan")]):
             look = event(f"look-{number}", user=f"visitor-{number}", product=product)
             pipeline.publish([{**look, "context": {"country": country}}])
-        pipeline.publish([{**event("there", user="bob", product="tent"), "context": {"country": "de"}}])
+        pipeline.publish([{**event("there", user="bob", product="tent"), "context": {"country": "DE"}}])
         pipeline.process()
         assert [one.product.product_id for one in pipeline.trending()] == ["mug", "jug", "pan", "tent"]
         assert [one.product.product_id for one in pipeline.trending(country="de")] == ["jug", "tent"]
@@ -329,6 +330,39 @@ def test_what_trends_less_comes_up_where_what_trends_most_is_refused() -> None:
         for customer in ("new", "me"):
             recommended = pipeline.recommend(customer, limit=30, rules=refused)
             assert [one.product.product_id for one in recommended] == others
+
+
+def test_who_asks_with_others_gets_the_list_they_would_get_alone() -> None:
+    fine = RecommendationRules(rules=ListRules(rating=1.0, hide_bought=True))
+    experiment = Experiment("mixing", {"plain": Variant(1), "fine": Variant(1, fine)})
+    with Pipeline(Settings(log="memory", store="memory", experiment=experiment)) as pipeline:
+        for user in range(20):
+            seen = [f"p{(user * step) % 13}" for step in (1, 2, 5)]
+            pipeline.publish(visits(f"u{user}", *seen))
+            pipeline.publish([event(f"r{user}", "review", user=f"u{user}", at_ms=HOUR_MS, product=seen[0], rating=5)])
+            pipeline.publish([event(f"v{user}", user=None, session=f"s{user}", product="p1", at_ms=user)])
+        pipeline.publish([event(f"l{n}", "login", user=f"u{n}", session=f"s{n}", at_ms=HOUR_MS) for n in range(5)])
+        pipeline.process()
+        names = [*(f"u{n}" for n in range(20)), *(f"anonymous:s{n}" for n in range(20)), "new", "u1"]
+        ways: list[dict[str, Any]] = [
+            {},
+            {"limit": 3, "looking_at": ["p7"], "country": "DE"},
+            {"rules": ListRules(per_category=1, pinned={ProductId("p3"): 2})},
+            {"rules": ListRules(weights={ProductId("p4"): 9.0}), "shown": {"p2": 1}},
+        ]
+        wanted = [(name, ways[number % len(ways)]) for number, name in enumerate(names * 2)]
+        together = pipeline.recommend_all([Request(CustomerId(name), **way) for name, way in wanted])
+        assert together == [pipeline.recommend(name, **way) for name, way in wanted]
+        assert {one.variant for one in together} == {"plain", "fine"}
+        assert pipeline.recommend_all([]) == []
+
+
+def test_one_who_cannot_be_answered_is_said_to_all_who_ask_with_them() -> None:
+    with (
+        Pipeline(Settings(log="memory", store="memory")) as pipeline,
+        pytest.raises(PipelineError, match="no customer"),
+    ):
+        pipeline.recommend_all([Request(CustomerId("ada")), Request(CustomerId(""))])
 
 
 def test_a_longer_list_has_no_fewer_neighbours() -> None:

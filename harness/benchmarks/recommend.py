@@ -4,9 +4,10 @@ import argparse
 import os
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from threading import Lock
 from typing import Final
 
 import attrs
@@ -17,7 +18,8 @@ from harness.errors import HarnessError
 from harness.feed import publish, work_off
 from harness.line import Line
 from harness.places import places
-from realtime_pipeline import ListRules, Pipeline, Settings
+from realtime_pipeline import ListRules, Pipeline, Request, Settings
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.infrastructure.system.garbage_collector import OF_REQUESTS, settle_collector
 
 START_MS: Final = 1_760_000_000_000
@@ -84,6 +86,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         "store": options.store,
         "processes": options.processes,
         "threads": options.threads,
+        "together": options.together,
         "one_core": options.one_core,
         "events": events,
         "sessions": options.visits,
@@ -196,33 +199,61 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: float, begin_
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     dice = random.Random(seed)
     customers = max(1, options.visits // 2)
-    with Pipeline(settings) as pipeline, ThreadPoolExecutor(options.threads) as threads:
+    with Pipeline(settings) as pipeline:
 
-        def ask(customer: str, due_s: float) -> tuple[float, bool]:
-            found = pipeline.recommend(customer, LIMIT, rules=RULES)
-            by_neighbours = bool(found) and found[0].reason.because_of != ()
-            return 1_000 * (time.perf_counter() - due_s), by_neighbours
+        def ask() -> str:
+            return f"customer-{dice.randrange(customers)}"
 
         for _ in range(WARM_UP):
-            ask(f"customer-{dice.randrange(customers)}", 0.0)
+            pipeline.recommend(ask(), LIMIT, rules=RULES)
         settle_collector(OF_REQUESTS)
         if options.processes > 1:
             time.sleep(max(0.0, begin_s - time.time()))
-        asked: list[Future[tuple[float, bool]]] = []
         trips = _trips(pipeline)
         cpu_s, began_s = time.process_time(), time.perf_counter()
-        due_s = began_s
-        while due_s < began_s + options.seconds:
-            due_s += dice.expovariate(rate)
-            wait_s = due_s - time.perf_counter()
-            if wait_s > 0:
-                time.sleep(wait_s)
-            asked.append(threads.submit(ask, f"customer-{dice.randrange(customers)}", due_s))
-        answered = [one.result() for one in asked]
+        waiting = _Waiting(began_s, began_s + options.seconds, rate, ask, dice)
+        with ThreadPoolExecutor(options.threads) as threads:
+            working = [threads.submit(_work, pipeline, waiting, options.together) for _ in range(options.threads)]
+            answered = [answer for one in working for answer in one.result()]
         cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(answered)
         latencies_ms = [latency_ms for latency_ms, _ in answered]
         by_neighbours = sum(is_so for _, is_so in answered) / len(answered)
         return Answers(round(rate), latencies_ms, cpu_ms, by_neighbours, (_trips(pipeline) - trips) / len(answered))
+
+
+class _Waiting:
+    """Those who want a list, each from some random moment on, whether or not anybody is free to answer them."""
+
+    def __init__(self, begin_s: float, end_s: float, rate: float, who: Callable[[], str], dice: random.Random) -> None:
+        self._end_s = end_s
+        self._rate = rate
+        self._who = who
+        self._dice = dice
+        self._next_s = begin_s + dice.expovariate(rate)
+        self._one_takes = Lock()
+
+    def take(self, most: int) -> list[tuple[Request, float]]:
+        """Take those who wait, with the moment since when; wait for one where nobody does. None at the end."""
+        taken: list[tuple[Request, float]] = []
+        with self._one_takes:
+            time.sleep(max(0.0, self._next_s - time.perf_counter()))
+            now_s = time.perf_counter()
+            while self._next_s <= min(now_s, self._end_s) and len(taken) < most:
+                taken.append((Request(CustomerId(self._who()), LIMIT, rules=RULES), self._next_s))
+                self._next_s += self._dice.expovariate(self._rate)
+        return taken
+
+
+def _work(pipeline: Pipeline, waiting: _Waiting, most: int) -> list[tuple[float, bool]]:
+    """Answer those who wait, so many together at most; return after how many ms each had their list, and whether
+    neighbours led to what comes first."""
+    answered: list[tuple[float, bool]] = []
+    while asked := waiting.take(most):
+        lists = pipeline.recommend_all([request for request, _ in asked])
+        done_s = time.perf_counter()
+        for (_, due_s), found in zip(asked, lists, strict=True):
+            answered.append((1_000 * (done_s - due_s), bool(found) and found[0].reason.because_of != ()))
+    return answered
 
 
 def _trips(pipeline: Pipeline) -> int:

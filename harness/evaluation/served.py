@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from harness.evaluation.models import Model, Scores
 from harness.evaluation.visits import Touch
-from realtime_pipeline.application.recommend_products import CANDIDATES_MAX
+from realtime_pipeline.application.candidate_sources import CANDIDATES_MAX
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, nearest, rarity, score
 from realtime_pipeline.domain.recommendation.neighbours import Scores as Found
 from realtime_pipeline.domain.recommendation.service import LOOKED_AT

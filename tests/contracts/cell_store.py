@@ -117,6 +117,14 @@ class CellStoreContract:
         assert self.cells.customers({0: [ADA, BOB]}) == {ADA: seen(ADA), BOB: Customer(BOB)}
         assert self.cells.customers({}) == {}
 
+    def test_of_several_customers_those_who_are_known_are_read(self) -> None:
+        self.cells.claim(0, 1)
+        self.commit(effects(seen(ADA), seen(BOB)))
+        self.commit(effects(tombstones={BOB: 50}), at=1)
+        cyd = CustomerId("cyd")
+        assert self.cells.known_customers([cyd, ADA, BOB, ADA]) == {ADA: seen(ADA)}
+        assert self.cells.known_customers([]) == {}
+
     def test_what_is_loaded_is_a_copy(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))

@@ -1,55 +1,26 @@
 """RecommendProducts: what a customer may like next, and what the shop likes now."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence, Set
 from random import Random
 
 import attrs
 
+from realtime_pipeline.application.candidate_sources import CandidateSources, Neighbours
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.request import Asked, Request
 from realtime_pipeline.application.shop_cache import TOP_RATED_MAX, TRENDING_MAX, ShopCache
-from realtime_pipeline.domain.recommendation.neighbours import Scores, nearest, score
 from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import ListRules
-from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN, Recommendations, RecommendationService
+from realtime_pipeline.domain.recommendation.service import Recommendations, RecommendationService
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.events import CustomerId, ProductId, country_code
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
 
-CANDIDATES_MAX = 200
-CONSIDERED_MIN = 40
-"""How many candidates are looked at first: most lists need no more."""
 NEW_LOOKED_AT = 200
 NOBODY = CustomerId("")
-
-Take = Callable[[int], tuple[list[list[Candidate]], bool]]
-"""Takes so many candidates from sources, and says whether there are more."""
-
-
-@attrs.frozen
-class Request:
-    """Who asks for how many products, and what the shop says of the moment.
-
-    `looking_at` are products that the visitor has before them, whether or not events say so yet, the newest last;
-    `shown` is how often they were shown products before. Without `rules`, those of the settings hold, without `country`
-    (two letters) the one where the customer was last.
-    """
-
-    customer_id: CustomerId
-    limit: int = 10
-    looking_at: Sequence[ProductId] = ()
-    shown: Mapping[ProductId, int] = NOTHING_SHOWN
-    rules: ListRules | None = None
-    country: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if self.limit < 1:
-            raise ValueError(f"limit must be at least 1, not {self.limit}")
-        if self.country != country_code(self.country):
-            raise ValueError(f"a country is two letters, as DE, not {self.country}")
 
 
 @attrs.frozen
@@ -59,6 +30,23 @@ class TopRated:
     product: Product
     average: float
     ratings: int
+
+
+class Descriptions:
+    """What is known of products, each asked for once however many of the lists it may come into."""
+
+    def __init__(self, shop: ShopCache) -> None:
+        self._shop = shop
+        self._asked: set[ProductId] = set()
+        self._found: dict[ProductId, Product] = {}
+
+    def of(self, product_ids: Set[ProductId]) -> Mapping[ProductId, Product]:
+        """Describe products, and maybe others; those of which nobody has said anything are left out."""
+        lacking = product_ids - self._asked
+        if lacking:
+            self._found.update(self._shop.products(lacking))
+            self._asked |= lacking
+        return self._found
 
 
 class RecommendProducts:
@@ -73,11 +61,9 @@ class RecommendProducts:
         affinity_half_life_ms: int,
         dice: Random,
     ) -> None:
-        self._cells = cells
-        self._views = views
         self._shop = shop
         self._service = service
-        self._affinity_half_life_ms = affinity_half_life_ms
+        self._sources = CandidateSources(cells, views, shop, service, affinity_half_life_ms)
         self._dice = dice
 
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:
@@ -86,15 +72,30 @@ class RecommendProducts:
 
     def to(self, customer: Customer, request: Request) -> Recommendations:
         """Recommend products to a customer, whatever name the request has; one who is new gets what is trending."""
-        rules = self._service.rules.rules if request.rules is None else request.rules
-        visitor = self._service.visitor(customer, request.looking_at, request.shown)
-        described: dict[ProductId, Product] = {}
+        return self.to_all([(customer, request)])[0]
+
+    def to_all(self, requests: Sequence[tuple[Customer, Request]]) -> list[Recommendations]:
+        """Recommend products to customers, each as if they had asked alone: what all of them need is read at once."""
+        usual = self._service.rules.rules
+        asked = [
+            Asked(customer, request, usual if request.rules is None else request.rules)
+            for customer, request in requests
+        ]
+        led = self._sources.neighbours(asked)
+        descriptions = Descriptions(self._shop)
+        descriptions.of({product_id for one, way in zip(asked, led, strict=True) for product_id in _wanted(one, way)})
+        return [self._list(one, way, descriptions) for one, way in zip(asked, led, strict=True)]
+
+    def _list(self, asked: Asked, neighbours: Neighbours, descriptions: Descriptions) -> Recommendations:
+        request, rules = asked.request, asked.rules
+        visitor = self._service.visitor(asked.customer, request.looking_at, request.shown)
+        described: Mapping[ProductId, Product] = {}
         tallies: dict[ProductId, Tally] = {}
         ranking = Ranking(())
-        for sources, is_all in self._widening(customer, request, rules):
+        for sources, is_all in self._sources.widening(asked, neighbours):
             considered = {one.product_id for source in sources for one in source}
             if rules.needs_descriptions:
-                described |= self._shop.products((considered | rules.pinned.keys()) - described.keys())
+                described = descriptions.of(considered | rules.pinned.keys())
             if rules.rating:
                 tallies |= self._shop.tallies(considered - tallies.keys())
             limit = request.limit
@@ -102,29 +103,21 @@ class RecommendProducts:
             if is_all or len(ranking.chosen) == limit:
                 break
         if rules.explore:
-            ranking = self._with_new(ranking, customer, visitor, rules, described, request.limit)
-        return self._explained(ranking, described)
+            ranking = self._with_new(ranking, asked, visitor, descriptions)
+        return self._explained(ranking, descriptions)
 
-    def _with_new(
-        self,
-        ranking: Ranking,
-        customer: Customer,
-        visitor: Visitor,
-        rules: ListRules,
-        described: Mapping[ProductId, Product],
-        limit: int,
-    ) -> Ranking:
+    def _with_new(self, ranking: Ranking, asked: Asked, visitor: Visitor, descriptions: Descriptions) -> Ranking:
         """Draw products that hardly anybody has seen, where the customer looks; on average a share of `explore`."""
+        rules, limit = asked.rules, asked.request.limit
         places = int(rules.explore * limit + self._dice.random())
         if not places:
             return ranking
-        trending = self._service.rules.trending
         pool: dict[ProductId, str | None] = {}
-        categories: list[str | None] = [*self._categories(customer)]
+        categories: list[str | None] = [*self._sources.categories(asked.customer)]
         for category in categories or [None]:
             listed = self._shop.of_category(category)
             some = self._dice.sample(listed, min(NEW_LOOKED_AT, len(listed)))
-            liked = [one.product_id for one in self._shop.trending(trending, category)]
+            liked = [one.product_id for one in self._sources.trending(category)]
             pool.update(dict.fromkeys((*some, *liked), category))
         for product_id in (
             *visitor.seen,
@@ -140,71 +133,19 @@ class RecommendProducts:
             for product_id in pool
             if known.get(product_id, 0) < rules.explore_below and visitor.shown.get(product_id, 0) < shown_max
         ]
-        products = self._shop.products(few)
-        passing = [id_ for id_ in few if rules.refusal(products.get(id_, Product(id_))) is None]
+        described = descriptions.of({*few, *(one.product_id for one in ranking.chosen)})
+        passing = [id_ for id_ in few if rules.refusal(described.get(id_, Product(id_))) is None]
         drawn = self._dice.sample(passing, len(passing))
         new = [Candidate(id_, 0.0, Reason(ReasonKind.NEW, known.get(id_, 0), (), pool[id_])) for id_ in drawn]
-        return with_new(ranking, new, places, rules, {**described, **products}, limit)
-
-    def _widening(
-        self, customer: Customer, request: Request, rules: ListRules
-    ) -> Iterator[tuple[list[list[Candidate]], bool]]:
-        """Yield candidates, of each source first few, then more of them, as long as they do not fill the list; whether
-        that is all.
-
-        Where rules weigh products, or sources are mixed, all are there at once: what is far behind may come out on top.
-        Ratings and diversity move and mix those that are looked at.
-        """
-        at_once = rules.moves_far or not self._service.rules.blend.is_in_turn
-        few = max(CONSIDERED_MIN, 3 * request.limit)
-        sources: list[list[Candidate]] = []
-        steps = self._steps(customer, request)
-        for number, take in enumerate(steps, 1):
-            is_last, is_more = number == len(steps), True
-            if not at_once:
-                some, is_more = take(few)
-                if some or is_last:
-                    yield [*sources, *some], is_last and not is_more
-            if is_more:
-                some, _ = take(max(CANDIDATES_MAX, few))
-                if not at_once or is_last:
-                    yield [*sources, *some], is_last
-            sources += some
-        if not steps:
-            yield [], True
-
-    def _steps(self, customer: Customer, request: Request) -> Sequence[Take]:
-        """The sources in turn; those of one step are worth the same, so that they are taken together."""
-        blend = self._service.rules.blend
-        steps: list[Take] = []
-        if blend.neighbours:
-            steps.append(partial(self._best, self._from_neighbours(customer, request.looking_at)))
-        if blend.trending_in_category:
-            steps.append(partial(self._popular, [(category, None) for category in self._categories(customer)]))
-        country = request.country or (None if customer.country is None else str(customer.country[0]))
-        if country is not None and blend.trending_in_country:
-            steps.append(partial(self._popular, [(None, country)]))
-        if blend.trending:
-            steps.append(partial(self._popular, [(None, None)]))
-        return steps
-
-    def _best(self, scores: Scores, count: int) -> tuple[list[list[Candidate]], bool]:
-        return [self._service.from_neighbours(scores.best(count))], len(scores) > count
-
-    def _popular(
-        self, places: Sequence[tuple[str | None, str | None]], count: int
-    ) -> tuple[list[list[Candidate]], bool]:
-        """The first of what is trending in categories or countries, and whether there are more."""
-        count = min(count, TRENDING_MAX)
-        found = [self._from_trending(category, country, count) for category, country in places]
-        return found, count < TRENDING_MAX and any(len(one) == count for one in found)
+        return with_new(ranking, new, places, rules, described, limit)
 
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now, of what the filters of the settings let pass."""
         filters = self._service.rules.rules.filters
-        source = self._from_trending(country=country, limit=max(limit, TRENDING_MAX))
-        products = self._shop.products([one.product_id for one in source]) if filters.needs_descriptions else {}
-        return self._explained(self._service.popular(source, filters, products, limit), products)
+        source = self._sources.trending(country=country, limit=max(limit, TRENDING_MAX))
+        descriptions = Descriptions(self._shop)
+        products = descriptions.of({one.product_id for one in source}) if filters.needs_descriptions else {}
+        return self._explained(self._service.popular(source, filters, products, limit), descriptions)
 
     def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
         """Say which products people rate highest, of what the filters of the settings let pass.
@@ -219,30 +160,20 @@ class RecommendProducts:
         )
         return tuple(one for one in found if refusal(one.product) is None)[:limit]
 
-    def _from_neighbours(self, customer: Customer, looking_at: Sequence[ProductId]) -> Scores:
-        """What the sessions most like the customer's lead to."""
-        session = self._service.interests(customer, looking_at)
-        rules = self._service.rules.neighbours
-        lists = self._views.sessions_of(list(session)[-rules.last :], rules.m)
-        own = {one.key for one in customer.open_sessions} | set(customer.closed_sessions)
-        neighbours = nearest(session, lists, rules, own)
-        found = score(session, neighbours, self._cells.trails(neighbours.keys()), rules)
-        return found.weighed(self._shop.rarities_of(found.scores.keys()), rules.rarity) if rules.rarity else found
-
-    def _from_trending(
-        self, category: str | None = None, country: str | None = None, limit: int = TRENDING_MAX
-    ) -> list[Candidate]:
-        rules = self._service.rules.trending
-        popular = self._shop.trending(rules, category, country, max(limit, TRENDING_MAX))[:limit]
-        return self._service.from_trending(popular, category, country)
-
-    def _categories(self, customer: Customer) -> list[str]:
-        favourites = customer.favourite_categories(self._affinity_half_life_ms)
-        return [category for category, _ in favourites[: self._service.rules.categories]]
-
-    def _explained(self, ranking: Ranking, described: Mapping[ProductId, Product]) -> Recommendations:
-        """Describe what is shown, and what it is shown for, as far as it is not described yet."""
+    def _explained(self, ranking: Ranking, descriptions: Descriptions) -> Recommendations:
+        """Describe what is shown, and what it is shown for."""
         chosen = ranking.chosen
-        wanted = {one.product_id for one in chosen} | {id_ for one in chosen for id_ in one.reason.because_of}
-        lacking = wanted - described.keys()
-        return self._service.explain(ranking, {**described, **self._shop.products(lacking)} if lacking else described)
+        shown = {one.product_id for one in chosen} | {id_ for one in chosen for id_ in one.reason.because_of}
+        return self._service.explain(ranking, descriptions.of(shown))
+
+
+def _wanted(asked: Asked, neighbours: Neighbours) -> Iterator[ProductId]:
+    """Of which products one will need to know more, as far as can be told before the list is made."""
+    rules, first = asked.rules, neighbours.first
+    if rules.needs_descriptions:
+        yield from rules.pinned
+    elif not rules.rating:
+        first = first[: asked.request.limit]
+    for one in first:
+        yield one.product_id
+        yield from one.reason.because_of

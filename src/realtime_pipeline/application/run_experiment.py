@@ -1,14 +1,19 @@
 """RunExperiment: recommend to each customer in the way of their variant."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 
-from realtime_pipeline.application.known_customer import known_customer
+from realtime_pipeline.application.known_customers import known_customers
 from realtime_pipeline.application.ports.cell_store import CellStore
-from realtime_pipeline.application.recommend_products import RecommendProducts, Request
+from realtime_pipeline.application.recommend_products import RecommendProducts
+from realtime_pipeline.application.request import Request
 from realtime_pipeline.domain.recommendation.experiments import Experiment
 from realtime_pipeline.domain.recommendation.service import Recommendations
+
+TOGETHER_MAX: Final = 32
+"""How many requests are answered with one another at most."""
 
 
 class RunExperiment:
@@ -28,9 +33,25 @@ class RunExperiment:
 
     def __call__(self, request: Request) -> Recommendations:
         """Recommend products; the list says by which variant. A visitor who signed in gets that of the customer."""
-        customer = known_customer(self._cells, request.customer_id)
-        variant = self._experiment.variant_of(customer.customer_id)
-        if not variant:
-            return self._otherwise.to(customer, request)
-        found = self._variants[variant].to(customer, request)
-        return attrs.evolve(found, experiment=self._experiment.name, variant=variant)
+        return self.all([request])[0]
+
+    def all(self, requests: Sequence[Request]) -> list[Recommendations]:
+        """Answer requests, each as if it came alone; some at a time, so that what is read at once has an end."""
+        return [
+            found
+            for begin in range(0, len(requests), TOGETHER_MAX)
+            for found in self._together(requests[begin : begin + TOGETHER_MAX])
+        ]
+
+    def _together(self, requests: Sequence[Request]) -> list[Recommendations]:
+        customers = known_customers(self._cells, [request.customer_id for request in requests])
+        variants = [self._experiment.variant_of(customer.customer_id) for customer in customers]
+        found: dict[int, Recommendations] = {}
+        for variant in dict.fromkeys(variants):
+            numbers = [number for number, one in enumerate(variants) if one == variant]
+            recommender = self._variants[variant] if variant else self._otherwise
+            lists = recommender.to_all([(customers[number], requests[number]) for number in numbers])
+            if variant:
+                lists = [attrs.evolve(one, experiment=self._experiment.name, variant=variant) for one in lists]
+            found.update(zip(numbers, lists, strict=True))
+        return [found[number] for number in range(len(requests))]

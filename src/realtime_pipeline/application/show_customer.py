@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from realtime_pipeline.application.errors import UnknownCustomer
-from realtime_pipeline.application.known_customer import known_customer
+from realtime_pipeline.application.known_customers import known_customer
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.domain.shop.customer import Customer

@@ -150,8 +150,12 @@ class CellStore(ABC):
         return nullcontext()
 
     @abstractmethod
+    def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+        """Read customers; those never seen or forgotten are left out."""
+
     def customer(self, customer_id: CustomerId) -> Customer | None:
         """Read a customer; None for one never seen or forgotten."""
+        return self.known_customers([customer_id]).get(customer_id)
 
     @abstractmethod
     def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:

@@ -130,10 +130,10 @@ class MemoryCellStore(CellStore):
         for kept in (self._cells, self._customers, self._sessions, self._reviews, self._tombstones):
             kept.clear()
 
-    def customer(self, customer_id: CustomerId) -> Customer | None:
-        """Read a customer."""
-        value = self._customers.get(customer_id)
-        return None if value is None else decode_customer(value)
+    def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+        """Read customers."""
+        values = ((customer_id, self._customers.get(customer_id)) for customer_id in customer_ids)
+        return {customer_id: decode_customer(value) for customer_id, value in values if value is not None}
 
     def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others."""

@@ -176,11 +176,11 @@ class RedisCellStore(CellStore):
         self._nodes.ask([(cell, ("UNLINK", cell)) for cell in cells])
         self._nodes.erase(self._keys.cell_pattern)
 
-    def customer(self, customer_id: CustomerId) -> Customer | None:
-        """Read a customer."""
-        key = self._keys.customers(self._partition_of(customer_id), [customer_id])[0]
-        value = self._ask(key, "GET", key)
-        return None if value is None else decode_customer(value)
+    def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+        """Read customers: one by one, as `MGET` takes a key of another type for none."""
+        keys = [self._keys.customers(self._partition_of(one), [one])[0] for one in customer_ids]
+        values = zip(customer_ids, self._nodes.ask([(key, ("GET", key)) for key in keys]), strict=True)
+        return {customer_id: decode_customer(value) for customer_id, value in values if value is not None}
 
     def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others, and how far the time of their cells has come."""

@@ -104,11 +104,7 @@ class SqliteCellStore(CellStore):
     def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
         """Load the customers wanted of each partition."""
         customer_ids = [customer_id for ids in wanted.values() for customer_id in ids]
-        rows = self._database.rows(
-            "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
-            (as_json(customer_ids),),
-        )
-        found = {customer_id: decode_customer(record) for customer_id, record in rows}
+        found = self.known_customers(customer_ids)
         missing = [customer_id for customer_id in customer_ids if customer_id not in found]
         found.update((customer_id, Customer(customer_id)) for customer_id in missing)
         if missing and self._database.rows("SELECT 1 FROM tombstones LIMIT 1"):
@@ -165,10 +161,13 @@ class SqliteCellStore(CellStore):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
         self._swept_to = -1
 
-    def customer(self, customer_id: CustomerId) -> Customer | None:
-        """Read a customer."""
-        rows = self._database.rows("SELECT record FROM customers WHERE customer_id = ?", (customer_id,))
-        return decode_customer(rows[0][0]) if rows else None
+    def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+        """Read customers."""
+        rows = self._database.rows(
+            "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
+            (as_json(customer_ids),),
+        )
+        return {customer_id: decode_customer(record) for customer_id, record in rows}
 
     def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others."""
