@@ -185,9 +185,9 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--looks", type=_count, default=4, help="events of a visit (default: 4)")
     parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
     parser.add_argument("--processes", type=_count, default=1, help="how many answer (default: 1)")
-    parser.add_argument("--threads", type=_count, default=1, help="how many answer in each process (default: 1)")
+    parser.add_argument("--threads", type=_count, default=2, help="how many answer in each process (default: 2)")
     parser.add_argument(
-        "--together", type=_count, default=16, help="how many that wait a thread answers at once, at most (default: 16)"
+        "--together", type=_count, default=2, help="how many that wait a thread answers at once, at most (default: 2)"
     )
     parser.add_argument("--one-core", action="store_true", help="all that answer share one core (Linux)")
     parser.add_argument("--ingesting", action="store_true", help="while a worker works at full speed")

@@ -24,7 +24,7 @@ from realtime_pipeline.infrastructure.system.garbage_collector import OF_REQUEST
 
 START_MS: Final = 1_760_000_000_000
 NEAR: Final = (-3, -2, -1, 1, 1, 2, 3, 50)
-WARM_UP: Final = 200
+WARM_UP: Final = 1_000
 START_UP_S: Final = 5.0
 """What a process that answers has to get ready."""
 INGESTED_VISITS: Final = 10_000

@@ -213,10 +213,9 @@ def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> Publish
     return PublishEvents(publisher, decoder, decoder.routing_key, encode_tick, TICK_KEY)
 
 
-def _recommend_products(settings: Settings, cells: CellStore, views: Views, shop_cache: ShopCache) -> RecommendProducts:
+def _recommend_products(settings: Settings, cells: CellStore, shop_cache: ShopCache) -> RecommendProducts:
     return RecommendProducts(
         cells,
-        views,
         shop_cache,
         RecommendationService(settings.recommendations, settings.rating_prior),
         settings.fold.profile.affinity_half_life_ms,
@@ -225,12 +224,10 @@ def _recommend_products(settings: Settings, cells: CellStore, views: Views, shop
 
 
 def _run_experiment(
-    settings: Settings, cells: CellStore, views: Views, shop_cache: ShopCache, otherwise: RecommendProducts
+    settings: Settings, cells: CellStore, shop_cache: ShopCache, otherwise: RecommendProducts
 ) -> RunExperiment:
     variants = {
-        name: _recommend_products(
-            attrs.evolve(settings, recommendations=variant.recommendations), cells, views, shop_cache
-        )
+        name: _recommend_products(attrs.evolve(settings, recommendations=variant.recommendations), cells, shop_cache)
         for name, variant in settings.experiment.variants.items()
     }
     return RunExperiment(cells, settings.experiment, variants, otherwise)
@@ -306,10 +303,10 @@ class Container(containers.DeclarativeContainer):
         _publish_events, publisher, decoder
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
-        _recommend_products, settings, cells, views, shop_cache
+        _recommend_products, settings, cells, shop_cache
     )
     run_experiment: providers.Singleton[RunExperiment] = providers.ThreadSafeSingleton(
-        _run_experiment, settings, cells, views, shop_cache, recommend_products
+        _run_experiment, settings, cells, shop_cache, recommend_products
     )
     note_exposure: providers.Singleton[NoteExposure] = providers.ThreadSafeSingleton(
         _note_exposure, publish_events, clock

@@ -10,11 +10,14 @@ from dependency_injector import providers
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.shop_cache import TOP_RATED_MAX, CacheRules
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules
+from realtime_pipeline.domain.recommendation.ranking import Blend
+from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
-from tests.histories import NOW_MS, SetClock, append, event
+from tests.histories import NOW_MS, SetClock, append, event, visits
 
 
 class SlowViews(MemoryViews):
@@ -152,3 +155,31 @@ def test_products_that_are_remembered_are_let_go_of_when_they_are_too_many(
     shop.sees("m1", name="Teapot")
     shop.clock.at_ms += 1_000
     assert shop.trending() == ["Teapot", "Mug"]
+
+
+def test_only_lists_with_as_many_sessions_as_are_looked_at_may_be_old() -> None:
+    container, clock = Container(), SetClock()
+    container.clock.override(providers.Object(clock))
+    settings = Settings(
+        log="memory",
+        store="memory",
+        cache=CacheRules(lists_ms=2_000),
+        recommendations=RecommendationRules(NeighbourRules(m=2, k=2), blend=Blend(4.0, 0.0, 0.0, 0.0)),
+    )
+    with Pipeline(settings, container) as pipeline:
+
+        def see(*visits_of: Sequence[str]) -> None:
+            for number, products in enumerate(visits_of):
+                append(pipeline, visits(f"{products}-{number}", *products))
+            pipeline.process()
+
+        def similar(product: str) -> set[str]:
+            return {one.product.product_id for one in pipeline.similar(product)}
+
+        see(["mug", "jug"], ["mug", "cup"], ["tea", "pot"])
+        assert (similar("mug"), similar("tea")) == ({"jug", "cup"}, {"pot"})
+        see(["mug", "pan"], ["mug", "lid"], ["tea", "tin"])
+        clock.at_ms += 1_999
+        assert (similar("mug"), similar("tea")) == ({"jug", "cup"}, {"pot", "tin"})
+        clock.at_ms += 1
+        assert similar("mug") == {"pan", "lid"}

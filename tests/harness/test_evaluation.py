@@ -156,7 +156,7 @@ class AsServed(Model):
 @pytest.fixture
 def pipeline() -> Iterator[Pipeline]:
     rules = attrs.evolve(Settings().recommendations, repeat_seen=True)
-    as_new = CacheRules(trending_ms=0, products_ms=0)
+    as_new = CacheRules(trending_ms=0, products_ms=0, lists_ms=0)
     settings = Settings(log="memory", store="memory", partitions=1, recommendations=rules, cache=as_new)
     with Pipeline(settings) as made:
         yield made

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from realtime_pipeline.application.ports.cell_store import CellStore
-from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.request import Asked
 from realtime_pipeline.application.shop_cache import TRENDING_MAX, ShopCache
 from realtime_pipeline.domain.recommendation.neighbours import Scores, nearest, score
@@ -45,13 +44,11 @@ class CandidateSources:
     def __init__(
         self,
         cells: CellStore,
-        views: Views,
         shop: ShopCache,
         service: RecommendationService,
         affinity_half_life_ms: int,
     ) -> None:
         self._cells = cells
-        self._views = views
         self._shop = shop
         self._service = service
         self._affinity_half_life_ms = affinity_half_life_ms
@@ -65,16 +62,15 @@ class CandidateSources:
         if not service.rules.blend.neighbours:
             return [Neighbours(Scores({}, {}, {}), 0, service) for _ in asked]
         sessions = [service.interests(one.customer, one.request.looking_at) for one in asked]
-        starts = dict.fromkeys(product_id for session in sessions for product_id in list(session)[-rules.last :])
-        lists = self._views.sessions_of(starts.keys(), rules.m)
+        starts = {product_id for session in sessions for product_id in list(session)[-rules.last :]}
+        lists = self._shop.sessions_of(starts, rules.m)
         near = [
             nearest(session, lists, rules, _own(one.customer)) for one, session in zip(asked, sessions, strict=True)
         ]
-        trails = self._cells.trails(dict.fromkeys(key for keys in near for key in keys).keys())
+        trails = self._cells.trails(set().union(*near))
         found = [score(session, keys, trails, rules) for session, keys in zip(sessions, near, strict=True)]
         if rules.rarity:
-            led_to = dict.fromkeys(product_id for scores in found for product_id in scores.scores)
-            rarities = self._shop.rarities_of(led_to.keys())
+            rarities = self._shop.rarities_of(set().union(*(scores.scores for scores in found)))
             found = [scores.weighed(rarities, rules.rarity) for scores in found]
         return [
             Neighbours(scores, self._count_at_first(one), service) for one, scores in zip(asked, found, strict=True)

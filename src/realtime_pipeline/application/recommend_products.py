@@ -8,7 +8,6 @@ import attrs
 
 from realtime_pipeline.application.candidate_sources import CandidateSources, Neighbours
 from realtime_pipeline.application.ports.cell_store import CellStore
-from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.request import Asked, Request
 from realtime_pipeline.application.shop_cache import TOP_RATED_MAX, TRENDING_MAX, ShopCache
 from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
@@ -55,7 +54,6 @@ class RecommendProducts:
     def __init__(
         self,
         cells: CellStore,
-        views: Views,
         shop: ShopCache,
         service: RecommendationService,
         affinity_half_life_ms: int,
@@ -63,7 +61,7 @@ class RecommendProducts:
     ) -> None:
         self._shop = shop
         self._service = service
-        self._sources = CandidateSources(cells, views, shop, service, affinity_half_life_ms)
+        self._sources = CandidateSources(cells, shop, service, affinity_half_life_ms)
         self._dice = dice
 
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:

@@ -17,13 +17,19 @@ from realtime_pipeline.domain.recommendation.neighbours import rarity
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
+from realtime_pipeline.domain.shop.session import SessionKey
 
 TRENDING_MAX = 200
 TOP_RATED_MAX = 200
-TRENDING_LISTS_MAX = 1_000
+TRENDING_LISTS_MAX = 2_000
 PRODUCTS_MAX = 100_000
+LISTS_MAX = 1_000
+"""Of how many products the sessions are remembered that touched them: 200 of them take some 20 KB."""
 LATE_MAX = 10
 """How many times its age what is trending may have while somebody reads it anew."""
+
+Listed = dict[SessionKey, int]
+"""Sessions that touched a product, and when, newest first."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -34,11 +40,13 @@ class CacheRules:
     """How old what a process answers from may be, in ms; 0 for as new as it is.
 
     `trending_ms` what is trending (at most twice that in all) and what is rated highest, `products_ms` what events say
-    of products: names, prices, numbers, how rare they are. Customers and sessions are always read.
+    of products: names, prices, numbers, how rare they are; `lists_ms` which sessions touched a product last, where they
+    are as many as are looked at. Shorter lists, customers and sessions are always read.
     """
 
     trending_ms: int = 5_000
     products_ms: int = 30_000
+    lists_ms: int = 5_000
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
@@ -47,10 +55,13 @@ class CacheRules:
 class _Remembered(Generic[K, V]):
     """What was read of late, let go of as it was read: while requests come, no single one waits for all to be freed."""
 
-    def __init__(self, clock: Clock, refresh_ms: int, limit: int) -> None:
+    def __init__(
+        self, clock: Clock, refresh_ms: int, limit: int, is_kept: Callable[[K, V], bool] | None = None
+    ) -> None:
         self._clock = clock
         self._refresh_ms = refresh_ms
         self._limit = limit
+        self._is_kept = is_kept
         self._known: dict[K, V] = {}
         self._reads: deque[tuple[int, Collection[K]]] = deque()
         self._lock = Lock()
@@ -66,10 +77,13 @@ class _Remembered(Generic[K, V]):
         if lacking:
             more = read(lacking)
             found.update(more)
-            if more:
+            kept = more
+            if self._is_kept is not None:
+                kept = {key: value for key, value in more.items() if self._is_kept(key, value)}
+            if kept:
                 with self._lock:
-                    self._known.update(more)
-                    insort(self._reads, (now_ms, more.keys()), key=itemgetter(0))  # a slow read may be overtaken
+                    self._known.update(kept)
+                    insort(self._reads, (now_ms, kept.keys()), key=itemgetter(0))  # a slow read may be overtaken
         return found
 
     def _let_go(self, now_ms: int) -> None:
@@ -80,6 +94,11 @@ class _Remembered(Generic[K, V]):
         while reads and (not 0 <= now_ms - reads[0][0] < self._refresh_ms or len(known) > self._limit):
             for key in reads.popleft()[1]:
                 known.pop(key, None)
+
+
+def _is_full(key: tuple[ProductId, int], listed: Listed) -> bool:
+    """Whether there are as many sessions as are looked at, so that what one more says comes to little."""
+    return len(listed) >= key[1]
 
 
 class _Place(NamedTuple):
@@ -108,6 +127,7 @@ class ShopCache:
         self._interactions = _Remembered[ProductId, int](clock, rules.products_ms, PRODUCTS_MAX)
         self._rarities = _Remembered[ProductId, float](clock, rules.products_ms, PRODUCTS_MAX)
         self._facts = _Remembered[ProductId, tuple[Product, Tally]](clock, rules.products_ms, PRODUCTS_MAX)
+        self._lists = _Remembered[tuple[ProductId, int], Listed](clock, rules.lists_ms, LISTS_MAX, _is_full)
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had; those never seen are left out."""
@@ -116,6 +136,16 @@ class ShopCache:
     def rarities_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
         """How rare products are; those never seen are left out."""
         return self._rarities(product_ids, self._read_rarities)
+
+    def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, Listed]:
+        """List, for each product, the sessions that touched it and when, newest first, at most `limit`."""
+
+        def read(lacking: Sequence[tuple[ProductId, int]]) -> dict[tuple[ProductId, int], Listed]:
+            lists = self._views.sessions_of([product_id for product_id, _ in lacking], limit)
+            return {(product_id, limit): listed for product_id, listed in lists.items()}
+
+        lists = self._lists([(product_id, limit) for product_id in product_ids], read)
+        return {product_id: listed for (product_id, _), listed in lists.items()}
 
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
         """The numbers of products; those never seen are left out."""

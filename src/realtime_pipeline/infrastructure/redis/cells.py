@@ -14,14 +14,14 @@ from realtime_pipeline.application.routing import CONSISTENT, PARTITIONERS
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail, partition_of
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_trails
 from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
 from realtime_pipeline.infrastructure.redis.exchange import Request
-from realtime_pipeline.infrastructure.redis.keys import Keys, sessions_hash
+from realtime_pipeline.infrastructure.redis.keys import Keys, by_sessions_hash
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisRules
 
@@ -184,12 +184,10 @@ class RedisCellStore(CellStore):
 
     def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others, and how far the time of their cells has come."""
-        by_hash: dict[tuple[int, int], list[SessionKey]] = {}
-        for key in keys:
-            by_hash.setdefault(sessions_hash(key), []).append(key)
-        parts = [some[at : at + READ_AT_ONCE] for some in by_hash.values() for at in range(0, len(some), READ_AT_ONCE)]
+        listed = by_sessions_hash(keys)
+        parts = [some[at : at + READ_AT_ONCE] for some in listed for at in range(0, len(some), READ_AT_ONCE)]
         names = [self._keys.sessions(some[0]) for some in parts]
-        cells = {partition: self._keys.cell(partition) for partition, _ in by_hash}
+        cells = {partition: self._keys.cell(partition) for partition in {partition_of(some[0]) for some in listed}}
         asked: list[tuple[Key, Request]] = [(cell, ("HGET", cell, "newest_ms")) for cell in cells.values()]
         asked += [(name, ("HMGET", name, *some)) for name, some in zip(names, parts, strict=True)]
         answers = self._nodes.ask(asked)

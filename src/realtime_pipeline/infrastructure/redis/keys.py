@@ -22,19 +22,24 @@
 | `rp:{v0}:list:PRODUCT` | sorted set | sessions by the time they touched the product, the newest | trimmed |
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 
 import attrs
 
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, partition_of
 
 SESSIONS_BUCKET = 1 << 15
+_SPAN = PARTITIONS_MAX * SESSIONS_BUCKET
 
 
-def sessions_hash(key: SessionKey) -> tuple[int, int]:
-    """In which partition's hash a session lies, and in which of those."""
-    return key % PARTITIONS_MAX, key // (PARTITIONS_MAX * SESSIONS_BUCKET)
+def by_sessions_hash(keys: Iterable[SessionKey]) -> list[list[SessionKey]]:
+    """Put sessions together that lie in one hash."""
+    found: defaultdict[tuple[int, int], list[SessionKey]] = defaultdict(list)
+    for key in keys:
+        found[key // _SPAN, key % PARTITIONS_MAX].append(key)
+    return list(found.values())
 
 
 @attrs.frozen
@@ -71,8 +76,7 @@ class Keys:
 
     def sessions(self, key: SessionKey) -> str:
         """The hash that a session lies in: sessions begun one after another expire one after another."""
-        partition, bucket = sessions_hash(key)
-        return f"{self.namespace}:{{c{partition}}}:sessions:{bucket}"
+        return f"{self.namespace}:{{c{partition_of(key)}}}:sessions:{key // _SPAN}"
 
     @property
     def view_pattern(self) -> str:

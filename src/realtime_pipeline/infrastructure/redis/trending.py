@@ -32,6 +32,7 @@ class RedisTrending:
         self._keys = Keys(rules.namespace)
         self._groups = rules.view_groups
         self._followed: dict[str | None, tuple[TrendingRules, float]] = {}
+        self._sorted: dict[str | None, tuple[TrendingRules, float]] = {}
         self._trends: dict[str | None, list[Trends]] = {}
         self._categories = [Categories() for _ in range(self._groups)]
         self._one_follows = Lock()
@@ -49,8 +50,7 @@ class RedisTrending:
         with self._one_follows:
             followed = self._follow(rules, country, old_ms)
             if category is not None:
-                for group, (moved, last_moved) in enumerate(self._moved()):
-                    self._categories[group].sort(followed[group], moved, last_moved, partial(self._sorted, group))
+                self._sort(country, followed)
             for trends, categories in zip(followed, self._categories, strict=True):
                 rows += trends.first(limit, None if category is None else categories.members(category))
         return ranked(rows)[:limit]
@@ -81,9 +81,18 @@ class RedisTrending:
             self._erased = erased
             self._trends.clear()
             self._followed.clear()
+            self._sorted.clear()
             self._categories = [Categories() for _ in range(self._groups)]
 
-    def _sorted(self, group: int, products: Collection[bytes]) -> dict[bytes, str]:
+    def _sort(self, country: str | None, followed: Sequence[Trends]) -> None:
+        """See which products are of which category now, once after each look at what has changed."""
+        look = self._followed[country]
+        if self._sorted.get(country) != look:
+            for group, (moved, last_moved) in enumerate(self._moved()):
+                self._categories[group].sort(followed[group], moved, last_moved, partial(self._categories_of, group))
+            self._sorted[country] = look
+
+    def _categories_of(self, group: int, products: Collection[bytes]) -> dict[bytes, str]:
         """The categories of products that have one, some at a time."""
         key, listed = self._keys.view(group, "products"), list(products)
         parts = [listed[at : at + LOOKED_UP_AT_ONCE] for at in range(0, len(listed), LOOKED_UP_AT_ONCE)]
@@ -102,6 +111,7 @@ class RedisTrending:
             oldest = next(iter(self._trends))
             del self._trends[oldest]
             self._followed.pop(oldest, None)
+            self._sorted.pop(oldest, None)
         return trends
 
     def _versions(self, country: str | None) -> list[dict[int, int]]:
