@@ -14,7 +14,7 @@ from realtime_pipeline.domain.recommendation.experiments import Experiment, Vari
 from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
-from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 from realtime_pipeline.report import profile_in_words
@@ -221,7 +221,7 @@ def test_what_is_trending_where_the_customer_is_comes_before_the_whole_shop(tmp_
         for number, (country, product) in enumerate([("FR", "mug")] * 3 + [("DE", "jug")] * 2 + [("nowhere", "pan")]):
             look = event(f"look-{number}", user=f"visitor-{number}", product=product)
             pipeline.publish([{**look, "context": {"country": country}}])
-        pipeline.publish([{**event("there", user="bob", product="tent"), "context": {"country": "DE"}}])
+        pipeline.publish([{**event("there", user="bob", product="tent"), "context": {"country": "de"}}])
         pipeline.process()
         assert [one.product.product_id for one in pipeline.trending()] == ["mug", "jug", "pan", "tent"]
         assert [one.product.product_id for one in pipeline.trending(country="de")] == ["jug", "tent"]
@@ -346,23 +346,24 @@ def test_who_asks_with_others_gets_the_list_they_would_get_alone() -> None:
         names = [*(f"u{n}" for n in range(20)), *(f"anonymous:s{n}" for n in range(20)), "new", "u1"]
         ways: list[dict[str, Any]] = [
             {},
-            {"limit": 3, "looking_at": ["p7"], "country": "DE"},
+            {"limit": 3, "looking_at": ["p7"], "country": "de"},
             {"rules": ListRules(per_category=1, pinned={ProductId("p3"): 2})},
             {"rules": ListRules(weights={ProductId("p4"): 9.0}), "shown": {"p2": 1}},
         ]
         wanted = [(name, ways[number % len(ways)]) for number, name in enumerate(names * 2)]
-        together = pipeline.recommend_all([Request(CustomerId(name), **way) for name, way in wanted])
+        together = pipeline.recommend_all([Request(name, **way) for name, way in wanted])
         assert together == [pipeline.recommend(name, **way) for name, way in wanted]
         assert {one.variant for one in together} == {"plain", "fine"}
         assert pipeline.recommend_all([]) == []
 
 
-def test_one_who_cannot_be_answered_is_said_to_all_who_ask_with_them() -> None:
-    with (
-        Pipeline(Settings(log="memory", store="memory")) as pipeline,
-        pytest.raises(PipelineError, match="no customer"),
-    ):
-        pipeline.recommend_all([Request(CustomerId("ada")), Request(CustomerId(""))])
+def test_who_cannot_be_answered_is_named_by_their_number() -> None:
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        with pytest.raises(PipelineError, match="request 2: '' is no customer's id"):
+            pipeline.recommend_all([Request("ada"), Request("")])
+        for wrong in (Request("ada"), ["ada"]):
+            with pytest.raises(TypeError, match=r"requests is a list of Request\(...\)"):
+                pipeline.recommend_all(wrong)  # type: ignore[arg-type]
 
 
 def test_a_longer_list_has_no_fewer_neighbours() -> None:

@@ -19,7 +19,6 @@ from harness.feed import publish, work_off
 from harness.line import Line
 from harness.places import places
 from realtime_pipeline import ListRules, Pipeline, Request, Settings
-from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.infrastructure.system.garbage_collector import OF_REQUESTS, settle_collector
 
 START_MS: Final = 1_760_000_000_000
@@ -78,6 +77,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         measured = [_measured(processes, settings, options, number) for number in range(len(options.rates))]
     who = f"{options.processes} processes" if options.processes > 1 else "one process"
     who += f" of {options.threads} threads" if options.threads > 1 else ""
+    who += f", up to {options.together} requests together" if options.together > 1 else ""
     who += " on one core" if options.one_core else ""
     heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products, {who}")
     for answers in measured:
@@ -199,48 +199,54 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: float, begin_
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     dice = random.Random(seed)
     customers = max(1, options.visits // 2)
-    with Pipeline(settings) as pipeline:
+    with Pipeline(settings) as pipeline, ThreadPoolExecutor(options.threads) as threads:
 
-        def ask() -> str:
-            return f"customer-{dice.randrange(customers)}"
+        def ask() -> Request:
+            return Request(f"customer-{dice.randrange(customers)}", LIMIT, rules=RULES)
 
-        for _ in range(WARM_UP):
-            pipeline.recommend(ask(), LIMIT, rules=RULES)
+        def answered(waiting: _Waiting) -> list[tuple[float, bool]]:
+            working = [threads.submit(_work, pipeline, waiting, options.together) for _ in range(options.threads)]
+            return [answer for one in working for answer in one.result()]
+
+        answered(_Waiting(0.0, 1.0, WARM_UP, ask, dice))  # who has waited since long ago
         settle_collector(OF_REQUESTS)
         if options.processes > 1:
             time.sleep(max(0.0, begin_s - time.time()))
         trips = _trips(pipeline)
         cpu_s, began_s = time.process_time(), time.perf_counter()
-        waiting = _Waiting(began_s, began_s + options.seconds, rate, ask, dice)
-        with ThreadPoolExecutor(options.threads) as threads:
-            working = [threads.submit(_work, pipeline, waiting, options.together) for _ in range(options.threads)]
-            answered = [answer for one in working for answer in one.result()]
-        cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(answered)
-        latencies_ms = [latency_ms for latency_ms, _ in answered]
-        by_neighbours = sum(is_so for _, is_so in answered) / len(answered)
-        return Answers(round(rate), latencies_ms, cpu_ms, by_neighbours, (_trips(pipeline) - trips) / len(answered))
+        found = answered(_Waiting(began_s, began_s + options.seconds, rate, ask, dice))
+        cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(found)
+        by_neighbours = sum(is_so for _, is_so in found) / len(found)
+        latencies_ms = [latency_ms for latency_ms, _ in found]
+        return Answers(round(rate), latencies_ms, cpu_ms, by_neighbours, (_trips(pipeline) - trips) / len(found))
 
 
 class _Waiting:
-    """Those who want a list, each from some random moment on, whether or not anybody is free to answer them."""
+    """Those who want a list, each from some random moment on, whether or not anybody is free to answer them.
 
-    def __init__(self, begin_s: float, end_s: float, rate: float, who: Callable[[], str], dice: random.Random) -> None:
+    There is one at least. What bringing requests to threads costs in a server is no part of it.
+    """
+
+    def __init__(
+        self, begin_s: float, end_s: float, rate: float, ask: Callable[[], Request], dice: random.Random
+    ) -> None:
         self._end_s = end_s
         self._rate = rate
-        self._who = who
+        self._ask = ask
         self._dice = dice
-        self._next_s = begin_s + dice.expovariate(rate)
+        self._next_s = min(end_s, begin_s + dice.expovariate(rate))
         self._one_takes = Lock()
 
     def take(self, most: int) -> list[tuple[Request, float]]:
         """Take those who wait, with the moment since when; wait for one where nobody does. None at the end."""
         taken: list[tuple[Request, float]] = []
         with self._one_takes:
-            time.sleep(max(0.0, self._next_s - time.perf_counter()))
-            now_s = time.perf_counter()
-            while self._next_s <= min(now_s, self._end_s) and len(taken) < most:
-                taken.append((Request(CustomerId(self._who()), LIMIT, rules=RULES), self._next_s))
-                self._next_s += self._dice.expovariate(self._rate)
+            while not taken and self._next_s <= self._end_s:
+                time.sleep(max(0.0, self._next_s - time.perf_counter()))
+                now_s = time.perf_counter()
+                while self._next_s <= min(now_s, self._end_s) and len(taken) < most:
+                    taken.append((self._ask(), self._next_s))
+                    self._next_s += self._dice.expovariate(self._rate)
         return taken
 
 

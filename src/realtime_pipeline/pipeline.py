@@ -8,17 +8,18 @@ from numbers import Integral
 from types import TracebackType
 from typing import Final, Self
 
+import attrs
 from dependency_injector import providers
 
 from realtime_pipeline.application.errors import InvalidEvents, Stopped, Unavailable, UnknownCustomer, UnknownProduct
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.recommend_products import TopRated
-from realtime_pipeline.application.request import Request
+from realtime_pipeline.application.request import Request, checked_country
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
-from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId, country_code
+from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
 from realtime_pipeline.settings import Settings
@@ -125,16 +126,23 @@ class Pipeline:
         where the shop knows better than the profile (see `note_shown`); `country` is where they are (`"DE"`), where it
         is not the one their events spoke of last.
         """
-        return self.container.run_experiment()(_request(customer_id, limit, looking_at, rules, shown, country))
+        request = Request(customer_id, limit, looking_at, shown or {}, rules, country)
+        return self.container.run_experiment()(_checked(request))
 
     def recommend_all(self, requests: Sequence[Request]) -> Sequence[Recommendations]:
-        """Answer requests that wait at the same time, each as `recommend` would.
+        """Answer requests that wait at the same time, each as `recommend` would, in their order.
 
-        What they need is read together: at a store across a network, ten lists take the time of five or less.
+        What they need is read together, which takes less time than one after the other; each waits for all. One that
+        cannot be answered fails them all, by its number: ids that come from outside are better asked for alone.
         """
-        checked = [
-            _request(one.customer_id, one.limit, one.looking_at, one.rules, one.shown, one.country) for one in requests
-        ]
+        if isinstance(requests, Request) or not all(isinstance(one, Request) for one in requests):
+            raise TypeError("requests is a list of Request(...), also where it is one")
+        checked = []
+        for number, request in enumerate(requests, 1):
+            try:
+                checked.append(_checked(request))
+            except (UnknownCustomer, UnknownProduct) as error:
+                raise type(error)(f"request {number}: {error}") from None
         return self.container.run_experiment().all(checked)
 
     def note_shown(self, customer_id: str, shown: Sequence[Recommendation | str]) -> None:
@@ -158,7 +166,7 @@ class Pipeline:
 
     def trending(self, limit: int = 10, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now."""
-        return self.container.recommend_products().trending(_whole(limit), _country(country))
+        return self.container.recommend_products().trending(_whole(limit), checked_country(country))
 
     def top_rated(self, limit: int = 10) -> Sequence[TopRated]:
         """Say which products people rate highest."""
@@ -223,24 +231,13 @@ def _product(product_id: str) -> ProductId:
     return ProductId(product_id)
 
 
-def _request(
-    customer_id: str,
-    limit: int,
-    looking_at: Sequence[str],
-    rules: ListRules | None,
-    shown: Mapping[str, int] | Mapping[ProductId, int] | None,
-    country: str | None,
-) -> Request:
-    """Check what is said by whom, as it was said."""
-    if isinstance(looking_at, str):
-        raise TypeError("looking_at is a list of products, also where it is one")
-    return Request(
-        _known_as(customer_id),
-        limit,
-        [_product(product_id) for product_id in looking_at],
-        {_product(product_id): times for product_id, times in (shown or {}).items()},
-        rules,
-        _country(country),
+def _checked(request: Request) -> Request:
+    """Check by which ids is asked."""
+    return attrs.evolve(
+        request,
+        customer_id=_known_as(request.customer_id),
+        looking_at=[_product(product_id) for product_id in request.looking_at],
+        shown={_product(product_id): times for product_id, times in request.shown.items()},
     )
 
 
@@ -258,10 +255,3 @@ def _encoded(number: int, event: Mapping[str, object]) -> bytes:
         return encode_event(event)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidEvents(f"event {number} cannot be written as JSON: {error}") from None
-
-
-def _country(said: str | None) -> str | None:
-    code = country_code(said)
-    if said is not None and code is None:
-        raise ValueError(f"a country is two letters, as DE, not {said}")
-    return code

@@ -42,9 +42,11 @@ class Stock(Catalogue):
 
     def __init__(self) -> None:
         self.sold_out: set[str] = set()
+        self.asked: set[str] = set()
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
         """Say what is there."""
+        self.asked.update(product_ids)
         return {id_: Product(id_, in_stock=id_ not in self.sold_out) for id_ in product_ids}
 
 
@@ -183,3 +185,11 @@ def test_only_lists_with_as_many_sessions_as_are_looked_at_may_be_old() -> None:
         assert (similar("mug"), similar("tea")) == ({"jug", "cup"}, {"pot", "tin"})
         clock.at_ms += 1
         assert similar("mug") == {"pan", "lid"}
+
+
+def test_the_catalogue_is_asked_only_for_what_is_shown_where_no_rule_goes_by_it(shop: Shop) -> None:
+    for number in range(30):
+        append(shop.pipeline, visits(f"u{number}", "mug", f"p{number}", f"q{number}"))
+    shop.pipeline.process()
+    found = shop.pipeline.recommend("eve", 3, looking_at=["mug"])
+    assert shop.stock.asked == {"mug", *(one.product.product_id for one in found)}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 import pytest
 
-from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
+from realtime_pipeline.application.errors import Fenced, Stopped, Unreachable, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Unwatched
@@ -18,9 +18,9 @@ from realtime_pipeline.domain.shop.session import Session, SessionKey, session_k
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
-from realtime_pipeline.infrastructure.redis.exchange import Request
+from realtime_pipeline.infrastructure.redis.exchange import Reply, Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import KeptEntriesContract, effects, seen
@@ -82,6 +82,37 @@ class TestRedisViews(ViewsContract):
             assert [(one.product_id, one.actions) for one in reader.trending(TrendingRules(), None, 9)] == [
                 (product, views)
             ]
+
+    def test_what_was_read_half_when_redis_failed_is_not_taken_for_new(self) -> None:
+        source = SourceRange(0, 1, 0, 1, Watermark(0, HOUR * HOUR_MS, 0))
+        deltas = Deltas({MUG: ProductState(1)}, {(HOUR, MUG): Activity(views=3)})
+        for cell, part in enumerate(deltas.parts(self.views.view_cells)):
+            self.views.merge([Merge(cell, (source,), part)])
+        nodes = Failing(self.rules)
+        reader = RedisViews(nodes, self.rules, listed_sessions_max=3, activity_hours=24)
+
+        def actions(rules: TrendingRules) -> list[int]:
+            return [one.actions for one in reader.trending(rules, None, 9, old_ms=60_000)]
+
+        assert actions(TrendingRules()) == [3]
+        nodes.fails = True
+        with pytest.raises(Unreachable):
+            actions(TrendingRules(view_weight=2))
+        nodes.fails = False
+        assert actions(TrendingRules()) == [3]
+        nodes.close()
+
+
+class Failing(RedisNodes):
+    """Nodes of which some do not answer when they are asked for activity."""
+
+    fails = False
+
+    def ask(self, requests: Sequence[tuple[Key, Request]], wait: bool = False) -> list[Reply]:
+        """Fail when told to."""
+        if self.fails and any(":activity:" in key for key, _ in requests):
+            raise Unreachable("Redis does not answer")
+        return super().ask(requests, wait)
 
 
 ADA, MUG, JUG = CustomerId("ada"), ProductId("mug"), ProductId("jug")

@@ -80,8 +80,10 @@ class RecommendProducts:
             for customer, request in requests
         ]
         led = self._sources.neighbours(asked)
+        self._shop.read_ahead(
+            {product_id for one, way in zip(asked, led, strict=True) for product_id in _wanted(one, way)}
+        )
         descriptions = Descriptions(self._shop)
-        descriptions.of({product_id for one, way in zip(asked, led, strict=True) for product_id in _wanted(one, way)})
         return [self._list(one, way, descriptions) for one, way in zip(asked, led, strict=True)]
 
     def _list(self, asked: Asked, neighbours: Neighbours, descriptions: Descriptions) -> Recommendations:
@@ -168,10 +170,9 @@ class RecommendProducts:
 def _wanted(asked: Asked, neighbours: Neighbours) -> Iterator[ProductId]:
     """Of which products one will need to know more, as far as can be told before the list is made."""
     rules, first = asked.rules, neighbours.first
-    if rules.needs_descriptions:
-        yield from rules.pinned
-    elif not rules.rating:
-        first = first[: asked.request.limit]
+    if not rules.needs_descriptions and not rules.rating:
+        first = first[: 2 * asked.request.limit]  # some have been seen
+    yield from rules.pinned
     for one in first:
         yield one.product_id
         yield from one.reason.because_of

@@ -10,6 +10,28 @@ from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId, country_code
 
 
+def _customer(said: str) -> CustomerId:
+    return CustomerId(said)
+
+
+def _products(said: Sequence[str]) -> Sequence[ProductId]:
+    if isinstance(said, str):
+        raise TypeError("looking_at is a list of products, also where it is one")
+    return [ProductId(product_id) for product_id in said]
+
+
+def _times(said: Mapping[str, int] | Mapping[ProductId, int]) -> Mapping[ProductId, int]:
+    return {ProductId(product_id): times for product_id, times in said.items()}
+
+
+def checked_country(said: str | None) -> str | None:
+    """A country as two capital letters."""
+    code = country_code(said)
+    if said is not None and code is None:
+        raise ValueError(f"a country is two letters, as DE, not {said}")
+    return code
+
+
 @attrs.frozen
 class Request:
     """Who asks for how many products, and what the shop says of the moment.
@@ -19,18 +41,16 @@ class Request:
     (two letters) the one where the customer was last.
     """
 
-    customer_id: CustomerId
+    customer_id: CustomerId = attrs.field(converter=_customer)
     limit: int = 10
-    looking_at: Sequence[ProductId] = ()
-    shown: Mapping[ProductId, int] = NOTHING_SHOWN
+    looking_at: Sequence[ProductId] = attrs.field(default=(), converter=_products)
+    shown: Mapping[ProductId, int] = attrs.field(default=NOTHING_SHOWN, converter=_times)
     rules: ListRules | None = None
-    country: str | None = None
+    country: str | None = attrs.field(default=None, converter=checked_country)
 
     def __attrs_post_init__(self) -> None:
         if self.limit < 1:
             raise ValueError(f"limit must be at least 1, not {self.limit}")
-        if self.country != country_code(self.country):
-            raise ValueError(f"a country is two letters, as DE, not {self.country}")
 
 
 @attrs.frozen

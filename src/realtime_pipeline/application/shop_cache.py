@@ -21,10 +21,11 @@ from realtime_pipeline.domain.shop.session import SessionKey
 
 TRENDING_MAX = 200
 TOP_RATED_MAX = 200
-TRENDING_LISTS_MAX = 2_000
+TRENDING_LISTS_MAX = 1_000
 PRODUCTS_MAX = 100_000
-LISTS_MAX = 1_000
-"""Of how many products the sessions are remembered that touched them: 200 of them take some 20 KB."""
+LISTS_MAX = 2_000
+LIST_LENGTH_MAX = 500
+"""Of how many products the sessions are remembered that touched them, and how many of each: 200 take 23 KB."""
 LATE_MAX = 10
 """How many times its age what is trending may have while somebody reads it anew."""
 
@@ -98,7 +99,7 @@ class _Remembered(Generic[K, V]):
 
 def _is_full(key: tuple[ProductId, int], listed: Listed) -> bool:
     """Whether there are as many sessions as are looked at, so that what one more says comes to little."""
-    return len(listed) >= key[1]
+    return key[1] <= len(listed) <= LIST_LENGTH_MAX
 
 
 class _Place(NamedTuple):
@@ -150,6 +151,14 @@ class ShopCache:
     def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
         """The numbers of products; those never seen are left out."""
         return {product_id: tally for product_id, (_, tally) in self._facts(product_ids, self._read_facts).items()}
+
+    def read_ahead(self, product_ids: Collection[ProductId]) -> None:
+        """Have what events say of products at hand for what will be asked soon, where that may be remembered.
+
+        The catalogue is not asked: it may be dear, and only what is shown or chosen by its word is its business.
+        """
+        if self._rules.products_ms:
+            self._facts(product_ids, self._read_facts)
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
         """Describe products; those of which nobody has said anything are left out."""

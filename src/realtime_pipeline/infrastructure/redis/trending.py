@@ -65,6 +65,7 @@ class RedisTrending:
         every = self._trends_of(country)
         newest_hour = self._newest_ms() // HOUR_MS
         versions = self._versions(country)
+        self._followed.pop(country, None)  # should a read fail half way, nothing is as it says
         for group, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
             has_moved_on = trends.newest_hour != newest_hour
             trends.follow(rules, newest_hour, versions[group], partial(self._hours, group, country))
@@ -87,7 +88,7 @@ class RedisTrending:
     def _sort(self, country: str | None, followed: Sequence[Trends]) -> None:
         """See which products are of which category now, once after each look at what has changed."""
         look = self._followed[country]
-        if self._sorted.get(country) != look:
+        if self._sorted.get(country) is not look:
             for group, (moved, last_moved) in enumerate(self._moved()):
                 self._categories[group].sort(followed[group], moved, last_moved, partial(self._categories_of, group))
             self._sorted[country] = look

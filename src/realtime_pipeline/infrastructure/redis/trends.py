@@ -64,6 +64,7 @@ class Trends:
     _hours: dict[int, tuple[int, Counted]] = attrs.Factory(dict)
     _turn: int = 0
     _changed: deque[set[bytes]] = attrs.Factory(deque)
+    _changes: int = 0
     _leaders: dict[Members | None, _Leaders] = attrs.Factory(dict)
 
     def follow(
@@ -134,8 +135,9 @@ class Trends:
         if len(scores) > 2 * count:
             floor = max(1, heapq.nlargest(2 * count, scores.values())[-1])
         products = {product for product, score in scores.items() if score >= floor}
+        self._leaders.pop(members, None)
         if len(self._leaders) >= LEADERS_KEPT_MAX:
-            self._leaders.clear()
+            del self._leaders[next(iter(self._leaders))]
         joined = 0 if members is None else members.joined
         found = self._leaders[members] = _Leaders(floor, products, 4 * max(count, len(products)), self._turn, joined)
         return found
@@ -144,6 +146,7 @@ class Trends:
         self._rules, self.newest_hour = rules, newest_hour
         for kept in (self.scores, self.actions, self.unsorted, self._changed, self._leaders):
             kept.clear()
+        self._changes = 0
         for hour, (_, counted) in self._hours.items():
             self._replace(hour, {}, counted)
 
@@ -168,8 +171,9 @@ class Trends:
         if changed:
             self._turn += 1
             self._changed.append(changed)
-        while sum(map(len, self._changed)) > len(self.scores):
-            self._changed.popleft()
+            self._changes += len(changed)
+        while self._changes > len(self.scores):
+            self._changes -= len(self._changed.popleft())
 
 
 @attrs.define
