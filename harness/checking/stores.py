@@ -11,7 +11,8 @@ from harness.oracle.customer import Stub
 from harness.oracle.expected import Expected
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
-from harness.oracle.sorting import KEY_STRIDE, identified
+from harness.oracle.sign_in import KEY_STRIDE
+from harness.oracle.sorting import identified
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views

@@ -17,6 +17,7 @@ from harness.oracle.sign_in import (
     forgettings_handed,
     forwards_to,
     latest_ms,
+    place_of,
     reclassed,
     signed_in_at,
 )
@@ -147,7 +148,7 @@ def _handed(
     """What a visitor's events have to say to others."""
     found, to = [], None
     life = 0
-    for (_, event), class_ in zip(placed, classes, strict=True):
+    for (key, event), class_ in zip(placed, classes, strict=True):
         if class_ is not RecordClass.APPLIED:
             continue
         if event.kind is EventKind.CUSTOMER_FORGOTTEN:
@@ -160,7 +161,7 @@ def _handed(
                 found.append(Handed(event.becomes, event_id, history=history, signed_in_ms=at_ms))
             to = event.becomes
         elif to is not None:
-            found.append(Handed(to, event.event_id, event._replace(customer_id=to)))
+            found.append(Handed(to, event.event_id, event._replace(customer_id=to, forwarded=place_of(key))))
     return found
 
 

@@ -13,8 +13,8 @@ import attrs
 from harness.oracle.customer import History, Stub, history_of
 from harness.oracle.profile import NEVER_MS, ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
-from harness.oracle.sign_in import Handed, Placed
-from harness.oracle.sorting import KEY_STRIDE, Belongs, Sorted, key_of, sort, stays
+from harness.oracle.sign_in import KEY_STRIDE, Handed, Placed
+from harness.oracle.sorting import Belongs, Sorted, key_of, sort, stays
 from harness.oracle.unsaid import said_in, unsaid
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey

@@ -77,7 +77,9 @@ def profile(
     return ExpectedCustomer(
         customer_id,
         counts=dict(counts),
-        spend=sum(map(_worth, bought)) - sum(map(_worth, taken_back)) + sum(one.spend for one in histories),
+        spend=sum(event.amount for event in bought)
+        - sum(event.amount for event in taken_back)
+        + sum(one.spend for one in histories),
         units=sum(event.quantity for event in bought)
         - sum(event.quantity for event in taken_back)
         + sum(one.units for one in histories),
@@ -124,10 +126,6 @@ def _country(events: Iterable[Event], histories: Iterable[Customer]) -> tuple[st
     said = [(event.occurred_at_ms, country) for event in events if (country := country_of(event)) is not None]
     said += [(one.country[1], str(one.country[0])) for one in histories if one.country is not None]
     return max(said)[::-1] if said else None
-
-
-def _worth(event: Event) -> int:
-    return 0 if event.price is None else event.price * event.quantity
 
 
 def rating(event: Event) -> int:
@@ -257,8 +255,8 @@ def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[i
             sum(line.quantity for line in lines)
             - sum(line.quantity for line in cancelled)
             + sum(one.units for one in brought.get(order_id, ())),
-            sum(map(_worth, lines))
-            - sum(map(_worth, cancelled))
+            sum(line.amount for line in lines)
+            - sum(line.amount for line in cancelled)
             + sum(one.amount for one in brought.get(order_id, ())),
         )
         for order_id, (lines, cancelled) in known.items()

@@ -17,6 +17,14 @@ HISTORY: Final = "history"
 Placed = tuple[SessionKey, Event]
 """An event, and the key of the session that its place in the log would give."""
 
+KEY_STRIDE: Final = 4096
+"""A session's key is position × this + partition of the record that began it."""
+
+
+def place_of(key: SessionKey) -> tuple[int, int]:
+    """Partition and position of the record that gave a key."""
+    return key % KEY_STRIDE, key // KEY_STRIDE
+
 
 @attrs.frozen
 class Handed:

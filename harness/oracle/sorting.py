@@ -2,21 +2,17 @@
 
 from collections.abc import Callable
 from sys import intern
-from typing import Final
 from zlib import crc32
 
 import attrs
 
 from harness.oracle.profile import country_of
-from harness.oracle.sign_in import Placed, as_event
+from harness.oracle.sign_in import KEY_STRIDE, Placed, as_event
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
-
-KEY_STRIDE: Final = 4096
-"""A session's key is position × this + partition of the record that began it."""
 
 Belongs = Callable[[CustomerId], int]
 """In which partition a customer's records must lie: by the hash of the user id, else of the session id."""

@@ -9,7 +9,6 @@ from realtime_pipeline.domain.shop.changes import Changes
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.money import Amount
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import session_key
 
@@ -130,11 +129,10 @@ def test_the_weakest_category_makes_room() -> None:
 
 def test_money_spent_and_taken_back() -> None:
     history = History()
-    paid = {"price": Amount(25_000), "order_id": "o1"}
-    history.happens(EventKind.PRODUCT_PURCHASED, 1, "mug", quantity=3, **paid)
-    history.happens(EventKind.PRODUCT_PURCHASED, 2, "jug", quantity=1, **paid)
-    history.happens(EventKind.PURCHASE_CANCELLED, 3, "mug", quantity=2, **paid)
-    history.happens(EventKind.PRODUCT_PURCHASED, 4, "pan", price=Amount(10_000))
+    history.happens(EventKind.PRODUCT_PURCHASED, 1, "mug", quantity=3, amount=75_000, order_id="o1")
+    history.happens(EventKind.PRODUCT_PURCHASED, 2, "jug", quantity=1, amount=25_000, order_id="o1")
+    history.happens(EventKind.PURCHASE_CANCELLED, 3, "mug", quantity=2, amount=50_000, order_id="o1")
+    history.happens(EventKind.PRODUCT_PURCHASED, 4, "pan", amount=10_000)
     customer = history.customer
     assert (customer.spend, customer.units, customer.orders_placed) == (60_000, 3, 2)
     assert (customer.orders["o1"].units, customer.orders["o1"].amount) == (2, 50_000)
@@ -143,7 +141,7 @@ def test_money_spent_and_taken_back() -> None:
 def test_sums_stand_still_at_what_stores_can_hold() -> None:
     history = History()
     for _ in range(2):
-        history.happens(EventKind.PRODUCT_PURCHASED, 1, "mug", price=Amount(2**62), quantity=2, order_id="o1")
+        history.happens(EventKind.PRODUCT_PURCHASED, 1, "mug", amount=2**63, quantity=2, order_id="o1")
     assert history.customer.spend == history.customer.orders["o1"].amount == 2**63 - 1
 
 

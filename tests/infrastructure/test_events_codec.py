@@ -60,6 +60,7 @@ def test_the_canonical_schema() -> None:
         product_id="mug",  # type: ignore[arg-type]
         category="kitchen",
         price=125_000,  # type: ignore[arg-type]
+        amount=250_000,
         quantity=2,
         order_id="o1",
         context={"device_type": "mobile"},

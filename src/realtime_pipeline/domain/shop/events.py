@@ -61,10 +61,12 @@ class EventKind(StrEnum):
 class Event(NamedTuple):  # made for every record: a named tuple costs a third of a frozen attrs class
     """Something that happened in the shop, as every part of the program knows it.
 
-    Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount` for
-    all of `quantity`. `shown` are the products of a list that was shown; `becomes` is who a visitor turned out to be.
+    Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount` the
+    total of a purchase or refund (0 where none is given). `shown` are the products of a list that was shown; `becomes`
+    is the customer that a visitor signs in as.
     `replayed` is set on records that are brought back by force although the customer's memory no longer reaches to
-    their time.
+    their time. `forwarded` is set on the copy of a visitor's event that goes to the customer they signed in as: the
+    (partition, position) of the original record, whose owner has judged it already.
     """
 
     event_id: str
@@ -76,6 +78,7 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     category: str | None = None
     name: str | None = None
     price: Amount | None = None
+    amount: int = 0
     quantity: int = 1
     order_id: str | None = None
     rating: int | None = None
@@ -85,13 +88,9 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     context: Mapping[str, object] = NOTHING
     shown: tuple[ProductId, ...] = ()
     becomes: CustomerId | None = None
+    forwarded: tuple[int, int] | None = None
 
     @property
     def country(self) -> str | None:
         """Where it happened, where the context says so."""
         return country_code(self.context.get("country")) if self.context else None
-
-    @property
-    def amount(self) -> int:
-        """Price times quantity, in ten-thousandths; 0 where no price was said."""
-        return 0 if self.price is None else self.price * self.quantity

@@ -250,6 +250,7 @@ class EventDecoder:
             stated.category[: limits.label_length_max] if stated.category else None,
             stated.name[: limits.label_length_max] if stated.name else None,
             None if price is None else Amount(round(price * PER_UNIT)),
+            0 if price is None else round(price * quantity * PER_UNIT),
             quantity,
             order_id,
             stated.rating,
@@ -258,6 +259,7 @@ class EventDecoder:
             others,
             context,
             shown,
+            forwarded=wire.forwarded,
         )
 
     def _shown(self, stated: Properties, customer_id: CustomerId | None) -> tuple[ProductId, ...]:

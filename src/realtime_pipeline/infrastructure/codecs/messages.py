@@ -18,7 +18,6 @@ from realtime_pipeline.domain.shop.events import (
     routing_key,
 )
 from realtime_pipeline.domain.shop.money import bounded
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Record, Rejected
@@ -26,14 +25,13 @@ from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 from realtime_pipeline.infrastructure.codecs.fields import owner_in
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, encode_customer
 from realtime_pipeline.infrastructure.codecs.upcasters import Document
+from realtime_pipeline.infrastructure.codecs.wire import Place
 
 HISTORY_MERGED: Final = "history_merged"
 _encode = msgspec.json.Encoder().encode
 _parse = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LENGTH_MAX)]
 _COUNT_MAX: Final = 2**53
-_Partition = Annotated[int, msgspec.Meta(ge=0, lt=PARTITIONS_MAX)]
-_Position = Annotated[int, msgspec.Meta(ge=0, lt=_COUNT_MAX)]
 
 
 class _History(msgspec.Struct):
@@ -45,7 +43,7 @@ class _History(msgspec.Struct):
     session_id: _Id
     timestamp: Annotated[int, msgspec.Meta(ge=0, lt=END_OF_TIME)]
     history: str
-    signed_in: tuple[_Partition, _Position] | None = None
+    signed_in: Place | None = None
 
 
 def encode_message(message: Message) -> Outgoing:
@@ -67,9 +65,11 @@ def encode_message(message: Message) -> Outgoing:
 
 
 def _forwarded(message: Message, record: Record) -> bytes:
-    """The visitor's event as it came, to the byte, now with whose it is, and with the id by which it is known: written
-    anew, its numbers could take more room than an event may."""
-    return _encode(_parse(record.value) | {"user_id": message.to, "event_id": message.event_id})
+    """The visitor's event as it came, to the byte, now with whose it is, the id by which it is known, and the place of
+    the original: written anew, its numbers could take more room than an event may."""
+    place = record.partition, record.position
+    more = {"user_id": message.to, "event_id": message.event_id, "forwarded": place}
+    return _encode(_parse(record.value) | more)
 
 
 def decode_history(document: Document) -> HistoryMerged | Rejected:

@@ -6,10 +6,15 @@ import msgspec
 
 from realtime_pipeline.domain.shop.events import ID_LENGTH_MAX
 from realtime_pipeline.domain.shop.review import RATINGS
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 
 SHOWN_MAX: Final = 100
 """How many products a list that was shown may have."""
 Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] | int | None
+Partition = Annotated[int, msgspec.Meta(ge=0, lt=PARTITIONS_MAX)]
+Position = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Place = tuple[Partition, Position]
+"""Partition and position of a record of the log."""
 
 
 class Properties(msgspec.Struct):
@@ -36,6 +41,7 @@ class Wire(msgspec.Struct):
     properties: Properties | None = None
     context: dict[str, object] | None = None
     replayed: bool = False
+    forwarded: Place | None = None
 
 
 class PlainProperties(Properties, forbid_unknown_fields=True):
@@ -52,3 +58,4 @@ class Plain(msgspec.Struct, forbid_unknown_fields=True):
     timestamp: int | float | str | None = None
     properties: PlainProperties | None = None
     replayed: bool = False
+    forwarded: Place | None = None
