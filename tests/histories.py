@@ -31,7 +31,8 @@ KINDS = pytest.mark.parametrize("kind", get_args(Kind))
 
 SMALL_RULES = ProfileRules(
     session_gap_ms=1_000,
-    open_sessions_max=2,
+    open_sessions_max=3,
+    idle_sessions_max=1,
     closed_sessions_max=2,
     session_products_max=3,
     recent_products_max=3,
@@ -43,7 +44,10 @@ SMALL_RULES = ProfileRules(
     reviews_max=2,
     visitors_max=2,
     remembered_events=3,
+    remembered_repairs=2,
     remembered_instant_max=8,
+    merged_ids_max=6,
+    contributions_max=3,
 )
 """Limits so small that short histories reach every one of them."""
 
@@ -129,7 +133,7 @@ def differences(pipeline: Pipeline) -> list[str]:
 def state(pipeline: Pipeline) -> dict[str, Any]:
     """All that can be read of a store, as plain values."""
     cells, views, outputs = (pipeline.container.cells(), pipeline.container.views(), pipeline.container.outputs())
-    customers = {customer.customer_id: attrs.asdict(customer) for customer in cells.scan()}
+    customers = {customer.customer_id: attrs.asdict(customer, recurse=False) for customer in cells.scan()}
     products = dict(views.scan())
     keys = {key for one in cells.scan() for key in [*one.closed_sessions, *(s.key for s in one.open_sessions)]}
     return {

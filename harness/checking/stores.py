@@ -9,6 +9,7 @@ from harness.checking.views import in_lists, in_products, in_top_rated, in_trend
 from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
 from harness.oracle.customer import Stub
 from harness.oracle.expected import Expected
+from harness.oracle.judging import ExpectedSeen, Remembered
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
 from harness.oracle.sign_in import KEY_STRIDE
@@ -18,14 +19,15 @@ from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.event_memory import EventMemory
+from realtime_pipeline.domain.shop.event_memory import EventMemory, SeenEvents
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import in_units
 from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
 from realtime_pipeline.domain.streams.effects import RecordClass
 
-ENTRY: Final = 16
-"""Bytes of an event that is remembered: half of them its time, half the digest of its id."""
+DIGEST: Final = 8
+ENTRY: Final = 6 + DIGEST
+"""Bytes of an event that is remembered: its time, then the digest of its id."""
 _PLAIN_FIELDS: Final = (
     "units",
     "orders_placed",
@@ -117,19 +119,28 @@ def _in_visitor(found: Customer, stub: Stub) -> Iterator[Line]:
         last_seen_ms=stub.last_seen_ms,
         reviewed=stub.reviewed,
         closed_sessions=stub.closed_sessions,
-        memory=found.memory,
+        seen=found.seen,
         forgotten_at_ms=stub.forgotten_at_ms,
         forwards_to=stub.to,
     )
     if found != wanted:
         yield f"is {shown(found)}, should be {shown(wanted)}"
-    yield from _in_memory(found.memory, stub.memory_floor_ms, stub.remembered)
+    yield from _in_seen(found.seen, stub.seen)
 
 
-def _in_memory(found: EventMemory, floor_ms: int, wanted: frozenset[tuple[int, str]]) -> Iterator[Line]:
-    yield from unlike("the memory's floor_ms", found.floor_ms, floor_ms)
+def _in_seen(found: SeenEvents, wanted: ExpectedSeen) -> Iterator[Line]:
+    repairs = found.repairs or EventMemory()
+    yield from _in_memory("memory", found.own, wanted.floor_ms, wanted.own)
+    yield from _in_memory("memory of repairs", repairs, wanted.repairs_floor_ms, wanted.repairs)
+    merged = tuple(found.merged_ids[at : at + DIGEST].hex() for at in range(0, len(found.merged_ids), DIGEST))
+    yield from unlike("the ids that came by a sign-in", merged, wanted.merged)
+    yield from unlike("forwarded_up_to", found.forwarded_up_to, wanted.forwarded_up_to)
+
+
+def _in_memory(name: str, found: EventMemory, floor_ms: int, wanted: Remembered) -> Iterator[Line]:
+    yield from unlike(f"the {name}'s floor_ms", found.floor_ms, floor_ms)
     entries = [found.entries[at : at + ENTRY] for at in range(0, len(found.entries), ENTRY)]
-    held = {(int.from_bytes(entry[: ENTRY // 2]), entry[ENTRY // 2 :].hex()) for entry in entries}
+    held = {(int.from_bytes(entry[:-DIGEST]), entry[-DIGEST:].hex()) for entry in entries}
     for at_ms, digest in sorted(held ^ wanted):
         what = "is remembered, and should not be" if (at_ms, digest) in held else "is not remembered"
         yield f"an event of {at_ms} ms {what}"
@@ -145,7 +156,7 @@ def _in_customer(
     yield from unlike("counts", found.counts, wanted.counts)
     yield from unlike("affinity", found.affinity, wanted.affinity)
     yield from unlike("recent", found.recent, wanted.recent)
-    yield from unlike("bought", found.bought, wanted.bought)
+    yield from unlike("purchases", found.purchases, wanted.purchases)
     yield from unlike("shown", found.shown, wanted.shown)
     orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.orders.items()}
     # The order of arrival decides which leaves next, so it is compared too.
@@ -158,7 +169,7 @@ def _in_customer(
         if held.keys() == right.keys():
             yield from unlike(f"{name} by arrival", list(held), list(right))
     yield from unlike("forwards_to", found.forwards_to, None)
-    yield from _in_memory(found.memory, wanted.memory_floor_ms, wanted.remembered)
+    yield from _in_seen(found.seen, wanted.seen)
     yield from unlike("open_sessions", sorted(one.key for one in found.open_sessions), wanted.open_sessions)
     for session in found.open_sessions:
         if session.key in wanted.open_sessions:

@@ -8,7 +8,7 @@ import attrs
 
 from harness.comparing import CHUNK, Line, chunks, each_once, same, shown, unlike
 from harness.oracle.expected import HOUR_MS, Expected
-from harness.oracle.profile import NEVER_MS
+from harness.oracle.judging import NEVER_MS
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId

@@ -4,46 +4,32 @@ Written from the definitions, not from the pipeline: nothing here is folded even
 the history says the same, and nothing calls the code that is checked with it.
 """
 
-from collections.abc import Iterable, Sequence
-from hashlib import blake2b
+from collections.abc import Mapping, Sequence
 
 import attrs
 
-from harness.oracle.profile import NEVER_MS, ExpectedCustomer, opinions, profile, rating
+from harness.oracle.judging import ExpectedSeen, Judgement, digest_of, judged
+from harness.oracle.profile import ExpectedCustomer, country_of, opinions, profile, rating
+from harness.oracle.repeats import counted_once
 from harness.oracle.sessions import ExpectedSession, Visit, listed, session_of, visits_of
 from harness.oracle.sign_in import (
     Handed,
     Placed,
     forgettings_handed,
     forwards_to,
-    latest_ms,
     place_of,
     reclassed,
     signed_in_at,
 )
+from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.event_memory import SeenEvents
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.messages import message_id
-
-
-@attrs.frozen
-class Judgement:
-    """What becomes of each event, up to when ids are no longer known and all is forgotten, each time, and which ids are
-    known."""
-
-    classes: list[RecordClass]
-    floor_ms: int
-    forgettings_ms: list[int]
-    remembered: frozenset[tuple[int, str]]
-
-    @property
-    def forgotten_at_ms(self) -> int:
-        """Up to when all is forgotten."""
-        return self.forgettings_ms[-1] if self.forgettings_ms else NEVER_MS
 
 
 @attrs.frozen
@@ -54,9 +40,8 @@ class Stub:
     last_seen_ms: int
     reviewed: dict[ProductId, tuple[int, int]]
     closed_sessions: list[SessionKey]
-    memory_floor_ms: int
     forgotten_at_ms: int
-    remembered: frozenset[tuple[int, str]]
+    seen: ExpectedSeen
 
 
 @attrs.frozen
@@ -65,7 +50,7 @@ class History:
 
     `classes` go with the events as given. `customer` is None when nothing is known (any more);
     `ratings` has a (product, rating) for each opinion that counts, those of forgotten times included; `listed` says
-    when a session last looked at a product.
+    when a session last looked at a product. `repeats` are the events of merged profiles that the customer had counted.
     """
 
     classes: list[RecordClass]
@@ -78,13 +63,15 @@ class History:
     listed: dict[tuple[ProductId, SessionKey], int]
     stub: Stub | None = None
     handed: list[Handed] = attrs.Factory(list)
+    repeats: list[Contribution] = attrs.Factory(list)
 
 
 def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: ProfileRules) -> History:
     """Work out a customer's history from all their events, in log order."""
-    judgement = judged([event for _, event in placed], rules)
+    judgement = judged(placed, rules)
+    placed = counted_once(placed, judgement.repeats, rules)
     lives = _lives(placed, judgement.classes)
-    handed = _handed(customer_id, placed, judgement.classes, lives, rules)
+    handed = _handed(customer_id, placed, judgement, lives, rules)
     handed += forgettings_handed(placed, judgement.classes, judgement.forgettings_ms, rules.visitors_max)
     to = forwards_to(lives[-1])
     whole, lives = lives, [life[: signed_in_at(life)] for life in lives]
@@ -100,9 +87,8 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
         customer = profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), rules)
         customer = attrs.evolve(
             customer,
-            memory_floor_ms=judgement.floor_ms,
             forgotten_at_ms=judgement.forgotten_at_ms,
-            remembered=judgement.remembered,
+            seen=judgement.seen,
         )
     stub = None
     if to is not None:
@@ -111,9 +97,8 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
             max(event.occurred_at_ms for _, event in whole[-1]),
             {product_id: (rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
             [visit.key for visit in kept],
-            judgement.floor_ms,
             judgement.forgotten_at_ms,
-            judgement.remembered,
+            judgement.seen,
         )
     return History(
         reclassed(placed, judgement.classes),
@@ -126,6 +111,7 @@ def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: Profile
         listed(everything),
         stub,
         handed,
+        [one for again in judgement.repeats.values() for one in again],
     )
 
 
@@ -141,14 +127,14 @@ def _left_behind(visits: tuple[list[Visit], list[Visit]], life: Sequence[Placed]
 def _handed(
     customer_id: CustomerId,
     placed: Sequence[Placed],
-    classes: Sequence[RecordClass],
+    judgement: Judgement,
     lives: Sequence[list[Placed]],
     rules: ProfileRules,
 ) -> list[Handed]:
     """What a visitor's events have to say to others."""
     found, to = [], None
     life = 0
-    for (key, event), class_ in zip(placed, classes, strict=True):
+    for number, ((key, event), class_) in enumerate(zip(placed, judgement.classes, strict=True)):
         if class_ is not RecordClass.APPLIED:
             continue
         if event.kind is EventKind.CUSTOMER_FORGOTTEN:
@@ -156,7 +142,8 @@ def _handed(
         elif event.becomes is not None:
             if event.becomes != to:
                 before = lives[life][: signed_in_at(lives[life])] if to is None else []
-                history, at_ms = _history(customer_id, before, rules), event.occurred_at_ms
+                ids = judgement.known_at[number]
+                history, at_ms = _history(customer_id, before, ids, rules), event.occurred_at_ms
                 event_id = message_id(customer_id, event.event_id)
                 found.append(Handed(event.becomes, event_id, history=history, signed_in_ms=at_ms))
             to = event.becomes
@@ -165,10 +152,11 @@ def _handed(
     return found
 
 
-def _history(customer_id: CustomerId, life: Sequence[Placed], rules: ProfileRules) -> Customer:
+def _history(customer_id: CustomerId, life: Sequence[Placed], ids: frozenset[str], rules: ProfileRules) -> Customer:
     """What a visitor who signs in has done: as a profile of them would be, without what stays behind."""
+    seen = SeenEvents(merged_ids=b"".join(map(bytes.fromhex, sorted(ids))))
     if not life:
-        return Customer(customer_id)
+        return Customer(customer_id, seen=seen)
     open_, closed = visits_of(life, rules)
     known = profile(customer_id, [event for _, event in life], {}, (open_, closed), rules)
     moving = max(open_, key=lambda visit: (visit.last_ms, visit.key), default=None)
@@ -185,63 +173,40 @@ def _history(customer_id: CustomerId, life: Sequence[Placed], rules: ProfileRule
         country=known.country,
         affinity=known.affinity,
         recent=known.recent,
-        bought=known.bought,
+        purchases=known.purchases,
         shown=known.shown,
         orders={order_id: Order(*said) for order_id, said in known.orders.items()},
         open_sessions=sessions,
+        seen=seen,
+        contributions=_contributions([event for _, event in life], rules),
     )
 
 
-def judged(events: Iterable[Event], rules: ProfileRules) -> Judgement:
-    """Say of each event what becomes of it (a dead letter is one too old), and what is remembered of it all.
-
-    Remembered are the (time, id) of the events applied. Whenever at least twice as many as are to be kept, and a
-    multiple of that, are held, the newest are kept: whole instants, but no more than `remembered_instant_max` for
-    their sake. A forgetting reaches at least to the newest event it erases.
-    """
-    classes = []
-    held: list[tuple[int, str]] = []
-    ids: set[str] = set()
-    forgettings_ms: list[int] = []
-    floor_ms = forgotten_at_ms = newest_ms = NEVER_MS
-    for event in events:
-        at_ms = event.occurred_at_ms
-        if at_ms <= forgotten_at_ms:
-            classes.append(RecordClass.FORGOTTEN)
-        elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
-            classes.append(RecordClass.APPLIED)
-            forgotten_at_ms, floor_ms, newest_ms, held, ids = max(at_ms, newest_ms), NEVER_MS, NEVER_MS, [], set()
-            forgettings_ms.append(forgotten_at_ms)
-        elif event.event_id in ids:
-            classes.append(RecordClass.DUPLICATE)
-        elif at_ms <= floor_ms and not event.replayed:
-            classes.append(RecordClass.DEAD_LETTER)
-        else:
-            classes.append(RecordClass.APPLIED)
-            newest_ms = max(newest_ms, latest_ms(event))
-            held.append((at_ms, event.event_id))
-            ids.add(event.event_id)
-            if len(held) >= 2 * rules.remembered_events and len(held) % rules.remembered_events == 0:
-                held, let_go = _cut(held, rules.remembered_events, rules.remembered_instant_max)
-                ids = {event_id for _, event_id in held}
-                floor_ms = max([floor_ms, *(time for time, _ in let_go)])
-    return Judgement(
-        classes, floor_ms, forgettings_ms, frozenset((at_ms, _digest(event_id).hex()) for at_ms, event_id in held)
-    )
+def _contributions(events: Sequence[Event], rules: ProfileRules) -> list[Contribution]:
+    """What each of the last events added. Of reviews, those count that stand as an opinion."""
+    _, standing = opinions(events, rules.reviews_max)
+    return [
+        Contribution(
+            bytes.fromhex(digest_of(event.event_id)),
+            event.kind,
+            event.occurred_at_ms,
+            event.product_id,
+            event.category,
+            event.amount,
+            event.quantity,
+            event.order_id,
+            country_of(event),
+            event.rating if _stands(event, standing) else None,
+            event.shown,
+        )
+        for event in events[-rules.contributions_max :]
+    ]
 
 
-def _cut(
-    held: list[tuple[int, str]], keep: int, instant_max: int
-) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Part what is held into the newest and the rest. Within an instant, the id's digest decides."""
-    newest_first = sorted(held, key=lambda entry: (entry[0], _digest(entry[1])), reverse=True)
-    instants_whole = sum(time >= newest_first[keep - 1][0] for time, _ in held)
-    kept = max(keep, min(instant_max, instants_whole))
-    return newest_first[:kept], newest_first[kept:]
-
-
-def _digest(event_id: str) -> bytes:
-    return blake2b(event_id.encode(), digest_size=8).digest()
+def _stands(event: Event, standing: Mapping[ProductId, Event]) -> bool:
+    """Whether the product's ratings count an opinion of this time and rating."""
+    best = None if event.product_id is None else standing.get(event.product_id)
+    return best is not None and (rating(best), best.occurred_at_ms) == (event.rating, event.occurred_at_ms)
 
 
 def _lives(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[list[Placed]]:

@@ -11,11 +11,13 @@ from zlib import crc32
 import attrs
 
 from harness.oracle.customer import History, Stub, history_of
-from harness.oracle.profile import NEVER_MS, ExpectedCustomer, country_of
+from harness.oracle.judging import NEVER_MS
+from harness.oracle.profile import ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
 from harness.oracle.sign_in import KEY_STRIDE, Handed, Placed
 from harness.oracle.sorting import Belongs, Sorted, key_of, sort, stays
 from harness.oracle.unsaid import said_in, unsaid
+from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -163,6 +165,8 @@ def _count(customer_id: CustomerId, placed: list[Placed], history: History, sort
             summed.add(key, event)
         elif class_ is RecordClass.DEAD_LETTER:
             sorted_.dead_letters.append((key % KEY_STRIDE, key // KEY_STRIDE, "too_old", customer_id))
+    for one in history.repeats:
+        summed.take_out(one)
     for product_id, rating in history.ratings:
         summed.ratings.setdefault(product_id, []).append(rating)
 
@@ -180,6 +184,7 @@ class _Summed:
     activity: dict[tuple[int, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
     by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
     newest_ms: dict[int, int] = attrs.Factory(dict)
+    taken_out: dict[ProductId, list[int]] = attrs.Factory(dict)
 
     def add(self, key: SessionKey, event: Event) -> None:
         at_ms, product_id = event.occurred_at_ms, event.product_id
@@ -206,12 +211,29 @@ class _Summed:
                 place = hour, country, product_id
                 self.by_country[place] = _sum(self.by_country.get(place), more)
 
+    def take_out(self, one: Contribution) -> None:
+        """Count an event once that a visitor and the customer they signed in as have both counted."""
+        product_id, hour = one.product_id, one.at_ms // HOUR_MS
+        if product_id is None:
+            return
+        if one.rating is not None and one.kind is EventKind.PRODUCT_REVIEWED:
+            self.taken_out.setdefault(product_id, []).append(one.rating)
+        if one.kind in LOOKS:
+            self.interactions[product_id] = self.interactions.get(product_id, 0) - 1
+        if one.kind in _COUNTED:
+            views, carts, purchases = _COUNTED[one.kind]
+            less = -views, -carts, -purchases
+            self.activity[hour, product_id] = _sum(self.activity.get((hour, product_id)), less)
+            if one.country is not None:
+                place = hour, one.country, product_id
+                self.by_country[place] = _sum(self.by_country.get(place), less)
+
     def described(self) -> dict[ProductId, ExpectedProduct]:
         return {
             product_id: ExpectedProduct(
                 self.interactions.get(product_id, 0),
-                len(self.ratings.get(product_id, ())),
-                sum(self.ratings.get(product_id, ())),
+                len(self.ratings.get(product_id, ())) - len(self.taken_out.get(product_id, ())),
+                sum(self.ratings.get(product_id, ())) - sum(self.taken_out.get(product_id, ())),
                 _fact(self.names.get(product_id)),
                 _fact(self.categories.get(product_id)),
                 _fact(self.prices.get(product_id)),

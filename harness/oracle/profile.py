@@ -9,19 +9,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from math import fsum
-from typing import Final
 
 import attrs
 
+from harness.oracle.judging import NEVER_MS, ExpectedSeen
 from harness.oracle.sessions import LOOKS, Visit, weights_of
 from harness.oracle.sign_in import history_in
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import SessionKey
-
-NEVER_MS: Final = -1
 
 
 @attrs.frozen
@@ -29,8 +26,8 @@ class ExpectedCustomer:
     """What a customer's record must hold.
 
     `orders` maps an order to (placed at, units, amount), `reviewed` a product to (rating, at), both by arrival.
-    `memory_floor_ms` is the latest time among the event ids that are no longer remembered, `remembered` has time and
-    digest of the others. `visitors` are those who turned out to be this customer, by arrival, with the history's id.
+    `purchases` maps a product to (units bought less units refunded, when either came last). `visitors` are those
+    who turned out to be this customer, by arrival, with the history's id.
     """
 
     customer_id: CustomerId
@@ -44,15 +41,14 @@ class ExpectedCustomer:
     country: tuple[str, int] | None
     affinity: dict[str, tuple[float, int]]
     recent: dict[ProductId, int]
-    bought: dict[ProductId, int]
+    purchases: dict[ProductId, tuple[int, int]]
     shown: dict[ProductId, tuple[int, int]]
-    orders: dict[str, tuple[int, int, int]]
+    orders: dict[str, tuple[int | None, int, int]]
     reviewed: dict[ProductId, tuple[int, int]]
     open_sessions: list[SessionKey]
     closed_sessions: list[SessionKey]
-    memory_floor_ms: int
     forgotten_at_ms: int
-    remembered: frozenset[tuple[int, str]] = frozenset()
+    seen: ExpectedSeen = attrs.Factory(ExpectedSeen)
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
 
 
@@ -92,13 +88,12 @@ def profile(
         country=_country(events, histories),
         affinity=_affinity(events, rules),
         recent=_recent(events, rules.recent_products_max),
-        bought=_bought(events, rules.bought_products_max),
+        purchases=_purchases(events, rules.bought_products_max),
         shown=_shown(events, rules.shown_products_max),
         orders=orders,
         reviewed={product_id: (rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
         open_sessions=sorted(visit.key for visit in open_),
         closed_sessions=[visit.key for visit in closed[-rules.closed_sessions_max :]],
-        memory_floor_ms=NEVER_MS,
         forgotten_at_ms=NEVER_MS,
         visitors=_visitors(events, rules.visitors_max),
     )
@@ -149,21 +144,21 @@ def _recent(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
     return {product_id: at_ms for at_ms, product_id in sorted(newest)[-limit:]}
 
 
-def _bought(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
-    """When each product was last bought since it was last taken back, of the ones bought last."""
-    times: dict[ProductId, list[int]] = {}
+def _purchases(events: Iterable[Event], limit: int) -> dict[ProductId, tuple[int, int]]:
+    """Units bought less units refunded, whichever came first, and when either came last, of the products of which
+    something was bought or refunded last; one that left begins at 0."""
+    traded: dict[ProductId, list[tuple[int, int]]] = {}
+    signs = {EventKind.PRODUCT_PURCHASED: 1, EventKind.PURCHASE_CANCELLED: -1}
     for event in events:
         history = history_in(event)
-        bought = list(history.bought.items()) if history is not None else []
-        if event.product_id is not None and event.kind is EventKind.PURCHASE_CANCELLED:
-            times.pop(event.product_id, None)
-        elif event.product_id is not None and event.kind is EventKind.PRODUCT_PURCHASED:
-            bought.append((event.product_id, event.occurred_at_ms))
-        for one, at_ms in bought:
-            times.setdefault(one, []).append(at_ms)
-            if len(times) > limit:
-                times.pop(min((max(at), product_id) for product_id, at in times.items())[1])
-    return {product_id: max(at) for product_id, at in times.items()}
+        more = [] if history is None else [(id_, *held) for id_, held in history.purchases.items()]
+        if event.product_id is not None and event.kind in signs:
+            more.append((event.product_id, signs[event.kind] * event.quantity, event.occurred_at_ms))
+        for product_id, units, at_ms in more:
+            traded.setdefault(product_id, []).append((units, at_ms))
+            if len(traded) > limit:
+                traded.pop(min((max(at for _, at in lines), one) for one, lines in traded.items())[1])
+    return {one: (sum(units for units, _ in lines), max(at for _, at in lines)) for one, lines in traded.items()}
 
 
 def _shown(events: Iterable[Event], limit: int) -> dict[ProductId, tuple[int, int]]:
@@ -220,46 +215,36 @@ def _crowded_affinity(noted: Iterable[tuple[str, int, float]], rules: ProfileRul
     return scores
 
 
-def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[int, int, int]]]:
-    """Count the orders begun, and work out (placed at, units, amount) of the last `limit` of them.
+def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[int | None, int, int]]]:
+    """Count the orders placed, and work out (placed at, units, amount) of the last `limit` of them.
 
-    An order begins with its first purchase; one that is no longer known begins anew. A cancellation takes away
-    from an order that is known when it comes.
+    Lines and refunds of an order may come in any order, and a visitor's profile brings orders as they stood. An order
+    is placed with its first purchase; one that is no longer known begins at 0.
     """
-    begun = 0
-    known: dict[str, tuple[list[Event], list[Event]]] = {}
-    brought: dict[str, list[Order]] = {}
+    placed = 0
+    known: dict[str, list[tuple[int | None, int, int]]] = {}
     for event in events:
-        history = history_in(event)
+        history, more = history_in(event), list[tuple[str, tuple[int | None, int, int]]]()
         if history is not None:
-            begun += history.orders_placed - len(history.orders.keys() & known.keys())
-            for order_id, order in history.orders.items():
-                if order_id not in known:
-                    known = dict([*known.items(), (order_id, ([], []))][-limit:])
-                    brought[order_id] = []
-                brought.setdefault(order_id, []).append(order)
-            continue
-        if event.order_id is None:
-            continue
-        if event.kind is EventKind.PURCHASE_CANCELLED and event.order_id in known:
-            known[event.order_id][1].append(event)
-        elif event.kind is EventKind.PRODUCT_PURCHASED:
-            if event.order_id not in known:
-                begun += 1
-                known = dict([*known.items(), (event.order_id, ([], []))][-limit:])
-                brought.pop(event.order_id, None)
-            known[event.order_id][0].append(event)
-    return begun, {
+            more = [(id_, (order.placed_at_ms, order.units, order.amount)) for id_, order in history.orders.items()]
+            placed += history.orders_placed - sum(order.placed_at_ms is not None for order in history.orders.values())
+        elif event.order_id is not None and event.kind is EventKind.PRODUCT_PURCHASED:
+            more = [(event.order_id, (event.occurred_at_ms, event.quantity, event.amount))]
+        elif event.order_id is not None and event.kind is EventKind.PURCHASE_CANCELLED:
+            more = [(event.order_id, (None, -event.quantity, -event.amount))]
+        for order_id, line in more:
+            if order_id not in known:
+                known = dict([*known.items(), (order_id, [])][-limit:])
+            is_placed = any(at is not None for at, _, _ in known[order_id])
+            placed += line[0] is not None and not is_placed
+            known[order_id].append(line)
+    return placed, {
         order_id: (
-            min([line.occurred_at_ms for line in lines] + [one.placed_at_ms for one in brought.get(order_id, ())]),
-            sum(line.quantity for line in lines)
-            - sum(line.quantity for line in cancelled)
-            + sum(one.units for one in brought.get(order_id, ())),
-            sum(line.amount for line in lines)
-            - sum(line.amount for line in cancelled)
-            + sum(one.amount for one in brought.get(order_id, ())),
+            min((at for at, _, _ in lines if at is not None), default=None),
+            sum(units for _, units, _ in lines),
+            sum(amount for _, _, amount in lines),
         )
-        for order_id, (lines, cancelled) in known.items()
+        for order_id, lines in known.items()
     }
 
 

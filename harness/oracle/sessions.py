@@ -60,14 +60,21 @@ def visits_of(life: Iterable[Placed], rules: ProfileRules) -> tuple[list[Visit],
             same = (one for one in open_ if session_id is not None and one.session_id == session_id)
             visit = next(same, None)
         if visit is None:
-            if len(open_) >= rules.open_sessions_max:
-                open_.remove(by_touch[0])
-                closed.append(by_touch[0])
+            for one in _closing(by_touch, last_ms, rules):
+                open_.remove(one)
+                closed.append(one)
             visit = Visit(key, session_id, first_ms, last_ms)
             open_.append(visit)
         visit.events.append(event)
         visit.first_ms, visit.last_ms = min(visit.first_ms, first_ms), max(visit.last_ms, last_ms)
     return open_, closed
+
+
+def _closing(by_touch: list[Visit], at_ms: int, rules: ProfileRules) -> list[Visit]:
+    """Which sessions close when another begins: the idle ones but the last few; without any, one where it is full."""
+    idle = [visit for visit in by_touch if at_ms - visit.last_ms > rules.session_gap_ms]
+    closing = idle[: len(idle) - rules.idle_sessions_max] if len(idle) > rules.idle_sessions_max else []
+    return closing or (by_touch[:1] if len(by_touch) >= rules.open_sessions_max else [])
 
 
 def session_in(event: Event) -> Session | None:

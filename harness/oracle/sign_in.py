@@ -13,6 +13,8 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.messages import message_id
 
 HISTORY: Final = "history"
+LATEST: Final = "latest_ms"
+"""The latest time that an event may have when a forgetting is done."""
 
 Placed = tuple[SessionKey, Event]
 """An event, and the key of the session that its place in the log would give."""
@@ -46,8 +48,8 @@ def as_event(merged: HistoryMerged) -> Event:
         EventKind.CUSTOMER_SIGNED_IN,
         merged.customer_id,
         merged.occurred_at_ms,
-        replayed=True,
         properties={HISTORY: merged.history},
+        forwarded=merged.signed_in,
     )
 
 

@@ -7,7 +7,7 @@ from zlib import crc32
 import attrs
 
 from harness.oracle.profile import country_of
-from harness.oracle.sign_in import KEY_STRIDE, Placed, as_event
+from harness.oracle.sign_in import KEY_STRIDE, LATEST, Placed, as_event
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
@@ -56,7 +56,10 @@ def sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sor
     elif isinstance(decoded, Event | HistoryMerged):
         event = as_event(decoded) if isinstance(decoded, HistoryMerged) else _slim(decoded)
         if not _may_be_refused(decoded):
-            event = event._replace(occurred_at_ms=min(event.occurred_at_ms, record.appended_at_ms + future_ms))
+            latest_ms = record.appended_at_ms + future_ms
+            event = event._replace(
+                occurred_at_ms=min(event.occurred_at_ms, latest_ms), properties={**event.properties, LATEST: latest_ms}
+            )
         placed = SessionKey(record.position * KEY_STRIDE + record.partition), event
         if decoded.customer_id is None:
             sorted_.counts[RecordClass.APPLIED] += 1
@@ -83,7 +86,8 @@ def _refusal(record: Record, decoded: Event | HistoryMerged | Rejected, future_m
     if decoded.customer_id is not None and belongs(decoded.customer_id) != record.partition:
         return "misrouted"
     is_ahead = decoded.occurred_at_ms - record.appended_at_ms > future_ms
-    return "in_the_future" if is_ahead and _may_be_refused(decoded) else None
+    is_original = isinstance(decoded, Event) and decoded.forwarded is None
+    return "in_the_future" if is_ahead and is_original and _may_be_refused(decoded) else None
 
 
 def identified(record: Record) -> int:

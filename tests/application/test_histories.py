@@ -1,5 +1,6 @@
 """What visitors hand on when they sign in: once, whole, and from nobody but workers."""
 
+import copy
 import math
 from base64 import b64encode
 from collections.abc import Sequence
@@ -167,10 +168,10 @@ def test_a_history_that_comes_again_leaves_no_trace_in_the_customers_memory() ->
         mark,
         rules,
     )
-    before = attrs.evolve(customers[ada].memory)
+    before = copy.deepcopy(customers[ada].seen)
     effects, _ = fold([(Record(0, 4, None, b"", 2_000), merged)], customers, mark, rules)
     assert effects.counts == {RecordClass.DUPLICATE: 1}
-    assert (customers[ada].memory, effects.customers) == (before, {})
+    assert (customers[ada].seen, effects.customers) == (before, {})
 
 
 def _all(pipeline: Pipeline) -> list[tuple[bytes | None, bytes]]:

@@ -12,7 +12,9 @@ from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, P
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import session_key
 
-RULES = ProfileRules(session_gap_ms=100, open_sessions_max=2, closed_sessions_max=2, affinity_half_life_ms=1_000)
+RULES = ProfileRules(
+    session_gap_ms=100, open_sessions_max=2, idle_sessions_max=1, closed_sessions_max=2, affinity_half_life_ms=1_000
+)
 ADA = CustomerId("ada")
 
 
@@ -54,6 +56,8 @@ def test_what_was_bought_is_known_until_it_is_taken_back() -> None:
         history.happens(EventKind.PRODUCT_PURCHASED, at_ms, product)
     assert history.customer.bought == {"mug": 3, "pan": 4}  # the jug was bought longest ago
     history.happens(EventKind.PURCHASE_CANCELLED, 5, "mug")
+    assert history.customer.bought == {"mug": 5, "pan": 4}  # one of two is kept
+    history.happens(EventKind.PURCHASE_CANCELLED, 6, "mug")
     assert history.customer.bought == {"pan": 4}
 
 
@@ -157,13 +161,43 @@ def test_a_second_opinion_replaces_the_first_unless_it_is_older() -> None:
 
 def test_repeats_are_told_from_news_and_the_past_is_closed() -> None:
     history = History(attrs.evolve(RULES, remembered_events=2))
-    verdicts = [history.views(at_ms) for at_ms in (10, 20, 30, 40)]  # the fourth makes the memory let two go
+    verdicts = [history.views(at_ms) for at_ms in (10, 20, 30, 40)]  # the third and fourth evict one each
     assert verdicts == [Verdict.APPLIED] * 4
-    assert history.customer.memory.floor_ms == 20
+    assert history.customer.seen.own.floor_ms == 20
     assert history.views(20) is Verdict.TOO_OLD
-    assert history.views(20, replayed=True) is Verdict.APPLIED
     assert history.views(25) is Verdict.APPLIED
     assert history.views(50, event_id="e3") is Verdict.DUPLICATE
+
+
+def test_a_repair_that_is_published_again_counts_once() -> None:
+    history = History(attrs.evolve(RULES, remembered_events=2, remembered_repairs=2))
+    assert [history.views(at_ms) for at_ms in range(100, 110)] == [Verdict.APPLIED] * 10
+    for number, first in enumerate((Verdict.APPLIED, Verdict.DUPLICATE, Verdict.DUPLICATE)):
+        assert history.views(20, event_id="repair", replayed=True) is first
+        assert history.views(20, event_id="repair") is (Verdict.DUPLICATE)  # without the mark it is the same event
+        assert [history.views(at_ms + 10 * number) for at_ms in range(110, 120)] == [Verdict.APPLIED] * 10
+
+
+def test_of_more_repairs_than_are_remembered_none_counts_twice() -> None:
+    history = History(attrs.evolve(RULES, remembered_events=2, remembered_repairs=4))
+    history.views(1_000)
+    repairs = [(at_ms, f"repair {at_ms}") for at_ms in range(20)]
+    first = [history.views(at_ms, event_id=event_id, replayed=True) for at_ms, event_id in repairs]
+    assert set(first) == {Verdict.APPLIED}
+    again = [history.views(at_ms, event_id=event_id, replayed=True) for at_ms, event_id in repairs]
+    assert set(again) == {Verdict.DUPLICATE, Verdict.TOO_OLD}
+    assert again[-4:] == [Verdict.DUPLICATE] * 4
+    assert history.customer.counts == {EventKind.PRODUCT_VIEWED: 21}
+
+
+def test_what_was_forwarded_is_never_too_old_and_makes_nothing_too_old() -> None:
+    history = History(attrs.evolve(RULES, remembered_events=2))
+    assert [history.views(at_ms) for at_ms in (100, 110)] == [Verdict.APPLIED] * 2
+    forwarded = [history.views(at_ms, forwarded=(3, at_ms)) for at_ms in range(10, 60)]
+    assert forwarded == [Verdict.APPLIED] * 50
+    assert history.views(105) is Verdict.APPLIED  # as if nothing had been forwarded
+    assert history.views(10, forwarded=(3, 10), event_id="whatever") is Verdict.DUPLICATE
+    assert history.views(10, forwarded=(4, 10)) is Verdict.APPLIED  # another partition's
 
 
 def test_an_order_of_many_lines_at_one_instant_is_no_reason_to_forget_its_ids() -> None:
@@ -176,18 +210,26 @@ def test_no_instant_fills_the_memory_without_end() -> None:
     history = History(attrs.evolve(RULES, remembered_events=2, remembered_instant_max=10))
     verdicts = [history.views(10) for _ in range(50)]
     assert Verdict.TOO_OLD in verdicts
-    assert len(history.customer.memory.entries) // 16 <= 12
+    assert len(history.customer.seen.own.entries) // 14 <= 12
 
 
 def test_forgetting_reaches_to_all_that_is_erased() -> None:
     history = History()
     history.views(500)
-    history.happens(EventKind.CUSTOMER_FORGOTTEN, 100)
+    history.customer.forget(100, 1_000, history.changes)
     assert history.customer == Customer.forgotten(ADA, 500)
     assert history.changes.tombstones == {ADA: 500}
     assert history.changes.sessions == {}
     assert history.views(500) is Verdict.FORGOTTEN
     assert history.views(501) is Verdict.APPLIED
+
+
+def test_an_event_of_a_clock_years_ahead_does_not_have_all_refused_that_follows_a_forgetting() -> None:
+    history = History()
+    history.views(10_000_000)
+    history.customer.forget(100, 200, history.changes)
+    assert history.customer.forgotten_at_ms == 200
+    assert history.views(201) is Verdict.APPLIED
 
 
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(ProfileRules)])

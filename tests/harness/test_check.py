@@ -11,6 +11,7 @@ from harness.chaos.log import with_all_kinds
 from harness.checking.stores import differences
 from harness.oracle.customer import Stub
 from harness.oracle.expected import Expected, expect
+from harness.oracle.judging import ExpectedSeen
 from harness.simulation.shop import Shop
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.shop.events import EventKind
@@ -113,17 +114,32 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
         f"customer anna: affinity of drinks is (6.75, {AT + 2 * MINUTE}), should be (6.75000001, {AT + 2 * MINUTE})",
     ),
     (of_anna(recent={}), f"customer anna: recent of tea is {AT + 2 * MINUTE}, should not be there"),
-    (of_anna(bought={TEA: 1}), "customer anna: bought of tea is missing, should be 1"),
+    (
+        of_anna(purchases={TEA: (3, 1)}),
+        f"customer anna: purchases of tea is (1, {AT + 60 * MINUTE}), should be (3, 1)",
+    ),
     (of_anna(shown={TEA: (1, 1)}), "customer anna: shown of tea is missing, should be (1, 1)"),
     (of_anna(country=("DE", 1)), "customer anna: country is None, should be ('DE', 1)"),
     (of_anna(visitors={BOB: "h"}), "customer anna: visitors of bob is missing, should be 'h'"),
-    (of_anna(remembered=frozenset()), f"customer anna: an event of {AT} ms is remembered, and should not be"),
-    (of_anna(remembered=frozenset({(5, "00")})), "customer anna: an event of 5 ms is not remembered"),
+    (of_anna(seen=ExpectedSeen()), f"customer anna: an event of {AT} ms is remembered, and should not be"),
+    (of_anna(seen=ExpectedSeen(own=frozenset({(5, "00")}))), "customer anna: an event of 5 ms is not remembered"),
     (of_anna(orders={"o2": (1, 1, 1)}), "customer anna: orders of o2 is missing, should be (1, 1, 1)"),
     (of_anna(reviewed={}), f"customer anna: reviewed of tea is (5, {AT + 180 * MINUTE}), should not be there"),
     (of_anna(open_sessions=[]), "customer anna: open_sessions is [1], should be []"),
     (of_anna(closed_sessions=[7]), "customer anna: closed_sessions is [], should be [7]"),
-    (of_anna(memory_floor_ms=0), "customer anna: the memory's floor_ms is -1, should be 0"),
+    (of_anna(seen=ExpectedSeen(floor_ms=0)), "customer anna: the memory's floor_ms is -1, should be 0"),
+    (
+        of_anna(seen=ExpectedSeen(repairs=frozenset({(5, "00")}))),
+        "customer anna: an event of 5 ms is not remembered",
+    ),
+    (
+        of_anna(seen=ExpectedSeen(merged=("00",))),
+        "customer anna: the ids that came by a sign-in is (), should be ('00',)",
+    ),
+    (
+        of_anna(seen=ExpectedSeen(forwarded_up_to={0: 1})),
+        "customer anna: forwarded_up_to of 0 is missing, should be 1",
+    ),
     (of_anna(forgotten_at_ms=5), "customer anna: forgotten_at_ms is -1, should be 5"),
     (of_session(events=5), "customer anna: session 1's events is 4, should be 5"),
     (of_session(events=5), "session 1's events is 4, should be 5"),
@@ -156,11 +172,11 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
     (whole(by_country={(HOUR, "DE", TEA): (1, 0, 0)}), "trending in DE: how many there are is 0, should be 1"),
     (whole(unsaid=["history h is 0 times in the log"]), "history h is 0 times in the log"),
     (
-        whole(stubs={ANNA: Stub(CLEO, AT, {}, [], -1, -1, frozenset())}),
+        whole(stubs={ANNA: Stub(CLEO, AT, {}, [], -1, ExpectedSeen())}),
         "customer anna: is Customer(customer_id='anna'",
     ),
-    (whole(stubs={ANNA: Stub(CLEO, AT, {}, [], -1, -1, frozenset())}), f"anna: an event of {AT} ms is remembered, and"),
-    (whole(stubs={CLEO: Stub(BOB, AT, {}, [], -1, -1, frozenset())}), "customer cleo: is missing"),
+    (whole(stubs={ANNA: Stub(CLEO, AT, {}, [], -1, ExpectedSeen())}), f"anna: an event of {AT} ms is remembered, and"),
+    (whole(stubs={CLEO: Stub(BOB, AT, {}, [], -1, ExpectedSeen())}), "customer cleo: is missing"),
     (whole(products={}), "product tea: is in the store, and should not be"),
     (lambda right: whole(products={**right.products, "x": right.products[TEA]})(right), "product x: is missing"),
     (lambda right: whole(activity={**right.activity, (HOUR, TEA): (3, 1, 2)})(right), "trending: number 1 is ('cup'"),
@@ -193,6 +209,7 @@ def test_a_store_of_another_log_differs_where_the_logs_do(store: Pipeline) -> No
     assert found_in(store, expected_of(other)) == [
         "customer anna: spend is 4.00, should be 8.00",
         "customer anna: units is 1, should be 2",
+        f"customer anna: purchases of tea is (1, {AT + 60 * MINUTE}), should be (2, {AT + 60 * MINUTE})",
         f"customer anna: orders of o1 is ({AT + 2 * MINUTE}, 1, 40000), should be ({AT + 2 * MINUTE}, 2, 80000)",
     ]
 

@@ -6,6 +6,7 @@ import attrs
 
 from harness.checking.stores import compared
 from harness.oracle.expected import Expected, ExpectedProduct, expect
+from harness.oracle.judging import ExpectedSeen
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
 from realtime_pipeline.domain.shop.events import EventKind
@@ -48,10 +49,10 @@ def test_a_profile_is_what_its_events_come_to(expected: Expected) -> None:
     known = expected.customers[ANNA]
     events = ((AT - MINUTE, "a4"), (AT, "a1"), (AT + MINUTE, "a2"), (AT + 2 * MINUTE, "a3"), (AT + 60 * MINUTE, "a5"))
     reviews = ((AT + 90 * MINUTE, "a8"), (AT + 120 * MINUTE, "a6"), (AT + 180 * MINUTE, "a7"))
-    assert known.remembered == {
+    assert known.seen.own == {
         (at_ms, blake2b(id_.encode(), digest_size=8).hexdigest()) for at_ms, id_ in (*events, *reviews)
     }
-    assert attrs.evolve(known, remembered=frozenset()) == ExpectedCustomer(
+    assert attrs.evolve(known, seen=ExpectedSeen()) == ExpectedCustomer(
         ANNA,
         counts={
             EventKind.PRODUCT_VIEWED: 2,
@@ -70,13 +71,12 @@ def test_a_profile_is_what_its_events_come_to(expected: Expected) -> None:
         # A view two minutes old, a cart of a minute ago and a purchase, halved each minute: 0.25 + 1.5 + 5.
         affinity={"drinks": (6.75, AT + 2 * MINUTE), "ware": (1.0, AT - MINUTE)},
         recent={TEA: AT + 2 * MINUTE, CUP: AT - MINUTE},
-        bought={},
+        purchases={TEA: (1, AT + 60 * MINUTE)},
         shown={},
         orders={"o1": (AT + 2 * MINUTE, 1, 40_000)},
         reviewed={TEA: (5, AT + 180 * MINUTE)},
         open_sessions=[SessionKey(1)],
         closed_sessions=[],
-        memory_floor_ms=-1,
         forgotten_at_ms=-1,
     )
 
@@ -138,10 +138,10 @@ def views(*minutes_and_ids: tuple[float, str]) -> list[Line]:
     return [event("view", "anna", minute, id_, product_id="tea") for minute, id_ in minutes_and_ids]
 
 
-def test_the_memory_is_cut_back_to_the_newest_at_twice_what_it_keeps() -> None:
+def test_the_memory_is_cut_back_to_the_newest_as_soon_as_it_holds_more() -> None:
     lines = views((1, "a"), (2, "b"), (3, "c"), (4, "d"), (2, "new"), (1, "a"), (3, "c"), (2.5, "late"))
     expected, customer = anna(lines, remembered_events=2)
-    assert customer.memory_floor_ms == AT + 2 * MINUTE
+    assert customer.seen.floor_ms == AT + 150_000  # the late one is the oldest of three
     assert expected.dead_letters == [(0, 4, "too_old"), (0, 5, "too_old")]
     assert (expected.counts[RecordClass.DUPLICATE], customer.counts) == (1, {EventKind.PRODUCT_VIEWED: 5})
 
@@ -149,13 +149,13 @@ def test_the_memory_is_cut_back_to_the_newest_at_twice_what_it_keeps() -> None:
 def test_the_memory_keeps_an_instant_together() -> None:
     lines = views((1, "a"), (5, "b"), (5, "c"), (5, "d"), (5, "e"), (5, "b"), (1, "f"))
     expected, customer = anna(lines, remembered_events=2)
-    assert customer.memory_floor_ms == AT + MINUTE
+    assert customer.seen.floor_ms == AT + MINUTE
     assert (expected.counts[RecordClass.DUPLICATE], expected.dead_letters) == (1, [(0, 6, "too_old")])
 
 
 def test_the_memory_keeps_no_more_of_an_instant_than_it_may() -> None:
     _, customer = anna(views((1, "a"), (5, "b"), (5, "c"), (5, "d")), remembered_events=2, remembered_instant_max=2)
-    assert customer.memory_floor_ms == AT + 5 * MINUTE
+    assert customer.seen.floor_ms == AT + 5 * MINUTE
 
 
 def test_what_is_replayed_by_force_counts_however_old() -> None:
@@ -168,11 +168,20 @@ def test_what_is_replayed_by_force_counts_however_old() -> None:
 def test_sessions_close_when_others_begin_and_are_dropped_in_their_turn() -> None:
     lines = [event("view", "anna", minute, f"e{minute}", f"s{minute}", product_id="tea") for minute in range(6)]
     late = event("view", "anna", 2, "late", "s2", product_id="tea")
-    expected, customer = anna([*lines, late], closed_sessions_max=2)
+    expected, customer = anna([*lines, late], closed_sessions_max=2, open_sessions_max=2)
     assert (customer.sessions_begun, customer.open_sessions) == (7, [5 * 4096, 6 * 4096])
     assert customer.closed_sessions == [3 * 4096, 4 * 4096]
     assert expected.sessions_gone == {0, 4096, 2 * 4096}
     assert len(expected.lists[TEA]) == 7
+
+
+def test_tabs_that_are_open_at_once_stay_sessions_of_their_own_and_idle_ones_close() -> None:
+    tabs = [event("view", "anna", at, f"e{at}", f"s{at % 3}", product_id="tea") for at in range(9)]
+    later = [event("view", "anna", 100 + at, f"l{at}", f"t{at}", product_id="tea") for at in range(2)]
+    _, customer = anna([*tabs, *later])
+    assert customer.sessions_begun == 5
+    assert customer.open_sessions == [2 * 4096, 9 * 4096, 10 * 4096]  # of the idle ones, that touched last
+    assert customer.closed_sessions == [0, 4096]
 
 
 def test_a_session_without_an_id_reaches_over_gaps_both_ways() -> None:
@@ -209,7 +218,7 @@ def test_an_order_or_a_review_that_is_no_longer_known_counts_anew() -> None:
     ]
     expected, customer = anna(lines, orders_max=2, reviews_max=2)
     assert (customer.orders_placed, customer.spend, customer.units) == (4, 30_000, 3)
-    assert customer.orders == {"z": (AT + 2 * MINUTE, 1, 10_000), "x": (AT + 3 * MINUTE, 1, 10_000)}
+    assert customer.orders == {"x": (AT + 3 * MINUTE, 1, 10_000), "y": (None, -1, -10_000)}
     assert list(customer.reviewed) == ["z", "x"]
     ratings = {id_: (product.ratings, product.rating_sum) for id_, product in expected.products.items()}
     assert ratings == {"x": (2, 5), "y": (1, 2), "z": (1, 3)}

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import attrs
 
+from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
@@ -27,7 +28,8 @@ REFUSED: Final = {verdict: Recorded(verdict) for verdict in Verdict}
 class Changes:
     """What folding events changed beside the customers' own records.
 
-    `visitors_forgotten` are those who go with the customer they turned out to be, and when: they have other owners.
+    `visitors_forgotten` are those who go with the customer they signed in as, and when: they have other owners.
+    `repeats` are events that a visitor had counted, and the customer they signed in as too: they count once.
     """
 
     sessions: dict[SessionKey, Session] = attrs.Factory(dict)
@@ -35,3 +37,4 @@ class Changes:
     reviews: dict[tuple[CustomerId, ProductId], Review | None] = attrs.Factory(dict)
     tombstones: dict[CustomerId, int] = attrs.Factory(dict)
     visitors_forgotten: dict[CustomerId, int] = attrs.Factory(dict)
+    repeats: list[Contribution] = attrs.Factory(list)

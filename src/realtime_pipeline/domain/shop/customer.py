@@ -5,8 +5,9 @@ from typing import Final, Self
 import attrs
 
 from realtime_pipeline.domain.shop.changes import APPLIED, REFUSED, Changes, Recorded
-from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, EventMemory, Verdict
-from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.contribution import Contribution
+from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, SeenEvents, Verdict, digest_of
+from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.product import Fact, later
@@ -28,13 +29,15 @@ class Customer:
     """What the shop knows of one customer.
 
     `affinity` maps a category to (score, the time in ms at which the score holds); `recent` a product to when it was
-    last touched, `bought` to when it was last bought (a cancellation takes it out), `shown` to (how often it was
+    last touched, `purchases` to (units bought less units refunded, when either came last), `shown` to (how often it was
     recommended to them, when last); `orders` and `reviewed` keep the ones whose first record arrived last, for telling
     lines of a known order and second opinions from new ones: what has left them counts as new when it comes again.
-    `country` is where they were last, and when. `visitors` maps who turned out to be this customer, `heard` the
-    partitions where they signed in to the last place from which a history came; one who did `forwards_to` them, and is
-    nothing more. A category or product that is crowded out and comes back begins anew. Sums
-    are integers; amounts are in ten-thousandths.
+    `country` is where they were last, and when. A category or product that is crowded out and comes back begins at 0.
+    Sums are integers; amounts are in ten-thousandths.
+
+    `seen` tells events that come again. `visitors` maps who signed in as this customer to the id of that merge. A
+    visitor who has signed in `forwards_to` the customer, and holds nothing else. `contributions` are a visitor's newest
+    events one by one.
     """
 
     customer_id: CustomerId
@@ -48,17 +51,22 @@ class Customer:
     country: Fact | None = None
     affinity: dict[str, tuple[float, int]] = attrs.Factory(dict)
     recent: dict[ProductId, int] = attrs.Factory(dict)
-    bought: dict[ProductId, int] = attrs.Factory(dict)
+    purchases: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
     shown: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
     orders: dict[str, Order] = attrs.Factory(dict)
     reviewed: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
     open_sessions: list[Session] = attrs.Factory(list)
     closed_sessions: list[SessionKey] = attrs.Factory(list)
-    memory: EventMemory = attrs.Factory(EventMemory)
+    seen: SeenEvents = attrs.Factory(SeenEvents)
     forgotten_at_ms: int = BEFORE_ALL_TIME
     forwards_to: CustomerId | None = None
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
-    heard: dict[int, int] = attrs.Factory(dict)
+    contributions: list[Contribution] = attrs.Factory(list)
+
+    @property
+    def bought(self) -> dict[ProductId, int]:
+        """The products of which the customer keeps some, with when they were last bought or refunded in ms."""
+        return {product_id: last_ms for product_id, (units, last_ms) in self.purchases.items() if units > 0}
 
     @property
     def is_blank(self) -> bool:
@@ -85,10 +93,8 @@ class Customer:
         `begins` names the session that the event begins, should it begin one.
         """
         at_ms, kind = event.occurred_at_ms, event.kind
-        if kind is FORGOTTEN and at_ms > self.forgotten_at_ms:
-            self._forget(at_ms, changes)
-            return APPLIED
-        verdict = self.admit(event.event_id, at_ms, event.replayed, rules)
+        digest = digest_of(event.event_id)
+        verdict = self.admit(event, digest, rules)
         if verdict is not Verdict.APPLIED:
             return REFUSED[verdict]
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -100,22 +106,43 @@ class Customer:
             self.first_seen_ms = at_ms
         if event.context and event.country is not None:
             self.country = later(self.country, (event.country, at_ms))
+        if self.customer_id.startswith(ANONYMOUS):
+            self._note_contribution(event, digest, rules)
         if kind in _BESIDE_SESSIONS:
             return self._beside_sessions(event, rules, changes)
         if kind is PURCHASED:
             self._buy(event, rules)
         return self._browse(event, begins, rules, changes)
 
-    def admit(self, event_id: str, at_ms: int, replayed: bool, rules: ProfileRules) -> Verdict:
-        """Judge an event by its id and time, and remember it when it is news."""
-        if at_ms <= self.forgotten_at_ms:
+    def admit(self, event: Event, digest: bytes, rules: ProfileRules) -> Verdict:
+        """Judge an event by its id and time, and remember it when it is its first delivery."""
+        if event.occurred_at_ms <= self.forgotten_at_ms:
             return Verdict.FORGOTTEN
-        return self.memory.admit(event_id, at_ms, replayed, rules.remembered_events, rules.remembered_instant_max)
+        return self.seen.admit(event, digest, rules)
+
+    def _note_contribution(self, event: Event, digest: bytes, rules: ProfileRules) -> None:
+        self.contributions.append(
+            Contribution(
+                digest,
+                event.kind,
+                event.occurred_at_ms,
+                event.product_id,
+                event.category,
+                event.amount,
+                event.quantity,
+                event.order_id,
+                event.country,
+                event.rating,
+                event.shown,
+            )
+        )
+        if len(self.contributions) > rules.contributions_max:
+            del self.contributions[0]
 
     def _beside_sessions(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:
         if event.kind is REVIEWED:
             return self._review(event, rules, changes)
-        return self._take_back(event) if event.kind is CANCELLED else self._see(event, rules)
+        return self._refund(event, rules) if event.kind is CANCELLED else self._see(event, rules)
 
     def _browse(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Recorded:
         """Place a view, a cart change or a purchase in its session, and note the interest it shows."""
@@ -136,9 +163,10 @@ class Customer:
     def _session_of(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Session:
         """Find the open session that takes the event, the one touched last first; else begin one.
 
-        At most `open_sessions_max` are open: when another begins, the one touched longest ago closes for good, and
-        a late event of its id begins a session of its own. A closed session stays a neighbour for others until the
-        customer has had `closed_sessions_max` more; then it is dropped.
+        When another begins, those not touched for longer than the gap close for good, but for the `idle_sessions_max`
+        touched last; and where `open_sessions_max` are open, the one touched longest ago. A late event of a closed
+        session's id begins another. A closed session stays a neighbour for others until the customer has had
+        `closed_sessions_max` more; then it is dropped.
         """
         at_ms = event.occurred_at_ms
         taker: Session | None = None
@@ -155,10 +183,14 @@ class Customer:
         return session
 
     def open(self, session: Session, rules: ProfileRules, changes: Changes) -> None:
-        """Add an open session, closing the one touched longest ago where there are too many."""
-        if len(self.open_sessions) >= rules.open_sessions_max:
-            closing = min(self.open_sessions, key=lambda s: (s.last_at_ms, s.key))
-            self.close(closing, rules, changes)
+        """Add an open session, closing idle ones, and the one touched longest ago where there are too many."""
+        by_touch = sorted(self.open_sessions, key=lambda one: (one.last_at_ms, one.key))
+        idle = [one for one in by_touch if session.last_at_ms - one.last_at_ms > rules.session_gap_ms]
+        closing = idle[: max(0, len(idle) - rules.idle_sessions_max)]
+        if not closing and len(by_touch) >= rules.open_sessions_max:
+            closing = by_touch[:1]
+        for one in closing:
+            self.close(one, rules, changes)
         self.open_sessions.append(session)
 
     def close(self, session: Session, rules: ProfileRules, changes: Changes) -> None:
@@ -192,30 +224,47 @@ class Customer:
         self.spend = bounded(self.spend + event.amount)
         self.units += event.quantity
         if event.product_id is not None:
-            note(self.bought, event.product_id, event.occurred_at_ms, rules.bought_products_max)
+            self.hold(event.product_id, event.quantity, event.occurred_at_ms, rules)
         if event.order_id is None:
             self.orders_placed += 1
             return
-        order = self.orders.get(event.order_id)
-        if order is None:
+        order = self._order(event.order_id, rules)
+        if order.placed_at_ms is None:
             self.orders_placed += 1
-            order = self.orders[event.order_id] = Order(event.occurred_at_ms)
-            if len(self.orders) > rules.orders_max:
-                del self.orders[next(iter(self.orders))]
+            order.placed_at_ms = event.occurred_at_ms
         order.placed_at_ms = min(order.placed_at_ms, event.occurred_at_ms)
         order.units += event.quantity
         order.amount = bounded(order.amount + event.amount)
 
-    def _take_back(self, event: Event) -> Recorded:
+    def _refund(self, event: Event, rules: ProfileRules) -> Recorded:
+        """Take back what was bought, in units and money; it may come before its purchase."""
         self.spend = bounded(self.spend - event.amount)
         self.units -= event.quantity
         if event.product_id is not None:
-            self.bought.pop(event.product_id, None)
-        order = self.orders.get(event.order_id) if event.order_id is not None else None
-        if order is not None:
+            self.hold(event.product_id, -event.quantity, event.occurred_at_ms, rules)
+        if event.order_id is not None:
+            order = self._order(event.order_id, rules)
             order.units -= event.quantity
             order.amount = bounded(order.amount - event.amount)
         return APPLIED
+
+    def _order(self, order_id: str, rules: ProfileRules) -> Order:
+        """The order of an id, begun where it is not known; over `orders_max` the one that came first leaves."""
+        order = self.orders.get(order_id)
+        if order is None:
+            order = self.orders[order_id] = Order()
+            if len(self.orders) > rules.orders_max:
+                del self.orders[next(iter(self.orders))]
+        return order
+
+    def hold(self, product_id: ProductId, units: int, at_ms: int, rules: ProfileRules) -> None:
+        """Add units of a product bought (or, less than 0, refunded); over the limit the one bought or refunded longest
+        ago leaves (ties: smaller id)."""
+        purchases = self.purchases
+        before, before_ms = purchases.get(product_id, (0, at_ms))
+        purchases[product_id] = (bounded(before + units), max(before_ms, at_ms))
+        if len(purchases) > rules.bought_products_max:
+            del purchases[min(purchases, key=lambda one: (purchases[one][1], one))]
 
     def _review(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:
         if event.product_id is None or event.rating is None:
@@ -248,13 +297,15 @@ class Customer:
         if len(shown) > rules.shown_products_max:
             del shown[min(shown, key=lambda one: (shown[one][1], one))]
 
-    def _forget(self, at_ms: int, changes: Changes) -> None:
+    def forget(self, at_ms: int, latest_ms: int, changes: Changes) -> None:
         """Keep nothing but the fact, which refuses later records of the time before.
 
-        That time reaches at least to the newest event erased, so that no replay can bring any of them back.
+        That time reaches to the newest event erased, so that no replay can bring any of them back; but not beyond
+        `latest_ms`, the latest time that an event may have by now: an event of a clock that was years ahead must not
+        have everything refused that the customer does until then.
         """
         if self.last_seen_ms is not None:
-            at_ms = max(at_ms, self.last_seen_ms)
+            at_ms = max(at_ms, min(self.last_seen_ms, latest_ms))
         for session in self.open_sessions:
             self.drop_session(session.key, changes)
         for key in self.closed_sessions:

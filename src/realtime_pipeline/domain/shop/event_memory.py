@@ -6,8 +6,14 @@ from typing import Final
 
 import attrs
 
-_ENTRY: Final = 16  # bytes: 8 of time, big-endian, so that sorting the bytes sorts by time, and 8 of the id's digest
-_DIGEST_AT: Final = 8
+from realtime_pipeline.domain.shop.events import Event
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+
+DIGEST_BYTES: Final = 8
+_TIME_BYTES: Final = 6
+_ENTRY: Final = _TIME_BYTES + DIGEST_BYTES
+"""A time in ms, big-endian, so that sorting the bytes sorts by time (6 bytes reach to the year 10889); then the id's
+digest."""
 BEFORE_ALL_TIME: Final = -1
 
 
@@ -20,42 +26,128 @@ class Verdict(Enum):
     TOO_OLD = "too_old"
 
 
+def digest_of(event_id: str) -> bytes:
+    """Shorten an event id to 64 bits: two ids of one customer with the same digest count as one event."""
+    return blake2b(event_id.encode(), digest_size=DIGEST_BYTES).digest()
+
+
 @attrs.define
 class EventMemory:
-    """The ids of a customer's newest events: what tells a repeat from news.
+    """The ids of the newest events: what tells a repeat from a first delivery.
 
-    Holds a 64-bit digest and the time of each event. When `2 × keep` are held, or a larger multiple of `keep`, it is
-    cut back to the newest `keep`; events of one instant stay together (an order of 500 lines has one time), up to
-    `instant_max`. `floor_ms` is the latest time among those it let go: at or before it, a repeat could no longer be
-    told from news.
+    Holds a 64-bit digest and the time of each event. When a quarter more than `keep` are held, or a further quarter, it
+    is cut back to the newest `keep`; events of one instant stay together (an order of 500 lines has one time), up to
+    `instant_max`. `floor_ms` is the latest time among those it evicted: at or before it, a repeat can no longer be told
+    from a first delivery.
     """
 
     entries: bytes = b""
     floor_ms: int = BEFORE_ALL_TIME
 
-    def admit(self, event_id: str, at_ms: int, replayed: bool, keep: int, instant_max: int) -> Verdict:
-        """Judge an event by its id and time, and remember it when it is news."""
-        digest = blake2b(event_id.encode(), digest_size=8).digest()
+    def knows(self, digest: bytes) -> bool:
+        """Whether an event of this id is remembered."""
         entries = self.entries
         found = entries.find(digest)
-        while found >= 0 and found % _ENTRY != _DIGEST_AT:
+        while found >= 0 and found % _ENTRY != _TIME_BYTES:
             found = entries.find(digest, found + 1)
-        if found >= 0:
-            return Verdict.DUPLICATE
-        if at_ms <= self.floor_ms and not replayed:
-            return Verdict.TOO_OLD
-        self.entries = entries = entries + at_ms.to_bytes(8) + digest
-        held = len(entries) // _ENTRY
-        if held >= 2 * keep and held % keep == 0:
-            self._let_go(keep, instant_max)
-        return Verdict.APPLIED
+        return found >= 0
 
-    def _let_go(self, keep: int, instant_max: int) -> None:
+    def remember(self, digest: bytes, at_ms: int, keep: int, instant_max: int) -> None:
+        """Remember an event that `knows` does not know."""
+        self.entries = entries = self.entries + at_ms.to_bytes(_TIME_BYTES) + digest
+        over = len(entries) // _ENTRY - keep
+        if over > 0 and over % max(1, keep // 4) == 0:
+            self._cut_back(keep, instant_max)
+
+    def digests(self) -> bytes:
+        """The digests of all events remembered, one behind the other, the first that came first."""
+        entries = self.entries
+        return b"".join([entries[at + _TIME_BYTES : at + _ENTRY] for at in range(0, len(entries), _ENTRY)])
+
+    def _cut_back(self, keep: int, instant_max: int) -> None:
         entries = self.entries
         ordered = sorted(entries[at : at + _ENTRY] for at in range(0, len(entries), _ENTRY))
         cut = len(ordered) - keep
-        while cut > 0 and len(ordered) - cut < instant_max and ordered[cut - 1][:8] == ordered[cut][:8]:
+        time = slice(_TIME_BYTES)
+        while cut > 0 and len(ordered) - cut < instant_max and ordered[cut - 1][time] == ordered[cut][time]:
             cut -= 1
         if cut > 0:
-            self.floor_ms = max(self.floor_ms, int.from_bytes(ordered[cut - 1][:8]))
+            self.floor_ms = max(self.floor_ms, int.from_bytes(ordered[cut - 1][time]))
             self.entries = b"".join(ordered[cut:])
+
+
+@attrs.define
+class SeenEvents:
+    """All that tells a customer's events that come again from first deliveries.
+
+    `own` holds the ids of the customer's own events, `repairs` those of events that were `replayed`, `merged_ids` the
+    digests of ids that came by a sign-in, the oldest first: these come when outputs do, so they never decide whether an
+    event of the customer's own is too old. `forwarded_up_to` maps each partition where a visitor signed in as the
+    customer to the last position from which a profile or an event was forwarded.
+    """
+
+    own: EventMemory = attrs.Factory(EventMemory)
+    repairs: EventMemory | None = None
+    merged_ids: bytes = b""
+    forwarded_up_to: dict[int, int] = attrs.Factory(dict)
+
+    def admit(self, event: Event, digest: bytes, rules: ProfileRules) -> Verdict:
+        """Judge an event by its id and time, and remember it when it is its first delivery.
+
+        What was forwarded has been judged by the visitor's memory: how late it comes decides nothing here. `replayed`
+        events are older than the memory reaches; their own memory tells a repair that is published twice.
+        """
+        at_ms, forwarded = event.occurred_at_ms, event.forwarded
+        if forwarded is not None and not self.advance(forwarded):
+            return Verdict.DUPLICATE
+        if self.knows(digest):
+            return Verdict.DUPLICATE
+        if forwarded is not None:
+            self.add_merged(digest, rules)
+        elif event.replayed:
+            repairs = self.repairs = self.repairs or EventMemory()
+            if at_ms <= repairs.floor_ms:
+                return Verdict.TOO_OLD
+            repairs.remember(digest, at_ms, rules.remembered_repairs, rules.remembered_instant_max)
+        elif at_ms <= self.own.floor_ms:
+            return Verdict.TOO_OLD
+        else:
+            self.own.remember(digest, at_ms, rules.remembered_events, rules.remembered_instant_max)
+        return Verdict.APPLIED
+
+    def knows(self, digest: bytes) -> bool:
+        """Whether an event of this id was counted, as far as ids are remembered."""
+        return (
+            self.own.knows(digest)
+            or (self.repairs is not None and self.repairs.knows(digest))
+            or (bool(self.merged_ids) and _holds(self.merged_ids, digest))
+        )
+
+    def advance(self, place: tuple[int, int]) -> bool:
+        """Note the position up to which a partition has forwarded something; False where that came before.
+
+        A partition forwards in the order of its positions, so what stands at or before the last one is a repeat,
+        however long ago: another store that is built from the same log forwards everything again.
+        """
+        partition, position = place
+        if position <= self.forwarded_up_to.get(partition, -1):
+            return False
+        self.forwarded_up_to[partition] = position
+        return True
+
+    def digests(self) -> bytes:
+        """The digests of all ids remembered, the oldest first."""
+        repairs = b"" if self.repairs is None else self.repairs.digests()
+        return self.merged_ids + repairs + self.own.digests()
+
+    def add_merged(self, digests: bytes, rules: ProfileRules) -> None:
+        """Remember ids that came by a sign-in; over `merged_ids_max` those that came first leave."""
+        self.merged_ids = (self.merged_ids + digests)[-DIGEST_BYTES * rules.merged_ids_max :]
+
+
+def _holds(digests: bytes, digest: bytes) -> bool:
+    """Whether a row of digests has this one, at a place where one begins."""
+    found = digests.find(digest)
+    while found >= 0 and found % DIGEST_BYTES:
+        found = digests.find(digest, found + 1)
+    return found >= 0

@@ -5,11 +5,11 @@ import attrs
 
 @attrs.define
 class Order:
-    """One order as it stands: its lines add up, later cancellations take away. `amount` in ten-thousandths.
+    """One order as it stands: its lines add up, refunds take away. `amount` in ten-thousandths.
 
-    A cancellation that comes before any line of its order takes from the customer's spend alone.
+    `placed_at_ms` is None until a purchase of the order has come: a refund may come before it.
     """
 
-    placed_at_ms: int
+    placed_at_ms: int | None = None
     units: int = 0
     amount: int = 0

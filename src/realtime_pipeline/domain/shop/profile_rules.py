@@ -16,11 +16,15 @@ PURCHASED: Final = EventKind.PRODUCT_PURCHASED
 class ProfileRules:
     """What a profile keeps, and for how long. Every list has a limit.
 
-    The limits are part of the fold: changing one changes what a replay of the log gives.
+    The limits are part of the fold: changing one changes what a replay of the log gives. Sessions that were not touched
+    for longer than `session_gap_ms` close when another begins, but for `idle_sessions_max`. `remembered_events` ids of
+    a customer's own events tell repeats, `remembered_repairs` those of `replayed` events, `merged_ids_max` those of
+    visitors who signed in; of a visitor's last `contributions_max` events it is known what each added.
     """
 
     session_gap_ms: int = 30 * 60_000
-    open_sessions_max: int = 2
+    open_sessions_max: int = 8
+    idle_sessions_max: int = 1
     closed_sessions_max: int = 64
     session_products_max: int = 50
     recent_products_max: int = 20
@@ -31,8 +35,11 @@ class ProfileRules:
     shown_products_max: int = 50
     reviews_max: int = 50
     visitors_max: int = 16
-    remembered_events: int = 32
+    remembered_events: int = 128
+    remembered_repairs: int = 256
     remembered_instant_max: int = 4096
+    merged_ids_max: int = 256
+    contributions_max: int = 32
     view_weight: int = 1
     cart_weight: int = 3
     purchase_weight: int = 5

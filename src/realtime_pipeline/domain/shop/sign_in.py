@@ -5,25 +5,26 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.domain.shop.changes import Changes
+from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.customer import Customer, note
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.product import later
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.repeats import repeats_in, without
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 _STAYS: Final = frozenset(
     (
         "customer_id",
-        "memory",
+        "seen",
         "last_seen_ms",
         "forgotten_at_ms",
         "closed_sessions",
         "reviewed",
         "forwards_to",
         "visitors",
-        "heard",
     )
 )
 """What a visitor keeps: what tells repeats from news, and what is to be erased when they are forgotten."""
@@ -50,7 +51,7 @@ class HistoryMerged:
         if self.signed_in is None:
             return False
         partition, position = self.signed_in
-        return position <= customer.heard.get(partition, -1)
+        return position <= customer.seen.forwarded_up_to.get(partition, -1)
 
 
 def part_with_history(visitor: Customer, becomes: CustomerId, rules: ProfileRules, changes: Changes) -> Customer:
@@ -72,8 +73,18 @@ def part_with_history(visitor: Customer, becomes: CustomerId, rules: ProfileRule
             setattr(history, field.name, getattr(visitor, field.name))
             setattr(visitor, field.name, getattr(blank, field.name))
     history.last_seen_ms = last_seen_ms
+    history.seen.merged_ids = visitor.seen.digests()
+    history.contributions = [_standing(one, visitor) for one in history.contributions]
     visitor.forwards_to = becomes
     return history
+
+
+def _standing(one: Contribution, visitor: Customer) -> Contribution:
+    """Only a review that stands as the visitor's opinion is one of those that the product's ratings count."""
+    if one.rating is None or one.kind is not EventKind.PRODUCT_REVIEWED or one.product_id is None:
+        return one
+    stands = visitor.reviewed.get(one.product_id) == (one.rating, one.at_ms)
+    return one if stands else one._replace(rating=None)
 
 
 def join_history(
@@ -81,10 +92,14 @@ def join_history(
 ) -> Session | None:
     """Add a visitor's history to a customer, as if each thing were noted now; say which session it came to lie in.
 
-    A session of the same id goes on, else the visitor's becomes one of the customer's, named by `begins`. Over
-    `visitors_max` the visitor of longest ago is forgotten: nobody would know any more whose they were.
+    Events that the customer has counted too, by their ids, are taken out first. A session of the same id goes on, else
+    the visitor's becomes one of the customer's, named by `begins`. Over `visitors_max` the visitor of longest ago is
+    forgotten: nobody would know any more whose they were.
     """
-    history, at_ms = merged.history, merged.occurred_at_ms
+    repeats = repeats_in(merged.history, customer)
+    changes.repeats += repeats
+    history, at_ms = without(merged.history, repeats, rules), merged.occurred_at_ms
+    customer.seen.add_merged(history.seen.merged_ids, rules)
     times = [one for one in (history.first_seen_ms, history.last_seen_ms, at_ms) if one is not None]
     customer.first_seen_ms = min(times) if customer.first_seen_ms is None else min(customer.first_seen_ms, *times)
     customer.last_seen_ms = max(times) if customer.last_seen_ms is None else max(customer.last_seen_ms, *times)
@@ -100,15 +115,14 @@ def join_history(
         customer.note_affinity(category, scored_ms, score, rules)
     for product_id, touched_ms in history.recent.items():
         note(customer.recent, product_id, touched_ms, rules.recent_products_max)
-    for product_id, bought_ms in history.bought.items():
-        note(customer.bought, product_id, bought_ms, rules.bought_products_max)
+    for product_id, (units, last_ms) in history.purchases.items():
+        customer.hold(product_id, units, last_ms, rules)
     for product_id, (shown, last_ms) in history.shown.items():
         customer.note_shown(product_id, shown, last_ms, rules)
     for order_id, order in history.orders.items():
         _join_order(customer, order_id, order, rules)
     if merged.signed_in is not None:
-        partition, position = merged.signed_in
-        customer.heard[partition] = position
+        customer.seen.advance(merged.signed_in)
     customer.visitors.pop(merged.visitor, None)  # who signs in again is the one of last
     customer.visitors[merged.visitor] = merged.event_id
     if len(customer.visitors) > rules.visitors_max:
@@ -125,8 +139,11 @@ def _join_order(customer: Customer, order_id: str, order: Order, rules: ProfileR
         if len(customer.orders) > rules.orders_max:
             del customer.orders[next(iter(customer.orders))]
         return
-    customer.orders_placed -= 1  # both had counted it
-    known.placed_at_ms = min(known.placed_at_ms, order.placed_at_ms)
+    if known.placed_at_ms is None or order.placed_at_ms is None:
+        known.placed_at_ms = known.placed_at_ms if order.placed_at_ms is None else order.placed_at_ms
+    else:
+        customer.orders_placed -= 1  # both had counted it
+        known.placed_at_ms = min(known.placed_at_ms, order.placed_at_ms)
     known.units = bounded(known.units + order.units)
     known.amount = bounded(known.amount + order.amount)
 

@@ -56,16 +56,16 @@ class Activity:
     carts: int = 0
     purchases: int = 0
 
-    def count(self, kind: EventKind) -> None:
-        """Count an event in; of other kinds than these four nothing comes."""
+    def count(self, kind: EventKind, times: int = 1) -> None:
+        """Count an event in, or out (-1); other kinds than these four add nothing."""
         if kind is VIEWED:
-            self.views += 1
+            self.views += times
         elif kind is CARTED:
-            self.carts += 1
+            self.carts += times
         elif kind is PURCHASED:
-            self.purchases += 1
+            self.purchases += times
         elif kind is CANCELLED:
-            self.purchases -= 1
+            self.purchases -= times
 
     def merge(self, delta: Self) -> None:
         """Add a delta."""
@@ -95,15 +95,15 @@ class Deltas:
             state = self.products[product_id] = ProductState()
         return state
 
-    def count(self, product_id: ProductId, kind: EventKind, at_ms: int, country: str | None) -> None:
-        """Count what is done with a product in the hour of `at_ms`, and where."""
+    def count(self, product_id: ProductId, kind: EventKind, at_ms: int, country: str | None, times: int = 1) -> None:
+        """Count what is done with a product in the hour of `at_ms`, and where; -1 takes it out."""
         hour = at_ms // HOUR_MS
         activity = self.activity.get((hour, product_id))
         if activity is None:
             activity = self.activity[hour, product_id] = Activity()
-        activity.count(kind)
+        activity.count(kind, times)
         if country is not None:
-            self.by_country.setdefault((hour, country, product_id), Activity()).count(kind)
+            self.by_country.setdefault((hour, country, product_id), Activity()).count(kind, times)
 
     def list_session(self, product_id: ProductId, key: SessionKey, at_ms: int) -> None:
         """Note that a session touched a product, at the latest of the times it did."""

@@ -7,7 +7,7 @@ import attrs
 
 from realtime_pipeline.domain.shop.changes import APPLIED, Changes, Recorded
 from realtime_pipeline.domain.shop.customer import CANCELLED, FORGOTTEN, REVIEWED, SIGNED_IN, Customer
-from realtime_pipeline.domain.shop.event_memory import Verdict
+from realtime_pipeline.domain.shop.event_memory import Verdict, digest_of
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.session import session_key
@@ -106,33 +106,46 @@ class _Folding:
         return self._reject(record, f"in_the_future: happens {ahead_s} s after it was recorded", customer_id)
 
     def _event(self, record: Record, event: Event) -> RecordClass:
-        if self._is_ahead(record, event.occurred_at_ms):
-            if event.kind is not FORGOTTEN:
-                return self._reject_ahead(record, event.occurred_at_ms, event.customer_id)
-            event = event._replace(occurred_at_ms=self._latest_ms(record))  # by whatever clock: it is to be done
+        if event.kind is FORGOTTEN and event.customer_id is not None:
+            return self._forget(record, event, event.customer_id)
+        if event.forwarded is None and self._is_ahead(record, event.occurred_at_ms):
+            return self._reject_ahead(record, event.occurred_at_ms, event.customer_id)
         recorded = APPLIED
         if event.customer_id is not None:
             customer = self._customers[event.customer_id]
-            if event.kind is SIGNED_IN or (customer.forwards_to is not None and event.kind is not FORGOTTEN):
+            if event.kind is SIGNED_IN or customer.forwards_to is not None:
                 return self._visitor(record, event, customer)
             begins = session_key(record.partition, record.position)
             recorded = customer.record(event, begins, self._rules.profile, self._changes)
             if recorded.verdict is not Verdict.APPLIED:
+                if recorded.verdict is Verdict.DUPLICATE and event.forwarded is not None:
+                    self._changed[event.customer_id] = customer  # how far its partition has forwarded is noted
                 return self._refuse(record, recorded.verdict, event.customer_id)
             self._changed[event.customer_id] = customer
-            if event.kind is FORGOTTEN:
-                self._forget_letters(event.customer_id)
-                self._forget_visitors(event.event_id)
-                return RecordClass.APPLIED  # nothing happened in the shop, so its time does not move on
         self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
         if event.product_id is not None:
             self._share(event, event.product_id, recorded)
         return RecordClass.APPLIED
 
+    def _forget(self, record: Record, event: Event, customer_id: CustomerId) -> RecordClass:
+        """Erase a customer. Nothing happened in the shop, so its time does not move on.
+
+        By whatever clock it was asked for, it is done: as of the latest time that an event may have by now.
+        """
+        latest_ms = self._latest_ms(record)
+        at_ms, customer = min(event.occurred_at_ms, latest_ms), self._customers[customer_id]
+        if at_ms <= customer.forgotten_at_ms:
+            return RecordClass.FORGOTTEN
+        customer.forget(at_ms, latest_ms, self._changes)
+        self._changed[customer_id] = customer
+        self._forget_letters(customer_id)
+        self._forget_visitors(event.event_id)
+        return RecordClass.APPLIED
+
     def _visitor(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
         """Let a visitor sign in; what comes of one who has goes on to the customer they turned out to be."""
         profile, at_ms = self._rules.profile, event.occurred_at_ms
-        verdict = visitor.admit(event.event_id, at_ms, event.replayed, profile)
+        verdict = visitor.admit(event, digest_of(event.event_id), profile)
         if verdict is not Verdict.APPLIED:
             return self._refuse(record, verdict, visitor.customer_id)
         self._changed[visitor.customer_id] = visitor
@@ -158,16 +171,14 @@ class _Folding:
         customer, profile = self._customers[merged.customer_id], self._rules.profile
         if merged.is_known_to(customer):
             return RecordClass.DUPLICATE  # longer ago than the memory may reach
-        # It comes as late as the outputs are, and once: what the memory no longer reaches back to is no reason.
-        verdict = customer.admit(merged.event_id, merged.occurred_at_ms, True, profile)
-        if verdict is Verdict.FORGOTTEN:
+        if merged.occurred_at_ms <= customer.forgotten_at_ms:
             self._changes.visitors_forgotten[merged.visitor] = customer.forgotten_at_ms
             self._forget_visitors(merged.event_id)
-        if verdict is not Verdict.APPLIED:
-            return self._refuse(record, verdict, merged.customer_id)
+            return RecordClass.FORGOTTEN
         begins = session_key(record.partition, record.position)
         session = join_history(customer, merged, begins, profile, self._changes)
         self._changed[merged.customer_id] = customer
+        self._take_back_repeats()
         self._forget_visitors(merged.event_id)
         self._newest_ms = max(self._newest_ms, merged.occurred_at_ms)
         if session is not None:
@@ -176,6 +187,21 @@ class _Folding:
                 self._deltas.product(product_id)  # the views know products by what is said of them
                 self._deltas.list_session(product_id, session.key, touched_ms)
         return RecordClass.APPLIED
+
+    def _take_back_repeats(self) -> None:
+        """Take out of the views what a visitor's events added that their customer has counted, too."""
+        repeats, self._changes.repeats = self._changes.repeats, []
+        for one in repeats:
+            if one.product_id is None:
+                continue
+            if one.kind is REVIEWED and one.rating is not None:
+                product = self._deltas.product(one.product_id)
+                product.ratings -= 1
+                product.rating_sum -= one.rating
+            elif one.kind in _ACTIONS:
+                self._deltas.count(one.product_id, one.kind, one.at_ms, one.country, -1)
+                if one.kind is not CANCELLED:
+                    self._deltas.product(one.product_id).interactions -= 1
 
     def _forget_visitors(self, because_of: str) -> None:
         """Have the owners of visitors forget them, who go with the customer they turned out to be."""

@@ -7,6 +7,7 @@ import msgspec
 
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.event_memory import DIGEST_BYTES
 from realtime_pipeline.domain.shop.events import (
     ANONYMOUS,
     ID_LENGTH_MAX,
@@ -18,6 +19,7 @@ from realtime_pipeline.domain.shop.events import (
     routing_key,
 )
 from realtime_pipeline.domain.shop.money import bounded
+from realtime_pipeline.domain.shop.review import RATINGS
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Record, Rejected
@@ -94,9 +96,15 @@ def _check(said: _History, history: Customer) -> None:
     if not f"{said.event_id}{said.user_id}{said.session_id}".isprintable() or said.user_id.startswith(ANONYMOUS):
         raise ValueError("its ids are none")
     sessions, orders = history.open_sessions, history.orders.values()
-    products = (*history.recent, *history.bought, *history.shown, *(id_ for one in sessions for id_ in one.products))
+    events = history.contributions
+    products = {
+        *(*history.recent, *history.purchases, *history.shown),
+        *(id_ for one in sessions for id_ in one.products),
+        *(id_ for one in events for id_ in (one.product_id, *one.shown) if id_ is not None),
+    }
     visits = [one.session_id for one in sessions if one.session_id is not None]
-    if not all(0 < len(id_) <= ID_LENGTH_MAX and id_.isprintable() for id_ in (*products, *visits)):
+    orders_of = [*history.orders, *(one.order_id for one in events if one.order_id is not None)]
+    if not all(0 < len(id_) <= ID_LENGTH_MAX and id_.isprintable() for id_ in (*products, *visits, *orders_of)):
         raise ValueError("the ids it speaks of are none")
     if history.country is not None and country_code(history.country[0]) != history.country[0]:
         raise ValueError("its country is none")
@@ -105,20 +113,25 @@ def _check(said: _History, history: Customer) -> None:
         *([] if history.country is None else [history.country[1]]),
         *(at_ms for _, at_ms in (*history.affinity.values(), *history.shown.values())),
         *history.recent.values(),
-        *history.bought.values(),
-        *(order.placed_at_ms for order in orders),
+        *(last_ms for _, last_ms in history.purchases.values()),
+        *(order.placed_at_ms for order in orders if order.placed_at_ms is not None),
+        *(one.at_ms for one in events),
         *(at_ms for one in sessions for at_ms in (one.started_at_ms, one.last_at_ms)),
         *(at_ms for one in sessions for at_ms, _ in one.products.values()),
     )
     if not all(0 <= at_ms < END_OF_TIME for at_ms in times):
         raise ValueError("its times are none")
-    sums = (history.units, *(order.units for order in orders))  # what is taken back may be more than was bought
+    sums = (  # what is refunded may be more than was bought
+        *(history.units, *(order.units for order in orders)),
+        *(units for units, _ in history.purchases.values()),
+        *(one.quantity for one in events),
+    )
     counts = (
         *(history.orders_placed, history.sessions_begun, *history.counts.values()),
         *(times for times, _ in history.shown.values()),
         *(number for one in sessions for number in (one.events, *(weight for _, weight in one.products.values()))),
     )
-    amounts = (history.spend, *(order.amount for order in orders))
+    amounts = (history.spend, *(order.amount for order in orders), *(one.amount for one in events))
     scores = (score for score, _ in history.affinity.values())
     if (
         any(abs(units) > _COUNT_MAX for units in sums)
@@ -127,3 +140,7 @@ def _check(said: _History, history: Customer) -> None:
         or not all(0 <= score <= _COUNT_MAX for score in scores)
     ):
         raise ValueError("its numbers are none that grow")
+    if len(history.seen.merged_ids) % DIGEST_BYTES or any(len(one.digest) != DIGEST_BYTES for one in events):
+        raise ValueError("its ids of events are no digests")
+    if any(one.rating not in (None, *RATINGS) for one in events):
+        raise ValueError("its ratings are none")
