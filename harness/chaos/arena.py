@@ -193,6 +193,11 @@ class Arena:
         batch = [Submission(next(self._events)) for _ in range(count)]
         self.published += self.pipeline.container.publish_events().batch(batch)
 
+    def publish_all(self, events: Sequence[Mapping[str, object]]) -> None:
+        """Publish events of a round's own."""
+        batch = [Submission(msgspec.json.encode(event)) for event in events]
+        self.published += self.pipeline.container.publish_events().batch(batch)
+
     def publish_until(self, reached: Callable[[], bool], what: str) -> None:
         """Go on publishing, a little at a time, until something has come about."""
         deadline_s = time.monotonic() + QUIET_S
@@ -271,6 +276,10 @@ class Arena:
         finally:
             nodes.close()
         return {partition: min(positions) for partition, positions in found.items()}
+
+    def spent(self, customer_id: str) -> int:
+        """What a customer has spent, in ten-thousandths."""
+        return self.pipeline.profile(customer_id).customer.spend
 
     def counts(self) -> Mapping[str, int]:
         """How many records the store has in each class."""

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from harness.chaos.arena import RECOVERY_MS, SESSION_MS, TRANSACTION_MS, Arena
+from harness.chaos.arena import RECOVERY_MS, SESSION_MS, START_MS, TRANSACTION_MS, Arena
+from harness.chaos.log import sign_ins_behind
 from harness.chaos.workers import WorkerProcess
 from harness.errors import HarnessError
 from harness.services.kafka import AFTER_A_KILL
@@ -22,6 +23,7 @@ POINTS = (
     "positions_sent",
     "trimming",
 )
+BUYERS = 12
 TIMES_MAX = {"outputs_sent": 2, "positions_sent": 2, "trimming": 2}
 
 
@@ -79,6 +81,27 @@ def random_kills(arena: Arena) -> Outcome:
     recovery_s = arena.wait_until_done(workers)
     _finish(workers)
     return Outcome(recovery_s, _bound_s(TRANSACTION_MS))
+
+
+def backlogged_sign_ins(arena: Arena) -> Outcome:
+    """Let visitors sign in while no worker runs, every event sent twice; then let workers catch up, and kill one.
+
+    What customers have spent is known without the oracle: lag and retries must not decide what counts.
+    """
+    events, spent = sign_ins_behind(BUYERS, arena.settings.fold.profile.remembered_events, START_MS)
+    arena.publish_all(events)
+    arena.publish(200)
+    workers = [arena.worker() for _ in range(2)]
+    arena.wait_for_start()
+    workers.pop(arena.dice.randrange(len(workers))).kill()
+    workers.append(arena.worker())
+    recovery_s = arena.wait_until_done(workers)
+    wrong = {f"buyer-{number}": arena.spent(f"buyer-{number}") for number in range(BUYERS)}
+    wrong = {customer: found for customer, found in wrong.items() if found != spent}
+    if wrong:
+        raise HarnessError(f"each buyer has spent {spent}, the store says {wrong}")
+    _finish(workers)
+    return Outcome(recovery_s)
 
 
 def broker_restart(arena: Arena) -> Outcome:
@@ -180,6 +203,7 @@ KINDS: Mapping[str, Round] = {
     **{f"kill at {point}": at_point(point, "kill") for point in POINTS},
     **{f"stop at {point}": at_point(point, "stop") for point in POINTS},
     "random kills": random_kills,
+    "backlogged sign-ins": backlogged_sign_ins,
     "broker restart": broker_restart,
     "redis restart": redis_restart,
     "replica promoted": replica_promoted,
