@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import attrs
 
+from harness.oracle.naming import message_id
 from harness.oracle.profile import NEVER_MS, ExpectedCustomer, opinions, profile, rating
 from harness.oracle.sessions import ExpectedSession, Visit, listed, session_of, visits_of
 from harness.oracle.sign_in import (
@@ -27,7 +28,6 @@ from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.messages import message_id
 
 
 @attrs.frozen
