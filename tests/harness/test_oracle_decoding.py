@@ -204,6 +204,15 @@ def test_what_is_no_id(written: object) -> None:
     assert is_rejected(view({"products": ["a", written]}, event_type="exposure"))
 
 
+def test_the_products_of_a_list() -> None:
+    def shown(*products: object) -> object:
+        return view({"products": products}, event_type="exposure")
+
+    assert event_of(shown("b", "a", 7, "b", 7.0, "", None)).shown == ("b", "a", "7")
+    assert len(event_of(shown(*range(100))).shown) == 100
+    assert all(is_rejected(document) for document in (shown(*range(101)), shown(), shown(""), shown(None)))
+
+
 def test_empty_ids_are_absent() -> None:
     made = event_of(purchase({"product_id": "", "order_id": ""}, event_id="", session_id=""))
     assert made[:1] == ("user_events-2-17",)
@@ -226,6 +235,8 @@ def test_users_are_not_named_as_visitors_are() -> None:
     ("written", "at_ms"),
     [
         (0, 0),
+        (999_999_999, 999_999_999),
+        (10_000_000_000, 10_000_000_000),
         (AT_MS, AT_MS),
         (AT_MS + 0.9, AT_MS),
         (253_402_300_799_999, 253_402_300_799_999),
@@ -399,9 +410,14 @@ def test_replayed() -> None:
         (view({"product-id": "mug"}), "product_id"),
         (view({"productId": 7}), "product_id"),
         (view({}, productId="mug"), "product_id"),
+        (view({"userId": "ada"}, user_id=None, session_id="s1"), "user_id"),
         (view(metadata={"Product_ID": "mug"}), "product_id"),
         (purchase({"PRICE": 0}), "price"),
         (view(sessionId="s1"), "session_id"),
+        (view(event_id=None, eventId="e1"), "event_id"),
+        (view(REPLAYED=True), "replayed"),
+        (view(Properties={"product_id": "mug"}), "properties"),
+        (view(Metadata={"product_id": "mug"}), "metadata"),
         (review(Text="fine"), "text"),
         (view({"Products": ["a"]}, event_type="exposure"), "products"),
         (view(event_type="forget", user_id=None, session_id="s1", userId="ada"), "user_id"),
@@ -426,6 +442,9 @@ def test_misspelt_fields(document: object, absent: str) -> None:
         view({"Quantity": 3}),
         view({"Products": ["a"]}),
         view({"item": "mug"}),
+        view({}, Metadata={"product_id": "mug"}),
+        view({}, product_id="mug"),
+        view({"user_id": "bob"}, user_id=None, session_id="s1"),
         view(event_type="forget", productId="mug"),
         view(event_type="forget", sessionId="s1"),
     ],
@@ -476,6 +495,7 @@ def test_a_shops_own_types_come_first() -> None:
     assert event_of(view(event_type="video_play"), decode).kind is EventKind.PRODUCT_VIEWED
     assert event_of(view(event_type="view"), decode).kind is EventKind.PRODUCT_PURCHASED
     assert decoded({"event_type": "song_play", "properties": 7}) == Ignored("song_play")
+    assert decoded({"event_type": "", "action": "view"}) == Ignored("")
 
 
 # bytes

@@ -4,7 +4,7 @@ from typing import Final
 
 from harness.oracle.decoding.documents import depth_of, document_in
 from harness.oracle.decoding.errors import RejectedRecord
-from harness.oracle.decoding.fields import Fields, Properties, check_spelling, context_of, properties_of
+from harness.oracle.decoding.fields import Fields, Properties, check_spelling, context_of, properties_of, unknown_in
 from harness.oracle.decoding.histories import history_in, place_in
 from harness.oracle.decoding.schema import (
     FORGOTTEN,
@@ -71,7 +71,7 @@ class OracleDecoder:
 
     def _decoded(self, document: Fields, record: Record) -> Decoded:
         type_ = _type_of(document)
-        if not isinstance(type_, str) or not type_:
+        if not isinstance(type_, str):
             raise RejectedRecord("invalid_event_type", "event_type is text")
         if type_ == HISTORY_TYPE:
             return history_in(document)
@@ -89,11 +89,9 @@ class OracleDecoder:
         fields = {name: value for name in matter if (value := properties.get(name)) is not None}
         if fields.get("amount") is None and "amount" in matter and document.get("amount") is not None:
             fields["amount"] = document["amount"]
-        absent = matter - fields.keys()
-        outside = {"event_id": event_id, "user_id": user_id, "session_id": session_id}
-        if kind is FORGOTTEN and user_id is not None:
-            del outside["session_id"]
-        check_spelling(absent.union(name for name, id_ in outside.items() if id_ is None), document, properties)
+        if unknown := unknown_in(document, properties):
+            ids = {"event_id": event_id, "user_id": user_id, "session_id": session_id}
+            check_spelling(unknown, _absent(kind, document, ids | fields))
         customer_id = _customer(user_id, session_id)
         product_id = identifier(fields.get("product_id"), "product_id")
         event = Event(
@@ -228,6 +226,19 @@ def _complete(event: Event, user_id: str | None) -> Event:
     return event
 
 
+def _absent(kind: EventKind, document: Fields, given: Fields) -> set[str]:
+    """The fields that matter for a kind and are absent; `given` are the ids and properties that are, or are not."""
+    matter = {"event_id", "user_id", "session_id", *MATTERING_PROPERTIES[kind]}
+    if kind is FORGOTTEN and given["user_id"] is not None:
+        matter.remove("session_id")
+    absent = {name for name in matter if given.get(name) is None}
+    if document.get("replayed") is None:
+        absent.add("replayed")
+    if kind not in _TOLD_BY_IDS and document.get("properties") is None and document.get("metadata") is None:
+        absent |= {"properties", "metadata"}
+    return absent
+
+
 def _replayed(document: Fields) -> bool:
     found = document.get("replayed")
     if found is None:
@@ -238,12 +249,13 @@ def _replayed(document: Fields) -> bool:
 
 
 def _shown(value: object) -> tuple[ProductId, ...]:
+    """The products of a list, each once."""
     if not isinstance(value, list) or len(value) > PRODUCTS_MAX:
         raise RejectedRecord("invalid_products", f"products is a list of at most {PRODUCTS_MAX} ids")
-    found = tuple(ProductId(id_) for one in value if (id_ := identifier(one, "products")) is not None)
+    found = dict.fromkeys(ProductId(id_) for one in value if (id_ := identifier(one, "products")) is not None)
     if not found:
         raise RejectedRecord("invalid_products", "products is empty")
-    return found
+    return tuple(found)
 
 
 def _tick(value: bytes) -> Tick | Rejected:

@@ -1,14 +1,14 @@
 """Where a field stands in a document, and which field names are misspelt."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Final
 
 import attrs
 
 from harness.oracle.decoding.errors import RejectedRecord
-from harness.oracle.decoding.schema import EMPTY_IS_ABSENT, PROPERTY_FIELDS, RECORD_FIELDS
+from harness.oracle.decoding.schema import EMPTY_IS_ABSENT, FIELDS, PROPERTY_FIELDS
 
 Fields = Mapping[str, object]
 
@@ -60,37 +60,33 @@ def context_of(document: Fields) -> Fields:
     return context
 
 
-def check_spelling(absent: Iterable[str], document: Fields, properties: Properties) -> None:
+def unknown_in(document: Fields, properties: Properties) -> list[str]:
+    """The names that the schema has nowhere, and that stand before a value which is not empty."""
+    return [
+        name
+        for fields in (document, properties.first, properties.second)
+        if not fields.keys() <= FIELDS
+        for name, value in fields.items()
+        if name not in FIELDS and value is not None and value not in ("", [], {})
+    ]
+
+
+def check_spelling(unknown: Iterable[str], absent: Iterable[str]) -> None:
     """See that no absent field stands there under a name of the same letters.
 
     Raises:
-        RejectedRecord: one does, with a value; the reason names both.
+        RejectedRecord: one does; the reason names both.
     """
-    unknown = {letters_of(name): name for name in _unknown(document, properties)}
-    if unknown:
-        for name in sorted(absent):
-            if (found := unknown.get(letters_of(name))) is not None:
-                raise RejectedRecord("misspelt_field", f"{found!r} is to be written {name}")
+    by_letters = {letters_of(name): name for name in unknown}
+    for name in sorted(absent):
+        if (found := by_letters.get(letters_of(name))) is not None:
+            raise RejectedRecord("misspelt_field", f"{found!r} is to be written {name}")
 
 
 @cache
 def letters_of(name: str) -> str:
     """A field's name without what tells spellings apart: capitals, hyphens, underscores, blanks."""
     return "".join(filter(str.isalnum, name.casefold()))
-
-
-def _unknown(document: Fields, properties: Properties) -> Iterator[str]:
-    for fields, known in (
-        (document, RECORD_FIELDS),
-        (properties.first, PROPERTY_FIELDS),
-        (properties.second, PROPERTY_FIELDS),
-    ):
-        if not fields.keys() <= known:
-            yield from (
-                name
-                for name, value in fields.items()
-                if name not in known and value is not None and value not in ("", [], {})
-            )
 
 
 def _object(document: Fields, name: str) -> Fields:

@@ -57,6 +57,7 @@ PROPERTY_FIELDS: Final = frozenset(
         "products",
     )
 )
+FIELDS: Final = RECORD_FIELDS | PROPERTY_FIELDS
 EMPTY_IS_ABSENT: Final = frozenset(("product_id", "order_id", "category", "name", "text"))
 """Properties whose value "" is absent."""
 

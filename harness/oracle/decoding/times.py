@@ -7,7 +7,7 @@ from typing import Final
 from harness.oracle.decoding.errors import RejectedRecord
 
 YEAR_10000_MS: Final = 253_402_300_800_000
-SECONDS_MIN, SECONDS_MAX = 10**9, 10**10
+SECONDS_MIN, SECONDS_END = 10**9, 10**10
 DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS = 86_400_000, 3_600_000, 60_000, 1_000
 
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
@@ -29,7 +29,7 @@ def time_ms(value: object) -> int:
     if isinstance(value, str):
         found = _of_text(value)
     elif type(value) is int or type(value) is float:
-        if SECONDS_MIN <= value <= SECONDS_MAX:
+        if SECONDS_MIN <= value < SECONDS_END:
             raise RejectedRecord("invalid_timestamp", "looks like seconds; milliseconds since 1970 are expected")
         found = int(value)
     else:
