@@ -151,7 +151,7 @@ def test_what_is_no_text_is_no_product(
 
 def test_a_file_may_be_called_anything(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd = shop.with_name("\udcff.jsonl")
-    odd.write_bytes(b"garbage\n")
+    odd.write_bytes(b"garbage\n" + msgspec.json.encode(LINES[0]))
     assert ran(capsys, "publish", str(odd))[0] == 0
     ran(capsys, "worker", "--until-caught-up")
     assert ran(capsys, "dead-letters")[1].startswith("?.jsonl:1: ")
@@ -167,7 +167,7 @@ def test_dead_letters_are_shown_with_reason_and_place(shop: Path, capsys: pytest
     assert "there may be more" not in out
     assert ran(capsys, "dead-letters", "--limit", "1")[1].endswith("first 1: there may be more (--limit)\n")
     assert ran(capsys, "dead-letters", "--values")[1] == "garbage\n"
-    shop.write_text("garbage\n" * 30)
+    shop.write_bytes(b"garbage\n" * 30 + msgspec.json.encode(LINES[0]))
     assert ran(capsys, "publish", str(shop))[0] == 0
     ran(capsys, "worker", "--until-caught-up")
     assert ran(capsys, "dead-letters", "--values")[1:] == ("garbage\n" * 31, "")
@@ -230,7 +230,7 @@ def test_a_mark_of_its_encoding_is_no_part_of_a_file(
 ) -> None:
     event = msgspec.json.encode(LINES[0])
     shop.write_bytes(pack(b"\xef\xbb\xbf" + event + b"\n"))
-    assert ran(capsys, "publish", str(shop))[1].startswith("1 events were published")
+    assert ran(capsys, "publish", str(shop))[1].startswith("1 event was published; ")
     assert "1 applied" in ran(capsys, "worker", "--until-caught-up")[1]
 
 
@@ -336,3 +336,156 @@ def test_a_forgetting_is_not_written_into_a_log_that_is_not_there(
         f"realtime-pipeline: there is no database {file} yet: publish events first, or name another\n",
     )
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "first"),
+    [
+        (b"garbage\nmore\n", "notes.txt:1: not_json: "),
+        (b"\n\n{}\n", "notes.txt:3: invalid_event_type: "),
+        (b'{"event_type": "view", "userId": "ada", "timestamp": 1}\n' * 3, "notes.txt:1: incomplete_event: "),
+    ],
+)
+def test_a_file_without_a_single_event_is_refused(
+    shop: Path, capsys: pytest.CaptureFixture[str], lines: bytes, first: str
+) -> None:
+    other = shop.with_name("notes.txt")
+    other.write_bytes(lines)
+    code, out, err = ran(capsys, "publish", str(shop), str(other))
+    assert (code, out.split()[0]) == (1, "6")  # the file before it is published
+    assert err.splitlines()[-1].startswith(f"realtime-pipeline: not one line is an event; the first, {first}")
+    assert ran(capsys, "worker", "--until-caught-up")[1].startswith("6 records")
+
+
+def test_lines_before_the_first_event_are_published_with_it(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.write_bytes(b"garbage\n" * 3 + msgspec.json.encode(LINES[0]) + b"\nmore garbage\n")
+    assert ran(capsys, "publish", str(shop))[:2] == (
+        0,
+        "5 events were published; the worker counts any it cannot read as dead letters\n",
+    )
+    assert "1 applied" in ran(capsys, "worker", "--until-caught-up")[1]
+    letters = ran(capsys, "dead-letters")[1].splitlines()[::2]
+    assert sorted(letter.partition(": ")[0] for letter in letters) == [f"events.jsonl:{line}" for line in (1, 2, 3, 5)]
+
+
+def test_not_more_than_so_many_lines_are_held_back(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.write_bytes(b"garbage\n" * 10_001)
+    code, out, err = ran(capsys, "publish", str(shop))
+    assert (code, out.split()[0]) == (1, "10,001")
+    assert "not one line is an event; its lines are published, and will be dead letters; the first" in err
+
+
+def test_an_empty_file_is_no_error(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.write_bytes(b"\n \n")
+    assert ran(capsys, "publish", str(shop))[:2] == (
+        0,
+        "0 events were published; the worker counts any it cannot read as dead letters\n",
+    )
+
+
+def test_copies_that_a_worker_made_are_skipped(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copies = [
+        LINES[0] | {"forwarded": [1, 2]},
+        {"event_type": "history_merged", "event_id": "h", "user_id": "ada", "timestamp": 1},
+        {"action": "history_merged"},
+        LINES[0] | {"forwarded": None},
+    ]
+    shop.write_bytes(b"\n".join(map(msgspec.json.encode, copies)))
+    assert ran(capsys, "publish", str(shop))[:2] == (
+        0,
+        (
+            "3 lines are copies made by a worker: skipped\n"
+            "1 event was published; the worker counts any it cannot read as dead letters\n"
+        ),
+    )
+    shop.write_bytes(msgspec.json.encode(copies[0]))
+    assert ran(capsys, "publish", str(shop))[1].startswith("1 line is a copy made by a worker: skipped\n0 events ")
+
+
+EVENT = msgspec.json.encode(LINES[0])
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ((b"\xff\xfe" + (EVENT + b"\n").decode().encode("utf-16-le")), "is UTF-16: make it UTF-8 (iconv -f UTF-16"),
+        ((EVENT + b"\n").decode().encode("utf-16-be"), "is UTF-16: make it UTF-8 (iconv -f UTF-16"),
+        (b"[" + EVENT + b",\n" + EVENT + b"]", "is a JSON array: write one event a line (jq -c '.[]'"),
+        (b" [\n  " + EVENT + b"\n]\n", "is a JSON array: write one event a line (jq -c '.[]'"),
+        (b"\xef\xbb\xbf[\n", "is a JSON array: write one event a line (jq -c '.[]'"),
+        (EVENT * 5, "has not one JSON object a line: rewrite it (jq -c ."),
+        (b"\n" + EVENT + b"  " + EVENT + b"\n", "has not one JSON object a line: rewrite it (jq -c ."),
+        (EVENT * 9_000, "has not one JSON object a line: rewrite it (jq -c ."),
+        (b"{\n" + EVENT[1:-1] + b"\n}\n", "has not one JSON object a line: rewrite it (jq -c ."),
+    ],
+    ids=[
+        "utf-16",
+        "utf-16 without a mark",
+        "array",
+        "array of lines",
+        "marked",
+        "one line",
+        "two",
+        "large",
+        "indented",
+    ],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_that_is_written_in_another_way_is_refused_at_once(
+    shop: Path, capsys: pytest.CaptureFixture[str], written: bytes, message: str, pack: Callable[[bytes], bytes]
+) -> None:
+    shop.write_bytes(pack(written))
+    code, out, err = ran(capsys, "publish", str(shop))
+    assert (code, out.split()[0]) == (1, "0")
+    assert err.splitlines()[-1].startswith(f"realtime-pipeline: {shop} {message}")
+    assert ran(capsys, "worker", "--until-caught-up")[1].startswith("0 records")
+
+
+def test_ignored_types_are_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    types = ["video_play"] * 3 + ["Purchase", "\x1b[31m", ""] + [f"type {number:02}" for number in range(64)]
+    shop.write_bytes(b"\n".join(msgspec.json.encode(LINES[0] | {"event_type": type_}) for type_ in types))
+    ran(capsys, "publish", str(shop))
+    said = ran(capsys, "worker", "--until-caught-up")[1].splitlines()[-1]
+    assert said.startswith('ignored types: other 4, video_play 3, "" 1, [31m 1, Purchase 1, type 00 1, ')
+    assert said.endswith("; map them in [event_types]")
+    named = dict(one.rsplit(" ", 1) for one in said.removeprefix("ignored types: ").partition(";")[0].split(", "))
+    assert (len(named), sum(map(int, named.values()))) == (65, 70)
+    assert named["video_play"] == "3"
+    assert ran(capsys, "worker", "--until-caught-up")[1].count("\n") == 2  # nothing new was ignored
+
+
+def test_money_is_printed_with_the_decimals_of_the_currency(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    for currency, amount in (("", "12.50"), ("EUR", "12.50"), ("JPY", "12"), ("KWD", "12.500")):
+        monkeypatch.setenv("REALTIME_PIPELINE_CURRENCY", currency)
+        assert f"in 1 order for {amount}\n" in ran(capsys, "profile", "ada")[1]
+        assert f"A mug (kitchen) {amount}  [" in ran(capsys, "trending", "--limit", "1")[1]
+        assert f"A mug (kitchen) {amount}  [" in ran(capsys, "top-rated")[1]
+        assert f"A mug (kitchen) {amount}  [" in ran(capsys, "recommend", "zoe")[1]
+    monkeypatch.setenv("REALTIME_PIPELINE_CURRENCY", "eur")
+    code, _, err = ran(capsys, "profile", "ada")
+    assert (code, "currency is a code of ISO 4217" in err) == (1, True)
+
+
+def test_a_publisher_that_is_ended_says_how_much_it_published(shop: Path) -> None:
+    command = [sys.executable, "-m", "realtime_pipeline.cli", "publish", "-"]
+    with (
+        Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as publisher,
+    ):
+        try:
+            assert publisher.stdin is not None
+            publisher.stdin.write(EVENT + b"\n" + EVENT + b"\n")
+            publisher.stdin.flush()
+            deadline = time.monotonic() + 20
+            while sum(pipeline.process().values()) < 2 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            publisher.terminate()
+            assert publisher.stdout is not None
+            assert publisher.stdout.read().startswith(b"2 events were published")
+            assert publisher.wait(20) == 128 + 15
+        finally:
+            publisher.kill()

@@ -11,6 +11,7 @@ from realtime_pipeline.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (ROOT / "docs/settings.md").read_text("utf-8")
+EVENTS = (ROOT / "docs/events.md").read_text("utf-8")
 
 
 def test_the_documented_settings_are_all_settings_with_their_defaults(tmp_path: Path) -> None:
@@ -33,7 +34,7 @@ def _names(tree: dict[str, object]) -> set[str]:
 
 def test_every_type_name_is_documented() -> None:
     for names in TYPE_NAMES.values():
-        assert ", ".join(f"`{name}`" for name in names) in SETTINGS
+        assert ", ".join(f"`{name}`" for name in names) in EVENTS
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_everything_in_memory() -> None:
 def test_what_is_wrong_is_refused_before_anything_is_published(tmp_path: Path) -> None:
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         with pytest.raises(PipelineError, match=r"event 2 of 2: invalid_timestamp"):
-            pipeline.publish([*visits("ada", "mug"), {"event_type": "view", "timestamp": "now"}])
+            pipeline.publish([*visits("ada", "mug"), {"event_type": "view", "user_id": "ada", "timestamp": "now"}])
         assert pipeline.process() == {}
 
 

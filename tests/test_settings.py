@@ -47,7 +47,7 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("databse = 'x'", r"there is no databse; there are cache, database, "),
+        ("databse = 'x'", r"there is no databse; there are cache, currency, database, "),
         ("[worker]\nidle = 5", r"there is no worker\.idle; there are cached_customers_max, "),
         ("[worker]\nidle_wait_ms = 0", r"idle_wait_ms must be at least 1"),
         ("[worker]\nidle_wait_ms = 'soon'", r"Expected `int`"),
@@ -69,6 +69,8 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[event_types]\nforget = 'view'", r"forget must keep its meaning"),
         ("rating_prior = -5", r"rating_prior must be at least 0"),
         ("rating_prior = nan", r"rating_prior must be at least 0"),
+        ("currency = 'eur'", r"currency is a code of ISO 4217 such as .EUR., or .., not .eur."),
+        ("[events]\nquantity_max = 9_007_199_254_740_993", r"quantity_max must be at most 9007199254740992"),
         ("[events]\namount_max = 1_000_000_000_000", r"amount_max must be at most 900719925474"),
         ("[events]\nrecord_bytes_max = -1", r"record_bytes_max must be at least 1"),
         ("[fold]\nfuture_ms = -1", r"future_ms must be at least 0"),

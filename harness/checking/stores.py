@@ -141,7 +141,7 @@ def _in_customer(
     found: Customer, wanted: ExpectedCustomer, sessions: Mapping[SessionKey, ExpectedSession]
 ) -> Iterator[Line]:
     if found.spend != wanted.spend:
-        yield f"spend is {in_units(found.spend)}, should be {in_units(wanted.spend)}"
+        yield f"spend is {in_units(found.spend, 4)}, should be {in_units(wanted.spend, 4)}"
     for name in _PLAIN_FIELDS:
         yield from unlike(name, getattr(found, name), getattr(wanted, name))
     yield from unlike("counts", found.counts, wanted.counts)

@@ -7,25 +7,29 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
 from realtime_pipeline import event_files, readers_cli, topics_cli
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
+from realtime_pipeline.application.ignored_types import add_types
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import (
     counted,
     counts_in_words,
+    ignored_in_words,
     receipt_in_words,
 )
 from realtime_pipeline.settings import Settings, load_settings
 
 PROGRESS_EVERY_S = 5.0
 LOOK_AGAIN_S = 0.2
+TERMINATED = 128 + signal.SIGTERM
 
 EPILOG = """\
 Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then from the environment
@@ -69,6 +73,28 @@ class Progress:
         """Leave the line to what is said next."""
         if self._in_place and self._shown:
             print(file=sys.stderr)
+
+
+class Termination:
+    """Ends a command that is asked to by SIGTERM: at once, but not amid of what must be counted when it is done."""
+
+    def __init__(self) -> None:
+        self._is_held_off = self._is_due = False
+        signal.signal(signal.SIGTERM, self._end)
+
+    @contextmanager
+    def held_off(self) -> Iterator[None]:
+        """Finish what is in the block first."""
+        self._is_held_off = True
+        yield
+        self._is_held_off = False
+        if self._is_due:
+            sys.exit(TERMINATED)
+
+    def _end(self, _signal: int, _frame: FrameType | None) -> None:
+        self._is_due = True
+        if not self._is_held_off:
+            sys.exit(TERMINATED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,16 +186,25 @@ def _check_places(settings: Settings, reads: bool) -> None:
 
 
 def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    publish, progress, published = pipeline.container.publish_events(), Progress("events published"), 0
+    publish, progress, published, copies = pipeline.container.publish_events(), Progress("events published"), 0, 0
+    termination = Termination()
     try:
         event_files.check_there(options.files)
         for name in options.files:
+            lines = publish.lines()
             for batch in event_files.batches(name):
-                published += publish.batch(batch)
+                with termination.held_off():
+                    published += lines.publish(batch)
                 progress.tell(published)
+            copies += lines.copies
+            lines.end()
     finally:
         progress.end()
-        print(f"{published:,} events were published; the worker counts any it cannot read as dead letters")
+        if copies:
+            are = "is a copy" if copies == 1 else "are copies"
+            print(f"{counted(copies, 'line')} {are} made by a worker: skipped")
+        were = "was" if published == 1 else "were"
+        print(f"{counted(published, 'event')} {were} published; the worker counts any it cannot read as dead letters")
 
 
 def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
@@ -184,11 +219,12 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
     worker = pipeline.container.process_events()
     settle_collector()
     print(f"working on {_place(settings)}; stop with Ctrl-C", file=sys.stderr)
-    progress, processed = Progress("records processed"), 0
+    progress, processed, types = Progress("records processed"), 0, dict[str, int]()
 
     def tell(done: Round) -> None:
         nonlocal processed
         processed += done.records
+        add_types(types, done.ignored_types)
         progress.tell(processed)
         progress.say(done.trouble)
 
@@ -200,7 +236,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
     finally:
         progress.end()
     print(f"{counted(processed, 'record')} worked off; {_place_of_store(settings)} has now")
-    print(counts_in_words(pipeline.container.cells().counts()))
+    print("\n".join((counts_in_words(pipeline.container.cells().counts()), *ignored_in_words(types))))
 
 
 def _place(settings: Settings) -> str:

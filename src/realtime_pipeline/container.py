@@ -210,7 +210,7 @@ def _process_events(
 
 
 def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
-    return PublishEvents(publisher, decoder, decoder.routing_key, encode_tick, TICK_KEY)
+    return PublishEvents(publisher, decoder, decoder.route, encode_tick, TICK_KEY)
 
 
 def _recommend_products(settings: Settings, cells: CellStore, shop_cache: ShopCache) -> RecommendProducts:

@@ -2,19 +2,22 @@
 
 import gzip
 import io
+import re
 import sys
 import zlib
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from json import JSONDecoder
 from pathlib import Path
 
-from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.application.errors import InvalidEvents, Unavailable
 from realtime_pipeline.application.publish_events import Submission
 
 STANDARD_INPUT = "-"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 """What files begin with that these have packed."""
+_ARRAY = re.compile(rb"\s*\[\s*(\{|\Z)")
 CHUNK_BYTES = 1 << 19
 LINE_BYTES_MAX = 900_000
 """A longer line comes in pieces, which end up as dead letters: no file may fill the memory, nor a Kafka record."""
@@ -41,21 +44,46 @@ def batches(name: str) -> Iterator[list[Submission]]:
 
     Raises:
         Unavailable: it cannot be read, or not to its end.
+        InvalidEvents: it is written in another way than one JSON object a line.
     """
     try:
         with _opened(name) as stream:
-            number, begun = 1, b""
             if stream.peek(len(BOM_UTF8)).startswith(BOM_UTF8):
                 stream.read(len(BOM_UTF8))
-            while chunk := stream.read1(CHUNK_BYTES):
-                *whole, begun = (begun + chunk).split(b"\n")
-                *cut, begun = _pieces(begun)
-                numbered = [(number + at, piece) for at, line in enumerate(whole) for piece in _pieces(line)]
-                number += len(whole)
-                yield _submissions(name, [*numbered, *((number, piece) for piece in cut)])
-            yield _submissions(name, [(number, begun)])
+            _check_beginning(name, stream.peek(1))
+            is_first = True
+            for numbered in _numbered(stream):
+                submissions = _submissions(name, numbered)
+                if is_first and submissions:
+                    _check_first_line(name, submissions[0].value)
+                    is_first = False
+                yield submissions
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(name, error) from error
+
+
+def _numbered(stream: "io.BufferedReader[io.FileIO] | gzip.GzipFile") -> Iterator[list[tuple[int, bytes]]]:
+    """The lines of each chunk that comes, or pieces of them, with their numbers.
+
+    A line's chunks are joined once, when it ends or is long enough for a piece, so that the time is linear in the
+    bytes however small the chunks are.
+    """
+    number, begun, size = 1, list[bytes](), 0
+    while chunk := stream.read1(CHUNK_BYTES):
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*begun, whole[0]])
+            begun, size = [], 0
+        begun.append(rest)
+        size += len(rest)
+        numbered = [(number + at, piece) for at, line in enumerate(whole) for piece in _pieces(line)]
+        number += len(whole)
+        if size > LINE_BYTES_MAX:
+            *cut, rest = _pieces(b"".join(begun))
+            begun, size = [rest], len(rest)
+            numbered += [(number, piece) for piece in cut]
+        yield numbered
+    yield [(number, b"".join(begun))]
 
 
 @contextmanager
@@ -66,12 +94,45 @@ def _opened(name: str) -> Iterator["io.BufferedReader[io.FileIO] | gzip.GzipFile
     with io.BufferedReader(raw) as stream:
         begin = stream.peek(len(_ZSTD))
         if begin.startswith(_ZSTD):
-            raise Unavailable(f"{ascii(name)[1:-1]} is packed by zstd: unpack it first (zstd -dc FILE | … publish -)")
+            raise Unavailable(f"{_shown(name)} is packed by zstd: unpack it first (zstd -dc FILE | … publish -)")
         if begin.startswith(_GZIP) or name.endswith(".gz"):
             with gzip.GzipFile(fileobj=stream) as unpacked:
                 yield unpacked
         else:
             yield stream
+
+
+def _check_beginning(name: str, begin: bytes) -> None:
+    """See by its first bytes that a file is neither UTF-16 nor one array.
+
+    Raises:
+        InvalidEvents: it is.
+    """
+    if begin.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or begin[:2] in (b"{\0", b"\0{"):
+        raise InvalidEvents(f"{_shown(name)} is UTF-16: make it UTF-8 (iconv -f UTF-16 -t UTF-8 FILE | … publish -)")
+    if _ARRAY.match(begin):
+        raise InvalidEvents(f"{_shown(name)} is a JSON array: write one event a line (jq -c '.[]' FILE | … publish -)")
+
+
+def _check_first_line(name: str, line: bytes) -> None:
+    """See that a file's first line is not several JSON objects one after the other, nor a part of one.
+
+    Raises:
+        InvalidEvents: it is.
+    """
+    text = line.decode(errors="replace").strip()
+    is_several = text == "{"
+    try:
+        document, end = JSONDecoder().raw_decode(text)
+        is_several = isinstance(document, dict) and text[end:].lstrip().startswith("{")
+    except (ValueError, RecursionError):
+        pass  # no JSON at all: the decoder will say what is wrong
+    if is_several:
+        raise InvalidEvents(f"{_shown(name)} has not one JSON object a line: rewrite it (jq -c . FILE | … publish -)")
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STANDARD_INPUT else ascii(name)[1:-1]
 
 
 def _pieces(line: bytes) -> list[bytes]:
@@ -84,4 +145,4 @@ def _submissions(name: str, numbered: Sequence[tuple[int, bytes]]) -> list[Submi
 
 
 def _unreadable(name: str, error: OSError | EOFError | zlib.error) -> Unavailable:
-    return Unavailable(f"{ascii(name)[1:-1]} cannot be read: {getattr(error, 'strerror', None) or error}")
+    return Unavailable(f"{_shown(name)} cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendations
 from realtime_pipeline.domain.shop.events import country_code
+from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import plain, profile_in_words, ratings_in_words, recommendations_in_words
 from realtime_pipeline.settings import Settings, load_rules
@@ -79,40 +80,41 @@ def _country(text: str) -> str:
     return code
 
 
-def _recommend(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+def _recommend(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
     found = pipeline.recommend(
         options.customer, options.limit, options.looking_at, _rules(options), country=options.country
     )
-    _show(found)
+    _show(found, settings)
 
 
-def _similar(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    _show(pipeline.similar(options.product, options.limit, _rules(options)))
+def _similar(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    _show(pipeline.similar(options.product, options.limit, _rules(options)), settings)
 
 
 def _rules(options: argparse.Namespace) -> ListRules | None:
     return None if options.rules is None else load_rules(options.rules)
 
 
-def _show(recommendations: Recommendations) -> None:
+def _show(recommendations: Recommendations, settings: Settings) -> None:
     for note in recommendations.notes:
         print(plain(note))
     if recommendations:
-        print("\n".join(recommendations_in_words(recommendations)))
+        print("\n".join(recommendations_in_words(recommendations, decimals_of(settings.currency))))
     elif not recommendations.notes:
         print("nothing to recommend yet: publish events, and let a worker process them")
 
 
-def _trending(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    _show(pipeline.trending(options.limit, options.country))
+def _trending(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    _show(pipeline.trending(options.limit, options.country), settings)
 
 
-def _top_rated(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    print("\n".join(ratings_in_words(pipeline.top_rated(options.limit))) or "nothing was rated yet")
+def _top_rated(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    rated = ratings_in_words(pipeline.top_rated(options.limit), decimals_of(settings.currency))
+    print("\n".join(rated) or "nothing was rated yet")
 
 
-def _profile(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    print("\n".join(profile_in_words(pipeline.profile(options.customer))))
+def _profile(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    print("\n".join(profile_in_words(pipeline.profile(options.customer), decimals_of(settings.currency))))
 
 
 def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

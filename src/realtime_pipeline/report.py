@@ -8,7 +8,7 @@ from realtime_pipeline.application.recommend_products import TopRated
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.domain.recommendation.service import Recommendation
 from realtime_pipeline.domain.shop.events import EventKind
-from realtime_pipeline.domain.shop.money import in_units
+from realtime_pipeline.domain.shop.money import DECIMALS_USUAL, in_units
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.effects import RecordClass
 
@@ -25,10 +25,12 @@ KINDS = {
 """What one of them is called, and several."""
 
 
-def recommendations_in_words(recommendations: Sequence[Recommendation]) -> Iterator[str]:
-    """Write recommendations, two lines each: product and score, then the reason."""
+def recommendations_in_words(
+    recommendations: Sequence[Recommendation], decimals: int = DECIMALS_USUAL
+) -> Iterator[str]:
+    """Write recommendations, two lines each: product and score, then the reason. Prices with so many decimals."""
     for number, one in enumerate(recommendations, start=1):
-        yield plain(f"{number:>3}. {product_in_words(one.product)}  [{one.score:,.1f}]")
+        yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{one.score:,.1f}]")
         yield plain(f"     {'; '.join((one.because, *one.moved))}")
 
 
@@ -44,11 +46,11 @@ def receipt_in_words(receipt: Receipt) -> Iterator[str]:
         yield from (plain(f"  stays: {what}") for what in receipt.stays)
 
 
-def ratings_in_words(rated: Sequence[TopRated]) -> Iterator[str]:
+def ratings_in_words(rated: Sequence[TopRated], decimals: int = DECIMALS_USUAL) -> Iterator[str]:
     """Write products with how they are rated, a line each."""
     for number, one in enumerate(rated, start=1):
         stars = f"{one.average:.2f} stars, by {counted(one.ratings, 'rating')}"
-        yield plain(f"{number:>3}. {product_in_words(one.product)}  [{stars}]")
+        yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{stars}]")
 
 
 def counted(number: int, what: str) -> str:
@@ -56,13 +58,13 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def product_in_words(product: Product) -> str:
+def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
     """Write a product in a line."""
     parts = [product.title]
     if product.category is not None:
         parts.append(f"({product.category})")
     if product.price is not None:
-        parts.append(in_units(product.price))
+        parts.append(in_units(product.price, decimals))
     return plain(" ".join(parts))
 
 
@@ -71,12 +73,12 @@ def plain(text: str) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
-def profile_in_words(profile: Profile) -> Iterator[str]:
+def profile_in_words(profile: Profile, decimals: int = DECIMALS_USUAL) -> Iterator[str]:
     """Write a profile, a line for each thing that is known."""
-    return map(plain, _profile_lines(profile))
+    return map(plain, _profile_lines(profile, decimals))
 
 
-def _profile_lines(profile: Profile) -> Iterator[str]:
+def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
     customer = profile.customer
     yield f"customer {customer.customer_id}"
     if customer.first_seen_ms is not None and customer.last_seen_ms is not None:
@@ -89,7 +91,7 @@ def _profile_lines(profile: Profile) -> Iterator[str]:
     yield f"  did        {', '.join(done) or 'nothing yet'}"
     if customer.units or customer.orders_placed:
         orders = f"{counted(customer.units, 'piece')} in {counted(customer.orders_placed, 'order')}"
-        yield f"  bought     {orders} for {in_units(customer.spend)}"
+        yield f"  bought     {orders} for {in_units(customer.spend, decimals)}"
     yield f"  sessions   {customer.sessions_begun:,}"
     if customer.country is not None:
         yield f"  is in      {customer.country[0]}"
@@ -112,6 +114,17 @@ def counts_in_words(counts: Mapping[RecordClass, int]) -> str:
     ]
     return f"{counted(sum(counts.values()), 'record')}: {', '.join(said)}"
 
+
+def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
+    """Write which types of events were ignored, the most frequent first, and what to do; nothing where none were."""
+    if types:
+        ordered = sorted(types.items(), key=lambda one: (-one[1], one[0]))
+        said = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
+        yield plain(f"ignored types: {said}; map them in [event_types]")
+
+
+EMPTY = '""'
+"""A type without a name."""
 
 CLASSES = {
     RecordClass.APPLIED: "applied",

@@ -19,6 +19,7 @@ from realtime_pipeline.domain.recommendation.experiments import Experiment, Vari
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventLimits, kind_named
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
@@ -62,7 +63,8 @@ class Settings:
 
     `partitions` is used when a log is made, and then stays. `event_types` maps a shop's own event types to known
     ones: `{"video_play": "view", "order_placed": "purchase"}`. `rating_prior` is how many average ratings a
-    product starts with.
+    product starts with. `currency` (a code of ISO 4217) says with how many decimals money is printed: two where it is
+    empty.
     """
 
     log: LogTechnology = "sqlite"
@@ -70,6 +72,7 @@ class Settings:
     database: str = "shop.db"
     partitions: int = 4
     rating_prior: float = 5.0
+    currency: str = ""
     event_types: dict[str, str] = attrs.Factory(dict)
     events: EventLimits = attrs.Factory(EventLimits)
     fold: FoldRules = attrs.Factory(FoldRules)
@@ -93,6 +96,7 @@ class Settings:
             raise ValueError(f"partitions must be from 1 to 4096, not {self.partitions}")
         if not (self.rating_prior >= 0 and math.isfinite(self.rating_prior)):
             raise ValueError(f"rating_prior must be at least 0, not {self.rating_prior}")
+        decimals_of(self.currency)
         if self.stores.activity_hours > ACTIVITY_HOURS_MAX:
             raise ValueError(f"activity_hours must be at most {ACTIVITY_HOURS_MAX}")
         for type_name, kind_name in self.event_types.items():

@@ -16,7 +16,7 @@ from realtime_pipeline.domain.recommendation.neighbours import (
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.money import in_units
+from realtime_pipeline.domain.shop.money import decimals_of, in_units
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
 
@@ -186,8 +186,25 @@ def test_reasons_in_words(reason: Reason, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "words"),
-    [(0, "0.00"), (125_000, "12.50"), (-125_000, "-12.50"), (12_345_678_900, "1,234,567.89"), (1, "0.0001")],
+    ("amount", "currency", "words"),
+    [
+        (0, "", "0.00"),
+        (125_000, "", "12.50"),
+        (-125_000, "EUR", "-12.50"),
+        (12_345_678_900, "USD", "1,234,567.89"),
+        (1, "", "0.00"),
+        (-1, "", "0.00"),
+        (50, "", "0.00"),
+        (150, "", "0.02"),
+        (151, "", "0.02"),
+        (250, "", "0.02"),
+        (-251, "", "-0.03"),
+        (99_999, "", "10.00"),
+        (12_345_000, "JPY", "1,234"),
+        (12_355_000, "JPY", "1,236"),
+        (12_345_678, "KWD", "1,234.568"),
+        (12_345_678, "CLF", "1,234.5678"),
+    ],
 )
-def test_amounts_in_units(amount: int, words: str) -> None:
-    assert in_units(amount) == words
+def test_amounts_are_written_with_the_decimals_of_their_currency(amount: int, currency: str, words: str) -> None:
+    assert in_units(amount, decimals_of(currency)) == words

@@ -103,7 +103,7 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
         "customer cleo: is missing",
     ),
     (of_anna(counts={EventKind.PRODUCT_VIEWED: 3}), "customer anna: counts of product_viewed is 2, should be 3"),
-    (of_anna(spend=125_000), "customer anna: spend is 4.00, should be 12.50"),
+    (of_anna(spend=125_000), "customer anna: spend is 4.0000, should be 12.5000"),
     (of_anna(units=2), "customer anna: units is 1, should be 2"),
     (of_anna(orders_placed=0), "customer anna: orders_placed is 1, should be 0"),
     (of_anna(sessions_begun=2), "customer anna: sessions_begun is 1, should be 2"),
@@ -192,7 +192,7 @@ def test_a_store_of_another_log_differs_where_the_logs_do(store: Pipeline) -> No
     other = small_shop()
     other[1][2] = other[1][2]._replace(value=other[1][2].value.replace(b'"quantity":2', b'"quantity":3'))
     assert found_in(store, expected_of(other)) == [
-        "customer anna: spend is 4.00, should be 8.00",
+        "customer anna: spend is 4.0000, should be 8.0000",
         "customer anna: units is 1, should be 2",
         f"customer anna: orders of o1 is ({AT + 2 * MINUTE}, 1, 40000), should be ({AT + 2 * MINUTE}, 2, 80000)",
     ]

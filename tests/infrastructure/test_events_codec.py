@@ -100,7 +100,7 @@ def test_numbers_are_ids_too() -> None:
 
 def test_who_is_not_signed_in_is_known_by_the_session() -> None:
     assert event_of(canonical(user_id=None)).customer_id == "anonymous:s1"
-    assert event_of(canonical(user_id="", session_id=None)).customer_id is None
+    assert event_of(canonical(user_id=None, session_id="")).customer_id is None
 
 
 def test_events_are_routed_by_user_else_by_session_else_not_at_all() -> None:
@@ -166,8 +166,14 @@ def test_ticks_are_known_by_their_key() -> None:
         (canonical(user_id=["ada"]), "invalid_user_id"),
         (canonical(user_id=True), "invalid_user_id"),
         (canonical(user_id="anonymous:s1"), "invalid_user_id"),
-        (canonical(properties=[]), "invalid_properties"),
-        (canonical(context="mobile"), "invalid_context"),
+        (canonical(user_id=1.5), "invalid_user_id"),
+        (canonical(user_id=1e200), "invalid_id"),
+        (canonical(properties=[1]), "invalid_properties"),
+        (canonical(properties="mug"), "invalid_properties"),
+        (canonical(metadata="mug"), "invalid_metadata"),
+        (canonical(replayed="yes"), "invalid_replayed"),
+        (canonical(forwarded="here"), "invalid_forwarded"),
+        (canonical(event_type=None, eventType="view"), "misspelt_field"),
         (stating(price=-0.01), "invalid_price"),
         (stating(price="12.50"), "invalid_price"),
         (stating(price=2e9), "invalid_amount"),
@@ -176,7 +182,14 @@ def test_ticks_are_known_by_their_key() -> None:
         (stating(quantity=-3), "invalid_quantity"),
         (stating(quantity=1.5), "invalid_quantity"),
         (stating(quantity=2_000_000), "invalid_quantity"),
-        (stating(rating=9), "invalid_rating"),
+        (canonical(event_type="review", properties={"product_id": "mug", "rating": 9}), "invalid_rating"),
+        (canonical(event_type="review", properties={"product_id": "mug", "rating": 4.6}), "invalid_rating"),
+        (canonical(event_type="review", properties={"product_id": "mug", "rating": True}), "invalid_rating"),
+        (stating(amount=-1), "invalid_amount"),
+        (stating(amount="12"), "invalid_amount"),
+        (stating(amount=2e9), "invalid_amount"),
+        (stating(price=True), "invalid_price"),
+        (stating(order_id=1.5), "invalid_order_id"),
         (stating(product_id={}), "invalid_product_id"),
         (stating(**{f"p{number}": 1 for number in range(65)}), "too_many_properties"),
         (stating(deep=[[[[[1]]]]]), "nested_properties"),

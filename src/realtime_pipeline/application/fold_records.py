@@ -19,7 +19,7 @@ Pairs = list[tuple[Record, Decoded]]
 
 
 class FoldRecords:
-    """Decodes records, loads the customers they name, and folds them, one commit after the other."""
+    """Decodes records; loads the customers they name, and folds them, one commit after the other."""
 
     def __init__(
         self,
@@ -38,11 +38,10 @@ class FoldRecords:
         self._rules = rules
         self._stages = stages
 
-    def __call__(self, held: Mapping[int, HeldCell], records: Sequence[Record], now_ms: int) -> Iterator[Commit]:
-        """Yield the commits of a poll's records, made now, those of each cell in order; each moves its cell on.
+    def decoded(self, held: Mapping[int, HeldCell], records: Sequence[Record]) -> Mapping[int, Pairs]:
+        """Decode a poll's records, by partition. It needs no store, so it is done outside of any transaction.
 
-        A commit must be written down before the next is asked for: folding goes on with the same customers. Records
-        that the cell has already, or whose partition has gone meanwhile, are dropped.
+        Records that the cell has already, or whose partition has gone meanwhile, are dropped.
         """
         by_partition: dict[int, Pairs] = {}
         for record in records:
@@ -50,8 +49,17 @@ class FoldRecords:
             if cell is not None and record.position >= cell.position:
                 by_partition.setdefault(record.partition, []).append((record, self._routed(record)))
         self._stages.reached(Stage.DECODED, len(records))
+        return by_partition
+
+    def __call__(
+        self, held: Mapping[int, HeldCell], by_partition: Mapping[int, Pairs], now_ms: int
+    ) -> Iterator[Commit]:
+        """Yield the commits of decoded records, made now, those of each cell in order; each moves its cell on.
+
+        A commit must be written down before the next is asked for: folding goes on with the same customers.
+        """
         self._load(held, by_partition)
-        self._stages.reached(Stage.LOADED, len(records))
+        self._stages.reached(Stage.LOADED, sum(map(len, by_partition.values())))
         for partition, pairs in by_partition.items():
             for part, to_position in self._cut(held[partition], pairs):
                 commit = self._fold(held[partition], part, to_position, now_ms)

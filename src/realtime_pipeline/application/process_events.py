@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import attrs
@@ -10,7 +10,8 @@ import attrs
 from realtime_pipeline.application.cells import HeldCell, Kept, Readers, records_of
 from realtime_pipeline.application.claim_cells import ClaimCells
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
-from realtime_pipeline.application.fold_records import FoldRecords
+from realtime_pipeline.application.fold_records import FoldRecords, Pairs
+from realtime_pipeline.application.ignored_types import add_types, ignored_types
 from realtime_pipeline.application.ports.cell_store import Commit, Entry
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
@@ -18,7 +19,6 @@ from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwn
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.rules import FoldRules
 
 REFUSALS_MAX = 10
@@ -31,11 +31,15 @@ ASSIGNMENT_WAIT_MS = 60_000
 
 @attrs.frozen
 class Round:
-    """What one round came to: how many records it read, how many fell in each class, and what it met with."""
+    """What one round came to: how many records it read, how many fell in each class, and what it met with.
+
+    `ignored_types` are the types of the ignored events, with how many there were of each.
+    """
 
     records: int = 0
     counts: Mapping[RecordClass, int] = attrs.Factory(dict)
     trouble: str = ""
+    ignored_types: Mapping[str, int] = attrs.Factory(dict)
 
 
 @contextmanager
@@ -116,12 +120,13 @@ class ProcessEvents(PartitionOwner):
             Unavailable: log or store have not answered for too long.
         """
         counts: dict[RecordClass, int] = {}
+        types: dict[str, int] = {}
         trouble = ""
         try:
             if not self._sound or self._assigned != self._held.keys():
                 self._claim_again()
             self._sound = False  # until the round has ended well, the log or memory may be ahead of the store
-            read = self._round(timeout_s, counts)
+            read = self._round(timeout_s, counts, types)
             self._keep_up()
         except Unreachable as silence:
             trouble = str(silence)
@@ -135,7 +140,7 @@ class ProcessEvents(PartitionOwner):
             if read:
                 self._stages.reached(Stage.ROUND_DONE, read)
             self._unreachable_since_ms = None
-        return Round(sum(counts.values()), {name: count for name, count in counts.items() if count}, trouble)
+        return Round(sum(counts.values()), {name: count for name, count in counts.items() if count}, trouble, types)
 
     def run(self, stop: Callable[[], bool], on_round: Callable[[Round], None]) -> None:
         """Work until told to stop; `stop` is asked between rounds."""
@@ -184,24 +189,27 @@ class ProcessEvents(PartitionOwner):
         with suppress(Refusal):
             self._readers.emit(self._held.values())
 
-    def _round(self, timeout_s: float, counts: dict[RecordClass, int]) -> int:
+    def _round(self, timeout_s: float, counts: dict[RecordClass, int], types: dict[str, int]) -> int:
         with collector_paused():
             records = self._log.poll(self._rules.round_records_max, timeout_s)
             self._stages.reached(Stage.FETCHED, len(records))
             if records:
+                decoded = self._fold_records.decoded(self._held, records)
                 with self._readers.cells.together():
-                    self._work_off(records, counts)
+                    self._work_off(decoded, counts)
+                if counts.get(RecordClass.IGNORED):
+                    add_types(types, ignored_types(decoded.values()))
                 for cell in self._held.values():
                     cell.bounded_to(self._rules.cached_customers_max // len(self._held))
         return len(records)
 
-    def _work_off(self, records: Sequence[Record], counts: dict[RecordClass, int]) -> None:
+    def _work_off(self, decoded: Mapping[int, Pairs], counts: dict[RecordClass, int]) -> None:
         """Fold records and commit each cell, then bring views and outputs along."""
         entries: list[Entry] = []
         folded: Counter[RecordClass] = Counter()
 
         def commits() -> Iterator[Commit]:
-            for commit in self._fold_records(self._held, records, self._clock.now_ms()):
+            for commit in self._fold_records(self._held, decoded, self._clock.now_ms()):
                 if not entries:
                     self._log.vouch()
                 entries.append(commit.entry)
@@ -215,7 +223,7 @@ class ProcessEvents(PartitionOwner):
             if size:
                 self._held[entry.partition].keep(Kept(entry.to_position, now_ms, size))
         counts.update(folded)
-        self._stages.reached(Stage.COMMITTED, len(records))
+        self._stages.reached(Stage.COMMITTED, sum(folded.values()))
         for entry in entries:
             self._held[entry.partition].unmerged.append(entry)
             self._readers.gather(self._held[entry.partition], entry)

@@ -1,18 +1,20 @@
 """PublishEvents: put events into the log, each under its customer's key."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 import attrs
 
 from realtime_pipeline.application.errors import InvalidEvents
-from realtime_pipeline.application.ports.decoding import Decode, EncodeTick, RoutingKey
+from realtime_pipeline.application.ports.decoding import Decode, EncodeTick, FindRoute, Route
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.records import Record, Rejected
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 
-BATCH_RECORDS = 2_000
+BATCH_RECORDS: Final = 2_000
+HELD_RECORDS_MAX: Final = 10_000
+HELD_BYTES_MAX: Final = 8 << 20
 
 
 @attrs.frozen
@@ -30,13 +32,13 @@ class PublishEvents:
         self,
         publisher: EventPublisher,
         decode: Decode,
-        routing_key: RoutingKey,
+        find_route: FindRoute,
         encode_tick: EncodeTick,
         tick_key: bytes,
     ) -> None:
         self._publisher = publisher
         self._decode = decode
-        self._routing_key = routing_key
+        self._find_route = find_route
         self._encode_tick = encode_tick
         self._tick_key = tick_key
 
@@ -44,15 +46,19 @@ class PublishEvents:
         """Publish events that must be good, all or none; return how many.
 
         Raises:
-            InvalidEvents: some event cannot be understood; the message says which, and why.
+            InvalidEvents: some event cannot be understood, or is a copy that a worker made; the message says which,
+                and why.
         """
+        records = []
         for number, value in enumerate(values, start=1):
-            decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
-            if isinstance(decoded, Rejected):
-                raise InvalidEvents(f"event {number} of {len(values)}: {decoded.reason}")
-            if isinstance(decoded, HistoryMerged):
-                raise InvalidEvents(f"event {number} of {len(values)}: what visitors had done is for workers to say")
-        return self.batch([Submission(value) for value in values])
+            reason, route = self._reason(value), self._find_route(value)
+            if route.is_workers:
+                reason = "copies (forwarded, history_merged) are for workers to make: publish the original"
+            if reason is not None:
+                raise InvalidEvents(f"event {number} of {len(values)}: {reason}")
+            records.append(_outgoing(Submission(value), route))
+        self._append(records)
+        return len(records)
 
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
         """Publish whatever comes, garbage too (the worker turns it into dead letters); yield each batch's size.
@@ -65,9 +71,12 @@ class PublishEvents:
 
     def batch(self, submissions: Sequence[Submission]) -> int:
         """Publish what has come, garbage too; all of it is durable on return."""
-        if submissions:
-            self._publisher.publish([self._outgoing(submission) for submission in submissions])
+        self._append([_outgoing(submission, self._find_route(submission.value)) for submission in submissions])
         return len(submissions)
+
+    def lines(self) -> "Lines":
+        """Begin to publish the lines of a file."""
+        return Lines(self._append, self._reason, self._find_route)
 
     def tick(self, partition: int) -> None:
         """Let time pass on a quiet partition: by as much as its log's clock has, since the record before.
@@ -82,6 +91,79 @@ class PublishEvents:
         partitions = range(self._publisher.partitions)
         self._publisher.publish([Outgoing(self._tick_key, tick, partition=number) for number in partitions])
 
-    def _outgoing(self, submission: Submission) -> Outgoing:
-        key = self._routing_key(submission.value)
-        return Outgoing(None if key is None else key.encode(), submission.value, submission.origin)
+    def _append(self, records: Sequence[Outgoing]) -> None:
+        if records:
+            self._publisher.publish(records)
+
+    def _reason(self, value: bytes) -> str | None:
+        """Why an event cannot be understood; None where it can."""
+        decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
+        return decoded.reason if isinstance(decoded, Rejected) else None
+
+
+class Lines:
+    """Publishes the lines of a file, but holds back those that are no events until the first that is one.
+
+    So a file of something else is refused whole, while single lines that are no events become dead letters.
+    Not more is held back than `HELD_RECORDS_MAX` lines or `HELD_BYTES_MAX`: what is more is published as it is.
+    Copies that a worker made are skipped, and counted in `copies`.
+    """
+
+    def __init__(
+        self,
+        append: Callable[[Sequence[Outgoing]], None],
+        reason: Callable[[bytes], str | None],
+        find_route: FindRoute,
+    ) -> None:
+        self.copies = 0
+        self._append = append
+        self._reason = reason
+        self._find_route = find_route
+        self._held: list[Outgoing] = []
+        self._held_bytes = 0
+        self._holds_back, self._has_event = True, False
+        self._first_reason = ""
+
+    def publish(self, submissions: Sequence[Submission]) -> int:
+        """Publish lines, or hold them back; return how many were published, which are durable then."""
+        records = []
+        for submission in submissions:
+            route = self._find_route(submission.value)
+            if route.is_workers:
+                self.copies += 1
+            else:
+                records.append(_outgoing(submission, route))
+                self._has_event = self._has_event or self._is_event(submission)
+        self._held += records
+        self._held_bytes += sum(len(record.value) for record in records)
+        self._holds_back = (
+            self._holds_back
+            and not self._has_event
+            and len(self._held) < HELD_RECORDS_MAX
+            and self._held_bytes < HELD_BYTES_MAX
+        )
+        if self._holds_back:
+            return 0
+        published, self._held = self._held, []
+        self._append(published)
+        return len(published)
+
+    def end(self) -> None:
+        """See that the file had an event, if it had any lines. What is held back is not published.
+
+        Raises:
+            InvalidEvents: no line was an event; the message says why the first was none.
+        """
+        if self._first_reason and not self._has_event:
+            published = "" if self._holds_back else "; its lines are published, and will be dead letters"
+            raise InvalidEvents(f"not one line is an event{published}; the first, {self._first_reason}")
+
+    def _is_event(self, submission: Submission) -> bool:
+        reason = self._reason(submission.value)
+        if reason is not None and not self._first_reason:
+            self._first_reason = f"{submission.origin}: {reason}"
+        return reason is None
+
+
+def _outgoing(submission: Submission, route: Route) -> Outgoing:
+    return Outgoing(None if route.key is None else route.key.encode(), submission.value, submission.origin)

@@ -1,6 +1,7 @@
 """What the use cases need of the codecs: plain functions, since there is one of each."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.streams.messages import Message
@@ -9,8 +10,20 @@ from realtime_pipeline.domain.streams.records import Decoded, Record
 Decode = Callable[[Record], Decoded]
 """Make of a record what it says. Never raises: what cannot be understood is a `Rejected` with a reason."""
 
-RoutingKey = Callable[[bytes], str | None]
-"""The key by which an event's bytes are routed: user id, else session id, else None (as also for garbage)."""
+
+class Route(NamedTuple):
+    """Under which key event bytes are put into the log; and whether they are a copy that a worker made, which nobody
+    else may publish.
+
+    The key is the user id, else the session id, else None, as also for garbage.
+    """
+
+    key: str | None
+    is_workers: bool = False
+
+
+FindRoute = Callable[[bytes], Route]
+"""Find out where event bytes belong, valid or not."""
 
 EncodeMessage = Callable[[Message], Outgoing]
 """The record of a message to another customer."""

@@ -1,34 +1,15 @@
-"""Reading single fields of an event: ids, owners, times."""
+"""Reading single fields of an event: ids, owners, numbers, labels."""
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, anonymous
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME
+from realtime_pipeline.domain.shop.ids import is_printable_id
+from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.upcasters import Document
+from realtime_pipeline.infrastructure.codecs.wire import SHOWN_MAX
 
-DEPTH_MAX: Final = 64
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
-_SECONDS: Final = range(10**9, 10**10)
-
-
-class Invalid(Exception):
-    """Some part of an event is not what it must be; the message is the reason."""
-
-
-def check_depth(value: bytes) -> None:
-    """See that a document is no deeper than any parser can go, whoever calls it from however far down."""
-    if value.count(b"[") + value.count(b"{") <= DEPTH_MAX:
-        return
-    depth = 0
-    for token in _BRACKETS.finditer(value):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
-        if depth > DEPTH_MAX:
-            raise Invalid(f"nested: deeper than {DEPTH_MAX} levels")
+PRICE_MAX: Final = 1e15
 
 
 def id_in(value: str | int | None) -> str | None:
@@ -43,55 +24,98 @@ def id_in(value: str | int | None) -> str | None:
     return text
 
 
+def read_id(name: str, value: object) -> str | None:
+    """Read an id that may be anything; empty text stays as it is.
+
+    Raises:
+        Invalid: it is neither text of 1 to 128 characters nor a whole number.
+    """
+    if isinstance(value, str) and len(value) > ID_LENGTH_MAX:
+        raise Invalid(f"invalid_{name}: it has more than {ID_LENGTH_MAX} characters")
+    if value is None or isinstance(value, str):
+        return value
+    whole = whole_in(value)
+    if whole is None:
+        raise Invalid(f"invalid_{name}: ids are text or whole numbers, not {_kind(value)}")
+    return id_in(whole)
+
+
+def read_ids(name: str, value: object) -> list[str | int | None]:
+    """Read a list of ids.
+
+    Raises:
+        Invalid: it is none, or too long, or something in it is no id.
+    """
+    if not isinstance(value, list) or len(value) > SHOWN_MAX:
+        raise Invalid(f"invalid_{name}: it must be a list of at most {SHOWN_MAX} ids")
+    return [read_id(name, one) for one in value]
+
+
+def whole_in(value: object) -> int | None:
+    """The whole number that something is, also when it is written as `2.0`; None for all else."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, float) and value.is_integer() else None
+
+
+def read_whole(name: str, value: object, within: range) -> int:
+    """Read a whole number.
+
+    Raises:
+        Invalid: it is none, or not within bounds.
+    """
+    whole = whole_in(value)
+    if whole is None or whole not in within:
+        raise Invalid(f"invalid_{name}: it must be a whole number from {within[0]} to {within[-1]}")
+    return whole
+
+
+def read_money(name: str, value: object) -> float:
+    """Read a price or an amount, in units of the currency.
+
+    Raises:
+        Invalid: it is no number, or less than 0, or more than anything costs.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= PRICE_MAX:
+        return float(value)
+    raise Invalid(f"invalid_{name}: it must be a number from 0, not {_kind(value)}")
+
+
+def label_in(value: object) -> str | None:
+    """Read a category, name or text; a number becomes text, anything else says nothing."""
+    if isinstance(value, str):
+        return value
+    whole = whole_in(value)
+    if whole is not None:
+        return str(whole)
+    return repr(value) if isinstance(value, float) else None
+
+
+def _kind(value: object) -> str:
+    """What something is called in JSON; a number is shown."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value:.6g}" if isinstance(value, float) else str(value)[:40]
+    if isinstance(value, str):
+        return "text"
+    return "an object" if isinstance(value, dict) else "a list"
+
+
 def owner_in(document: Document, names: Sequence[str]) -> CustomerId | None:
     """Whose event this is, by the first of its ids that can be read at all."""
     for name in names:
         value = document.get(name)
-        if type(value) in {str, int} and value != "":
-            text = str(value)
+        found = value if isinstance(value, str) else whole_in(value)
+        if found is not None and found != "":
+            text = str(found)
             if (
-                not text.isprintable()
-                or len(text) > ID_LENGTH_MAX
+                len(text) > ID_LENGTH_MAX
+                or not is_printable_id(text)
                 or (name == "user_id" and text.startswith(ANONYMOUS))
             ):
                 return None
             return CustomerId(text) if name == "user_id" else anonymous(text)
     return None
-
-
-def customer_in(user_id: str | None, session_id: str | None) -> CustomerId | None:
-    """Whose profile an event is for: the user's, else the visitor's."""
-    if user_id is None:
-        return None if session_id is None else anonymous(session_id)
-    if user_id.startswith(ANONYMOUS):
-        raise Invalid(f"invalid_user_id: ids that begin with {ANONYMOUS} are kept for visitors")
-    return CustomerId(user_id)
-
-
-def time_in(value: str | int | float | None) -> int:
-    """Read a time: milliseconds since 1970, or ISO 8601 (UTC where it names no zone).
-
-    A number that is a time of this century in seconds is refused: in milliseconds it would lie in early 1970.
-    """
-    if isinstance(value, str):
-        try:
-            time = datetime.fromisoformat(value)
-            at_ms = ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
-        except (ValueError, OverflowError):
-            raise Invalid("invalid_timestamp: text must be an ISO 8601 time") from None
-    else:
-        at_ms = -1 if value is None else int(value)
-        if at_ms in _SECONDS:
-            raise Invalid(f"invalid_timestamp: {at_ms} looks like seconds since 1970; send milliseconds")
-    if 0 <= at_ms < END_OF_TIME:
-        return at_ms
-    raise Invalid("invalid_timestamp: it must be milliseconds since 1970, or an ISO 8601 time after it")
-
-
-def nesting(value: object) -> int:
-    """How deep objects and lists lie in one another. The parser bounds the depth, so recursion is safe."""
-    if isinstance(value, dict):
-        return 1 + max(map(nesting, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(nesting, value), default=0)
-    return 0

@@ -1,38 +1,67 @@
-"""Older shapes of events, brought to the canonical one, so that an older producer keeps working."""
+"""The three schemas of events, read as one: where two places may hold a field, the first that is not null counts.
 
-from collections.abc import Mapping
+canonical:   event_id, event_type, user_id, session_id, timestamp, properties {…}, context {…}
+flat:        event_id, user_id, event_type, metadata {…}, timestamp
+transaction: user_id, action, amount, timestamp
+"""
+
+from typing import Final
+
+from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 
 Document = dict[str, object]
 
+FIELDS: Final = frozenset(
+    (
+        "event_id",
+        "event_type",
+        "action",
+        "user_id",
+        "session_id",
+        "timestamp",
+        "replayed",
+        "properties",
+        "metadata",
+        "amount",
+        "context",
+        "forwarded",
+    )
+)
+"""What stands beside the properties."""
 
-def upcast(document: Document) -> Document:
-    """Bring an event document of any accepted schema to the canonical one.
 
-    canonical:   event_id, event_type, user_id, session_id, timestamp, properties {…}, context {…}
-    flat:        event_id, user_id, event_type, metadata {…}, timestamp
-    transaction: user_id, action, amount, timestamp
+def type_in(document: Document) -> object:
+    """The type of an event: `event_type`, else `action`."""
+    found = document.get("event_type")
+    return document.get("action") if found is None else found
+
+
+def properties_in(document: Document) -> Document:
+    """The properties of an event, without nulls: each from `properties`, else from `metadata`; so the `amount`.
+
+    Raises:
+        Invalid: one of the two is neither an object nor empty.
     """
-    if "metadata" in document and "properties" not in document:
-        document = _from_flat(document)
-    if "action" in document and "event_type" not in document:
-        document = _from_transaction(document)
-    return document
-
-
-def _from_flat(document: Document) -> Document:
-    """The flat schema calls the properties metadata."""
-    upcasted = {name: value for name, value in document.items() if name != "metadata"}
-    upcasted["properties"] = document["metadata"]
-    return upcasted
-
-
-def _from_transaction(document: Document) -> Document:
-    """A transaction is one piece of no known product at the price of its amount."""
-    upcasted = {name: value for name, value in document.items() if name not in ("action", "amount")}
-    properties = document.get("properties")
-    upcasted["event_type"] = document["action"]
-    upcasted["properties"] = {
-        "price": document.get("amount"),
-        **(properties if isinstance(properties, Mapping) else {}),
+    merged = {
+        name: value
+        for place in ("metadata", "properties")
+        for name, value in object_in(document, place).items()
+        if value is not None
     }
-    return upcasted
+    if document.get("amount") is not None:
+        merged.setdefault("amount", document["amount"])
+    return merged
+
+
+def object_in(document: Document, name: str) -> Document:
+    """An object of an event; null and `[]` (an empty array of PHP) are an empty one.
+
+    Raises:
+        Invalid: it is something else.
+    """
+    value = document.get(name)
+    if isinstance(value, dict):
+        return value
+    if value is None or value == []:
+        return {}
+    raise Invalid(f"invalid_{name}: it must be an object")

@@ -1,4 +1,4 @@
-"""Events as they are sent: what each field must be. What is not said here no decoder checks."""
+"""Events as they are sent: the fields, and what the quick way of parsing them takes."""
 
 from typing import Annotated, Final
 
@@ -11,6 +11,7 @@ from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 SHOWN_MAX: Final = 100
 """How many products a list that was shown may have."""
 Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] | int | None
+Money = Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None
 Partition = Annotated[int, msgspec.Meta(ge=0, lt=PARTITIONS_MAX)]
 Position = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Place = tuple[Partition, Position]
@@ -23,8 +24,9 @@ class Properties(msgspec.Struct):
     product_id: Id = None
     category: str | None = None
     name: str | None = None
-    price: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
+    price: Money = None
     quantity: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    amount: Money = None
     order_id: Id = None
     rating: Annotated[int, msgspec.Meta(ge=RATINGS[0], le=RATINGS[-1])] | None = None
     text: str | None = None
@@ -32,7 +34,7 @@ class Properties(msgspec.Struct):
 
 
 class Wire(msgspec.Struct):
-    """An event as it is sent, in the canonical schema."""
+    """An event's fields as they are sent, whatever the schema, once they are read."""
 
     event_id: Id = None
     user_id: Id = None
@@ -48,14 +50,8 @@ class PlainProperties(Properties, forbid_unknown_fields=True):
     """Properties without any that mean nothing here."""
 
 
-class Plain(msgspec.Struct, forbid_unknown_fields=True):
+class Plain(Wire, forbid_unknown_fields=True, kw_only=True):
     """An event in the canonical schema and nothing else, as most are: parsed in one go."""
 
     event_type: str
-    event_id: Id = None
-    user_id: Id = None
-    session_id: Id = None
-    timestamp: int | float | str | None = None
     properties: PlainProperties | None = None
-    replayed: bool = False
-    forwarded: Place | None = None
