@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Container, Pipeline, PipelineError, Settings
+from realtime_pipeline.application.errors import InvalidEvents, UnknownCustomer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from realtime_pipeline.infrastructure.sqlite import database
+from realtime_pipeline.report import profile_in_words
 from tests.histories import HOUR_MS, KINDS, Kind, append, embedded, event, visits
 
 
@@ -35,6 +38,39 @@ def test_what_is_wrong_is_refused_before_anything_is_published(tmp_path: Path) -
         with pytest.raises(PipelineError, match=r"event 2 of 2: invalid_timestamp"):
             pipeline.publish([*visits("ada", "mug"), {"event_type": "view", "user_id": "ada", "timestamp": "now"}])
         assert pipeline.process() == {}
+
+
+def test_decimals_are_published_as_they_are() -> None:
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        priced = event("1", "purchase", product="mug", price=Decimal("19.99"), quantity=Decimal(3))
+        assert pipeline.publish([priced]) == 1
+        assert pipeline.process() == {RecordClass.APPLIED: 1}
+        assert pipeline.profile("ada").customer.spend == 599_700
+        with pytest.raises(InvalidEvents, match=r"event 1 cannot be written as JSON: properties\.price is NaN"):
+            pipeline.publish([event("2", "purchase", product="mug", price=Decimal("NaN"))])
+
+
+@pytest.mark.parametrize("more", [{"forwarded": [0, 1]}, {"event_type": "history_merged"}, {"event_type": "song_play"}])
+def test_copies_are_for_workers_to_make(more: dict[str, object]) -> None:
+    copy = event("1", product="mug") | {"forwarded": [0, 1]} | more
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        with pytest.raises(InvalidEvents, match=r"event 2 of 2: copies .* are for workers to make"):
+            pipeline.publish([event("0", product="mug"), copy])
+        assert pipeline.process() == {}
+
+
+def test_ids_may_be_emoji() -> None:
+    astronaut = "\U0001f469\U0001f3fd\u200d\U0001f680"
+    with Pipeline(Settings(log="memory", store="memory")) as pipeline:
+        pipeline.publish([event("1", user=astronaut, product=astronaut, name=astronaut)])
+        pipeline.process()
+        profile = pipeline.profile(astronaut)
+        assert list(profile.customer.recent) == [astronaut]
+        assert f"  lately     {astronaut}" in profile_in_words(profile)
+        pipeline.forget(astronaut)
+        pipeline.process()
+        with pytest.raises(UnknownCustomer):
+            pipeline.profile(astronaut)
 
 
 def test_a_store_swapped_for_another_by_the_container(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
 from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId
+from realtime_pipeline.domain.shop.ids import is_printable_id
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
 from realtime_pipeline.settings import Settings
@@ -59,7 +60,11 @@ class Pipeline:
         self.container.resources().close()
 
     def publish(self, events: Sequence[Mapping[str, object]]) -> int:
-        """Append events, in any accepted schema, all or none; they are durable on return."""
+        """Append events, in any accepted schema, all or none; they are durable on return.
+
+        Raises:
+            InvalidEvents: an event is none, or is a copy that a worker made; the message says which, and why.
+        """
         if isinstance(events, Mapping):
             raise InvalidEvents("publish takes a list of events; put the one event into a list")
         return self.container.publish_events()([_encoded(number, event) for number, event in enumerate(events, 1)])
@@ -216,7 +221,7 @@ def _known_as(customer_id: str) -> CustomerId:
     if not _is_id(customer_id):
         raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are text or whole numbers")
     customer_id = str(customer_id)
-    if not customer_id or not customer_id.isprintable() or len(customer_id) > len(ANONYMOUS) + ID_LENGTH_MAX:
+    if not customer_id or not is_printable_id(customer_id) or len(customer_id) > len(ANONYMOUS) + ID_LENGTH_MAX:
         raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are some printable characters")
     return CustomerId(customer_id)
 
@@ -226,7 +231,7 @@ def _product(product_id: str) -> ProductId:
     if not _is_id(product_id):
         raise UnknownProduct(f"{ascii(product_id)[:200]} is no product's id: ids are text or whole numbers")
     product_id = str(product_id)
-    if not product_id or not product_id.isprintable() or len(product_id) > ID_LENGTH_MAX:
+    if not product_id or not is_printable_id(product_id) or len(product_id) > ID_LENGTH_MAX:
         raise UnknownProduct(f"{ascii(product_id)[:200]} is no product's id: ids are some printable characters")
     return ProductId(product_id)
 

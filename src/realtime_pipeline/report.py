@@ -8,6 +8,7 @@ from realtime_pipeline.application.recommend_products import TopRated
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.domain.recommendation.service import Recommendation
 from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.ids import JOINER
 from realtime_pipeline.domain.shop.money import DECIMALS_USUAL, in_units
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -70,7 +71,7 @@ def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
 
 def plain(text: str) -> str:
     """Leave out what is no character to print: names come from outside, and must not steer a terminal."""
-    return "".join(character for character in text if character.isprintable())
+    return "".join(character for character in text if character.isprintable() or character == JOINER)
 
 
 def profile_in_words(profile: Profile, decimals: int = DECIMALS_USUAL) -> Iterator[str]:

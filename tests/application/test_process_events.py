@@ -1,13 +1,16 @@
 """The worker on every store: classes of records, errors from elsewhere, forgetting."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
 import attrs
 import pytest
 
-from realtime_pipeline.application.ports.stages import Stage
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from tests.application.workers import ELSEWHERE, HISTORY, Crash, CrashAt, new_worker
@@ -186,3 +189,43 @@ def test_a_letter_in_somebody_elses_partition_does_not_keep_a_forgetting_from_be
         receipt = pipeline.receipt(forgetting)
         assert receipt.is_done
         assert "1 dead letter, in a partition of somebody else's" in receipt.stays
+
+
+class WritesBeside(Stages):
+    """Tries to write from another connection at each stage, and notes whether it could at once."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.could_write: dict[Stage, bool] = {}
+
+    def reached(self, stage: Stage, records: int) -> None:
+        if records:
+            with closing(sqlite3.connect(self._file, timeout=0, isolation_level=None)) as connection:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    self.could_write.setdefault(stage, True)
+                except sqlite3.OperationalError:
+                    self.could_write.setdefault(stage, False)
+
+
+def test_nothing_is_decoded_while_others_wait_to_write(tmp_path: Path) -> None:
+    with opened(embedded("sqlite", tmp_path)) as pipeline:
+        append(pipeline, HISTORY)
+        stages = WritesBeside(Path(pipeline.container.settings().database))
+        new_worker(pipeline, stages)
+        pipeline.process()
+        reached = list(stages.could_write)
+        assert reached[:4] == [Stage.FETCHED, Stage.DECODED, Stage.LOADED, Stage.FOLDED]
+        assert [stages.could_write[stage] for stage in reached[:3]] == [True, True, False]
+        assert differences(pipeline) == []
+
+
+def test_a_round_names_the_types_it_ignored(tmp_path: Path) -> None:
+    with opened(embedded("memory", tmp_path)) as pipeline:
+        strange = [event(f"e{number}", f"type {number % 70:02}") for number in range(140)]
+        append(pipeline, [*strange, event("last", product="mug")])
+        rounds: list[Round] = []
+        pipeline.container.process_events().catch_up(rounds.append)
+        (named,) = [one.ignored_types for one in rounds if one.ignored_types]
+        assert (len(named), named["other"], sum(named.values())) == (65, 12, 140)
+        assert {count for name, count in named.items() if name != "other"} == {2}

@@ -89,7 +89,8 @@ def _read_at_once(document: Document) -> tuple[Wire, Mapping[str, object]] | Non
     if not isinstance(stated, dict):
         return None
     others = [name for name in stated if name not in PROPERTIES]
-    if any(map(spelt, others)) or any(map(spelt, document.keys() - FIELDS)):
+    unknown = others if document.keys() <= FIELDS else (*others, *(document.keys() - FIELDS))
+    if any(map(spelt, unknown)):
         return None
     try:
         wire = _convert(document, Wire)
