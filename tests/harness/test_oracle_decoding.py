@@ -226,6 +226,15 @@ def test_refused_user_ids(written: str) -> None:
     assert is_rejected(view({"product_id": "mug"}, user_id=None, session_id=written)) == (written != "")
 
 
+def test_a_shop_says_which_user_ids_are_refused() -> None:
+    guests = OracleDecoder(EventSchema(EventLimits(refused_user_ids=("guest", "7"))))
+    assert is_rejected(view(user_id="guest"), guests)
+    assert is_rejected(view(user_id=7.0), guests)
+    assert event_of(view(user_id="null"), guests).customer_id == "null"
+    assert event_of(view(user_id="", session_id="s1"), guests).customer_id == "anonymous:s1"
+    assert event_of(view(session_id="guest"), guests).session_id is None
+
+
 def test_users_are_not_named_as_visitors_are() -> None:
     assert is_rejected(view(user_id="anonymous:s1"))
     assert event_of(view(user_id=None, session_id="anonymous:s1")).customer_id == "anonymous:anonymous:s1"

@@ -12,7 +12,6 @@ from harness.oracle.decoding.schema import (
     MATTERING_PROPERTIES,
     PURCHASED,
     REFUNDED,
-    REFUSED_USER_IDS,
     REVIEWED,
     SHOWN,
     SIGNED_IN,
@@ -48,7 +47,7 @@ class OracleDecoder:
 
     def __init__(self, schema: EventSchema) -> None:
         self._limits = schema.limits
-        self._refused_user_ids = frozenset(getattr(schema.limits, "refused_user_ids", REFUSED_USER_IDS))
+        self._refused_user_ids = frozenset(schema.limits.refused_user_ids)
         self._kinds = schema.kinds()
 
     def __call__(self, record: Record) -> Decoded:

@@ -1,6 +1,6 @@
 """The schema of events, as docs/events.md has it: types, fields, and which of them matter for which kind."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 import attrs
@@ -24,8 +24,6 @@ TYPES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     FORGOTTEN: ("customer_forgotten", "forget"),
 }
 HISTORY_TYPE: Final = "history_merged"
-
-REFUSED_USER_IDS: Final = ("", "undefined", "null", "None", "NaN", "[object Object]")
 
 RECORD_FIELDS: Final = frozenset(
     (
@@ -102,6 +100,10 @@ class Limits(Protocol):
     @property
     def quantity_max(self) -> int:
         """Pieces of a purchase or refund."""
+
+    @property
+    def refused_user_ids(self) -> Collection[str]:
+        """User ids that programs write where they know none."""
 
     @property
     def amount_max(self) -> int:
