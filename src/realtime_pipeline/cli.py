@@ -76,7 +76,7 @@ class Progress:
 
 
 class Termination:
-    """Ends a command that is asked to by SIGTERM: at once, but not amid of what must be counted when it is done."""
+    """Ends a command at SIGTERM: at once, but not between publishing events and counting them."""
 
     def __init__(self) -> None:
         self._is_held_off = self._is_due = False
@@ -86,8 +86,10 @@ class Termination:
     def held_off(self) -> Iterator[None]:
         """Finish what is in the block first."""
         self._is_held_off = True
-        yield
-        self._is_held_off = False
+        try:
+            yield
+        finally:
+            self._is_held_off = False
         if self._is_due:
             sys.exit(TERMINATED)
 

@@ -63,11 +63,11 @@ def read_event(document: Document, kind: EventKind) -> tuple[Wire, Mapping[str, 
         return quick
     matters = _MATTERS.get(kind, _LOOKS)
     merged = properties_in(document) if has_properties else {}
-    _check_names(document, merged, matters, has_properties)
+    _check_names(document, merged, kind)
     wire = Wire(
         event_id=read_id("event_id", document.get("event_id")),
         user_id=read_id("user_id", document.get("user_id")),
-        session_id=_session_id(document, kind),
+        session_id=None if _needs_no_session(document, kind) else read_id("session_id", document.get("session_id")),
         timestamp=_timestamp(document.get("timestamp")),
         replayed=_replayed(document.get("replayed")),
     )
@@ -110,7 +110,9 @@ def _others(stated: Document) -> Mapping[str, object]:
     return {name: value for name, value in stated.items() if name not in PROPERTIES}
 
 
-def _check_names(document: Document, merged: Document, matters: tuple[str, ...], has_properties: bool) -> None:
+def _check_names(document: Document, merged: Document, kind: EventKind) -> None:
+    """See that no field that matters is there in another spelling, and that there is a customer or a product."""
+    matters, has_properties = _MATTERS.get(kind, _LOOKS), kind not in _OF_CUSTOMERS
     absent = {name for name in ("event_id", "user_id", "session_id", "timestamp") if document.get(name) in (None, "")}
     absent |= {name for name in matters if merged.get(name) in (None, "")}
     if "product_id" in matters and {"user_id", "session_id", "product_id"} <= absent and document.get("user_id") != "":
@@ -119,14 +121,14 @@ def _check_names(document: Document, merged: Document, matters: tuple[str, ...],
         absent.add("replayed")
     if has_properties and document.get("properties") is None and document.get("metadata") is None:
         absent |= {"properties", "metadata"}
+    if _needs_no_session(document, kind):
+        absent.discard("session_id")
     check_spelling(document, absent, with_properties=has_properties)
 
 
-def _session_id(document: Document, kind: EventKind) -> str | None:
+def _needs_no_session(document: Document, kind: EventKind) -> bool:
     """Whoever is forgotten by their user id is forgotten whatever the session is."""
-    if kind is FORGOTTEN and document.get("user_id") not in (None, ""):
-        return None
-    return read_id("session_id", document.get("session_id"))
+    return kind is FORGOTTEN and document.get("user_id") not in (None, "")
 
 
 def _properties(merged: Document, matters: tuple[str, ...]) -> Properties:
