@@ -103,7 +103,7 @@ class OracleDecoder:
             label(fields.get("category"), limits.label_length_max),
             label(fields.get("name"), limits.label_length_max),
             replayed=_replayed(document),
-            forwarded=place_in(document, "forwarded"),
+            forwarded=None if told_by_ids else place_in(document, "forwarded"),
         )
         if not told_by_ids:
             others, context = properties.others(), context_of(document)

@@ -22,8 +22,7 @@ def history_in(document: Fields) -> HistoryMerged:
     Raises:
         RejectedRecord: a field is missing, or is no such value.
     """
-    ids = [identifier(document.get(name), name) for name in ("event_id", "user_id", "session_id")]
-    event_id, user_id, session_id = ids
+    event_id, user_id, session_id = (_text_id(document, name) for name in ("event_id", "user_id", "session_id"))
     written = document.get("history")
     if event_id is None or user_id is None or session_id is None or not isinstance(written, str):
         raise RejectedRecord("invalid_history", "event_id, user_id, session_id and history are needed")
@@ -39,6 +38,12 @@ def history_in(document: Fields) -> HistoryMerged:
         history,
         place_in(document, "signed_in"),
     )
+
+
+def _text_id(document: Fields, name: str) -> str | None:
+    """An id as workers write them: as text."""
+    value = document.get(name)
+    return identifier(value, name) if isinstance(value, str) else None
 
 
 def place_in(document: Fields, name: str) -> tuple[int, int] | None:
