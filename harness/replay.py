@@ -14,6 +14,7 @@ from harness.feed import logged, publish, work_off
 from harness.files import in_event_time_order
 from harness.formats import Line, Options, read
 from harness.formats.catalogue import read_catalogue
+from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import Expected, expect
 from harness.places import places
 from realtime_pipeline import Pipeline
@@ -132,7 +133,7 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
     log = container.log()
     expected = expect(
         logged(log),
-        container.decoder(),
+        EventSchema(settings.events, settings.event_types),
         settings.fold,
         log.identity.partitions,
         PARTITIONERS[log.identity.partitioner],

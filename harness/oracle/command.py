@@ -8,6 +8,7 @@ import attrs
 from harness.checking.stores import compared
 from harness.console import console, heading
 from harness.feed import logged, publish
+from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import expect
 from harness.replay import lines_of
 from realtime_pipeline import Pipeline, load_settings
@@ -22,11 +23,11 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     settings = load_settings(options.settings, log="memory", store="memory")
     with Pipeline(settings) as pipeline:
         publish(pipeline, lines_of(options), options.limit)
-        log = pipeline.container.log()
-        expected = expect(logged(log), pipeline.container.decoder(), settings.fold, log.identity.partitions)
+        log, schema = pipeline.container.log(), EventSchema(settings.events, settings.event_types)
+        expected = expect(logged(log), schema, settings.fold, log.identity.partitions)
         if expected.unsaid:  # what visitors who sign in hand on is in the log only once a worker has said it
             pipeline.process()
-            expected = expect(logged(log), pipeline.container.decoder(), settings.fold, log.identity.partitions)
+            expected = expect(logged(log), schema, settings.fold, log.identity.partitions)
     heading(compared(expected))
     console.print(counts_in_words(expected.counts))
     by_activity = sorted(expected.customers.values(), key=lambda one: (-sum(one.counts.values()), one.customer_id))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from harness.oracle.judging import ExpectedSeen, Judgement, digest_of, judged
+from harness.oracle.naming import message_id
 from harness.oracle.profile import ExpectedCustomer, country_of, opinions, profile, rating
 from harness.oracle.repeats import counted_once
 from harness.oracle.sessions import ExpectedSession, Visit, listed, session_of, visits_of
@@ -29,7 +30,6 @@ from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.messages import message_id
 
 
 @attrs.frozen

@@ -11,6 +11,8 @@ from zlib import crc32
 import attrs
 
 from harness.oracle.customer import History, Stub, history_of
+from harness.oracle.decoding.events import OracleDecoder
+from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.judging import NEVER_MS
 from harness.oracle.profile import ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
@@ -21,7 +23,7 @@ from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.records import Decoded, Record
+from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.rules import FoldRules
 
 HOUR_MS: Final = 3_600_000
@@ -90,12 +92,13 @@ class Expected:
 
 def expect(
     records: Iterable[Record],
-    decode: Callable[[Record], Decoded],
+    schema: EventSchema,
     rules: FoldRules,
     partitions: int,
     partition_of: Callable[[bytes, int], int] = lambda key, partitions: crc32(key) % partitions,
 ) -> Expected:
     """Compute what the stores must hold after all records of a log, each partition's in order."""
+    decode = OracleDecoder(schema)
 
     def belongs(customer_id: CustomerId) -> int:
         return partition_of(key_of(customer_id), partitions)

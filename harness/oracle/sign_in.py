@@ -5,12 +5,12 @@ from typing import Final
 
 import attrs
 
+from harness.oracle.naming import message_id
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.messages import message_id
 
 HISTORY: Final = "history"
 LATEST: Final = "latest_ms"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from sys import intern
+from typing import Final
 from zlib import crc32
 
 import attrs
@@ -13,6 +14,9 @@ from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
+
+UNREADABLE: Final = "unreadable"
+"""Stands for the codes of all records that cannot be decoded: two decoders may see different faults in one."""
 
 Belongs = Callable[[CustomerId], int]
 """In which partition a customer's records must lie: by the hash of the user id, else of the session id."""
@@ -51,7 +55,7 @@ def sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sor
         sorted_.counts[RecordClass.IGNORED] += 1
     elif (reason := _refusal(record, decoded, future_ms, belongs)) is not None:
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
-        sorted_.dead_letters.append((record.partition, record.position, reason.partition(":")[0], decoded.customer_id))
+        sorted_.dead_letters.append((record.partition, record.position, reason, decoded.customer_id))
         sorted_.letters[record.partition, record.position] = identified(record)
     elif isinstance(decoded, Event | HistoryMerged):
         event = as_event(decoded) if isinstance(decoded, HistoryMerged) else _slim(decoded)
@@ -82,7 +86,7 @@ def stays(letter: Letter, sorted_: Sorted) -> bool:
 def _refusal(record: Record, decoded: Event | HistoryMerged | Rejected, future_ms: int, belongs: Belongs) -> str | None:
     """Say why a record is a dead letter whatever came before it, if it is one."""
     if isinstance(decoded, Rejected):
-        return decoded.reason
+        return UNREADABLE
     if decoded.customer_id is not None and belongs(decoded.customer_id) != record.partition:
         return "misrouted"
     is_ahead = decoded.occurred_at_ms - record.appended_at_ms > future_ms

@@ -1,12 +1,13 @@
 """Histories whose outcome was worked out by hand, for the oracle and for the comparison with it."""
 
+from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import Expected, expect
 from harness.oracle.profile import ExpectedCustomer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.rules import FoldRules
-from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, encode_event
+from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventLimits, encode_event
 
 HOUR = 472_222
 AT = HOUR * 3_600_000
@@ -14,6 +15,7 @@ MINUTE = 60_000
 APPENDED = AT + 10 * 86_400_000
 ANNA, BOB, CLEO = CustomerId("anna"), CustomerId("bob"), CustomerId("cleo")
 TEA, CUP = ProductId("tea"), ProductId("cup")
+SCHEMA = EventSchema(EventLimits())
 RULES = FoldRules(profile=ProfileRules(affinity_half_life_ms=MINUTE))
 
 Line = tuple[bytes | None, bytes]
@@ -37,7 +39,7 @@ def log(*partitions: list[Line]) -> list[list[Record]]:
 
 def expected_of(partitions: list[list[Record]], rules: FoldRules = RULES) -> Expected:
     records = [record for records in partitions for record in records]
-    return expect(records, EventDecoder(EventLimits(), {}), rules, len(partitions))
+    return expect(records, SCHEMA, rules, len(partitions))
 
 
 def anna(lines: list[Line], **profile: int) -> tuple[Expected, ExpectedCustomer]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
+from dependency_injector import providers
 
 from harness.chaos.log import with_all_kinds
 from harness.checking.stores import differences
@@ -14,13 +15,13 @@ from harness.oracle.expected import Expected, expect
 from harness.oracle.judging import ExpectedSeen
 from harness.simulation.shop import Shop
 from realtime_pipeline.application.publish_events import Submission
-from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.events import Event, EventKind
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.streams.records import Decoded, Record
 from realtime_pipeline.domain.streams.rules import FoldRules
-from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, encode_event
+from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventDecoder, EventLimits, encode_event
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.settings import Settings, StoreRules
 from tests.harness.by_hand import (
@@ -32,6 +33,7 @@ from tests.harness.by_hand import (
     HOUR,
     MINUTE,
     RULES,
+    SCHEMA,
     TEA,
     expected_of,
     log,
@@ -190,7 +192,15 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
     (whole(newest_ms={0: AT + 40 * MINUTE, 1: AT}), f"newest_ms of 1 is {AT + 180 * MINUTE}, should be {AT}"),
     (whole(appended_ms={}), "appended_at_ms of 0 is "),
     (lambda right: whole(waited_to_ms={**right.waited_to_ms, 0: 5})(right), "at_ms of 0 is "),
-    (whole(dead_letters=[(1, 9, "not_json")]), "dead letter of (1, 11) is 'misrouted', should not be there"),
+    (whole(dead_letters=[(1, 9, "unreadable")]), "dead letter of (1, 11) is 'misrouted', should not be there"),
+    (
+        whole(dead_letters=[(1, 9, "unreadable"), (1, 11, "unreadable"), (1, 12, "in_the_future")]),
+        "dead letter of (1, 11) is 'misrouted', should be 'unreadable'",
+    ),
+    (
+        whole(dead_letters=[(1, 9, "too_old"), (1, 11, "misrouted"), (1, 12, "in_the_future")]),
+        "dead letter of (1, 9) is 'unreadable', should be 'too_old'",
+    ),
     (whole(dead_letters=[(0, 0, "too_old")]), "dead letter of (0, 0) is missing, should be 'too_old'"),
     (whole(letters={(1, 11): 0}), "dead letter (1, 11): its record is not the one in the log, whole"),
 ]
@@ -222,6 +232,34 @@ def test_a_trail_whose_products_are_not_in_order_of_time_differs() -> None:
     cells = store.container.cells()
     vars(cells)["trails"] = lambda keys: {SessionKey(1): turned} if SessionKey(1) in keys else {}
     assert any("session 1's products for others are not in order of time" in line for line in found_in(store, right))
+
+
+class Misreading(EventDecoder):
+    """Reads quantities as one."""
+
+    def __call__(self, record: Record) -> Decoded:
+        found = super().__call__(record)
+        return found._replace(quantity=1) if isinstance(found, Event) else found
+
+
+def test_what_the_pipeline_misreads_is_found() -> None:
+    pipeline = Pipeline(Settings(log="memory", store="memory", partitions=2, fold=RULES))
+    pipeline.container.decoder.override(providers.Object(Misreading(EventLimits(), {})))
+    for kept, records in zip(pipeline.container.memory_log().records, small_shop(), strict=True):
+        kept.extend(records)
+    pipeline.process()
+    found = found_in(pipeline, expected_of(small_shop()))
+    assert "customer anna: units is 0, should be 1" in found
+
+
+@pytest.mark.parametrize("reason", ["", "not_json", ": no code", "not_json: "])
+def test_a_dead_letter_without_a_code_and_an_explanation_differs(reason: str) -> None:
+    store = store_of(small_shop(), Settings(log="memory", store="memory", partitions=2, fold=RULES))
+    outputs = store.container.outputs()
+    letters = outputs.dead_letters(10)
+    vars(outputs)["dead_letters"] = lambda limit: [attrs.evolve(letters[0], reason=reason), *letters[1:]][:limit]
+    (line,) = found_in(store, expected_of(small_shop()))
+    assert line == f"dead letter of (1, 9) is {reason!r}, should be 'unreadable'"
 
 
 def test_only_the_first_differences_are_listed(store: Pipeline) -> None:
@@ -267,7 +305,7 @@ def test_a_simulated_shop_comes_out_as_the_oracle_says(settings: Settings) -> No
     assert sum(pipeline.container.publish_events().stream(submissions)) > 8_000
     pipeline.process()
     records = [record for partition in pipeline.container.memory_log().records for record in partition]
-    expected = expect(records, pipeline.container.decoder(), settings.fold, settings.partitions)
+    expected = expect(records, SCHEMA, settings.fold, settings.partitions)
     assert found_in(pipeline, expected) == []
     assert expected.counts[RecordClass.FORGOTTEN] > 0
 
@@ -306,7 +344,7 @@ def test_a_shop_in_all_its_ways_comes_out_as_the_oracle_says(seed: int) -> None:
             pipeline.container.publish_events().batch(list(map(Submission, values[begin : begin + 500])))
             pipeline.process()
         records = [record for partition in pipeline.container.memory_log().records for record in partition]
-        expected = expect(records, pipeline.container.decoder(), settings.fold, settings.partitions)
+        expected = expect(records, SCHEMA, settings.fold, settings.partitions)
         assert found_in(pipeline, expected) == []
         assert min(expected.counts[name] for name in (RecordClass.FORWARDED, RecordClass.FORGOTTEN)) > 0
 
@@ -323,17 +361,17 @@ def test_visitors_who_were_not_said_to_be_forgotten_are_missed() -> None:
         pipeline.process()
     (records,) = pipeline.container.memory_log().records
     said = [record for record in records if b"anonymous:s" in record.value]
-    decode, rules = pipeline.container.decoder(), pipeline.container.settings().fold
+    rules = pipeline.container.settings().fold
     assert len(records) == 4 + len(said)
-    whole = expect(records, decode, rules, 1)
+    whole = expect(records, SCHEMA, rules, 1)
     assert (whole.unsaid, whole.handed_on) == ([], 4)  # two histories, and two visitors to be forgotten
     for lacking in said:
-        expected = expect([record for record in records if record is not lacking], decode, rules, 1)
+        expected = expect([record for record in records if record is not lacking], SCHEMA, rules, 1)
         assert expected.unsaid
         assert all("log" in line for line in expected.unsaid)
     again = records[-1]._replace(position=len(records))
     assert b'"customer_forgotten"' in again.value
-    assert "should be as of" in expect([*records, again], decode, rules, 1).unsaid[0]
+    assert "should be as of" in expect([*records, again], SCHEMA, rules, 1).unsaid[0]
 
 
 @pytest.mark.parametrize(
@@ -363,11 +401,11 @@ def test_what_visitors_hand_on_must_be_in_the_log_as_it_was(was: bytes, becomes:
     pipeline.publish([look, login, late])
     pipeline.process()
     (records,) = pipeline.container.memory_log().records
-    decode, rules = pipeline.container.decoder(), pipeline.container.settings().fold
-    assert expect(records, decode, rules, 1).unsaid == []
+    rules = pipeline.container.settings().fold
+    assert expect(records, SCHEMA, rules, 1).unsaid == []
     handed_on = records[3:]
     assert len(handed_on) == 2
     assert sum(was in record.value for record in handed_on) == 1
     others = [record._replace(value=record.value.replace(was, becomes)) for record in handed_on]
-    (found,) = expect([*records[:3], *others], decode, rules, 1).unsaid
+    (found,) = expect([*records[:3], *others], SCHEMA, rules, 1).unsaid
     assert line in found

@@ -12,7 +12,7 @@ from harness.oracle.sessions import ExpectedSession
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.codecs.events import EventDecoder, EventLimits, encode_event
+from realtime_pipeline.infrastructure.codecs.events import encode_event
 from tests.harness.by_hand import (
     ANNA,
     AT,
@@ -22,6 +22,7 @@ from tests.harness.by_hand import (
     HOUR,
     MINUTE,
     RULES,
+    SCHEMA,
     TEA,
     Line,
     anna,
@@ -42,7 +43,7 @@ def test_every_record_is_in_the_class_it_belongs_to(expected: Expected) -> None:
         RecordClass.DEAD_LETTER: 3,
         RecordClass.CONTROL: 1,
     }
-    assert expected.dead_letters == [(1, 9, "not_json"), (1, 11, "misrouted"), (1, 12, "in_the_future")]
+    assert expected.dead_letters == [(1, 9, "unreadable"), (1, 11, "misrouted"), (1, 12, "in_the_future")]
 
 
 def test_a_profile_is_what_its_events_come_to(expected: Expected) -> None:
@@ -131,7 +132,7 @@ def test_what_everybody_does_adds_up(expected: Expected) -> None:
 def test_partitions_may_come_interleaved(expected: Expected) -> None:
     first, second = small_shop()
     mixed = [record for pair in zip(second, first, strict=False) for record in pair] + second[len(first) :]
-    assert expect(mixed, EventDecoder(EventLimits(), {}), RULES, 2) == expected
+    assert expect(mixed, SCHEMA, RULES, 2) == expected
 
 
 def views(*minutes_and_ids: tuple[float, str]) -> list[Line]:

@@ -1,0 +1,265 @@
+"""From a record of the log to the event it holds, as docs/events.md says it is read."""
+
+from typing import Final
+
+from harness.oracle.decoding.documents import depth_of, document_in
+from harness.oracle.decoding.errors import RejectedRecord
+from harness.oracle.decoding.fields import Fields, Properties, check_spelling, context_of, properties_of, unknown_in
+from harness.oracle.decoding.histories import history_in, place_in
+from harness.oracle.decoding.schema import (
+    FORGOTTEN,
+    HISTORY_TYPE,
+    MATTERING_PROPERTIES,
+    PURCHASED,
+    REFUNDED,
+    REVIEWED,
+    SHOWN,
+    SIGNED_IN,
+    EventSchema,
+)
+from harness.oracle.decoding.times import time_ms
+from harness.oracle.decoding.values import (
+    identifier,
+    label,
+    money,
+    ten_thousandths,
+    ten_thousandths_of_each,
+    whole_number,
+)
+from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.money import Amount
+from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
+
+TICK_KEY: Final = b"\0tick"
+LOG_NAME: Final = "user_events"
+"""What ids begin with that are given to events without one."""
+USER_BYTES: Final = 2_048
+"""How much larger a record may be in which a `user_id` stands."""
+PRODUCTS_MAX: Final = 100
+RATING_MAX: Final = 5
+TICK_DIGITS_MAX: Final = 19
+_TOLD_BY_IDS: Final = (SIGNED_IN, FORGOTTEN)
+"""Kinds whose properties and context are ignored."""
+
+
+class OracleDecoder:
+    """Reads records. Called with one, it never raises."""
+
+    def __init__(self, schema: EventSchema) -> None:
+        self._limits = schema.limits
+        self._refused_user_ids = frozenset(schema.limits.refused_user_ids)
+        self._kinds = schema.kinds()
+
+    def __call__(self, record: Record) -> Decoded:
+        """Read one record; what is wrong with it is said by a `Rejected`."""
+        if record.key == TICK_KEY:
+            return _tick(record.value)
+        document: Fields = {}
+        try:
+            self._check_size(len(record.value), USER_BYTES)
+            document = document_in(record.value)
+            if document.get("user_id") in (None, ""):
+                self._check_size(len(record.value), 0)
+            return self._decoded(document, record)
+        except RejectedRecord as rejected:
+            return Rejected(str(rejected), self._owner(document))
+
+    def _check_size(self, size: int, more: int) -> None:
+        if size > self._limits.record_bytes_max + more:
+            raise RejectedRecord("too_large", f"{size:,} bytes")
+
+    def _decoded(self, document: Fields, record: Record) -> Decoded:
+        type_ = _type_of(document)
+        if not isinstance(type_, str):
+            raise RejectedRecord("invalid_event_type", "event_type is text")
+        if type_ == HISTORY_TYPE:
+            return history_in(document)
+        kind = self._kinds.get(type_)
+        return Ignored(type_) if kind is None else self._event(kind, document, record)
+
+    def _event(self, kind: EventKind, document: Fields, record: Record) -> Event:
+        limits = self._limits
+        told_by_ids = kind in _TOLD_BY_IDS
+        properties = Properties() if told_by_ids else properties_of(document)
+        user_id = self._user_id(document)
+        session_id = self._session_id(kind, document, user_id)
+        event_id = identifier(document.get("event_id"), "event_id")
+        matter = MATTERING_PROPERTIES[kind]
+        fields = {name: value for name in matter if (value := properties.get(name)) is not None}
+        if fields.get("amount") is None and "amount" in matter and document.get("amount") is not None:
+            fields["amount"] = document["amount"]
+        if unknown := unknown_in(document, properties):
+            ids = {"event_id": event_id, "user_id": user_id, "session_id": session_id}
+            check_spelling(unknown, _absent(kind, document, ids | fields))
+        customer_id = _customer(user_id, session_id)
+        product_id = identifier(fields.get("product_id"), "product_id")
+        event = Event(
+            event_id or f"{LOG_NAME}-{record.partition}-{record.position}",
+            kind,
+            customer_id,
+            time_ms(document.get("timestamp")),
+            None if kind is FORGOTTEN else session_id,  # a forgetting says whose it is, and no more
+            None if product_id is None else ProductId(product_id),
+            label(fields.get("category"), limits.label_length_max),
+            label(fields.get("name"), limits.label_length_max),
+            replayed=_replayed(document),
+            forwarded=None if told_by_ids else place_in(document, "forwarded"),
+        )
+        if not told_by_ids:
+            others, context = properties.others(), context_of(document)
+            self._check_room("properties", others)
+            self._check_room("context", context)
+            event = event._replace(properties=others or NOTHING, context=context or NOTHING)
+        return _complete(self._with_particulars(event, fields), user_id)
+
+    def _with_particulars(self, event: Event, fields: Fields) -> Event:
+        """Add what only events of its kind say."""
+        kind, limits = event.kind, self._limits
+        if kind in (PURCHASED, REFUNDED):
+            return self._with_money(event, fields)
+        if kind is REVIEWED:
+            rating = whole_number(fields.get("rating"))
+            if rating is None or not 1 <= rating <= RATING_MAX:
+                raise RejectedRecord("invalid_rating", f"rating is a whole number from 1 to {RATING_MAX}")
+            return event._replace(rating=rating, text=label(fields.get("text"), limits.text_length_max) or "")
+        if kind is SHOWN:
+            return event._replace(shown=_shown(fields.get("products")))
+        price = money(fields.get("price"), 1, limits.amount_max)
+        return event if price is None else event._replace(price=Amount(ten_thousandths(price)))
+
+    def _with_money(self, event: Event, fields: Fields) -> Event:
+        quantity = whole_number(fields.get("quantity", 1))
+        if quantity is None or not 1 <= quantity <= self._limits.quantity_max:
+            raise RejectedRecord("invalid_quantity", f"quantity is a whole number to {self._limits.quantity_max}")
+        price = amount = None
+        if "price" in fields:
+            price = money(fields["price"], quantity, self._limits.amount_max)
+            if price is None:
+                raise RejectedRecord("invalid_price", "price is a number from 0")
+        if "amount" in fields:
+            amount = money(fields["amount"], 1, self._limits.amount_max)
+            if amount is None:
+                raise RejectedRecord("invalid_amount", "amount is a number from 0")
+        each = None
+        if price is not None:
+            each = ten_thousandths(price)
+        elif amount is not None:
+            each = ten_thousandths_of_each(amount, quantity)
+        total = 0
+        if amount is not None:
+            total = ten_thousandths(amount)
+        elif price is not None:
+            total = ten_thousandths(price, quantity)
+        return event._replace(
+            price=None if each is None else Amount(each),
+            amount=total,
+            quantity=quantity,
+            order_id=identifier(fields.get("order_id"), "order_id"),
+        )
+
+    def _user_id(self, document: Fields) -> str | None:
+        given = document.get("user_id")
+        if given is None:
+            return None
+        user_id = identifier(given, "user_id")
+        if (user_id or "") in self._refused_user_ids or (user_id or "").startswith(ANONYMOUS):
+            raise RejectedRecord("invalid_user_id", f"user_id {user_id!r} is refused")
+        return user_id
+
+    def _session_id(self, kind: EventKind, document: Fields, user_id: str | None) -> str | None:
+        if kind is FORGOTTEN and user_id is not None:
+            return None
+        session_id = identifier(document.get("session_id"), "session_id")
+        if session_id is None or session_id not in self._refused_user_ids:
+            return session_id
+        if user_id is None:
+            raise RejectedRecord("invalid_session_id", f"session_id {session_id!r} is refused without a user_id")
+        return None
+
+    def _owner(self, document: Fields) -> CustomerId | None:
+        """Whose an event would have been that is refused: the customer by whose id records are shared out."""
+        user_id, session_id = _readable(document, "user_id"), _readable(document, "session_id")
+        if user_id is not None and user_id.startswith(ANONYMOUS):
+            user_id = None
+        is_sign_in = self._kinds.get(str(_type_of(document))) is SIGNED_IN
+        return _customer(None if is_sign_in and session_id is not None else user_id, session_id)
+
+    def _check_room(self, name: str, found: Fields) -> None:
+        if len(found) > self._limits.properties_max:
+            raise RejectedRecord(f"too_many_{name}", f"more than {self._limits.properties_max}")
+        if any(depth_of(value) > self._limits.nesting_max for value in found.values()):
+            raise RejectedRecord(f"nested_{name}", f"more than {self._limits.nesting_max} levels")
+
+
+def _type_of(document: Fields) -> object:
+    type_ = document.get("event_type")
+    return document.get("action") if type_ is None else type_
+
+
+def _readable(document: Fields, name: str) -> str | None:
+    try:
+        return identifier(document.get(name), name)
+    except RejectedRecord:
+        return None
+
+
+def _customer(user_id: str | None, session_id: str | None) -> CustomerId | None:
+    if user_id is not None:
+        return CustomerId(user_id)
+    return None if session_id is None else CustomerId(ANONYMOUS + session_id)
+
+
+def _complete(event: Event, user_id: str | None) -> Event:
+    """See that an event has what its kind needs; of a sign-in, make it the visitor's."""
+    kind, customer_id, product_id = event.kind, event.customer_id, event.product_id
+    if kind is SIGNED_IN:
+        if user_id is None or event.session_id is None:
+            raise RejectedRecord("incomplete_sign_in", "a sign-in needs user_id and session_id")
+        return event._replace(customer_id=CustomerId(ANONYMOUS + event.session_id), becomes=CustomerId(user_id))
+    if kind in (FORGOTTEN, SHOWN) and customer_id is None:
+        raise RejectedRecord("incomplete_event", "a customer is needed")
+    if kind is REVIEWED and (customer_id is None or product_id is None):
+        raise RejectedRecord("incomplete_event", "a review needs a customer and a product")
+    if customer_id is None and product_id is None:
+        raise RejectedRecord("incomplete_event", "neither a customer nor a product")
+    return event
+
+
+def _absent(kind: EventKind, document: Fields, given: Fields) -> set[str]:
+    """The fields that matter for a kind and are absent; `given` are the ids and properties that are, or are not."""
+    matter = {"event_id", "user_id", "session_id", *MATTERING_PROPERTIES[kind]}
+    if kind is FORGOTTEN and given["user_id"] is not None:
+        matter.remove("session_id")
+    absent = {name for name in matter if given.get(name) is None}
+    if document.get("replayed") is None:
+        absent.add("replayed")
+    if kind not in _TOLD_BY_IDS and document.get("properties") is None and document.get("metadata") is None:
+        absent |= {"properties", "metadata"}
+    return absent
+
+
+def _replayed(document: Fields) -> bool:
+    found = document.get("replayed")
+    if found is None:
+        return False
+    if not isinstance(found, bool):
+        raise RejectedRecord("invalid_replayed", "replayed is true or false")
+    return found
+
+
+def _shown(value: object) -> tuple[ProductId, ...]:
+    """The products of a list, each once."""
+    if not isinstance(value, list) or len(value) > PRODUCTS_MAX:
+        raise RejectedRecord("invalid_products", f"products is a list of at most {PRODUCTS_MAX} ids")
+    found = dict.fromkeys(ProductId(id_) for one in value if (id_ := identifier(one, "products")) is not None)
+    if not found:
+        raise RejectedRecord("invalid_products", "products is empty")
+    return tuple(found)
+
+
+def _tick(value: bytes) -> Tick | Rejected:
+    if not value:
+        return Tick()
+    if not value.isdigit() or len(value) > TICK_DIGITS_MAX:
+        return Rejected("invalid_tick: its floor is a whole number of milliseconds, or nothing")
+    return Tick(int(value))

@@ -1,0 +1,123 @@
+"""The schema of events, as docs/events.md has it: types, fields, and which of them matter for which kind."""
+
+from collections.abc import Collection, Mapping
+from typing import Final, Protocol
+
+import attrs
+
+from realtime_pipeline.domain.shop.events import EventKind
+
+VIEWED, CARTED, UNCARTED = EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_UNCARTED
+PURCHASED, REFUNDED = EventKind.PRODUCT_PURCHASED, EventKind.PURCHASE_CANCELLED
+REVIEWED, SHOWN = EventKind.PRODUCT_REVIEWED, EventKind.RECOMMENDATIONS_SHOWN
+SIGNED_IN, FORGOTTEN = EventKind.CUSTOMER_SIGNED_IN, EventKind.CUSTOMER_FORGOTTEN
+
+TYPES: Final[Mapping[EventKind, tuple[str, ...]]] = {
+    VIEWED: ("product_viewed", "product_view", "view", "viewed"),
+    CARTED: ("product_carted", "add_to_cart", "cart"),
+    UNCARTED: ("product_uncarted", "remove_from_cart"),
+    PURCHASED: ("product_purchased", "purchase", "purchased", "transaction"),
+    REFUNDED: ("purchase_cancelled", "cancellation", "cancel", "refund"),
+    REVIEWED: ("product_reviewed", "review"),
+    SIGNED_IN: ("customer_signed_in", "sign_in", "login"),
+    SHOWN: ("recommendations_shown", "exposure", "impression"),
+    FORGOTTEN: ("customer_forgotten", "forget"),
+}
+HISTORY_TYPE: Final = "history_merged"
+
+RECORD_FIELDS: Final = frozenset(
+    (
+        "event_id",
+        "event_type",
+        "action",
+        "user_id",
+        "session_id",
+        "timestamp",
+        "replayed",
+        "properties",
+        "metadata",
+        "context",
+        "amount",
+        "forwarded",
+    )
+)
+PROPERTY_FIELDS: Final = frozenset(
+    (
+        "product_id",
+        "name",
+        "category",
+        "price",
+        "quantity",
+        "amount",
+        "order_id",
+        "rating",
+        "text",
+        "products",
+    )
+)
+FIELDS: Final = RECORD_FIELDS | PROPERTY_FIELDS
+EMPTY_IS_ABSENT: Final = frozenset(("product_id", "order_id", "category", "name", "text"))
+"""Properties whose value "" is absent."""
+
+_TOUCH: Final = frozenset(("product_id", "category", "name", "price"))
+_LINE: Final = _TOUCH | {"quantity", "amount", "order_id"}
+MATTERING_PROPERTIES: Final[Mapping[EventKind, frozenset[str]]] = {
+    VIEWED: _TOUCH,
+    CARTED: _TOUCH,
+    UNCARTED: _TOUCH,
+    PURCHASED: _LINE,
+    REFUNDED: _LINE,
+    REVIEWED: frozenset(("product_id", "rating", "text", "category", "name")),
+    SHOWN: frozenset(("products",)),
+    SIGNED_IN: frozenset(),
+    FORGOTTEN: frozenset(),
+}
+
+
+class Limits(Protocol):
+    """What an event may measure: the settings `events.*`."""
+
+    @property
+    def record_bytes_max(self) -> int:
+        """Bytes of a record."""
+
+    @property
+    def label_length_max(self) -> int:
+        """Characters of a name or category."""
+
+    @property
+    def text_length_max(self) -> int:
+        """Characters of a review's text."""
+
+    @property
+    def properties_max(self) -> int:
+        """How many other properties an event may have, and how many entries its context."""
+
+    @property
+    def nesting_max(self) -> int:
+        """Levels of objects and lists in one of them."""
+
+    @property
+    def quantity_max(self) -> int:
+        """Pieces of a purchase or refund."""
+
+    @property
+    def refused_user_ids(self) -> Collection[str]:
+        """User ids that programs write where they know none."""
+
+    @property
+    def amount_max(self) -> int:
+        """The total of a purchase or refund, in units of the currency."""
+
+
+@attrs.frozen
+class EventSchema:
+    """How a shop writes its events: the settings `events` and `event_types` (its own type names to known ones)."""
+
+    limits: Limits
+    event_types: Mapping[str, str] = attrs.Factory(dict)
+
+    def kinds(self) -> dict[str, EventKind]:
+        """Map every type name to its kind; a shop's own come before the built-in ones."""
+        built_in = {name: kind for kind, names in TYPES.items() for name in names}
+        return built_in | {own: built_in[known] for own, known in self.event_types.items()}
