@@ -120,8 +120,8 @@ def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
     """Write which types of events were ignored, the most frequent first, and what to do; nothing where none were."""
     if types:
         ordered = sorted(types.items(), key=lambda one: (-one[1], one[0]))
-        said = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
-        yield plain(f"ignored types: {said}; map them in [event_types]")
+        named = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
+        yield plain(f"ignored types: {named}; map them in [event_types]")
 
 
 EMPTY = '""'
