@@ -56,10 +56,9 @@ class OracleDecoder:
             return _tick(record.value)
         document: Fields = {}
         try:
-            self._check_size(len(record.value), USER_BYTES)
             document = document_in(record.value)
-            if document.get("user_id") in (None, ""):
-                self._check_size(len(record.value), 0)
+            if document.get("event_type") != HISTORY_TYPE:  # that may be as large as a profile
+                self._check_size(len(record.value), 0 if document.get("user_id") in (None, "") else USER_BYTES)
             return self._decoded(document, record)
         except RejectedRecord as rejected:
             return Rejected(str(rejected), self._owner(document))
@@ -86,8 +85,6 @@ class OracleDecoder:
         event_id = identifier(document.get("event_id"), "event_id")
         matter = MATTERING_PROPERTIES[kind]
         fields = {name: value for name in matter if (value := properties.get(name)) is not None}
-        if fields.get("amount") is None and "amount" in matter and document.get("amount") is not None:
-            fields["amount"] = document["amount"]
         if unknown := unknown_in(document, properties):
             ids = {"event_id": event_id, "user_id": user_id, "session_id": session_id}
             check_spelling(unknown, _absent(kind, document, ids | fields))

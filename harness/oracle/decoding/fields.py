@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from harness.oracle.decoding.errors import RejectedRecord
-from harness.oracle.decoding.schema import EMPTY_IS_ABSENT, FIELDS, PROPERTY_FIELDS
+from harness.oracle.decoding.schema import BESIDE_PROPERTIES, EMPTY_IS_ABSENT, FIELDS, PROPERTY_FIELDS
 
 Fields = Mapping[str, object]
 
@@ -19,17 +19,21 @@ _TWO_LETTERS: Final = re.compile("[A-Za-z]{2}")
 
 @attrs.define
 class Properties:
-    """The two places of a document in which properties may stand; those in `first` come before those in `second`."""
+    """The places of a document in which properties may stand; those in `first` come before those in `second`, and some
+    may stand in the record itself."""
 
     first: Fields = NO_FIELDS
     second: Fields = NO_FIELDS
+    record: Fields = NO_FIELDS
 
     def get(self, name: str) -> object:
         """The value of a known property: the first that is not absent."""
-        value = self.first.get(name)
-        if self.second and (value is None or (value == "" and name in EMPTY_IS_ABSENT)):
-            value = self.second.get(name)
-        return None if value == "" and name in EMPTY_IS_ABSENT else value
+        for place in (self.first, self.second):
+            value = place.get(name)
+            if value is not None and not (value == "" and name in EMPTY_IS_ABSENT):
+                return value
+        beside = self.record.get(name) if name in BESIDE_PROPERTIES else None
+        return None if beside == "" else beside
 
     def others(self) -> dict[str, object]:
         """The properties that the schema does not know, which are kept with the event."""
@@ -46,7 +50,7 @@ def properties_of(document: Fields) -> Properties:
     Raises:
         RejectedRecord: one of the two places holds something else than an object.
     """
-    return Properties(_object(document, "properties"), _object(document, "metadata"))
+    return Properties(_object(document, "properties"), _object(document, "metadata"), document)
 
 
 def context_of(document: Fields) -> Fields:

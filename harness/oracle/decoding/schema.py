@@ -56,6 +56,8 @@ PROPERTY_FIELDS: Final = frozenset(
     )
 )
 FIELDS: Final = RECORD_FIELDS | PROPERTY_FIELDS
+BESIDE_PROPERTIES: Final = frozenset(("product_id", "price", "quantity", "amount", "order_id"))
+"""Properties that count where they stand in the record itself, and nowhere in its properties."""
 EMPTY_IS_ABSENT: Final = frozenset(("product_id", "order_id", "category", "name", "text"))
 """Properties whose value "" is absent."""
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.oracle.decoding.errors import RejectedRecord
 
-YEAR_10000_MS: Final = 253_402_300_800_000
+END_MS: Final = 253_402_300_799_999
 SECONDS_MIN, SECONDS_END = 10**9, 10**10
 DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS = 86_400_000, 3_600_000, 60_000, 1_000
 
@@ -34,7 +34,7 @@ def time_ms(value: object) -> int:
         found = int(value)
     else:
         raise RejectedRecord("invalid_timestamp", "neither a number nor text")
-    if not 0 <= found < YEAR_10000_MS:
+    if not 0 <= found < END_MS:
         raise RejectedRecord("invalid_timestamp", "not in the years 1970 to 9999")
     return found
 

@@ -27,11 +27,14 @@ def identifier(value: object, name: str) -> str | None:
     if value is None or value == "":
         return None
     text = value if isinstance(value, str) else _decimal_text(value)
-    if text is None or len(text) > ID_LENGTH_MAX:
-        raise RejectedRecord(f"invalid_{name}", f"{name} is text of 1 to {ID_LENGTH_MAX} characters")
-    if not (text.isprintable() or _is_printable_with_emoji(text)):
-        raise RejectedRecord(f"invalid_{name}", f"{name} holds characters that cannot be printed")
+    if text is None or not is_id(text):
+        raise RejectedRecord(f"invalid_{name}", f"{name} is text of 1 to {ID_LENGTH_MAX} printable characters")
     return text
+
+
+def is_id(text: str) -> bool:
+    """Whether text may be an id: of at most 128 characters, all printable."""
+    return len(text) <= ID_LENGTH_MAX and (text.isprintable() or _is_printable_with_emoji(text))
 
 
 def whole_number(value: object) -> int | None:

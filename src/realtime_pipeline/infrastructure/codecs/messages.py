@@ -18,6 +18,7 @@ from realtime_pipeline.domain.shop.events import (
     naming,
     routing_key,
 )
+from realtime_pipeline.domain.shop.ids import is_printable_id
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.review import RATINGS
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
@@ -93,7 +94,8 @@ def _check(said: _History, history: Customer) -> None:
     Raises:
         ValueError: some are not.
     """
-    if not f"{said.event_id}{said.user_id}{said.session_id}".isprintable() or said.user_id.startswith(ANONYMOUS):
+    ids = said.event_id, said.user_id, said.session_id
+    if not all(map(is_printable_id, ids)) or said.user_id.startswith(ANONYMOUS):
         raise ValueError("its ids are none")
     sessions, orders = history.open_sessions, history.orders.values()
     events = history.contributions
@@ -104,7 +106,7 @@ def _check(said: _History, history: Customer) -> None:
     }
     visits = [one.session_id for one in sessions if one.session_id is not None]
     orders_of = [*history.orders, *(one.order_id for one in events if one.order_id is not None)]
-    if not all(0 < len(id_) <= ID_LENGTH_MAX and id_.isprintable() for id_ in (*products, *visits, *orders_of)):
+    if not all(0 < len(id_) <= ID_LENGTH_MAX and is_printable_id(id_) for id_ in (*products, *visits, *orders_of)):
         raise ValueError("the ids it speaks of are none")
     if history.country is not None and country_code(history.country[0]) != history.country[0]:
         raise ValueError("its country is none")

@@ -14,6 +14,11 @@ _SECONDS: Final = range(10**9, _MILLISECONDS_FROM)
 _TEXT_MAX: Final = 64
 """Characters of a time as text; ISO 8601 needs half of them."""
 
+_ISO: Final = re.compile(
+    r"[0-9Ww-]{7,10}(?:[Tt ]\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
+)
+"""What a time may look like; Python takes more, and half a minute ("10:00.5") for half a second."""
+
 _END_OF_DAY: Final = re.compile(r"(\S{7,10}[Tt ])24(:?00(?::?00(?:[.,]0+)?)?)?(?![\d:.,])(.*)")
 _LEAP_SECOND: Final = re.compile(r"(\S{7,10}[Tt ]\d\d:?\d\d:?)60(?!\d)(.*)")
 
@@ -51,8 +56,8 @@ def _written(text: str) -> int:
 
 def _parsed(text: str) -> tuple[datetime, timedelta]:
     """Parse a time, and say by how much it is later: Python knows neither 24:00 nor leap seconds."""
-    if len(text) > _TEXT_MAX:
-        raise ValueError("too long for a time")
+    if len(text) > _TEXT_MAX or not _ISO.fullmatch(text):
+        raise ValueError("not written as a time")
     try:
         return datetime.fromisoformat(text), timedelta()
     except ValueError:

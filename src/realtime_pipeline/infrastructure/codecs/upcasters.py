@@ -29,6 +29,11 @@ FIELDS: Final = frozenset(
 )
 """What stands beside the properties."""
 
+BESIDE: Final = ("product_id", "price", "quantity", "amount", "order_id")
+"""Properties that may stand beside them, in the record itself, where the properties do not have them."""
+
+_EMPTY_IS_ABSENT: Final = frozenset(("product_id", "order_id", "category", "name", "text"))
+
 
 def type_in(document: Document) -> object:
     """The type of an event: `event_type`, else `action`."""
@@ -37,7 +42,8 @@ def type_in(document: Document) -> object:
 
 
 def properties_in(document: Document) -> Document:
-    """The properties of an event, without nulls: each from `properties`, else from `metadata`; so the `amount`.
+    """The properties of an event, without what is absent: each from `properties`, else from `metadata`, else (some)
+    from the record itself.
 
     Raises:
         Invalid: one of the two is neither an object nor empty.
@@ -46,10 +52,11 @@ def properties_in(document: Document) -> Document:
         name: value
         for place in ("metadata", "properties")
         for name, value in object_in(document, place).items()
-        if value is not None
+        if value is not None and not (value == "" and name in _EMPTY_IS_ABSENT)
     }
-    if document.get("amount") is not None:
-        merged.setdefault("amount", document["amount"])
+    for name in BESIDE:
+        if (value := document.get(name)) is not None and value != "":
+            merged.setdefault(name, value)
     return merged
 
 
