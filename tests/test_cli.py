@@ -52,7 +52,7 @@ def test_from_a_file_to_recommendations(shop: Path, capsys: pytest.CaptureFixtur
     code, out, _ = ran(capsys, "recommend", "ada", "--limit", "1")
     assert code == 0
     assert out.splitlines()[0].startswith("  1. A jug")
-    assert out.splitlines()[1].strip() == "you looked at A mug: 1 visitor with the same interest chose this too"
+    assert out.splitlines()[1].strip() == "you bought A mug: in 1 visit with the same interest this was chosen too"
     code, out, _ = ran(capsys, "profile", "ada")
     assert code == 0
     assert "bought     1 piece in 1 order for 12.50" in out

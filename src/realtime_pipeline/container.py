@@ -217,7 +217,7 @@ def _recommend_products(settings: Settings, cells: CellStore, shop_cache: ShopCa
     return RecommendProducts(
         cells,
         shop_cache,
-        RecommendationService(settings.recommendations, settings.rating_prior),
+        RecommendationService(settings.recommendations, settings.rating_prior, settings.fold.profile),
         settings.fold.profile.affinity_half_life_ms,
         Random(),  # noqa: S311 - which new product is shown is no secret
     )

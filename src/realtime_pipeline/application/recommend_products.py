@@ -11,9 +11,9 @@ from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.request import Asked, Request
 from realtime_pipeline.application.shop_cache import TOP_RATED_MAX, TRENDING_MAX, ShopCache
 from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch
 from realtime_pipeline.domain.recommendation.rules import ListRules
-from realtime_pipeline.domain.recommendation.service import Recommendations, RecommendationService
+from realtime_pipeline.domain.recommendation.service import NOTHING_TOUCHED, Recommendations, RecommendationService
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
@@ -104,7 +104,8 @@ class RecommendProducts:
                 break
         if rules.explore:
             ranking = self._with_new(ranking, asked, visitor, descriptions)
-        return self._explained(ranking, descriptions)
+        touched = self._service.touched(asked.customer, request.looking_at)
+        return self._explained(ranking, descriptions, touched)
 
     def _with_new(self, ranking: Ranking, asked: Asked, visitor: Visitor, descriptions: Descriptions) -> Ranking:
         """Draw products that hardly anybody has seen, where the customer looks; on average a share of `explore`."""
@@ -160,11 +161,13 @@ class RecommendProducts:
         )
         return tuple(one for one in found if refusal(one.product) is None)[:limit]
 
-    def _explained(self, ranking: Ranking, descriptions: Descriptions) -> Recommendations:
+    def _explained(
+        self, ranking: Ranking, descriptions: Descriptions, touched: Mapping[ProductId, Touch] = NOTHING_TOUCHED
+    ) -> Recommendations:
         """Describe what is shown, and what it is shown for."""
         chosen = ranking.chosen
         shown = {one.product_id for one in chosen} | {id_ for one in chosen for id_ in one.reason.because_of}
-        return self._service.explain(ranking, descriptions.of(shown))
+        return self._service.explain(ranking, descriptions.of(shown), touched)
 
 
 def _wanted(asked: Asked, neighbours: Neighbours) -> Iterator[ProductId]:

@@ -18,14 +18,17 @@ from realtime_pipeline.domain.recommendation.ranking import (
     ranked,
     rated,
 )
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, in_words
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
+from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED, ProfileRules
 
 NOTHING_SHOWN: Final[Mapping[ProductId, int]] = MappingProxyType({})
+NOTHING_TOUCHED: Final[Mapping[ProductId, Touch]] = MappingProxyType({})
+_TOUCHES: Final = {VIEWED: Touch.LOOKED_AT, CARTED: Touch.CARTED, PURCHASED: Touch.BOUGHT}
 LOOKED_AT: Final = 1
 """The weight of a look, where no more is known of what was done."""
 
@@ -90,11 +93,13 @@ class RecommendationService:
     """Decides what to recommend: neighbours first, then what is trending where the customer looks, then where they are,
     then anywhere.
 
-    A product starts with `prior_ratings` average ratings.
+    A product starts with `prior_ratings` average ratings. By the weights of `profile` it is known what was done with
+    the products of a session.
     """
 
     rules: RecommendationRules
     prior_ratings: float = 5.0
+    profile: ProfileRules = attrs.Factory(ProfileRules)
 
     def interests(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
         """The products to start from with the weight of what was done (never 0), the one touched last at the end.
@@ -112,6 +117,25 @@ class RecommendationService:
         for product_id in looking_at:
             found[product_id] = max(LOOKED_AT, found.pop(product_id, LOOKED_AT))
         return {product_id: weight for product_id, weight in found.items() if weight}
+
+    def touched(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, Touch]:
+        """What a customer did with the products that `interests` may start from.
+
+        Of products from before the session only purchases are known; where two actions have the same weight, a session
+        does not tell which of them it was.
+        """
+        found = dict.fromkeys(customer.bought, Touch.BOUGHT) | dict.fromkeys(looking_at, Touch.LOOKED_AT)
+        weights = [self.profile.weight(kind) for kind in _TOUCHES]
+        by_weight = {
+            weight: touch
+            for weight, touch in zip(weights, _TOUCHES.values(), strict=True)
+            if weights.count(weight) == 1
+        }
+        session = customer.current_session
+        if session is not None:
+            for product_id, (_, weight) in session.products.items():
+                found[product_id] = by_weight.get(weight, found.get(product_id, Touch.UNKNOWN))
+        return found
 
     def visitor(
         self, customer: Customer, looking_at: Sequence[ProductId] = (), shown: Mapping[ProductId, int] = NOTHING_SHOWN
@@ -167,14 +191,19 @@ class RecommendationService:
         """Choose the first of one source, which is all that was asked for: whatever it is worth among others."""
         return ranked(blended([source], Blend()), Visitor(), rules, products, limit)
 
-    def explain(self, ranking: Ranking, products: Mapping[ProductId, Product]) -> Recommendations:
-        """Give each chosen product its description and its reason in words."""
+    def explain(
+        self,
+        ranking: Ranking,
+        products: Mapping[ProductId, Product],
+        touched: Mapping[ProductId, Touch] = NOTHING_TOUCHED,
+    ) -> Recommendations:
+        """Give each chosen product its description and its reason in words; see `touched`."""
         items = tuple(
             Recommendation(
                 products.get(one.product_id) or Product(one.product_id),
                 one.score,
                 one.reason,
-                in_words(one.reason, products),
+                in_words(one.reason, products, touched),
                 one.moved,
             )
             for one in ranking.chosen
