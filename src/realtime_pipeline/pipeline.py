@@ -13,7 +13,7 @@ from dependency_injector import providers
 
 from realtime_pipeline.application.errors import InvalidEvents, Stopped, Unavailable, UnknownCustomer, UnknownProduct
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
-from realtime_pipeline.application.recommend_products import TopRated
+from realtime_pipeline.application.recommend_products import TopRatedProducts
 from realtime_pipeline.application.request import Request, checked_country
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
@@ -168,7 +168,7 @@ class Pipeline:
         """Say what the whole shop, or a country, is looking at now."""
         return self.container.recommend_products().trending(_whole(limit), checked_country(country))
 
-    def top_rated(self, limit: int = 10) -> Sequence[TopRated]:
+    def top_rated(self, limit: int = 10) -> TopRatedProducts:
         """Say which products people rate highest."""
         return self.container.recommend_products().top_rated(self.container.settings().rating_prior, _whole(limit))
 

@@ -108,7 +108,10 @@ def _trending(pipeline: Pipeline, _settings: Settings, options: argparse.Namespa
 
 
 def _top_rated(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    print("\n".join(ratings_in_words(pipeline.top_rated(options.limit))) or "nothing was rated yet")
+    rated = pipeline.top_rated(options.limit)
+    for note in rated.notes:
+        print(plain(note))
+    print("\n".join(ratings_in_words(rated)) or "nothing was rated yet")
 
 
 def _profile(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:

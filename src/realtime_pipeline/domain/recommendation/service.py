@@ -1,6 +1,6 @@
 """From candidates to recommendations. The service is handed values and fetches nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Self, overload
 
@@ -100,6 +100,14 @@ class RecommendationService:
     rules: RecommendationRules
     prior_ratings: float = 5.0
     profile: ProfileRules = attrs.Factory(ProfileRules)
+    _touches: Mapping[int, Touch] = attrs.field(init=False)
+
+    @_touches.default
+    def _touches_by_weight(self) -> Mapping[int, Touch]:
+        """What a weight of a session's product says was done; none that two actions have."""
+        weights = [self.profile.weight(kind) for kind in _TOUCHES]
+        touches = zip(weights, _TOUCHES.values(), strict=True)
+        return {weight: touch for weight, touch in touches if weights.count(weight) == 1}
 
     def interests(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
         """The products to start from with the weight of what was done (never 0), the one touched last at the end.
@@ -118,23 +126,23 @@ class RecommendationService:
             found[product_id] = max(LOOKED_AT, found.pop(product_id, LOOKED_AT))
         return {product_id: weight for product_id, weight in found.items() if weight}
 
-    def touched(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, Touch]:
-        """What a customer did with the products that `interests` may start from.
+    def touched(
+        self, product_ids: Collection[ProductId], customer: Customer, looking_at: Sequence[ProductId] = ()
+    ) -> dict[ProductId, Touch]:
+        """What a customer did with products that `interests` may start from.
 
         Of products from before the session only purchases are known; where two actions have the same weight, a session
         does not tell which of them it was.
         """
-        found = dict.fromkeys(customer.bought, Touch.BOUGHT) | dict.fromkeys(looking_at, Touch.LOOKED_AT)
-        weights = [self.profile.weight(kind) for kind in _TOUCHES]
-        by_weight = {
-            weight: touch
-            for weight, touch in zip(weights, _TOUCHES.values(), strict=True)
-            if weights.count(weight) == 1
-        }
         session = customer.current_session
-        if session is not None:
-            for product_id, (_, weight) in session.products.items():
-                found[product_id] = by_weight.get(weight, found.get(product_id, Touch.UNKNOWN))
+        of_session = session.products if session is not None else {}
+        found = {}
+        for product_id in product_ids:
+            touch = Touch.BOUGHT if product_id in customer.bought else Touch.UNKNOWN
+            touch = Touch.LOOKED_AT if product_id in looking_at else touch
+            if product_id in of_session:
+                touch = self._touches.get(of_session[product_id][1], touch)
+            found[product_id] = touch
         return found
 
     def visitor(
