@@ -16,6 +16,7 @@ from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.histories import NOW_MS, SetClock, append, event, visits
 
@@ -29,12 +30,18 @@ class SlowViews(MemoryViews):
         self.may_answer.set()
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
+        self,
+        rules: TrendingRules,
+        category: str | None,
+        limit: int,
+        country: str | None = None,
+        old_ms: int = 0,
+        now_ms: int = END_OF_TIME,
     ) -> Sequence[Popular]:
         """Answer when told to."""
         self.asked.set()
         assert self.may_answer.wait(30)
-        return super().trending(rules, category, limit, country, old_ms)
+        return super().trending(rules, category, limit, country, old_ms, now_ms)
 
 
 class Stock(Catalogue):

@@ -120,7 +120,7 @@ EMBEDDED = [
     Mutation(
         "kept entries are not delivered",
         "application/claim_cells.py",
-        "            self._readers.merge({cell.partition: cell})\n",
+        "            self._readers.merge({cell.partition: cell}, self._clock.now_ms())\n",
         "",
         ("tests/application", "tests/laws"),
     ),

@@ -78,10 +78,12 @@ class CandidateSources:
         sessions = [service.interests(one.customer, one.request.looking_at) for one in asked]
         starts = {product_id for session in sessions for product_id in list(session)[-rules.last :]}
         lists = self._shop.sessions_of(starts, rules.m)
+        time_ms = self._shop.shop_time_ms()
         near = [
-            nearest(session, lists, rules, _own(one.customer)) for one, session in zip(asked, sessions, strict=True)
+            nearest(session, lists, rules, _own(one.customer), time_ms)
+            for one, session in zip(asked, sessions, strict=True)
         ]
-        trails = self._cells.trails(set().union(*near))
+        trails = self._cells.trails(set().union(*near), self._shop.now_ms())
         found = [score(session, keys, trails, rules) for session, keys in zip(sessions, near, strict=True)]
         if rules.rarity:
             rarities = self._shop.rarities_of(set().union(*(scores.scores for scores in found)))

@@ -120,7 +120,7 @@ class ForgetCustomer:
         """
         known = [self._cells.customer(name) for name in forgetting.names]
         profiles = sum(one is not None and one.forgotten_at_ms < forgetting.as_of_ms for one in known)  # else: new ones
-        sessions = self._cells.trails(forgetting.sessions)
+        sessions = self._cells.trails(forgetting.sessions, self._clock.now_ms())
         reviews = [review for name in forgetting.names for review in self._cells.reviews(name)]
         found = [
             letter

@@ -18,6 +18,7 @@ from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRu
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.watermark import shop_time_ms
 
 DEPTHS: Final = (200, 1_000, 5_000)
 """How long the remembered lists of what is trending and rated highest are: a longer one is read where filters leave too
@@ -125,6 +126,7 @@ class ShopCache:
         self._clock = clock
         self._rules = rules
         self._total = (0, 0)
+        self._shop_time = (0, 0)
         self._one_reads, self._one_rates = Lock(), Lock()
         self._top_rated: dict[int, tuple[int, float, Sequence[Rated]]] = {}
         self._trending: dict[_Place, tuple[int, Sequence[Popular]]] = {}
@@ -186,7 +188,8 @@ class ShopCache:
         read before, unless that is much too old. A list longer than any that is remembered is always read.
         """
         if limit > DEPTHS[-1]:
-            return self._views.trending(rules, category, limit, country, self._rules.trending_ms)
+            old_ms, now_ms = self._rules.trending_ms, self._clock.now_ms()
+            return self._views.trending(rules, category, limit, country, old_ms, now_ms)
         for depth in DEPTHS:
             place = _Place(rules, category, country, depth)
             if depth >= limit:
@@ -223,13 +226,27 @@ class ShopCache:
     def _read_trending(self, place: _Place) -> Sequence[Popular]:
         read = self._trending.get(place)
         if read is None or not self._is_fresh(read[0]):
-            old_ms = self._rules.trending_ms
-            popular = self._views.trending(place.rules, place.category, place.depth, place.country, old_ms)
+            old_ms, now_ms = self._rules.trending_ms, self._clock.now_ms()
+            popular = self._views.trending(place.rules, place.category, place.depth, place.country, old_ms, now_ms)
             self._trending.pop(place, None)
             while self._trending and sum(one.depth for one in self._trending) + place.depth > TRENDING_MAX:
                 self._trending.pop(next(iter(self._trending)))
             read = self._trending[place] = (self._clock.now_ms(), popular)
         return read[1]
+
+    def now_ms(self) -> int:
+        """The present time by this process's clock."""
+        return self._clock.now_ms()
+
+    def shop_time_ms(self) -> int:
+        """How far the shop's time has come, by the newest events, and never further than the clock; remembered as what
+        is trending is."""
+        read_ms, time_ms = self._shop_time
+        if not read_ms or not self._is_fresh(read_ms):
+            now_ms = self._clock.now_ms()
+            time_ms = shop_time_ms(self._views.watermarks().values(), now_ms)
+            self._shop_time = now_ms, time_ms
+        return time_ms
 
     def _read_rarities(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
         known = self._views.interactions_of(product_ids)

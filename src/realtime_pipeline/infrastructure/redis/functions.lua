@@ -1,4 +1,4 @@
-#!lua name=realtime_pipeline_7
+#!lua name=realtime_pipeline_8
 -- Claims, commits and merges, each one step that no other client can come between.
 --
 -- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write that
@@ -49,20 +49,21 @@ end
 
 -- keys: cell, outbox. args: epoch.
 local function claim(keys, args)
-  local found = redis.call('HMGET', keys[1], 'epoch', 'position', 'number', 'at_ms', 'newest_ms', 'appended_at_ms')
+  local found = redis.call('HMGET', keys[1], 'epoch', 'position', 'number', 'at_ms', 'newest_ms', 'appended_at_ms',
+    'largest_ms')
   redis.call('XLEN', keys[2])
   if found[1] and not larger_number(args[1], found[1]) then return {'FENCED'} end
   if not found[1] then
-    found = {args[1], '0', '0', '-1', '-1', '-1'}
+    found = {args[1], '0', '0', '-1', '-1', '-1', '-1'}
     redis.call('HSET', keys[1], 'position', '0', 'number', '0', 'at_ms', '-1', 'newest_ms', '-1',
-      'appended_at_ms', '-1')
+      'appended_at_ms', '-1', 'largest_ms', '-1')
   end
   redis.call('HSET', keys[1], 'epoch', args[1])
-  return {'OK', found[2], found[3], found[4], found[5], found[6]}
+  return {'OK', found[2], found[3], found[4], found[5], found[6], found[7]}
 end
 
 -- keys: cell, outbox, then those to unlink, those to set, and the hashes to change.
--- args: epoch, from, number before, to, number, three times of the watermark, entry; how many counts and the counts as
+-- args: epoch, from, number before, to, number, four times of the watermark, entry; how many counts and the counts as
 -- (class, records); how many keys to unlink; how many to set, and their values; how many hashes, and for each: how
 -- many fields to delete and which, how many values to set and which (field, value), and when the hash expires (0: never).
 local function commit(keys, args)
@@ -70,7 +71,7 @@ local function commit(keys, args)
   if found[1] ~= args[1] or found[2] ~= args[2] or found[3] ~= args[3] then return {'FENCED'} end
   redis.call('XLEN', keys[2])
 
-  local counts, at = tonumber(args[10]), 11
+  local counts, at = tonumber(args[11]), 12
   for index = 1, counts do
     local count = redis.call('HGET', keys[1], args[at])
     if not is_whole(args[at + 1]) or (count and not is_whole(count)) then
@@ -88,7 +89,7 @@ local function commit(keys, args)
     if not is_hash(key) then return wrong_type(key) end
   end
 
-  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[9]) -- refused without a trace if not the newest
+  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10]) -- refused without a trace if not the newest
   for index = 1, unlinked do redis.call('UNLINK', keys[2 + index]) end
   local pairs_to_set = {}
   for index = 1, set do
@@ -111,13 +112,13 @@ local function commit(keys, args)
     if written > 0 and args[at] ~= '0' then redis.call('PEXPIRE', key, args[at]) end
     at = at + 1
   end
-  at = 11
+  at = 12
   for index = 1, counts do
     redis.call('HINCRBY', keys[1], args[at], args[at + 1])
     at = at + 2
   end
   redis.call('HSET', keys[1], 'position', args[4], 'number', args[5], 'at_ms', args[6], 'newest_ms', args[7],
-    'appended_at_ms', args[8])
+    'appended_at_ms', args[8], 'largest_ms', args[9])
   return {'OK'}
 end
 
@@ -128,9 +129,9 @@ local function trim(keys, args)
   return {'OK'}
 end
 
--- What is said of a source partition: epoch, position, and the three times of its watermark.
+-- What is said of a source partition: epoch, position, and the four times of its watermark.
 local function source_in(said)
-  if not said then return '0', '0', '-1 -1 -1' end
+  if not said then return '0', '0', '-1 -1 -1 -1' end
   return string.match(said, '^(%d+) (%d+) (.+)$')
 end
 
@@ -227,7 +228,7 @@ local function not_sorted(keys, absent, first, last)
   end
 end
 
--- Advances sources, each given as partition, epoch, from, to, three times. Answers with a refusal, or with nothing and
+-- Advances sources, each given as partition, epoch, from, to, four times. Answers with a refusal, or with nothing and
 -- with partitions and what to write of them.
 local function advanced(key, sources)
   local partitions, superseded, written, is_at = {}, {'SUPERSEDED'}, {}, true
@@ -300,8 +301,8 @@ local function merge(keys, args)
 end
 
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp7_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp7_commit', commit)
-redis.register_function{function_name = 'rp7_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp7_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp7_merge', callback = merge, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp8_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp8_commit', commit)
+redis.register_function{function_name = 'rp8_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp8_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp8_merge', callback = merge, flags = {'allow-oom'}}

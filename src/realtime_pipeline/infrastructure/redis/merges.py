@@ -57,12 +57,12 @@ def merge_request(
         "listed": listed_max,
         "gone": [str(hour) for hour, _ in gone],
     }
-    return names[0], ("FCALL", "rp7_merge", len(names), *names, _encode(said))
+    return names[0], ("FCALL", "rp8_merge", len(names), *names, _encode(said))
 
 
 def _source(one: SourceRange) -> list[str]:
     mark = one.watermark
-    times = (mark.at_ms, mark.newest_ms, mark.appended_at_ms)
+    times = (mark.at_ms, mark.newest_ms, mark.appended_at_ms, mark.largest_ms)
     return list(map(str, (one.partition, one.epoch, one.from_position, one.to_position, *times)))
 
 
