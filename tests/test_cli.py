@@ -99,6 +99,7 @@ def test_the_receipt_of_a_forgetting(shop: Path, capsys: pytest.CaptureFixture[s
     ran(capsys, "worker", "--until-caught-up")
     code, out, err = ran(capsys, "forget", "ada", "--wait", "0.01")
     assert (code, "  still there: 1 profile, 1 session" in out) == (1, True)
+    assert "  waiting for the worker: 0 records before it" in out
     assert err == "realtime-pipeline: ada is not forgotten after 0.01 s: is a worker running?\n"
     with Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline, pipeline.processing():
         code, out, _ = ran(capsys, "forget", "ada", "--wait", "30")

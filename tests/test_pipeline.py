@@ -141,7 +141,7 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "note_shown": lambda pipeline: pipeline.note_shown("ada", ["mug"]),
     "dead_letters": lambda pipeline: pipeline.dead_letters(),
     "forget": lambda pipeline: pipeline.forget("ada"),
-    "receipt": lambda pipeline: pipeline.receipt(Forgetting(CustomerId("ada"), 0)),
+    "receipt": lambda pipeline: pipeline.receipt(Forgetting(CustomerId("ada"), 0, 0, 0)),
 }
 
 

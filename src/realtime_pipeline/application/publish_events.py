@@ -54,6 +54,18 @@ class PublishEvents:
                 raise InvalidEvents(f"event {number} of {len(values)}: what visitors had done is for workers to say")
         return self.batch([Submission(value) for value in values])
 
+    def place(self, value: bytes) -> tuple[int, int]:
+        """Publish one event that must be good; return its partition and position, -1 where the log does not say.
+
+        Raises:
+            InvalidEvents: it cannot be understood.
+        """
+        decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
+        if isinstance(decoded, Rejected):
+            raise InvalidEvents(decoded.reason)
+        ((partition, end),) = self._publisher.publish([self._outgoing(Submission(value))]).items()
+        return partition, end - 1
+
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
         """Publish whatever comes, garbage too (the worker turns it into dead letters); yield each batch's size.
 
