@@ -13,7 +13,7 @@ from realtime_pipeline.domain.recommendation.neighbours import (
     rarity,
     score,
 )
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, in_words
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import in_units
@@ -191,7 +191,7 @@ def test_hour_weights_halve() -> None:
 )
 def test_reasons_in_words(reason: Reason, words: str) -> None:
     touched = {A: Touch.LOOKED_AT, B: Touch.LOOKED_AT, C: Touch.BOUGHT, D: Touch.CARTED}
-    assert in_words(reason, {A: Product(A, "A mug")}, touched) == words
+    assert in_words(reason, done_in_words(reason.because_of[:2], {A: Product(A, "A mug")}, touched)) == words
 
 
 @pytest.mark.parametrize(

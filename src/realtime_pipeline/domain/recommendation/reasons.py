@@ -43,11 +43,11 @@ class Reason:
     country: str | None = None
 
 
-def in_words(reason: Reason, products: Mapping[ProductId, Product], touched: Mapping[ProductId, Touch]) -> str:
-    """Say a reason in a sentence that a customer understands; `touched` says what they did with their products."""
+def in_words(reason: Reason, did: str) -> str:
+    """Say a reason in a sentence that a customer understands; `did` says what they did with the products that led here,
+    as `done_in_words` has it."""
     if reason.kind is ReasonKind.NEIGHBOURS:
         visits = "1 visit" if reason.count == 1 else f"{reason.count:,} visits"
-        did = _did(reason.because_of[:2], products, touched)
         return f"you {did}: in {visits} with the same interest this was chosen too"
     if reason.kind is ReasonKind.PINNED:
         return "chosen by the shop"
@@ -62,9 +62,10 @@ def in_words(reason: Reason, products: Mapping[ProductId, Product], touched: Map
     return f"popular in the whole shop: looked at or bought{times} lately"
 
 
-def _did(
+def done_in_words(
     product_ids: Sequence[ProductId], products: Mapping[ProductId, Product], touched: Mapping[ProductId, Touch]
 ) -> str:
+    """Say what a visitor did with products: `touched` says it of each."""
     titles: dict[Touch, list[str]] = {}
     for id_ in product_ids:
         title = products[id_].title if id_ in products else id_

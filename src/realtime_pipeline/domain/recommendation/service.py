@@ -18,7 +18,7 @@ from realtime_pipeline.domain.recommendation.ranking import (
     ranked,
     rated,
 )
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, in_words
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.customer import Customer
@@ -29,6 +29,8 @@ from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWE
 NOTHING_SHOWN: Final[Mapping[ProductId, int]] = MappingProxyType({})
 NOTHING_TOUCHED: Final[Mapping[ProductId, Touch]] = MappingProxyType({})
 _TOUCHES: Final = {VIEWED: Touch.LOOKED_AT, CARTED: Touch.CARTED, PURCHASED: Touch.BOUGHT}
+TOLD_MAX: Final = 2
+"""How many of the visitor's products a reason names."""
 LOOKED_AT: Final = 1
 """The weight of a look, where no more is known of what was done."""
 
@@ -206,14 +208,13 @@ class RecommendationService:
         touched: Mapping[ProductId, Touch] = NOTHING_TOUCHED,
     ) -> Recommendations:
         """Give each chosen product its description and its reason in words; see `touched`."""
-        items = tuple(
-            Recommendation(
-                products.get(one.product_id) or Product(one.product_id),
-                one.score,
-                one.reason,
-                in_words(one.reason, products, touched),
-                one.moved,
-            )
-            for one in ranking.chosen
-        )
-        return Recommendations(items, ranking.notes)
+        did: dict[tuple[ProductId, ...], str] = {}  # the products of a list have few reasons
+        items = []
+        for one in ranking.chosen:
+            led_by = one.reason.because_of[:TOLD_MAX]
+            if led_by not in did:
+                did[led_by] = done_in_words(led_by, products, touched)
+            product = products.get(one.product_id) or Product(one.product_id)
+            because = in_words(one.reason, did[led_by])
+            items.append(Recommendation(product, one.score, one.reason, because, one.moved))
+        return Recommendations(tuple(items), ranking.notes)
