@@ -58,6 +58,34 @@ def test_what_is_looked_at_trends_again_once_the_clock_is_right(kind: Kind, part
 
 
 @KINDS
+def test_what_is_said_of_a_product_holds_again_once_the_clock_is_right(kind: Kind, tmp_path: Path) -> None:
+    clock = SetClock()
+
+    def said(number: int, name: str, price: float) -> dict[str, Any]:
+        return event(f"{number}", at_ms=clock.at_ms, product="kettle", name=name, category=name, price=price)
+
+    def shown(pipeline: Pipeline) -> tuple[str | None, str | None, int | None]:
+        product = pipeline.trending()[0].product
+        return product.name, product.category, product.price
+
+    with opened(embedded(kind, tmp_path, Settings(partitions=1, cache=AS_NEW_AS_IT_IS)), clock) as pipeline:
+        append(pipeline, [said(1, "Kettle", 10.0)])
+        pipeline.process()
+        clock.at_ms = NOW_MS + EIGHT_YEARS_MS
+        append(pipeline, [said(2, "Wrong", 99.0)])
+        clock.at_ms = NOW_MS + HOUR_MS
+        pipeline.process()  # by a worker whose clock is right
+        assert shown(pipeline) == ("Kettle", "Kettle", 100_000)
+        clock.at_ms = NOW_MS + EIGHT_YEARS_MS
+        append(pipeline, [said(3, "Wrong", 99.0)])
+        pipeline.process()  # by one whose clock is as wrong
+        clock.at_ms = NOW_MS + DAY_MS
+        append(pipeline, [said(4, "Kettle XL", 12.0)])
+        pipeline.process()
+        assert shown(pipeline) == ("Kettle XL", "Kettle XL", 120_000)
+
+
+@KINDS
 def test_sessions_are_neighbours_again_once_the_clock_is_right(kind: Kind, tmp_path: Path) -> None:
     """Five events of a clock that is ahead move the time of their partition; nothing that is current expires by it."""
     clock = SetClock()

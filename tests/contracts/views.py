@@ -100,6 +100,24 @@ class ViewsContract:
         state = self.views.products([MUG])[MUG]
         assert (state.name, state.category, state.price) == (("new", 9), ("mugs", 6), (3, 9))
 
+    def test_what_a_clock_that_was_ahead_said_of_a_product_gives_way(self) -> None:
+        """Whether it came before or after; as long as nothing else was said, it holds."""
+        ahead, now = (HOUR + 2) * HOUR_MS, HOUR * HOUR_MS
+        wrong = Deltas({MUG: ProductState(name=("wrong", ahead), category=("wrong", ahead), price=(9, ahead))})
+        self.merge(wrong, now_hour=HOUR)
+        assert self.views.products([MUG])[MUG].name == ("wrong", ahead)
+        self.merge(Deltas({MUG: ProductState(1)}), {0: (1, 2)}, now_hour=HOUR)  # says nothing
+        assert self.views.products([MUG])[MUG].price == (9, ahead)
+        right = ProductState(name=("right", now), category=("right", now), price=(3, now))
+        self.merge(Deltas({MUG: right}), {0: (2, 3)}, now_hour=HOUR)
+        for number in (3, 4):
+            state = self.views.products([MUG])[MUG]
+            assert (state.name, state.category, state.price) == (("right", now), ("right", now), (3, now))
+            self.merge(wrong, {0: (number, number + 1)}, now_hour=HOUR)
+        assert self.views.trending(TrendingRules(), "wrong", 9) == []
+        self.merge(wrong, {0: (5, 6)}, now_hour=HOUR + 1)  # an hour later that may be so
+        assert self.views.products([MUG])[MUG].name == ("wrong", ahead)
+
     def test_of_what_is_said_at_the_same_time_the_larger_holds(self) -> None:
         said = [("pot", "b", LARGEST - 1), ("mug", "c", LARGEST), ("jar", "a", 9)]
         for number, (name, category, price) in enumerate(said):

@@ -9,7 +9,7 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, trending
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_average
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
@@ -91,7 +91,7 @@ class MemoryViews(Views):
         for one in merge.ranges:
             source = cell.source(one.partition)
             source.position, source.watermark = one.to_position, one.watermark
-        cell.state.merge(attrs.evolve(merge.deltas, index={}))
+        cell.state.merge(attrs.evolve(merge.deltas, index={}), now_ms + AHEAD_MAX_MS)
         for (product_id, key), at_ms in merge.deltas.index.items():
             listed = cell.lists.setdefault(product_id, {})
             listed[key] = max(at_ms, listed.get(key, at_ms))
@@ -102,7 +102,7 @@ class MemoryViews(Views):
     def _delete_old_hours(self, cell: _ViewCell, now_ms: int) -> None:
         newest_ms = shop_time_ms((source.watermark for source in cell.sources.values()), now_ms)
         oldest_hour = newest_ms // HOUR_MS - self._activity_hours
-        if oldest_hour > cell.oldest_hour:
+        if oldest_hour != cell.oldest_hour:  # it may be less where a clock was ahead, and is right again
             cell.oldest_hour, state = oldest_hour, cell.state
             state.activity = {key: done for key, done in state.activity.items() if key[0] >= oldest_hour}
             state.by_country = {key: done for key, done in state.by_country.items() if key[0] >= oldest_hour}

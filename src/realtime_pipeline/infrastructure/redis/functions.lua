@@ -151,13 +151,15 @@ local function values_of(key, fields, first, last)
 end
 
 -- The larger of what is known of a product and what is said: the later of two facts; of two at the same time, the larger.
-local function is_later(value, at_ms, known_value, known_ms, larger)
+-- What is of after `latest` gives way to anything else.
+local function is_later(value, at_ms, known_value, known_ms, larger, latest)
+  if at_ms >= 0 and known_ms >= 0 and (at_ms > latest) ~= (known_ms > latest) then return known_ms > latest end
   return at_ms > known_ms or (at_ms == known_ms and value ~= known_value and larger(value, known_value))
 end
 
 -- Adds what is said of products to what is known of them: a row each, as `values.py` has them. Answers with products
 -- and rows to write, one after the other, and with the products whose category becomes another.
-local function told(key, said)
+local function told(key, said, latest)
   local products, rows = {}, {}
   for product, row in pairs(said) do
     products[#products + 1], rows[#rows + 1] = product, row
@@ -170,13 +172,13 @@ local function told(key, said)
       if known then
         known = cmsgpack.unpack(known)
         row[1] = row[1] + known[1]
-        if not is_later(row[2], row[3], known[2], known[3], larger_text) then row[2], row[3] = known[2], known[3] end
-        if not is_later(row[4], row[5], known[4], known[5], larger_text) then
+        if not is_later(row[2], row[3], known[2], known[3], larger_text, latest) then row[2], row[3] = known[2], known[3] end
+        if not is_later(row[4], row[5], known[4], known[5], larger_text, latest) then
           row[4], row[5] = known[4], known[5]
         elseif known[5] >= 0 and row[4] ~= known[4] then
           moved[#moved + 1] = product
         end
-        if not is_later(row[6], row[7], known[6], known[7], larger_number) then row[6], row[7] = known[6], known[7] end
+        if not is_later(row[6], row[7], known[6], known[7], larger_number, latest) then row[6], row[7] = known[6], known[7] end
       end
       written[#written + 1] = product
       written[#written + 1] = cmsgpack.pack(row)
@@ -261,7 +263,8 @@ end
 -- keys: sources, products, moved, one that is never there, then hashes of numbers, then lists of sessions, then of each
 -- hour that goes the hash that lists it, and its own.
 -- args: one map, MessagePack: `sources`; `products`, rows by product; `numbers`, of each hash what grows, as (field,
--- growth); `lists`, of each list what it gains; `listed`, how many sessions a list keeps; `gone`, the hours that go.
+-- growth); `lists`, of each list what it gains; `listed`, how many sessions a list keeps; `latest`, after which time nobody can
+-- have said anything yet; `gone`, the hours that go.
 local function merge(keys, args)
   local said = cmsgpack.unpack(args[1])
   local refusal, sources = advanced(keys[1], said.sources)
@@ -282,7 +285,7 @@ local function merge(keys, args)
       return redis.error_reply('ERR a number of ' .. keys[4 + index] .. ' would leave 64 bits')
     end
   end
-  local products, moved = told(keys[2], said.products)
+  local products, moved = told(keys[2], said.products, said.latest)
 
   -- Lists come first: a plain set among them refuses here, and what is listed may be listed again.
   for index, entries in ipairs(said.lists) do list_sessions(keys[of_lists + index], entries, said.listed) end

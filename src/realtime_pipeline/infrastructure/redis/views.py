@@ -8,7 +8,7 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_average
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
@@ -78,7 +78,7 @@ class RedisViews(Views):
     def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
         """Add deltas to view cells, each by one call."""
         old = self._old_hours(merges, now_ms)
-        requests = [self._request(merge, old[merge.view_cell % self._groups]) for merge in merges]
+        requests = [self._request(merge, old[merge.view_cell % self._groups], now_ms) for merge in merges]
         for said in self._nodes.ask(requests):
             if said[0] == b"SUPERSEDED":
                 numbers = [int(number) for number in said[1:]]
@@ -88,6 +88,8 @@ class RedisViews(Views):
 
     def _old_hours(self, merges: Sequence[Merge], now_ms: int) -> dict[int, list[Hour]]:
         """By group, the hours that are too old when these merges are done; looked for where time has moved on."""
+        latest_hour = now_ms // HOUR_MS - self._activity_hours  # the clock may have been ahead, and be right again
+        self._oldest_hour = [min(hour, latest_hour) for hour in self._oldest_hour]
         newest: dict[int, int] = {}
         calls: Counter[int] = Counter()
         for merge in merges:
@@ -104,12 +106,13 @@ class RedisViews(Views):
                     self._oldest_hour[group] = oldest_hour
         return found
 
-    def _request(self, merge: Merge, old: list[Hour]) -> tuple[Key, Request]:
+    def _request(self, merge: Merge, old: list[Hour], now_ms: int) -> tuple[Key, Request]:
         """A merge as a request, which takes some of the old hours along."""
         group = merge.view_cell % self._groups
         gone, old[:] = old[:GONE_MAX], old[GONE_MAX:]
         oldest_hour = self._oldest_hour[group]
-        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, gone)
+        latest_ms = now_ms + AHEAD_MAX_MS
+        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, latest_ms, gone)
 
     def erase(self) -> None:
         """Delete all that was ever merged.

@@ -10,7 +10,7 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
 from realtime_pipeline.domain.recommendation.trending import ONE, Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Fact, ProductState, Tally
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, Fact, ProductState, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
@@ -225,7 +225,7 @@ class SqliteViews(Views):
         rows = self._products_for(connection, deltas)
         ids = {product_id: number for number, product_id, *_ in rows}
         entries = Counter(product_id for product_id, _ in deltas.index)
-        grown = self._add_products(connection, deltas, rows, entries)
+        grown = self._add_products(connection, deltas, rows, entries, now_ms + AHEAD_MAX_MS)
         done = [(ANYWHERE, *where, counted) for where, counted in deltas.activity.items()]
         done += [(country, hour, id_, counted) for (hour, country, id_), counted in deltas.by_country.items()]
         connection.executemany(
@@ -262,14 +262,19 @@ class SqliteViews(Views):
         return rows
 
     def _add_products(
-        self, connection: sqlite3.Connection, deltas: Deltas, rows: Sequence[Any], entries: Mapping[ProductId, int]
+        self,
+        connection: sqlite3.Connection,
+        deltas: Deltas,
+        rows: Sequence[Any],
+        entries: Mapping[ProductId, int],
+        latest_ms: int,
     ) -> list[int]:
         """Merge the products' deltas in; return the numbers of those whose lists may have grown too long."""
         written = []
         for number, product_id, listed, *columns in rows:
             state = _state(*columns)
             if product_id in deltas.products:
-                state.merge(deltas.products[product_id])
+                state.merge(deltas.products[product_id], latest_ms)
             written.append((*_columns(state), listed + entries[product_id], number))
         connection.executemany(
             "UPDATE products SET interactions = ?, ratings = ?, rating_sum = ?, name = ?, name_at_ms = ?,"
