@@ -14,7 +14,7 @@ from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail, partition_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail
 from realtime_pipeline.domain.streams.effects import Effects, RecordClass
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
@@ -178,13 +178,10 @@ class SqliteCellStore(CellStore):
             "SELECT session_key, record FROM sessions WHERE session_key IN (SELECT value FROM json_each(?))",
             (as_json(keys),),
         )
-        newest_ms = dict(self._database.rows("SELECT partition, newest_ms FROM cells"))
+        newest_ms = self._database.rows("SELECT partition, newest_ms FROM cells")
+        oldest_ms = {partition: min(at_ms, now_ms) - self._session_keep_ms for partition, at_ms in newest_ms}
         found = ((key, decode_trail(record)) for key, record in rows)
-        return {
-            key: trail
-            for key, trail in found
-            if trail.last_at_ms >= min(newest_ms[partition_of(key)], now_ms) - self._session_keep_ms
-        }
+        return {key: trail for key, trail in found if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
 from realtime_pipeline.domain.recommendation.trending import ONE, Popular, TrendingRules
@@ -16,6 +18,8 @@ from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
 from realtime_pipeline.infrastructure.sqlite.cells import as_json
 from realtime_pipeline.infrastructure.sqlite.database import Database
+
+_to_json = msgspec.json.Encoder().encode
 
 TRIM_OVER = 1.2
 """A product's list is trimmed when it may have grown this far over what is kept of it."""
@@ -150,23 +154,23 @@ class SqliteViews(Views):
         now_ms: int = END_OF_TIME,
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
-        newest_ms = shop_time_ms(self.watermarks().values(), now_ms)
+        newest, latest = shop_time_ms(self.watermarks().values(), now_ms) // HOUR_MS, now_ms // HOUR_MS
+        later = self._database.rows("SELECT DISTINCT hour FROM activity WHERE hour > ? AND hour <= ?", (newest, latest))
+        weights = {newest - age: weight for age, weight in enumerate(rules.hour_weights())}
+        weights.update((hour, rules.hour_weight(0)) for (hour,) in later)
         rows = self._database.rows(
             "SELECT product_id,"
             "  sum(weight.value * (:view * views + :cart * carts + :purchase * purchases)) AS score,"
             "  sum(views + carts + purchases)"
             " FROM json_each(:weights) AS weight"
-            " JOIN activity ON country = :country AND hour BETWEEN :newest - weight.key"
-            "  AND CASE weight.key WHEN 0 THEN :latest ELSE :newest - weight.key END"
+            " JOIN activity ON country = :country AND hour = CAST(weight.key AS INTEGER)"
             " JOIN products ON products.id = product WHERE :category IS NULL OR category = :category"
             " GROUP BY product HAVING score > 0 ORDER BY score DESC, product_id LIMIT :limit",
             {
                 "view": rules.view_weight,
                 "cart": rules.cart_weight,
                 "purchase": rules.purchase_weight,
-                "weights": as_json(rules.hour_weights()),
-                "newest": newest_ms // HOUR_MS,
-                "latest": now_ms // HOUR_MS,
+                "weights": _to_json(weights).decode(),
                 "category": category,
                 "country": country or ANYWHERE,
                 "limit": limit,
