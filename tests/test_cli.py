@@ -52,7 +52,7 @@ def test_from_a_file_to_recommendations(shop: Path, capsys: pytest.CaptureFixtur
     code, out, _ = ran(capsys, "recommend", "ada", "--limit", "1")
     assert code == 0
     assert out.splitlines()[0].startswith("  1. A jug")
-    assert out.splitlines()[1].strip() == "you looked at A mug: 1 visitor with the same interest chose this too"
+    assert out.splitlines()[1].strip() == "you bought A mug: in 1 visit with the same interest this was chosen too"
     code, out, _ = ran(capsys, "profile", "ada")
     assert code == 0
     assert "bought     1 piece in 1 order for 12.50" in out
@@ -99,6 +99,7 @@ def test_the_receipt_of_a_forgetting(shop: Path, capsys: pytest.CaptureFixture[s
     ran(capsys, "worker", "--until-caught-up")
     code, out, err = ran(capsys, "forget", "ada", "--wait", "0.01")
     assert (code, "  still there: 1 profile, 1 session" in out) == (1, True)
+    assert "  waiting for the worker: 0 records before it" in out
     assert err == "realtime-pipeline: ada is not forgotten after 0.01 s: is a worker running?\n"
     with Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline, pipeline.processing():
         code, out, _ = ran(capsys, "forget", "ada", "--wait", "30")

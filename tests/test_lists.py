@@ -16,6 +16,7 @@ from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 from realtime_pipeline.report import profile_in_words
 from tests.histories import HOUR_MS, event, visits
@@ -32,10 +33,49 @@ def test_neighbours_come_first_then_the_category_then_the_shop(tmp_path: Path) -
             ("pan", ReasonKind.TRENDING_IN_CATEGORY),
             ("tent", ReasonKind.TRENDING),
         ]
-        assert recommended[0].because == "you looked at mug: 1 visitor with the same interest chose this too"
+        assert recommended[0].because == "you looked at mug: in 1 visit with the same interest this was chosen too"
         assert recommended[1].because == "popular in kitchen, which you like: looked at or bought once lately"
         assert recommended[2].because == "popular in the whole shop: looked at or bought once lately"
         assert len(pipeline.recommend("bob", limit=1)) == 1
+
+
+def test_reasons_count_visits_and_say_what_was_done(tmp_path: Path) -> None:
+    def looks(user: str, *sessions: str) -> list[dict[str, object]]:
+        return [
+            event(f"{user}{session}{product}", user=user, at_ms=at_ms, product=product, session=session)
+            for session in sessions
+            for at_ms, product in enumerate(("mug", "jug"), 1)
+        ]
+
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        pipeline.publish(looks("ada", "ada-1", "ada-2", "ada-3"))  # one visitor, three visits
+        for user, kind in (("bob", "purchase"), ("cyd", "cart"), ("dan", "view")):
+            pipeline.publish([event(user, kind, user=user, at_ms=HOUR_MS, product="mug", session=user)])
+        pipeline.publish([event("e", "purchase", user="eve", at_ms=1, product="mug", session="eve-1")])
+        pipeline.publish([event("f", "cart", user="fay", at_ms=1, product="mug", session="fay-1")])
+        for user in ("eve", "fay"):
+            pipeline.publish([event(f"{user}2", user=user, at_ms=HOUR_MS, product="new", session=f"{user}-2")])
+        pipeline.process()
+
+        def because(user: str, **request: Any) -> str:
+            (jug,) = (one for one in pipeline.recommend(user, **request) if one.product.product_id == "jug")
+            return jug.because
+
+        chosen = "in 3 visits with the same interest this was chosen too"
+        assert because("bob") == f"you bought mug: {chosen}"
+        assert because("cyd") == f"you put mug into the cart: {chosen}"
+        assert because("dan") == f"you looked at mug: {chosen}"
+        assert because("eve") == f"you bought mug: {chosen}"  # in an earlier visit
+        assert because("fay") == f"you were interested in mug: {chosen}"  # of earlier visits no more is known
+        assert because("somebody new", looking_at=["mug"]) == f"you looked at mug: {chosen}"
+
+
+def test_what_was_done_is_not_guessed_where_actions_weigh_the_same(tmp_path: Path) -> None:
+    fold = attrs.evolve(Settings().fold, profile=ProfileRules(cart_weight=5, purchase_weight=5))
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"), fold=fold)) as pipeline:
+        pipeline.publish([*visits("ada", "mug", "jug"), event("c", "cart", user="cyd", at_ms=HOUR_MS, product="mug")])
+        pipeline.process()
+        assert pipeline.recommend("cyd")[0].because.startswith("you were interested in mug: ")
 
 
 def test_a_list_keeps_to_the_rules_of_its_request(tmp_path: Path) -> None:

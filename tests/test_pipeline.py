@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from dependency_injector import providers
 
-from realtime_pipeline import Container, Pipeline, PipelineError, Settings
+from realtime_pipeline import Container, Pipeline, PipelineError, Request, Settings
 from realtime_pipeline.application.errors import InvalidEvents, UnknownCustomer
+from realtime_pipeline.application.forget_customer import Forgetting
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
@@ -161,6 +162,81 @@ def test_an_error_in_the_background_reaches_who_started_it(tmp_path: Path) -> No
 
             with pytest.raises(PipelineError, match="another worker has taken over"):
                 take_over()
+
+
+CALLS: dict[str, Callable[[Pipeline], object]] = {
+    "publish": lambda pipeline: pipeline.publish([event()]),
+    "process": lambda pipeline: pipeline.process(),
+    "rebuild": lambda pipeline: pipeline.rebuild(),
+    "recommend": lambda pipeline: pipeline.recommend("ada"),
+    "recommend_all": lambda pipeline: pipeline.recommend_all([Request("ada")]),
+    "similar": lambda pipeline: pipeline.similar("mug"),
+    "trending": lambda pipeline: pipeline.trending(),
+    "top_rated": lambda pipeline: pipeline.top_rated(),
+    "profile": lambda pipeline: pipeline.profile("ada"),
+    "note_shown": lambda pipeline: pipeline.note_shown("ada", ["mug"]),
+    "dead_letters": lambda pipeline: pipeline.dead_letters(),
+    "forget": lambda pipeline: pipeline.forget("ada"),
+    "receipt": lambda pipeline: pipeline.receipt(Forgetting(CustomerId("ada"), 0, 0, 0)),
+}
+
+
+def _fail(settings: Settings, failed: threading.Event) -> None:
+    """Make a pipeline on the file stop: another one takes its partitions over."""
+    with Pipeline(settings) as other:
+        other.process()
+    assert failed.wait(30)
+
+
+def test_a_thread_that_fails_is_noticed_by_every_call_that_follows(tmp_path: Path) -> None:
+    settings = Settings(database=str(tmp_path / "shop.db"))
+    failed, heard = threading.Event(), list[BaseException]()
+
+    def on_failure(error: BaseException) -> None:
+        heard.append(error)
+        failed.set()
+
+    with Pipeline(settings) as pipeline:
+        pipeline.publish(visits("ada", "mug"))
+        pipeline.process()
+        assert not pipeline.is_processing
+
+        def work() -> None:
+            with pipeline.processing(on_failure):
+                was_processing = pipeline.is_processing
+                _fail(settings, failed)
+                assert (was_processing, pipeline.is_processing) == (True, False)
+                for name, call in CALLS.items():
+                    with pytest.raises(PipelineError, match=r"processing has stopped, .*taken over.*; see") as raised:
+                        call(pipeline)
+                    assert raised.value.__cause__ is heard[0], name
+
+        with pytest.raises(PipelineError, match=r"^another worker has taken over") as ended:
+            work()
+        assert heard == [ended.value]
+        assert [one.product.product_id for one in pipeline.trending()] == ["mug"]  # outside of the block
+    with Pipeline(settings) as pipeline, pipeline.processing():
+        assert pipeline.is_processing
+
+
+def test_what_is_raised_in_the_block_says_what_the_thread_failed_with(tmp_path: Path) -> None:
+    settings, failed = Settings(database=str(tmp_path / "shop.db")), threading.Event()
+    with Pipeline(settings) as pipeline:
+        pipeline.process()
+
+        def on_failure(error: BaseException) -> None:
+            failed.set()
+            raise RuntimeError("the pager is broken")
+
+        def work() -> None:
+            with pipeline.processing(on_failure):
+                _fail(settings, failed)
+                pipeline.trending()
+
+        with pytest.raises(PipelineError, match="processing has stopped") as raised:
+            work()
+        assert raised.value.__cause__ is not None
+        assert "the pager is broken" in raised.value.__cause__.__notes__[0]
 
 
 def test_one_pipeline_processes_once_at_a_time(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from harness.checking.views import in_lists, in_products, in_top_rated, in_trend
 from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
 from harness.oracle.customer import Stub
 from harness.oracle.expected import Expected
-from harness.oracle.judging import ExpectedSeen, Remembered
+from harness.oracle.judging import NEVER_MS, ExpectedSeen, Remembered
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
 from harness.oracle.sign_in import KEY_STRIDE
@@ -232,7 +232,7 @@ def _in_sessions(expected: Expected, cells: CellStore, session_keep_ms: int) -> 
                 if trail is not None:
                     yield f"session {key}: is in the store, and should be gone"
                 continue
-            oldest_ms = expected.newest_ms[key % KEY_STRIDE] - session_keep_ms
+            oldest_ms = expected.newest_ms.get(key % KEY_STRIDE, NEVER_MS) - session_keep_ms
             if (trail is None) != (wanted.last_at_ms < oldest_ms):
                 what = "is missing" if trail is None else "is in the store, and should have expired"
                 yield f"session {key}: {what}"

@@ -8,7 +8,6 @@ import attrs
 
 from harness.comparing import CHUNK, Line, chunks, each_once, same, shown, unlike
 from harness.oracle.expected import HOUR_MS, Expected
-from harness.oracle.judging import NEVER_MS
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
@@ -44,6 +43,8 @@ def in_products(expected: Expected, views: Views) -> Iterator[Line]:
     marks = views.watermarks()
     newest_ms = {partition: mark.newest_ms for partition, mark in marks.items() if mark.newest_ms >= 0}
     yield from unlike("newest_ms", newest_ms, expected.newest_ms)
+    largest_ms = {partition: mark.largest_ms for partition, mark in marks.items() if mark.largest_ms >= 0}
+    yield from unlike("largest_ms", largest_ms, expected.largest_ms)
     appended_ms = {partition: mark.appended_at_ms for partition, mark in marks.items() if mark.appended_at_ms >= 0}
     yield from unlike("appended_at_ms", appended_ms, expected.appended_ms)
     at_ms = {partition: mark.at_ms for partition, mark in marks.items() if partition in expected.waited_to_ms}
@@ -122,12 +123,12 @@ def _ranking(
     expected: Expected, rules: TrendingRules, of: Collection[ProductId], activity: Counted
 ) -> list[tuple[ProductId, float, int]]:
     """Σ over the last hours of round(2^20 · 2^(−age / half-life)) · weighted actions, in 2^-20."""
-    now = max(expected.newest_ms.values(), default=NEVER_MS) // HOUR_MS
+    now = expected.now_ms // HOUR_MS
     scores: Counter[ProductId] = Counter()
     actions: Counter[ProductId] = Counter()
     for (hour, product_id), (views, carts, purchases) in activity.items():
-        if now - rules.window_hours < hour <= now and product_id in of:
-            decay = round(_FIXED_POINT * 2.0 ** (-(now - hour) / rules.half_life_hours))
+        if now - rules.window_hours < hour and product_id in of:
+            decay = round(_FIXED_POINT * 2.0 ** (-max(0, now - hour) / rules.half_life_hours))
             scores[product_id] += decay * (
                 views * rules.view_weight + carts * rules.cart_weight + purchases * rules.purchase_weight
             )

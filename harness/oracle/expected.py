@@ -16,7 +16,7 @@ from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.judging import NEVER_MS
 from harness.oracle.profile import ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
-from harness.oracle.sign_in import KEY_STRIDE, Handed, Placed
+from harness.oracle.sign_in import KEY_STRIDE, Handed, Placed, history_in
 from harness.oracle.sorting import Belongs, Sorted, key_of, sort, stays
 from harness.oracle.unsaid import said_in, unsaid
 from realtime_pipeline.domain.shop.contribution import Contribution
@@ -60,7 +60,8 @@ class Expected:
     `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases), `by_country` (hour,
     country, product) to those known to be of there; `lists` has all of a product's (time, session), the newest first
     (the store keeps some); `dead_letters` are (partition, position, code);
-    `newest_ms` is the largest time of an applied event, by partition; `stubs` is what is left of who signed in;
+    `largest_ms` and `newest_ms` are the largest and the second-largest time of applied events by partition, each at
+    most when its record was appended; `stubs` is what is left of who signed in;
     `unsaid` what should be in the log of what they hand on, and of visitors who are to be forgotten with a customer,
     and is not there or is another; `handed_on` how many records that should be. `dead_letters_gone` went with their
     customers, where outputs can take letters back; `letters` has what identifies the record of each, by place.
@@ -88,6 +89,14 @@ class Expected:
     letters: dict[tuple[int, int], int] = attrs.field(factory=dict, eq=False)
     appended_ms: dict[int, int] = attrs.Factory(dict)
     waited_to_ms: dict[int, int] = attrs.Factory(dict)
+    largest_ms: dict[int, int] = attrs.Factory(dict)
+
+    @property
+    def now_ms(self) -> int:
+        """How far the shop's time has come: by the second event of a partition, else of all, else by the only one."""
+        if self.newest_ms:
+            return max(self.newest_ms.values())
+        return min(sorted(self.largest_ms.values())[-2:], default=NEVER_MS)
 
 
 def expect(
@@ -106,8 +115,8 @@ def expect(
     sorted_ = Sorted(dict.fromkeys(RecordClass, 0))
     for record in records:
         sort(record, decode(record), rules.future_ms, belongs, sorted_)
-    summed = _Summed()
-    expected = Expected(belongs, sorted_.counts, {}, {}, {}, set(), {}, {}, summed.activity, {}, [], summed.newest_ms)
+    summed = _Summed(sorted_.appended_before_ms)
+    expected = Expected(belongs, sorted_.counts, {}, {}, {}, set(), {}, {}, summed.activity, {}, [], {})
     handed: list[Handed] = []
     said = said_in(sorted_)
     while sorted_.by_customer:
@@ -119,9 +128,10 @@ def expect(
     for one in sorted_.of_nobody:
         summed.add(*one)
     expected.unsaid.extend(unsaid(handed, said, sorted_.written_ms))
+    largest_ms = {partition: max(times) for partition, times in summed.times.items()}
     waited_to_ms = {
-        partition: max(NEVER_MS, newest_ms - rules.disorder_ms)
-        for partition, newest_ms in summed.newest_ms.items()
+        partition: max(NEVER_MS, at_ms - rules.disorder_ms)
+        for partition, at_ms in largest_ms.items()
         if partition not in sorted_.ticked
     }
     expected = attrs.evolve(
@@ -131,6 +141,8 @@ def expect(
         letters=sorted_.letters,
         appended_ms=sorted_.appended_ms,
         waited_to_ms=waited_to_ms,
+        largest_ms=largest_ms,
+        newest_ms={partition: min(times) for partition, times in summed.times.items() if len(times) > 1},
     )
     expected.products.update(summed.described())
     for letter in sorted(sorted_.dead_letters, key=lambda letter: letter[:3]):
@@ -178,6 +190,7 @@ def _count(customer_id: CustomerId, placed: list[Placed], history: History, sort
 class _Summed:
     """What all applied events come to. Names, categories and prices are (time, value), as said last."""
 
+    appended_before_ms: Mapping[SessionKey, int]
     products: set[ProductId] = attrs.Factory(set)
     interactions: dict[ProductId, int] = attrs.Factory(dict)
     ratings: dict[ProductId, list[int]] = attrs.Factory(dict)
@@ -186,13 +199,16 @@ class _Summed:
     prices: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
     activity: dict[tuple[int, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
     by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
-    newest_ms: dict[int, int] = attrs.Factory(dict)
+    times: dict[int, list[int]] = attrs.Factory(dict)
+    """The two largest times of each partition."""
     taken_out: dict[ProductId, list[int]] = attrs.Factory(dict)
 
     def add(self, key: SessionKey, event: Event) -> None:
         at_ms, product_id = event.occurred_at_ms, event.product_id
         partition = key % KEY_STRIDE
-        self.newest_ms[partition] = max(at_ms, self.newest_ms.get(partition, at_ms))
+        if history_in(event) is None:  # else the sign-in that it follows from has counted already
+            times = [*self.times.get(partition, ()), min(at_ms, self.appended_before_ms.get(key, at_ms))]
+            self.times[partition] = sorted(times)[-2:]
         if product_id is None:
             return
         self.products.add(product_id)

@@ -40,6 +40,8 @@ class Sorted:
     """By place, what identifies the whole of a record that cannot be folded."""
     appended_ms: dict[int, int] = attrs.Factory(dict)
     """By partition, when the latest of its records was appended."""
+    appended_before_ms: dict[SessionKey, int] = attrs.Factory(dict)
+    """When those records were appended whose events happen only after that."""
     ticked: set[int] = attrs.Factory(set)
     """The partitions whose time ticks have moved on."""
 
@@ -65,6 +67,8 @@ def sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sor
                 occurred_at_ms=min(event.occurred_at_ms, latest_ms), properties={**event.properties, LATEST: latest_ms}
             )
         placed = SessionKey(record.position * KEY_STRIDE + record.partition), event
+        if event.occurred_at_ms > record.appended_at_ms:
+            sorted_.appended_before_ms[placed[0]] = record.appended_at_ms
         if decoded.customer_id is None:
             sorted_.counts[RecordClass.APPLIED] += 1
             sorted_.of_nobody.append(placed)

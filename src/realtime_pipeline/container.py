@@ -16,6 +16,7 @@ import attrs
 from dependency_injector import containers, providers
 
 from realtime_pipeline.application.cells import Readers
+from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
 from realtime_pipeline.application.note_exposure import NoteExposure
 from realtime_pipeline.application.ports.catalogue import Catalogue
@@ -217,7 +218,7 @@ def _recommend_products(settings: Settings, cells: CellStore, shop_cache: ShopCa
     return RecommendProducts(
         cells,
         shop_cache,
-        RecommendationService(settings.recommendations, settings.rating_prior),
+        RecommendationService(settings.recommendations, settings.rating_prior, settings.fold.profile),
         settings.fold.profile.affinity_half_life_ms,
         Random(),  # noqa: S311 - which new product is shown is no secret
     )
@@ -247,7 +248,13 @@ def _rebuild_store(log: EventLog, cells: CellStore, views: Views) -> RebuildStor
 
 
 def _forget_customer(
-    settings: Settings, publish_events: PublishEvents, cells: CellStore, outputs: Outputs, clock: Clock
+    settings: Settings,
+    publish_events: PublishEvents,
+    log: Callable[[], EventLog],
+    cells: CellStore,
+    views: Views,
+    outputs: Outputs,
+    clock: Clock,
 ) -> ForgetCustomer:
     keeps = {
         "kafka": f"what was published, in topic {settings.kafka.topic}, until its retention ends",
@@ -256,7 +263,8 @@ def _forget_customer(
     }
     kept = f"what commits owe their readers, for {settings.worker.kept_ms / 1000:g} s, and until a worker runs after"
     stays = [keeps[settings.log], *([] if settings.store == "sqlite" else [kept])]
-    return ForgetCustomer(publish_events, cells, outputs, clock, encode_event, stays)
+    follow = FollowForgetting(log, cells, views, outputs)
+    return ForgetCustomer(publish_events, cells, outputs, follow, clock, encode_event, stays)
 
 
 class Container(containers.DeclarativeContainer):
@@ -316,5 +324,5 @@ class Container(containers.DeclarativeContainer):
     )
     rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(_rebuild_store, log, cells, views)
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
-        _forget_customer, settings, publish_events, cells, outputs, clock
+        _forget_customer, settings, publish_events, log.provider, cells, views, outputs, clock
     )

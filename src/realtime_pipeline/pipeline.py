@@ -1,7 +1,7 @@
 """The whole pipeline as one object, for programs that import it."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from numbers import Integral
@@ -11,9 +11,17 @@ from typing import Final, Self
 import attrs
 from dependency_injector import providers
 
-from realtime_pipeline.application.errors import InvalidEvents, Stopped, Unavailable, UnknownCustomer, UnknownProduct
+from realtime_pipeline.application.errors import (
+    InvalidEvents,
+    PipelineError,
+    ProcessingFailed,
+    Stopped,
+    Unavailable,
+    UnknownCustomer,
+    UnknownProduct,
+)
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
-from realtime_pipeline.application.recommend_products import TopRated
+from realtime_pipeline.application.recommend_products import TopRatedProducts
 from realtime_pipeline.application.request import Request, checked_country
 from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
@@ -41,6 +49,8 @@ class Pipeline:
     def __init__(self, settings: Settings | None = None, container: Container | None = None) -> None:
         self.container = Container() if container is None else container
         self._processing = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
         if settings is not None:
             _check_installed(settings)
             if self.container.settings.last_overriding is not None:
@@ -67,7 +77,7 @@ class Pipeline:
         """
         if isinstance(events, Mapping):
             raise InvalidEvents("publish takes a list of events; put the one event into a list")
-        return self.container.publish_events()([_encoded(number, event) for number, event in enumerate(events, 1)])
+        return self._working.publish_events()([_encoded(number, event) for number, event in enumerate(events, 1)])
 
     def process(self) -> Mapping[RecordClass, int]:
         """Process all that has been published so far; return how many records fell into each class, ever."""
@@ -76,17 +86,25 @@ class Pipeline:
         return self.container.cells().counts()
 
     @contextmanager
-    def processing(self) -> Iterator[None]:
+    def processing(self, on_failure: Callable[[BaseException], object] | None = None) -> Iterator[None]:
         """Process what is published, in a thread of its own, until the block ends.
 
-        What the thread fails with is raised when the block ends. On Kafka the partitions stay with this pipeline until
-        it is closed.
+        When the thread fails, it calls `on_failure` with what it failed with; every call of this pipeline within the
+        block then raises `ProcessingFailed`, and the block's end raises the failure itself. On Kafka the partitions
+        stay with this pipeline until it is closed.
         """
-        with self._alone(), self._worker():
+        with self._alone(), self._worker(on_failure):
             yield
+
+    @property
+    def is_processing(self) -> bool:
+        """Whether a thread of `processing` is at work."""
+        worker = self._thread
+        return worker is not None and worker.is_alive() and self._failure is None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        self._check_processing()
         if not self._processing.acquire(blocking=False):
             raise Stopped("this pipeline is processing already, in another thread: let it, or end that first")
         try:
@@ -95,25 +113,54 @@ class Pipeline:
             self._processing.release()
 
     @contextmanager
-    def _worker(self) -> Iterator[None]:
+    def _worker(self, on_failure: Callable[[BaseException], object] | None) -> Iterator[None]:
         stop = threading.Event()
-        failures: list[BaseException] = []
 
         def work() -> None:
             try:
                 self.container.process_events().run(stop.is_set, lambda _: None)
-            except BaseException as error:  # handed on to the thread that waits for this one
-                failures.append(error)
+            except BaseException as error:  # of whatever kind: it is raised where the pipeline is used
+                self._failure = error
+                if on_failure is not None:
+                    try:
+                        on_failure(error)
+                    except BaseException as another:  # likewise
+                        error.add_note(f"on_failure, called with this, failed: {another!r}")
 
-        worker = threading.Thread(target=work, name="worker")
+        worker = self._thread = threading.Thread(target=work, name="worker")
         worker.start()
         try:
             yield
         finally:
             stop.set()
             worker.join()
-        if failures:
-            raise failures[0]
+            failure, self._failure, self._thread = self._failure, None, None
+        if failure is not None:
+            raise failure
+
+    def _check_processing(self) -> None:
+        """See that the thread which processes events, if there is one, has not failed.
+
+        Raises:
+            ProcessingFailed: it has.
+        """
+        failure = self._failure
+        if failure is not None:
+            why = str(failure) if isinstance(failure, PipelineError) else f"{type(failure).__name__}: {failure}"
+            raise ProcessingFailed(
+                f"processing has stopped, and nothing new is counted: {why}; see to that, then leave the processing() "
+                "block and begin another, in a new pipeline"
+            ) from failure
+
+    @property
+    def _working(self) -> Container:
+        """The container, for whoever calls this pipeline.
+
+        Raises:
+            ProcessingFailed: the thread that processes events has failed.
+        """
+        self._check_processing()
+        return self.container
 
     def recommend(
         self,
@@ -132,7 +179,7 @@ class Pipeline:
         is not the one their events spoke of last.
         """
         request = Request(customer_id, limit, looking_at, shown or {}, rules, country)
-        return self.container.run_experiment()(_checked(request))
+        return self._working.run_experiment()(_checked(request))
 
     def recommend_all(self, requests: Sequence[Request]) -> Sequence[Recommendations]:
         """Answer requests that wait at the same time, each as `recommend` would, in their order.
@@ -148,7 +195,7 @@ class Pipeline:
                 checked.append(_checked(request))
             except (UnknownCustomer, UnknownProduct) as error:
                 raise type(error)(f"request {number}: {error}") from None
-        return self.container.run_experiment().all(checked)
+        return self._working.run_experiment().all(checked)
 
     def note_shown(self, customer_id: str, shown: Sequence[Recommendation | str]) -> None:
         """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments.
@@ -163,40 +210,40 @@ class Pipeline:
             experiment, variant = shown.experiment, shown.variant
         products = [_shown(one) for one in shown]
         if products:
-            self.container.note_exposure()(_known_as(customer_id), products, experiment, variant)
+            self._working.note_exposure()(_known_as(customer_id), products, experiment, variant)
 
     def similar(self, product_id: str, limit: int = 10, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to whoever looks at one, as on its page."""
-        return self.container.recommend_products().similar(_product(product_id), limit, rules)
+        return self._working.recommend_products().similar(_product(product_id), limit, rules)
 
     def trending(self, limit: int = 10, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now."""
-        return self.container.recommend_products().trending(_whole(limit), checked_country(country))
+        return self._working.recommend_products().trending(_whole(limit), checked_country(country))
 
-    def top_rated(self, limit: int = 10) -> Sequence[TopRated]:
+    def top_rated(self, limit: int = 10) -> TopRatedProducts:
         """Say which products people rate highest."""
-        return self.container.recommend_products().top_rated(self.container.settings().rating_prior, _whole(limit))
+        return self._working.recommend_products().top_rated(self._working.settings().rating_prior, _whole(limit))
 
     def profile(self, customer_id: str) -> Profile:
         """Show what is known of a customer."""
-        return self.container.show_customer()(_known_as(customer_id))
+        return self._working.show_customer()(_known_as(customer_id))
 
     def dead_letters(self, limit: int = 20) -> Sequence[DeadLetter]:
         """Show the first records that could not be folded, each with its reason, origin and bytes."""
-        return self.container.outputs().dead_letters(_whole(limit))
+        return self._working.outputs().dead_letters(_whole(limit))
 
     def rebuild(self) -> int:
         """Empty the store, to be built again from the log by `process` or a worker; return how many records that is."""
         with self._alone():
-            return self.container.rebuild_store()()
+            return self._working.rebuild_store()()
 
     def forget(self, customer_id: str) -> Forgetting:
         """Ask for everything about a customer to be erased: the worker does it, in the log's order."""
-        return self.container.forget_customer()(_known_as(customer_id))
+        return self._working.forget_customer()(_known_as(customer_id))
 
     def receipt(self, forgetting: Forgetting) -> Receipt:
         """Look into every store, and say what is left of a customer who is to be forgotten."""
-        return self.container.forget_customer().receipt(forgetting)
+        return self._working.forget_customer().receipt(forgetting)
 
 
 def _check_installed(settings: Settings) -> None:

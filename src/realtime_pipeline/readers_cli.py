@@ -109,8 +109,10 @@ def _trending(pipeline: Pipeline, settings: Settings, options: argparse.Namespac
 
 
 def _top_rated(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
-    rated = ratings_in_words(pipeline.top_rated(options.limit), decimals_of(settings.currency))
-    print("\n".join(rated) or "nothing was rated yet")
+    rated = pipeline.top_rated(options.limit)
+    for note in rated.notes:
+        print(plain(note))
+    print("\n".join(ratings_in_words(rated, decimals_of(settings.currency))) or "nothing was rated yet")
 
 
 def _profile(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.application.forget_customer import Receipt
 from realtime_pipeline.application.recommend_products import TopRated
 from realtime_pipeline.application.show_customer import Profile
@@ -36,12 +37,16 @@ def recommendations_in_words(
 
 
 def receipt_in_words(receipt: Receipt) -> Iterator[str]:
-    """Write the receipt of a forgetting: what was erased, what is left, what stays."""
+    """Write the receipt of a forgetting: how far the worker is, what was erased, what is left, what stays."""
     asked = receipt.forgetting
     left = [counted(count, name.removesuffix("s")) for name, count in receipt.left.items() if count]
+    if receipt.progress is Progress.QUEUED:
+        yield f"  waiting for the worker: {counted(receipt.records_before, 'record')} before it"
+    elif receipt.progress is Progress.FOLLOWED:
+        yield "  waiting for the worker: the profile is erased, what follows from it is not done yet"
     if left:
         yield f"  still there: {', '.join(left)}"
-    else:
+    elif receipt.is_done:
         had = ((asked.events, "event"), (len(asked.sessions), "session"), (asked.reviews, "review"))
         yield f"  erased: {', '.join(counted(number, what) for number, what in had)}"
         yield from (plain(f"  stays: {what}") for what in receipt.stays)

@@ -9,13 +9,14 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.ports.catalogue import Catalogue
-from realtime_pipeline.application.shop_cache import TOP_RATED_MAX, CacheRules
+from realtime_pipeline.application.shop_cache import DEPTHS, CacheRules
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules
 from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.histories import NOW_MS, SetClock, append, event, visits
 
@@ -29,12 +30,18 @@ class SlowViews(MemoryViews):
         self.may_answer.set()
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
+        self,
+        rules: TrendingRules,
+        category: str | None,
+        limit: int,
+        country: str | None = None,
+        old_ms: int = 0,
+        now_ms: int = END_OF_TIME,
     ) -> Sequence[Popular]:
         """Answer when told to."""
         self.asked.set()
         assert self.may_answer.wait(30)
-        return super().trending(rules, category, limit, country, old_ms)
+        return super().trending(rules, category, limit, country, old_ms, now_ms)
 
 
 class Stock(Catalogue):
@@ -124,7 +131,7 @@ def test_what_is_rated_highest_may_be_as_old_as_what_is_trending(shop: Shop) -> 
     rate("jug", 5)
     shop.clock.at_ms += 999
     assert top_rated(3) == ["mug"]
-    assert top_rated(TOP_RATED_MAX + 1) == ["jug", "mug"]
+    assert top_rated(DEPTHS[-1] + 1) == ["jug", "mug"]
     shop.clock.at_ms += 1
     assert (top_rated(1), top_rated(2)) == (["jug"], ["jug", "mug"])
 

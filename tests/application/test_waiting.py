@@ -84,13 +84,13 @@ def test_a_store_that_is_full_is_made_room_in(
     cells, store = pipeline.container.cells(), getattr(pipeline.container, port)()
     writing = getattr(store, name)
 
-    def full(what: Any) -> Any:
+    def full(what: Any, *more: Any) -> Any:
         merged_to = pipeline.container.views().positions([0, 1])
         kept = [entry for partition in (0, 1) for entry in cells.kept(partition, 0)]
         if sum(entry.to_position <= min(merged_to[entry.partition]) for entry in kept) > 1:
             let_time_pass(pipeline, SMALL.worker.kept_ms)
             raise Unreachable("used memory > 'maxmemory'")
-        return writing(what)
+        return writing(what, *more)
 
     monkeypatch.setattr(store, name, full)
     append(pipeline, HISTORY)

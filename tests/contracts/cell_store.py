@@ -42,6 +42,9 @@ def effects(
     )
 
 
+NOW_MS = 1_000_000
+
+
 class CellStoreContract:
     """A fresh store, tied to nothing, with partition 0 unclaimed. Sessions are kept for 1,000 ms."""
 
@@ -51,11 +54,22 @@ class CellStoreContract:
         self, changed: Effects, at: int = 0, to: int | None = None, number: int | None = None, epoch: int = 1
     ) -> None:
         """Commit [at, at + 1), the store's (at + 1)-th commit, unless told otherwise."""
-        watermark = Watermark(7 + at, 1 + 10 * at, 700 + at)
+        watermark = Watermark(7 + at, 1 + 10 * at, 700 + at, 2 + 10 * at)
         to_position = at + 1 if to is None else to
         with self.cells.together():
             self.cells.commit(
-                [Commit(0, epoch, at + 1 if number is None else number, at, to_position, watermark, changed)]
+                [
+                    Commit(
+                        0,
+                        epoch,
+                        at + 1 if number is None else number,
+                        at,
+                        to_position,
+                        watermark,
+                        changed,
+                        at_ms=NOW_MS,
+                    )
+                ]
             )
 
     def test_a_new_cell_stands_at_the_beginning(self) -> None:
@@ -83,7 +97,7 @@ class CellStoreContract:
         assert self.cells.reviews(ADA) == [review]
         assert self.cells.counts() == {RecordClass.APPLIED: 1}
         claimed = self.cells.claim(0, 2)
-        assert (claimed.position, claimed.number, claimed.watermark) == (1, 1, Watermark(7, 1, 700))
+        assert (claimed.position, claimed.number, claimed.watermark) == (1, 1, Watermark(7, 1, 700, 2))
 
     @pytest.mark.parametrize(
         ("at", "number", "epoch"), [(0, 2, 2), (1, 2, 1), (1, 2, 3), (2, 2, 2), (1, 1, 2), (1, 3, 2)]
@@ -159,6 +173,17 @@ class CellStoreContract:
         with self.cells.together():
             self.cells.commit([Commit(0, 1, 2, 1, 2, Watermark(0, 1_001, 0), effects(seen(ADA)))])
         assert set(self.cells.trails([old.key, young.key])) == {young.key}
+
+    def test_no_session_expires_by_a_time_later_than_the_clock(self) -> None:
+        """Two events of a clock that was far ahead have moved the time of the partition."""
+        self.cells.claim(0, 1)
+        session = Session(session_key(0, 1), "a", 0, 0)
+        self.commit(effects(sessions=(session,)))
+        ahead = Watermark(0, 10**12, 10**12, 10**12)
+        with self.cells.together():
+            self.cells.commit([Commit(0, 1, 2, 1, 2, ahead, effects(seen(ADA)), at_ms=900)])
+        assert set(self.cells.trails([session.key], 1_000)) == {session.key}
+        assert self.cells.trails([session.key], 1_001) == {}
 
     def test_reviews_come_latest_first(self) -> None:
         self.cells.claim(0, 1)

@@ -72,6 +72,12 @@ class EventLogContract:
         assert owner.held == {0, 1, 2}
         assert (self.log.identity.partitions, self.publisher.partitions) == (3, 3)
 
+    def test_who_appends_hears_where_the_records_lie_and_readers_where_the_last_ones_do(self) -> None:
+        assert self.log.ends([0, 1, 2]) == {0: 0, 1: 0, 2: 0}
+        assert self.publisher.publish([Outgoing(None, b"x", partition=number) for number in (0, 2, 2)]) == {0: 1, 2: 2}
+        assert self.publisher.publish([Outgoing(None, b"y", partition=2)]) == {2: 3}
+        assert self.log.ends([0, 1, 2]) == {0: 1, 1: 0, 2: 3}
+
     def test_what_is_claimed_a_moment_later_is_read_from_there_and_no_record_is_passed_over(self) -> None:
         self.publisher.publish([Outgoing(b"%d" % number, b"%d" % number) for number in range(60)])
         owner = LateOwner()

@@ -33,13 +33,19 @@ class ViewsContract:
             assert set(self.views.claim(partition, 1)) == {0}
 
     def merge(
-        self, deltas: Deltas, ranges: dict[int, tuple[int, int]] | None = None, epoch: int = 1, newest_hour: int = HOUR
+        self,
+        deltas: Deltas,
+        ranges: dict[int, tuple[int, int]] | None = None,
+        epoch: int = 1,
+        newest_hour: int = HOUR,
+        watermark: Watermark | None = None,
+        now_hour: int = 10**6,
     ) -> None:
         """Merge into every view cell what belongs to it."""
-        watermark = Watermark(5, newest_hour * HOUR_MS, 9)
+        watermark = watermark or Watermark(5, newest_hour * HOUR_MS, 9, newest_hour * HOUR_MS + 1)
         for cell, part in enumerate(deltas.parts(self.views.view_cells)):
             sources = tuple(SourceRange(p, epoch, at, to, watermark) for p, (at, to) in (ranges or {0: (0, 1)}).items())
-            self.views.merge([Merge(cell, sources, part)])
+            self.views.merge([Merge(cell, sources, part)], now_hour * HOUR_MS)
 
     def test_a_merge_is_read_back(self) -> None:
         self.merge(looked_at(MUG, 3, "kitchen"))
@@ -48,7 +54,7 @@ class ViewsContract:
         assert self.views.interactions_of([MUG, JUG]) == {MUG: 3}
         assert self.views.interactions() == 3
         assert dict(self.views.scan()) == {MUG: ProductState(3, category=("kitchen", HOUR))}
-        assert self.views.watermarks()[0] == Watermark(5, HOUR * HOUR_MS, 9)
+        assert self.views.watermarks()[0] == Watermark(5, HOUR * HOUR_MS, 9, HOUR * HOUR_MS + 1)
 
     def test_merges_add_up(self) -> None:
         self.merge(looked_at(MUG, 3))
@@ -94,6 +100,24 @@ class ViewsContract:
         state = self.views.products([MUG])[MUG]
         assert (state.name, state.category, state.price) == (("new", 9), ("mugs", 6), (3, 9))
 
+    def test_what_a_clock_that_was_ahead_said_of_a_product_gives_way(self) -> None:
+        """Whether it came before or after; as long as nothing else was said, it holds."""
+        ahead, now = (HOUR + 2) * HOUR_MS, HOUR * HOUR_MS
+        wrong = Deltas({MUG: ProductState(name=("wrong", ahead), category=("wrong", ahead), price=(9, ahead))})
+        self.merge(wrong, now_hour=HOUR)
+        assert self.views.products([MUG])[MUG].name == ("wrong", ahead)
+        self.merge(Deltas({MUG: ProductState(1)}), {0: (1, 2)}, now_hour=HOUR)  # says nothing
+        assert self.views.products([MUG])[MUG].price == (9, ahead)
+        right = ProductState(name=("right", now), category=("right", now), price=(3, now))
+        self.merge(Deltas({MUG: right}), {0: (2, 3)}, now_hour=HOUR)
+        for number in (3, 4):
+            state = self.views.products([MUG])[MUG]
+            assert (state.name, state.category, state.price) == (("right", now), ("right", now), (3, now))
+            self.merge(wrong, {0: (number, number + 1)}, now_hour=HOUR)
+        assert self.views.trending(TrendingRules(), "wrong", 9) == []
+        self.merge(wrong, {0: (5, 6)}, now_hour=HOUR + 1)  # an hour later that may be so
+        assert self.views.products([MUG])[MUG].name == ("wrong", ahead)
+
     def test_of_what_is_said_at_the_same_time_the_larger_holds(self) -> None:
         said = [("pot", "b", LARGEST - 1), ("mug", "c", LARGEST), ("jar", "a", 9)]
         for number, (name, category, price) in enumerate(said):
@@ -134,6 +158,44 @@ class ViewsContract:
         self.merge(looked_at(PAN, 99, hour=HOUR - 24), {0: (2, 3)})
         assert self.views.trending(rules, None, 9) == [Popular(JUG, 3.0, 3), Popular(MUG, 2.0, 8)]
         assert self.views.trending(rules, None, 1) == [Popular(JUG, 3.0, 3)]
+
+    def test_now_is_never_later_than_the_clock_of_who_reads(self) -> None:
+        """Two looks of a clock that was far ahead have moved the shop's time."""
+        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        self.merge(looked_at(MUG, 8, hour=HOUR - 6))
+        self.merge(looked_at(JUG, 2, hour=HOUR + 9_000), {1: (0, 2)}, newest_hour=HOUR + 9_000, now_hour=HOUR)
+        now_ms = (HOUR + 1) * HOUR_MS - 1
+        assert self.views.trending(rules, None, 9, now_ms=now_ms) == [Popular(MUG, 4.0, 8)]
+        assert self.views.trending(rules, None, 9) == [Popular(JUG, 2.0, 2)]
+
+    def test_what_is_done_after_the_shops_time_counts_as_done_now(self) -> None:
+        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        self.merge(looked_at(MUG, 8, hour=HOUR - 6))
+        self.merge(looked_at(JUG, 3, hour=HOUR + 2), {0: (1, 2)})
+        self.merge(looked_at(PAN, 2, hour=HOUR + 500), {0: (2, 3)})
+        both = [Popular(MUG, 4.0, 8), Popular(JUG, 3.0, 3)]
+        assert self.views.trending(rules, None, 9) == [*both, Popular(PAN, 2.0, 2)]
+        assert self.views.trending(rules, None, 9, now_ms=(HOUR + 2) * HOUR_MS) == both
+        assert self.views.trending(rules, None, 9, now_ms=(HOUR + 1) * HOUR_MS) == both[:1]
+
+    def test_single_events_move_the_shops_time_where_no_partition_has_two(self) -> None:
+        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+
+        def single(hour: int) -> Watermark:
+            return Watermark(largest_ms=hour * HOUR_MS)
+
+        self.merge(looked_at(MUG, 8, hour=HOUR), watermark=single(HOUR))
+        assert self.views.trending(rules, None, 9) == [Popular(MUG, 8.0, 8)]
+        self.merge(looked_at(JUG, 2, hour=HOUR + 900), {1: (0, 1)}, watermark=single(HOUR + 900))
+        assert self.views.trending(rules, None, 1) == [Popular(MUG, 8.0, 8)]
+        self.merge(looked_at(MUG, 2, hour=HOUR + 6), {0: (1, 2)}, newest_hour=HOUR + 6)
+        assert self.views.trending(rules, None, 1) == [Popular(MUG, 6.0, 10)]
+
+    def test_no_activity_is_deleted_by_a_time_later_than_the_clock(self) -> None:
+        self.merge(looked_at(MUG, 8))
+        ahead = HOUR + 10 * ACTIVITY_HOURS
+        self.merge(looked_at(JUG, 2, hour=ahead), {1: (0, 2)}, newest_hour=ahead, now_hour=HOUR)
+        assert self.views.trending(TrendingRules(), None, 9, now_ms=HOUR * HOUR_MS) == [Popular(MUG, 8.0, 8)]
 
     def test_old_activity_is_let_go_of(self) -> None:
         rules = TrendingRules(window_hours=10 * ACTIVITY_HOURS, half_life_hours=1e9)

@@ -13,7 +13,7 @@ from realtime_pipeline.domain.recommendation.neighbours import (
     rarity,
     score,
 )
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
 from realtime_pipeline.domain.recommendation.trending import TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import decimals_of, in_units
@@ -167,11 +167,19 @@ def test_hour_weights_halve() -> None:
     [
         (
             Reason(ReasonKind.NEIGHBOURS, 1, (A,)),
-            "you looked at A mug: 1 visitor with the same interest chose this too",
+            "you looked at A mug: in 1 visit with the same interest this was chosen too",
         ),
         (
             Reason(ReasonKind.NEIGHBOURS, 1_200, (A, B, C)),
-            "you looked at A mug and b: 1,200 visitors with the same interest chose this too",
+            "you looked at A mug and b: in 1,200 visits with the same interest this was chosen too",
+        ),
+        (
+            Reason(ReasonKind.NEIGHBOURS, 2, (C, A)),
+            "you bought c and looked at A mug: in 2 visits with the same interest this was chosen too",
+        ),
+        (
+            Reason(ReasonKind.NEIGHBOURS, 2, (D, ProductId("e"))),
+            "you put d into the cart and were interested in e: in 2 visits with the same interest this was chosen too",
         ),
         (
             Reason(ReasonKind.TRENDING_IN_CATEGORY, 3, (), "kitchen"),
@@ -182,7 +190,8 @@ def test_hour_weights_halve() -> None:
     ],
 )
 def test_reasons_in_words(reason: Reason, words: str) -> None:
-    assert in_words(reason, {A: Product(A, "A mug")}) == words
+    touched = {A: Touch.LOOKED_AT, B: Touch.LOOKED_AT, C: Touch.BOUGHT, D: Touch.CARTED}
+    assert in_words(reason, done_in_words(reason.because_of[:2], {A: Product(A, "A mug")}, touched)) == words
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,8 @@ def test_what_everybody_does_adds_up(expected: Expected) -> None:
         CUP: [(AT + 40 * MINUTE, 16_384), (AT + 20 * MINUTE, 0), (AT - MINUTE, 1)],
     }
     assert expected.reviews == {(ANNA, TEA): (5, "better", AT + 180 * MINUTE)}
-    assert expected.newest_ms == {0: AT + 40 * MINUTE, 1: AT + 180 * MINUTE}
+    assert expected.newest_ms == {0: AT + 20 * MINUTE, 1: AT + 120 * MINUTE}
+    assert expected.largest_ms == {0: AT + 40 * MINUTE, 1: AT + 180 * MINUTE}
     assert compared(expected) == "2 customers, 2 sessions, 2 products, 22 records"
 
 

@@ -1,5 +1,6 @@
 """The Kafka adapters keep the ports' contracts on a real broker."""
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -208,6 +209,8 @@ def test_a_call_of_the_client_that_does_not_return_is_left_behind() -> None:
     within(5, ended.is_set, "the offsets")
     with pytest.raises(ZeroDivisionError):
         within(5, lambda: 1 // 0, "the offsets")
+    with pytest.raises(SystemExit):  # no thread dies unseen, whatever of
+        within(5, lambda: sys.exit(3), "the offsets")
 
 
 def test_what_the_brokers_refuse_is_no_success(rules: KafkaRules) -> None:

@@ -51,7 +51,7 @@ class Shop:
 
     def follow(self) -> None:
         """Have what is known brought up to date."""
-        self.trends.follow(RULES, self.newest_hour, self._versions, self._read)
+        self.trends.follow(RULES, self.newest_hour, self.newest_hour + 1, self._versions, self._read)
         lately = {product for product, number in self._moved.items() if number > self.categories.moved}
         self.categories.sort(self.trends, lately, max(self._moved.values(), default=0), self._sorted)
 
@@ -67,7 +67,7 @@ class Shop:
             for (hour, product), views in self.views.items()
             if category in {None, self.categories_of.get(product)}
         }
-        return trending(activity, self.newest_hour, RULES)[:count]
+        return trending(activity, self.newest_hour, self.newest_hour + 1, RULES)[:count]
 
     def _read(self, hours: Sequence[int]) -> list[dict[bytes, bytes]]:
         return [

@@ -15,6 +15,7 @@ from harness.cli import main as harness
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable, WrongLog
+from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -151,6 +152,29 @@ def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
                 assert b"ada-lovelace" not in name
                 if not name.endswith(b":outbox"):  # entries for readers go by age
                     assert b"ada-lovelace" not in repr(content(nodes, name.decode())).encode()
+
+
+def test_a_forgetting_is_not_done_before_the_events_that_lie_before_it() -> None:
+    """Those of a visitor, too, of whom the owner has yet to learn; marks of transactions are no records to wait for."""
+    with Pipeline(on_kafka()) as pipeline:
+        looks = [event(f"v{number}", user=None, session="s1", product=f"p{number}") for number in range(5)]
+        pipeline.publish(
+            [*looks, event("in", "login", user="ada", session="s1"), event("a", user="ada", product="mug")]
+        )
+        forgetting = pipeline.forget("ada")
+        waiting = pipeline.receipt(forgetting)
+        assert (waiting.progress, waiting.records_before) == (Progress.QUEUED, forgetting.position)
+        assert forgetting.position >= 1
+        pipeline.process()
+        assert pipeline.receipt(forgetting).is_done
+        assert list(pipeline.container.cells().scan()) == []
+        again = pipeline.forget("ada")
+        assert not pipeline.receipt(again).is_done
+        with pipeline.processing():
+            deadline_s = time.monotonic() + 30
+            while not pipeline.receipt(again).is_done:
+                assert time.monotonic() < deadline_s
+                time.sleep(0.02)
 
 
 def test_dead_letters_in_kafka_outlive_who_they_are_of() -> None:

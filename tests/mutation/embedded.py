@@ -20,7 +20,7 @@ EMBEDDED = [
     Mutation(
         "nothing is too old",
         "domain/shop/event_memory.py",
-        "        elif at_ms <= self.own.floor_ms:\n",
+        "        elif at_ms <= own.floor_ms:\n",
         "        elif False:\n",
     ),
     Mutation(
@@ -146,7 +146,7 @@ EMBEDDED = [
     Mutation(
         "kept entries are not delivered",
         "application/claim_cells.py",
-        "            self._readers.merge({cell.partition: cell})\n",
+        "            self._readers.merge({cell.partition: cell}, self._clock.now_ms())\n",
         "",
         ("tests/application", "tests/laws"),
     ),
@@ -199,5 +199,47 @@ EMBEDDED = [
         "        if self._subscriber is not None and token != self._token:\n",
         "        if False:\n",
         ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "one event of a clock that was ahead moves the shop's time",
+        "domain/streams/fold.py",
+        "            self._newest_ms, self._largest_ms = self._largest_ms, at_ms\n",
+        "            self._newest_ms = self._largest_ms = at_ms\n",
+        ("tests/application/test_clocks_ahead.py",),
+    ),
+    Mutation(
+        "the shop's time may be later than the reader's clock",
+        "domain/streams/watermark.py",
+        "    return min(newest_ms, now_ms)\n",
+        "    return newest_ms\n",
+        ("tests/domain", "tests/infrastructure/test_memory.py"),
+    ),
+    Mutation(
+        "what a clock that was ahead said of a product holds",
+        "domain/shop/product.py",
+        "    if (one[1] > latest_ms) != (other[1] > latest_ms):\n",
+        "    if False:\n",
+        ("tests/application/test_clocks_ahead.py",),
+    ),
+    Mutation(
+        "a forgetting is done before its record is",
+        "application/follow_forgetting.py",
+        "        if stands_at <= position:\n",
+        "        if False:\n",
+        ("tests/application/test_forgetting.py",),
+    ),
+    Mutation(
+        "a forgetting is done before those of its visitors are",
+        "application/follow_forgetting.py",
+        "HOPS: Final = 3\n",
+        "HOPS: Final = 0\n",
+        ("tests/application/test_forgetting.py",),
+    ),
+    Mutation(
+        "a thread that fails is not noticed",
+        "pipeline.py",
+        "                self._failure = error\n",
+        "                pass\n",
+        ("tests/test_pipeline.py",),
     ),
 ]

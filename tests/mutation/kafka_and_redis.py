@@ -88,14 +88,14 @@ KAFKA_AND_REDIS = [
     Mutation(
         "the entry for the readers is not kept",
         FUNCTIONS,
-        "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[9])",
+        "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
         "",
         REDIS,
     ),
     Mutation(
         "any eviction policy will do",
         "infrastructure/redis/nodes.py",
-        '                if str(info.get("maxmemory_policy", "")).startswith("allkeys"):\n',
+        "                if policy.startswith(_EVICTING):\n",
         "                if False:\n",
         REDIS,
     ),

@@ -1,12 +1,14 @@
 """Where candidates come from: what the sessions most like the customer's lead to, and what is trending."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.request import Asked
-from realtime_pipeline.application.shop_cache import TRENDING_MAX, ShopCache
+from realtime_pipeline.application.shop_cache import DEPTHS, ShopCache
 from realtime_pipeline.domain.recommendation.neighbours import Scores, nearest, score
 from realtime_pipeline.domain.recommendation.ranking import Candidate
+from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.session import SessionKey
@@ -14,9 +16,21 @@ from realtime_pipeline.domain.shop.session import SessionKey
 CANDIDATES_MAX = 200
 CONSIDERED_MIN = 40
 """How many candidates are looked at first: most lists need no more."""
+CONSIDERED_MAX: Final = DEPTHS[-1]
+"""How many candidates of a source are looked at where the filters leave too few of them to fill the list."""
+CATEGORIES_ASKED_MAX: Final = 20
+"""Of how many categories, where a list is to have no others, it is asked what trends in each."""
 
 Take = Callable[[int], tuple[list[list[Candidate]], bool]]
 """Takes so many candidates from sources, and says whether there are more."""
+
+
+class Widening(NamedTuple):
+    """Candidates by source; whether these are the last, and whether some source has more than are considered."""
+
+    sources: list[list[Candidate]]
+    is_last: bool
+    is_cut: bool
 
 
 class Neighbours:
@@ -64,10 +78,12 @@ class CandidateSources:
         sessions = [service.interests(one.customer, one.request.looking_at) for one in asked]
         starts = {product_id for session in sessions for product_id in list(session)[-rules.last :]}
         lists = self._shop.sessions_of(starts, rules.m)
+        time_ms = self._shop.shop_time_ms()
         near = [
-            nearest(session, lists, rules, _own(one.customer)) for one, session in zip(asked, sessions, strict=True)
+            nearest(session, lists, rules, _own(one.customer), time_ms)
+            for one, session in zip(asked, sessions, strict=True)
         ]
-        trails = self._cells.trails(set().union(*near))
+        trails = self._cells.trails(set().union(*near), self._shop.now_ms())
         found = [score(session, keys, trails, rules) for session, keys in zip(sessions, near, strict=True)]
         if rules.rarity:
             rarities = self._shop.rarities_of(set().union(*(scores.scores for scores in found)))
@@ -76,37 +92,52 @@ class CandidateSources:
             Neighbours(scores, self._count_at_first(one), service) for one, scores in zip(asked, found, strict=True)
         ]
 
-    def widening(self, asked: Asked, neighbours: Neighbours) -> Iterator[tuple[list[list[Candidate]], bool]]:
-        """Yield candidates, of each source first few, then more of them, as long as they do not fill the list; whether
-        that is all.
+    def widening(self, asked: Asked, neighbours: Neighbours, lacks: Callable[[], bool]) -> Iterator[Widening]:
+        """Yield candidates, of each source first few, then more, as long as they do not fill the list.
 
-        Where rules weigh products, or sources are mixed, all are there at once: what is far behind may come out on top.
-        Ratings and diversity move and mix those that are looked at.
+        As long as the list `lacks` products that pass the filters, a source goes on until it has no more, or
+        `CONSIDERED_MAX` were considered. Where rules weigh products, or sources are mixed, all sources go on together:
+        what is far behind may come out on top. Ratings and diversity move and mix those that are looked at.
         """
-        at_once, few = self._at_once(asked), _few(asked)
-        sources: list[list[Candidate]] = []
         steps = self._steps(asked, neighbours)
-        for number, take in enumerate(steps, 1):
-            is_last, is_more = number == len(steps), True
-            if not at_once:
-                some, is_more = take(few)
-                if some or is_last:
-                    yield [*sources, *some], is_last and not is_more
-            if is_more:
-                some, _ = take(max(CANDIDATES_MAX, few))
-                if not at_once or is_last:
-                    yield [*sources, *some], is_last
-            sources += some
         if not steps:
-            yield [], True
+            yield Widening([], True, False)
+        elif self._at_once(asked):
+            yield from _wider(
+                lambda size: _joined([take(size) for take in steps]), max(CANDIDATES_MAX, _few(asked)), lacks
+            )
+        else:
+            done: list[list[Candidate]] = []
+            is_cut = False
+            for take in steps:
+                for one in _wider(take, _few(asked), lacks):
+                    is_last = one.is_last and take is steps[-1]
+                    if one.sources or is_last:
+                        yield Widening([*done, *one.sources], is_last, is_cut or one.is_cut)
+                done += one.sources
+                is_cut = is_cut or one.is_cut
 
     def trending(
-        self, category: str | None = None, country: str | None = None, limit: int = TRENDING_MAX
+        self, category: str | None = None, country: str | None = None, limit: int = DEPTHS[0]
     ) -> list[Candidate]:
         """What is trending in a category, in a country or anywhere."""
-        rules = self._service.rules.trending
-        popular = self._shop.trending(rules, category, country, max(limit, TRENDING_MAX))[:limit]
+        popular = self._shop.trending(self._service.rules.trending, category, country, limit)
         return self._service.from_trending(popular, category, country)
+
+    def passing(self, rules: ListRules, country: str | None, limit: int) -> tuple[list[Candidate], bool]:
+        """What is trending in a country or anywhere, and whether there is more.
+
+        Where rules name the only categories, what trends in those comes along: it may be far behind otherwise. The rest
+        is looked through as well, since a catalogue may know of other categories than events do.
+        """
+        trending = self._service.rules.trending
+        categories = [None, *sorted(rules.only_categories)[:CATEGORIES_ASKED_MAX]]
+        lists = [self._shop.trending(trending, category, country, limit) for category in categories]
+        found = lists[0]
+        if len(lists) > 1:
+            by_id = {one.product_id: one for some in lists for one in some}
+            found = sorted(by_id.values(), key=lambda one: (-one.score, one.product_id))
+        return self._service.from_trending(found, None, country), any(len(some) >= limit for some in lists)
 
     def categories(self, customer: Customer) -> list[str]:
         """Where a customer looks."""
@@ -120,21 +151,21 @@ class CandidateSources:
         if blend.neighbours:
             steps.append(neighbours.take)
         if blend.trending_in_category:
-            steps.append(lambda count: self._popular([(one, None) for one in self.categories(customer)], count))
+            steps.append(lambda count: self._in_categories(customer, count))
         country = asked.request.country or (None if customer.country is None else str(customer.country[0]))
         if country is not None and blend.trending_in_country:
-            steps.append(lambda count: self._popular([(None, country)], count))
+            steps.append(lambda count: self._anywhere(asked.rules, country, count))
         if blend.trending:
-            steps.append(lambda count: self._popular([(None, None)], count))
+            steps.append(lambda count: self._anywhere(asked.rules, None, count))
         return steps
 
-    def _popular(
-        self, places: Sequence[tuple[str | None, str | None]], count: int
-    ) -> tuple[list[list[Candidate]], bool]:
-        """The first of what is trending in categories or countries, and whether there are more."""
-        count = min(count, TRENDING_MAX)
-        found = [self.trending(category, country, count) for category, country in places]
-        return found, count < TRENDING_MAX and any(len(one) == count for one in found)
+    def _in_categories(self, customer: Customer, count: int) -> tuple[list[list[Candidate]], bool]:
+        found = [self.trending(category, None, count) for category in self.categories(customer)]
+        return found, any(len(some) == count for some in found)
+
+    def _anywhere(self, rules: ListRules, country: str | None, count: int) -> tuple[list[list[Candidate]], bool]:
+        found, is_more = self.passing(rules, country, count)
+        return [found], is_more
 
     def _at_once(self, asked: Asked) -> bool:
         return asked.rules.moves_far or not self._service.rules.blend.is_in_turn
@@ -143,8 +174,29 @@ class CandidateSources:
         return max(CANDIDATES_MAX, _few(asked)) if self._at_once(asked) else _few(asked)
 
 
+def depths(first: int) -> Sequence[int]:
+    """How many products of a source to look at, at first and then, as long as too few of them pass the filters."""
+    return [first, *(depth for depth in DEPTHS if depth > first)]
+
+
+def _wider(take: Take, first: int, lacks: Callable[[], bool]) -> Iterator[Widening]:
+    """Take candidates of a source, first few, then more; over `CANDIDATES_MAX` as long as the list lacks any."""
+    for depth in depths(first):
+        if depth > max(first, CANDIDATES_MAX) and not lacks():
+            return
+        some, is_more = take(depth)
+        is_cut = is_more and depth >= CONSIDERED_MAX
+        yield Widening(some, is_cut or not is_more, is_cut)
+        if not is_more:
+            return
+
+
+def _joined(taken: Sequence[tuple[list[list[Candidate]], bool]]) -> tuple[list[list[Candidate]], bool]:
+    return [source for some, _ in taken for source in some], any(is_more for _, is_more in taken)
+
+
 def _few(asked: Asked) -> int:
-    return max(CONSIDERED_MIN, 3 * asked.request.limit)
+    return min(max(CONSIDERED_MIN, 3 * asked.request.limit), CONSIDERED_MAX)
 
 
 def _own(customer: Customer) -> set[SessionKey]:

@@ -130,8 +130,10 @@ class Readers:
     outputs: Outputs
     stages: Stages
 
-    def merge(self, held: Mapping[int, HeldCell]) -> None:
+    def merge(self, held: Mapping[int, HeldCell], now_ms: int) -> None:
         """Bring every view cell along by what they have yet to be brought along by, its deltas combined.
+
+        `now_ms` is the worker's clock.
 
         Raises:
             Fenced, Superseded, Unreachable: as `Views.merge`.
@@ -139,7 +141,7 @@ class Readers:
         """
         entries = [entry for cell in held.values() for entry in cell.unmerged]
         for some in self._some_at_a_time(entries):
-            self._merge(held, some)
+            self._merge(held, some, now_ms)
         for cell in held.values():
             cell.unmerged.clear()
         if entries:
@@ -158,7 +160,7 @@ class Readers:
         if some:
             yield some
 
-    def _merge(self, held: Mapping[int, HeldCell], entries: Sequence[Entry]) -> None:
+    def _merge(self, held: Mapping[int, HeldCell], entries: Sequence[Entry], now_ms: int) -> None:
         partitions = tuple(dict.fromkeys(entry.partition for entry in entries))
         # By where view cells stand: mostly all of them stand alike.
         lacked: dict[tuple[int, ...], tuple[dict[int, Entry], Sequence[Deltas]]] = {}
@@ -174,7 +176,7 @@ class Readers:
                 merges.append(Merge(view_cell, ranges, parts[view_cell]))
                 moved += [(held[entry.partition], view_cell, entry.to_position) for entry in last.values()]
         if merges:
-            self.views.merge(merges)
+            self.views.merge(merges, now_ms)
         for cell, view_cell, to_position in moved:
             cell.view_positions[view_cell] = to_position
 

@@ -103,7 +103,7 @@ class ClaimCells:
         behind = min(*cell.view_positions, cell.output_position)
         for entry in self._readers.cells.kept(cell.partition, min(behind, cell.position)):
             cell.unmerged.append(entry)
-            self._readers.merge({cell.partition: cell})
+            self._readers.merge({cell.partition: cell}, self._clock.now_ms())
             self._readers.gather(cell, entry)
         self._readers.emit([cell])
         cell.keep(Kept(cell.position, self._clock.now_ms(), 0))

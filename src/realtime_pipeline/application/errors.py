@@ -7,6 +7,7 @@ PipelineError
  ├─ UnknownProduct      no product can have that id
  ├─ WrongLog            the store was built from another log
  ├─ Stopped             going on would lose or double something: a person must choose the way out
+ ├─ ProcessingFailed    the thread that processes events in the background has failed
  └─ Unavailable         a log or a store cannot be opened or does not answer
 Refusals (between the worker and its stores; the worker claims again and goes on)
  ├─ Fenced              another owner has claimed the cell since
@@ -43,6 +44,10 @@ class WrongLog(PipelineError):
 
 class Stopped(PipelineError):
     """Going on would lose or double something."""
+
+
+class ProcessingFailed(PipelineError):
+    """The thread that processes events in the background has failed; `__cause__` is what it failed with."""
 
 
 class Unavailable(PipelineError):

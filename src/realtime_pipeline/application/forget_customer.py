@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import attrs
 
 from realtime_pipeline.application.errors import UnknownCustomer
+from realtime_pipeline.application.follow_forgetting import FollowForgetting, Progress
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.outputs import Outputs
@@ -21,11 +22,14 @@ LETTERS_READ = 10_000
 class Forgetting:
     """A request that a customer be forgotten, as of a time in ms, and what the stores had of them when it was made.
 
-    `visitors` are those who turned out to be the customer; what they had is counted in.
+    It lies in the log at `position` of `partition`. `visitors` are those who turned out to be the customer; what they
+    had is counted in.
     """
 
     customer_id: CustomerId
     as_of_ms: int
+    partition: int
+    position: int
     events: int = 0
     reviews: int = 0
     sessions: tuple[SessionKey, ...] = ()
@@ -39,19 +43,23 @@ class Forgetting:
 
 @attrs.frozen
 class Receipt:
-    """What the stores still have of a customer who is to be forgotten, by what it is; zeros only once it is done.
+    """How far a forgetting has come, and what the stores still have of the customer, by what it is; zeros only once it
+    is done.
 
-    `stays` says in words what no store can let go of, and how long it is there.
+    `records_before` is how many records the owner has yet to fold before it. `stays` says in words what no store can
+    let go of, and how long it is there.
     """
 
     forgetting: Forgetting
+    progress: Progress
+    records_before: int
     left: Mapping[str, int]
     stays: tuple[str, ...]
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left that a store could let go of."""
-        return not any(self.left.values())
+        """Whether the workers are through with it, and nothing is left that a store could let go of."""
+        return self.progress is Progress.PROCESSED and not any(self.left.values())
 
 
 class ForgetCustomer:
@@ -65,6 +73,7 @@ class ForgetCustomer:
         publish: PublishEvents,
         cells: CellStore,
         outputs: Outputs,
+        follow: FollowForgetting,
         clock: Clock,
         encode_event: Callable[[Mapping[str, object]], bytes],
         keeps: Sequence[str],
@@ -72,6 +81,7 @@ class ForgetCustomer:
         self._publish = publish
         self._cells = cells
         self._outputs = outputs
+        self._follow = follow
         self._clock = clock
         self._encode_event = encode_event
         self._keeps = keeps
@@ -92,18 +102,21 @@ class ForgetCustomer:
             )
         last_seen_ms = customer.last_seen_ms if customer is not None else None
         as_of_ms = max(self._clock.now_ms(), last_seen_ms or 0)
-        forgetting = self._known(customer_id, customer, as_of_ms)
+        known = self._known(customer_id, customer, as_of_ms)
         event = {
             "event_type": EventKind.CUSTOMER_FORGOTTEN.value,
             **naming(customer_id),
             "timestamp": as_of_ms,
         }
-        self._publish([self._encode_event(event)])
-        return forgetting
+        partition, position = self._publish.place(self._encode_event(event))
+        if position < 0:
+            position = self._follow.end_of(partition) - 1
+        return attrs.evolve(known, partition=partition, position=position)
 
     def _known(self, customer_id: CustomerId, customer: Customer | None, as_of_ms: int) -> Forgetting:
+        """What is known of a customer before it is known where in the log the forgetting lies."""
         if customer is None:
-            return Forgetting(customer_id, as_of_ms)
+            return Forgetting(customer_id, as_of_ms, 0, 0)
         visitors = {one: self._cells.customer(one) for one in customer.visitors}
         theirs = [customer, *(visitor for visitor in visitors.values() if visitor is not None)]
         sessions = [
@@ -111,16 +124,17 @@ class ForgetCustomer:
         ]
         reviews = sum(len(self._cells.reviews(one.customer_id)) for one in theirs)
         events = sum(customer.counts.values())
-        return Forgetting(customer_id, as_of_ms, events, reviews, tuple(sessions), tuple(visitors))
+        return Forgetting(customer_id, as_of_ms, 0, 0, events, reviews, tuple(sessions), tuple(visitors))
 
     def receipt(self, forgetting: Forgetting) -> Receipt:
-        """Look into every store for what is left of a customer.
+        """See how far the workers have come, and look into every store for what is left of a customer.
 
         Of dead letters the first 10,000 are looked at; those in Kafka cannot be taken back, and are among what stays.
         """
+        progress, records_before = self._follow(forgetting.partition, forgetting.position)
         known = [self._cells.customer(name) for name in forgetting.names]
         profiles = sum(one is not None and one.forgotten_at_ms < forgetting.as_of_ms for one in known)  # else: new ones
-        sessions = self._cells.trails(forgetting.sessions)
+        sessions = self._cells.trails(forgetting.sessions, self._clock.now_ms())
         reviews = [review for name in forgetting.names for review in self._cells.reviews(name)]
         found = [
             letter
@@ -143,6 +157,8 @@ class ForgetCustomer:
             stays.append(f"{others} dead letter{'' if others == 1 else 's'}, {why}")
         return Receipt(
             forgetting,
+            progress,
+            records_before,
             {
                 "profile": profiles,
                 "sessions": len(sessions),

@@ -185,7 +185,7 @@ class ProcessEvents(PartitionOwner):
     def settle(self) -> None:
         """Merge and emit what is gathered, so that whoever takes over has less to do; what fails is left to them."""
         with suppress(Refusal):
-            self._readers.merge(self._held)
+            self._readers.merge(self._held, self._clock.now_ms())
         with suppress(Refusal):
             self._readers.emit(self._held.values())
 
@@ -297,7 +297,7 @@ class ProcessEvents(PartitionOwner):
         gathered = records_of(entry for cell in self._held.values() for entry in cell.unmerged)
         is_due = not self._gathers or not 0 <= now_ms - self._merged_at_ms < views.gather_ms
         if gathered and (is_due or gathered >= views.merge_records_max):
-            self._readers.merge(self._held)
+            self._readers.merge(self._held, now_ms)
             self._merged_at_ms = now_ms
 
     def _keep_up(self) -> None:

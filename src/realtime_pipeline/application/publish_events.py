@@ -60,6 +60,19 @@ class PublishEvents:
         self._append(records)
         return len(records)
 
+    def place(self, value: bytes) -> tuple[int, int]:
+        """Publish one event that must be good; return its partition and position, -1 where the log does not say.
+
+        Raises:
+            InvalidEvents: it cannot be understood.
+        """
+        reason = self._reason(value)
+        if reason is not None:
+            raise InvalidEvents(reason)
+        record = _outgoing(Submission(value), self._find_route(value))
+        ((partition, end),) = self._publisher.publish([record]).items()
+        return partition, end - 1
+
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
         """Publish whatever comes, garbage too (the worker turns it into dead letters); yield each batch's size.
 

@@ -1,25 +1,37 @@
 """RecommendProducts: what a customer may like next, and what the shop likes now."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from random import Random
+from typing import Final, Self
 
 import attrs
 
-from realtime_pipeline.application.candidate_sources import CandidateSources, Neighbours
+from realtime_pipeline.application.candidate_sources import (
+    CATEGORIES_ASKED_MAX,
+    CONSIDERED_MAX,
+    CandidateSources,
+    Neighbours,
+    depths,
+)
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.request import Asked, Request
-from realtime_pipeline.application.shop_cache import TOP_RATED_MAX, TRENDING_MAX, ShopCache
+from realtime_pipeline.application.shop_cache import DEPTHS, ShopCache
 from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch
 from realtime_pipeline.domain.recommendation.rules import ListRules
-from realtime_pipeline.domain.recommendation.service import Recommendations, RecommendationService
+from realtime_pipeline.domain.recommendation.service import NOTHING_TOUCHED, Recommendations, RecommendationService
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
 
 NEW_LOOKED_AT = 200
 NOBODY = CustomerId("")
+
+
+NOT_ALL_CONSIDERED: Final = (
+    f"more products may pass the filters: the list is not full, and of a source {CONSIDERED_MAX:,} products are tried"
+)
 
 
 @attrs.frozen
@@ -29,6 +41,18 @@ class TopRated:
     product: Product
     average: float
     ratings: int
+
+
+class TopRatedProducts(tuple[TopRated, ...]):
+    """Products people rate highly, the best first; `notes` are what there is to say of the list, one line each."""
+
+    notes: tuple[str, ...]
+
+    def __new__(cls, products: Iterable[TopRated], notes: tuple[str, ...] = ()) -> Self:
+        """Make the list of the products."""
+        made = super().__new__(cls, products)
+        made.notes = notes
+        return made
 
 
 class Descriptions:
@@ -92,19 +116,27 @@ class RecommendProducts:
         described: Mapping[ProductId, Product] = {}
         tallies: dict[ProductId, Tally] = {}
         ranking = Ranking(())
-        for sources, is_all in self._sources.widening(asked, neighbours):
+
+        def lacks() -> bool:
+            return ranking.passed < request.limit
+
+        for sources, is_last, is_cut in self._sources.widening(asked, neighbours, lacks):
             considered = {one.product_id for source in sources for one in source}
             if rules.needs_descriptions:
                 described = descriptions.of(considered | rules.pinned.keys())
             if rules.rating:
                 tallies |= self._shop.tallies(considered - tallies.keys())
             limit = request.limit
-            ranking = self._service.rank(sources, visitor, rules, described, tallies, limit, is_all=is_all)
-            if is_all or len(ranking.chosen) == limit:
+            ranking = self._service.rank(sources, visitor, rules, described, tallies, limit, is_all=is_last)
+            if len(ranking.chosen) == limit:
                 break
+            if is_last and is_cut:
+                ranking = attrs.evolve(ranking, notes=(*ranking.notes, NOT_ALL_CONSIDERED))
         if rules.explore:
             ranking = self._with_new(ranking, asked, visitor, descriptions)
-        return self._explained(ranking, descriptions)
+        led_by = {product_id for one in ranking.chosen for product_id in one.reason.because_of}
+        touched = self._service.touched(led_by, asked.customer, request.looking_at)
+        return self._explained(ranking, descriptions, touched)
 
     def _with_new(self, ranking: Ranking, asked: Asked, visitor: Visitor, descriptions: Descriptions) -> Ranking:
         """Draw products that hardly anybody has seen, where the customer looks; on average a share of `explore`."""
@@ -113,7 +145,11 @@ class RecommendProducts:
         if not places:
             return ranking
         pool: dict[ProductId, str | None] = {}
-        categories: list[str | None] = [*self._sources.categories(asked.customer)]
+        liked_categories = self._sources.categories(asked.customer)
+        if rules.only_categories:  # others would be refused
+            liked_categories = [one for one in liked_categories if one in rules.only_categories]
+            liked_categories = liked_categories or sorted(rules.only_categories)[:CATEGORIES_ASKED_MAX]
+        categories: list[str | None] = [*liked_categories]
         for category in categories or [None]:
             listed = self._shop.of_category(category)
             some = self._dice.sample(listed, min(NEW_LOOKED_AT, len(listed)))
@@ -142,29 +178,43 @@ class RecommendProducts:
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now, of what the filters of the settings let pass."""
         filters = self._service.rules.rules.filters
-        source = self._sources.trending(country=country, limit=max(limit, TRENDING_MAX))
         descriptions = Descriptions(self._shop)
-        products = descriptions.of({one.product_id for one in source}) if filters.needs_descriptions else {}
-        return self._explained(self._service.popular(source, filters, products, limit), descriptions)
+        ranking = Ranking(())
+        for depth in depths(max(limit, DEPTHS[0])):
+            source, is_more = self._sources.passing(filters, country, depth)
+            products = descriptions.of({one.product_id for one in source}) if filters.needs_descriptions else {}
+            ranking = self._service.popular(source, filters, products, limit)
+            if len(ranking.chosen) == limit or not is_more:
+                break
+        else:
+            ranking = attrs.evolve(ranking, notes=(*ranking.notes, NOT_ALL_CONSIDERED))
+        return self._explained(ranking, descriptions)
 
-    def top_rated(self, prior_ratings: float, limit: int) -> tuple[TopRated, ...]:
+    def top_rated(self, prior_ratings: float, limit: int) -> TopRatedProducts:
         """Say which products people rate highest, of what the filters of the settings let pass.
 
         `prior_ratings` is how many average ratings each starts with.
         """
         refusal = self._service.rules.rules.refusal
-        rated = self._shop.top_rated(prior_ratings, max(limit, TOP_RATED_MAX))
-        products = self._shop.products([one.product_id for one in rated])
-        found = (
-            TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings) for one in rated
-        )
-        return tuple(one for one in found if refusal(one.product) is None)[:limit]
+        descriptions = Descriptions(self._shop)
+        for depth in depths(max(limit, DEPTHS[0])):
+            rated = self._shop.top_rated(prior_ratings, depth)
+            products = descriptions.of({one.product_id for one in rated})
+            listed = (
+                TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings)
+                for one in rated
+            )
+            found = tuple(one for one in listed if refusal(one.product) is None)[:limit]
+            if len(found) == limit or len(rated) < depth:
+                return TopRatedProducts(found)
+        return TopRatedProducts(found, (NOT_ALL_CONSIDERED,))
 
-    def _explained(self, ranking: Ranking, descriptions: Descriptions) -> Recommendations:
+    def _explained(
+        self, ranking: Ranking, descriptions: Descriptions, touched: Mapping[ProductId, Touch] = NOTHING_TOUCHED
+    ) -> Recommendations:
         """Describe what is shown, and what it is shown for."""
-        chosen = ranking.chosen
-        shown = {one.product_id for one in chosen} | {id_ for one in chosen for id_ in one.reason.because_of}
-        return self._service.explain(ranking, descriptions.of(shown))
+        shown = {one.product_id for one in ranking.chosen} | touched.keys()
+        return self._service.explain(ranking, descriptions.of(shown), touched)
 
 
 def _wanted(asked: Asked, neighbours: Neighbours) -> Iterator[ProductId]:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from threading import Lock
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import attrs
 
@@ -18,10 +18,13 @@ from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRu
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.watermark import shop_time_ms
 
-TRENDING_MAX = 200
-TOP_RATED_MAX = 200
-TRENDING_LISTS_MAX = 1_000
+DEPTHS: Final = (200, 1_000, 5_000)
+"""How long the remembered lists of what is trending and rated highest are: a longer one is read where filters leave too
+little of a shorter one."""
+TRENDING_MAX: Final = 200_000
+"""Of how many products it is remembered that they are trending, over all lists."""
 PRODUCTS_MAX = 100_000
 LISTS_MAX = 2_000
 LIST_LENGTH_MAX = 500
@@ -103,11 +106,12 @@ def _is_full(key: tuple[ProductId, int], listed: Listed) -> bool:
 
 
 class _Place(NamedTuple):
-    """Where something is trending, and by which rules."""
+    """Where something is trending, by which rules, and how many products are listed at most."""
 
     rules: TrendingRules
     category: str | None
     country: str | None
+    depth: int
 
 
 class ShopCache:
@@ -122,8 +126,9 @@ class ShopCache:
         self._clock = clock
         self._rules = rules
         self._total = (0, 0)
+        self._shop_time = (0, 0)
         self._one_reads, self._one_rates = Lock(), Lock()
-        self._top_rated: tuple[int, float, Sequence[Rated]] | None = None
+        self._top_rated: dict[int, tuple[int, float, Sequence[Rated]]] = {}
         self._trending: dict[_Place, tuple[int, Sequence[Popular]]] = {}
         self._interactions = _Remembered[ProductId, int](clock, rules.products_ms, PRODUCTS_MAX)
         self._rarities = _Remembered[ProductId, float](clock, rules.products_ms, PRODUCTS_MAX)
@@ -175,20 +180,26 @@ class ShopCache:
         return self._catalogue.of_category(category)
 
     def trending(
-        self,
-        rules: TrendingRules,
-        category: str | None = None,
-        country: str | None = None,
-        limit: int = TRENDING_MAX,
+        self, rules: TrendingRules, category: str | None = None, country: str | None = None, limit: int = DEPTHS[0]
     ) -> Sequence[Popular]:
-        """What is trending, in a category, in a country or anywhere; a longer list than is remembered is read anew.
+        """What is trending, in a category, in a country or anywhere: at most `limit` products.
 
-        When it is too old, the first who asks reads it anew; who asks meanwhile gets what was read before, unless that
-        is much too old.
+        When the list that is remembered is too old, the first who asks reads it again; who asks meanwhile gets what was
+        read before, unless that is much too old. A list longer than any that is remembered is always read.
         """
-        if limit > TRENDING_MAX:
-            return self._views.trending(rules, category, limit, country, self._rules.trending_ms)
-        place = _Place(rules, category, country)
+        if limit > DEPTHS[-1]:
+            old_ms, now_ms = self._rules.trending_ms, self._clock.now_ms()
+            return self._views.trending(rules, category, limit, country, old_ms, now_ms)
+        for depth in DEPTHS:
+            place = _Place(rules, category, country, depth)
+            if depth >= limit:
+                return self._trending_in(place)[:limit]
+            read = self._trending.get(place)
+            if read is not None and self._is_fresh(read[0]) and len(read[1]) < depth:
+                return read[1]  # there are no more
+        raise AssertionError("no depth is as large as the largest")
+
+    def _trending_in(self, place: _Place) -> Sequence[Popular]:
         read = self._trending.get(place)
         if read is not None and self._is_fresh(read[0]):
             return read[1]
@@ -201,25 +212,41 @@ class ShopCache:
         return () if read is None else read[1]
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
-        """Which products are rated highest; a longer list than is remembered is read anew."""
-        if limit > TOP_RATED_MAX:
+        """Which products are rated highest; a list longer than any that is remembered is always read."""
+        depth = next((depth for depth in DEPTHS if depth >= limit), None)
+        if depth is None:
             return self._views.top_rated(prior_ratings, limit)
         with self._one_rates:
-            known = self._top_rated
+            known = self._top_rated.get(depth)
             if known is None or known[1] != prior_ratings or not self._is_fresh(known[0]):
-                rated = self._views.top_rated(prior_ratings, TOP_RATED_MAX)
-                known = self._top_rated = self._clock.now_ms(), prior_ratings, rated
+                rated = self._views.top_rated(prior_ratings, depth)
+                known = self._top_rated[depth] = self._clock.now_ms(), prior_ratings, rated
         return known[2][:limit]
 
     def _read_trending(self, place: _Place) -> Sequence[Popular]:
         read = self._trending.get(place)
         if read is None or not self._is_fresh(read[0]):
-            if place not in self._trending and len(self._trending) >= TRENDING_LISTS_MAX:
+            old_ms, now_ms = self._rules.trending_ms, self._clock.now_ms()
+            popular = self._views.trending(place.rules, place.category, place.depth, place.country, old_ms, now_ms)
+            self._trending.pop(place, None)
+            while self._trending and sum(one.depth for one in self._trending) + place.depth > TRENDING_MAX:
                 self._trending.pop(next(iter(self._trending)))
-            old_ms = self._rules.trending_ms
-            popular = self._views.trending(place.rules, place.category, TRENDING_MAX, place.country, old_ms)
             read = self._trending[place] = (self._clock.now_ms(), popular)
         return read[1]
+
+    def now_ms(self) -> int:
+        """The present time by this process's clock."""
+        return self._clock.now_ms()
+
+    def shop_time_ms(self) -> int:
+        """How far the shop's time has come, by the newest events, and never further than the clock; remembered as what
+        is trending is."""
+        read_ms, time_ms = self._shop_time
+        if not read_ms or not self._is_fresh(read_ms):
+            now_ms = self._clock.now_ms()
+            time_ms = shop_time_ms(self._views.watermarks().values(), now_ms)
+            self._shop_time = now_ms, time_ms
+        return time_ms
 
     def _read_rarities(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
         known = self._views.interactions_of(product_ids)

@@ -13,7 +13,7 @@ from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import SessionKey, Trail
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
-from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 
 
 @attrs.frozen
@@ -158,10 +158,11 @@ class CellStore(ABC):
         return self.known_customers([customer_id]).get(customer_id)
 
     @abstractmethod
-    def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
+    def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others; those that are gone are left out, and those that have expired.
 
-        How long a session is kept is a setting of the store, counted in event time of its partition.
+        How long a session is kept is a setting of the store, counted in event time of its partition (`newest_ms`), and
+        at most up to `now_ms`, the reader's clock.
         """
 
     @abstractmethod

@@ -96,6 +96,15 @@ class EventLog(ABC):
             Unavailable: the log does not answer.
         """
 
+    def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """The position after the last record of each partition: where its cell stands once all is folded. At most the
+        end that `bounds` says, behind whose last record there may be what is none.
+
+        Raises:
+            Unreachable: the log does not answer.
+        """
+        return {partition: end for partition, (_, end) in self.bounds(partitions).items()}
+
     @abstractmethod
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition.

@@ -1,7 +1,7 @@
 """The log of events, as producers write it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 
@@ -25,9 +25,10 @@ class EventPublisher(ABC):
         """Into how many partitions the log is cut."""
 
     @abstractmethod
-    def publish(self, records: Sequence[Outgoing]) -> None:
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
         """Append records; on return they are durable and will be read, whatever is killed.
 
+        Returns, for each partition that got any, the position after the last of them; 0 where the log does not say.
         Blocks while the log cannot take more; never drops.
 
         Raises:

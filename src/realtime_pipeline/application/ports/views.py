@@ -10,7 +10,7 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import Deltas
-from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 
 
 @attrs.frozen
@@ -81,10 +81,12 @@ class Views(ABC):
         """Read, for each partition, the position of each view cell."""
 
     @abstractmethod
-    def merge(self, merges: Sequence[Merge]) -> None:
+    def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
         """Add deltas to view cells, and move their positions and watermarks on; at most one merge a view cell.
 
-        Each merge stands for itself.
+        Each merge stands for itself. Activity of hours that are too old by the newest event times merged, and by
+        `now_ms`, the clock of who merges, is deleted. What is said of a product to be of `AHEAD_MAX_MS` later than that
+        clock, or more, gives way to what is said of any other time.
 
         Raises:
             Fenced: some range has an epoch that is not the view cell's, which was not changed.
@@ -126,12 +128,19 @@ class Views(ABC):
 
     @abstractmethod
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
+        self,
+        rules: TrendingRules,
+        category: str | None,
+        limit: int,
+        country: str | None = None,
+        old_ms: int = 0,
+        now_ms: int = END_OF_TIME,
     ) -> Sequence[Popular]:
         """Rank products as `domain.recommendation.trending` does, of one category or of all.
 
-        With `country`, by what is known to have been done there. Time is that of the newest event merged. A product's
-        category is the one said last. What is ranked may be as it was `old_ms` ago, where that is cheaper.
+        With `country`, by what is known to have been done there. Time is `shop_time_ms` of what was merged, by the
+        reader's clock `now_ms`. A product's category is the one said last. What is ranked may be as it was `old_ms`
+        ago, where that is cheaper.
         """
 
     @abstractmethod

@@ -17,6 +17,7 @@ import attrs
 from realtime_pipeline.domain.limits import POWER_MAX, at_least
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import SessionKey, Trail
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 
 DAY_MS: Final = 86_400_000
 
@@ -119,13 +120,15 @@ def nearest(
     lists: Mapping[ProductId, Mapping[SessionKey, int]],
     rules: NeighbourRules,
     own: Collection[SessionKey],
+    now_ms: int = END_OF_TIME,
 ) -> dict[SessionKey, float]:
     """Find the k nearest sessions and how near each is, the nearest first; ties to the newer.
 
     `session` holds the visitor's products, the one touched last at the end, each with the weight of what was done;
     `lists` each product's m newest sessions with the time in ms. A session's similarity is
     Σ weight^action_power · e^(−steps back / position_reach) over the shared products, times e^(−days older than the
-    newest / recency_days). Of all sessions listed, the m newest are candidates. `own` sessions are passed over.
+    newest / recency_days). Of all sessions listed, the m newest are candidates. `own` sessions are passed over. None is
+    newer than `now_ms`, whatever it says: else one of a clock that was ahead would make all others old.
     """
     similarity: dict[SessionKey, float] = {}
     times: dict[SessionKey, int] = {}
@@ -149,10 +152,10 @@ def nearest(
     if not times:
         return {}
     newest_first = sorted(times.values(), reverse=True)
-    newest_ms, oldest_ms = newest_first[0], newest_first[: rules.m][-1]
+    newest_ms, oldest_ms = min(newest_first[0], now_ms), newest_first[: rules.m][-1]
     reach_ms, exp = rules.recency_days * DAY_MS, math.exp
     near = [
-        (similarity[key] * exp((at_ms - newest_ms) / reach_ms), at_ms, key)
+        (similarity[key] * exp((at_ms - newest_ms) / reach_ms) if at_ms < newest_ms else similarity[key], at_ms, key)
         for key, at_ms in times.items()
         if at_ms >= oldest_ms
     ]

@@ -78,10 +78,14 @@ class Visitor:
 
 @attrs.frozen
 class Ranking:
-    """The products chosen, and what the rules have to say of it: one line each."""
+    """The products chosen, and what the rules have to say of it: one line each.
+
+    `passed` is how many candidates passed the filters, before the list was mixed and cut.
+    """
 
     chosen: tuple[Candidate, ...]
     notes: tuple[str, ...] = ()
+    passed: int = 0
 
 
 def disliked(reviewed: Mapping[ProductId, tuple[int, int]]) -> frozenset[ProductId]:
@@ -153,7 +157,7 @@ def ranked(
             f"{name} left nothing: it refused {count} of {len(candidates)} products"
             for name, count in refused.most_common()
         ]
-    return Ranking(tuple(_pinned(chosen, pins, limit)), tuple(notes))
+    return Ranking(tuple(_pinned(chosen, pins, limit)), tuple(notes), len(passing))
 
 
 def with_new(

@@ -1,6 +1,6 @@
 """Why a product is recommended: as data, and in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import attrs
@@ -20,6 +20,15 @@ class ReasonKind(StrEnum):
     NEW = "new"
 
 
+class Touch(StrEnum):
+    """What a visitor did with a product, as far as their profile tells; the words say it, {} being the products."""
+
+    BOUGHT = "bought {}"
+    CARTED = "put {} into the cart"
+    LOOKED_AT = "looked at {}"
+    UNKNOWN = "were interested in {}"
+
+
 @attrs.frozen
 class Reason:
     """Which of the visitor's products led here, in how many neighbour sessions; or what is trending, and how often.
@@ -34,12 +43,12 @@ class Reason:
     country: str | None = None
 
 
-def in_words(reason: Reason, products: Mapping[ProductId, Product]) -> str:
-    """Say a reason in a sentence that a customer understands."""
+def in_words(reason: Reason, did: str) -> str:
+    """Say a reason in a sentence that a customer understands; `did` says what they did with the products that led here,
+    as `done_in_words` has it."""
     if reason.kind is ReasonKind.NEIGHBOURS:
-        titles = [products[id_].title if id_ in products else id_ for id_ in reason.because_of[:2]]
-        visitors = "1 visitor" if reason.count == 1 else f"{reason.count:,} visitors"
-        return f"you looked at {' and '.join(titles)}: {visitors} with the same interest chose this too"
+        visits = "1 visit" if reason.count == 1 else f"{reason.count:,} visits"
+        return f"you {did}: in {visits} with the same interest this was chosen too"
     if reason.kind is ReasonKind.PINNED:
         return "chosen by the shop"
     if reason.kind is ReasonKind.NEW:
@@ -51,3 +60,14 @@ def in_words(reason: Reason, products: Mapping[ProductId, Product]) -> str:
     if reason.kind is ReasonKind.TRENDING_IN_COUNTRY:
         return f"popular in {reason.country}, where you are: looked at or bought{times} lately"
     return f"popular in the whole shop: looked at or bought{times} lately"
+
+
+def done_in_words(
+    product_ids: Sequence[ProductId], products: Mapping[ProductId, Product], touched: Mapping[ProductId, Touch]
+) -> str:
+    """Say what a visitor did with products: `touched` says it of each."""
+    titles: dict[Touch, list[str]] = {}
+    for id_ in product_ids:
+        title = products[id_].title if id_ in products else id_
+        titles.setdefault(touched.get(id_, Touch.UNKNOWN), []).append(title)
+    return " and ".join(touch.format(" and ".join(named)) for touch, named in titles.items())

@@ -1,6 +1,6 @@
 """From candidates to recommendations. The service is handed values and fetches nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Self, overload
 
@@ -18,14 +18,19 @@ from realtime_pipeline.domain.recommendation.ranking import (
     ranked,
     rated,
 )
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, in_words
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally
+from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED, ProfileRules
 
 NOTHING_SHOWN: Final[Mapping[ProductId, int]] = MappingProxyType({})
+NOTHING_TOUCHED: Final[Mapping[ProductId, Touch]] = MappingProxyType({})
+_TOUCHES: Final = {VIEWED: Touch.LOOKED_AT, CARTED: Touch.CARTED, PURCHASED: Touch.BOUGHT}
+TOLD_MAX: Final = 2
+"""How many of the visitor's products a reason names."""
 LOOKED_AT: Final = 1
 """The weight of a look, where no more is known of what was done."""
 
@@ -90,11 +95,21 @@ class RecommendationService:
     """Decides what to recommend: neighbours first, then what is trending where the customer looks, then where they are,
     then anywhere.
 
-    A product starts with `prior_ratings` average ratings.
+    A product starts with `prior_ratings` average ratings. By the weights of `profile` it is known what was done with
+    the products of a session.
     """
 
     rules: RecommendationRules
     prior_ratings: float = 5.0
+    profile: ProfileRules = attrs.Factory(ProfileRules)
+    _touches: Mapping[int, Touch] = attrs.field(init=False)
+
+    @_touches.default
+    def _touches_by_weight(self) -> Mapping[int, Touch]:
+        """What a weight of a session's product says was done; none that two actions have."""
+        weights = [self.profile.weight(kind) for kind in _TOUCHES]
+        touches = zip(weights, _TOUCHES.values(), strict=True)
+        return {weight: touch for weight, touch in touches if weights.count(weight) == 1}
 
     def interests(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
         """The products to start from with the weight of what was done (never 0), the one touched last at the end.
@@ -112,6 +127,25 @@ class RecommendationService:
         for product_id in looking_at:
             found[product_id] = max(LOOKED_AT, found.pop(product_id, LOOKED_AT))
         return {product_id: weight for product_id, weight in found.items() if weight}
+
+    def touched(
+        self, product_ids: Collection[ProductId], customer: Customer, looking_at: Sequence[ProductId] = ()
+    ) -> dict[ProductId, Touch]:
+        """What a customer did with products that `interests` may start from.
+
+        Of products from before the session only purchases are known; where two actions have the same weight, a session
+        does not tell which of them it was.
+        """
+        session = customer.current_session
+        of_session = session.products if session is not None else {}
+        found = {}
+        for product_id in product_ids:
+            touch = Touch.BOUGHT if product_id in customer.bought else Touch.UNKNOWN
+            touch = Touch.LOOKED_AT if product_id in looking_at else touch
+            if product_id in of_session:
+                touch = self._touches.get(of_session[product_id][1], touch)
+            found[product_id] = touch
+        return found
 
     def visitor(
         self, customer: Customer, looking_at: Sequence[ProductId] = (), shown: Mapping[ProductId, int] = NOTHING_SHOWN
@@ -167,16 +201,20 @@ class RecommendationService:
         """Choose the first of one source, which is all that was asked for: whatever it is worth among others."""
         return ranked(blended([source], Blend()), Visitor(), rules, products, limit)
 
-    def explain(self, ranking: Ranking, products: Mapping[ProductId, Product]) -> Recommendations:
-        """Give each chosen product its description and its reason in words."""
-        items = tuple(
-            Recommendation(
-                products.get(one.product_id) or Product(one.product_id),
-                one.score,
-                one.reason,
-                in_words(one.reason, products),
-                one.moved,
-            )
-            for one in ranking.chosen
-        )
-        return Recommendations(items, ranking.notes)
+    def explain(
+        self,
+        ranking: Ranking,
+        products: Mapping[ProductId, Product],
+        touched: Mapping[ProductId, Touch] = NOTHING_TOUCHED,
+    ) -> Recommendations:
+        """Give each chosen product its description and its reason in words; see `touched`."""
+        did: dict[tuple[ProductId, ...], str] = {}  # the products of a list have few reasons
+        items = []
+        for one in ranking.chosen:
+            led_by = one.reason.because_of[:TOLD_MAX]
+            if led_by not in did:
+                did[led_by] = done_in_words(led_by, products, touched)
+            product = products.get(one.product_id) or Product(one.product_id)
+            because = in_words(one.reason, did[led_by])
+            items.append(Recommendation(product, one.score, one.reason, because, one.moved))
+        return Recommendations(tuple(items), ranking.notes)

@@ -56,19 +56,20 @@ class Popular:
 
 
 def trending(
-    activity: Mapping[tuple[int, ProductId], Activity], newest_hour: int, rules: TrendingRules
+    activity: Mapping[tuple[int, ProductId], Activity], newest_hour: int, latest_hour: int, rules: TrendingRules
 ) -> list[Popular]:
     """Rank products by Σ over the hours of the window of 2^(-age / half-life) · weighted actions.
 
-    Ages are counted from `newest_hour`, the hour of the newest event seen. Products with a score of 0 or less
-    (everything taken back) are left out; ties go to the smaller id.
+    Ages are counted from `newest_hour`, up to which the shop's time has come; what is done after that and up to
+    `latest_hour`, that of the reader's clock, has the age 0, and what is still later does not count. Products with a
+    score of 0 or less (everything taken back) are left out; ties go to the smaller id.
     """
     weights = rules.hour_weights()
     scores: dict[ProductId, int] = {}
     actions: dict[ProductId, int] = {}
     for (hour, product_id), counted in activity.items():
-        age = newest_hour - hour
-        if 0 <= age < rules.window_hours:
+        age = max(0, newest_hour - hour)
+        if hour <= latest_hour and age < rules.window_hours:
             scores[product_id] = scores.get(product_id, 0) + weights[age] * rules.score(counted)
             total = counted.views + counted.carts + counted.purchases
             actions[product_id] = actions.get(product_id, 0) + total

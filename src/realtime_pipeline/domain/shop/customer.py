@@ -94,7 +94,7 @@ class Customer:
         """
         at_ms, kind = event.occurred_at_ms, event.kind
         digest = digest_of(event.event_id)
-        verdict = self.admit(event, digest, rules)
+        verdict = Verdict.FORGOTTEN if at_ms <= self.forgotten_at_ms else self.seen.admit(event, digest, rules)
         if verdict is not Verdict.APPLIED:
             return REFUSED[verdict]
         self.counts[kind] = self.counts.get(kind, 0) + 1

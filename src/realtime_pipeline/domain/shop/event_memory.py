@@ -97,10 +97,11 @@ class SeenEvents:
         What was forwarded has been judged by the visitor's memory: how late it comes decides nothing here. `replayed`
         events are older than the memory reaches; their own memory tells a repair that is published twice.
         """
-        at_ms, forwarded = event.occurred_at_ms, event.forwarded
+        at_ms, forwarded, own = event.occurred_at_ms, event.forwarded, self.own
         if forwarded is not None and not self.advance(forwarded):
             return Verdict.DUPLICATE
-        if self.knows(digest):
+        may_repeat = digest in own.entries or self.merged_ids or self.repairs is not None  # mostly nothing of it
+        if may_repeat and self.knows(digest):
             return Verdict.DUPLICATE
         if forwarded is not None:
             self.add_merged(digest, rules)
@@ -109,10 +110,10 @@ class SeenEvents:
             if at_ms <= repairs.floor_ms:
                 return Verdict.TOO_OLD
             repairs.remember(digest, at_ms, rules.remembered_repairs, rules.remembered_instant_max)
-        elif at_ms <= self.own.floor_ms:
+        elif at_ms <= own.floor_ms:
             return Verdict.TOO_OLD
         else:
-            self.own.remember(digest, at_ms, rules.remembered_events, rules.remembered_instant_max)
+            own.remember(digest, at_ms, rules.remembered_events, rules.remembered_instant_max)
         return Verdict.APPLIED
 
     def knows(self, digest: bytes) -> bool:

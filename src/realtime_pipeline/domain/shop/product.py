@@ -1,6 +1,7 @@
 """What the shop sells, and what everybody's events together say of it."""
 
-from typing import NamedTuple, Self
+import sys
+from typing import Final, NamedTuple, Self
 
 import attrs
 
@@ -37,13 +38,20 @@ class Product:
         )
 
 
-def later(one: Fact | None, other: Fact | None) -> Fact | None:
+AHEAD_MAX_MS: Final = 3_600_000
+"""A fact that is said to be of a time so much later than the clock comes from a clock that is wrong."""
+
+
+def later(one: Fact | None, other: Fact | None, latest_ms: int = sys.maxsize) -> Fact | None:
     """Merge what two sources said: commutative, associative, idempotent.
 
-    A field is always of one type (name and category text, price a number), so values compare.
+    A field is always of one type (name and category text, price a number), so values compare. A fact of a time after
+    `latest_ms` holds only as long as there is no other: else one clock that was ahead would decide for years.
     """
     if one is None or other is None:
         return one or other
+    if (one[1] > latest_ms) != (other[1] > latest_ms):
+        return one if one[1] <= latest_ms else other
     if one[1] != other[1]:
         return one if one[1] > other[1] else other
     return max(one, other)
@@ -80,14 +88,14 @@ class ProductState:
         if price is not None:
             self.price = later(self.price, (price, at_ms))
 
-    def merge(self, delta: Self) -> None:
-        """Add a delta."""
+    def merge(self, delta: Self, latest_ms: int = sys.maxsize) -> None:
+        """Add a delta; see `later`."""
         self.interactions += delta.interactions
         self.ratings += delta.ratings
         self.rating_sum += delta.rating_sum
-        self.name = later(self.name, delta.name)
-        self.category = later(self.category, delta.category)
-        self.price = later(self.price, delta.price)
+        self.name = later(self.name, delta.name, latest_ms)
+        self.category = later(self.category, delta.category, latest_ms)
+        self.price = later(self.price, delta.price, latest_ms)
 
     @property
     def tally(self) -> Tally:

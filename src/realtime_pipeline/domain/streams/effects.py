@@ -1,5 +1,6 @@
 """What folding some records of one partition comes to: the value that every engine produces and tests assert on."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Self
@@ -130,10 +131,11 @@ class Deltas:
             of[where[2]].by_country[where] = counted
         return parts
 
-    def merge(self, other: Self) -> None:
-        """Add another range's deltas to these; `other` stays as it is."""
+    def merge(self, other: Self, latest_ms: int = sys.maxsize) -> None:
+        """Add another range's deltas to these; `other` stays as it is. What is said of products to be of after
+        `latest_ms` gives way to anything else."""
         for product_id, state in other.products.items():
-            self.product(product_id).merge(state)
+            self.product(product_id).merge(state, latest_ms)
         for key, activity in other.activity.items():
             self.activity.setdefault(key, Activity()).merge(activity)
         for where, activity in other.by_country.items():

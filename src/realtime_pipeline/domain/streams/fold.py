@@ -48,7 +48,7 @@ class _Folding:
         self._customers = customers
         self._rules = rules
         self._watermark = watermark
-        self._newest_ms = watermark.newest_ms
+        self._newest_ms, self._largest_ms = watermark.newest_ms, watermark.largest_ms
         self._appended_at_ms = watermark.appended_at_ms
         self._changed: dict[CustomerId, Customer] = {}
         self._changes = Changes()
@@ -72,8 +72,18 @@ class _Folding:
 
     def clock(self) -> Watermark:
         """The watermark after the records taken so far."""
-        self._watermark = self._watermark.seen(self._newest_ms, self._appended_at_ms, self._rules.disorder_ms)
+        self._watermark = self._watermark.seen(
+            self._largest_ms, self._newest_ms, self._appended_at_ms, self._rules.disorder_ms
+        )
         return self._watermark
+
+    def _move_on(self, record: Record, at_ms: int) -> None:
+        """Count an event of a record into the two largest times."""
+        at_ms = min(at_ms, record.appended_at_ms)
+        if at_ms > self._largest_ms:
+            self._newest_ms, self._largest_ms = self._largest_ms, at_ms
+        elif at_ms > self._newest_ms:
+            self._newest_ms = at_ms
 
     def take(self, record: Record, decoded: Decoded) -> RecordClass:
         """Put one record into its class, with all that follows from it."""
@@ -122,7 +132,7 @@ class _Folding:
                     self._changed[event.customer_id] = customer  # how far its partition has forwarded is noted
                 return self._refuse(record, recorded.verdict, event.customer_id)
             self._changed[event.customer_id] = customer
-        self._newest_ms = max(self._newest_ms, event.occurred_at_ms)
+        self._move_on(record, event.occurred_at_ms)
         if event.product_id is not None:
             self._share(event, event.product_id, recorded)
         return RecordClass.APPLIED
@@ -154,7 +164,7 @@ class _Folding:
             to = visitor.forwards_to or visitor.customer_id
             self._messages.append(Message(to, event.event_id, at_ms, visitor.customer_id, record))
             return RecordClass.FORWARDED
-        self._newest_ms = max(self._newest_ms, at_ms)
+        self._move_on(record, at_ms)
         if event.becomes is not None and event.becomes != visitor.forwards_to:
             history = part_with_history(visitor, event.becomes, profile, self._changes)
             event_id = message_id(visitor.customer_id, event.event_id)
@@ -180,7 +190,7 @@ class _Folding:
         self._changed[merged.customer_id] = customer
         self._take_back_repeats()
         self._forget_visitors(merged.event_id)
-        self._newest_ms = max(self._newest_ms, merged.occurred_at_ms)
+        # Time does not move on: the sign-in has moved it on where it lies, and one event may count only once.
         if session is not None:
             moved = merged.history.open_sessions[-1].products
             for product_id, (touched_ms, _) in moved.items():

@@ -1,5 +1,6 @@
 """Event time of one partition: how far it has come, judged from the log's records alone."""
 
+from collections.abc import Iterable
 from typing import Final, Self
 
 import attrs
@@ -13,19 +14,21 @@ END_OF_TIME: Final = 253_402_300_799_999
 class Watermark:
     """No event before `at_ms` is waited for any longer. Never goes back.
 
-    `newest_ms` is the largest event time seen, `appended_at_ms` the append time of the record folded last.
+    An event counts with its time, but at most with the time at which its record was appended. `largest_ms` is the
+    largest of these times, `newest_ms` the second-largest: one clock that is far ahead moves it no further than another
+    event has been. Each is -1 as long as there is none. `appended_at_ms` is the append time of the record folded last.
     """
 
     at_ms: int = BEGINNING_OF_TIME
     newest_ms: int = BEGINNING_OF_TIME
     appended_at_ms: int = BEGINNING_OF_TIME
+    largest_ms: int = BEGINNING_OF_TIME
 
-    def seen(self, newest_ms: int, appended_at_ms: int, bound_ms: int) -> Self:
-        """Move on by events: the largest event time less the bound on disorder."""
+    def seen(self, largest_ms: int, newest_ms: int, appended_at_ms: int, bound_ms: int) -> Self:
+        """Move on by events, of which, with all before, these are the two largest times: by the largest less the bound
+        on disorder."""
         return type(self)(
-            max(self.at_ms, newest_ms - bound_ms),
-            max(self.newest_ms, newest_ms),
-            max(self.appended_at_ms, appended_at_ms),
+            max(self.at_ms, largest_ms - bound_ms), newest_ms, max(self.appended_at_ms, appended_at_ms), largest_ms
         )
 
     def ticked(self, appended_at_ms: int, floor_ms: int | None) -> Self:
@@ -35,4 +38,20 @@ class Watermark:
             at_ms += max(0, appended_at_ms - self.appended_at_ms)
         if floor_ms is not None:
             at_ms = max(at_ms, floor_ms)
-        return type(self)(min(at_ms, END_OF_TIME), self.newest_ms, max(self.appended_at_ms, appended_at_ms))
+        return attrs.evolve(
+            self, at_ms=min(at_ms, END_OF_TIME), appended_at_ms=max(self.appended_at_ms, appended_at_ms)
+        )
+
+
+def shop_time_ms(marks: Iterable[Watermark], now_ms: int) -> int:
+    """How far the shop's time has come by the watermarks of its partitions, and at most to `now_ms`.
+
+    It is the largest `newest_ms`; where no partition has two events yet, the second-largest of their single ones, or
+    the only one. -1 where nothing has happened.
+    """
+    times = list(marks)
+    newest_ms = max((mark.newest_ms for mark in times), default=BEGINNING_OF_TIME)
+    if newest_ms == BEGINNING_OF_TIME:
+        singles = sorted(mark.largest_ms for mark in times if mark.largest_ms != BEGINNING_OF_TIME)
+        newest_ms = singles[-2:][0] if singles else BEGINNING_OF_TIME
+    return min(newest_ms, now_ms)

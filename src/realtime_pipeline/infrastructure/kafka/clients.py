@@ -103,12 +103,12 @@ def within(wait_s: float, call: Callable[[], object], of_what: str) -> None:
         KafkaException: the call failed.
         Unreachable: it did not return in time. Whatever it was called on must not be used again.
     """
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
 
     def make() -> None:
         try:
             call()
-        except Exception as error:  # of whatever kind: it is raised where the call was asked for
+        except BaseException as error:  # of whatever kind: it is raised where the call was asked for
             failures.append(error)
 
     caller = Thread(target=make, name=of_what, daemon=True)

@@ -12,9 +12,12 @@ from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
+from realtime_pipeline.infrastructure.kafka.tails import last_positions
 from realtime_pipeline.infrastructure.kafka.topics import Described, asked, described, members
 
 CONSUMED_AT_ONCE = 500
+TAIL = 100
+"""Among how many of a partition's last entries its last record is looked for first: marks of transactions are none."""
 ASK_EVERY_S = 1.0
 _UNSUPPORTED = frozenset((KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE))
 _PASSING = frozenset((KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
@@ -183,6 +186,19 @@ class KafkaEventLog(EventLog):
                 found[number] = low_high
         except KafkaException as error:
             raise meaning(error.args[0], f"topic {self._rules.topic}") from None
+        return found
+
+    def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """The position after the last record of each partition; 0 for one that holds none."""
+        bounds = self.bounds(partitions)
+        found = dict.fromkeys(partitions, 0)
+        lacking, reach = {number for number, (low, high) in bounds.items() if low < high}, TAIL
+        while lacking:
+            starts = {number: max(bounds[number][0], bounds[number][1] - reach) for number in lacking}
+            last = last_positions(self._rules, starts)
+            found.update((number, position + 1) for number, position in last.items())
+            lacking = {number for number in lacking - last.keys() if starts[number] > bounds[number][0]}
+            reach *= 10
         return found
 
     def _consume(self, limit: int, timeout_s: float) -> list[Message]:

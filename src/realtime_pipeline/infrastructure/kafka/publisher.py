@@ -1,7 +1,7 @@
 """Publishing into Kafka."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -46,15 +46,19 @@ class KafkaEventPublisher(EventPublisher):
         self._producer.purge()
         self._producer.flush(1)
 
-    def publish(self, records: Sequence[Outgoing]) -> None:
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
         """Append records; wait for the acknowledgement of each."""
-        delivered, failures = 0, list[KafkaError]()
+        delivered, failures, ends = 0, list[KafkaError](), dict[int, int]()
 
-        def on_delivery(error: KafkaError | None, _message: Message) -> None:
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
             nonlocal delivered
             delivered += 1
             if error is not None:
                 failures.append(error)
+                return
+            partition, offset = message.partition(), message.offset()
+            if partition is not None and offset is not None:  # negative where a repeat was acknowledged
+                ends[partition] = max(ends.get(partition, 0), offset + 1)
 
         deadline_s = time.monotonic() + self._rules.publish_ms / 1000
         producer = self._producer
@@ -86,6 +90,7 @@ class KafkaEventPublisher(EventPublisher):
         if failures:
             raise self._failed(failures[0], len(records))
         self._stages.reached(Stage.ACKNOWLEDGED, len(records))
+        return ends
 
     def _check(self, deadline_s: float, delivered: int, total: int) -> None:
         if time.monotonic() > deadline_s:

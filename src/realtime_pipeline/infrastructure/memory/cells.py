@@ -11,9 +11,9 @@ from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import SessionKey, Trail, partition_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
@@ -135,11 +135,15 @@ class MemoryCellStore(CellStore):
         values = ((customer_id, self._customers.get(customer_id)) for customer_id in customer_ids)
         return {customer_id: decode_customer(value) for customer_id, value in values if value is not None}
 
-    def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
+    def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others."""
         values = ((key, self._sessions.get(key)) for key in keys)
         found = {key: decode_trail(value) for key, value in values if value is not None}
-        return {key: trail for key, trail in found.items() if not self._is_expired(key, trail)}
+        oldest_ms = {
+            partition: min(cell.watermark.newest_ms, now_ms) - self._session_keep_ms
+            for partition, cell in list(self._cells.items())
+        }
+        return {key: trail for key, trail in found.items() if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
@@ -158,10 +162,6 @@ class MemoryCellStore(CellStore):
             for name, count in list(cell.counts.items()):
                 total[name] = total.get(name, 0) + count
         return total
-
-    def _is_expired(self, key: SessionKey, trail: Trail) -> bool:
-        newest_ms = self._cell(partition_of(key)).watermark.newest_ms
-        return trail.last_at_ms < newest_ms - self._session_keep_ms
 
     def _cell(self, partition: int) -> _Cell:
         return self._cells.setdefault(partition, _Cell())

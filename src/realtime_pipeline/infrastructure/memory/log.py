@@ -25,8 +25,9 @@ class MemoryLog(EventPublisher):
         """Into how many partitions the log is cut."""
         return self.identity.partitions
 
-    def publish(self, records: Sequence[Outgoing]) -> None:
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
         """Append records, as `EventPublisher.publish`."""
+        ends: dict[int, int] = {}
         with self.appended:
             now_ms = self._clock.now_ms()
             for record in records:
@@ -35,7 +36,9 @@ class MemoryLog(EventPublisher):
                     partition = partition_for(record.value if record.key is None else record.key, self.partitions)
                 kept = self.records[partition]
                 kept.append(Record(partition, len(kept), record.key, record.value, now_ms, record.origin))
+                ends[partition] = len(kept)
             self.appended.notify_all()
+        return ends
 
 
 class MemoryEventLog(EventLog):

@@ -9,10 +9,10 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, trending
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_average
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
-from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
 
 
 @attrs.define
@@ -75,12 +75,12 @@ class MemoryViews(Views):
         """Read positions."""
         return {partition: tuple(cell.source(partition).position for cell in self._cells) for partition in partitions}
 
-    def merge(self, merges: Sequence[Merge]) -> None:
+    def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
         """Add deltas to view cells, each all or nothing."""
         for merge in merges:
-            self._merge(merge)
+            self._merge(merge, now_ms)
 
-    def _merge(self, merge: Merge) -> None:
+    def _merge(self, merge: Merge, now_ms: int) -> None:
         cell = self._cells[merge.view_cell]
         for source_range in merge.ranges:
             if source_range.epoch != cell.source(source_range.partition).epoch:
@@ -91,18 +91,18 @@ class MemoryViews(Views):
         for one in merge.ranges:
             source = cell.source(one.partition)
             source.position, source.watermark = one.to_position, one.watermark
-        cell.state.merge(attrs.evolve(merge.deltas, index={}))
+        cell.state.merge(attrs.evolve(merge.deltas, index={}), now_ms + AHEAD_MAX_MS)
         for (product_id, key), at_ms in merge.deltas.index.items():
             listed = cell.lists.setdefault(product_id, {})
             listed[key] = max(at_ms, listed.get(key, at_ms))
             if len(listed) > self._listed_sessions_max:
                 del listed[min(listed, key=lambda one: (listed[one], one))]
-        self._let_go_of_old_hours(cell)
+        self._delete_old_hours(cell, now_ms)
 
-    def _let_go_of_old_hours(self, cell: _ViewCell) -> None:
-        newest_ms = max(source.watermark.newest_ms for source in cell.sources.values())
+    def _delete_old_hours(self, cell: _ViewCell, now_ms: int) -> None:
+        newest_ms = shop_time_ms((source.watermark for source in cell.sources.values()), now_ms)
         oldest_hour = newest_ms // HOUR_MS - self._activity_hours
-        if oldest_hour > cell.oldest_hour:
+        if oldest_hour != cell.oldest_hour:  # it may be less where a clock was ahead, and is right again
             cell.oldest_hour, state = oldest_hour, cell.state
             state.activity = {key: done for key, done in state.activity.items() if key[0] >= oldest_hour}
             state.by_country = {key: done for key, done in state.by_country.items() if key[0] >= oldest_hour}
@@ -143,7 +143,13 @@ class MemoryViews(Views):
         return sum(state.interactions for _, state in self.scan())
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
+        self,
+        rules: TrendingRules,
+        category: str | None,
+        limit: int,
+        country: str | None = None,
+        old_ms: int = 0,
+        now_ms: int = END_OF_TIME,
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately."""
         activity = {}
@@ -152,8 +158,8 @@ class MemoryViews(Views):
                 said = cell.state.products[product_id].category
                 if category is None or (said is not None and said[0] == category):
                     activity[hour, product_id] = counted
-        newest_ms = max((source.newest_ms for source in self.watermarks().values()), default=0)
-        return trending(activity, newest_ms // HOUR_MS, rules)[:limit]
+        newest_ms = shop_time_ms(self.watermarks().values(), now_ms)
+        return trending(activity, newest_ms // HOUR_MS, now_ms // HOUR_MS, rules)[:limit]
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
         """Rank products by the Bayesian average of their ratings."""

@@ -16,7 +16,7 @@ from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail, partition_of
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_trails
 from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
@@ -88,7 +88,7 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "FCALL", "rp7_claim", 2, cell, self._keys.outbox(partition), epoch)
+        said = self._ask(cell, "FCALL", "rp8_claim", 2, cell, self._keys.outbox(partition), epoch)
         if said[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
         position, number, *times = map(int, said[1:])
@@ -168,7 +168,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._ask(cell, "FCALL", "rp7_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._ask(cell, "FCALL", "rp8_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""
@@ -182,7 +182,7 @@ class RedisCellStore(CellStore):
         values = zip(customer_ids, self._nodes.ask([(key, ("GET", key)) for key in keys]), strict=True)
         return {customer_id: decode_customer(value) for customer_id, value in values if value is not None}
 
-    def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
+    def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others, and how far the time of their cells has come."""
         listed = by_sessions_hash(keys)
         parts = [some[at : at + READ_AT_ONCE] for some in listed for at in range(0, len(some), READ_AT_ONCE)]
@@ -192,7 +192,7 @@ class RedisCellStore(CellStore):
         asked += [(name, ("HMGET", name, *some)) for name, some in zip(names, parts, strict=True)]
         answers = self._nodes.ask(asked)
         newest_ms = zip(cells, answers, strict=False)
-        oldest_ms = {partition: int(at_ms or 0) - self._session_keep_ms for partition, at_ms in newest_ms}
+        oldest_ms = {partition: min(int(at_ms or 0), now_ms) - self._session_keep_ms for partition, at_ms in newest_ms}
         order = [key for some in parts for key in some]
         trails = decode_trails([value for values in answers[len(cells) :] for value in values])
         return {

@@ -55,7 +55,7 @@ def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Re
     counts = [part for name, count in effects.counts.items() for part in (COUNT + name.value.encode(), count)]
     request: Request = (
         "FCALL",
-        "rp7_commit",
+        "rp8_commit",
         len(names),
         *names,
         commit.epoch,
@@ -66,6 +66,7 @@ def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Re
         watermark.at_ms,
         watermark.newest_ms,
         watermark.appended_at_ms,
+        watermark.largest_ms,
         entry,
         len(effects.counts),
         *counts,

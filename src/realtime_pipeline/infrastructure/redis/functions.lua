@@ -1,4 +1,4 @@
-#!lua name=realtime_pipeline_7
+#!lua name=realtime_pipeline_8
 -- Claims, commits and merges, each one step that no other client can come between.
 --
 -- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write that
@@ -49,20 +49,21 @@ end
 
 -- keys: cell, outbox. args: epoch.
 local function claim(keys, args)
-  local found = redis.call('HMGET', keys[1], 'epoch', 'position', 'number', 'at_ms', 'newest_ms', 'appended_at_ms')
+  local found = redis.call('HMGET', keys[1], 'epoch', 'position', 'number', 'at_ms', 'newest_ms', 'appended_at_ms',
+    'largest_ms')
   redis.call('XLEN', keys[2])
   if found[1] and not larger_number(args[1], found[1]) then return {'FENCED'} end
   if not found[1] then
-    found = {args[1], '0', '0', '-1', '-1', '-1'}
+    found = {args[1], '0', '0', '-1', '-1', '-1', '-1'}
     redis.call('HSET', keys[1], 'position', '0', 'number', '0', 'at_ms', '-1', 'newest_ms', '-1',
-      'appended_at_ms', '-1')
+      'appended_at_ms', '-1', 'largest_ms', '-1')
   end
   redis.call('HSET', keys[1], 'epoch', args[1])
-  return {'OK', found[2], found[3], found[4], found[5], found[6]}
+  return {'OK', found[2], found[3], found[4], found[5], found[6], found[7]}
 end
 
 -- keys: cell, outbox, then those to unlink, those to set, and the hashes to change.
--- args: epoch, from, number before, to, number, three times of the watermark, entry; how many counts and the counts as
+-- args: epoch, from, number before, to, number, four times of the watermark, entry; how many counts and the counts as
 -- (class, records); how many keys to unlink; how many to set, and their values; how many hashes, and for each: how
 -- many fields to delete and which, how many values to set and which (field, value), and when the hash expires (0: never).
 local function commit(keys, args)
@@ -70,7 +71,7 @@ local function commit(keys, args)
   if found[1] ~= args[1] or found[2] ~= args[2] or found[3] ~= args[3] then return {'FENCED'} end
   redis.call('XLEN', keys[2])
 
-  local counts, at = tonumber(args[10]), 11
+  local counts, at = tonumber(args[11]), 12
   for index = 1, counts do
     local count = redis.call('HGET', keys[1], args[at])
     if not is_whole(args[at + 1]) or (count and not is_whole(count)) then
@@ -88,7 +89,7 @@ local function commit(keys, args)
     if not is_hash(key) then return wrong_type(key) end
   end
 
-  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[9]) -- refused without a trace if not the newest
+  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10]) -- refused without a trace if not the newest
   for index = 1, unlinked do redis.call('UNLINK', keys[2 + index]) end
   local pairs_to_set = {}
   for index = 1, set do
@@ -111,13 +112,13 @@ local function commit(keys, args)
     if written > 0 and args[at] ~= '0' then redis.call('PEXPIRE', key, args[at]) end
     at = at + 1
   end
-  at = 11
+  at = 12
   for index = 1, counts do
     redis.call('HINCRBY', keys[1], args[at], args[at + 1])
     at = at + 2
   end
   redis.call('HSET', keys[1], 'position', args[4], 'number', args[5], 'at_ms', args[6], 'newest_ms', args[7],
-    'appended_at_ms', args[8])
+    'appended_at_ms', args[8], 'largest_ms', args[9])
   return {'OK'}
 end
 
@@ -128,9 +129,9 @@ local function trim(keys, args)
   return {'OK'}
 end
 
--- What is said of a source partition: epoch, position, and the three times of its watermark.
+-- What is said of a source partition: epoch, position, and the four times of its watermark.
 local function source_in(said)
-  if not said then return '0', '0', '-1 -1 -1' end
+  if not said then return '0', '0', '-1 -1 -1 -1' end
   return string.match(said, '^(%d+) (%d+) (.+)$')
 end
 
@@ -150,13 +151,15 @@ local function values_of(key, fields, first, last)
 end
 
 -- The larger of what is known of a product and what is said: the later of two facts; of two at the same time, the larger.
-local function is_later(value, at_ms, known_value, known_ms, larger)
+-- What is of after `latest` gives way to anything else.
+local function is_later(value, at_ms, known_value, known_ms, larger, latest)
+  if at_ms >= 0 and known_ms >= 0 and (at_ms > latest) ~= (known_ms > latest) then return known_ms > latest end
   return at_ms > known_ms or (at_ms == known_ms and value ~= known_value and larger(value, known_value))
 end
 
 -- Adds what is said of products to what is known of them: a row each, as `values.py` has them. Answers with products
 -- and rows to write, one after the other, and with the products whose category becomes another.
-local function told(key, said)
+local function told(key, said, latest)
   local products, rows = {}, {}
   for product, row in pairs(said) do
     products[#products + 1], rows[#rows + 1] = product, row
@@ -169,13 +172,13 @@ local function told(key, said)
       if known then
         known = cmsgpack.unpack(known)
         row[1] = row[1] + known[1]
-        if not is_later(row[2], row[3], known[2], known[3], larger_text) then row[2], row[3] = known[2], known[3] end
-        if not is_later(row[4], row[5], known[4], known[5], larger_text) then
+        if not is_later(row[2], row[3], known[2], known[3], larger_text, latest) then row[2], row[3] = known[2], known[3] end
+        if not is_later(row[4], row[5], known[4], known[5], larger_text, latest) then
           row[4], row[5] = known[4], known[5]
         elseif known[5] >= 0 and row[4] ~= known[4] then
           moved[#moved + 1] = product
         end
-        if not is_later(row[6], row[7], known[6], known[7], larger_number) then row[6], row[7] = known[6], known[7] end
+        if not is_later(row[6], row[7], known[6], known[7], larger_number, latest) then row[6], row[7] = known[6], known[7] end
       end
       written[#written + 1] = product
       written[#written + 1] = cmsgpack.pack(row)
@@ -227,7 +230,7 @@ local function not_sorted(keys, absent, first, last)
   end
 end
 
--- Advances sources, each given as partition, epoch, from, to, three times. Answers with a refusal, or with nothing and
+-- Advances sources, each given as partition, epoch, from, to, four times. Answers with a refusal, or with nothing and
 -- with partitions and what to write of them.
 local function advanced(key, sources)
   local partitions, superseded, written, is_at = {}, {'SUPERSEDED'}, {}, true
@@ -260,7 +263,8 @@ end
 -- keys: sources, products, moved, one that is never there, then hashes of numbers, then lists of sessions, then of each
 -- hour that goes the hash that lists it, and its own.
 -- args: one map, MessagePack: `sources`; `products`, rows by product; `numbers`, of each hash what grows, as (field,
--- growth); `lists`, of each list what it gains; `listed`, how many sessions a list keeps; `gone`, the hours that go.
+-- growth); `lists`, of each list what it gains; `listed`, how many sessions a list keeps; `latest`, after which time nobody can
+-- have said anything yet; `gone`, the hours that go.
 local function merge(keys, args)
   local said = cmsgpack.unpack(args[1])
   local refusal, sources = advanced(keys[1], said.sources)
@@ -281,7 +285,7 @@ local function merge(keys, args)
       return redis.error_reply('ERR a number of ' .. keys[4 + index] .. ' would leave 64 bits')
     end
   end
-  local products, moved = told(keys[2], said.products)
+  local products, moved = told(keys[2], said.products, said.latest)
 
   -- Lists come first: a plain set among them refuses here, and what is listed may be listed again.
   for index, entries in ipairs(said.lists) do list_sessions(keys[of_lists + index], entries, said.listed) end
@@ -300,8 +304,8 @@ local function merge(keys, args)
 end
 
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp7_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp7_commit', commit)
-redis.register_function{function_name = 'rp7_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp7_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp7_merge', callback = merge, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp8_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp8_commit', commit)
+redis.register_function{function_name = 'rp8_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp8_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp8_merge', callback = merge, flags = {'allow-oom'}}

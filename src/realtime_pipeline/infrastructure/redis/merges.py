@@ -33,11 +33,12 @@ Hour = tuple[int, str | None]
 
 
 def merge_request(
-    keys: Keys, group: int, merge: Merge, listed_max: int, oldest_hour: int, gone: Sequence[Hour]
+    keys: Keys, group: int, merge: Merge, listed_max: int, oldest_hour: int, latest_ms: int, gone: Sequence[Hour]
 ) -> tuple[Key, Request]:
     """Write a merge as a request, and say by which key it is sent.
 
-    The hours `gone` are let go of; what is done before the oldest hour is not counted.
+    The hours `gone` are deleted; what is done before the oldest hour is not counted; what is said of products to be of
+    after `latest_ms` gives way to anything else.
     """
     deltas = merge.deltas
     numbers = {name: growth for name, growth in _numbers(keys, group, deltas, oldest_hour).items() if growth}
@@ -55,14 +56,15 @@ def merge_request(
         "numbers": list(numbers.values()),
         "lists": list(lists.values()),
         "listed": listed_max,
+        "latest": latest_ms,
         "gone": [str(hour) for hour, _ in gone],
     }
-    return names[0], ("FCALL", "rp7_merge", len(names), *names, _encode(said))
+    return names[0], ("FCALL", "rp8_merge", len(names), *names, _encode(said))
 
 
 def _source(one: SourceRange) -> list[str]:
     mark = one.watermark
-    times = (mark.at_ms, mark.newest_ms, mark.appended_at_ms)
+    times = (mark.at_ms, mark.newest_ms, mark.appended_at_ms, mark.largest_ms)
     return list(map(str, (one.partition, one.epoch, one.from_position, one.to_position, *times)))
 
 

@@ -21,6 +21,9 @@ from realtime_pipeline.infrastructure.redis.rules import RedisRules
 Key = str
 
 _VERSION_MIN = 7
+_EVICTING = ("allkeys-", "volatile-")
+_EVICTING_LOSES = {"allkeys": "positions and customers too", "volatile": "sessions first"}
+"""What the policies take that begin so: sessions are the keys that expire."""
 ERASED_KEYS = 1_000
 
 
@@ -74,10 +77,11 @@ class RedisNodes:
                 info = node.info()
                 if int(str(info["redis_version"]).split(".")[0]) < _VERSION_MIN:
                     raise Unavailable(f"Redis {info['redis_version']} has no Functions: use 7.0 or newer, or Valkey")
-                if str(info.get("maxmemory_policy", "")).startswith("allkeys"):
+                policy = str(info.get("maxmemory_policy", ""))
+                if policy.startswith(_EVICTING):
                     raise Unavailable(
-                        f"Redis drops any key when memory is short (maxmemory-policy {info['maxmemory_policy']}), "
-                        "positions and customers too: set it to noeviction or volatile-ttl"
+                        f"Redis drops keys when memory is short (maxmemory-policy {policy}), "
+                        f"{_EVICTING_LOSES[policy.partition('-')[0]]}: set maxmemory-policy noeviction"
                     )
                 self._see_to_functions(node)
         except ERRORS as error:

@@ -8,7 +8,7 @@ from realtime_pipeline.application.errors import WrongLog
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.infrastructure.secrets import secret
 
-LAYOUT: Final = 6
+LAYOUT: Final = 7
 """What a store says of how it lies in Redis; one that says nothing is older."""
 GATHER_MS_MAX: Final = 1_000
 CELLS_TOGETHER: Final = 8

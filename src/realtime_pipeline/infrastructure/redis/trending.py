@@ -22,13 +22,13 @@ FOLLOWED_COUNTRIES_MAX = 50
 class RedisTrending:
     """Follows the activity of each group of view cells, anywhere and in the countries asked for.
 
-    `newest_ms` says the time of the newest event merged.
+    `shop_time_ms` says how far the shop's time has come, at most up to the time given.
     """
 
-    def __init__(self, nodes: RedisNodes, rules: RedisRules, newest_ms: Callable[[], int]) -> None:
+    def __init__(self, nodes: RedisNodes, rules: RedisRules, shop_time_ms: Callable[[int], int]) -> None:
         self._nodes = nodes
         self._rules = rules
-        self._newest_ms = newest_ms
+        self._shop_time_ms = shop_time_ms
         self._keys = Keys(rules.namespace)
         self._groups = rules.view_groups
         self._followed: dict[str | None, tuple[TrendingRules, float]] = {}
@@ -39,7 +39,7 @@ class RedisTrending:
         self._erased: bytes | None = None
 
     def ranked(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None, old_ms: int
+        self, rules: TrendingRules, category: str | None, limit: int, country: str | None, old_ms: int, now_ms: int
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately.
 
@@ -48,14 +48,14 @@ class RedisTrending:
         """
         rows: list[Row] = []
         with self._one_follows:
-            followed = self._follow(rules, country, old_ms)
+            followed = self._follow(rules, country, old_ms, now_ms)
             if category is not None:
                 self._sort(country, followed)
             for trends, categories in zip(followed, self._categories, strict=True):
                 rows += trends.first(limit, None if category is None else categories.members(category))
         return ranked(rows)[:limit]
 
-    def _follow(self, rules: TrendingRules, country: str | None, old_ms: int) -> list[Trends]:
+    def _follow(self, rules: TrendingRules, country: str | None, old_ms: int, now_ms: int) -> list[Trends]:
         """What is known of a country, or of all, by group, brought up to date where it may be too old."""
         now_s = time.monotonic()
         known_rules, known_s = self._followed.get(country, (None, 0.0))
@@ -63,12 +63,12 @@ class RedisTrending:
             return self._trends_of(country)
         self._begin_anew_where_erased()
         every = self._trends_of(country)
-        newest_hour = self._newest_ms() // HOUR_MS
+        newest_hour, latest_hour = self._shop_time_ms(now_ms) // HOUR_MS, now_ms // HOUR_MS
         versions = self._versions(country)
         self._followed.pop(country, None)  # should a read fail half way, nothing is as it says
         for group, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
             has_moved_on = trends.newest_hour != newest_hour
-            trends.follow(rules, newest_hour, versions[group], partial(self._hours, group, country))
+            trends.follow(rules, newest_hour, latest_hour, versions[group], partial(self._hours, group, country))
             if has_moved_on:
                 categories.keep({product for some in self._trends.values() for product in some[group].scores})
         self._followed[country] = rules, now_s

@@ -71,16 +71,20 @@ class Trends:
         self,
         rules: TrendingRules,
         newest_hour: int,
+        latest_hour: int,
         versions: Mapping[int, int],
         read: Callable[[Sequence[int]], Sequence[Fields]],
     ) -> None:
-        """Bring all up to the versions of the hours; `read` is asked for those that have changed."""
+        """Bring all up to the versions of the hours; `read` is asked for those that have changed.
+
+        Hours after the newest and up to the latest have no age, later ones do not count.
+        """
         if rules != self._rules:
             self._hours.clear()
         if (rules, newest_hour) != (self._rules, self.newest_hour):
             self._begin_anew(rules, newest_hour)
         first = newest_hour - rules.window_hours
-        current = {hour: version for hour, version in versions.items() if first < hour <= newest_hour}
+        current = {hour: version for hour, version in versions.items() if first < hour <= latest_hour}
         others = [hour for hour, version in current.items() if self._hours.get(hour, (-1, {}))[0] != version]
         found = [_counted(fields, rules) for fields in read(others)]
         changed: set[bytes] = set()
@@ -152,8 +156,8 @@ class Trends:
 
     def _replace(self, hour: int, before: Counted, after: Counted) -> set[bytes]:
         """Take what an hour had out, and put in what it has; return the products of which that is another number."""
-        rules, age = self._rules, self.newest_hour - hour
-        if rules is None or not 0 <= age < rules.window_hours:
+        rules, age = self._rules, max(0, self.newest_hour - hour)
+        if rules is None or age >= rules.window_hours:
             return set()
         weight, none = rules.hour_weight(age), (0, 0)
         scores, actions = self.scores, self.actions

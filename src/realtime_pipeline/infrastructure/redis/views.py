@@ -8,10 +8,10 @@ from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState, Tally, bayesian_average
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
-from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
@@ -39,7 +39,7 @@ class RedisViews(Views):
         self._groups = rules.view_groups
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_hours
-        self._trending = RedisTrending(nodes, rules, self._newest_ms)
+        self._trending = RedisTrending(nodes, rules, self._shop_time_ms)
         self._oldest_hour = [0] * self._groups
         self._is_known = False
 
@@ -65,7 +65,7 @@ class RedisViews(Views):
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
         """Write a new epoch to every view cell, then read positions."""
         sources = self._sources()
-        answers = self._nodes.ask([(key, ("FCALL", "rp7_claim_views", 1, key, partition, epoch)) for key in sources])
+        answers = self._nodes.ask([(key, ("FCALL", "rp8_claim_views", 1, key, partition, epoch)) for key in sources])
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
         return tuple(int(said[1]) for said in answers)
@@ -75,10 +75,10 @@ class RedisViews(Views):
         found = self._sources_of(partitions)
         return {partition: tuple(position for _, position, _ in sources) for partition, sources in found.items()}
 
-    def merge(self, merges: Sequence[Merge]) -> None:
+    def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
         """Add deltas to view cells, each by one call."""
-        old = self._old_hours(merges)
-        requests = [self._request(merge, old[merge.view_cell % self._groups]) for merge in merges]
+        old = self._old_hours(merges, now_ms)
+        requests = [self._request(merge, old[merge.view_cell % self._groups], now_ms) for merge in merges]
         for said in self._nodes.ask(requests):
             if said[0] == b"SUPERSEDED":
                 numbers = [int(number) for number in said[1:]]
@@ -86,8 +86,10 @@ class RedisViews(Views):
             if said[0] != b"OK":
                 raise Fenced("a view cell has another epoch from some partition of the call")
 
-    def _old_hours(self, merges: Sequence[Merge]) -> dict[int, list[Hour]]:
+    def _old_hours(self, merges: Sequence[Merge], now_ms: int) -> dict[int, list[Hour]]:
         """By group, the hours that are too old when these merges are done; looked for where time has moved on."""
+        latest_hour = now_ms // HOUR_MS - self._activity_hours  # the clock may have been ahead, and be right again
+        self._oldest_hour = [min(hour, latest_hour) for hour in self._oldest_hour]
         newest: dict[int, int] = {}
         calls: Counter[int] = Counter()
         for merge in merges:
@@ -96,7 +98,7 @@ class RedisViews(Views):
             calls[group] += 1
         found: dict[int, list[Hour]] = {}
         for group, newest_ms in newest.items():
-            oldest_hour = newest_ms // HOUR_MS - self._activity_hours
+            oldest_hour = min(newest_ms, now_ms) // HOUR_MS - self._activity_hours
             found[group] = []
             if oldest_hour > self._oldest_hour[group]:
                 found[group] = self._older(group, oldest_hour)
@@ -104,12 +106,13 @@ class RedisViews(Views):
                     self._oldest_hour[group] = oldest_hour
         return found
 
-    def _request(self, merge: Merge, old: list[Hour]) -> tuple[Key, Request]:
+    def _request(self, merge: Merge, old: list[Hour], now_ms: int) -> tuple[Key, Request]:
         """A merge as a request, which takes some of the old hours along."""
         group = merge.view_cell % self._groups
         gone, old[:] = old[:GONE_MAX], old[GONE_MAX:]
         oldest_hour = self._oldest_hour[group]
-        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, gone)
+        latest_ms = now_ms + AHEAD_MAX_MS
+        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, latest_ms, gone)
 
     def erase(self) -> None:
         """Delete all that was ever merged.
@@ -133,8 +136,8 @@ class RedisViews(Views):
                     heard[int(partition)] = mark
         return heard
 
-    def _newest_ms(self) -> int:
-        return max((mark.newest_ms for mark in self.watermarks().values()), default=0)
+    def _shop_time_ms(self, now_ms: int) -> int:
+        return shop_time_ms(self.watermarks().values(), now_ms)
 
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
         """List the sessions that touched each product, newest first."""
@@ -181,10 +184,16 @@ class RedisViews(Views):
         return sum(int(said or 0) for said in self._nodes.ask([(key, ("HGET", key, "interactions")) for key in totals]))
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
+        self,
+        rules: TrendingRules,
+        category: str | None,
+        limit: int,
+        country: str | None = None,
+        old_ms: int = 0,
+        now_ms: int = END_OF_TIME,
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately."""
-        return self._trending.ranked(rules, category, limit, country, old_ms)
+        return self._trending.ranked(rules, category, limit, country, old_ms, now_ms)
 
     def _older(self, group: int, oldest_hour: int) -> list[Hour]:
         """The hours before one that have activity, of all countries."""

@@ -14,9 +14,9 @@ from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail, partition_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail
 from realtime_pipeline.domain.streams.effects import Effects, RecordClass
-from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
@@ -89,14 +89,15 @@ class SqliteCellStore(CellStore):
         """Write a new epoch, then read where the cell stands."""
         with self._database.transaction() as connection:
             written = connection.execute(
-                "INSERT INTO cells VALUES (?, ?, 0, 0, -1, -1, -1)"
+                "INSERT INTO cells VALUES (?, ?, 0, 0, -1, -1, -1, -1)"
                 " ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch WHERE excluded.epoch > epoch",
                 (partition, epoch),
             )
             if written.rowcount != 1:
                 raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
             row = connection.execute(
-                "SELECT position, number, watermark_ms, newest_ms, appended_at_ms FROM cells WHERE partition = ?",
+                "SELECT position, number, watermark_ms, newest_ms, appended_at_ms, largest_ms FROM cells"
+                " WHERE partition = ?",
                 (partition,),
             ).fetchone()
         return Claimed(row[0], row[1], Watermark(*row[2:]))
@@ -129,7 +130,8 @@ class SqliteCellStore(CellStore):
         with self._database.transaction() as connection:
             watermark = commit.watermark
             moved = connection.execute(
-                "UPDATE cells SET position = ?, number = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ?"
+                "UPDATE cells SET position = ?, number = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ?,"
+                " largest_ms = ?"
                 " WHERE partition = ? AND epoch = ? AND position = ? AND number = ?",
                 (
                     commit.to_position,
@@ -137,6 +139,7 @@ class SqliteCellStore(CellStore):
                     watermark.at_ms,
                     watermark.newest_ms,
                     watermark.appended_at_ms,
+                    watermark.largest_ms,
                     commit.partition,
                     commit.epoch,
                     commit.from_position,
@@ -169,19 +172,16 @@ class SqliteCellStore(CellStore):
         )
         return {customer_id: decode_customer(record) for customer_id, record in rows}
 
-    def trails(self, keys: Collection[SessionKey]) -> dict[SessionKey, Trail]:
+    def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others."""
         rows = self._database.rows(
             "SELECT session_key, record FROM sessions WHERE session_key IN (SELECT value FROM json_each(?))",
             (as_json(keys),),
         )
-        newest_ms = dict(self._database.rows("SELECT partition, newest_ms FROM cells"))
+        newest_ms = self._database.rows("SELECT partition, newest_ms FROM cells")
+        oldest_ms = {partition: min(at_ms, now_ms) - self._session_keep_ms for partition, at_ms in newest_ms}
         found = ((key, decode_trail(record)) for key, record in rows)
-        return {
-            key: trail
-            for key, trail in found
-            if trail.last_at_ms >= newest_ms[partition_of(key)] - self._session_keep_ms
-        }
+        return {key: trail for key, trail in found if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
@@ -246,8 +246,11 @@ class SqliteCellStore(CellStore):
         )
 
     def _sweep(self, connection: sqlite3.Connection, commit: Commit) -> None:
-        """Delete expired sessions: look at some with each commit, in the order they began, over and over."""
-        expired_ms = commit.watermark.newest_ms - self._session_keep_ms
+        """Delete expired sessions: look at some with each commit, in the order they began, over and over.
+
+        Time is that of the partition, and at most that of the worker's clock.
+        """
+        expired_ms = min(commit.watermark.newest_ms, commit.at_ms) - self._session_keep_ms
         looked_at = max(SWEPT_MIN, 2 * len(commit.effects.sessions))
         rows = connection.execute(
             "SELECT session_key, last_at_ms FROM sessions WHERE session_key > ? ORDER BY session_key LIMIT ?",

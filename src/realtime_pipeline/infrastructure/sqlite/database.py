@@ -13,7 +13,7 @@ from typing import Any
 
 from realtime_pipeline.application.errors import Unavailable, Unreachable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_S = 30.0
 LOOK_AGAIN_S = 0.005
 

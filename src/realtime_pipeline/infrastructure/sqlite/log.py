@@ -44,15 +44,16 @@ class SqliteEventPublisher(EventPublisher):
         """Into how many partitions the log is cut."""
         return self._partitions
 
-    def publish(self, records: Sequence[Outgoing]) -> None:
+    def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
         """Append records, all or none."""
         with self._database.transaction(durable=True) as connection:
-            self.append(connection, records)
+            ends = self.append(connection, records)
             self._stages.reached(Stage.APPENDED, len(records))
         self._stages.reached(Stage.ACKNOWLEDGED, len(records))
+        return ends
 
-    def append(self, connection: sqlite3.Connection, records: Sequence[Outgoing]) -> None:
-        """Append records as a part of somebody's transaction."""
+    def append(self, connection: sqlite3.Connection, records: Sequence[Outgoing]) -> Mapping[int, int]:
+        """Append records as a part of somebody's transaction; say where each partition ends then."""
         by_partition: dict[int, list[Outgoing]] = {}
         for record in records:
             partition = record.partition
@@ -60,8 +61,10 @@ class SqliteEventPublisher(EventPublisher):
                 partition = partition_for(record.value if record.key is None else record.key, self._partitions)
             by_partition.setdefault(partition, []).append(record)
         now_ms = self._clock.now_ms()
+        ends: dict[int, int] = {}
         for partition, ordered in by_partition.items():
             next_position = _end(connection, partition)
+            ends[partition] = next_position + len(ordered)
             connection.executemany(
                 "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -69,6 +72,7 @@ class SqliteEventPublisher(EventPublisher):
                     for index, record in enumerate(ordered)
                 ),
             )
+        return ends
 
 
 class SqliteEventLog(EventLog):

@@ -10,7 +10,7 @@ from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
-Append = Callable[[sqlite3.Connection, Sequence[Outgoing]], None]
+Append = Callable[[sqlite3.Connection, Sequence[Outgoing]], object]
 """Append records to the log, within a transaction where that lies in the same file."""
 
 

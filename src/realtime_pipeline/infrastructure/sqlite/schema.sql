@@ -12,7 +12,8 @@ CREATE TABLE records (
 -- Cells: one row a partition, and what belongs to its customers. `record` is MessagePack.
 CREATE TABLE cells (
     partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
-    watermark_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, appended_at_ms INTEGER NOT NULL
+    watermark_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, appended_at_ms INTEGER NOT NULL,
+    largest_ms INTEGER NOT NULL
 );
 CREATE TABLE counts (
     partition INTEGER NOT NULL, class TEXT NOT NULL, records INTEGER NOT NULL,
@@ -30,7 +31,8 @@ CREATE TABLE reviews (
 -- Views: where each source partition stands, and what all events add up to. Prices are in ten-thousandths.
 CREATE TABLE sources (
     partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL,
-    watermark_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, appended_at_ms INTEGER NOT NULL
+    watermark_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, appended_at_ms INTEGER NOT NULL,
+    largest_ms INTEGER NOT NULL
 );
 CREATE TABLE products (
     id INTEGER PRIMARY KEY, product_id TEXT NOT NULL UNIQUE,
@@ -59,4 +61,4 @@ CREATE TABLE dead_letters (
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

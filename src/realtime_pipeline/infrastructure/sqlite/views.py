@@ -3,19 +3,23 @@
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
 from realtime_pipeline.domain.recommendation.trending import ONE, Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Fact, ProductState, Tally
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, Fact, ProductState, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas
-from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
 from realtime_pipeline.infrastructure.sqlite.cells import as_json
 from realtime_pipeline.infrastructure.sqlite.database import Database
+
+_to_json = msgspec.json.Encoder().encode
 
 TRIM_OVER = 1.2
 """A product's list is trimmed when it may have grown this far over what is kept of it."""
@@ -23,6 +27,7 @@ TRIM_OVER = 1.2
 ANYWHERE = ""
 """The country of what was done in any."""
 
+_TIMES = "SELECT partition, watermark_ms, newest_ms, appended_at_ms, largest_ms FROM sources"
 _STATE = "interactions, ratings, rating_sum, name, name_at_ms, category, category_at_ms, price, price_at_ms"
 
 
@@ -62,7 +67,7 @@ class SqliteViews(Views):
         """Write a new epoch, then read the position."""
         with self._database.transaction() as connection:
             written = connection.execute(
-                "INSERT INTO sources VALUES (?, ?, 0, -1, -1, -1)"
+                "INSERT INTO sources VALUES (?, ?, 0, -1, -1, -1, -1)"
                 " ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch WHERE excluded.epoch > epoch",
                 (partition, epoch),
             )
@@ -76,12 +81,12 @@ class SqliteViews(Views):
         stand = dict(self._database.rows("SELECT partition, position FROM sources"))
         return {partition: (stand.get(partition, 0),) for partition in partitions}
 
-    def merge(self, merges: Sequence[Merge]) -> None:
+    def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
         """Add deltas, all or nothing."""
         for merge in merges:
             with self._database.transaction() as connection:
                 self._move(connection, merge.ranges)
-                self._add(connection, merge.deltas)
+                self._add(connection, merge.deltas, now_ms)
 
     def erase(self) -> None:
         """Delete all that was ever merged."""
@@ -91,8 +96,7 @@ class SqliteViews(Views):
 
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come."""
-        rows = self._database.rows("SELECT partition, watermark_ms, newest_ms, appended_at_ms FROM sources")
-        return {partition: Watermark(*times) for partition, *times in rows}
+        return _marks(self._database.rows(_TIMES))
 
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
         """List the sessions that touched each product, newest first."""
@@ -141,24 +145,32 @@ class SqliteViews(Views):
         return rows[0][0] if rows else 0
 
     def trending(
-        self, rules: TrendingRules, category: str | None, limit: int, country: str | None = None, old_ms: int = 0
+        self,
+        rules: TrendingRules,
+        category: str | None,
+        limit: int,
+        country: str | None = None,
+        old_ms: int = 0,
+        now_ms: int = END_OF_TIME,
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
-        newest_ms = self._database.rows("SELECT max(newest_ms) FROM sources")[0][0] or 0
+        newest, latest = shop_time_ms(self.watermarks().values(), now_ms) // HOUR_MS, now_ms // HOUR_MS
+        later = self._database.rows("SELECT DISTINCT hour FROM activity WHERE hour > ? AND hour <= ?", (newest, latest))
+        weights = {newest - age: weight for age, weight in enumerate(rules.hour_weights())}
+        weights.update((hour, rules.hour_weight(0)) for (hour,) in later)
         rows = self._database.rows(
             "SELECT product_id,"
             "  sum(weight.value * (:view * views + :cart * carts + :purchase * purchases)) AS score,"
             "  sum(views + carts + purchases)"
             " FROM json_each(:weights) AS weight"
-            " JOIN activity ON country = :country AND hour = :newest - weight.key"
+            " JOIN activity ON country = :country AND hour = CAST(weight.key AS INTEGER)"
             " JOIN products ON products.id = product WHERE :category IS NULL OR category = :category"
             " GROUP BY product HAVING score > 0 ORDER BY score DESC, product_id LIMIT :limit",
             {
                 "view": rules.view_weight,
                 "cart": rules.cart_weight,
                 "purchase": rules.purchase_weight,
-                "weights": as_json(rules.hour_weights()),
-                "newest": newest_ms // HOUR_MS,
+                "weights": _to_json(weights).decode(),
                 "category": category,
                 "country": country or ANYWHERE,
                 "limit": limit,
@@ -198,24 +210,26 @@ class SqliteViews(Views):
         if any(stands[one.partition][1] != one.from_position for one in ranges):
             raise Superseded({one.partition: stands[one.partition][1] for one in ranges})
         connection.executemany(
-            "UPDATE sources SET position = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ? WHERE partition = ?",
+            "UPDATE sources SET position = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ?, largest_ms = ?"
+            " WHERE partition = ?",
             (
                 (
                     one.to_position,
                     one.watermark.at_ms,
                     one.watermark.newest_ms,
                     one.watermark.appended_at_ms,
+                    one.watermark.largest_ms,
                     one.partition,
                 )
                 for one in ranges
             ),
         )
 
-    def _add(self, connection: sqlite3.Connection, deltas: Deltas) -> None:
+    def _add(self, connection: sqlite3.Connection, deltas: Deltas, now_ms: int) -> None:
         rows = self._products_for(connection, deltas)
         ids = {product_id: number for number, product_id, *_ in rows}
         entries = Counter(product_id for product_id, _ in deltas.index)
-        grown = self._add_products(connection, deltas, rows, entries)
+        grown = self._add_products(connection, deltas, rows, entries, now_ms + AHEAD_MAX_MS)
         done = [(ANYWHERE, *where, counted) for where, counted in deltas.activity.items()]
         done += [(country, hour, id_, counted) for (hour, country, id_), counted in deltas.by_country.items()]
         connection.executemany(
@@ -231,7 +245,7 @@ class SqliteViews(Views):
             " ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE excluded.at_ms > at_ms",
             ((ids[product_id], key, at_ms) for (product_id, key), at_ms in deltas.index.items()),
         )
-        self._trim(connection, grown)
+        self._trim(connection, grown, now_ms)
 
     @staticmethod
     def _products_for(connection: sqlite3.Connection, deltas: Deltas) -> list[Any]:
@@ -252,14 +266,19 @@ class SqliteViews(Views):
         return rows
 
     def _add_products(
-        self, connection: sqlite3.Connection, deltas: Deltas, rows: Sequence[Any], entries: Mapping[ProductId, int]
+        self,
+        connection: sqlite3.Connection,
+        deltas: Deltas,
+        rows: Sequence[Any],
+        entries: Mapping[ProductId, int],
+        latest_ms: int,
     ) -> list[int]:
         """Merge the products' deltas in; return the numbers of those whose lists may have grown too long."""
         written = []
         for number, product_id, listed, *columns in rows:
             state = _state(*columns)
             if product_id in deltas.products:
-                state.merge(deltas.products[product_id])
+                state.merge(deltas.products[product_id], latest_ms)
             written.append((*_columns(state), listed + entries[product_id], number))
         connection.executemany(
             "UPDATE products SET interactions = ?, ratings = ?, rating_sum = ?, name = ?, name_at_ms = ?,"
@@ -273,7 +292,7 @@ class SqliteViews(Views):
         limit = int(TRIM_OVER * self._listed_sessions_max)
         return [number for *_, listed, number in written if listed > limit]
 
-    def _trim(self, connection: sqlite3.Connection, grown: Sequence[int]) -> None:
+    def _trim(self, connection: sqlite3.Connection, grown: Sequence[int], now_ms: int) -> None:
         """Cut the lists that have grown over their limit back to their newest, and old hours away."""
         kept = self._listed_sessions_max
         for product in grown:
@@ -283,8 +302,12 @@ class SqliteViews(Views):
                 (product, kept),
             )
             connection.execute("UPDATE products SET listed = ? WHERE id = ?", (kept, product))
-        newest_ms = connection.execute("SELECT max(newest_ms) FROM sources").fetchone()[0]
+        newest_ms = shop_time_ms(_marks(connection.execute(_TIMES)).values(), now_ms)
         connection.execute("DELETE FROM activity WHERE hour < ?", (newest_ms // HOUR_MS - self._activity_hours,))
+
+
+def _marks(rows: Iterable[Sequence[int]]) -> dict[int, Watermark]:
+    return {partition: Watermark(*times) for partition, *times in rows}
 
 
 def _state(interactions: int, ratings: int, rating_sum: int, *facts: str | int | None) -> ProductState:
