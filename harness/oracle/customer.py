@@ -142,7 +142,7 @@ def _handed(
         elif event.becomes is not None:
             if event.becomes != to:
                 before = lives[life][: signed_in_at(lives[life])] if to is None else []
-                ids = judgement.known_at[number]
+                ids = judgement.known_at[number] if to is None else frozenset[str]()
                 history, at_ms = _history(customer_id, before, ids, rules), event.occurred_at_ms
                 event_id = message_id(customer_id, event.event_id)
                 found.append(Handed(event.becomes, event_id, history=history, signed_in_ms=at_ms))

@@ -251,8 +251,8 @@ def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[i
 def opinions(events: Iterable[Event], limit: int) -> tuple[list[tuple[ProductId, Event]], dict[ProductId, Event]]:
     """Find the reviews that count, and among them those of the last `limit` products reviewed.
 
-    A product's reviews are one opinion, the latest of them (ties: the one that came later), as long as the product
-    is among those known; after that, another review is another opinion.
+    A product's reviews are one opinion, the latest of them (ties: the higher rating, then the one that came later),
+    as long as the product is among those known; after that, another review is another opinion.
     """
     opinions: list[tuple[ProductId, list[Event]]] = []
     known: dict[ProductId, list[Event]] = {}
@@ -267,4 +267,4 @@ def opinions(events: Iterable[Event], limit: int) -> tuple[list[tuple[ProductId,
 
 
 def _latest(said: Sequence[Event]) -> Event:
-    return max(enumerate(said), key=lambda one: (one[1].occurred_at_ms, one[0]))[1]
+    return max(enumerate(said), key=lambda one: (one[1].occurred_at_ms, rating(one[1]), one[0]))[1]

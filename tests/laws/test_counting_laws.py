@@ -64,7 +64,7 @@ def what_counts(
     kind: Kind, pieces: Sequence[Sequence[Document]], records_max: int = 5_000, profile: ProfileRules = DEFAULTS
 ) -> dict[str, Any]:
     """All numbers that a shop reads of its customers and products, after each piece was published and processed."""
-    worker, fold = WorkerRules(round_records_max=records_max), FoldRules(profile=profile)
+    worker, fold = WorkerRules(round_records_max=records_max, idle_wait_ms=1), FoldRules(profile=profile)
     settings = attrs.evolve(SETTINGS, worker=worker, fold=fold)
     with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
         for piece in pieces:

@@ -270,7 +270,7 @@ class Customer:
         if event.product_id is None or event.rating is None:
             return APPLIED
         known = self.reviewed.get(event.product_id)
-        if known is not None and event.occurred_at_ms < known[1]:
+        if known is not None and (event.occurred_at_ms, event.rating) < (known[1], known[0]):
             return APPLIED
         self.reviewed[event.product_id] = (event.rating, event.occurred_at_ms)
         changes.reviews[self.customer_id, event.product_id] = Review(

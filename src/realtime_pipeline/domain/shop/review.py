@@ -9,7 +9,7 @@ RATINGS = range(1, 6)
 
 @attrs.frozen
 class Review:
-    """One customer's opinion of one product: the latest by its time counts (ties: the later record)."""
+    """One customer's opinion of one product: the latest by its time (ties: higher rating, later record)."""
 
     customer_id: CustomerId
     product_id: ProductId

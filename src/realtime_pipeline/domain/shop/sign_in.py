@@ -73,7 +73,8 @@ def part_with_history(visitor: Customer, becomes: CustomerId, rules: ProfileRule
             setattr(history, field.name, getattr(visitor, field.name))
             setattr(visitor, field.name, getattr(blank, field.name))
     history.last_seen_ms = last_seen_ms
-    history.seen.merged_ids = visitor.seen.digests()
+    if visitor.forwards_to is None:  # else the ids are those of events that went to another customer
+        history.seen.merged_ids = visitor.seen.digests()
     history.contributions = [_standing(one, visitor) for one in history.contributions]
     visitor.forwards_to = becomes
     return history

@@ -204,14 +204,13 @@ class _Folding:
         for one in repeats:
             if one.product_id is None:
                 continue
+            product = self._deltas.product(one.product_id)  # the views know products by what is said of them
             if one.kind is REVIEWED and one.rating is not None:
-                product = self._deltas.product(one.product_id)
                 product.ratings -= 1
                 product.rating_sum -= one.rating
             elif one.kind in _ACTIONS:
                 self._deltas.count(one.product_id, one.kind, one.at_ms, one.country, -1)
-                if one.kind is not CANCELLED:
-                    self._deltas.product(one.product_id).interactions -= 1
+                product.interactions -= one.kind is not CANCELLED
 
     def _forget_visitors(self, because_of: str) -> None:
         """Have the owners of visitors forget them, who go with the customer they turned out to be."""
