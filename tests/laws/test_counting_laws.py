@@ -39,7 +39,8 @@ def documents(draw: st.DrawFn, number: int) -> Document:
         properties |= {"price": draw(st.sampled_from([1, 2.5])), "quantity": draw(st.integers(1, 3))}
         properties["order_id"] = draw(st.sampled_from(["o1", "o2", None]))
     if kind == "review":
-        properties["rating"] = draw(st.integers(1, 5))
+        # Of one product each: a second opinion replaces the first, but not a visitor's, whose reviews stay their own.
+        properties |= {"rating": draw(st.integers(1, 5)), "product": f"reviewed-{number}"}
     if kind == "exposure":
         properties["products"] = draw(st.lists(st.sampled_from(PRODUCTS), min_size=1, max_size=2))
     document = event(f"e{number}", kind, user, at_ms, session, **properties)
