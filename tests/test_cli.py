@@ -46,7 +46,7 @@ def test_from_a_file_to_recommendations(shop: Path, capsys: pytest.CaptureFixtur
     code, out, _ = ran(capsys, "worker", "--until-caught-up")
     assert code == 0
     assert out == (
-        f"6 records worked off; {shop.parent / 'shop.db'} has now\n"
+        f"6 records processed; {shop.parent / 'shop.db'} has now\n"
         "6 records: 5 applied, 0 duplicates, 0 ignored, 0 forgotten, 0 forwarded, 1 dead letter, 0 control\n"
     )
     code, out, _ = ran(capsys, "recommend", "ada", "--limit", "1")

@@ -237,7 +237,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
             worker.run(lambda: stopping, tell)
     finally:
         progress.end()
-    print(f"{counted(processed, 'record')} worked off; {_place_of_store(settings)} has now")
+    print(f"{counted(processed, 'record')} processed; {_place_of_store(settings)} has now")
     print("\n".join((counts_in_words(pipeline.container.cells().counts()), *ignored_in_words(types))))
 
 

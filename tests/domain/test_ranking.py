@@ -161,11 +161,17 @@ def test_a_filter_that_leaves_nothing_is_named() -> None:
     )
 
 
-def test_who_has_bought_everything_is_shown_it_again_and_the_list_says_so() -> None:
-    again = ranking(ListRules(hide_bought=True), Visitor(bought={A, B, C, D}))
+def test_who_has_bought_everything_is_offered_nothing_and_the_list_says_why() -> None:
+    nothing = ranking(ListRules(hide_bought=True), Visitor(bought={A, B, C, D}))
+    assert nothing.chosen == ()
+    assert nothing.notes == ("hide_bought left nothing: it refused 4 of 4 products",)
+
+
+def test_who_was_shown_everything_is_shown_it_again_and_the_list_says_so() -> None:
+    again = ranking(ListRules(shown_max=2), Visitor(shown={A: 2, B: 3, C: 2, D: 2}))
     assert [one.product_id for one in again.chosen] == ["a", "b", "c", "d"]
-    assert again.notes == ("hide_bought set aside, which had left nothing of 4 products",)
-    first_few = ranked(candidates(A), Visitor(bought={A}), ListRules(hide_bought=True), {}, 4, is_all=False)
+    assert again.notes == ("shown_max set aside, which had left nothing of 4 products",)
+    first_few = ranked(candidates(A), Visitor(shown={A: 2}), ListRules(shown_max=2), {}, 4, is_all=False)
     assert first_few == Ranking(())  # there may be others yet
 
 

@@ -125,12 +125,12 @@ def ranked(
 ) -> Ranking:
     """Choose at most `limit` of the candidates, which are all there are, or else the first of them.
 
-    Filters hold whatever happens. Where nothing is left of all because the customer has bought or been shown
-    everything, those two rules are set aside, and the notes say so; where filters left nothing, the notes say which.
+    Filters and `hide_bought` hold whatever happens. Where nothing is left because the customer has been shown
+    everything, `shown_max` is set aside, and the notes say so; where filters left nothing, the notes say which.
     """
     pins = _pins(rules, limit)
     hidden = {*visitor.seen, *visitor.disliked, *pins.values()}
-    weighs, hides = rules.weights or rules.category_weights, rules.hide_bought or rules.shown_max
+    weighs, bought = rules.weights or rules.category_weights, visitor.bought if rules.hide_bought else ()
     refused: Counter[str] = Counter()
     passing: list[Candidate] = []
     stale: list[Candidate] = []
@@ -138,18 +138,18 @@ def ranked(
         if one.product_id in hidden:
             continue
         product = products.get(one.product_id) or Product(one.product_id)
-        refusal = rules.refusal(product)
+        refusal = "hide_bought" if one.product_id in bought else rules.refusal(product)
         if refusal is not None:
             refused[refusal] += 1
             continue
         weight = rules.weight(product) if weighs else 1.0
         if weight != 1:
             one = one.moved_by(f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score", weight)  # noqa: PLW2901
-        (stale if hides and _is_stale(one, visitor, rules) else passing).append(one)
+        is_stale = rules.shown_max and visitor.shown.get(one.product_id, 0) >= rules.shown_max
+        (stale if is_stale else passing).append(one)
     notes = []
     if is_all and not passing and stale:
-        rule = " and ".join(name for name in ("hide_bought", "shown_max") if getattr(rules, name))
-        notes.append(f"{rule} set aside, which had left nothing of {len(stale)} products")
+        notes.append(f"shown_max set aside, which had left nothing of {len(stale)} products")
         passing = stale
     chosen = _mixed(sorted(passing, key=_order), rules, products, limit, list(pins.values()))
     if not chosen:
@@ -209,12 +209,6 @@ def rated(
             one = one.moved_by(f"rated {average:.1f}", (average / RATING_MEAN) ** rules.rating)  # noqa: PLW2901
         weighed.append(one)
     return sorted(weighed, key=_order)
-
-
-def _is_stale(one: Candidate, visitor: Visitor, rules: ListRules) -> bool:
-    if rules.hide_bought and one.product_id in visitor.bought:
-        return True
-    return bool(rules.shown_max) and visitor.shown.get(one.product_id, 0) >= rules.shown_max
 
 
 def _mixed(
