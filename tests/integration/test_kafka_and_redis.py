@@ -1,5 +1,6 @@
 """The pipeline on a real broker and a real Redis, as a shop runs it."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,6 +11,8 @@ from typing import Literal
 import attrs
 import msgspec
 import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from harness.cli import main as harness
 from harness.simulation.shop import Shop
@@ -20,6 +23,7 @@ from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+from realtime_pipeline.infrastructure.kafka.topics import described
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from tests import servers
 from tests.histories import append, differences, event, state
@@ -261,6 +265,59 @@ def test_a_topic_that_was_made_anew_is_another_log() -> None:
     other = attrs.evolve(settings, kafka=servers.kafka_rules(4))
     with Pipeline(other) as pipeline, pytest.raises(WrongLog, match=r"was built from log .*use another namespace"):
         pipeline.process()
+
+
+def test_a_topic_that_was_given_more_partitions_is_stopped_at_with_the_whole_way_out() -> None:
+    settings = on_kafka(partitions=2)
+    bought = [
+        event(f"b{number}", "purchase", user=f"u{number}", at_ms=START_MS + number, product="mug", price=2)
+        for number in range(40)
+    ]
+    with Pipeline(settings) as pipeline:
+        pipeline.publish(bought[:30])
+        assert pipeline.process() == {RecordClass.APPLIED: 30}
+    admin = AdminClient({"bootstrap.servers": settings.kafka.brokers})
+    (grown,) = admin.create_partitions([NewPartitions(settings.kafka.topic, 4)]).values()
+    grown.result(30)
+    _wait_for_partitions(settings, 4)
+    with Pipeline(settings) as pipeline:
+        pipeline.publish(bought[30:])
+        with pytest.raises(WrongLog, match=r"had 2 partitions and has 4: .*\(misrouted\).* publish those again"):
+            pipeline.process()
+    kafka = attrs.evolve(servers.kafka_rules(4), topic=settings.kafka.topic)
+    with Pipeline(attrs.evolve(settings, kafka=kafka, redis=servers.redis_rules())) as pipeline:
+        counts = pipeline.process()
+        letters = pipeline.dead_letters(100)
+        assert {letter.reason.partition(":")[0] for letter in letters} == {"misrouted"}
+        assert counts == {RecordClass.APPLIED: 40 - len(letters), RecordClass.DEAD_LETTER: len(letters)}
+        append(pipeline, [letter.record.value for letter in letters])
+        assert pipeline.process()[RecordClass.APPLIED] == 40
+        assert [pipeline.profile(f"u{number}").customer.spend for number in range(40)] == [20_000] * 40
+
+
+def _wait_for_partitions(settings: Settings, partitions: int) -> None:
+    deadline_s = time.monotonic() + 30
+    while described(settings.kafka, settings.kafka.topic).partitions != partitions:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
+def test_a_process_that_was_forked_is_told_to_open_a_pipeline_of_its_own() -> None:
+    settings = on_kafka(partitions=1)
+    with Pipeline(settings) as pipeline:
+        pipeline.publish([event("1", user="ada", product="mug")])
+        child = os.fork()
+        if child == 0:  # whatever happens here must not come back into the tests
+            code = 1
+            try:
+                pipeline.publish([event("2", user="bob", product="mug")])
+            except Unavailable as error:
+                code = 7 if "open a Pipeline in each process, after the fork" in str(error) else 2
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        pipeline.publish([event("3", user="cyd", product="mug")])
+        assert pipeline.process() == {RecordClass.APPLIED: 2}
 
 
 def test_a_broker_that_is_not_there_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

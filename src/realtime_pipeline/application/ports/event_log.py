@@ -16,6 +16,26 @@ class LogIdentity:
     partitions: int
     partitioner: str
 
+    def __str__(self) -> str:
+        """How a store writes down which log it was built from."""
+        return f"{self.log_id}/{self.partitions}/{self.partitioner}"
+
+    def way_out(self, built_from: str) -> str:
+        """What else to do where a store was built from another log, written as by `str`; nothing mostly.
+
+        Where the same log has more partitions now, customers whose key belongs elsewhere since have older records in
+        partitions that are not theirs.
+        """
+        log_id, _, rest = built_from.partition("/")
+        partitions, _, partitioner = rest.partition("/")
+        if (log_id, partitioner) != (self.log_id, self.partitioner) or partitions == str(self.partitions):
+            return ""
+        return (
+            f"; the log had {partitions} partitions and has {self.partitions}: where a customer's key belongs elsewhere"
+            " since, older records become dead letters (misrouted) in the new store: publish those again, "
+            "realtime-pipeline dead-letters --values | realtime-pipeline publish -"
+        )
+
 
 class PartitionOwner(ABC):
     """Who is told of partitions that come and go. Called from within `EventLog.poll`, never beside it."""

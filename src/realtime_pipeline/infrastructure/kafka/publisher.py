@@ -1,5 +1,6 @@
 """Publishing into Kafka."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 
@@ -35,6 +36,7 @@ class KafkaEventPublisher(EventPublisher):
         self._partitions = described(rules, rules.topic).partitions
         self._partition_for = PARTITIONERS[rules.partitioner]
         self._producer = self._made()
+        self._process_id = os.getpid()
 
     @property
     def partitions(self) -> int:
@@ -42,12 +44,24 @@ class KafkaEventPublisher(EventPublisher):
         return self._partitions
 
     def close(self) -> None:
-        """Give up what is still on its way."""
+        """Give up what is still on its way; in a process that was forked there is nothing."""
+        if os.getpid() != self._process_id:
+            return
         self._producer.purge()
         self._producer.flush(1)
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
-        """Append records; wait for the acknowledgement of each."""
+        """Append records; wait for the acknowledgement of each.
+
+        Raises:
+            Unavailable: not all were acknowledged in time; or the process was forked since, which leaves the threads
+                that send behind.
+        """
+        if os.getpid() != self._process_id:
+            raise Unavailable(
+                "this pipeline was opened before the process was forked, and Kafka's client does not survive that: "
+                "open a Pipeline in each process, after the fork"
+            )
         delivered, failures, ends = 0, list[KafkaError](), dict[int, int]()
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:

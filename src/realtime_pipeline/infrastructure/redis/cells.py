@@ -58,7 +58,7 @@ class RedisCellStore(CellStore):
     def bind(self, identity: LogIdentity) -> None:
         """Tie the store to a log, and see that Redis is fit for it."""
         self._nodes.check()
-        written = f"{identity.log_id}/{identity.partitions}/{identity.partitioner}"
+        written = str(identity)
         meta = self._keys.meta
         named: Request = ("HMGET", meta, "built_from", "layout", "view_cells")
         bound, layout, view_cells = self._ask(meta, *named)
@@ -69,7 +69,7 @@ class RedisCellStore(CellStore):
         if bound.decode() != written:
             raise WrongLog(
                 f"the store {self._rules.namespace} was built from log {bound.decode()}, this is {written}; "
-                "use another namespace and group"
+                f"use another namespace and group{identity.way_out(bound.decode())}"
             )
         self._rules.check_layout(layout, view_cells)
         self._log = identity.partitions, identity.partitioner

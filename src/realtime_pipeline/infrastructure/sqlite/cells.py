@@ -66,13 +66,14 @@ class SqliteCellStore(CellStore):
 
     def bind(self, identity: LogIdentity) -> None:
         """Tie the store to a log."""
-        written = f"{identity.log_id}/{identity.partitions}/{identity.partitioner}"
+        written = str(identity)
         with self._database.transaction() as connection:
             connection.execute("INSERT INTO meta VALUES ('built_from', ?) ON CONFLICT DO NOTHING", (written,))
             bound = connection.execute("SELECT value FROM meta WHERE name = 'built_from'").fetchone()[0]
         if bound != written:
             raise WrongLog(
                 f"the store in {self._database.path} was built from log {bound}, this is {written}; use another file"
+                f"{identity.way_out(bound)}"
             )
 
     def epoch(self, partition: int) -> int:

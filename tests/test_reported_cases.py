@@ -1,0 +1,134 @@
+"""What shops met with, as it was reported of systems that do this job; each with the right value worked out by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.rules import FoldRules
+from tests.histories import KINDS, NOW_MS, SMALL, Kind, append, differences, embedded, event, opened
+
+SETTINGS = attrs.evolve(SMALL, partitions=3, fold=FoldRules())
+MINUTE = 60_000
+
+
+def bought(event_id: str, at_ms: int, user: str | None = "ada", session: str | None = None, **more: Any) -> Any:
+    return event(event_id, "purchase", user, at_ms, session, **{"product": "chair", "price": 50, **more})
+
+
+@KINDS
+@pytest.mark.parametrize("late", [False, True])
+def test_a_product_is_bought_while_some_of_it_is_kept(kind: Kind, late: bool, tmp_path: Path) -> None:
+    at_ms = NOW_MS - 100 * MINUTE
+    purchases = [bought("r1", at_ms, quantity=4, order_id="o1"), bought("r2", at_ms, "bob", order_id="o2")]
+    purchases += [bought("r3", at_ms + 1, "bob", order_id="o3")]
+    refunds = [
+        event("r4", "refund", "ada", at_ms + MINUTE, product="chair", price=50, quantity=1, order_id="o1"),
+        event("r5", "refund", "bob", at_ms + MINUTE, product="chair", price=50, order_id="o3"),
+    ]
+    others = [event("r6", user="cyd", at_ms=at_ms, product="table"), event("r7", user="cyd", product="chair")]
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        append(pipeline, [*others, *(refunds + purchases if late else purchases + refunds)])
+        pipeline.process()
+        assert differences(pipeline) == []
+        ada, bob = (pipeline.profile(name).customer for name in ("ada", "bob"))
+        assert (ada.units, ada.spend, ada.orders_placed, list(ada.bought)) == (3, 1_500_000, 1, ["chair"])
+        assert (bob.units, bob.spend, bob.orders_placed, list(bob.bought)) == (1, 500_000, 2, ["chair"])
+        offered = pipeline.recommend("ada", rules=ListRules(hide_bought=True))
+        assert "chair" not in {one.product.product_id for one in offered}
+        append(pipeline, [event("r8", "refund", "ada", at_ms + 2 * MINUTE, product="chair", price=50, quantity=3)])
+        pipeline.process()
+        assert list(pipeline.profile("ada").customer.bought) == []
+
+
+@KINDS
+def test_three_tabs_are_three_sessions_that_lead_somewhere(kind: Kind, tmp_path: Path) -> None:
+    looks = [
+        event(
+            f"t{user}-{step}",
+            user=f"u{user}",
+            session=f"tab{step % 3}-{user}",
+            at_ms=NOW_MS - 10_000 * MINUTE + user * 1_000 * MINUTE + step * 20_000,
+            product=f"p{step % 3 * 3 + step // 3}",
+        )
+        for user in range(10)
+        for step in range(9)
+    ]
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        append(pipeline, looks)
+        pipeline.process()
+        assert differences(pipeline) == []
+        assert [pipeline.profile(f"u{user}").customer.sessions_begun for user in range(10)] == [3] * 10
+        assert [one.product.product_id for one in pipeline.similar("p3", 2)] == ["p4", "p5"]
+
+
+@KINDS
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once(
+    kind: Kind, one_by_one: bool, tmp_path: Path
+) -> None:
+    at_ms = NOW_MS - 5 * MINUTE
+    sent = [
+        bought("q1", at_ms, None, "s1", order_id="o1"),
+        event("q2", "sign_in", "ada", at_ms + 5_000, "s1"),
+        bought("q1", at_ms, "ada", "s1", order_id="o1"),
+    ]
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        for piece in [[one] for one in sent] if one_by_one else [sent]:
+            append(pipeline, piece)
+            pipeline.process()
+        assert differences(pipeline) == []
+        ada = pipeline.profile("ada").customer
+        assert (ada.counts[EventKind.PRODUCT_PURCHASED], ada.units, ada.spend, ada.orders_placed) == (1, 1, 500_000, 1)
+        assert pipeline.trending(1)[0].reason.count == 1
+
+
+@KINDS
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_purchases_of_a_visitor_who_signed_in_count_however_far_the_worker_lags(
+    kind: Kind, one_by_one: bool, tmp_path: Path
+) -> None:
+    at_ms = NOW_MS - 200 * MINUTE
+    sent = [event("in", "sign_in", "ada", at_ms, "s1")]
+    sent += [event(f"own{number}", user="ada", at_ms=at_ms + MINUTE + number) for number in range(300)]
+    sent += [bought(f"b{number}", at_ms + number, None, "s1", price=200) for number in range(1, 21)]
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        for piece in [sent[:1], sent[1:301], *([one] for one in sent[301:])] if one_by_one else [sent]:
+            append(pipeline, piece)
+            pipeline.process()
+        assert differences(pipeline) == []
+        assert pipeline.dead_letters() == []
+        assert pipeline.profile("ada").customer.spend == 20 * 200 * 10_000
+
+
+@KINDS
+def test_a_late_purchase_is_a_dead_letter_and_its_repair_counts_once(kind: Kind, tmp_path: Path) -> None:
+    short = attrs.evolve(SETTINGS, fold=FoldRules(profile=ProfileRules(remembered_events=16)))
+    at_ms = NOW_MS - 500 * MINUTE
+    looks = [event(f"web{number}", at_ms=at_ms + number * MINUTE, product=f"p{number}") for number in range(70)]
+    with opened(embedded(kind, tmp_path, short)) as pipeline:
+        append(pipeline, [*looks, bought("till-1", at_ms - 60 * MINUTE, price=900)])
+        assert pipeline.process()[RecordClass.DEAD_LETTER] == 1
+        for _ in range(3):
+            append(pipeline, [bought("till-1", at_ms - 60 * MINUTE, price=900) | {"replayed": True}])
+            pipeline.process()
+            assert pipeline.profile("ada").customer.spend == 900 * 10_000
+            append(pipeline, [event(f"more{_}-{number}", at_ms=NOW_MS - 9_000 + number) for number in range(40)])
+        counts = pipeline.process()
+        assert counts[RecordClass.DUPLICATE] == 2
+        assert differences(pipeline) == []
+
+
+@KINDS
+def test_an_import_of_a_day_of_an_active_customer_counts_whole(kind: Kind, tmp_path: Path) -> None:
+    at_ms = NOW_MS - 1_000 * MINUTE
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        append(pipeline, [event(f"web{number}", at_ms=at_ms + number * 2 * MINUTE) for number in range(100)])
+        pipeline.process()
+        append(pipeline, [bought(f"till{number}", at_ms + number * 2 * MINUTE + 1) for number in range(100)])
+        assert pipeline.process() == {RecordClass.APPLIED: 200}
