@@ -132,7 +132,7 @@ def _in_visitor(found: Customer, stub: Stub) -> Iterator[Line]:
 
 def _in_seen(found: SeenEvents, wanted: ExpectedSeen) -> Iterator[Line]:
     repairs = found.repairs or EventMemory()
-    yield from _in_memory("memory", found.own, wanted.floor_ms, wanted.own)
+    yield from _in_memory("memory", found, wanted.floor_ms, wanted.own)
     yield from _in_memory("memory of repairs", repairs, wanted.repairs_floor_ms, wanted.repairs)
     merged = tuple(found.merged_ids[at : at + DIGEST].hex() for at in range(0, len(found.merged_ids), DIGEST))
     yield from unlike("the ids that came by a sign-in", merged, wanted.merged)

@@ -178,7 +178,7 @@ def _history(customer_id: CustomerId, life: Sequence[Placed], ids: frozenset[str
         orders={order_id: Order(*said) for order_id, said in known.orders.items()},
         open_sessions=sessions,
         seen=seen,
-        contributions=_contributions([event for _, event in life], rules),
+        contributions=tuple(_contributions([event for _, event in life], rules)),
     )
 
 

@@ -62,7 +62,7 @@ class Judgement:
 
 @attrs.define
 class _Newest:
-    """Ids of which the newest are remembered: whenever a quarter more than `keep` are held, or a further quarter, the
+    """Ids of which the newest are remembered: whenever half as many again as `keep` are held, or a further half, the
     newest are kept, whole instants, but no more than `instant_max` for their sake."""
 
     keep: int
@@ -73,7 +73,7 @@ class _Newest:
     def add(self, at_ms: int, digest: str) -> None:
         self.held.append((at_ms, digest))
         over = len(self.held) - self.keep
-        if over <= 0 or over % max(1, self.keep // 4):
+        if over <= 0 or over % max(1, self.keep // 2):
             return
         newest_first = sorted(self.held, reverse=True)
         instants_whole = sum(time >= newest_first[self.keep - 1][0] for time, _ in self.held)

@@ -163,7 +163,7 @@ def test_repeats_are_told_from_news_and_the_past_is_closed() -> None:
     history = History(attrs.evolve(RULES, remembered_events=2))
     verdicts = [history.views(at_ms) for at_ms in (10, 20, 30, 40)]  # the third and fourth evict one each
     assert verdicts == [Verdict.APPLIED] * 4
-    assert history.customer.seen.own.floor_ms == 20
+    assert history.customer.seen.floor_ms == 20
     assert history.views(20) is Verdict.TOO_OLD
     assert history.views(25) is Verdict.APPLIED
     assert history.views(50, event_id="e3") is Verdict.DUPLICATE
@@ -210,7 +210,7 @@ def test_no_instant_fills_the_memory_without_end() -> None:
     history = History(attrs.evolve(RULES, remembered_events=2, remembered_instant_max=10))
     verdicts = [history.views(10) for _ in range(50)]
     assert Verdict.TOO_OLD in verdicts
-    assert len(history.customer.seen.own.entries) // 14 <= 12
+    assert len(history.customer.seen.entries) // 14 <= 12
 
 
 def test_forgetting_reaches_to_all_that_is_erased() -> None:

@@ -20,20 +20,20 @@ EMBEDDED = [
     Mutation(
         "nothing is too old",
         "domain/shop/event_memory.py",
-        "        elif at_ms <= own.floor_ms:\n",
-        "        elif False:\n",
+        "        if event.occurred_at_ms <= self.floor_ms:\n",
+        "        if False:\n",
     ),
     Mutation(
         "a repair that is published again counts again",
         "domain/shop/event_memory.py",
-        "            repairs.remember(digest, at_ms, rules.remembered_repairs, rules.remembered_instant_max)\n",
-        "",
+        "        repairs.remember(digest, event.occurred_at_ms, rules.remembered_repairs, ",
+        "        EventMemory().remember(digest, event.occurred_at_ms, rules.remembered_repairs, ",
     ),
     Mutation(
         "forwarded events are judged by the customer's memory",
         "domain/shop/event_memory.py",
         "            self.add_merged(digest, rules)\n",
-        "            self.own.remember(digest, at_ms, rules.remembered_events, rules.remembered_instant_max)\n",
+        "            self.remember(digest, event.occurred_at_ms, rules.remembered_events, 9)\n",
         ("tests/laws/test_counting_laws.py",),
     ),
     Mutation(

@@ -61,7 +61,7 @@ class Customer:
     forgotten_at_ms: int = BEFORE_ALL_TIME
     forwards_to: CustomerId | None = None
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
-    contributions: list[Contribution] = attrs.Factory(list)
+    contributions: tuple[Contribution, ...] = ()
 
     @property
     def bought(self) -> dict[ProductId, int]:
@@ -93,8 +93,7 @@ class Customer:
         `begins` names the session that the event begins, should it begin one.
         """
         at_ms, kind = event.occurred_at_ms, event.kind
-        digest = digest_of(event.event_id)
-        verdict = Verdict.FORGOTTEN if at_ms <= self.forgotten_at_ms else self.seen.admit(event, digest, rules)
+        verdict = Verdict.FORGOTTEN if at_ms <= self.forgotten_at_ms else self.seen.admit(event, rules)
         if verdict is not Verdict.APPLIED:
             return REFUSED[verdict]
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -107,37 +106,34 @@ class Customer:
         if event.context and event.country is not None:
             self.country = later(self.country, (event.country, at_ms))
         if self.customer_id.startswith(ANONYMOUS):
-            self._note_contribution(event, digest, rules)
+            self._note_contribution(event, rules)
         if kind in _BESIDE_SESSIONS:
             return self._beside_sessions(event, rules, changes)
         if kind is PURCHASED:
             self._buy(event, rules)
         return self._browse(event, begins, rules, changes)
 
-    def admit(self, event: Event, digest: bytes, rules: ProfileRules) -> Verdict:
+    def admit(self, event: Event, rules: ProfileRules) -> Verdict:
         """Judge an event by its id and time, and remember it when it is its first delivery."""
         if event.occurred_at_ms <= self.forgotten_at_ms:
             return Verdict.FORGOTTEN
-        return self.seen.admit(event, digest, rules)
+        return self.seen.admit(event, rules)
 
-    def _note_contribution(self, event: Event, digest: bytes, rules: ProfileRules) -> None:
-        self.contributions.append(
-            Contribution(
-                digest,
-                event.kind,
-                event.occurred_at_ms,
-                event.product_id,
-                event.category,
-                event.amount,
-                event.quantity,
-                event.order_id,
-                event.country,
-                event.rating,
-                event.shown,
-            )
+    def _note_contribution(self, event: Event, rules: ProfileRules) -> None:
+        one = Contribution(
+            digest_of(event.event_id),
+            event.kind,
+            event.occurred_at_ms,
+            event.product_id,
+            event.category,
+            event.amount,
+            event.quantity,
+            event.order_id,
+            event.country,
+            event.rating,
+            event.shown,
         )
-        if len(self.contributions) > rules.contributions_max:
-            del self.contributions[0]
+        self.contributions = (*self.contributions, one)[-rules.contributions_max :]
 
     def _beside_sessions(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:
         if event.kind is REVIEWED:
@@ -184,13 +180,17 @@ class Customer:
 
     def open(self, session: Session, rules: ProfileRules, changes: Changes) -> None:
         """Add an open session, closing idle ones, and the one touched longest ago where there are too many."""
-        by_touch = sorted(self.open_sessions, key=lambda one: (one.last_at_ms, one.key))
-        idle = [one for one in by_touch if session.last_at_ms - one.last_at_ms > rules.session_gap_ms]
-        closing = idle[: max(0, len(idle) - rules.idle_sessions_max)]
-        if not closing and len(by_touch) >= rules.open_sessions_max:
-            closing = by_touch[:1]
-        for one in closing:
-            self.close(one, rules, changes)
+        if not self.open_sessions:
+            self.open_sessions.append(session)
+            return
+        gap_ms, at_ms = rules.session_gap_ms, session.last_at_ms
+        idle = [one for one in self.open_sessions if at_ms - one.last_at_ms > gap_ms]
+        if len(idle) > rules.idle_sessions_max:
+            idle.sort(key=_by_touch)
+            for one in idle[: len(idle) - rules.idle_sessions_max]:
+                self.close(one, rules, changes)
+        elif len(self.open_sessions) >= rules.open_sessions_max:
+            self.close(min(self.open_sessions, key=_by_touch), rules, changes)
         self.open_sessions.append(session)
 
     def close(self, session: Session, rules: ProfileRules, changes: Changes) -> None:
@@ -328,6 +328,10 @@ class Customer:
         """Let go of a session, which is nobody's neighbour any more."""
         changes.sessions.pop(key, None)
         changes.sessions_dropped.add(key)
+
+
+def _by_touch(session: Session) -> tuple[int, SessionKey]:
+    return session.last_at_ms, session.key
 
 
 def note(times: dict[ProductId, int], product_id: ProductId, at_ms: int, most: int) -> None:

@@ -35,7 +35,7 @@ def digest_of(event_id: str) -> bytes:
 class EventMemory:
     """The ids of the newest events: what tells a repeat from a first delivery.
 
-    Holds a 64-bit digest and the time of each event. When a quarter more than `keep` are held, or a further quarter, it
+    Holds a 64-bit digest and the time of each event. When half as many again as `keep` are held, or a further half, it
     is cut back to the newest `keep`; events of one instant stay together (an order of 500 lines has one time), up to
     `instant_max`. `floor_ms` is the latest time among those it evicted: at or before it, a repeat can no longer be told
     from a first delivery.
@@ -44,7 +44,7 @@ class EventMemory:
     entries: bytes = b""
     floor_ms: int = BEFORE_ALL_TIME
 
-    def knows(self, digest: bytes) -> bool:
+    def has(self, digest: bytes) -> bool:
         """Whether an event of this id is remembered."""
         entries = self.entries
         found = entries.find(digest)
@@ -53,10 +53,10 @@ class EventMemory:
         return found >= 0
 
     def remember(self, digest: bytes, at_ms: int, keep: int, instant_max: int) -> None:
-        """Remember an event that `knows` does not know."""
+        """Remember an event that it does not have."""
         self.entries = entries = self.entries + at_ms.to_bytes(_TIME_BYTES) + digest
         over = len(entries) // _ENTRY - keep
-        if over > 0 and over % max(1, keep // 4) == 0:
+        if over > 0 and over % max(1, keep // 2) == 0:
             self._cut_back(keep, instant_max)
 
     def digests(self) -> bytes:
@@ -77,50 +77,56 @@ class EventMemory:
 
 
 @attrs.define
-class SeenEvents:
+class SeenEvents(EventMemory):
     """All that tells a customer's events that come again from first deliveries.
 
-    `own` holds the ids of the customer's own events, `repairs` those of events that were `replayed`, `merged_ids` the
+    It holds the ids of the customer's own events; `repairs` those of events that were `replayed`, `merged_ids` the
     digests of ids that came by a sign-in, the oldest first: these come when outputs do, so they never decide whether an
     event of the customer's own is too old. `forwarded_up_to` maps each partition where a visitor signed in as the
     customer to the last position from which a profile or an event was forwarded.
     """
 
-    own: EventMemory = attrs.Factory(EventMemory)
     repairs: EventMemory | None = None
     merged_ids: bytes = b""
     forwarded_up_to: dict[int, int] = attrs.Factory(dict)
 
-    def admit(self, event: Event, digest: bytes, rules: ProfileRules) -> Verdict:
-        """Judge an event by its id and time, and remember it when it is its first delivery.
-
-        What was forwarded has been judged by the visitor's memory: how late it comes decides nothing here. `replayed`
-        events are older than the memory reaches; their own memory tells a repair that is published twice.
-        """
-        at_ms, forwarded, own = event.occurred_at_ms, event.forwarded, self.own
-        if forwarded is not None and not self.advance(forwarded):
-            return Verdict.DUPLICATE
-        may_repeat = digest in own.entries or self.merged_ids or self.repairs is not None  # mostly nothing of it
+    def admit(self, event: Event, rules: ProfileRules) -> Verdict:
+        """Judge an event by its id and time, and remember it when it is its first delivery."""
+        digest = blake2b(event.event_id.encode(), digest_size=DIGEST_BYTES).digest()
+        if event.forwarded is not None or event.replayed:
+            return self._admit_late(event, digest, rules)
+        may_repeat = digest in self.entries or self.merged_ids or self.repairs is not None  # mostly nothing of it
         if may_repeat and self.knows(digest):
             return Verdict.DUPLICATE
-        if forwarded is not None:
-            self.add_merged(digest, rules)
-        elif event.replayed:
-            repairs = self.repairs = self.repairs or EventMemory()
-            if at_ms <= repairs.floor_ms:
-                return Verdict.TOO_OLD
-            repairs.remember(digest, at_ms, rules.remembered_repairs, rules.remembered_instant_max)
-        elif at_ms <= own.floor_ms:
+        if event.occurred_at_ms <= self.floor_ms:
             return Verdict.TOO_OLD
-        else:
-            own.remember(digest, at_ms, rules.remembered_events, rules.remembered_instant_max)
+        self.remember(digest, event.occurred_at_ms, rules.remembered_events, rules.remembered_instant_max)
+        return Verdict.APPLIED
+
+    def _admit_late(self, event: Event, digest: bytes, rules: ProfileRules) -> Verdict:
+        """Judge an event that may be older than the memory reaches.
+
+        What was forwarded has been judged by the visitor's memory: how late it comes decides nothing here. `replayed`
+        events have a memory of their own, which tells a repair that is published twice.
+        """
+        if event.forwarded is not None and not self.advance(event.forwarded):
+            return Verdict.DUPLICATE
+        if self.knows(digest):
+            return Verdict.DUPLICATE
+        if event.forwarded is not None:
+            self.add_merged(digest, rules)
+            return Verdict.APPLIED
+        repairs = self.repairs = self.repairs or EventMemory()
+        if event.occurred_at_ms <= repairs.floor_ms:
+            return Verdict.TOO_OLD
+        repairs.remember(digest, event.occurred_at_ms, rules.remembered_repairs, rules.remembered_instant_max)
         return Verdict.APPLIED
 
     def knows(self, digest: bytes) -> bool:
         """Whether an event of this id was counted, as far as ids are remembered."""
         return (
-            self.own.knows(digest)
-            or (self.repairs is not None and self.repairs.knows(digest))
+            self.has(digest)
+            or (self.repairs is not None and self.repairs.has(digest))
             or (bool(self.merged_ids) and _holds(self.merged_ids, digest))
         )
 
@@ -136,10 +142,10 @@ class SeenEvents:
         self.forwarded_up_to[partition] = position
         return True
 
-    def digests(self) -> bytes:
-        """The digests of all ids remembered, the oldest first."""
+    def all_digests(self) -> bytes:
+        """The digests of all ids remembered, however they came."""
         repairs = b"" if self.repairs is None else self.repairs.digests()
-        return self.merged_ids + repairs + self.own.digests()
+        return self.merged_ids + repairs + self.digests()
 
     def add_merged(self, digests: bytes, rules: ProfileRules) -> None:
         """Remember ids that came by a sign-in; over `merged_ids_max` those that came first leave."""

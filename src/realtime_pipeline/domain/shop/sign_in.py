@@ -74,8 +74,8 @@ def part_with_history(visitor: Customer, becomes: CustomerId, rules: ProfileRule
             setattr(visitor, field.name, getattr(blank, field.name))
     history.last_seen_ms = last_seen_ms
     if visitor.forwards_to is None:  # else the ids are those of events that went to another customer
-        history.seen.merged_ids = visitor.seen.digests()
-    history.contributions = [_standing(one, visitor) for one in history.contributions]
+        history.seen.merged_ids = visitor.seen.all_digests()
+    history.contributions = tuple(_standing(one, visitor) for one in history.contributions)
     visitor.forwards_to = becomes
     return history
 

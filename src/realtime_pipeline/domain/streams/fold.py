@@ -7,7 +7,7 @@ import attrs
 
 from realtime_pipeline.domain.shop.changes import APPLIED, Changes, Recorded
 from realtime_pipeline.domain.shop.customer import CANCELLED, FORGOTTEN, REVIEWED, SIGNED_IN, Customer
-from realtime_pipeline.domain.shop.event_memory import Verdict, digest_of
+from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.session import session_key
@@ -47,6 +47,7 @@ class _Folding:
     def __init__(self, customers: Mapping[CustomerId, Customer], watermark: Watermark, rules: FoldRules) -> None:
         self._customers = customers
         self._rules = rules
+        self._profile, self._future_ms = rules.profile, rules.future_ms
         self._watermark = watermark
         self._newest_ms, self._largest_ms = watermark.newest_ms, watermark.largest_ms
         self._appended_at_ms = watermark.appended_at_ms
@@ -106,10 +107,7 @@ class _Folding:
         return RecordClass.DEAD_LETTER
 
     def _latest_ms(self, record: Record) -> int:
-        return record.appended_at_ms + self._rules.future_ms
-
-    def _is_ahead(self, record: Record, at_ms: int) -> bool:
-        return at_ms > self._latest_ms(record)
+        return record.appended_at_ms + self._future_ms
 
     def _reject_ahead(self, record: Record, at_ms: int, customer_id: CustomerId | None) -> RecordClass:
         ahead_s = (at_ms - record.appended_at_ms) // 1000
@@ -118,7 +116,7 @@ class _Folding:
     def _event(self, record: Record, event: Event) -> RecordClass:
         if event.kind is FORGOTTEN and event.customer_id is not None:
             return self._forget(record, event, event.customer_id)
-        if event.forwarded is None and self._is_ahead(record, event.occurred_at_ms):
+        if event.occurred_at_ms > record.appended_at_ms + self._future_ms and event.forwarded is None:
             return self._reject_ahead(record, event.occurred_at_ms, event.customer_id)
         recorded = APPLIED
         if event.customer_id is not None:
@@ -126,7 +124,7 @@ class _Folding:
             if event.kind is SIGNED_IN or customer.forwards_to is not None:
                 return self._visitor(record, event, customer)
             begins = session_key(record.partition, record.position)
-            recorded = customer.record(event, begins, self._rules.profile, self._changes)
+            recorded = customer.record(event, begins, self._profile, self._changes)
             if recorded.verdict is not Verdict.APPLIED:
                 if recorded.verdict is Verdict.DUPLICATE and event.forwarded is not None:
                     self._changed[event.customer_id] = customer  # how far its partition has forwarded is noted
@@ -154,8 +152,8 @@ class _Folding:
 
     def _visitor(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
         """Let a visitor sign in; what comes of one who has goes on to the customer they turned out to be."""
-        profile, at_ms = self._rules.profile, event.occurred_at_ms
-        verdict = visitor.admit(event, digest_of(event.event_id), profile)
+        profile, at_ms = self._profile, event.occurred_at_ms
+        verdict = visitor.admit(event, profile)
         if verdict is not Verdict.APPLIED:
             return self._refuse(record, verdict, visitor.customer_id)
         self._changed[visitor.customer_id] = visitor
@@ -176,9 +174,9 @@ class _Folding:
 
     def _history(self, record: Record, merged: HistoryMerged) -> RecordClass:
         """Add what a visitor had done to the customer they turned out to be; where that one is forgotten, both are."""
-        if self._is_ahead(record, merged.occurred_at_ms):  # the sign-in was taken in: what follows is not lost again
+        if merged.occurred_at_ms > self._latest_ms(record):  # the sign-in was taken in: what follows is not lost again
             merged = attrs.evolve(merged, occurred_at_ms=self._latest_ms(record))
-        customer, profile = self._customers[merged.customer_id], self._rules.profile
+        customer, profile = self._customers[merged.customer_id], self._profile
         if merged.is_known_to(customer):
             return RecordClass.DUPLICATE  # longer ago than the memory may reach
         if merged.occurred_at_ms <= customer.forgotten_at_ms:
