@@ -38,7 +38,7 @@ class FoldRecords:
         self._rules = rules
         self._stages = stages
 
-    def decoded(self, held: Mapping[int, HeldCell], records: Sequence[Record]) -> Mapping[int, Pairs]:
+    def decoded(self, held: Mapping[int, HeldCell], records: Sequence[Record]) -> dict[int, Pairs]:
         """Decode a poll's records, by partition. It needs no store, so it is done outside of any transaction.
 
         Records that the cell has already, or whose partition has gone meanwhile, are dropped.
@@ -51,16 +51,16 @@ class FoldRecords:
         self._stages.reached(Stage.DECODED, len(records))
         return by_partition
 
-    def __call__(
-        self, held: Mapping[int, HeldCell], by_partition: Mapping[int, Pairs], now_ms: int
-    ) -> Iterator[Commit]:
+    def __call__(self, held: Mapping[int, HeldCell], by_partition: dict[int, Pairs], now_ms: int) -> Iterator[Commit]:
         """Yield the commits of decoded records, made now, those of each cell in order; each moves its cell on.
 
-        A commit must be written down before the next is asked for: folding goes on with the same customers.
+        A commit must be written down before the next is asked for: folding goes on with the same customers. What is
+        folded is taken out of `by_partition`, so that it is freed while it is still in the processor's cache.
         """
         self._load(held, by_partition)
         self._stages.reached(Stage.LOADED, sum(map(len, by_partition.values())))
-        for partition, pairs in by_partition.items():
+        for partition in list(by_partition):
+            pairs = by_partition.pop(partition)
             for part, to_position in self._cut(held[partition], pairs):
                 commit = self._fold(held[partition], part, to_position, now_ms)
                 self._stages.reached(Stage.FOLDED, len(part))

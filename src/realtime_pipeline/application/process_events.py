@@ -11,7 +11,7 @@ from realtime_pipeline.application.cells import HeldCell, Kept, Readers, records
 from realtime_pipeline.application.claim_cells import ClaimCells
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
 from realtime_pipeline.application.fold_records import FoldRecords, Pairs
-from realtime_pipeline.application.ignored_types import add_types, ignored_types
+from realtime_pipeline.application.ignored_types import add_types
 from realtime_pipeline.application.ports.cell_store import Commit, Entry
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
@@ -196,14 +196,12 @@ class ProcessEvents(PartitionOwner):
             if records:
                 decoded = self._fold_records.decoded(self._held, records)
                 with self._readers.cells.together():
-                    self._work_off(decoded, counts)
-                if counts.get(RecordClass.IGNORED):
-                    add_types(types, ignored_types(decoded.values()))
+                    self._work_off(decoded, counts, types)
                 for cell in self._held.values():
                     cell.bounded_to(self._rules.cached_customers_max // len(self._held))
         return len(records)
 
-    def _work_off(self, decoded: Mapping[int, Pairs], counts: dict[RecordClass, int]) -> None:
+    def _work_off(self, decoded: dict[int, Pairs], counts: dict[RecordClass, int], types: dict[str, int]) -> None:
         """Fold records and commit each cell, then bring views and outputs along."""
         entries: list[Entry] = []
         folded: Counter[RecordClass] = Counter()
@@ -215,6 +213,7 @@ class ProcessEvents(PartitionOwner):
                 entries.append(commit.entry)
                 self._has_spoken = self._has_spoken or bool(commit.outgoing)
                 folded.update(commit.effects.counts)
+                add_types(types, commit.effects.ignored_types)
                 yield commit
 
         sizes = self._readers.cells.commit(commits())

@@ -153,7 +153,7 @@ class Effects:
 
     `tombstones` are the customers forgotten in this range, with the time: the store erases their records first;
     one who came back since is among `customers` again. A review of None is taken down. `messages` are for other
-    customers, whose owners find them in the log.
+    customers, whose owners find them in the log. `ignored_types` counts ignored events by the name of their type.
     """
 
     customers: Mapping[CustomerId, Customer]
@@ -165,3 +165,4 @@ class Effects:
     dead_letters: tuple[DeadLetter, ...]
     counts: Mapping[RecordClass, int]
     messages: tuple[Message, ...] = ()
+    ignored_types: Mapping[str, int] = attrs.Factory(dict)

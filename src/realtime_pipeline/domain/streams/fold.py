@@ -56,6 +56,7 @@ class _Folding:
         self._deltas = Deltas()
         self._dead_letters: list[DeadLetter] = []
         self._messages: list[Message] = []
+        self._ignored_types: dict[str, int] = {}
         self.counts = dict.fromkeys(RecordClass, 0)
 
     def effects(self) -> Effects:
@@ -69,6 +70,7 @@ class _Folding:
             dead_letters=tuple(self._dead_letters),
             counts={name: count for name, count in self.counts.items() if count},
             messages=tuple(self._messages),
+            ignored_types=self._ignored_types,
         )
 
     def clock(self) -> Watermark:
@@ -96,6 +98,7 @@ class _Folding:
             self._watermark = self.clock().ticked(record.appended_at_ms, decoded.floor_ms)
             taken = RecordClass.CONTROL
         elif isinstance(decoded, Ignored):
+            self._ignored_types[decoded.event_type] = self._ignored_types.get(decoded.event_type, 0) + 1
             taken = RecordClass.IGNORED
         else:
             taken = self._reject(record, decoded.reason, decoded.customer_id)
