@@ -6,12 +6,25 @@ from typing import Any
 import attrs
 import pytest
 
+from realtime_pipeline import Settings
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.rules import FoldRules
-from tests.histories import KINDS, NOW_MS, SMALL, Kind, append, differences, embedded, event, opened
+from tests.histories import (
+    HOUR_MS,
+    KINDS,
+    NOW_MS,
+    SMALL,
+    Kind,
+    SetClock,
+    append,
+    differences,
+    embedded,
+    event,
+    opened,
+)
 
 SETTINGS = attrs.evolve(SMALL, partitions=3, fold=FoldRules())
 MINUTE = 60_000
@@ -132,3 +145,68 @@ def test_an_import_of_a_day_of_an_active_customer_counts_whole(kind: Kind, tmp_p
         pipeline.process()
         append(pipeline, [bought(f"till{number}", at_ms + number * 2 * MINUTE + 1) for number in range(100)])
         assert pipeline.process() == {RecordClass.APPLIED: 200}
+
+
+@KINDS
+def test_a_late_sign_in_still_hands_the_visitor_over(kind: Kind, tmp_path: Path) -> None:
+    at_ms = NOW_MS - 100 * MINUTE
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        append(pipeline, [bought(f"e{number}", at_ms + number, None, "s", price=1) for number in range(300)])
+        pipeline.process()
+        append(pipeline, [event("in", "sign_in", "ada", at_ms - 1, "s")])
+        pipeline.process()
+        assert differences(pipeline) == []
+        assert pipeline.profile("ada").customer.spend == 300 * 10_000
+
+
+@KINDS
+@pytest.mark.parametrize("signed_in_before", [False, True])
+def test_what_is_on_its_way_when_a_customer_is_forgotten_goes_too(
+    kind: Kind, signed_in_before: bool, tmp_path: Path
+) -> None:
+    """By the client's clock, which is ahead, it happens after the forgetting; in the log it lies before."""
+    sign_in = event("in", "sign_in", "ada", NOW_MS - 1_000 if signed_in_before else NOW_MS + 2_000, "s")
+    purchase = bought("v", NOW_MS + 2_000 if signed_in_before else NOW_MS - 5_000, None, "s")
+    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+        append(pipeline, [sign_in, purchase] if signed_in_before else [purchase, sign_in])
+        forgetting = pipeline.forget("ada")
+        pipeline.process()
+        assert differences(pipeline) == []
+        assert pipeline.receipt(forgetting).is_done
+        assert [one.customer_id for one in pipeline.container.cells().scan() if one.spend] == []
+
+
+def test_a_category_at_most_so_often_is_filled_from_further_down() -> None:
+    toys = [
+        event(f"t{number}-{twice}", user=f"u{number}", product=f"toy{number}", category="toys")
+        for number in range(250)
+        for twice in range(2)
+    ]
+    books = [event(f"b{number}", user=f"w{number}", product=f"book{number}", category="books") for number in range(20)]
+    with opened(Settings(log="memory", store="memory")) as pipeline:
+        append(pipeline, [*toys, *books])
+        pipeline.process()
+        found = pipeline.recommend("new", 6, rules=ListRules(per_category=3))
+        assert [one.product.category for one in found].count("books") == 3
+
+
+@KINDS
+def test_events_a_little_ahead_of_the_clock_trend_at_the_end_of_an_hour(kind: Kind, tmp_path: Path) -> None:
+    end_ms = (NOW_MS // HOUR_MS + 1) * HOUR_MS
+    with opened(embedded(kind, tmp_path, SETTINGS), SetClock(end_ms - MINUTE)) as pipeline:
+        append(pipeline, [event(f"a{number}", user=f"u{number}", at_ms=end_ms + MINUTE) for number in range(5)])
+        append(pipeline, [event("p", user="v", at_ms=end_ms + MINUTE, product="mug")])
+        pipeline.process()
+        assert [one.product.product_id for one in pipeline.trending()] == ["mug"]
+
+
+@KINDS
+def test_what_was_done_a_month_ago_gives_way_to_the_first_events_of_today(kind: Kind, tmp_path: Path) -> None:
+    old = [
+        event(f"o{number}", user=f"u{number}", at_ms=NOW_MS - 30 * 24 * HOUR_MS, product="old") for number in range(40)
+    ]
+    new = [event(f"n{number}", user=f"v{number}", at_ms=NOW_MS - MINUTE, product=f"new{number}") for number in range(4)]
+    with opened(embedded(kind, tmp_path, attrs.evolve(SETTINGS, partitions=8))) as pipeline:
+        append(pipeline, [*old, *new])
+        pipeline.process()
+        assert {one.product.product_id for one in pipeline.trending()} == {f"new{number}" for number in range(4)}

@@ -20,12 +20,13 @@ from harness.oracle.sign_in import (
     forwards_to,
     place_of,
     reclassed,
+    sent_ms,
     signed_in_at,
 )
 from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.event_memory import SeenEvents
-from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.session import Session, SessionKey
@@ -143,12 +144,12 @@ def _handed(
             if event.becomes != to:
                 before = lives[life][: signed_in_at(lives[life])] if to is None else []
                 ids = judgement.known_at[number] if to is None else frozenset[str]()
-                history, at_ms = _history(customer_id, before, ids, rules), event.occurred_at_ms
+                history, at_ms = _history(customer_id, before, ids, rules), sent_ms(event)
                 event_id = message_id(customer_id, event.event_id)
                 found.append(Handed(event.becomes, event_id, history=history, signed_in_ms=at_ms))
             to = event.becomes
         elif to is not None:
-            found.append(Handed(to, event.event_id, event._replace(customer_id=to, forwarded=place_of(key))))
+            found.append(Handed(to, event.event_id, _copy(event, to, key)))
     return found
 
 
@@ -180,6 +181,11 @@ def _history(customer_id: CustomerId, life: Sequence[Placed], ids: frozenset[str
         seen=seen,
         contributions=tuple(_contributions([event for _, event in life], rules)),
     )
+
+
+def _copy(event: Event, to: CustomerId, key: SessionKey) -> Event:
+    """The copy of a visitor's event that goes to the customer."""
+    return event._replace(customer_id=to, forwarded=place_of(key), occurred_at_ms=sent_ms(event), properties=NOTHING)
 
 
 def _contributions(events: Sequence[Event], rules: ProfileRules) -> list[Contribution]:

@@ -93,10 +93,9 @@ class Expected:
 
     @property
     def now_ms(self) -> int:
-        """How far the shop's time has come: by the second event of a partition, else of all, else by the only one."""
-        if self.newest_ms:
-            return max(self.newest_ms.values())
-        return min(sorted(self.largest_ms.values())[-2:], default=NEVER_MS)
+        """How far the shop's time has come: by the second-largest time of all, else by the only one."""
+        times = [*self.largest_ms.values(), *self.newest_ms.values()]
+        return min(sorted(times)[-2:], default=NEVER_MS)
 
 
 def expect(

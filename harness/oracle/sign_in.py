@@ -13,6 +13,8 @@ from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 HISTORY: Final = "history"
+APPENDED: Final = "appended_at_ms"
+"""When the record of an event was appended that happens later by its own clock."""
 LATEST: Final = "latest_ms"
 """The latest time that an event may have when a forgetting is done."""
 
@@ -63,6 +65,12 @@ def latest_ms(event: Event) -> int:
     """The newest time that an event speaks of."""
     history = history_in(event)
     return max(event.occurred_at_ms, (history.last_seen_ms or 0) if history is not None else 0)
+
+
+def sent_ms(event: Event) -> int:
+    """As of when an event's message to a customer is: at most when the event was appended."""
+    appended = event.properties.get(APPENDED)
+    return min(event.occurred_at_ms, appended) if isinstance(appended, int) else event.occurred_at_ms
 
 
 def signed_in_at(life: Sequence[Placed]) -> int | None:

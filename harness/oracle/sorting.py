@@ -8,7 +8,7 @@ from zlib import crc32
 import attrs
 
 from harness.oracle.profile import country_of
-from harness.oracle.sign_in import KEY_STRIDE, LATEST, Placed, as_event
+from harness.oracle.sign_in import APPENDED, KEY_STRIDE, LATEST, Placed, as_event
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
@@ -67,6 +67,8 @@ def sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sor
                 occurred_at_ms=min(event.occurred_at_ms, latest_ms), properties={**event.properties, LATEST: latest_ms}
             )
         placed = SessionKey(record.position * KEY_STRIDE + record.partition), event
+        if isinstance(decoded, Event) and decoded.forwarded is None and event.occurred_at_ms > record.appended_at_ms:
+            placed = placed[0], event._replace(properties={**event.properties, APPENDED: record.appended_at_ms})
         if event.occurred_at_ms > record.appended_at_ms:
             sorted_.appended_before_ms[placed[0]] = record.appended_at_ms
         if decoded.customer_id is None:

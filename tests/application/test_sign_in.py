@@ -123,11 +123,13 @@ def test_who_signs_in_again_is_not_the_one_of_longest_ago(kind: Kind, tmp_path: 
 
 @KINDS
 def test_a_forgetting_stays_done_when_a_visitor_turns_out_to_be_who_was_forgotten(kind: Kind, tmp_path: Path) -> None:
-    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
+    clock = SetClock()
+    with opened(embedded(kind, tmp_path, SETTINGS), clock) as pipeline:
         processed(pipeline, event("a", user="ada", product="pan"), *looks("mug", at_ms=NOW_MS - 90_000))
         forgetting = pipeline.forget("ada")
         pipeline.process()
         assert pipeline.receipt(forgetting).is_done
+        clock.at_ms += 2_000
         processed(pipeline, login(at_ms=forgetting.as_of_ms + 1_000))
         assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
         assert pipeline.receipt(forgetting).is_done

@@ -14,6 +14,7 @@ from realtime_pipeline.application.routing import MISROUTED
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind, naming
 from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.streams.records import Record
 
 LETTERS_READ = 10_000
 
@@ -139,7 +140,7 @@ class ForgetCustomer:
         found = [
             letter
             for letter in self._outputs.dead_letters(LETTERS_READ)
-            if letter.customer_id in forgetting.names and letter.record.appended_at_ms <= forgetting.as_of_ms
+            if letter.customer_id in forgetting.names and _is_before(letter.record, forgetting)
         ]
         letters = [letter for letter in found if self._outputs.takes_back and not letter.reason.startswith(MISROUTED)]
         stays = [
@@ -167,3 +168,10 @@ class ForgetCustomer:
             },
             tuple(stays),
         )
+
+
+def _is_before(record: Record, forgetting: Forgetting) -> bool:
+    """Whether a record came before a forgetting: in its partition by position, in others by time."""
+    if record.partition == forgetting.partition:
+        return record.position < forgetting.position
+    return record.appended_at_ms <= forgetting.as_of_ms

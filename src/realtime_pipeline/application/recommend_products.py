@@ -118,7 +118,7 @@ class RecommendProducts:
         ranking = Ranking(())
 
         def lacks() -> bool:
-            return ranking.passed < request.limit
+            return len(ranking.chosen) < request.limit
 
         for sources, is_last, is_cut in self._sources.widening(asked, neighbours, lacks):
             considered = {one.product_id for source in sources for one in source}

@@ -7,10 +7,13 @@ import attrs
 
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.streams.effects import Activity
+from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity
 
 ONE: Final = 1 << 20
 """Weights are whole multiples of 2^-20, so that sums are exact and the order of products is the same everywhere."""
+
+AHEAD_MS: Final = 5 * 60_000
+"""How far clocks of those who send events may be ahead of a reader's."""
 
 
 @attrs.frozen
@@ -44,6 +47,11 @@ class TrendingRules:
             + self.cart_weight * activity.carts
             + self.purchase_weight * activity.purchases
         )
+
+
+def latest_hour(now_ms: int) -> int:
+    """The last hour that counts at a time by the reader's clock: others' clocks may be a little ahead."""
+    return (now_ms + AHEAD_MS) // HOUR_MS
 
 
 @attrs.frozen

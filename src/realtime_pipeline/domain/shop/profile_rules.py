@@ -34,7 +34,7 @@ class ProfileRules:
     bought_products_max: int = 50
     shown_products_max: int = 50
     reviews_max: int = 50
-    visitors_max: int = 16
+    visitors_max: int = 64
     remembered_events: int = 128
     remembered_repairs: int = 256
     remembered_instant_max: int = 4096

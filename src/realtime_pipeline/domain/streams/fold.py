@@ -156,6 +156,8 @@ class _Folding:
     def _visitor(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
         """Let a visitor sign in; what comes of one who has goes on to the customer they turned out to be."""
         profile, at_ms = self._profile, event.occurred_at_ms
+        # By a clock that is ahead a message would outlive a forgetting that comes after it in the log.
+        sent_ms = min(at_ms, record.appended_at_ms)
         verdict = visitor.admit(event, profile)
         if verdict is not Verdict.APPLIED:
             return self._refuse(record, verdict, visitor.customer_id)
@@ -163,14 +165,14 @@ class _Folding:
         if event.kind is not SIGNED_IN:
             visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
             to = visitor.forwards_to or visitor.customer_id
-            self._messages.append(Message(to, event.event_id, at_ms, visitor.customer_id, record))
+            self._messages.append(Message(to, event.event_id, sent_ms, visitor.customer_id, record))
             return RecordClass.FORWARDED
         self._move_on(record, at_ms)
         if event.becomes is not None and event.becomes != visitor.forwards_to:
             history = part_with_history(visitor, event.becomes, profile, self._changes)
             event_id = message_id(visitor.customer_id, event.event_id)
             place = record.partition, record.position
-            message = Message(event.becomes, event_id, at_ms, visitor.customer_id, history=history, signed_in=place)
+            message = Message(event.becomes, event_id, sent_ms, visitor.customer_id, history=history, signed_in=place)
             self._messages.append(message)
         visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
         return RecordClass.APPLIED

@@ -46,12 +46,8 @@ class Watermark:
 def shop_time_ms(marks: Iterable[Watermark], now_ms: int) -> int:
     """How far the shop's time has come by the watermarks of its partitions, and at most to `now_ms`.
 
-    It is the largest `newest_ms`; where no partition has two events yet, the second-largest of their single ones, or
-    the only one. -1 where nothing has happened.
+    It is the second-largest time of all events, or the only one: no single event moves it further than another has
+    been. -1 where nothing has happened.
     """
-    times = list(marks)
-    newest_ms = max((mark.newest_ms for mark in times), default=BEGINNING_OF_TIME)
-    if newest_ms == BEGINNING_OF_TIME:
-        singles = sorted(mark.largest_ms for mark in times if mark.largest_ms != BEGINNING_OF_TIME)
-        newest_ms = singles[-2:][0] if singles else BEGINNING_OF_TIME
-    return min(newest_ms, now_ms)
+    times = sorted(at_ms for mark in marks for at_ms in (mark.largest_ms, mark.newest_ms) if at_ms >= 0)
+    return min(times[-2:][0], now_ms) if times else BEGINNING_OF_TIME

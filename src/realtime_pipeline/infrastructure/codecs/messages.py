@@ -68,11 +68,16 @@ def encode_message(message: Message) -> Outgoing:
 
 
 def _forwarded(message: Message, record: Record) -> bytes:
-    """The visitor's event as it came, to the byte, now with whose it is, the id by which it is known, and the place of
-    the original: written anew, its numbers could take more room than an event may."""
+    """The visitor's event as it came, to the byte, now with whose it is, the id by which it is known, its time, and the
+    place of the original: written anew, its numbers could take more room than an event may."""
     place = record.partition, record.position
-    more = {"user_id": message.to, "event_id": message.event_id, "forwarded": place}
-    return _encode(_parse(record.value) | more)
+    more = {
+        "user_id": message.to,
+        "event_id": message.event_id,
+        "timestamp": message.occurred_at_ms,
+        "forwarded": place,
+    }
+    return _encode(_parse(record.value) | more | {"forwarded": place})
 
 
 def decode_history(document: Document) -> HistoryMerged | Rejected:

@@ -7,7 +7,7 @@ import attrs
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, trending
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, latest_hour, trending
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, Tally, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
@@ -159,7 +159,7 @@ class MemoryViews(Views):
                 if category is None or (said is not None and said[0] == category):
                     activity[hour, product_id] = counted
         newest_ms = shop_time_ms(self.watermarks().values(), now_ms)
-        return trending(activity, newest_ms // HOUR_MS, now_ms // HOUR_MS, rules)[:limit]
+        return trending(activity, newest_ms // HOUR_MS, latest_hour(now_ms), rules)[:limit]
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
         """Rank products by the Bayesian average of their ratings."""

@@ -6,7 +6,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, ranked
+from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, latest_hour, ranked
 from realtime_pipeline.domain.streams.effects import HOUR_MS
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
@@ -63,12 +63,12 @@ class RedisTrending:
             return self._trends_of(country)
         self._begin_anew_where_erased()
         every = self._trends_of(country)
-        newest_hour, latest_hour = self._shop_time_ms(now_ms) // HOUR_MS, now_ms // HOUR_MS
+        newest_hour, last_hour = self._shop_time_ms(now_ms) // HOUR_MS, latest_hour(now_ms)
         versions = self._versions(country)
         self._followed.pop(country, None)  # should a read fail half way, nothing is as it says
         for group, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
             has_moved_on = trends.newest_hour != newest_hour
-            trends.follow(rules, newest_hour, latest_hour, versions[group], partial(self._hours, group, country))
+            trends.follow(rules, newest_hour, last_hour, versions[group], partial(self._hours, group, country))
             if has_moved_on:
                 categories.keep({product for some in self._trends.values() for product in some[group].scores})
         self._followed[country] = rules, now_s

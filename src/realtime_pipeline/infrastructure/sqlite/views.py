@@ -10,7 +10,7 @@ import msgspec
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
-from realtime_pipeline.domain.recommendation.trending import ONE, Popular, TrendingRules
+from realtime_pipeline.domain.recommendation.trending import ONE, Popular, TrendingRules, latest_hour
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, Fact, ProductState, Tally
 from realtime_pipeline.domain.shop.session import SessionKey
@@ -154,7 +154,7 @@ class SqliteViews(Views):
         now_ms: int = END_OF_TIME,
     ) -> Sequence[Popular]:
         """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
-        newest, latest = shop_time_ms(self.watermarks().values(), now_ms) // HOUR_MS, now_ms // HOUR_MS
+        newest, latest = shop_time_ms(self.watermarks().values(), now_ms) // HOUR_MS, latest_hour(now_ms)
         later = self._database.rows("SELECT DISTINCT hour FROM activity WHERE hour > ? AND hour <= ?", (newest, latest))
         weights = {newest - age: weight for age, weight in enumerate(rules.hour_weights())}
         weights.update((hour, rules.hour_weight(0)) for (hour,) in later)
