@@ -148,18 +148,6 @@ def test_an_import_of_a_day_of_an_active_customer_counts_whole(kind: Kind, tmp_p
 
 
 @KINDS
-def test_a_late_sign_in_still_hands_the_visitor_over(kind: Kind, tmp_path: Path) -> None:
-    at_ms = NOW_MS - 100 * MINUTE
-    with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
-        append(pipeline, [bought(f"e{number}", at_ms + number, None, "s", price=1) for number in range(300)])
-        pipeline.process()
-        append(pipeline, [event("in", "sign_in", "ada", at_ms - 1, "s")])
-        pipeline.process()
-        assert differences(pipeline) == []
-        assert pipeline.profile("ada").customer.spend == 300 * 10_000
-
-
-@KINDS
 @pytest.mark.parametrize("signed_in_before", [False, True])
 def test_what_is_on_its_way_when_a_customer_is_forgotten_goes_too(
     kind: Kind, signed_in_before: bool, tmp_path: Path

@@ -126,10 +126,8 @@ class _Life:
             if at_ms <= self.repairs.floor_ms:
                 return RecordClass.DEAD_LETTER
             self.repairs.add(at_ms, digest)
-        elif at_ms <= self.own.floor_ms and event.becomes is None:
-            return RecordClass.DEAD_LETTER
         elif at_ms <= self.own.floor_ms:
-            self.remember_merged([digest])
+            return RecordClass.DEAD_LETTER
         else:
             self.own.add(at_ms, digest)
         self.newest_ms = max(self.newest_ms, at_ms)

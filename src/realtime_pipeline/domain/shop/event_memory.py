@@ -99,10 +99,7 @@ class SeenEvents(EventMemory):
         if may_repeat and self.knows(digest):
             return Verdict.DUPLICATE
         if event.occurred_at_ms <= self.floor_ms:
-            if event.becomes is None:
-                return Verdict.TOO_OLD
-            self.add_merged(digest, rules)  # signing in again as the same customer changes nothing, so it may be late
-            return Verdict.APPLIED
+            return Verdict.TOO_OLD
         self.remember(digest, event.occurred_at_ms, rules.remembered_events, rules.remembered_instant_max)
         return Verdict.APPLIED
 
