@@ -64,13 +64,15 @@ def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
 
 
 @st.composite
-def histories(draw: st.DrawFn, largest: int = 40, garbage: bool = True, sign_ins: bool = True) -> list[bytes]:
-    """Records in the order of publishing. Some come twice.
+def histories(
+    draw: st.DrawFn, largest: int = 40, garbage: bool = True, sign_ins: bool = True, first: int = 0
+) -> list[bytes]:
+    """Records in the order of publishing. Some come twice. `first` is the number in the id of the first event.
 
     With sign-ins, workers put records into the log, and where they come to lie depends on when the others were read.
     """
     records: list[bytes] = []
-    for number in range(draw(st.integers(1, largest))):
+    for number in range(first, first + draw(st.integers(1, largest))):
         what = draw(st.integers(0, 9))
         if what == 0 and records:
             records.append(draw(st.sampled_from(records)))

@@ -141,7 +141,7 @@ def test_a_worker_that_takes_over_goes_on_exactly_where_the_last_one_stood(
 
 
 @KINDS
-@given(history=histories(), again=histories())
+@given(history=histories(), again=histories(first=100))
 def test_a_store_that_is_built_again_is_the_same(kind: Kind, history: list[bytes], again: list[bytes]) -> None:
     with pipeline_of(kind) as pipeline:
         append(pipeline, history)
