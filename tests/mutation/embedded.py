@@ -210,8 +210,8 @@ EMBEDDED = [
     Mutation(
         "the shop's time may be later than the reader's clock",
         "domain/streams/watermark.py",
-        "    return min(newest_ms, now_ms)\n",
-        "    return newest_ms\n",
+        "    return min(times[-2:][0], now_ms) if times else BEGINNING_OF_TIME\n",
+        "    return times[-2:][0] if times else BEGINNING_OF_TIME\n",
         ("tests/domain", "tests/infrastructure/test_memory.py"),
     ),
     Mutation(

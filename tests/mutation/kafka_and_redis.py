@@ -214,8 +214,7 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a visitor's later events are the visitor's",
         "domain/streams/fold.py",
-        "            if event.kind is SIGNED_IN or"
-        " (customer.forwards_to is not None and event.kind is not FORGOTTEN):\n",
+        "            if event.kind is SIGNED_IN or customer.forwards_to is not None:\n",
         "            if event.kind is SIGNED_IN:\n",
         ("tests/application/test_sign_in.py",),
     ),

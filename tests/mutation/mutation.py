@@ -11,4 +11,4 @@ class Mutation:
     file: str
     line: str
     becomes: str
-    tests: tuple[str, ...] = ("tests/domain", "tests/laws", "tests/application")
+    tests: tuple[str, ...] = ("tests/domain", "tests/application", "tests/laws/test_pipeline_laws.py")

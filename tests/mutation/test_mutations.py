@@ -24,7 +24,7 @@ BOUND_S = 240
 def test_the_suite_is_green_as_it_is(tmp_path: Path) -> None:
     """Else what follows would prove nothing. The laws need nothing that these do not need, and take as long as all."""
     named = {test for mutation in MUTATIONS for test in mutation.tests}
-    ended = _tested(tmp_path, tuple(sorted(named - {"tests/laws"})))
+    ended = _tested(tmp_path, tuple(sorted(name for name in named if not name.startswith("tests/laws"))))
     assert ended.returncode == 0, ended.stdout[-2_000:]
 
 

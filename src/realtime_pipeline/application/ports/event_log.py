@@ -26,8 +26,7 @@ class LogIdentity:
         Where the same log has more partitions now, customers whose key belongs elsewhere since have older records in
         partitions that are not theirs.
         """
-        log_id, _, rest = built_from.partition("/")
-        partitions, _, partitioner = rest.partition("/")
+        log_id, partitions, partitioner = ("", "", *built_from.rsplit("/", 2))[-3:]  # a topic's id may hold slashes
         if (log_id, partitioner) != (self.log_id, self.partitioner) or partitions == str(self.partitions):
             return ""
         return (
