@@ -172,7 +172,7 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a lost delivery is an acknowledged one",
         "infrastructure/kafka/publisher.py",
-        "            if error is not None:\n                failures.append(error)\n",
+        "            if error is not None:\n                failures.append(error)\n                return\n",
         "            _ = error\n",
         (f"{KAFKA}::test_what_the_brokers_refuse_is_no_success",),
     ),
