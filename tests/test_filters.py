@@ -73,9 +73,9 @@ def test_filters_do_not_starve_the_fallback(kind: Kind, tmp_path: Path) -> None:
         assert ids(pipeline.recommend("somebody new", limit=2)) == books[:2]
         assert ids(pipeline.top_rated()) == books[:2]
         assert pipeline.top_rated().notes == ()
-        dear = ListRules(price_min=20.0)
-        assert ids(pipeline.recommend("somebody new", rules=dear)) == books
-        weighed = attrs.evolve(dear, category_weights={"toys": 2.0})  # all sources go on together
+        expensive = ListRules(price_min=20.0)
+        assert ids(pipeline.recommend("somebody new", rules=expensive)) == books
+        weighed = attrs.evolve(expensive, category_weights={"toys": 2.0})  # all sources go on together
         assert ids(pipeline.recommend("somebody new", rules=weighed)) == books
         excluded = ListRules(exclude=frozenset(ProductId(f"toys-{number:04}") for number in range(250)))
         assert ids(pipeline.recommend("somebody new", rules=excluded)) == [*books, "plain-0000", "plain-0001"]

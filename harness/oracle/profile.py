@@ -27,7 +27,7 @@ class ExpectedCustomer:
 
     `orders` maps an order to (placed at, units, amount), `reviewed` a product to (rating, at), both by arrival.
     `purchases` maps a product to (units bought less units refunded, when either came last). `visitors` are those
-    who turned out to be this customer, by arrival, with the history's id.
+    who signed in as this customer, by arrival, with the history's id.
     """
 
     customer_id: CustomerId

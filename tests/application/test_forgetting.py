@@ -1,4 +1,4 @@
-"""What is said of a forgetting is so: nothing is done that still lies before the worker."""
+"""A receipt says done only once the worker has processed the forgetting."""
 
 from pathlib import Path
 

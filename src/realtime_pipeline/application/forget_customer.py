@@ -23,7 +23,7 @@ LETTERS_READ = 10_000
 class Forgetting:
     """A request that a customer be forgotten, as of a time in ms, and what the stores had of them when it was made.
 
-    It lies in the log at `position` of `partition`. `visitors` are those who turned out to be the customer; what they
+    It lies in the log at `position` of `partition`. `visitors` are those who signed in as the customer; what they
     had is counted in.
     """
 

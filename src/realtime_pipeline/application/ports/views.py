@@ -85,8 +85,8 @@ class Views(ABC):
         """Add deltas to view cells, and move their positions and watermarks on; at most one merge a view cell.
 
         Each merge stands for itself. Activity of hours that are too old by the newest event times merged, and by
-        `now_ms`, the clock of who merges, is deleted. What is said of a product to be of `AHEAD_MAX_MS` later than that
-        clock, or more, gives way to what is said of any other time.
+        `now_ms`, the clock of who merges, is deleted. A fact of a product with a time of `AHEAD_MAX_MS` later than that
+        clock, or more, gives way to a fact of any other time.
 
         Raises:
             Fenced: some range has an epoch that is not the view cell's, which was not changed.

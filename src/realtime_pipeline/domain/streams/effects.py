@@ -132,7 +132,7 @@ class Deltas:
         return parts
 
     def merge(self, other: Self, latest_ms: int = sys.maxsize) -> None:
-        """Add another range's deltas to these; `other` stays as it is. What is said of products to be of after
+        """Add another range's deltas to these; `other` stays as it is. Facts of products with a time after
         `latest_ms` gives way to anything else."""
         for product_id, state in other.products.items():
             self.product(product_id).merge(state, latest_ms)

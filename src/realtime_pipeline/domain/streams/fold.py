@@ -197,7 +197,7 @@ class _Folding:
         if session is not None:
             moved = merged.history.open_sessions[-1].products
             for product_id, (touched_ms, _) in moved.items():
-                self._deltas.product(product_id)  # the views know products by what is said of them
+                self._deltas.product(product_id)  # views know a product once a delta names it
                 self._deltas.list_session(product_id, session.key, touched_ms)
         return RecordClass.APPLIED
 
@@ -207,7 +207,7 @@ class _Folding:
         for one in repeats:
             if one.product_id is None:
                 continue
-            product = self._deltas.product(one.product_id)  # the views know products by what is said of them
+            product = self._deltas.product(one.product_id)  # views know a product once a delta names it
             if one.kind is REVIEWED and one.rating is not None:
                 product.ratings -= 1
                 product.rating_sum -= one.rating

@@ -188,7 +188,7 @@ def _forgetting(event_id: str, customer_id: CustomerId | None, at_ms: int, again
 def _sign_in(
     event_id: str, customer_id: CustomerId | None, user_id: str | None, session_id: str | None, at_ms: int, again: bool
 ) -> Event:
-    """A sign-in is the visitor's, and says no more than who they turned out to be."""
+    """A sign-in is the visitor's, and says no more than the customer they signed in as."""
     if user_id is None or session_id is None:
         raise Invalid("incomplete_sign_in: it needs the session_id, and the user_id that it turned out to be")
     return Event(event_id, SIGNED_IN, anonymous(session_id), at_ms, session_id, replayed=again, becomes=customer_id)

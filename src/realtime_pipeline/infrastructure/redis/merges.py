@@ -37,7 +37,7 @@ def merge_request(
 ) -> tuple[Key, Request]:
     """Write a merge as a request, and say by which key it is sent.
 
-    The hours `gone` are deleted; what is done before the oldest hour is not counted; what is said of products to be of
+    The hours `gone` are deleted; what is done before the oldest hour is not counted; facts of products with a time of
     after `latest_ms` gives way to anything else.
     """
     deltas = merge.deltas
