@@ -7,42 +7,23 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.resources import files
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from realtime_pipeline.application.errors import Unavailable, Unreachable
+from realtime_pipeline.infrastructure.sqlite.connections import LOCK, Connections, is_carried
 
 SCHEMA_VERSION = 4
 BUSY_S = 30.0
 LOOK_AGAIN_S = 0.005
+SEEN_EVERY_S = 1.0
+"""How often a thread sees whether the file it has open is still there."""
 
 _PRAGMAS = """
 PRAGMA wal_autocheckpoint = 8000;
 PRAGMA cache_size = -65536;
 PRAGMA temp_store = MEMORY;
 """
-
-
-class _ThreadsConnections:
-    """The connections of one thread, by whether they are durable; closed with the thread that let go of them.
-
-    `number` is no other thread's, not even of one that came after. `in_use` is held while a statement runs: a
-    connection that is closed meanwhile takes the process with it.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.in_use = threading.RLock()
-        self.opened: dict[bool, sqlite3.Connection] = {}
-
-    def close(self) -> None:
-        with self.in_use:
-            while self.opened:
-                self.opened.popitem()[1].close()
-
-    def __del__(self) -> None:
-        self.close()
 
 
 class Database:
@@ -56,9 +37,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser()
         self._local = threading.local()
-        self._all: weakref.WeakSet[_ThreadsConnections] = weakref.WeakSet()
-        self._numbers = count()
-        self._lock = threading.Lock()
+        self._all: weakref.WeakSet[Connections] = weakref.WeakSet()
         self._closed = False
 
     def connection(self, durable: bool = False) -> sqlite3.Connection:
@@ -66,34 +45,62 @@ class Database:
         mine = self._mine()
         connection = mine.opened.get(durable)
         if connection is None:
-            if self._closed:
-                raise Unavailable(f"{self.path} was closed; open another pipeline on it")
-            with self._translated():
-                connection = mine.opened[durable] = self._open(durable)
+            connection = self._opened(mine, durable)
+        elif time.monotonic() - mine.seen_s >= SEEN_EVERY_S:
+            self.check_there()
+            mine.seen_s = time.monotonic()
         return connection
+
+    def frozen(self) -> Connections:
+        """Open a connection beside the thread's that reads the file as it is now, until it is closed.
+
+        Nobody waits for it; the write-ahead log grows as long as it is open. It is `opened[False]`, in a transaction.
+        """
+        apart = Connections(self.path)
+        with LOCK:
+            self._all.add(apart)
+        with apart.in_use, self.translated():
+            connection = self._opened(apart, durable=False)
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM meta").fetchone()
+        return apart
+
+    def _opened(self, connections: Connections, durable: bool) -> sqlite3.Connection:
+        if self._closed:
+            raise Unavailable(f"{self.path} was closed; open another pipeline on it")
+        if is_carried(self.path):
+            raise Unavailable(
+                f"{self.path} was in use when this process was forked, and cannot be opened here: fork before a "
+                "pipeline is used, or start a new process"
+            )
+        with self.translated():
+            opened = connections.opened[durable] = self._open(durable)
+        if connections.inode is None:
+            connections.inode, connections.seen_s = self._inode(), time.monotonic()
+        return opened
 
     @property
     def thread_number(self) -> int:
         """A number for the thread that asks, and for what it has open."""
         return self._mine().number
 
-    def _mine(self) -> _ThreadsConnections:
-        mine: _ThreadsConnections | None = getattr(self._local, "connections", None)
+    def _mine(self) -> Connections:
+        mine: Connections | None = getattr(self._local, "connections", None)
         if mine is None:
-            mine = self._local.connections = _ThreadsConnections(next(self._numbers))
-            with self._lock:
+            mine = self._local.connections = Connections(self.path)
+            with LOCK:
                 self._all.add(mine)
         return mine
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
         """Read rows."""
-        with self._mine().in_use, self._translated():
+        with self._mine().in_use, self.translated():
             return self.connection().execute(sql, parameters).fetchall()
 
     def rows_until(self, is_last: Callable[[Any], bool], sql: str, parameters: Sequence[object]) -> list[Any]:
         """Read rows up to the first of which that is said."""
         found = []
-        with self._mine().in_use, self._translated(), closing(self.connection().execute(sql, parameters)) as rows:
+        with self._mine().in_use, self.translated(), closing(self.connection().execute(sql, parameters)) as rows:
             for row in rows:
                 found.append(row)
                 if is_last(row):
@@ -108,7 +115,7 @@ class Database:
             if connection.in_transaction:
                 yield connection
                 return
-            with self._translated():
+            with self.translated():
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -120,18 +127,30 @@ class Database:
 
     def is_there(self) -> bool:
         """Say whether the file is still the one that this thread has open, and was not deleted or replaced."""
-        opened: int | None = getattr(self._local, "inode", None)
+        found = self._inode()
+        return found is not None and self._mine().inode in (None, found)
+
+    def check_there(self) -> None:
+        """See that the file is still the one that this thread has open.
+
+        Raises:
+            Unavailable: it is not; what is written to it would be lost.
+        """
+        if not self.is_there():
+            raise Unavailable(
+                f"{self.path} was deleted, moved or replaced while it was open: put the right file there, then open "
+                "another pipeline"
+            )
+
+    def _inode(self) -> int | None:
         try:
-            inode = self.path.stat().st_ino
-        except FileNotFoundError:
-            return False
-        if opened is None:
-            self._local.inode = inode
-        return opened in (None, inode)
+            return self.path.stat().st_ino
+        except OSError:
+            return None
 
     def close(self) -> None:
         """Close every thread's connections, each when what runs on it is done."""
-        with self._lock:
+        with LOCK:
             self._closed = True
             every = list(self._all)
         for connections in every:
@@ -175,7 +194,13 @@ class Database:
         return version
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Say what SQLite fails with in words for people.
+
+        Raises:
+            Unreachable: another program holds the file for too long.
+            Unavailable: anything else.
+        """
         try:
             yield
         except sqlite3.Error as error:
@@ -183,16 +208,19 @@ class Database:
             if code == sqlite3.SQLITE_BUSY:
                 held = f"another program has held it for {BUSY_S:.0f} s: end that, or wait"
                 raise Unreachable(f"the database {self.path} cannot be used: {held}") from error
-            said = self._why_not_opened() if code == sqlite3.SQLITE_CANTOPEN else error
-            raise Unavailable(f"the database {self.path} cannot be used: {said}") from error
+            raise Unavailable(f"the database {self.path} cannot be used: {self._words_for(code, error)}") from error
 
-    def _why_not_opened(self) -> str:
+    def _words_for(self, code: int, error: sqlite3.Error) -> str:
+        if code == sqlite3.SQLITE_FULL:
+            return "its disk is full: make room, then start again; what was being written was not"
+        if code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            return str(error)
         folder = self.path.parent
         if self.path.is_dir():
             return "it is a folder"
         if not folder.is_dir():
             return f"there is no folder {folder}"
-        return f"it and its folder {folder} must be writable, for readers too"
+        return f"it and its folder {folder} must be writable for this user, for readers too"
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:

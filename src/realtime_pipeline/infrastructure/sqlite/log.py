@@ -1,5 +1,6 @@
 """The log in SQLite."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -47,6 +48,7 @@ class SqliteEventPublisher(EventPublisher):
     def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
         """Append records, all or none."""
         with self._database.transaction(durable=True) as connection:
+            self._database.check_there()
             ends = self.append(connection, records)
             self._stages.reached(Stage.APPENDED, len(records))
         self._stages.reached(Stage.ACKNOWLEDGED, len(records))
@@ -82,6 +84,7 @@ class SqliteEventLog(EventLog):
         self._database = database
         self._identity = log_identity(database, partitions)
         self._token = uuid4().hex
+        self._process = os.getpid()
         self._subscriber: PartitionOwner | None = None
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
@@ -146,6 +149,8 @@ class SqliteEventLog(EventLog):
         return {partition: (0, 0 if end is None else end + 1) for partition, end in ends.items()}
 
     def _check_owner(self) -> None:
+        if os.getpid() != self._process:
+            raise Stopped("this worker was made before the process was forked: open a Pipeline in each, after the fork")
         if not self._database.is_there():
             raise Stopped(f"{self._database.path} was deleted or replaced under the worker: start it again")
         token = self._database.rows("SELECT value FROM meta WHERE name = 'worker'")[0][0]
