@@ -210,10 +210,14 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("fault", parents=[common], help="run a worker or a publisher that kills itself")
-    parser.add_argument("role", choices=("worker", "publisher"))
+    parser = commands.add_parser(
+        "fault", parents=[common], help="run a worker, a publisher or a backup that kills itself"
+    )
+    parser.add_argument("role", choices=("worker", "publisher", "backup"))
     parser.add_argument("--database", metavar="FILE", type=Path)
-    parser.add_argument("--data", metavar="FILE", type=Path, help="what the publisher publishes, JSON lines")
+    parser.add_argument(
+        "--data", metavar="FILE", type=Path, help="what the publisher publishes, or where the backup goes"
+    )
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
     parser.add_argument("--at", choices=sorted(faults.POINTS), help="the stage at which to die, or to stop")
     parser.add_argument("--how", choices=sorted(faults.SIGNALS), default="kill", help="(default: kill)")

@@ -57,7 +57,9 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
                 return {}
             pipeline.container.process_events().catch_up()
         elif options.data is None:
-            raise HarnessError("a publisher needs --data FILE")
+            raise HarnessError("a publisher and a backup need --data FILE")
+        elif options.role == "backup":
+            pipeline.backup(options.data)
         else:
             with opened(options.data) as stream:
                 for count in pipeline.container.publish_events().stream(Submission(line.strip()) for line in stream):

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from realtime_pipeline import event_files, readers_cli, topics_cli
+from realtime_pipeline import backup_cli, event_files, readers_cli, topics_cli
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.ignored_types import add_types
 from realtime_pipeline.application.process_events import Round
@@ -165,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     rebuild.add_argument("--yes", action="store_true", required=True, help="recommendations are poor meanwhile")
     rebuild.set_defaults(command=_rebuild, reads=True)
+    backup_cli.add_backup(commands, common)
     topics_cli.add_topics(commands, common)
     return parser
 

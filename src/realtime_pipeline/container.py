@@ -19,6 +19,7 @@ from realtime_pipeline.application.cells import Readers
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
 from realtime_pipeline.application.note_exposure import NoteExposure
+from realtime_pipeline.application.ports.backups import Backups, NoBackups
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
@@ -243,6 +244,14 @@ def _show_customer(settings: Settings, cells: CellStore, shop_cache: ShopCache) 
     return ShowCustomer(cells, shop_cache, profile.affinity_half_life_ms, profile.recent_products_max)
 
 
+def _backups(settings: Settings, stages: Stages, database: Callable[[], Database]) -> Backups:
+    if (settings.log, settings.store) != ("sqlite", "sqlite"):
+        return NoBackups()
+    from realtime_pipeline.infrastructure.sqlite.backups import SqliteBackups
+
+    return SqliteBackups(database(), stages)
+
+
 def _rebuild_store(log: EventLog, cells: CellStore, views: Views) -> RebuildStore:
     return RebuildStore(log, cells, views)
 
@@ -322,6 +331,7 @@ class Container(containers.DeclarativeContainer):
     show_customer: providers.Singleton[ShowCustomer] = providers.ThreadSafeSingleton(
         _show_customer, settings, cells, shop_cache
     )
+    backups: providers.Singleton[Backups] = providers.ThreadSafeSingleton(_backups, settings, stages, database.provider)
     rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(_rebuild_store, log, cells, views)
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
         _forget_customer, settings, publish_events, log.provider, cells, views, outputs, clock

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from numbers import Integral
+from os import PathLike, fspath
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ from realtime_pipeline.application.errors import (
     UnknownProduct,
 )
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
+from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.recommend_products import TopRatedProducts
 from realtime_pipeline.application.request import Request, checked_country
 from realtime_pipeline.application.show_customer import Profile
@@ -236,6 +238,17 @@ class Pipeline:
         """Empty the store, to be built again from the log by `process` or a worker; return how many records that is."""
         with self._alone():
             return self._working.rebuild_store()()
+
+    def backup(self, file: str | PathLike[str]) -> Backup:
+        """Write a copy of the SQLite file, complete and checked, while workers, publishers and readers go on.
+
+        The copy can be opened as a pipeline of its own, and goes on where this one stood when the call began.
+
+        Raises:
+            Unavailable: `file` exists already or cannot be written, the copy is not sound, or log or store are not in
+                SQLite.
+        """
+        return self._working.backups().write(fspath(file))
 
     def forget(self, customer_id: str) -> Forgetting:
         """Ask for everything about a customer to be erased: the worker does it, in the log's order."""

@@ -12,8 +12,15 @@ from tests.histories import NOW_MS, SetClock
 HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
 
 
-ELSEWHERE = {Stage.APPENDED, Stage.ACKNOWLEDGED, Stage.OUTPUTS_SENT, Stage.POSITIONS_SENT, Stage.TRIMMING}
-"""Stages of a publisher, and those that only stores across a network have."""
+ELSEWHERE = {
+    Stage.APPENDED,
+    Stage.ACKNOWLEDGED,
+    Stage.OUTPUTS_SENT,
+    Stage.POSITIONS_SENT,
+    Stage.TRIMMING,
+    Stage.BACKING_UP,
+}
+"""Stages of a publisher, of a backup, and those that only stores across a network have."""
 
 
 class Crash(Exception):

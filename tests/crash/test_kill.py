@@ -125,6 +125,20 @@ def test_publishing_again_after_a_kill_counts_nothing_twice(tmp_path: Path) -> N
     assert profiles == expected
 
 
+def test_a_killed_backup_leaves_no_file_of_its_name_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    lines = shop_lines(20)
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        append(pipeline, lines)
+        pipeline.process()
+        killed(tmp_path, "backup", "backing_up", 1, "--data", str(tmp_path / "copy.db"))
+        assert not (tmp_path / "copy.db").exists()
+        assert (tmp_path / "copy.db.backup-part").exists()
+        assert pipeline.backup(tmp_path / "copy.db").records == len(lines)
+    with Pipeline(Settings(database=str(tmp_path / "copy.db"))) as copy:
+        assert differences(copy) == []
+    assert {file.name for file in tmp_path.iterdir()} == {"shop.db", "copy.db", "settings.toml"}
+
+
 def test_a_worker_asked_to_stop_ends_its_round_and_says_what_it_did(tmp_path: Path) -> None:
     lines = shop_lines(20)
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:

@@ -28,6 +28,8 @@ class Stage(StrEnum):
     APPENDED = "appended"
     """Published records are written, and not yet acknowledged to the caller."""
     ACKNOWLEDGED = "acknowledged"
+    BACKING_UP = "backing_up"
+    """A part of a backup is written."""
 
 
 class Stages(ABC):

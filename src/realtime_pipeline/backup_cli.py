@@ -1,0 +1,25 @@
+"""The command that writes a backup."""
+
+import argparse
+from typing import TypeAlias
+
+from realtime_pipeline.pipeline import Pipeline
+from realtime_pipeline.report import counted
+from realtime_pipeline.settings import Settings
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_backup(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    backup = commands.add_parser(
+        "backup", parents=[common], help="copy the SQLite file, checked, also while a worker is running"
+    )
+    backup.add_argument("file", metavar="FILE", help="where to; it must not exist yet")
+    backup.set_defaults(command=_backup, reads=True)
+
+
+def _backup(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    written = pipeline.backup(options.file)
+    holds = f"{counted(written.records, 'record')} in the log, {counted(written.customers, 'customer')} in the store"
+    print(f"{written.file}: {counted(written.size, 'byte')}, checked; {holds}")

@@ -1,0 +1,134 @@
+"""Backups of the SQLite file, by SQLite's online backup."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.application.ports.backups import Backup, Backups
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.infrastructure.sqlite.connections import Connections
+from realtime_pipeline.infrastructure.sqlite.database import Database
+
+STEP_PAGES = 1_024
+"""How much is copied at a time: 4 MB."""
+
+PART = ".backup-part"
+"""What the name of a backup ends with that is not complete: one that was killed leaves it, the next one uses it."""
+
+_STANDS = (
+    "SELECT 'cell', partition, position FROM cells UNION ALL SELECT 'view', partition, position FROM sources"
+    " UNION ALL SELECT 'output', partition, position FROM output_positions ORDER BY 1, 2"
+)
+_ASTRAY = (
+    "SELECT partition FROM cells WHERE"
+    " position <> (SELECT position FROM sources WHERE sources.partition = cells.partition)"
+    " OR position > (SELECT 1 + max(position) FROM records WHERE records.partition = cells.partition)"
+)
+
+
+class SqliteBackups(Backups):
+    """Copies the file as it was at one moment, while others go on.
+
+    The copy is read in one transaction, so that it need not begin again whenever somebody writes; the write-ahead log
+    grows until it is done. It is written beside its place, checked, synced, and only then given its name.
+    """
+
+    def __init__(self, database: Database, stages: Stages) -> None:
+        self._database = database
+        self._stages = stages
+
+    def write(self, file: str) -> Backup:
+        """Copy, check, sync, and put the copy in its place."""
+        target = Path(file).expanduser()
+        part = target.with_name(target.name + PART)
+        if not self._database.path.exists():
+            raise Unavailable(f"there is no database {self._database.path} yet: nothing to back up")
+        with _words_for(target):
+            _check_free(target)
+            with closing(self._database.frozen()) as frozen:
+                _prepare(part, self._database.path)
+                try:
+                    records, customers = self._copied(frozen, part)
+                    _sync(part)
+                    _name(part, target)
+                except BaseException:
+                    _remove(part)
+                    raise
+            _sync(target.parent)
+            return Backup(str(target), target.stat().st_size, records, customers)
+
+    def _copied(self, frozen: Connections, part: Path) -> tuple[int, int]:
+        """Copy page by page, then see that the copy is whole and stands where the file stood."""
+
+        def tell(_status: int, remaining: int, total: int) -> None:
+            self._stages.reached(Stage.BACKING_UP, total - remaining)
+
+        with frozen.in_use, closing(sqlite3.connect(part, timeout=0, isolation_level=None)) as copy:
+            source = frozen.opened[False]
+            source.backup(copy, pages=STEP_PAGES, progress=tell)
+            stands = source.execute(_STANDS).fetchall()
+            damage = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if damage != "ok":
+                raise Unavailable(f"the copy of {self._database.path} is damaged, as the file may be: {damage}")
+            astray = copy.execute(_ASTRAY).fetchall()
+            if copy.execute(_STANDS).fetchall() != stands or astray:
+                raise Unavailable(f"the copy of {self._database.path} does not stand where its log does: {astray}")
+            records: int = copy.execute("SELECT count(*) FROM records").fetchone()[0]
+            customers: int = copy.execute("SELECT count(*) FROM customers").fetchone()[0]
+        return records, customers
+
+
+def _check_free(target: Path) -> None:
+    if target.exists() or target.is_symlink():
+        raise Unavailable(f"{target} exists already: name another file, or remove it first")
+
+
+def _prepare(part: Path, source: Path) -> None:
+    """Make the file with the rights of the one it is copied from: it holds the same customers."""
+    mode = source.stat().st_mode & 0o777 | 0o200
+    os.close(os.open(part, os.O_CREAT | os.O_WRONLY, mode))
+    part.chmod(mode)
+
+
+def _remove(part: Path) -> None:
+    for name in (part.name, part.name + "-journal", part.name + "-wal", part.name + "-shm"):
+        with suppress(OSError):
+            part.with_name(name).unlink()
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _name(part: Path, target: Path) -> None:
+    """Give the copy its name, unless somebody else has taken that meanwhile."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        _check_free(target)
+        raise
+    except OSError:  # a file system without links
+        _check_free(target)
+        part.rename(target)
+    else:
+        part.unlink()
+
+
+@contextmanager
+def _words_for(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        why = "another backup is being written there" if busy else str(error)
+        raise Unavailable(f"the backup {target} was not written: {why}") from error
+    except OSError as error:
+        raise Unavailable(f"the backup {target} was not written: {error.strerror}") from error
