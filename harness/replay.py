@@ -10,6 +10,7 @@ from dependency_injector import providers
 
 from harness.checking.stores import compared, differences
 from harness.console import console, heading
+from harness.errors import HarnessError
 from harness.feed import logged, publish, work_off
 from harness.files import in_event_time_order
 from harness.formats import Line, Options, read
@@ -128,9 +129,20 @@ def _check(pipeline: Pipeline) -> list[str]:
 
 
 def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
-    """Compare the store with what the oracle makes of the whole log; no worker may be at work meanwhile."""
+    """Compare the store with what the oracle makes of the whole log; no worker may be at work meanwhile.
+
+    Raises:
+        HarnessError: the log has lost its oldest records, and the oracle would not know of them.
+    """
     container, settings = pipeline.container, pipeline.container.settings()
     log = container.log()
+    shortened = {number: first for number, (first, _) in log.bounds(range(log.identity.partitions)).items() if first}
+    if shortened:
+        number, first = next(iter(shortened.items()))
+        raise HarnessError(
+            f"the log no longer holds what came before position {first} of partition {number}, which the store was "
+            "built from: the oracle checks stores of whole logs (without log_keep) only"
+        )
     expected = expect(
         logged(log),
         EventSchema(settings.events, settings.event_types),

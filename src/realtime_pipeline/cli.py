@@ -271,7 +271,7 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
 
 def _rebuild(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
     records = pipeline.rebuild()
-    print(f"the store is empty: {_place(settings)}; a worker has {records:,} records to fold again")
+    print(f"the store is set back: {_place(settings)}; a worker has {records:,} records to fold again")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,9 @@ from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.outputs import Outputs
+from realtime_pipeline.application.ports.snapshots import NoSnapshots, Snapshots
 from realtime_pipeline.application.ports.stages import Stages, Unwatched
+from realtime_pipeline.application.ports.upkeep import NoUpkeep, Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.process_events import ProcessEvents
 from realtime_pipeline.application.publish_events import PublishEvents
@@ -48,6 +50,7 @@ from realtime_pipeline.infrastructure.codecs.events import (
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
 from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
 from realtime_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # extras, imported where they are chosen
@@ -206,9 +209,15 @@ def _shop_cache(settings: Settings, views: Views, catalogue: Catalogue, clock: C
 
 
 def _process_events(
-    settings: Settings, log: EventLog, readers: Readers, decoder: EventDecoder, stages: Stages, clock: Clock
+    settings: Settings,
+    log: EventLog,
+    readers: Readers,
+    decoder: EventDecoder,
+    stages: Stages,
+    clock: Clock,
+    upkeep: Upkeep,
 ) -> ProcessEvents:
-    return ProcessEvents(log, readers, decoder, encode_message, settings.fold, settings.worker, stages, clock)
+    return ProcessEvents(log, readers, decoder, encode_message, settings.fold, settings.worker, stages, clock, upkeep)
 
 
 def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
@@ -244,16 +253,38 @@ def _show_customer(settings: Settings, cells: CellStore, shop_cache: ShopCache) 
     return ShowCustomer(cells, shop_cache, profile.affinity_half_life_ms, profile.recent_products_max)
 
 
+def _is_one_file(settings: Settings) -> bool:
+    return settings.log == settings.store == "sqlite"
+
+
+def _snapshots(settings: Settings, clock: Clock, stages: Stages, database: Callable[[], Database]) -> Snapshots:
+    if not _is_one_file(settings):
+        return NoSnapshots()
+    from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
+
+    return SqliteSnapshots(database(), clock, stages)
+
+
+def _upkeep(settings: Settings, clock: Clock, stages: Stages, database: Callable[[], Database]) -> Upkeep:
+    if not _is_one_file(settings):
+        return NoUpkeep()
+    from realtime_pipeline.infrastructure.sqlite.retention import SqliteRetention
+    from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
+
+    snapshots = SqliteSnapshots(database(), clock, stages)
+    return SqliteRetention(database(), snapshots, settings.log_keep, clock, stages)
+
+
 def _backups(settings: Settings, stages: Stages, database: Callable[[], Database]) -> Backups:
-    if (settings.log, settings.store) != ("sqlite", "sqlite"):
+    if not _is_one_file(settings):
         return NoBackups()
     from realtime_pipeline.infrastructure.sqlite.backups import SqliteBackups
 
     return SqliteBackups(database(), stages)
 
 
-def _rebuild_store(log: EventLog, cells: CellStore, views: Views) -> RebuildStore:
-    return RebuildStore(log, cells, views)
+def _rebuild_store(log: EventLog, cells: CellStore, views: Views, snapshots: Snapshots) -> RebuildStore:
+    return RebuildStore(log, cells, views, snapshots)
 
 
 def _forget_customer(
@@ -264,16 +295,19 @@ def _forget_customer(
     views: Views,
     outputs: Outputs,
     clock: Clock,
+    snapshots: Snapshots,
 ) -> ForgetCustomer:
+    is_kept = settings.log_keep == LogKeepRules()
     keeps = {
         "kafka": f"what was published, in topic {settings.kafka.topic}, until its retention ends",
-        "sqlite": f"what was published, in the log of {settings.database}, until the file is deleted",
+        "sqlite": f"what was published, in the log of {settings.database} and in backups of it, until "
+        + ("the file is deleted" if is_kept else "log_keep ends it; a backup until it is deleted"),
         "memory": "what was published, until this process ends",
     }
     kept = f"what commits owe their readers, for {settings.worker.kept_ms / 1000:g} s, and until a worker runs after"
     stays = [keeps[settings.log], *([] if settings.store == "sqlite" else [kept])]
     follow = FollowForgetting(log, cells, views, outputs)
-    return ForgetCustomer(publish_events, cells, outputs, follow, clock, encode_event, stays)
+    return ForgetCustomer(publish_events, cells, outputs, follow, clock, encode_event, stays, snapshots)
 
 
 class Container(containers.DeclarativeContainer):
@@ -313,8 +347,14 @@ class Container(containers.DeclarativeContainer):
     )
     readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs, stages)
 
+    snapshots: providers.Singleton[Snapshots] = providers.ThreadSafeSingleton(
+        _snapshots, settings, clock, stages, database.provider
+    )
+    upkeep: providers.Singleton[Upkeep] = providers.ThreadSafeSingleton(
+        _upkeep, settings, clock, stages, database.provider
+    )
     process_events: providers.Singleton[ProcessEvents] = providers.ThreadSafeSingleton(
-        _process_events, settings, log, readers, decoder, stages, clock
+        _process_events, settings, log, readers, decoder, stages, clock, upkeep
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
         _publish_events, publisher, decoder
@@ -332,7 +372,9 @@ class Container(containers.DeclarativeContainer):
         _show_customer, settings, cells, shop_cache
     )
     backups: providers.Singleton[Backups] = providers.ThreadSafeSingleton(_backups, settings, stages, database.provider)
-    rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(_rebuild_store, log, cells, views)
+    rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(
+        _rebuild_store, log, cells, views, snapshots
+    )
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
-        _forget_customer, settings, publish_events, log.provider, cells, views, outputs, clock
+        _forget_customer, settings, publish_events, log.provider, cells, views, outputs, clock, snapshots
     )

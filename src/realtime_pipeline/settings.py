@@ -24,6 +24,7 @@ from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventLimits, kind_named
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
 
 ACTIVITY_HOURS_MAX = 10 * 366 * 24
 PREFIX = "REALTIME_PIPELINE_"
@@ -78,6 +79,7 @@ class Settings:
     fold: FoldRules = attrs.Factory(FoldRules)
     worker: WorkerRules = attrs.Factory(WorkerRules)
     stores: StoreRules = attrs.Factory(StoreRules)
+    log_keep: LogKeepRules = attrs.Factory(LogKeepRules)
     cache: CacheRules = attrs.Factory(CacheRules)
     recommendations: RecommendationRules = attrs.Factory(RecommendationRules)
     experiment: Experiment = attrs.Factory(Experiment)
@@ -115,6 +117,11 @@ class Settings:
                 raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
         if (self.log, self.store) == ("kafka", "sqlite"):
             raise ValueError("log kafka needs store redis: SQLite keeps nothing for outputs that lie elsewhere")
+        if self.log_keep != LogKeepRules() and (self.log, self.store) != ("sqlite", "sqlite"):
+            raise ValueError(
+                "log_keep needs log sqlite and store sqlite: Kafka has a retention of its own (topics create "
+                "--retention-days), and elsewhere no snapshot is taken to build a store again from"
+            )
         if self.database.startswith((":memory:", "file:")) or not self.database:
             raise ValueError(f'database is a file, not "{self.database}"; for nothing on disk: log and store "memory"')
 

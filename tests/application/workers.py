@@ -18,9 +18,11 @@ ELSEWHERE = {
     Stage.OUTPUTS_SENT,
     Stage.POSITIONS_SENT,
     Stage.TRIMMING,
+    Stage.SNAPSHOTTING,
+    Stage.LOG_TRIMMING,
     Stage.BACKING_UP,
 }
-"""Stages of a publisher, of a backup, and those that only stores across a network have."""
+"""Stages of a publisher, of a backup, of a log that does not keep everything, and of stores across a network."""
 
 
 class Crash(Exception):
@@ -47,6 +49,7 @@ def new_worker(pipeline: Pipeline, stages: Stages | None = None) -> None:
     else:
         pipeline.container.stages.reset_override()
     pipeline.container.log.reset()
+    pipeline.container.upkeep.reset()
     pipeline.container.process_events.reset()
 
 

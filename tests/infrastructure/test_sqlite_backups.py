@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -60,7 +61,12 @@ def test_a_backup_is_written_while_a_worker_and_a_publisher_are_at_work(
         publisher = threading.Thread(target=publish)
         with pipeline.processing():
             publisher.start()
-            written = [pipeline.backup(tmp_path / f"copy-{number}.db") for number in range(3)]
+            written = []
+            for number in range(3):
+                before = published[0]
+                written.append(pipeline.backup(tmp_path / f"copy-{number}.db"))
+                while publisher.is_alive() and published[0] < before + 2:
+                    time.sleep(0.001)
             stop.set()
             publisher.join()
         pipeline.process()

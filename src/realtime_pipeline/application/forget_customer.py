@@ -9,6 +9,7 @@ from realtime_pipeline.application.follow_forgetting import FollowForgetting, Pr
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.outputs import Outputs
+from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.publish_events import PublishEvents
 from realtime_pipeline.application.routing import MISROUTED
 from realtime_pipeline.domain.shop.customer import Customer
@@ -78,6 +79,7 @@ class ForgetCustomer:
         clock: Clock,
         encode_event: Callable[[Mapping[str, object]], bytes],
         keeps: Sequence[str],
+        snapshots: Snapshots,
     ) -> None:
         self._publish = publish
         self._cells = cells
@@ -86,6 +88,7 @@ class ForgetCustomer:
         self._clock = clock
         self._encode_event = encode_event
         self._keeps = keeps
+        self._snapshots = snapshots
 
     def __call__(self, customer_id: CustomerId) -> Forgetting:
         """Ask for a customer to be forgotten as of now, or of when they were last seen, where that is later still.
@@ -165,6 +168,7 @@ class ForgetCustomer:
                 "sessions": len(sessions),
                 "reviews": sum(review.occurred_at_ms <= forgetting.as_of_ms for review in reviews),
                 "dead letters": len(letters),
+                "profiles in a snapshot": self._snapshots.holds(forgetting.names),
             },
             tuple(stays),
         )

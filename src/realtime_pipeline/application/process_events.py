@@ -17,6 +17,7 @@ from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
 from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.rules import FoldRules
@@ -75,6 +76,7 @@ class ProcessEvents(PartitionOwner):
         rules: WorkerRules,
         stages: Stages,
         clock: Clock,
+        upkeep: Upkeep,
     ) -> None:
         self._log = log
         self._readers = readers
@@ -82,6 +84,7 @@ class ProcessEvents(PartitionOwner):
         self._rules = rules
         self._stages = stages
         self._clock = clock
+        self._upkeep = upkeep
         self._assigned: set[int] = set()
         self._held: dict[int, HeldCell] = {}
         self._kept: dict[int, deque[Kept]] = {}
@@ -128,6 +131,7 @@ class ProcessEvents(PartitionOwner):
             self._sound = False  # until the round has ended well, the log or memory may be ahead of the store
             read = self._round(timeout_s, counts, types)
             self._keep_up()
+            self._upkeep.step()
         except Unreachable as silence:
             trouble = str(silence)
             self._wait_out(silence)
@@ -176,6 +180,9 @@ class ProcessEvents(PartitionOwner):
                     f"no partition came in {ASSIGNMENT_WAIT_MS // 1000} s: other workers have them all, and catch up"
                 )
             on_round(self(self._rules.idle_wait_ms / 1000 if self._gathers else 0))
+        with suppress(Unreachable):  # then it is done another time
+            while not stop() and self._upkeep.step(is_paced=False):
+                pass
         self.settle()
 
     def _stands_at(self, cell: HeldCell) -> int:
@@ -188,6 +195,7 @@ class ProcessEvents(PartitionOwner):
             self._readers.merge(self._held, self._clock.now_ms())
         with suppress(Refusal):
             self._readers.emit(self._held.values())
+        self._upkeep.end()
 
     def _round(self, timeout_s: float, counts: dict[RecordClass, int], types: dict[str, int]) -> int:
         with collector_paused():

@@ -1,28 +1,32 @@
-"""RebuildStore: empty the store, so that the worker builds it again from the log."""
+"""RebuildStore: set the store back, so that the worker builds it again from the log."""
+
+from collections.abc import Mapping
 
 from realtime_pipeline.application.errors import Stopped
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.views import Views
 
 
 class RebuildStore:
-    """Erases cells and views. What was put out stays, and is not put out again.
+    """Erases cells and views; where the log has lost its oldest records, puts back a snapshot from before that.
 
-    No worker may be running. One that starts after this was interrupted stops, for want of its cell; then this is to
-    be called again.
+    What was put out stays, and is not put out again. No worker may be running. One that starts after this was
+    interrupted stops, for want of its cell; then this is to be called again.
     """
 
-    def __init__(self, log: EventLog, cells: CellStore, views: Views) -> None:
+    def __init__(self, log: EventLog, cells: CellStore, views: Views, snapshots: Snapshots) -> None:
         self._log = log
         self._cells = cells
         self._views = views
+        self._snapshots = snapshots
 
     def __call__(self) -> int:
-        """Empty the store; return how many records there are to fold again.
+        """Set the store back; return how many records there are to fold again.
 
         Raises:
-            Stopped: workers are running, or the log no longer holds all records, and what those did would be missing.
+            Stopped: workers are running, or the log no longer holds all records and no snapshot has what those did.
                 Nothing was erased.
             WrongLog: the store was built from another log.
         """
@@ -32,19 +36,31 @@ class RebuildStore:
         self._cells.bind(self._log.identity)
         partitions = range(self._log.identity.partitions)
         bounds = self._log.bounds(partitions)
-        begun = {partition: first for partition, (first, _) in bounds.items() if first > 0}
-        if begun:
-            partition, first = next(iter(begun.items()))
-            raise Stopped(
-                f"the log no longer holds what came before position {first} of partition {partition}"
-                f"{f', nor that of {len(begun) - 1} others' if len(begun) > 1 else ''}; a store that was built again "
-                "would lack it: build one beside it, in a new namespace and group, if that will do"
-            )
+        starts = self._starts(bounds)
         epochs = {number: 1 + max(self._cells.epoch(number), self._views.epoch(number)) for number in partitions}
         with self._cells.together():
             self._cells.erase()
             self._views.erase()
+            if any(starts.values()):
+                self._snapshots.restore()
             for partition, epoch in epochs.items():  # a cell that stands at 0 is one to build, not one that is missing
                 self._cells.claim(partition, epoch)
                 self._views.claim(partition, epoch)
-        return sum(end for _, end in bounds.values())
+        return sum(end - starts[partition] for partition, (_, end) in bounds.items())
+
+    def _starts(self, bounds: Mapping[int, tuple[int, int]]) -> Mapping[int, int]:
+        """From where each partition is folded again: its beginning, or where the snapshot stands."""
+        begun = {partition: first for partition, (first, _) in bounds.items() if first > 0}
+        if not begun:
+            return dict.fromkeys(bounds, 0)
+        covered = self._snapshots.positions()
+        starts = {partition: covered.get(partition, 0) for partition in bounds}
+        lacking = [partition for partition, first in begun.items() if starts[partition] < first]
+        if lacking:
+            partition = lacking[0]
+            raise Stopped(
+                f"the log no longer holds what came before position {begun[partition]} of partition {partition}"
+                f"{f', nor that of {len(lacking) - 1} others' if len(lacking) > 1 else ''}; a store that was built "
+                "again would lack it: build one beside it, in a new namespace and group, if that will do"
+            )
+        return starts

@@ -28,6 +28,10 @@ class Stage(StrEnum):
     APPENDED = "appended"
     """Published records are written, and not yet acknowledged to the caller."""
     ACKNOWLEDGED = "acknowledged"
+    SNAPSHOTTING = "snapshotting"
+    """A piece of a snapshot is written, in an open transaction."""
+    LOG_TRIMMING = "log_trimming"
+    """Old records are removed from the log, in an open transaction."""
     BACKING_UP = "backing_up"
     """A part of a backup is written."""
 

@@ -23,9 +23,11 @@ _STANDS = (
     " UNION ALL SELECT 'output', partition, position FROM output_positions ORDER BY 1, 2"
 )
 _ASTRAY = (
-    "SELECT partition FROM cells WHERE"
+    "SELECT partition FROM cells LEFT JOIN log_partitions USING (partition) WHERE"
     " position <> (SELECT position FROM sources WHERE sources.partition = cells.partition)"
-    " OR position > (SELECT 1 + max(position) FROM records WHERE records.partition = cells.partition)"
+    " OR position NOT BETWEEN ifnull(first, 0) AND ifnull(next, 0)"
+    " UNION ALL SELECT partition FROM log_partitions"
+    " WHERE next - first <> (SELECT count(*) FROM records WHERE records.partition = log_partitions.partition)"
 )
 
 

@@ -26,6 +26,9 @@ from realtime_pipeline.infrastructure.codecs.state import (
 )
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
+CELL_TABLES = ("cells", "counts", "customers", "tombstones", "sessions", "reviews")
+"""What is erased, and what a snapshot holds."""
+
 SWEPT_MIN = 64
 SCANNED_ROWS = 1_000
 
@@ -161,7 +164,7 @@ class SqliteCellStore(CellStore):
     def erase(self) -> None:
         """Delete all cells."""
         with self._database.transaction() as connection:
-            for table in ("cells", "counts", "customers", "tombstones", "sessions", "reviews"):
+            for table in CELL_TABLES:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
         self._swept_to = -1
 
@@ -216,6 +219,9 @@ class SqliteCellStore(CellStore):
             connection.execute("DELETE FROM reviews WHERE customer_id = ?", (customer_id,))
             digest = tombstone_key(customer_id).hex()
             connection.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", (digest, at_ms))
+            connection.execute(
+                "INSERT OR IGNORE INTO snapshot_forgotten SELECT ? WHERE EXISTS (SELECT 1 FROM snapshots)", (digest,)
+            )
         connection.executemany(
             "DELETE FROM sessions WHERE session_key = ?", ((key,) for key in effects.sessions_dropped)
         )

@@ -13,7 +13,10 @@ from typing import Any
 from realtime_pipeline.application.errors import Unavailable, Unreachable
 from realtime_pipeline.infrastructure.sqlite.connections import LOCK, Connections, is_carried
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+SCRIPTS = {0: "schema.sql", 4: "schema_5.sql"}
+"""By which script a file of a schema is brought to the next; 0 is one that holds nothing yet."""
+
 BUSY_S = 30.0
 LOOK_AGAIN_S = 0.005
 SEEN_EVERY_S = 1.0
@@ -170,12 +173,11 @@ class Database:
         return connection
 
     def _ensure_schema(self, connection: sqlite3.Connection) -> None:
-        if self._version(connection) == 0:
+        if self._version(connection) in SCRIPTS:
             connection.execute("BEGIN EXCLUSIVE")
             try:
-                if self._version(connection) == 0:  # nobody else was quicker
-                    script = files(__package__).joinpath("schema.sql").read_text("utf-8")
-                    for statement in _statements(script):
+                while script := SCRIPTS.get(self._version(connection)):  # somebody else may have been quicker
+                    for statement in _statements(files(__package__).joinpath(script).read_text("utf-8")):
                         connection.execute(statement)
                 connection.execute("COMMIT")
             except BaseException:

@@ -17,7 +17,6 @@ from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
 LOOK_AGAIN_S = 0.002
-LAST = "SELECT max(position) FROM records WHERE partition = ?"
 READ_BYTES_MAX = 64_000_000
 """A poll that has read so much returns, however many records that are: any of them may be large."""
 
@@ -65,8 +64,15 @@ class SqliteEventPublisher(EventPublisher):
         now_ms = self._clock.now_ms()
         ends: dict[int, int] = {}
         for partition, ordered in by_partition.items():
-            next_position = _end(connection, partition)
+            row = connection.execute("SELECT next FROM log_partitions WHERE partition = ?", (partition,)).fetchone()
+            next_position = 0 if row is None else row[0]
             ends[partition] = next_position + len(ordered)
+            size = sum(len(record.value) + len(record.key or b"") for record in ordered)
+            connection.execute(
+                "INSERT INTO log_partitions VALUES (?, 0, ?, ?) ON CONFLICT (partition)"
+                " DO UPDATE SET next = excluded.next, size = size + excluded.size",
+                (partition, ends[partition], size),
+            )
             connection.executemany(
                 "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -145,8 +151,9 @@ class SqliteEventLog(EventLog):
 
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""
-        ends = {partition: self._database.rows(LAST, (partition,))[0][0] for partition in partitions}
-        return {partition: (0, 0 if end is None else end + 1) for partition, end in ends.items()}
+        rows = self._database.rows("SELECT partition, first, next FROM log_partitions")
+        found = {partition: (first, end) for partition, first, end in rows}
+        return {partition: found.get(partition, (0, 0)) for partition in partitions}
 
     def _check_owner(self) -> None:
         if os.getpid() != self._process:
@@ -175,6 +182,7 @@ class SqliteEventLog(EventLog):
             return []
         share = max(1, limit // len(partitions))
         self._turn = (self._turn + 1) % len(partitions)
+        bounds = self.bounds(partitions)  # before the records: these may become more meanwhile
         polled: list[Record] = []
         read_bytes = 0
 
@@ -184,7 +192,7 @@ class SqliteEventLog(EventLog):
             return read_bytes >= READ_BYTES_MAX
 
         for partition in partitions[self._turn :] + partitions[: self._turn]:
-            if read_bytes >= READ_BYTES_MAX:
+            if read_bytes >= READ_BYTES_MAX or len(polled) >= limit:
                 break
             rows = self._database.rows_until(
                 is_enough,
@@ -192,11 +200,21 @@ class SqliteEventLog(EventLog):
                 " WHERE partition = ? AND position >= ? ORDER BY position LIMIT ?",
                 (partition, self._positions[partition], min(share, limit - len(polled))),
             )
+            self._check_whole(partition, bounds[partition][1], [position for _, position, *_ in rows])
             polled += map(Record._make, rows)
         self._positions.update((record.partition, record.position + 1) for record in polled)
         return polled
 
+    def _check_whole(self, partition: int, end: int, read: Sequence[int]) -> None:
+        """See that what was read is all there is from where it was to be read: positions have no gaps.
 
-def _end(connection: sqlite3.Connection, partition: int) -> int:
-    last = connection.execute(LAST, (partition,)).fetchone()[0]
-    return 0 if last is None else last + 1
+        Raises:
+            Stopped: records are gone.
+        """
+        position = self._positions[partition]
+        expected = range(position, position + len(read))
+        if (not read and position < end) or (read and (read[0], read[-1]) != (expected[0], expected[-1])):
+            raise Stopped(
+                f"partition {partition}: records that are not processed yet are gone from the log, from position "
+                f"{position} on; bring {self._database.path} back from a backup"
+            )

@@ -21,6 +21,9 @@ from realtime_pipeline.infrastructure.sqlite.database import Database
 
 _to_json = msgspec.json.Encoder().encode
 
+VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals")
+"""What is erased, and what a snapshot holds."""
+
 TRIM_OVER = 1.2
 """A product's list is trimmed when it may have grown this far over what is kept of it."""
 
@@ -91,7 +94,7 @@ class SqliteViews(Views):
     def erase(self) -> None:
         """Delete all that was ever merged."""
         with self._database.transaction() as connection:
-            for table in ("sources", "products", "activity", "product_sessions", "totals"):
+            for table in VIEW_TABLES:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
 
     def watermarks(self) -> Mapping[int, Watermark]:

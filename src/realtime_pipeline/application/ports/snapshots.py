@@ -1,0 +1,37 @@
+"""Snapshots: copies of cells and views, from which a store is built again where the log has lost its beginning."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+
+from realtime_pipeline.domain.shop.events import CustomerId
+
+
+class Snapshots(ABC):
+    """Keeps the newest complete snapshot of a store, from before what was removed from the log."""
+
+    @abstractmethod
+    def positions(self) -> Mapping[int, int]:
+        """Where the cells of the newest complete snapshot stand; empty where there is none."""
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Put cells and views back as they were, into a store that was erased; a part of `CellStore.together`."""
+
+    @abstractmethod
+    def holds(self, customer_ids: Collection[CustomerId]) -> int:
+        """How many customers who were forgotten may be in a snapshot still."""
+
+
+class NoSnapshots(Snapshots):
+    """For stores of which none are taken."""
+
+    def positions(self) -> Mapping[int, int]:
+        """There is none."""
+        return {}
+
+    def restore(self) -> None:
+        """There is nothing to restore."""
+
+    def holds(self, customer_ids: Collection[CustomerId]) -> int:
+        """Nobody is in any."""
+        return 0

@@ -1,0 +1,140 @@
+"""Retention of the log in SQLite."""
+
+import heapq
+import time
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import NamedTuple
+
+from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.upkeep import Upkeep
+from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
+
+REMOVED_MAX = 4_000
+"""How many records are removed in one transaction, over all partitions: some 10 ms."""
+
+LOOK_EVERY_S = 1.0
+SNAPSHOT_SHARE = 20
+"""A paced snapshot begins when so many times as long has passed as the last one took."""
+
+_SIZE = "length(value) + ifnull(length(key), 0)"
+
+
+class _Head(NamedTuple):
+    partition: int
+    position: int
+    appended_at_ms: int
+    size: int
+
+
+class SqliteRetention(Upkeep):
+    """Removes the oldest records of the log, once cells, views and outputs have them and a snapshot has, too.
+
+    So the log holds, from the newest snapshot on, all that a store is built again from. A snapshot is taken when
+    records are due that the last one does not cover, and when a customer was forgotten who may be in it. The file does
+    not shrink: SQLite uses the pages again.
+    """
+
+    def __init__(
+        self, database: Database, snapshots: SqliteSnapshots, rules: LogKeepRules, clock: Clock, stages: Stages
+    ) -> None:
+        self._database = database
+        self._snapshots = snapshots
+        self._rules = rules
+        self._clock = clock
+        self._stages = stages
+        self._look_at_s = self._snapshot_at_s = self._began_s = 0.0
+
+    def step(self, is_paced: bool = True) -> bool:
+        """Go on with a snapshot; or, now and then, see what is due, and do a piece of it."""
+        if self._snapshots.is_being_taken:
+            self._snapshots.go_on()
+            now_s = time.monotonic()
+            self._snapshot_at_s = now_s + SNAPSHOT_SHARE * (now_s - self._began_s)
+            self._look_at_s = now_s
+            return True
+        if is_paced and time.monotonic() < self._look_at_s:
+            return False
+        is_more = self._snapshots.drop_old() or self._look(is_paced)
+        self._look_at_s = time.monotonic() + (0 if is_more else LOOK_EVERY_S)
+        return is_more
+
+    def end(self) -> None:
+        """Give up a snapshot that is not complete."""
+        self._snapshots.give_up()
+
+    def _look(self, is_paced: bool) -> bool:
+        covered = self._snapshots.positions()
+        due = self._due() if self._rules.age_ms or self._rules.bytes_max else {}
+        removable = {
+            partition: min(end, covered.get(partition, 0))
+            for partition, (first, end) in due.items()
+            if first < covered.get(partition, 0)
+        }
+        if removable:
+            self._remove(removable)
+            return True
+        is_due = bool(due) or self._snapshots.is_outdated
+        if is_due and not (is_paced and time.monotonic() < self._snapshot_at_s):
+            self._began_s = time.monotonic()
+            self._snapshots.begin()
+            return True
+        return False
+
+    def _due(self) -> Mapping[int, tuple[int, int]]:
+        """Which records of each partition are due, [first, end), as far as one transaction removes them."""
+        rows = self._database.rows(
+            "SELECT partition, min(cells.position, sources.position, output_positions.position), first"
+            " FROM cells JOIN sources USING (partition) JOIN output_positions USING (partition)"
+            " JOIN log_partitions USING (partition)"
+        )
+        stands = {partition: (stand, first) for partition, stand, first in rows}
+        share = max(1, REMOVED_MAX // max(1, len(stands)))
+        heads = [self._heads(partition, first, stand, share) for partition, (stand, first) in stands.items()]
+        old_ms = self._clock.now_ms() - self._rules.age_ms if self._rules.age_ms else -1
+        excess = self._size() - self._rules.bytes_max if self._rules.bytes_max else 0
+        due: dict[int, tuple[int, int]] = {}
+        kept: set[int] = set()
+        for head in heapq.merge(*heads, key=attrgetter("appended_at_ms")):
+            if head.partition in kept:
+                continue
+            if head.appended_at_ms <= old_ms or excess > 0:
+                due[head.partition] = (stands[head.partition][1], head.position + 1)
+                excess -= head.size
+            else:
+                kept.add(head.partition)
+        return due
+
+    def _heads(self, partition: int, first: int, stand: int, limit: int) -> list[_Head]:
+        rows = self._database.rows(
+            f"SELECT partition, position, appended_at_ms, {_SIZE} FROM records"  # noqa: S608 - a constant
+            " WHERE partition = ? AND position >= ? AND position < ? ORDER BY position LIMIT ?",
+            (partition, first, stand, limit),
+        )
+        return [_Head(*row) for row in rows]
+
+    def _size(self) -> int:
+        size: int = self._database.rows("SELECT ifnull(sum(size), 0) FROM log_partitions")[0][0]
+        return size
+
+    def _remove(self, ends: Mapping[int, int]) -> None:
+        """Delete records in front of positions, and write down where each partition begins since."""
+        removed = 0
+        with self._database.transaction() as connection:
+            for partition, end in ends.items():
+                where = (partition, end)
+                size = connection.execute(
+                    f"SELECT ifnull(sum({_SIZE}), 0) FROM records WHERE partition = ? AND position < ?",  # noqa: S608
+                    where,
+                ).fetchone()[0]
+                removed += connection.execute(
+                    "DELETE FROM records WHERE partition = ? AND position < ?", where
+                ).rowcount
+                connection.execute(
+                    "UPDATE log_partitions SET first = max(first, ?), size = size - ? WHERE partition = ?",
+                    (end, size, partition),
+                )
+            self._stages.reached(Stage.LOG_TRIMMING, removed)

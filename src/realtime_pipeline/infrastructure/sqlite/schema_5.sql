@@ -1,0 +1,23 @@
+-- What schema 5 adds to schema 4: a log that may lose its oldest records, and snapshots to build a store again from.
+
+-- The log's partitions: `first` is the position of the first record still held, `next` that of the next one to come,
+-- `size` the bytes of all keys and values.
+CREATE TABLE IF NOT EXISTS log_partitions (
+    partition INTEGER PRIMARY KEY, first INTEGER NOT NULL, next INTEGER NOT NULL, size INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO log_partitions
+    SELECT partition, 0, 1 + max(position), sum(length(value) + ifnull(length(key), 0)) FROM records GROUP BY partition;
+
+-- Copies of cells and views; `positions` is JSON, partition -> position. A chunk is MessagePack, packed by zlib.
+CREATE TABLE IF NOT EXISTS snapshots (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, schema INTEGER NOT NULL, taken_at_ms INTEGER NOT NULL,
+    positions TEXT NOT NULL, is_complete INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS snapshot_chunks (
+    snapshot INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, rows BLOB NOT NULL,
+    PRIMARY KEY (snapshot, number)
+);
+-- Digests of customers who were forgotten, and may be in a snapshot still.
+CREATE TABLE IF NOT EXISTS snapshot_forgotten (digest TEXT PRIMARY KEY) WITHOUT ROWID;
+
+PRAGMA user_version = 5;

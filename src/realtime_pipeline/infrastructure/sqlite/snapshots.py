@@ -1,0 +1,194 @@
+"""Snapshots of cells and views, in tables of the same file."""
+
+import sqlite3
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
+from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES, as_json
+from realtime_pipeline.infrastructure.sqlite.connections import Connections
+from realtime_pipeline.infrastructure.sqlite.database import SCHEMA_VERSION, Database
+from realtime_pipeline.infrastructure.sqlite.views import VIEW_TABLES
+
+CHUNK_BYTES = 512 << 10
+"""How much is copied at a time, before it is packed: some 10 ms."""
+
+DROPPED_CHUNKS = 8
+PACKING = 1
+"""zlib's level: the quickest."""
+
+_VALUE_BYTES = 9
+_NEWEST = "SELECT max(number) FROM snapshots WHERE is_complete AND schema = ?"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class _Copy:
+    """A snapshot that is being taken: what was read of the file as it was when it began."""
+
+    def __init__(self, number: int, frozen: Connections) -> None:
+        self.number = number
+        self.frozen = frozen
+        self.forgotten: list[str] = []
+        self._rows = self._all()
+        self._left: tuple[str, tuple[Any, ...]] | None = None
+        self.chunks = 0
+
+    def read(self, sql: str) -> list[Any]:
+        with self.frozen.in_use:
+            return self.frozen.opened[False].execute(sql).fetchall()
+
+    def _all(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        for name in (*CELL_TABLES, *VIEW_TABLES):
+            for row in self.frozen.opened[False].execute(f"SELECT * FROM {name}"):  # noqa: S608 - names of our own
+                yield name, row
+
+    def chunk(self) -> tuple[str, list[tuple[Any, ...]]]:
+        """Read the next rows, all of one table, until they are enough; none at the end."""
+        rows: list[tuple[Any, ...]] = []
+        name, size = "", 0
+        with self.frozen.in_use:
+            while size < CHUNK_BYTES and (found := self._left or next(self._rows, None)) is not None:
+                self._left = found if rows and found[0] != name else None
+                if self._left is not None:
+                    break
+                name = found[0]
+                rows.append(found[1])
+                size += sum(len(value) if isinstance(value, bytes | str) else _VALUE_BYTES for value in found[1])
+        return name, rows
+
+
+class SqliteSnapshots(Snapshots):
+    """Takes a snapshot in pieces, from a connection that sees the file as it was when the snapshot began.
+
+    A snapshot counts when it is complete; what a worker that died has left of one is deleted by the next. It replaces
+    the one before it, which is deleted in pieces too. One of another schema counts as none.
+    """
+
+    def __init__(self, database: Database, clock: Clock, stages: Stages) -> None:
+        self._database = database
+        self._clock = clock
+        self._stages = stages
+        self._copy: _Copy | None = None
+
+    def positions(self) -> Mapping[int, int]:
+        """Where the cells of the newest complete snapshot stand."""
+        rows = self._database.rows(
+            f"SELECT positions FROM snapshots WHERE number = ({_NEWEST})",  # noqa: S608 - a constant
+            (SCHEMA_VERSION,),
+        )
+        found: Mapping[int, int] = msgspec.json.decode(rows[0][0], type=dict[int, int]) if rows else {}
+        return found
+
+    def restore(self) -> None:
+        """Write the rows back, as a part of somebody's transaction."""
+        with self._database.transaction() as connection:
+            chunks = connection.execute(
+                f"SELECT name, rows FROM snapshot_chunks WHERE snapshot = ({_NEWEST}) ORDER BY number",  # noqa: S608
+                (SCHEMA_VERSION,),
+            )
+            for name, packed in chunks.fetchall():
+                rows = _decode(zlib.decompress(packed))
+                connection.executemany(
+                    f"INSERT INTO {name} VALUES ({', '.join('?' * len(rows[0]))})",  # noqa: S608 - names of our own
+                    rows,
+                )
+
+    def holds(self, customer_ids: Collection[CustomerId]) -> int:
+        """How many of these were forgotten since the newest snapshot, or the one that is being taken, began."""
+        digests = [tombstone_key(customer_id).hex() for customer_id in customer_ids]
+        rows = self._database.rows(
+            "SELECT count(*) FROM snapshot_forgotten WHERE digest IN (SELECT value FROM json_each(?))",
+            (as_json(digests),),
+        )
+        found: int = rows[0][0]
+        return found
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether somebody was forgotten who may be in it."""
+        return bool(self._database.rows("SELECT 1 FROM snapshot_forgotten LIMIT 1"))
+
+    @property
+    def is_being_taken(self) -> bool:
+        """Whether one was begun and is not complete."""
+        return self._copy is not None
+
+    def begin(self) -> None:
+        """Begin a snapshot of the store as it is now."""
+        with self._database.transaction() as connection:
+            made = connection.execute(
+                "INSERT INTO snapshots VALUES (NULL, ?, ?, '{}', 0)", (SCHEMA_VERSION, self._clock.now_ms())
+            )
+        copy = self._copy = _Copy(made.lastrowid or 0, self._database.frozen())
+        copy.forgotten = [digest for (digest,) in copy.read("SELECT digest FROM snapshot_forgotten")]
+
+    def go_on(self) -> None:
+        """Copy a piece; when nothing is left, make the snapshot the one that counts."""
+        copy = self._copy
+        if copy is None:
+            return
+        try:
+            with self._database.translated():
+                name, rows = copy.chunk()
+            with self._database.transaction() as connection:
+                if not connection.execute("SELECT 1 FROM snapshots WHERE number = ?", (copy.number,)).fetchone():
+                    self.give_up()  # another worker has taken over, and deleted it
+                elif rows:
+                    packed = zlib.compress(_encode(rows), PACKING)
+                    connection.execute(
+                        "INSERT INTO snapshot_chunks VALUES (?, ?, ?, ?)", (copy.number, copy.chunks, name, packed)
+                    )
+                    copy.chunks += 1
+                    self._stages.reached(Stage.SNAPSHOTTING, len(rows))
+                else:
+                    self._complete(connection, copy)
+        except BaseException:
+            self.give_up()
+            raise
+        if not rows:
+            self.give_up()
+
+    def _complete(self, connection: sqlite3.Connection, copy: _Copy) -> None:
+        stand: dict[int, int] = dict(copy.read("SELECT partition, position FROM cells"))
+        connection.execute(
+            "UPDATE snapshots SET is_complete = 1, positions = ? WHERE number = ?",
+            (msgspec.json.encode(stand).decode(), copy.number),
+        )
+        connection.execute(
+            "DELETE FROM snapshot_forgotten WHERE digest IN (SELECT value FROM json_each(?))",
+            (as_json(copy.forgotten),),
+        )
+
+    def give_up(self) -> None:
+        """Close what is read from; a snapshot that is not complete is deleted later."""
+        copy, self._copy = self._copy, None
+        if copy is not None:
+            copy.frozen.close()
+
+    def drop_old(self) -> bool:
+        """Delete a piece of what no longer counts; return whether there was any."""
+        kept = self._database.rows(_NEWEST, (SCHEMA_VERSION,))[0][0] or 0
+        own = 0 if self._copy is None else self._copy.number
+        if not self._database.rows(
+            "SELECT 1 FROM snapshots WHERE number NOT IN (?1, ?2)"
+            " UNION ALL SELECT 1 FROM snapshot_chunks WHERE snapshot NOT IN (?1, ?2) LIMIT 1",
+            (kept, own),
+        ):
+            return False
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM snapshots WHERE number NOT IN (?, ?)", (kept, own))
+            connection.execute(
+                "DELETE FROM snapshot_chunks WHERE rowid IN"
+                " (SELECT rowid FROM snapshot_chunks WHERE snapshot NOT IN (?, ?) LIMIT ?)",
+                (kept, own, DROPPED_CHUNKS),
+            )
+        return True

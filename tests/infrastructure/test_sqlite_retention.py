@@ -1,0 +1,364 @@
+"""What a log in SQLite keeps, what is never removed from it, and the snapshots that take its place."""
+
+import random
+import sqlite3
+import zlib
+from collections.abc import Callable
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+
+import attrs
+import pytest
+
+from harness.errors import HarnessError
+from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.application.errors import Stopped, Unavailable
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.sqlite import retention, snapshots
+from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from tests.application.workers import let_time_pass, new_worker
+from tests.histories import NOW_MS, SetClock, append, differences, embedded, event, opened, state, visits
+
+DAY_MS = 86_400_000
+ONE = Settings(partitions=1)
+
+
+def keeping(folder: Path, settings: Settings = ONE, **rules: int) -> Pipeline:
+    return opened(attrs.evolve(embedded("sqlite", folder, settings), log_keep=LogKeepRules(**rules)), SetClock())
+
+
+def bounds(pipeline: Pipeline) -> tuple[int, int]:
+    return pipeline.container.log().bounds([0])[0]
+
+
+def rows(pipeline: Pipeline, sql: str) -> list[tuple[int, ...]]:
+    return pipeline.container.database().rows(sql)
+
+
+def test_everything_is_kept_unless_settings_say_otherwise(tmp_path: Path) -> None:
+    with keeping(tmp_path) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        let_time_pass(pipeline, 1_000 * DAY_MS)
+        pipeline.process()
+        assert bounds(pipeline) == (0, 2)
+        assert rows(pipeline, "SELECT count(*) FROM snapshots") == [(0,)]
+
+
+def test_records_older_than_a_time_are_removed_once_they_are_processed(tmp_path: Path) -> None:
+    with keeping(tmp_path, age_ms=DAY_MS) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        let_time_pass(pipeline, DAY_MS - 1)
+        pipeline.publish(visits("bob", "mug"))
+        pipeline.process()
+        assert bounds(pipeline) == (0, 3)  # of a day less a millisecond
+        let_time_pass(pipeline, 1)
+        pipeline.process()
+        assert bounds(pipeline) == (2, 3)
+        assert rows(pipeline, "SELECT position FROM records") == [(2,)]
+
+
+def test_the_oldest_records_are_removed_over_a_size(tmp_path: Path) -> None:
+    with keeping(tmp_path, bytes_max=250) as pipeline:
+        for number in range(5):
+            append(pipeline, [event(f"{number}", user=f"u{number}", at_ms=NOW_MS - 100, product="mug")])
+            let_time_pass(pipeline, 1)
+        each = rows(pipeline, "SELECT max(length(value) + length(key)) FROM records")[0][0]
+        assert 250 // each == 2
+        pipeline.process()
+        assert bounds(pipeline) == (3, 5)
+        assert rows(pipeline, "SELECT size FROM log_partitions") == [(2 * each,)]
+
+
+def test_what_is_not_processed_is_never_removed(tmp_path: Path) -> None:
+    with keeping(tmp_path, age_ms=1, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        pipeline.publish(visits("bob", "mug", "jug", "pan"))
+        let_time_pass(pipeline, DAY_MS)
+        upkeep = pipeline.container.upkeep()
+        while upkeep.step(is_paced=False):
+            pass
+        assert bounds(pipeline) == (2, 5)
+        assert pipeline.process() == {RecordClass.APPLIED: 5}
+        assert bounds(pipeline) == (5, 5)
+
+
+@pytest.mark.parametrize("table", ["sources", "output_positions"])
+def test_what_a_reader_still_needs_is_not_removed(table: str, tmp_path: Path) -> None:
+    with keeping(tmp_path, age_ms=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+    with keeping(tmp_path, age_ms=1) as pipeline:
+        with pipeline.container.database().transaction() as connection:
+            connection.execute(f"UPDATE {table} SET position = 1")  # noqa: S608
+        let_time_pass(pipeline, DAY_MS)
+        while pipeline.container.upkeep().step(is_paced=False):
+            pass
+        assert bounds(pipeline) == (1, 2)
+
+
+def test_positions_are_not_used_again_when_all_records_are_gone(tmp_path: Path) -> None:
+    with keeping(tmp_path, age_ms=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        let_time_pass(pipeline, DAY_MS)
+        pipeline.process()
+        assert (bounds(pipeline), rows(pipeline, "SELECT count(*) FROM records")) == ((2, 2), [(0,)])
+        before = pipeline.profile("ada").customer
+    with keeping(tmp_path, age_ms=1) as pipeline:
+        ends = pipeline.container.publisher().publish([Outgoing(b"ada", b"{}", partition=0)])
+        assert ends == {0: 3}
+        assert rows(pipeline, "SELECT position FROM records") == [(2,)]
+        assert pipeline.process() == {RecordClass.APPLIED: 2, RecordClass.DEAD_LETTER: 1}
+        assert pipeline.profile("ada").customer == before
+
+
+def test_a_store_is_built_again_from_the_snapshot_and_what_the_log_holds(tmp_path: Path) -> None:
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        pipeline.container.settings.override(attrs.evolve(pipeline.container.settings(), log_keep=LogKeepRules()))
+        new_worker(pipeline)
+        pipeline.publish(visits("bob", "mug", "pan"))
+        pipeline.publish([event("r", "review", "bob", NOW_MS - 5, product="mug", rating=4)])
+        pipeline.process()
+        before = state(pipeline)
+        assert bounds(pipeline) == (2, 5)
+        assert pipeline.rebuild() == 3
+        assert set(state(pipeline)["customers"]) == {"ada"}
+        assert pipeline.process() == {RecordClass.APPLIED: 5}
+        assert state(pipeline) == before
+        with pytest.raises(HarnessError, match="no longer holds what came before position 2 of partition 0"):
+            differences(pipeline)
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM snapshots", "UPDATE snapshots SET schema = 4"])
+def test_without_a_snapshot_nothing_is_erased(change: str, tmp_path: Path) -> None:
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        before = state(pipeline)
+        with pipeline.container.database().transaction() as connection:
+            connection.execute(change)
+        with pytest.raises(Stopped, match="no longer holds what came before position 2 of partition 0"):
+            pipeline.rebuild()
+        assert state(pipeline) == before
+        pipeline.publish(visits("bob", "mug"))
+        pipeline.process()  # takes another snapshot, of all of it
+        assert pipeline.rebuild() == 0
+
+
+def test_a_backup_can_be_built_again_too(tmp_path: Path) -> None:
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        before = state(pipeline)
+        (tmp_path / "copied").mkdir()
+        pipeline.backup(tmp_path / "copied/shop.db")
+    with keeping(tmp_path / "copied") as copy:
+        assert copy.rebuild() == 0
+        copy.process()
+        assert state(copy) == before
+
+
+def count_of_chunks(pipeline: Pipeline) -> int:
+    return rows(pipeline, "SELECT count(*) FROM snapshot_chunks")[0][0]
+
+
+def unpacked(pipeline: Pipeline) -> list[bytes]:
+    packed = pipeline.container.database().rows("SELECT rows FROM snapshot_chunks")
+    return [zlib.decompress(chunk) for (chunk,) in packed]
+
+
+def in_snapshots(pipeline: Pipeline) -> bytes:
+    return b"".join(unpacked(pipeline))
+
+
+def test_a_forgetting_is_not_done_while_a_snapshot_has_the_customer(tmp_path: Path) -> None:
+    """Rounds take the next snapshot when some time has passed; whoever processes to the end takes it at once."""
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada-the-first", "mug", "jug"))
+        pipeline.process()
+        assert b"ada-the-first" in in_snapshots(pipeline)
+        forgetting = pipeline.forget("ada-the-first")
+        worker = pipeline.container.process_events()
+        pipeline.container.upkeep()._snapshot_at_s = float("inf")  # type: ignore[attr-defined]
+        for _ in range(6):
+            worker(0)
+        receipt = pipeline.receipt(forgetting)
+        assert (receipt.is_done, receipt.left["profile"], receipt.left["profiles in a snapshot"]) == (False, 0, 1)
+        pipeline.process()
+        assert pipeline.receipt(forgetting).is_done
+        assert b"ada-the-first" not in in_snapshots(pipeline)
+
+
+def test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada-the-first", "mug", "jug"))
+        worker = pipeline.container.process_events()
+        for _ in range(3):
+            worker(0)
+        assert rows(pipeline, "SELECT is_complete FROM snapshots") == [(0,)]
+        forgetting = pipeline.forget("ada-the-first")
+        worker(0)
+        assert pipeline.receipt(forgetting).left["profiles in a snapshot"] == 1
+        while rows(pipeline, "SELECT is_complete FROM snapshots") == [(0,)]:
+            worker(0)
+        assert b"ada-the-first" in in_snapshots(pipeline)
+        assert pipeline.receipt(forgetting).left["profiles in a snapshot"] == 1
+        pipeline.process()
+        assert pipeline.receipt(forgetting).is_done
+        assert b"ada-the-first" not in in_snapshots(pipeline)
+
+
+def test_work_is_done_in_small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "REMOVED_MAX", 7)
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 2_000)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        for number in range(30):
+            pipeline.publish(visits(f"u{number}", "mug", "jug"))
+        pipeline.process()
+        assert bounds(pipeline) == (60, 60)
+        pipeline.publish(visits("ada", *(f"p{number}" for number in range(30))))
+        pipeline.container.process_events()(0)
+        firsts, chunks = [60], [count_of_chunks(pipeline)]
+        while pipeline.container.upkeep().step(is_paced=False):
+            firsts.append(bounds(pipeline)[0])
+            chunks.append(count_of_chunks(pipeline))
+        assert firsts[-1] == 90
+        assert max(after - before for before, after in pairwise(firsts)) == 7
+        assert max(after - before for before, after in pairwise(chunks)) == 1
+        assert max(map(len, unpacked(pipeline))) < 4_000
+
+
+def test_one_snapshot_is_kept_and_what_is_left_of_others_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        for number in range(4):
+            pipeline.publish(visits(f"u{number}", "mug", "jug"))
+            pipeline.container.process_events()(0)
+            pipeline.container.upkeep().step(is_paced=False)
+            pipeline.container.upkeep().step(is_paced=False)
+            new_worker(pipeline)  # one that has died has left its snapshot incomplete
+        pipeline.process()
+        kept = rows(pipeline, "SELECT number, is_complete FROM snapshots")
+        assert [complete for _, complete in kept] == [1]
+        assert rows(pipeline, "SELECT DISTINCT snapshot FROM snapshot_chunks") == [(kept[0][0],)]
+
+
+def test_a_snapshot_that_another_worker_has_deleted_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
+    with keeping(tmp_path, bytes_max=1) as pipeline, keeping(tmp_path, bytes_max=1) as other:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.container.process_events()(0)
+        for _ in range(3):
+            pipeline.container.upkeep().step(is_paced=False)
+        other.process()
+        while pipeline.container.upkeep().step(is_paced=False):
+            pass
+        assert rows(other, "SELECT is_complete FROM snapshots") == [(1,)]
+        before = state(other)
+        other.rebuild()
+        other.process()
+        assert state(other) == before
+
+
+@pytest.mark.parametrize("pages", range(1, 8, 2))
+def test_a_disk_that_is_full_amid_a_snapshot_or_a_removal(pages: int, tmp_path: Path) -> None:
+    dice = random.Random(pages)  # noqa: S311 - names that cannot be packed
+    with keeping(tmp_path) as pipeline:
+        for number in range(40):
+            pipeline.publish(visits(f"u{number}", *(f"{dice.getrandbits(200):x}" for _ in range(5))))
+        pipeline.process()
+        before = state(pipeline)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        connection = pipeline.container.database().connection()
+        used = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {used + pages}")
+        with pytest.raises(Unavailable, match="its disk is full: make room"):
+            pipeline.process()
+        assert bounds(pipeline) == (0, 200)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.process()
+        assert (bounds(pipeline), state(pipeline)) == ((200, 200), before)
+        pipeline.rebuild()
+        pipeline.process()
+        assert state(pipeline) == before
+
+
+@pytest.mark.parametrize("gone", [range(2, 3), range(3, 5), range(2, 6)])
+def test_records_that_somebody_has_deleted_stop_the_worker(gone: range, tmp_path: Path) -> None:
+    """Expired or evicted, a record that is not processed would be one that never was."""
+    with keeping(tmp_path) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        pipeline.publish(visits("bob", "mug", "jug", "pan", "pot"))
+        with pipeline.container.database().transaction() as connection:
+            connection.executemany("DELETE FROM records WHERE position = ?", [(position,) for position in gone])
+        with pytest.raises(Stopped, match="that are not processed yet are gone from the log"):
+            pipeline.process()
+
+
+def test_a_log_that_begins_behind_its_store_stops_the_worker(tmp_path: Path) -> None:
+    with keeping(tmp_path) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        pipeline.publish(visits("bob", "mug", "jug", "pan"))
+        with pipeline.container.database().transaction() as connection:
+            connection.execute("DELETE FROM records WHERE position < 3")
+            connection.execute("UPDATE log_partitions SET first = 3")
+        new_worker(pipeline)
+        with pytest.raises(Stopped, match="the store stands at 2 to 2, the log holds 3 to 5"):
+            pipeline.process()
+
+
+def test_a_file_of_schema_4_is_gone_on_with(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "shop.db")
+    connection.executescript(files("realtime_pipeline.infrastructure.sqlite").joinpath("schema.sql").read_text("utf-8"))
+    looks = [
+        b'{"event_id":"%d","event_type":"view","user_id":"ada","timestamp":%d}' % (n, NOW_MS - n) for n in range(3)
+    ]
+    connection.executemany(
+        "INSERT INTO records VALUES (0, ?, CAST('ada' AS BLOB), ?, ?, NULL)",
+        [(number, value, NOW_MS) for number, value in enumerate(looks)],
+    )
+    connection.commit()
+    connection.close()
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        assert bounds(pipeline) == (0, 3)
+        assert rows(pipeline, "SELECT size FROM log_partitions") == [(sum(map(len, looks)) + 9,)]
+        pipeline.publish(visits("ada", "mug"))
+        assert pipeline.process() == {RecordClass.APPLIED: 4}
+        assert bounds(pipeline) == (4, 4)
+
+
+def test_pages_are_used_again(tmp_path: Path) -> None:
+    """A file whose log is bounded stops growing, though as much as ever is published."""
+    sizes = []
+    with keeping(tmp_path, bytes_max=20_000) as pipeline:
+        for number in range(12):
+            looks = [event(f"{number}-{step}", at_ms=NOW_MS - 10**6 + number * 400 + step) for step in range(400)]
+            pipeline.publish(looks)
+            pipeline.process()
+            sizes.append(rows(pipeline, "PRAGMA page_count")[0][0])
+    assert sizes[-1] < sizes[3] + 10  # eight times eleven were published since
+
+
+REFUSED: list[Callable[[], Settings]] = [
+    lambda: Settings(log="kafka", store="redis", log_keep=LogKeepRules(age_ms=1)),
+    lambda: Settings(store="redis", log_keep=LogKeepRules(bytes_max=1)),
+    lambda: Settings(log="memory", store="memory", log_keep=LogKeepRules(bytes_max=1)),
+]
+
+
+@pytest.mark.parametrize("make", REFUSED)
+def test_where_no_snapshots_are_taken_no_records_are_removed(make: Callable[[], Settings]) -> None:
+    with pytest.raises(ValueError, match="log_keep needs log sqlite and store sqlite"):
+        make()
