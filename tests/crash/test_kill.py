@@ -12,7 +12,8 @@ import pytest
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
-from tests.histories import append, differences
+from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from tests.histories import append, differences, state
 
 WORKER_POINTS = (
     "fetched",
@@ -60,9 +61,10 @@ def records_in(folder: Path) -> int:
 
 
 def small_rounds(folder: Path) -> Path:
-    """A settings file by which a worker needs many rounds."""
+    """A settings file by which a worker needs many rounds; one that is there already is taken as it is."""
     file = folder / "settings.toml"
-    file.write_text("[worker]\nround_records_max = 40\ncached_customers_max = 4\n")
+    if not file.exists():
+        file.write_text("[worker]\nround_records_max = 40\ncached_customers_max = 4\n")
     return file
 
 
@@ -123,6 +125,29 @@ def test_publishing_again_after_a_kill_counts_nothing_twice(tmp_path: Path) -> N
         profiles = {one.customer_id: (one.counts, one.spend, one.units) for one in pipeline.container.cells().scan()}
         expected = {one.customer_id: (one.counts, one.spend, one.units) for one in once.container.cells().scan()}
     assert profiles == expected
+
+
+@pytest.mark.parametrize(("point", "times"), [("snapshotting", (1, 4)), ("log_trimming", (1, 1))])
+def test_a_worker_killed_while_it_removes_old_records_has_lost_none_that_count(
+    tmp_path: Path, point: str, times: tuple[int, ...]
+) -> None:
+    """The file is copied, so that the one whose log keeps everything holds the very same records."""
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
+        append(pipeline, shop_lines())
+        whole = pipeline.backup(tmp_path / "whole.db")
+    (tmp_path / "settings.toml").write_text("[worker]\nround_records_max = 40\n[log_keep]\nbytes_max = 9000\n")
+    for number in times:
+        killed(tmp_path, "worker", point, number)
+    settings = Settings(database=str(tmp_path / "shop.db"), log_keep=LogKeepRules(bytes_max=9_000))
+    with Pipeline(settings) as pipeline, Pipeline(Settings(database=whole.file)) as undisturbed:
+        undisturbed.process()
+        assert differences(undisturbed) == []
+        pipeline.process()
+        assert state(pipeline) == state(undisturbed)
+        assert records_in(tmp_path) < 200 < whole.records
+        pipeline.rebuild()
+        pipeline.process()
+        assert state(pipeline) == state(undisturbed)
 
 
 def test_a_killed_backup_leaves_no_file_of_its_name_and_the_next_one_is_whole(tmp_path: Path) -> None:
