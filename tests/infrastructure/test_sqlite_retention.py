@@ -70,6 +70,15 @@ def test_the_oldest_records_are_removed_over_a_size(tmp_path: Path) -> None:
         pipeline.process()
         assert bounds(pipeline) == (3, 5)
         assert rows(pipeline, "SELECT size FROM log_partitions") == [(2 * each,)]
+        append(
+            pipeline, [event(f"1{number}", user=f"u{number}", at_ms=NOW_MS - 9, product="jug") for number in range(5)]
+        )
+        pipeline.process()
+        assert bounds(pipeline) == (8, 10)
+        before = state(pipeline)
+        assert pipeline.rebuild() == 0  # the snapshot has all that is gone
+        pipeline.process()
+        assert state(pipeline) == before
 
 
 def test_what_is_not_processed_is_never_removed(tmp_path: Path) -> None:
@@ -132,6 +141,24 @@ def test_a_store_is_built_again_from_the_snapshot_and_what_the_log_holds(tmp_pat
         assert state(pipeline) == before
         with pytest.raises(HarnessError, match="no longer holds what came before position 2 of partition 0"):
             differences(pipeline)
+
+
+def test_a_snapshot_is_of_one_moment_whatever_is_committed_while_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        worker, number = pipeline.container.process_events(), 0
+        while bounds(pipeline)[0] == 0:
+            pipeline.publish(visits(f"u{number}", "mug", f"p{number}"))
+            worker(0)
+            number += 1
+            assert number < 100
+        assert number > 5
+        before = state(pipeline)
+        assert pipeline.rebuild() > 0
+        pipeline.process()
+        assert state(pipeline) == before
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM snapshots", "UPDATE snapshots SET schema = 4"])
@@ -239,13 +266,19 @@ def test_work_is_done_in_small_pieces(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_one_snapshot_is_kept_and_what_is_left_of_others_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
     with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
         for number in range(4):
             pipeline.publish(visits(f"u{number}", "mug", "jug"))
             pipeline.container.process_events()(0)
             pipeline.container.upkeep().step(is_paced=False)
             pipeline.container.upkeep().step(is_paced=False)
             new_worker(pipeline)  # one that has died has left its snapshot incomplete
+        assert [complete for (complete,) in rows(pipeline, "SELECT is_complete FROM snapshots")] == [1, 0]
+        before = state(pipeline)
+        assert pipeline.rebuild() == 8
         pipeline.process()
+        assert state(pipeline) == before
         kept = rows(pipeline, "SELECT number, is_complete FROM snapshots")
         assert [complete for _, complete in kept] == [1]
         assert rows(pipeline, "SELECT DISTINCT snapshot FROM snapshot_chunks") == [(kept[0][0],)]
