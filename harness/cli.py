@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from harness import demo, experiment, faults, replay
-from harness.benchmarks import freshness, outage, recommend, worker
+from harness.benchmarks import freshness, growth, outage, recommend, worker
 from harness.chaos import command as chaos
 from harness.chaos.rounds import KINDS
 from harness.errors import HarnessError
@@ -201,6 +201,14 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=_count, default=5_000, help="other events a second (default: 5000)")
     parser.add_argument("--seconds", type=_count, default=30, help="for how long (default: 30)")
     parser.set_defaults(command=freshness.run)
+
+    parser = benches.add_parser("growth", parents=[common], help="bytes of the SQLite file an event and a customer")
+    parser.add_argument("--workload", choices=sorted(worker.WORKLOADS), default="shop")
+    parser.add_argument("--events", type=_count, default=300_000)
+    parser.add_argument("--customers", type=_count, default=50_000)
+    parser.add_argument("--products", type=_count, default=2_000)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.set_defaults(command=growth.run)
 
     parser = benches.add_parser("outage", parents=[common], help="a while without Redis or Kafka, at full load")
     parser.add_argument("--server", choices=("redis", "kafka"), required=True)

@@ -179,3 +179,11 @@ def test_log_and_store_are_those_of_the_settings(tmp_path: Path, simulated: Path
     replay = ("replay", "--data", str(simulated), "--format", "events", "--settings", str(settings))
     assert main(replay) == 1  # they are read, and make no sense
     assert main((*replay, "--log", "sqlite")) == 0
+
+
+def test_the_bench_of_growth_tells_the_log_from_the_store(tmp_path: Path) -> None:
+    figures = ran(tmp_path, "bench", "growth", "--workload", "uniform", "--events", 2_000, "--customers", 100)
+    assert figures["customers"] == 100
+    assert figures["event_bytes"] < figures["log_bytes_per_event"] < 2 * figures["event_bytes"]
+    assert figures["store_bytes_per_customer"] == pytest.approx(20 * figures["store_bytes_per_event"])
+    assert 0 < figures["snapshot_bytes_per_customer"] < figures["store_bytes_per_customer"]

@@ -131,7 +131,8 @@ class ProcessEvents(PartitionOwner):
             self._sound = False  # until the round has ended well, the log or memory may be ahead of the store
             read = self._round(timeout_s, counts, types)
             self._keep_up()
-            self._upkeep.step()
+            with collector_paused():
+                self._upkeep.step()
         except Unreachable as silence:
             trouble = str(silence)
             self._wait_out(silence)
