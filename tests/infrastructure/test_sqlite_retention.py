@@ -29,6 +29,12 @@ def keeping(folder: Path, settings: Settings = ONE, **rules: int) -> Pipeline:
     return opened(attrs.evolve(embedded("sqlite", folder, settings), log_keep=LogKeepRules(**rules)), SetClock())
 
 
+def copy_row_by_row(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int = 1) -> None:
+    """However long a round takes, one piece of a snapshot is copied after it."""
+    monkeypatch.setattr(snapshots, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(retention, "COPYING_SHARE", 10**12)
+
+
 def bounds(pipeline: Pipeline) -> tuple[int, int]:
     return pipeline.container.log().bounds([0])[0]
 
@@ -146,7 +152,7 @@ def test_a_store_is_built_again_from_the_snapshot_and_what_the_log_holds(tmp_pat
 def test_a_snapshot_is_of_one_moment_whatever_is_committed_while_it_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
+    copy_row_by_row(monkeypatch)
     with keeping(tmp_path, bytes_max=1) as pipeline:
         worker, number = pipeline.container.process_events(), 0
         while bounds(pipeline)[0] == 0:
@@ -224,7 +230,7 @@ def test_a_forgetting_is_not_done_while_a_snapshot_has_the_customer(tmp_path: Pa
 def test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
+    copy_row_by_row(monkeypatch)
     with keeping(tmp_path, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada-the-first", "mug", "jug"))
         worker = pipeline.container.process_events()
@@ -245,7 +251,7 @@ def test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next(
 
 def test_work_is_done_in_small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "REMOVED_MAX", 7)
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 2_000)
+    copy_row_by_row(monkeypatch, 2_000)
     with keeping(tmp_path, bytes_max=1) as pipeline:
         for number in range(30):
             pipeline.publish(visits(f"u{number}", "mug", "jug"))
@@ -264,7 +270,7 @@ def test_work_is_done_in_small_pieces(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_one_snapshot_is_kept_and_what_is_left_of_others_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
+    copy_row_by_row(monkeypatch)
     with keeping(tmp_path, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug"))
         pipeline.process()
@@ -287,7 +293,7 @@ def test_one_snapshot_is_kept_and_what_is_left_of_others_goes(tmp_path: Path, mo
 def test_a_snapshot_that_another_worker_has_deleted_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "CHUNK_BYTES", 1)
+    copy_row_by_row(monkeypatch)
     with keeping(tmp_path, bytes_max=1) as pipeline, keeping(tmp_path, bytes_max=1) as other:
         pipeline.publish(visits("ada", "mug", "jug"))
         pipeline.container.process_events()(0)

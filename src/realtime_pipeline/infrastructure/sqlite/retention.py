@@ -17,6 +17,9 @@ REMOVED_MAX = 4_000
 """How many records are removed in one transaction, over all partitions: some 10 ms."""
 
 LOOK_EVERY_S = 1.0
+COPYING_SHARE = 10
+"""Which part of the time a snapshot that is being taken may have, where one piece in each round is less."""
+
 SNAPSHOT_SHARE = 20
 """A paced snapshot begins when so many times as long has passed as the last one took."""
 
@@ -46,21 +49,28 @@ class SqliteRetention(Upkeep):
         self._rules = rules
         self._clock = clock
         self._stages = stages
-        self._look_at_s = self._snapshot_at_s = self._began_s = 0.0
+        self._look_at_s = self._snapshot_at_s = self._began_s = self._copied_s = 0.0
 
     def step(self, is_paced: bool = True) -> bool:
         """Go on with a snapshot; or, now and then, see what is due, and do a piece of it."""
         if self._snapshots.is_being_taken:
-            self._snapshots.go_on()
-            now_s = time.monotonic()
-            self._snapshot_at_s = now_s + SNAPSHOT_SHARE * (now_s - self._began_s)
-            self._look_at_s = now_s
+            self._go_on()
             return True
         if is_paced and time.monotonic() < self._look_at_s:
             return False
         is_more = self._snapshots.drop_old() or self._look(is_paced)
         self._look_at_s = time.monotonic() + (0 if is_more else LOOK_EVERY_S)
         return is_more
+
+    def _go_on(self) -> None:
+        """Copy a piece, and more where rounds take long: the write-ahead log grows until the snapshot is complete."""
+        began_s = time.monotonic()
+        enough_s = began_s + (began_s - self._copied_s) / COPYING_SHARE
+        self._snapshots.go_on()
+        while self._snapshots.is_being_taken and time.monotonic() < enough_s:
+            self._snapshots.go_on()
+        self._copied_s = self._look_at_s = time.monotonic()
+        self._snapshot_at_s = self._copied_s + SNAPSHOT_SHARE * (self._copied_s - self._began_s)
 
     def end(self) -> None:
         """Give up a snapshot that is not complete."""
@@ -79,7 +89,7 @@ class SqliteRetention(Upkeep):
             return True
         is_due = bool(due) or self._snapshots.is_outdated
         if is_due and not (is_paced and time.monotonic() < self._snapshot_at_s):
-            self._began_s = time.monotonic()
+            self._began_s = self._copied_s = time.monotonic()
             self._snapshots.begin()
             return True
         return False
