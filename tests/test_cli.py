@@ -106,6 +106,34 @@ def test_the_receipt_of_a_forgetting(shop: Path, capsys: pytest.CaptureFixture[s
     assert (code, "  erased: " in out, "until the file is deleted" in out) == (0, True, True)
 
 
+def test_a_backup_is_a_database_of_its_own(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    copy = shop.parent / "copy.db"
+    code, out, _ = ran(capsys, "backup", str(copy))
+    assert code == 0
+    assert out.startswith(f"{copy}: {copy.stat().st_size:,} bytes, checked; 6 records in the log, 2 customers in the")
+    code, out, _ = ran(capsys, "profile", "ada", "--database", str(copy))
+    assert (code, "bought     1 piece" in out) == (0, True)
+    code, out, err = ran(capsys, "backup", str(copy))
+    assert (code, out) == (1, "")
+    assert err == f"realtime-pipeline: {copy} exists already: name another file, or remove it first\n"
+
+
+def test_the_receipt_says_until_when_the_log_has_what_was_published(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REALTIME_PIPELINE_LOG_KEEP__BYTES_MAX", "1")
+    ran(capsys, "publish", str(shop))
+    ran(capsys, "worker", "--until-caught-up")
+    ran(capsys, "forget", "ada")
+    ran(capsys, "worker", "--until-caught-up")
+    code, out, _ = ran(capsys, "forget", "ada", "--wait", "0.001")
+    assert (code, "waiting for the worker" in out) == (1, True)
+    code, out, _ = ran(capsys, "rebuild", "--yes")
+    assert (code, "a worker has 1 record" in out) == (0, True)
+
+
 def test_what_comes_through_a_pipe_is_published_as_it_comes(shop: Path) -> None:
     command = [sys.executable, "-m", "realtime_pipeline.cli", "publish", "-"]
     with (

@@ -401,3 +401,26 @@ REFUSED: list[Callable[[], Settings]] = [
 def test_where_no_snapshots_are_taken_no_records_are_removed(make: Callable[[], Settings]) -> None:
     with pytest.raises(ValueError, match="log_keep needs log sqlite and store sqlite"):
         make()
+
+
+def test_records_are_removed_and_backups_written_while_others_publish_and_read(tmp_path: Path) -> None:
+    """Nobody waits for them for long, and each backup is whole: what it holds can be gone on with, and built again."""
+    settings = Settings(database=str(tmp_path / "shop.db"), log_keep=LogKeepRules(bytes_max=30_000))
+    with Pipeline(settings) as pipeline:
+        with pipeline.processing():
+            for number in range(40):
+                looks = [event(f"{number}-{step}", user=f"u{step}", at_ms=NOW_MS + number) for step in range(50)]
+                pipeline.publish(looks)
+                if number % 20 == 10:
+                    pipeline.backup(tmp_path / f"copy-{number}.db")
+        assert pipeline.process() == {RecordClass.APPLIED: 2_000}
+        bounds = pipeline.container.log().bounds(range(4))
+        assert sum(end for _, end in bounds.values()) == 2_000
+        assert 300 < sum(end - first for first, end in bounds.values()) < 400
+    for number in (10, 30):
+        with Pipeline(attrs.evolve(settings, database=str(tmp_path / f"copy-{number}.db"))) as copy:
+            assert copy.process() == {RecordClass.APPLIED: 50 * (number + 1)}
+            before = state(copy)
+            copy.rebuild()
+            copy.process()
+            assert state(copy) == before
