@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     forget.set_defaults(command=_forget, reads=True)
 
     rebuild = commands.add_parser(
-        "rebuild", parents=[common], help="empty the store; the worker builds it again from the log"
+        "rebuild", parents=[common], help="set the store back; the worker builds it again from the log"
     )
     rebuild.add_argument("--yes", action="store_true", required=True, help="recommendations are poor meanwhile")
     rebuild.set_defaults(command=_rebuild, reads=True)

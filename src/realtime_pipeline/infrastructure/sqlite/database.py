@@ -13,8 +13,8 @@ from typing import Any
 from realtime_pipeline.application.errors import Unavailable, Unreachable
 from realtime_pipeline.infrastructure.sqlite.connections import LOCK, Connections, is_carried
 
-SCHEMA_VERSION = 5
-SCRIPTS = {0: "schema.sql", 4: "schema_5.sql"}
+SCHEMA_VERSION = 6
+SCRIPTS = {0: "schema.sql", 4: "upgrade_6.sql"}
 """By which script a file of a schema is brought to the next; 0 is one that holds nothing yet."""
 
 BUSY_S = 30.0

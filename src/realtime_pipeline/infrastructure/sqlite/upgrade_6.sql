@@ -1,4 +1,4 @@
--- What schema 5 adds to schema 4: a log that may lose its oldest records, and snapshots to build a store again from.
+-- A log that may lose its oldest records, and snapshots to build a store again from.
 
 -- The log's partitions: `first` is the position of the first record still held, `next` that of the next one to come,
 -- `size` the bytes of all keys and values.
@@ -20,4 +20,4 @@ CREATE TABLE IF NOT EXISTS snapshot_chunks (
 -- Digests of customers who were forgotten, and may be in a snapshot still.
 CREATE TABLE IF NOT EXISTS snapshot_forgotten (digest TEXT PRIMARY KEY) WITHOUT ROWID;
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
