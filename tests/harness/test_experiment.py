@@ -135,7 +135,7 @@ def test_intervals_hold_what_they_promise() -> None:
 def test_of_few_customers_nothing_is_said() -> None:
     dice = Random(5)  # noqa: S311
     for customers in (1, 10):
-        for _ in range(20):
+        for _ in range(6):
             rows = {
                 name: [(1, int(dice.random() < 0.1), 0) for _ in range(number)]
                 for name, number in (("plain", 1_000), ("mixed", customers))
