@@ -70,7 +70,7 @@ def test_rules_for_a_list_come_from_a_file(shop: Path, tmp_path: Path, capsys: p
     code, _, err = ran(capsys, "recommend", "zoe", "--rules", str(rules))
     assert (code, "there is no rules.prize_max" in err) == (1, True)
     rules.write_text("diversity = 7\n")
-    assert "diversity must be from 0 to 1" in ran(capsys, "recommend", "zoe", "--rules", str(rules))[2]
+    assert "diversity must be at most 1" in ran(capsys, "recommend", "zoe", "--rules", str(rules))[2]
 
 
 def test_products_like_one(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,8 @@ from realtime_pipeline.report import (
     ignored_in_words,
     receipt_in_words,
 )
-from realtime_pipeline.settings import Settings, load_settings
+from realtime_pipeline.settings import Settings
+from realtime_pipeline.settings_file import load_settings
 
 PROGRESS_EVERY_S = 5.0
 LOOK_AGAIN_S = 0.2

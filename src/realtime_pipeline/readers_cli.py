@@ -11,7 +11,8 @@ from realtime_pipeline.domain.shop.events import country_code
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import plain, profile_in_words, ratings_in_words, recommendations_in_words
-from realtime_pipeline.settings import Settings, load_rules
+from realtime_pipeline.settings import Settings
+from realtime_pipeline.settings_file import load_rules
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
