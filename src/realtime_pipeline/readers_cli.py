@@ -9,6 +9,7 @@ from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendations
 from realtime_pipeline.domain.shop.events import country_code
 from realtime_pipeline.domain.shop.money import decimals_of
+from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import plain, profile_in_words, ratings_in_words, recommendations_in_words
 from realtime_pipeline.settings import Settings, load_rules
@@ -58,6 +59,7 @@ def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
     letters.add_argument(
         "--values", action="store_true", help="only what they hold, one a line: to be mended and published again"
     )
+    add_json(letters)
     letters.set_defaults(command=_dead_letters, reads=True)
 
 
@@ -129,6 +131,9 @@ def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Nam
         sys.stdout.buffer.flush()
         if more:
             print(more, file=sys.stderr)
+        return
+    if options.json:
+        print_json({"dead_letters": [letter.as_dict() for letter in letters], "notes": [more] if more else []})
         return
     if not letters:
         print("there are no dead letters")
