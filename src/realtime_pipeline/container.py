@@ -16,6 +16,7 @@ import attrs
 from dependency_injector import containers, providers
 
 from realtime_pipeline.application.cells import Readers
+from realtime_pipeline.application.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
 from realtime_pipeline.application.note_exposure import NoteExposure
@@ -234,6 +235,12 @@ def _run_experiment(
     return RunExperiment(cells, settings.experiment, variants, otherwise)
 
 
+def _explain_empty_list(
+    settings: Settings, log: Callable[[], EventLog], cells: CellStore, views: Views, shop_cache: ShopCache
+) -> ExplainEmptyList:
+    return ExplainEmptyList(log, cells, views, shop_cache, settings.recommendations)
+
+
 def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:
     return NoteExposure(publish_events, clock, lambda: uuid4().hex, encode_event)
 
@@ -315,6 +322,9 @@ class Container(containers.DeclarativeContainer):
     )
     run_experiment: providers.Singleton[RunExperiment] = providers.ThreadSafeSingleton(
         _run_experiment, settings, cells, shop_cache, recommend_products
+    )
+    explain_empty_list: providers.Singleton[ExplainEmptyList] = providers.ThreadSafeSingleton(
+        _explain_empty_list, settings, log.provider, cells, views, shop_cache
     )
     note_exposure: providers.Singleton[NoteExposure] = providers.ThreadSafeSingleton(
         _note_exposure, publish_events, clock
