@@ -211,7 +211,7 @@ def _process_events(
     return ProcessEvents(log, readers, decoder, encode_message, settings.fold, settings.worker, stages, clock)
 
 
-def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
+def _publish_events(publisher: Callable[[], EventPublisher], decoder: EventDecoder) -> PublishEvents:
     return PublishEvents(publisher, decoder, decoder.route, encode_tick, TICK_KEY)
 
 
@@ -315,7 +315,7 @@ class Container(containers.DeclarativeContainer):
         _process_events, settings, log, readers, decoder, stages, clock
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
-        _publish_events, publisher, decoder
+        _publish_events, publisher.provider, decoder
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, shop_cache

@@ -197,7 +197,7 @@ def test_a_store_is_built_again_when_no_worker_runs_and_nothing_is_put_out_twice
         append(other, HISTORY)
         with Pipeline(settings) as worker, worker.processing():
             wait_for_records(other, len(HISTORY))
-            with pytest.raises(Stopped, match="1 workers are running: end them"):
+            with pytest.raises(Stopped, match="1 worker is running: end them"):
                 other.rebuild()
         letters = other.container.cells().counts()[RecordClass.DEAD_LETTER]
         assert other.rebuild() == len(HISTORY)

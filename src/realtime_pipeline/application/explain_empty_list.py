@@ -14,8 +14,8 @@ from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.words import counted, numbered
 
-NO_EVENTS: Final = "the log has no events: publish some, and let a worker process them"
-NO_SOURCES: Final = "every source of recommendations has weight 0: give one of [recommendations.blend] a weight"
+NO_EVENTS: Final = "the log has no events; publish some, and let a worker process them"
+NO_SOURCES: Final = "every source of recommendations has weight 0; give one of [recommendations.blend] a weight"
 NO_RATINGS: Final = "no review with a rating has been counted"
 
 
@@ -63,7 +63,7 @@ class ExplainEmptyList:
         if cause is not None:
             return cause
         if country is not None and self._is_trending():
-            return f"nothing is trending in {country}, but elsewhere: leave out the country"
+            return f"nothing is trending in {country}, but elsewhere; leave out the country"
         return self._nothing_trending()
 
     def of_ratings(self) -> str:
@@ -80,7 +80,8 @@ class ExplainEmptyList:
             return None if processed else f"nothing was processed yet, and the log cannot be read: {error}"
         if waiting:
             wait = numbered(waiting, "record waits", "records wait")
-            return f"{waiting:,} {wait} to be processed: run a worker (realtime-pipeline worker), or let it catch up"
+            way_out = "run a worker (realtime-pipeline worker), or wait until it has caught up"
+            return f"{waiting:,} {wait} to be processed; {way_out}"
         if not processed:
             return NO_EVENTS
         if counts.get(RecordClass.APPLIED, 0):
@@ -109,6 +110,8 @@ class ExplainEmptyList:
     def _nothing_trending(self) -> str:
         if self._is_trending():
             return "what is trending is not asked for: [recommendations.blend] has trending = 0"
+        if self._views.trending(self._rules.trending, None, 1, None, 0, self._shop.now_ms()):
+            return "what is trending was read before there was any; ask again (the setting cache.trending_ms says when)"
         if not self._views.interactions():
             return "no counted event views, carts or buys a product"
         hours = counted(self._rules.trending.window_hours, "hour")
