@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-import attrs
 import pytest
 
 from realtime_pipeline import ListRules, Pipeline, PipelineError, Settings
 from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
+from realtime_pipeline.domain.shop.events import ProductId
 from tests.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, append, embedded, event, opened
 
 LONG_AGO_MS = NOW_MS - 100 * HOUR_MS
 QUIET = "nothing is trending: in the 72 hours up to the newest event no product was viewed, carted or bought"
 
 
-def recommending(kind: Kind, folder: Path, **rules: object) -> Pipeline:
-    recommendations = attrs.evolve(RecommendationRules(), **rules)
-    return opened(embedded(kind, folder, Settings(partitions=2, recommendations=recommendations)))
+def recommending(kind: Kind, folder: Path, recommendations: RecommendationRules | None = None) -> Pipeline:
+    settings = Settings(partitions=2, recommendations=recommendations or RecommendationRules())
+    return opened(embedded(kind, folder, settings))
 
 
 def processed(pipeline: Pipeline, *events: dict[str, object]) -> Pipeline:
@@ -100,11 +100,11 @@ def test_something_trends_but_not_in_that_country(tmp_path: Path) -> None:
 
 def test_the_settings_ask_no_source(tmp_path: Path) -> None:
     looked = event("v", product="mug")
-    with processed(recommending("memory", tmp_path, blend=Blend(0, 0, 0, 0)), looked) as pipeline:
+    with processed(recommending("memory", tmp_path, RecommendationRules(blend=Blend(0, 0, 0, 0))), looked) as pipeline:
         assert len(pipeline.recommend("zoe")) == 0
         nothing = "every source of recommendations has weight 0; give one of [recommendations.blend] a weight"
         assert (pipeline.explain_empty("zoe"), pipeline.explain_empty(product_id="jug")) == (nothing, nothing)
-    with processed(recommending("memory", tmp_path, blend=Blend(trending=0)), looked) as pipeline:
+    with processed(recommending("memory", tmp_path, RecommendationRules(blend=Blend(trending=0))), looked) as pipeline:
         assert len(pipeline.recommend("zoe")) == 0
         assert pipeline.explain_empty("zoe") == (
             "nothing is known of customer zoe, and what is trending is not asked for: [recommendations.blend] has "
@@ -121,7 +121,7 @@ def test_what_was_taken_out_of_a_list_is_in_its_notes(tmp_path: Path) -> None:
             "1 of 2 products was left out: seen in this visit",
             "1 of 2 products was left out: rated 2 stars or less",
         )
-        assert pipeline.similar("mug", rules=ListRules(exclude=frozenset(("jug",)))).notes == (
+        assert pipeline.similar("mug", rules=ListRules(exclude=frozenset((ProductId("jug"),)))).notes == (
             "exclude left nothing: it refused 1 of 2 products",
             "1 of 2 products was left out: seen in this visit",
         )
@@ -132,7 +132,7 @@ def test_what_was_taken_out_of_a_list_is_in_its_notes(tmp_path: Path) -> None:
 
 def test_what_is_rated_but_refused_is_in_the_notes(tmp_path: Path) -> None:
     rules = ListRules(only_categories=frozenset(("garden",)))
-    with processed(recommending("memory", tmp_path, rules=rules), *reviews_of_today()) as pipeline:
+    with processed(recommending("memory", tmp_path, RecommendationRules(rules=rules)), *reviews_of_today()) as pipeline:
         assert pipeline.top_rated().notes == ("only_categories left nothing: it refused 1 of 1 product",)
     with processed(recommending("memory", tmp_path), event("v", product="mug")) as pipeline:
         assert pipeline.top_rated().notes == ()
