@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.application.errors import PipelineError
 from realtime_pipeline.application.known_customers import known_customer
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.event_log import EventLog
@@ -76,7 +76,7 @@ class ExplainEmptyList:
         processed = sum(counts.values())
         try:
             waiting = self._waiting()
-        except Unavailable as error:
+        except PipelineError as error:
             return None if processed else f"nothing was processed yet, and the log cannot be read: {error}"
         if waiting:
             wait = numbered(waiting, "record waits", "records wait")
