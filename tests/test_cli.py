@@ -481,14 +481,16 @@ def test_a_publisher_that_is_ended_says_how_much_it_published(shop: Path) -> Non
     ):
         try:
             assert publisher.stdin is not None
-            publisher.stdin.write(EVENT + b"\n" + EVENT + b"\n")
-            publisher.stdin.flush()
             deadline = time.monotonic() + 20
-            while sum(pipeline.process().values()) < 2 and time.monotonic() < deadline:
-                time.sleep(0.02)
+            for published in (1, 2):
+                publisher.stdin.write(EVENT + b"\n")
+                publisher.stdin.flush()
+                while sum(pipeline.process().values()) < published and time.monotonic() < deadline:
+                    time.sleep(0.02)
             publisher.terminate()
-            assert publisher.stdout is not None
-            assert publisher.stdout.read().startswith(b"2 events were published")
-            assert publisher.wait(20) == 128 + 15
+            out, err = publisher.communicate(timeout=20)
+            assert out.startswith(b"2 events were published")
+            assert err.decode().splitlines() == ["1 event published", "2 events published"]
+            assert publisher.returncode == 128 + 15
         finally:
             publisher.kill()

@@ -165,7 +165,7 @@ def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespac
             for batch in event_files.batches(name):
                 with termination.held_off():
                     published += lines.publish(batch)
-                progress.tell(published)
+                    progress.tell(published)
             copies += lines.copies
             lines.end()
     finally:

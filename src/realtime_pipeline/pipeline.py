@@ -68,11 +68,7 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Close what was opened.
-
-        Raises:
-            Unavailable: a log or a store does not answer while it is closed.
-        """
+        """Close what was opened; what is still on its way to a log that does not answer is given up."""
         self.container.resources().close()
 
     def publish(self, events: Sequence[Mapping[str, object]]) -> int:
