@@ -4,6 +4,7 @@ import builtins
 import inspect
 import json
 import re
+import sys
 import time
 import typing
 from collections.abc import Callable, Iterator
@@ -13,9 +14,9 @@ from typing import Any
 import pytest
 
 import realtime_pipeline
-from realtime_pipeline import Forgetting, Pipeline, PipelineError, Request, Settings, Unavailable
+from realtime_pipeline import Forgetting, ListRules, Pipeline, PipelineError, Request, Settings, Unavailable
 from realtime_pipeline.application import errors
-from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from tests.histories import NOW_MS, append, event, opened
 
 LIBRARY = (Path(__file__).parents[1] / "docs/library.md").read_text("utf-8")
@@ -133,6 +134,16 @@ def test_a_visitors_profile_can_be_handed_out() -> None:
         {"product_viewed": 1},
     )
     json.dumps(profile, allow_nan=False)
+
+
+def test_a_score_that_weights_take_out_of_bounds_is_still_json() -> None:
+    huge = ListRules(weights={ProductId("jug"): 1e308, ProductId("mug"): 1e308}, category_weights={"kitchen": 1e308})
+    with opened(Settings(log="memory", store="memory")) as pipeline:
+        append(pipeline, HISTORY)
+        pipeline.process()
+        scores = [pipeline.recommend(user, 1, rules=huge)[0].as_dict()["score"] for user in ("ada", "zoe")]
+    assert scores[0] == sys.float_info.max  # jug: 4 times its weight
+    json.dumps(scores, allow_nan=False)  # mug: its weight times its category's, times its score
 
 
 def test_bytes_that_are_no_text_are_handed_out_in_base64() -> None:

@@ -189,6 +189,11 @@ def test_progress_ends_at_the_number_that_is_true(shop: Path, capsys: pytest.Cap
     assert capsys.readouterr().err == "1 event published\n"
 
 
+def test_rich_is_imported_only_where_there_is_a_terminal_to_draw_on() -> None:
+    program = "import sys; from realtime_pipeline import cli, progress_cli; assert 'rich' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
 @pytest.mark.parametrize("term", ["xterm", "dumb"])
 def test_progress_on_a_terminal_ends_at_the_number_that_is_true(shop: Path, term: str) -> None:
     shop.write_bytes(b"\n".join(msgspec.json.encode(event(str(n), at_ms=AT_MS)) for n in range(15_001)))

@@ -1,6 +1,7 @@
 """What a shop demands of a list of recommendations, as data: for one request, or for all by the settings."""
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Self
 
@@ -139,4 +140,4 @@ class ListRules:
     def weight(self, product: Product) -> float:
         """What a product's score is multiplied by."""
         by_category = self.category_weights.get(product.category, 1.0) if product.category is not None else 1.0
-        return self.weights.get(product.product_id, 1.0) * by_category
+        return min(self.weights.get(product.product_id, 1.0) * by_category, sys.float_info.max)

@@ -1,5 +1,6 @@
 """From candidates to recommendations. The service is handed values and fetches nothing."""
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Self, overload
@@ -54,7 +55,7 @@ class Recommendation:
         """
         return {
             "product": self.product.as_dict(),
-            "score": self.score,
+            "score": min(self.score, sys.float_info.max),  # weights may take it further, and JSON has no infinity
             "because": self.because,
             "moved": list(self.moved),
             "reason": self.reason.as_dict(),
