@@ -166,6 +166,7 @@ def test_an_error_in_the_background_reaches_who_started_it(tmp_path: Path) -> No
 
 CALLS: dict[str, Callable[[Pipeline], object]] = {
     "publish": lambda pipeline: pipeline.publish([event()]),
+    "explain_empty": lambda pipeline: pipeline.explain_empty("ada"),
     "process": lambda pipeline: pipeline.process(),
     "rebuild": lambda pipeline: pipeline.rebuild(),
     "recommend": lambda pipeline: pipeline.recommend("ada"),

@@ -16,6 +16,7 @@ import attrs
 from dependency_injector import containers, providers
 
 from realtime_pipeline.application.cells import Readers
+from realtime_pipeline.application.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
 from realtime_pipeline.application.note_exposure import NoteExposure
@@ -210,7 +211,7 @@ def _process_events(
     return ProcessEvents(log, readers, decoder, encode_message, settings.fold, settings.worker, stages, clock)
 
 
-def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
+def _publish_events(publisher: Callable[[], EventPublisher], decoder: EventDecoder) -> PublishEvents:
     return PublishEvents(publisher, decoder, decoder.route, encode_tick, TICK_KEY)
 
 
@@ -232,6 +233,12 @@ def _run_experiment(
         for name, variant in settings.experiment.variants.items()
     }
     return RunExperiment(cells, settings.experiment, variants, otherwise)
+
+
+def _explain_empty_list(
+    settings: Settings, log: Callable[[], EventLog], cells: CellStore, views: Views, shop_cache: ShopCache
+) -> ExplainEmptyList:
+    return ExplainEmptyList(log, cells, views, shop_cache, settings.recommendations)
 
 
 def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:
@@ -308,13 +315,16 @@ class Container(containers.DeclarativeContainer):
         _process_events, settings, log, readers, decoder, stages, clock
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
-        _publish_events, publisher, decoder
+        _publish_events, publisher.provider, decoder
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, shop_cache
     )
     run_experiment: providers.Singleton[RunExperiment] = providers.ThreadSafeSingleton(
         _run_experiment, settings, cells, shop_cache, recommend_products
+    )
+    explain_empty_list: providers.Singleton[ExplainEmptyList] = providers.ThreadSafeSingleton(
+        _explain_empty_list, settings, log.provider, cells, views, shop_cache
     )
     note_exposure: providers.Singleton[NoteExposure] = providers.ThreadSafeSingleton(
         _note_exposure, publish_events, clock

@@ -228,7 +228,6 @@ def test_who_gets_what_in_one_experiment_says_nothing_of_another() -> None:
         ({"name": "mixing", "variants": {"one": {}}}, "needs two variants"),
         ({"name": "mixing", "variants": {"one": {"share": 0}, "two": {}}}, "share must be more than 0"),
         ({"name": "mixing", "variants": {"": {}, "two": {}}}, "every variant needs a name"),
-        ({"name": "mixing", "variants": {"one": {"share": 1e308}, "two": {"share": 1e308}}}, "too large to be added"),
         (
             {"name": "mixing", "variants": {"one": {"rules": {}}, "two": {}}},
             "no experiment.variants.one.rules",

@@ -244,7 +244,7 @@ EMBEDDED = [
     ),
     Mutation(
         "a thread that fails is not noticed",
-        "pipeline.py",
+        "background.py",
         "                self._failure = error\n",
         "                pass\n",
         ("tests/test_pipeline.py",),
