@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.application.errors import InvalidEvents, UnknownCustomer, UnknownProduct
-from realtime_pipeline.application.request import Request
+from realtime_pipeline.application.request import Request, checked_limit
 from realtime_pipeline.domain.recommendation.service import Recommendation
 from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId
 from realtime_pipeline.domain.shop.ids import is_printable_id
@@ -21,11 +21,10 @@ def limit_of(limit: int) -> int:
     """Check how many results are asked for.
 
     Raises:
+        TypeError: it is no whole number.
         ValueError: it is less than 1.
     """
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1, not {limit}")
-    return min(limit, LIMIT_MAX)
+    return min(checked_limit(limit), LIMIT_MAX)
 
 
 def customer_named(customer_id: str) -> CustomerId:

@@ -19,6 +19,7 @@ from realtime_pipeline.application.ignored_types import add_types
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.words import counted, numbered
+from realtime_pipeline.infrastructure.sqlite.database import expanded
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
 from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
@@ -151,7 +152,7 @@ def _seconds(text: str) -> float:
 def _check_places(settings: Settings, reads: bool) -> None:
     if "memory" in {settings.log, settings.store}:
         raise InvalidSettings("a command's memory ends with it: log is sqlite or kafka here, store sqlite or redis")
-    is_there = Path(settings.database).expanduser().exists()
+    is_there = expanded(Path(settings.database)).exists()
     if reads and "sqlite" in {settings.log, settings.store} and not is_there:
         raise Unavailable(f"there is no database {settings.database} yet: publish events first, or name another")
 
