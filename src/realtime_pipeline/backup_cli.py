@@ -3,8 +3,9 @@
 import argparse
 from typing import TypeAlias
 
+from realtime_pipeline.domain.words import counted
+from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
-from realtime_pipeline.report import counted
 from realtime_pipeline.settings import Settings
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -16,10 +17,14 @@ def add_backup(commands: Commands, common: argparse.ArgumentParser) -> None:
         "backup", parents=[common], help="copy the SQLite file, checked, also while a worker is running"
     )
     backup.add_argument("file", metavar="FILE", help="where to; it must not exist yet")
+    add_json(backup)
     backup.set_defaults(command=_backup, reads=True)
 
 
 def _backup(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
     written = pipeline.backup(options.file)
+    if options.json:
+        print_json(written.as_dict())
+        return
     holds = f"{counted(written.records, 'record')} in the log, {counted(written.customers, 'customer')} in the store"
     print(f"{written.file}: {counted(written.size, 'byte')}, checked; {holds}")

@@ -221,7 +221,7 @@ def test_a_forgetting_is_not_done_while_a_snapshot_has_the_customer(tmp_path: Pa
         for _ in range(6):
             worker(0)
         receipt = pipeline.receipt(forgetting)
-        assert (receipt.is_done, receipt.left["profile"], receipt.left["profiles in a snapshot"]) == (False, 0, 1)
+        assert (receipt.is_done, receipt.left["profile"], receipt.left["snapshot profiles"]) == (False, 0, 1)
         pipeline.process()
         assert pipeline.receipt(forgetting).is_done
         assert b"ada-the-first" not in in_snapshots(pipeline)
@@ -239,11 +239,11 @@ def test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next(
         assert rows(pipeline, "SELECT is_complete FROM snapshots") == [(0,)]
         forgetting = pipeline.forget("ada-the-first")
         worker(0)
-        assert pipeline.receipt(forgetting).left["profiles in a snapshot"] == 1
+        assert pipeline.receipt(forgetting).left["snapshot profiles"] == 1
         while rows(pipeline, "SELECT is_complete FROM snapshots") == [(0,)]:
             worker(0)
         assert b"ada-the-first" in in_snapshots(pipeline)
-        assert pipeline.receipt(forgetting).left["profiles in a snapshot"] == 1
+        assert pipeline.receipt(forgetting).left["snapshot profiles"] == 1
         pipeline.process()
         assert pipeline.receipt(forgetting).is_done
         assert b"ada-the-first" not in in_snapshots(pipeline)

@@ -1,5 +1,6 @@
 """The pipeline on a real broker and a real Redis, as a shop runs it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -197,7 +198,7 @@ def test_a_store_is_built_again_when_no_worker_runs_and_nothing_is_put_out_twice
         append(other, HISTORY)
         with Pipeline(settings) as worker, worker.processing():
             wait_for_records(other, len(HISTORY))
-            with pytest.raises(Stopped, match="1 workers are running: end them"):
+            with pytest.raises(Stopped, match="1 worker is running: end them"):
                 other.rebuild()
         letters = other.container.cells().counts()[RecordClass.DEAD_LETTER]
         assert other.rebuild() == len(HISTORY)
@@ -356,11 +357,20 @@ def test_the_commands_work_on_kafka_and_redis(tmp_path: Path, capsys: pytest.Cap
         assert main([*arguments, "--settings", file]) == 0
         return capsys.readouterr().out
 
+    assert ran("recommend", "zoe").startswith("nothing to recommend yet: the log has no events")
     assert "6 events were published" in ran("publish", str(events))
+    assert ran("recommend", "zoe").startswith("nothing to recommend yet: 6 records wait to be processed")
     assert "5 applied" in ran("worker", "--until-caught-up")
     assert "jug" in ran("recommend", "zoe")
     assert "1 view" in ran("profile", "zoe")
     assert "not_json" in ran("dead-letters")
+    assert json.loads(ran("dead-letters", "--json"))["dead_letters"][0]["value"] == "no"
+    assert json.loads(ran("trending", "--country", "FR", "--json"))["notes"] == [
+        "nothing to recommend yet: nothing is trending in FR, but elsewhere; leave out the country"
+    ]
+    assert settings.kafka.topic in json.loads(ran("topics", "list", "--json"))["topics"]
+    (described,) = json.loads(ran("topics", "describe", settings.kafka.topic, "--json"))["topics"]
+    assert (described["name"], described["partitions"]) == (settings.kafka.topic, 4)
     assert settings.kafka.topic in ran("topics", "list")
     assert "4 partitions" in ran("topics", "describe", settings.kafka.topic)
     assert "message.timestamp.type = LogAppendTime" in ran("topics", "describe", settings.kafka.topic)

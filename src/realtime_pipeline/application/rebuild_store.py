@@ -7,6 +7,7 @@ from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.domain.words import counted
 
 
 class RebuildStore:
@@ -32,7 +33,8 @@ class RebuildStore:
         """
         running = self._log.workers()
         if running:
-            raise Stopped(f"{running} workers are running: end them, rebuild, and start them again")
+            workers = counted(running, "worker is", "workers are")
+            raise Stopped(f"{workers} running: end them, rebuild, and start them again")
         self._cells.bind(self._log.identity)
         partitions = range(self._log.identity.partitions)
         bounds = self._log.bounds(partitions)
@@ -58,9 +60,10 @@ class RebuildStore:
         lacking = [partition for partition, first in begun.items() if starts[partition] < first]
         if lacking:
             partition = lacking[0]
+            others = f", nor that of {counted(len(lacking) - 1, 'other')}" if len(lacking) > 1 else ""
             raise Stopped(
                 f"the log no longer holds what came before position {begun[partition]} of partition {partition}"
-                f"{f', nor that of {len(lacking) - 1} others' if len(lacking) > 1 else ''}; a store that was built "
-                "again would lack it: build one beside it, in a new namespace and group, if that will do"
+                f"{others}; a store that was built again would lack it: build one beside it, in a new namespace and "
+                "group, if that will do"
             )
         return starts

@@ -20,6 +20,14 @@ class Backup:
     records: int
     customers: int
 
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it.
+
+        Example:
+            {"file": "copy.db", "size": 77824, "records": 6, "customers": 2}
+        """
+        return {"file": self.file, "size": self.size, "records": self.records, "customers": self.customers}
+
 
 class Backups(ABC):
     """Writes backups. Workers, publishers and readers may be at work meanwhile, and do not wait for it."""

@@ -46,6 +46,10 @@ class Described:
     settings: dict[str, str] = attrs.Factory(dict)
     hidden: int = 0
 
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it, field by field."""
+        return attrs.asdict(self)
+
 
 def described(rules: KafkaRules, name: str, admin: Admin | None = None) -> Described:
     """Describe a topic, by a client that is there already or by one of its own.
