@@ -16,7 +16,7 @@ from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.sqlite import retention, snapshots
+from realtime_pipeline.infrastructure.sqlite import database, retention, snapshots
 from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
 from tests.application.workers import let_time_pass, new_worker
 from tests.histories import NOW_MS, SetClock, append, differences, embedded, event, opened, state, visits
@@ -307,6 +307,30 @@ def test_a_snapshot_that_another_worker_has_deleted_is_given_up(
         other.rebuild()
         other.process()
         assert state(other) == before
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True])
+def test_a_worker_that_ends_amid_a_snapshot_lets_the_write_ahead_log_be_reset(
+    is_taken_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as a snapshot is read, the write-ahead log grows."""
+    copy_row_by_row(monkeypatch)
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        worker = pipeline.container.process_events()
+        worker(0)
+        assert rows(pipeline, "SELECT is_complete FROM snapshots") == [(0,)]
+        pipeline.publish(visits("bob", "mug"))
+        assert rows(pipeline, "PRAGMA wal_checkpoint(PASSIVE)")[0][1:] != (0, 0)
+        if is_taken_over:
+            with keeping(tmp_path) as other:
+                other.container.process_events()
+            with pytest.raises(Stopped, match="another worker has taken over"):
+                worker(0)
+        else:
+            worker.settle()
+        assert rows(pipeline, "PRAGMA wal_checkpoint(TRUNCATE)") == [(0, 0, 0)]
 
 
 @pytest.mark.parametrize("pages", range(1, 8, 2))

@@ -327,6 +327,13 @@ EMBEDDED = [
         ("tests/infrastructure/test_sqlite_retention.py",),
     ),
     Mutation(
+        "a snapshot is read on when its worker has ended",
+        "application/process_events.py",
+        "            self._upkeep.end()  # whoever catches this may never call again\n",
+        "",
+        ("tests/infrastructure/test_sqlite_retention.py",),
+    ),
+    Mutation(
         "a store is set back without its snapshot",
         "application/rebuild_store.py",
         "            if any(starts.values()):\n",

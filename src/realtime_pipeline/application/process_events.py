@@ -139,6 +139,9 @@ class ProcessEvents(PartitionOwner):
         except Refusal as refusal:
             trouble = str(refusal)
             self._count_refusal(refusal)
+        except BaseException:
+            self._upkeep.end()  # whoever catches this may never call again
+            raise
         else:
             self._sound = True
             self._refusals = 0
@@ -252,6 +255,7 @@ class ProcessEvents(PartitionOwner):
 
     def _drop_everything(self) -> None:
         self._kept.update((partition, cell.kept) for partition, cell in self._held.items())
+        self._upkeep.end()
         self._held.clear()
         self._sound = False
 

@@ -97,7 +97,7 @@ class SqliteSnapshots(Snapshots):
                 f"SELECT name, rows FROM snapshot_chunks WHERE snapshot = ({_NEWEST}) ORDER BY number",  # noqa: S608
                 (SCHEMA_VERSION,),
             )
-            for name, packed in chunks.fetchall():
+            for name, packed in chunks:
                 rows = _decode(zlib.decompress(packed))
                 connection.executemany(
                     f"INSERT INTO {name} VALUES ({', '.join('?' * len(rows[0]))})",  # noqa: S608 - names of our own
