@@ -16,6 +16,8 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.sqlite import database
 from tests.histories import differences, visits
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # the forks are meant
+
 NOBODY = 65_534
 USES: dict[str, Callable[[Pipeline], object]] = {
     "publish": lambda pipeline: pipeline.publish(visits("bob", "mug")),
