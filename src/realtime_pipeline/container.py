@@ -18,10 +18,12 @@ from dependency_injector import containers, providers
 from realtime_pipeline.application.cells import Readers
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
+from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters
 from realtime_pipeline.application.note_exposure import NoteExposure
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.outputs import Outputs
@@ -44,6 +46,7 @@ from realtime_pipeline.infrastructure.codecs.events import (
     encode_tick,
     kind_named,
 )
+from realtime_pipeline.infrastructure.codecs.letters import encode_replay
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -194,6 +197,27 @@ def _outputs(
     return SqliteOutputs(database(), lambda _, records: publisher().publish(records))
 
 
+def _dead_letters(
+    settings: Settings, stages: Stages, outputs: Outputs, publisher: Callable[[], EventPublisher]
+) -> DeadLetters:
+    """Marks lie beside the letters; for outputs of somebody else's in memory, as long as the process lives."""
+    if settings.log == "kafka":
+        from realtime_pipeline.infrastructure.kafka.dead_letters import KafkaDeadLetters
+        from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
+
+        if isinstance(outputs, KafkaOutputs):
+            return KafkaDeadLetters(settings.kafka, stages)
+    from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
+
+    if isinstance(outputs, SqliteOutputs):
+        from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLetters
+
+        return SqliteDeadLetters(outputs, stages)
+    from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
+
+    return MemoryDeadLetters(outputs, publisher())
+
+
 def _catalogue(products: Mapping[ProductId, Product]) -> Catalogue:
     from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 
@@ -212,6 +236,12 @@ def _process_events(
 
 def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
     return PublishEvents(publisher, decoder, decoder.route, encode_tick, TICK_KEY)
+
+
+def _handle_dead_letters(
+    settings: Settings, letters: DeadLetters, decoder: EventDecoder, clock: Clock
+) -> HandleDeadLetters:
+    return HandleDeadLetters(letters, decoder, decoder.route, encode_replay, clock, settings.fold.future_ms)
 
 
 def _recommend_products(settings: Settings, cells: CellStore, shop_cache: ShopCache) -> RecommendProducts:
@@ -298,6 +328,9 @@ class Container(containers.DeclarativeContainer):
     outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(
         _outputs, settings, clock, stages, database.provider, kafka_log.provider, publisher.provider
     )
+    dead_letters: providers.Singleton[DeadLetters] = providers.ThreadSafeSingleton(
+        _dead_letters, settings, stages, outputs, publisher.provider
+    )
     catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products)
     shop_cache: providers.Singleton[ShopCache] = providers.ThreadSafeSingleton(
         _shop_cache, settings, views, catalogue, clock
@@ -309,6 +342,9 @@ class Container(containers.DeclarativeContainer):
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
         _publish_events, publisher, decoder
+    )
+    handle_dead_letters: providers.Singleton[HandleDeadLetters] = providers.ThreadSafeSingleton(
+        _handle_dead_letters, settings, dead_letters, decoder, clock
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, shop_cache

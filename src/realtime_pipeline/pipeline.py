@@ -29,17 +29,16 @@ from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
 from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId
 from realtime_pipeline.domain.shop.ids import is_printable_id
-from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
+from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.operating import Operating, whole
 from realtime_pipeline.settings import Settings
 
 _EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}
 """What log or store need beside the library, and by which module it is known to be there."""
-LIMIT_MAX: Final = 2**31
-"""More than anybody reads, and less than any store takes for a number."""
 
 
-class Pipeline:
+class Pipeline(Operating):
     """Publish events, have them processed, ask for profiles and recommendations.
 
     What is wrong with events, ids, files or stores is a `PipelineError` with one line that says what to do. Publishing
@@ -218,19 +217,15 @@ class Pipeline:
 
     def trending(self, limit: int = 10, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now."""
-        return self._working.recommend_products().trending(_whole(limit), checked_country(country))
+        return self._working.recommend_products().trending(whole(limit), checked_country(country))
 
     def top_rated(self, limit: int = 10) -> TopRatedProducts:
         """Say which products people rate highest."""
-        return self._working.recommend_products().top_rated(self._working.settings().rating_prior, _whole(limit))
+        return self._working.recommend_products().top_rated(self._working.settings().rating_prior, whole(limit))
 
     def profile(self, customer_id: str) -> Profile:
         """Show what is known of a customer."""
         return self._working.show_customer()(_known_as(customer_id))
-
-    def dead_letters(self, limit: int = 20) -> Sequence[DeadLetter]:
-        """Show the first records that could not be folded, each with its reason, origin and bytes."""
-        return self._working.outputs().dead_letters(_whole(limit))
 
     def rebuild(self) -> int:
         """Empty the store, to be built again from the log by `process` or a worker; return how many records that is."""
@@ -250,12 +245,6 @@ def _check_installed(settings: Settings) -> None:
     for technology, module in _EXTRAS.items():
         if technology in {settings.log, settings.store} and find_spec(module) is None:
             raise Unavailable(f"{technology} needs more packages: pip install 'realtime-pipeline[{technology}]'")
-
-
-def _whole(limit: int) -> int:
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1, not {limit}")
-    return min(limit, LIMIT_MAX)
 
 
 def _is_id(said: object) -> bool:

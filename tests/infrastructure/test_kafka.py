@@ -21,13 +21,16 @@ from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachab
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Unwatched
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.kafka.clients import within
+from realtime_pipeline.infrastructure.kafka.dead_letters import KafkaDeadLetters
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests import servers
+from tests.contracts.dead_letters import DurableContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract, LateOwner, Owner
 from tests.contracts.outputs import OutputsContract
 from tests.histories import event
@@ -69,6 +72,31 @@ class TestKafkaOutputs(OutputsContract):
         self.log, self.outputs = log, KafkaOutputs(rules, log, Unwatched())
         yield
         self.outputs.close()
+        log.close()
+
+
+class TestKafkaDeadLetters(DurableContract):
+    @pytest.fixture(autouse=True)
+    def _letters(self, rules: KafkaRules) -> Iterator[None]:
+        log = KafkaEventLog(rules)
+        owner = Owner()
+        log.subscribe(owner)
+        while not owner.held:
+            log.poll(1, 0.2)
+        outputs = KafkaOutputs(rules, log, Unwatched())
+        self.outputs = outputs
+        self.opened = lambda stages: KafkaDeadLetters(rules, stages)
+        self.letters = self.opened(Unwatched())
+
+        def records() -> list[Record]:
+            found: list[Record] = []
+            while polled := log.poll(500, 1.0):
+                found += polled
+            return found
+
+        self.log = records
+        yield
+        outputs.close()
         log.close()
 
 

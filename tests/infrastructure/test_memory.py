@@ -3,10 +3,12 @@
 import pytest
 
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.contracts.cell_store import KeptEntriesContract
+from tests.contracts.dead_letters import ForgottenContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract
 from tests.contracts.outputs import TakenBackContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
@@ -30,6 +32,16 @@ class TestMemoryOutputs(TakenBackContract):
     def _outputs(self) -> None:
         log = MemoryLog(2, SetClock())
         self.log, self.outputs = MemoryEventLog(log), MemoryOutputs(log)
+
+
+class TestMemoryDeadLetters(ForgottenContract):
+    @pytest.fixture(autouse=True)
+    def _letters(self) -> None:
+        log = MemoryLog(1, SetClock())
+        self.outputs = MemoryOutputs(log)
+        self.letters = MemoryDeadLetters(self.outputs, log)
+        self.opened = lambda _: self.letters
+        self.log = lambda: log.records[0]
 
 
 class TestMemoryLog(EventLogContract):

@@ -360,7 +360,7 @@ def test_the_commands_work_on_kafka_and_redis(tmp_path: Path, capsys: pytest.Cap
     assert "5 applied" in ran("worker", "--until-caught-up")
     assert "jug" in ran("recommend", "zoe")
     assert "1 view" in ran("profile", "zoe")
-    assert "not_json" in ran("dead-letters")
+    assert "not_json" in ran("dead-letters", "list")
     assert settings.kafka.topic in ran("topics", "list")
     assert "4 partitions" in ran("topics", "describe", settings.kafka.topic)
     assert "message.timestamp.type = LogAppendTime" in ran("topics", "describe", settings.kafka.topic)

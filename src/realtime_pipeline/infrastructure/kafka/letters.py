@@ -1,0 +1,146 @@
+"""Dead letters as messages of their topic, and the marks beside them that say what was done about each."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+from uuid import uuid4
+
+import attrs
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+
+from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.letters import Handling, LetterKey, LetterState
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.kafka.clients import made_consumer
+from realtime_pipeline.infrastructure.kafka.publisher import Headers
+from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.topics import topic_bounds
+
+_READ_AT_ONCE: Final = 500
+_MARK: Final = "mark"
+"""The header that only marks have: the state they put a letter into."""
+
+
+@attrs.frozen
+class Mark:
+    """What was done about a letter, as a message of the letter's own topic and partition, behind it.
+
+    So the retention that ends a letter ends its mark at the same time or later, never before.
+    """
+
+    key: LetterKey
+    handling: Handling
+
+
+def letter_headers(letter: DeadLetter) -> Headers:
+    """What is said of a letter beside the record's own key and value."""
+    record = letter.record
+    values = {
+        "partition": record.partition,
+        "position": record.position,
+        "appended_at_ms": record.appended_at_ms,
+        "reason": letter.reason,
+        "origin": record.origin,
+        "customer_id": letter.customer_id,
+    }
+    return [(name, str(value)) for name, value in values.items() if value is not None]
+
+
+def mark_headers(mark: Mark) -> Headers:
+    """A mark, which has no value; releases that know of none take it for somebody else's message."""
+    handling = mark.handling
+    placed = [(name, str(value)) for name, value in mark.key._asdict().items()]
+    return [(_MARK, handling.state.value), *placed, ("at_ms", str(handling.at_ms)), ("note", handling.note)]
+
+
+def read_message(message: Message) -> DeadLetter | Mark | None:
+    """The letter or the mark that a message is; None where somebody else wrote it."""
+    headers = dict(message.headers() or {})
+    stated = {name: value.decode(errors="replace") for name, value in headers.items() if isinstance(value, bytes)}
+    try:
+        key = LetterKey(int(stated["partition"]), int(stated["position"]), int(stated["appended_at_ms"]))
+        if _MARK in stated:
+            return Mark(key, Handling(LetterState(stated[_MARK]), int(stated["at_ms"]), stated.get("note", "")))
+        reason = stated["reason"]
+    except (KeyError, ValueError):
+        return None
+    customer_id = stated.get("customer_id")
+    record = Record(
+        key.partition, key.position, message.key(), message.value() or b"", key.appended_at_ms, stated.get("origin")
+    )
+    return DeadLetter(record, reason, None if customer_id is None else CustomerId(customer_id))
+
+
+class LettersTopic:
+    """Reads the topic's partitions, each up to an end that is known before."""
+
+    def __init__(self, rules: KafkaRules) -> None:
+        self._rules = rules
+
+    def bounds(self, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED) -> Mapping[int, tuple[int, int]]:
+        """The first offset still held, and the one after the last that such readers see, of each partition."""
+        return topic_bounds(self._rules, self._rules.dead_letters_topic, isolation)
+
+    def read(
+        self, ranges: Mapping[int, tuple[int, int]], wait_s: float, limit: int | None = None
+    ) -> Iterator[tuple[int, int, DeadLetter | Mark]]:
+        """Read partitions [from, to), one after the other, each to its `limit`-th letter; yield the partition and
+        offset of each letter and mark with it.
+
+        Raises:
+            Unavailable: Kafka does not answer, or does not come to the end of a range within `wait_s`: an open
+                transaction hides it.
+        """
+        with self._consumer() as consumer:
+            for partition, (begin, end) in sorted(ranges.items()):
+                if begin < end:
+                    consumer.assign([TopicPartition(self._rules.dead_letters_topic, partition, begin)])
+                    yield from self._read(consumer, partition, end, wait_s, limit)
+
+    def _read(
+        self, consumer: Consumer, partition: int, end: int, wait_s: float, limit: int | None
+    ) -> Iterator[tuple[int, int, DeadLetter | Mark]]:
+        position = letters = 0
+        while position < end and (limit is None or letters < limit):
+            messages = consumer.consume(1, wait_s)
+            messages += consumer.consume(_READ_AT_ONCE, 0) if messages else []
+            if not messages:
+                raise Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters up to {end}")
+            for message in messages:
+                error, offset = message.error(), message.offset() or 0
+                if error is None:
+                    position = offset + 1
+                    found = read_message(message)
+                    if found is not None and offset < end and (limit is None or letters < limit):
+                        letters += isinstance(found, DeadLetter)
+                        yield partition, offset, found
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    position = max(position, offset)
+                elif not error.retriable():
+                    raise self.unavailable(error)
+
+    @contextmanager
+    def _consumer(self) -> Iterator[Consumer]:
+        consumer = made_consumer(
+            self._rules, {"group.id": f"{self._rules.group}-dead-letters-{uuid4().hex}", "enable.partition.eof": True}
+        )
+        try:
+            yield consumer
+        except KafkaException as error:
+            raise self.unavailable(error.args[0]) from None
+        finally:
+            consumer.close()
+
+    def unavailable(self, error: KafkaError) -> Unavailable:
+        """Why letters cannot be read."""
+        return Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters: {error.str()}")
+
+
+def wanted(ranges: Mapping[int, tuple[int, int]], partitions: Collection[int] | None) -> dict[int, tuple[int, int]]:
+    """The partitions of the topic that hold the letters of these partitions of the log."""
+    if partitions is None:
+        return dict(ranges)
+    numbers = {number % len(ranges) for number in partitions}
+    return {number: ranges[number] for number in numbers}
