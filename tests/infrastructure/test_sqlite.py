@@ -96,6 +96,10 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             )
         ]
 
+    def test_nothing_of_a_mark_stays_when_its_letter_goes(self, database: Database) -> None:
+        self.test_marks_go_with_their_letters()
+        assert database.rows("SELECT count(*) FROM dead_letter_marks") == [(0,)]
+
     def test_a_file_of_an_earlier_release_gets_the_table_of_marks(self, database: Database, tmp_path: Path) -> None:
         self.given(3)
         with database.transaction() as connection:

@@ -107,7 +107,10 @@ class LettersTopic:
             messages = consumer.consume(1, wait_s)
             messages += consumer.consume(_READ_AT_ONCE, 0) if messages else []
             if not messages:
-                raise Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters up to {end}")
+                raise Unavailable(
+                    f"Kafka at {self._rules.brokers} does not return the dead letters up to offset {end} of partition "
+                    f"{partition}: if it is up, an open transaction hides them (topics describe says so)"
+                )
             for message in messages:
                 error, offset = message.error(), message.offset() or 0
                 if error is None:
