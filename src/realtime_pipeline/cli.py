@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from realtime_pipeline import dead_letters_cli, event_files, readers_cli, topics_cli
+from realtime_pipeline import dead_letters_cli, event_files, readers_cli, topics_cli, trace_cli
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.ignored_types import add_types
 from realtime_pipeline.application.process_events import Round
@@ -150,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
 
     readers_cli.add_readers(commands, common)
     dead_letters_cli.add_dead_letters(commands, common, Progress)
+    trace_cli.add_trace(commands, common, Progress)
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.add_argument(

@@ -15,6 +15,7 @@ from uuid import uuid4
 import attrs
 from dependency_injector import containers, providers
 
+from realtime_pipeline import operating_wiring
 from realtime_pipeline.application.cells import Readers
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
@@ -26,6 +27,7 @@ from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.stages import Stages, Unwatched
 from realtime_pipeline.application.ports.views import Views
@@ -36,6 +38,7 @@ from realtime_pipeline.application.recommend_products import RecommendProducts
 from realtime_pipeline.application.run_experiment import RunExperiment
 from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.application.show_customer import ShowCustomer
+from realtime_pipeline.application.trace_event import TraceEvent
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
@@ -46,7 +49,6 @@ from realtime_pipeline.infrastructure.codecs.events import (
     encode_tick,
     kind_named,
 )
-from realtime_pipeline.infrastructure.codecs.letters import encode_replay
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -197,27 +199,6 @@ def _outputs(
     return SqliteOutputs(database(), lambda _, records: publisher().publish(records))
 
 
-def _dead_letters(
-    settings: Settings, stages: Stages, outputs: Outputs, publisher: Callable[[], EventPublisher]
-) -> DeadLetters:
-    """Marks lie beside the letters; for outputs of somebody else's in memory, as long as the process lives."""
-    if settings.log == "kafka":
-        from realtime_pipeline.infrastructure.kafka.dead_letters import KafkaDeadLetters
-        from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
-
-        if isinstance(outputs, KafkaOutputs):
-            return KafkaDeadLetters(settings.kafka, stages)
-    from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
-
-    if isinstance(outputs, SqliteOutputs):
-        from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLetters
-
-        return SqliteDeadLetters(outputs, stages)
-    from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
-
-    return MemoryDeadLetters(outputs, publisher())
-
-
 def _catalogue(products: Mapping[ProductId, Product]) -> Catalogue:
     from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 
@@ -236,12 +217,6 @@ def _process_events(
 
 def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
     return PublishEvents(publisher, decoder, decoder.route, encode_tick, TICK_KEY)
-
-
-def _handle_dead_letters(
-    settings: Settings, letters: DeadLetters, decoder: EventDecoder, clock: Clock
-) -> HandleDeadLetters:
-    return HandleDeadLetters(letters, decoder, decoder.route, encode_replay, clock, settings.fold.future_ms)
 
 
 def _recommend_products(settings: Settings, cells: CellStore, shop_cache: ShopCache) -> RecommendProducts:
@@ -319,6 +294,9 @@ class Container(containers.DeclarativeContainer):
     log: providers.Singleton[EventLog] = providers.ThreadSafeSingleton(
         _log, settings, database.provider, memory_log.provider, kafka_log.provider
     )
+    log_reader: providers.Singleton[LogReader] = providers.ThreadSafeSingleton(
+        operating_wiring.log_reader, settings, database.provider, memory_log.provider
+    )
     cells: providers.Singleton[CellStore] = providers.ThreadSafeSingleton(
         _cells, settings, stages, database.provider, redis_nodes.provider
     )
@@ -329,7 +307,7 @@ class Container(containers.DeclarativeContainer):
         _outputs, settings, clock, stages, database.provider, kafka_log.provider, publisher.provider
     )
     dead_letters: providers.Singleton[DeadLetters] = providers.ThreadSafeSingleton(
-        _dead_letters, settings, stages, outputs, publisher.provider
+        operating_wiring.dead_letters, settings, stages, outputs, publisher.provider
     )
     catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products)
     shop_cache: providers.Singleton[ShopCache] = providers.ThreadSafeSingleton(
@@ -344,7 +322,10 @@ class Container(containers.DeclarativeContainer):
         _publish_events, publisher, decoder
     )
     handle_dead_letters: providers.Singleton[HandleDeadLetters] = providers.ThreadSafeSingleton(
-        _handle_dead_letters, settings, dead_letters, decoder, clock
+        operating_wiring.handle_dead_letters, settings, dead_letters, decoder, clock
+    )
+    trace_event: providers.Singleton[TraceEvent] = providers.ThreadSafeSingleton(
+        operating_wiring.trace_event, settings, log, log_reader, cells, dead_letters, decoder, stages
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, shop_cache

@@ -1,14 +1,16 @@
 """What whoever operates a pipeline asks of it: its dead letters, and what became of an event."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.handle_dead_letters import Replay, Selection
 from realtime_pipeline.container import Container
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.letters import Letter, LetterState
+from realtime_pipeline.domain.streams.traces import Trace
 from realtime_pipeline.infrastructure.codecs.events import encode_event
 from realtime_pipeline.infrastructure.codecs.letters import encode_letter
 
@@ -118,6 +120,21 @@ class Operating(ABC):
         if not ids and (reason, since, until) == (None, None, None):
             raise ValueError("say which dead letters are resolved: by ids, reason, since or until")
         return self._working.handle_dead_letters().resolve(_selection(ids, reason, since, until, limit), note)
+
+    def trace(
+        self, event_id: str, customer_id: str | None = None, on_progress: Callable[[int], object] = lambda _: None
+    ) -> Trace:
+        """Say where an event lies, in which class each copy of it fell, and what it changed.
+
+        The log is read, as it is when the call begins: all of it, or with `customer_id` only the partitions of that
+        customer and of the visitors who signed in as them. `on_progress` is told now and then how many records were
+        read. What each record came to is found by folding its customer once more, with the settings that hold now.
+
+        Raises:
+            Unavailable: log or store do not answer.
+        """
+        whose = None if customer_id is None else CustomerId(str(customer_id))
+        return self._working.trace_event()(str(event_id), whose, on_progress)
 
 
 def whole(limit: int) -> int:

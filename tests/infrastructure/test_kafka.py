@@ -27,6 +27,7 @@ from realtime_pipeline.infrastructure.kafka.clients import made_producer, within
 from realtime_pipeline.infrastructure.kafka.dead_letters import KafkaDeadLetters
 from realtime_pipeline.infrastructure.kafka.letters import Mark, mark_headers
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
+from realtime_pipeline.infrastructure.kafka.log_reader import KafkaLogReader
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
@@ -34,6 +35,7 @@ from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests import servers
 from tests.contracts.dead_letters import REPLAYED, RESOLVED, DurableContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, LateOwner, Owner
+from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import OutputsContract
 from tests.histories import event
 
@@ -77,6 +79,15 @@ class TestKafkaOutputs(OutputsContract):
         log.close()
 
 
+class TestKafkaLogReader(LogReaderContract):
+    @pytest.fixture(autouse=True)
+    def _reader(self, rules: KafkaRules) -> Iterator[None]:
+        publisher = KafkaEventPublisher(rules, Unwatched())
+        self.publisher, self.reader = publisher, KafkaLogReader(rules)
+        yield
+        publisher.close()
+
+
 class TestKafkaDeadLetters(DurableContract):
     @pytest.fixture(autouse=True)
     def _letters(self, rules: KafkaRules) -> Iterator[None]:
@@ -101,15 +112,16 @@ class TestKafkaDeadLetters(DurableContract):
         outputs.close()
         log.close()
 
-    def test_of_two_programs_at_the_same_time_one_publishes(self) -> None:
-        """The first has all in its transaction when the second comes."""
+    @pytest.mark.parametrize("first_at", [Stage.FETCHED, Stage.APPENDED])
+    def test_of_two_programs_at_the_same_time_one_publishes(self, first_at: Stage) -> None:
+        """The first knows that the letter is open, or has all in its transaction, when the second comes."""
         self.given(3)
         again = [(key(3), Outgoing(b"bob", b"mended"))]
         second = self.opened(Unwatched())
 
         class Meanwhile(Stages):
             def reached(self, stage: Stage, records: int) -> None:
-                if stage is Stage.APPENDED:
+                if stage is first_at:
                     assert set(second.handle(again, REPLAYED)) == {key(3)}
 
         with pytest.raises(Unavailable, match="another program handles dead letters at the same time"):

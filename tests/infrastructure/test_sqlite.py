@@ -22,11 +22,13 @@ from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLetters
 from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEventPublisher
+from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 from tests.contracts.cell_store import TogetherContract, effects
 from tests.contracts.dead_letters import RESOLVED, DurableContract, ForgottenContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
+from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import TakenBackContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
 from tests.histories import SetClock
@@ -80,6 +82,13 @@ class TestSqliteOutputs(TakenBackContract):
     def _outputs(self, database: Database) -> None:
         publisher = SqliteEventPublisher(database, 2, SetClock(), Unwatched())
         self.log, self.outputs = SqliteEventLog(database, 2), SqliteOutputs(database, publisher.append)
+
+
+class TestSqliteLogReader(LogReaderContract):
+    @pytest.fixture(autouse=True)
+    def _reader(self, database: Database) -> None:
+        self.publisher = SqliteEventPublisher(database, 3, SetClock(), Unwatched())
+        self.reader = SqliteLogReader(database)
 
 
 class TestSqliteDeadLetters(ForgottenContract, DurableContract):

@@ -22,8 +22,9 @@ from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.letters import LetterState
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
-from realtime_pipeline.infrastructure.kafka.topics import described
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, described
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from tests import servers
 from tests.histories import append, differences, event, state
@@ -409,3 +410,40 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing_to_emit(tmp_path: Path) ->
         ends = {number: end for number, (_, end) in pipeline.container.log().bounds(range(4)).items()}
         assert pipeline.container.outputs().positions(range(4)) == ends
         assert differences(pipeline) == []
+
+
+def test_dead_letters_and_traces_of_real_servers() -> None:
+    """Every step twice: what is mended counts once, and a trace says what became of each copy."""
+    settings = on_kafka(partitions=2)
+    bad, good = (event("1", "purchase", product="mug", price=price) for price in (-1, 12.5))
+    for _ in range(2):
+        with Pipeline(settings) as pipeline:
+            append(pipeline, [bad, b"garbage", event("2", product="mug")])
+            pipeline.process()
+    with Pipeline(settings) as pipeline:
+        letters = pipeline.dead_letters(reason="invalid_price")
+        assert [letter.customer_id for letter in letters] == ["ada", "ada"]
+        repairs = {letter.id: good for letter in letters}
+        assert pipeline.replay_dead_letters(repairs=repairs).published == 2
+    with Pipeline(settings) as pipeline:
+        assert pipeline.replay_dead_letters(repairs=repairs).published == 0
+        assert pipeline.resolve_dead_letters(reason="not_json", note="a cut line") == 2
+        assert pipeline.resolve_dead_letters(reason="not_json") == 0
+        assert (pipeline.dead_letters(), len(pipeline.dead_letters(state=None))) == ([], 4)
+        assert list(pipeline.export_dead_letters()) == []
+        pipeline.process()
+        assert differences(pipeline) == []
+        assert (pipeline.profile("ada").customer.units, pipeline.profile("ada").customer.spend) == (1, 125_000)
+        assert [(copy.record_class, copy.letter) for copy in pipeline.trace("1").copies] == [
+            (RecordClass.DEAD_LETTER, LetterState.REPLAYED),
+            (RecordClass.DEAD_LETTER, LetterState.REPLAYED),
+            (RecordClass.APPLIED, None),
+            (RecordClass.DUPLICATE, None),
+        ]
+        first, second = pipeline.trace("2", "ada").copies
+        assert (first.record_class, second.record_class) == (RecordClass.APPLIED, RecordClass.DUPLICATE)
+        KafkaTopics(settings.kafka).truncate(settings.kafka.topic, {first.partition: first.position + 1})
+        trace = pipeline.trace("2")
+        (left,) = trace.copies
+        assert (trace.shortened, left.position) == ((first.partition,), second.position)
+        assert left.doubt.startswith(f"the log begins at position {first.position + 1} of partition")

@@ -81,6 +81,7 @@ class KafkaDeadLetters(DeadLetters):
                 ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)
                 self._read_marks(ranges, self._rules.transaction_ms / 1000 + _SLACK_S)
                 due = {key: outgoing for key, outgoing in batch if key not in self._marks}
+                self._stages.reached(Stage.FETCHED, len(due))
                 if due:
                     self._transact(producer, due, handling, log_partitions, len(ranges))
             except KafkaException as error:

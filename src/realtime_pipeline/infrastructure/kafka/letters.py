@@ -1,24 +1,20 @@
 """Dead letters as messages of their topic, and the marks beside them that say what was done about each."""
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Final
-from uuid import uuid4
 
 import attrs
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import IsolationLevel, Message
 
-from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.letters import Handling, LetterKey, LetterState
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.infrastructure.kafka.clients import made_consumer
 from realtime_pipeline.infrastructure.kafka.publisher import Headers
+from realtime_pipeline.infrastructure.kafka.ranges import read_range, reader
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
 from realtime_pipeline.infrastructure.kafka.topics import topic_bounds
 
-_READ_AT_ONCE: Final = 500
 _MARK: Final = "mark"
 """The header that only marks have: the state they put a letter into."""
 
@@ -93,52 +89,17 @@ class LettersTopic:
             Unavailable: Kafka does not answer, or does not come to the end of a range within `wait_s`: an open
                 transaction hides it.
         """
-        with self._consumer() as consumer:
+        name = self._rules.dead_letters_topic
+        with reader(self._rules, "the dead letters") as consumer:
             for partition, (begin, end) in sorted(ranges.items()):
-                if begin < end:
-                    consumer.assign([TopicPartition(self._rules.dead_letters_topic, partition, begin)])
-                    yield from self._read(consumer, partition, end, wait_s, limit)
-
-    def _read(
-        self, consumer: Consumer, partition: int, end: int, wait_s: float, limit: int | None
-    ) -> Iterator[tuple[int, int, DeadLetter | Mark]]:
-        position = letters = 0
-        while position < end and (limit is None or letters < limit):
-            messages = consumer.consume(1, wait_s)
-            messages += consumer.consume(_READ_AT_ONCE, 0) if messages else []
-            if not messages:
-                raise Unavailable(
-                    f"Kafka at {self._rules.brokers} does not return the dead letters up to offset {end} of partition "
-                    f"{partition}: if it is up, an open transaction hides them (topics describe says so)"
-                )
-            for message in messages:
-                error, offset = message.error(), message.offset() or 0
-                if error is None:
-                    position = offset + 1
+                letters = 0
+                for message in read_range(consumer, name, partition, begin, end, wait_s):
                     found = read_message(message)
-                    if found is not None and offset < end and (limit is None or letters < limit):
+                    if found is not None:
+                        yield partition, message.offset() or 0, found
                         letters += isinstance(found, DeadLetter)
-                        yield partition, offset, found
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    position = max(position, offset)
-                elif not error.retriable():
-                    raise self.unavailable(error)
-
-    @contextmanager
-    def _consumer(self) -> Iterator[Consumer]:
-        consumer = made_consumer(
-            self._rules, {"group.id": f"{self._rules.group}-dead-letters-{uuid4().hex}", "enable.partition.eof": True}
-        )
-        try:
-            yield consumer
-        except KafkaException as error:
-            raise self.unavailable(error.args[0]) from None
-        finally:
-            consumer.close()
-
-    def unavailable(self, error: KafkaError) -> Unavailable:
-        """Why letters cannot be read."""
-        return Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters: {error.str()}")
+                    if letters == limit:
+                        break
 
 
 def wanted(ranges: Mapping[int, tuple[int, int]], partitions: Collection[int] | None) -> dict[int, tuple[int, int]]:
