@@ -149,8 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(command=_worker, reads=False)
 
     readers_cli.add_readers(commands, common)
-    dead_letters_cli.add_dead_letters(commands, common, Progress)
-    trace_cli.add_trace(commands, common, Progress)
+    dead_letters_cli.add_dead_letters(commands, common, _progress)
+    trace_cli.add_trace(commands, common, _progress)
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.add_argument(
@@ -169,6 +169,10 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.set_defaults(command=_rebuild, reads=True)
     topics_cli.add_topics(commands, common)
     return parser
+
+
+def _progress(of_what: str, done: str) -> Progress:
+    return Progress(f"{of_what}s {done}")
 
 
 def _seconds(text: str) -> float:

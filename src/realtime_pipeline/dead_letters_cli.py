@@ -39,11 +39,12 @@ class Shows(Protocol):
         """Leave the line to what is printed next."""
 
 
-Progress = Callable[[str], Shows]
+Progress = Callable[[str, str], Shows]
+"""Makes what shows a number: of what (in the singular), and what was done with each."""
 
 
 def add_dead_letters(commands: Commands, common: argparse.ArgumentParser, progress: Progress) -> None:
-    """Add the commands; `progress` makes what shows how far one has come, given what is counted."""
+    """Add the commands; `progress` makes what shows how far a command has come."""
     group = commands.add_parser("dead-letters", help="records that could not be understood: list, mend, publish again")
     actions = group.add_subparsers(required=True, metavar="ACTION")
     chosen = argparse.ArgumentParser(add_help=False)
@@ -174,7 +175,7 @@ def _export(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
             sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()
         return
-    file, written, shows = Path(options.file), 0, progress("dead letters exported")
+    file, written, shows = Path(options.file), 0, progress("dead letter", "exported")
     try:
         stream = file.open("xb")
     except FileExistsError:
@@ -196,7 +197,7 @@ def _export(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
 
 def _replay(pipeline: Pipeline, options: argparse.Namespace, progress: Progress) -> None:
     chosen = _check_chosen(options, options.repairs is not None)
-    shows, unread = progress("dead letters replayed"), list[str]()
+    shows, unread = progress("dead letter", "replayed"), list[str]()
     try:
         if options.repairs is not None:
             event_files.check_there([options.repairs])
@@ -239,7 +240,7 @@ def _repairs(name: str, unread: list[str]) -> Iterator[tuple[str, bytes | None]]
 
 
 def _resolve(pipeline: Pipeline, options: argparse.Namespace, progress: Progress) -> None:
-    chosen, shows = _check_chosen(options), progress("dead letters resolved")
+    chosen, shows = _check_chosen(options), progress("dead letter", "resolved")
     try:
         resolved = _handle(pipeline).resolve(chosen, options.note, shows.tell)
     finally:

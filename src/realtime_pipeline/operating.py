@@ -43,6 +43,7 @@ class Operating(ABC):
         Raises:
             ValueError: `limit` is less than 1, or there is no such state.
             Unavailable: the letters cannot be read.
+            ProcessingFailed: the thread of `processing` has failed.
         """
         chosen = None if state is None else LetterState(state)
         selection = Selection(frozenset(), reason, _ms(since), _ms(until), whole(limit), chosen)
@@ -54,6 +55,7 @@ class Operating(ABC):
         Raises:
             UnknownLetter: there is none.
             Unavailable: the letters cannot be read.
+            ProcessingFailed: the thread of `processing` has failed.
         """
         found = self._working.handle_dead_letters().find([letter_id])
         return max(found, key=lambda letter: letter.record.appended_at_ms)
@@ -70,6 +72,7 @@ class Operating(ABC):
         Raises:
             ValueError: `limit` is less than 1.
             Unavailable: the letters cannot be read.
+            ProcessingFailed: the thread of `processing` has failed.
         """
         selection = Selection(frozenset(), reason, _ms(since), _ms(until), _whole_or_none(limit))
         return map(encode_letter, self._working.handle_dead_letters().select(selection))
@@ -93,6 +96,7 @@ class Operating(ABC):
             InvalidEvents: a repair cannot be written as JSON; nothing was published.
             ValueError: `limit` is less than 1.
             Unavailable: log or store do not answer; calling this again is safe.
+            ProcessingFailed: the thread of `processing` has failed.
         """
         handle = self._working.handle_dead_letters()
         if repairs is not None:
@@ -116,6 +120,7 @@ class Operating(ABC):
             UnknownLetter: there is none of some id; nothing was marked.
             ValueError: it is not said which (ids, a reason or a time), the note is too long, or `limit` less than 1.
             Unavailable: the store does not answer; calling this again is safe.
+            ProcessingFailed: the thread of `processing` has failed.
         """
         if not ids and (reason, since, until) == (None, None, None):
             raise ValueError("say which dead letters are resolved: by ids, reason, since or until")
@@ -132,6 +137,7 @@ class Operating(ABC):
 
         Raises:
             Unavailable: log or store do not answer.
+            ProcessingFailed: the thread of `processing` has failed.
         """
         whose = None if customer_id is None else CustomerId(str(customer_id))
         return self._working.trace_event()(str(event_id), whose, on_progress)

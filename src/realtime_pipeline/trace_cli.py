@@ -25,7 +25,7 @@ def add_trace(commands: Commands, common: argparse.ArgumentParser, progress: Pro
     add_json(trace)
 
     def run(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
-        shows = progress("records read")
+        shows = progress("record", "read")
         try:
             found = pipeline.trace(options.event_id, options.customer, shows.tell)
         finally:

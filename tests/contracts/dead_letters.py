@@ -71,6 +71,7 @@ class DeadLettersContract:
         assert set(self.letters.handle([(key(3), None)], REPLAYED)) == set()
         assert list(self.letters.letters()) == [Letter(letter(3), RESOLVED), Letter(letter(7))]
         assert list(self.opened(EndsAt()).letters()) == [Letter(letter(3), RESOLVED), Letter(letter(7))]
+        assert list(self.outputs.dead_letters(10)) == [letter(3), letter(7)]
 
     def test_what_is_published_for_a_letter_is_published_once(self) -> None:
         self.given(3, 7)

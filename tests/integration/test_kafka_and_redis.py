@@ -1,6 +1,7 @@
 """The pipeline on a real broker and a real Redis, as a shop runs it."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -447,3 +448,38 @@ def test_dead_letters_and_traces_of_real_servers() -> None:
         (left,) = trace.copies
         assert (trace.shortened, left.position) == ((first.partition,), second.position)
         assert left.doubt.startswith(f"the log begins at position {first.position + 1} of partition")
+
+
+KILLED_REPLAY = """
+import sys
+from signal import SIGKILL
+from dependency_injector import providers
+from harness.faults import SignalAt
+from realtime_pipeline import Pipeline, load_settings
+from realtime_pipeline.application.ports.stages import Stage
+
+with Pipeline(load_settings(sys.argv[1])) as pipeline:
+    pipeline.container.stages.override(providers.Object(SignalAt(Stage.APPENDED, 1, SIGKILL, None)))
+    pipeline.replay_dead_letters(repairs={"0-0": {"event_type": "view", "timestamp": 1, "product_id": "mug"}})
+"""
+
+
+def test_a_replay_that_is_killed_before_it_commits_is_run_again(tmp_path: Path) -> None:
+    """The event is of nobody, so that no memory tells repeats; it lies in a transaction that was left open."""
+    settings = on_kafka(partitions=1)
+    with Pipeline(settings) as pipeline:
+        append(pipeline, [b"garbage"])
+        pipeline.process()
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED_REPLAY, str(written(tmp_path, settings))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    with Pipeline(settings) as pipeline:
+        mended = {"0-0": event(None, user=None, product="mug")}
+        assert [pipeline.replay_dead_letters(repairs=mended).published for _ in range(2)] == [1, 0]
+        assert pipeline.process() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 1}
+        assert differences(pipeline) == []

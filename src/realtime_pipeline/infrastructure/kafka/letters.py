@@ -45,10 +45,10 @@ def letter_headers(letter: DeadLetter) -> Headers:
 
 
 def mark_headers(mark: Mark) -> Headers:
-    """A mark, which has no value; releases that know of none take it for somebody else's message."""
+    """A mark, which has no value. It does not name its letter's place as letters do: it is not to be taken for one."""
     handling = mark.handling
-    placed = [(name, str(value)) for name, value in mark.key._asdict().items()]
-    return [(_MARK, handling.state.value), *placed, ("at_ms", str(handling.at_ms)), ("note", handling.note)]
+    name = "-".join(map(str, mark.key))
+    return [(_MARK, handling.state.value), ("letter", name), ("at_ms", str(handling.at_ms)), ("note", handling.note)]
 
 
 def read_message(message: Message) -> DeadLetter | Mark | None:
@@ -56,9 +56,11 @@ def read_message(message: Message) -> DeadLetter | Mark | None:
     headers = dict(message.headers() or {})
     stated = {name: value.decode(errors="replace") for name, value in headers.items() if isinstance(value, bytes)}
     try:
-        key = LetterKey(int(stated["partition"]), int(stated["position"]), int(stated["appended_at_ms"]))
         if _MARK in stated:
-            return Mark(key, Handling(LetterState(stated[_MARK]), int(stated["at_ms"]), stated.get("note", "")))
+            partition, position, appended_at_ms = map(int, stated["letter"].split("-"))
+            handling = Handling(LetterState(stated[_MARK]), int(stated["at_ms"]), stated.get("note", ""))
+            return Mark(LetterKey(partition, position, appended_at_ms), handling)
+        key = LetterKey(int(stated["partition"]), int(stated["position"]), int(stated["appended_at_ms"]))
         reason = stated["reason"]
     except (KeyError, ValueError):
         return None
