@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -18,7 +18,8 @@ from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected
 BATCH_BYTES_MAX: Final = 4 << 20
 NOTE_LENGTH_MAX: Final = 1_000
 REFUSALS_SHOWN: Final = 100
-REPAIRS_AT_ONCE: Final = 10_000
+ORDERED_LETTERS_MAX: Final = 10_000
+ORDERED_BYTES_MAX: Final = 64 << 20
 
 
 @attrs.frozen
@@ -137,7 +138,7 @@ class HandleDeadLetters:
         return resolved
 
     def replay(self, selection: Selection, on_progress: Callable[[int], object] = lambda _: None) -> Replay:
-        """Publish the open letters of a selection again, as they are.
+        """Publish the open letters of a selection again, as they are; of some thousand what happened first first.
 
         Raises:
             UnknownLetter: there is none of some id; nothing was published.
@@ -152,7 +153,7 @@ class HandleDeadLetters:
         Of an id that comes twice the first counts.
         """
         waiting, total = iter(repairs), Replay()
-        while chunk := list(islice(waiting, REPAIRS_AT_ONCE)):
+        while chunk := list(islice(waiting, ORDERED_LETTERS_MAX)):
             refusals: list[tuple[str, str]] = []
             mended: dict[str, bytes] = {}
             for letter_id, value in chunk:
@@ -183,26 +184,26 @@ class HandleDeadLetters:
     ) -> Replay:
         published = handled = 0
 
-        def outgoing() -> Iterator[tuple[LetterKey, Outgoing]]:
+        def replays() -> Iterator[_Replayed]:
             nonlocal handled
             for letter, value in values:
                 if letter.handling is not None:
                     handled += 1
                     continue
-                record = self._outgoing(letter, value)
-                if isinstance(record, Outgoing):
-                    yield letter.key, record
+                replayed = self._replayed(letter, value)
+                if isinstance(replayed, _Replayed):
+                    yield replayed
                 else:
-                    refusals.append((letter.id, record))
+                    refusals.append((letter.id, replayed))
 
-        for batch in _batches(outgoing()):
+        for batch in _batches(_by_time(replays())):
             marked = self._letters.handle(batch, Handling(LetterState.REPLAYED, self._clock.now_ms()))
             published += len(marked)
             handled += len(batch) - len(marked)
             on_progress(published)
         return Replay(published, handled, len(refusals), tuple(refusals[:REFUSALS_SHOWN]))
 
-    def _outgoing(self, letter: Letter, value: bytes) -> Outgoing | str:
+    def _replayed(self, letter: Letter, value: bytes) -> "_Replayed | str":
         """What is to be published in place of a letter; or why nothing can be.
 
         An event without an id keeps the one that it had by its place in the log: so it counts once, also where it is
@@ -224,7 +225,33 @@ class HandleDeadLetters:
         again = self._decode(Record(partition, position, None, event, letter.record.appended_at_ms))
         if isinstance(again, Rejected):  # too large, now that it says more
             return again.reason
-        return Outgoing(None if route.key is None else route.key.encode(), event, f"dead letter {letter.id}")
+        key = None if route.key is None else route.key.encode()
+        return _Replayed(decoded.occurred_at_ms, letter.key, Outgoing(key, event, f"dead letter {letter.id}"))
+
+
+class _Replayed(NamedTuple):
+    """What is to be published in place of a letter, and when it happened."""
+
+    at_ms: int
+    key: LetterKey
+    outgoing: Outgoing
+
+
+def _by_time(replays: Iterator[_Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]:
+    """Put what happened first first, among so many letters as may be held: a customer remembers the ids of the newest
+    repairs only, and refuses as too old what happened before those that it has forgotten."""
+    held, size = list[_Replayed](), 0
+    for replayed in replays:
+        held.append(replayed)
+        size += len(replayed.outgoing.value)
+        if len(held) >= ORDERED_LETTERS_MAX or size >= ORDERED_BYTES_MAX:
+            yield from _ordered(held)
+            held, size = [], 0
+    yield from _ordered(held)
+
+
+def _ordered(held: list[_Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]:
+    return ((one.key, one.outgoing) for one in sorted(held, key=lambda one: one.at_ms))
 
 
 def _place(letter_id: str) -> tuple[int, int]:
