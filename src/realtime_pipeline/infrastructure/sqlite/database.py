@@ -16,6 +16,8 @@ from realtime_pipeline.application.errors import Unavailable, Unreachable
 SCHEMA_VERSION = 4
 BUSY_S = 30.0
 LOOK_AGAIN_S = 0.005
+_IS_ADDITION = "CREATE TABLE IF NOT EXISTS"
+"""What makes a table that files of this schema's version may lack."""
 
 _PRAGMAS = """
 PRAGMA wal_autocheckpoint = 8000;
@@ -167,8 +169,7 @@ class Database:
             connection.execute("BEGIN EXCLUSIVE")
             try:
                 if self._version(connection) == 0:  # nobody else was quicker
-                    script = files(__package__).joinpath("schema.sql").read_text("utf-8")
-                    for statement in _statements(script):
+                    for statement in _schema():
                         connection.execute(statement)
                 connection.execute("COMMIT")
             except BaseException:
@@ -180,6 +181,9 @@ class Database:
             raise Unavailable(
                 f"{self.path} was made by another version (schema {version}, this is {SCHEMA_VERSION}); use a new file"
             )
+        for statement in _schema():
+            if _IS_ADDITION in statement:
+                connection.execute(statement)
 
     @staticmethod
     def _version(connection: sqlite3.Connection) -> int:
@@ -223,6 +227,11 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             time.sleep(LOOK_AGAIN_S)
         else:
             return
+
+
+def _schema() -> Iterator[str]:
+    """The statements that make a file's tables."""
+    return _statements(files(__package__).joinpath("schema.sql").read_text("utf-8"))
 
 
 def _statements(script: str) -> Iterator[str]:
