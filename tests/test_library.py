@@ -21,8 +21,8 @@ from tests.histories import NOW_MS, append, event, opened
 LIBRARY = (Path(__file__).parents[1] / "docs/library.md").read_text("utf-8")
 METHODS = {
     name: method
-    for name, method in vars(Pipeline).items()
-    if inspect.isfunction(method) and (not name.startswith("_") or name == "__init__")
+    for name, method in inspect.getmembers(Pipeline, inspect.isfunction)
+    if (not name.startswith("_") or name == "__init__")
 }
 AT_MS = NOW_MS - 100_000
 HISTORY = [
@@ -44,6 +44,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         pipeline.process()
         found, rated = pipeline.recommend("ada"), pipeline.top_rated()
         profile = pipeline.profile("ada")
+        letter, trace = pipeline.dead_letters()[0], pipeline.trace("1")
         forgetting = pipeline.forget("ada")
         yield {
             "Recommendations": found,
@@ -54,7 +55,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             "TopRated": rated[0],
             "Profile": profile,
             "Review": profile.reviews[0],
-            "DeadLetter": pipeline.dead_letters()[0],
+            "Letter": letter,
+            "Replay": pipeline.replay_dead_letters([letter.id]),
+            "Trace": trace,
+            "Copy": trace.copies[0],
+            "Change": trace.copies[0].change,
             "Forgetting": forgetting,
             "Receipt": pipeline.receipt(forgetting),
             "Backup": pipeline.backup(folder / "copy.db"),
@@ -117,7 +122,7 @@ def test_a_result_is_json_without_epochs_and_without_the_stores_units(results: d
         assert re.search(r"_ms\b|\b17\d{11}\b|125000", written) is None, name
 
 
-@pytest.mark.parametrize("name", ["Recommendations", "TopRatedProducts", "Profile", "DeadLetter", "Receipt"])
+@pytest.mark.parametrize("name", ["Recommendations", "TopRatedProducts", "Profile", "Letter", "Replay", "Receipt"])
 def test_the_documented_example_has_the_fields_of_a_real_result(name: str, results: dict[str, Any]) -> None:
     example = re.search(rf"### {name}\n\n```json\n(.*?)```", LIBRARY, re.DOTALL)
     assert example is not None
@@ -167,6 +172,11 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "profile": lambda pipeline: pipeline.profile("ada"),
     "note_shown": lambda pipeline: pipeline.note_shown("ada", ["mug"]),
     "dead_letters": lambda pipeline: pipeline.dead_letters(),
+    "dead_letter": lambda pipeline: pipeline.dead_letter("0-0"),
+    "export_dead_letters": lambda pipeline: list(pipeline.export_dead_letters()),
+    "replay_dead_letters": lambda pipeline: pipeline.replay_dead_letters(),
+    "resolve_dead_letters": lambda pipeline: pipeline.resolve_dead_letters(["0-0"]),
+    "trace": lambda pipeline: pipeline.trace("1"),
     "forget": lambda pipeline: pipeline.forget("ada"),
     "receipt": lambda pipeline: pipeline.receipt(Forgetting(CustomerId("ada"), NOW_MS, 0, 0)),
 }

@@ -105,7 +105,7 @@ def test_a_time_that_was_handed_out_may_come_back(shop: Path, capsys: pytest.Cap
 
 
 def test_dead_letters_as_json_keep_every_byte(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (letter,) = read(capsys, "dead-letters")["dead_letters"]
+    (letter,) = read(capsys, "dead-letters", "list")["dead_letters"]
     assert (letter["origin"], letter["value"], letter["value_base64"]) == ("events.jsonl:6", None, "/3s=")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", letter["appended_at"])
 
@@ -146,7 +146,7 @@ def test_people_read_times_and_not_numbers(shop: Path, capsys: pytest.CaptureFix
         ("trending",),
         ("top-rated",),
         ("profile", "ada"),
-        ("dead-letters",),
+        ("dead-letters", "list"),
         ("forget", "ada"),
         ("rebuild", "--yes"),
         ("topics", "list"),

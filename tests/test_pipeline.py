@@ -177,6 +177,11 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "profile": lambda pipeline: pipeline.profile("ada"),
     "note_shown": lambda pipeline: pipeline.note_shown("ada", ["mug"]),
     "dead_letters": lambda pipeline: pipeline.dead_letters(),
+    "dead_letter": lambda pipeline: pipeline.dead_letter("0-0"),
+    "export_dead_letters": lambda pipeline: pipeline.export_dead_letters(),
+    "replay_dead_letters": lambda pipeline: pipeline.replay_dead_letters(),
+    "resolve_dead_letters": lambda pipeline: pipeline.resolve_dead_letters(reason="not_json"),
+    "trace": lambda pipeline: pipeline.trace("1"),
     "forget": lambda pipeline: pipeline.forget("ada"),
     "receipt": lambda pipeline: pipeline.receipt(Forgetting(CustomerId("ada"), 0, 0, 0)),
 }

@@ -11,11 +11,14 @@ from realtime_pipeline.application.errors import (
     Stopped,
     Unavailable,
     UnknownCustomer,
+    UnknownEvent,
+    UnknownLetter,
     UnknownProduct,
     WrongLog,
 )
 from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
+from realtime_pipeline.application.handle_dead_letters import Replay
 from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.recommend_products import TopRated, TopRatedProducts
@@ -28,7 +31,9 @@ from realtime_pipeline.domain.recommendation.service import Recommendation, Reco
 from realtime_pipeline.domain.shop.money import Amount
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.letters import Letter, LetterState
+from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.settings import Settings
 from realtime_pipeline.settings_file import load_rules, load_settings
@@ -37,11 +42,14 @@ __all__ = [
     "Amount",
     "Backup",
     "Catalogue",
+    "Change",
     "Container",
-    "DeadLetter",
+    "Copy",
     "Forgetting",
     "InvalidEvents",
     "InvalidSettings",
+    "Letter",
+    "LetterState",
     "ListRules",
     "Pipeline",
     "PipelineError",
@@ -55,14 +63,18 @@ __all__ = [
     "Recommendation",
     "Recommendations",
     "RecordClass",
+    "Replay",
     "Request",
     "Review",
     "Settings",
     "Stopped",
     "TopRated",
     "TopRatedProducts",
+    "Trace",
     "Unavailable",
     "UnknownCustomer",
+    "UnknownEvent",
+    "UnknownLetter",
     "UnknownProduct",
     "WrongLog",
     "load_rules",

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from realtime_pipeline import backup_cli, event_files, readers_cli, topics_cli
+from realtime_pipeline import backup_cli, dead_letters_cli, event_files, readers_cli, topics_cli, trace_cli
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.ignored_types import add_types
 from realtime_pipeline.application.process_events import Round
@@ -118,6 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(command=_worker, reads=False)
 
     readers_cli.add_readers(commands, common)
+    dead_letters_cli.add_dead_letters(commands, common, ProgressLine)
+    trace_cli.add_trace(commands, common, ProgressLine)
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.add_argument(

@@ -15,18 +15,22 @@ from uuid import uuid4
 import attrs
 from dependency_injector import containers, providers
 
+from realtime_pipeline import operating_wiring
 from realtime_pipeline.application.cells import Readers
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
+from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters
 from realtime_pipeline.application.note_exposure import NoteExposure
 from realtime_pipeline.application.ports.backups import Backups, NoBackups
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.snapshots import NoSnapshots, Snapshots
 from realtime_pipeline.application.ports.stages import Stages, Unwatched
@@ -39,6 +43,7 @@ from realtime_pipeline.application.recommend_products import RecommendProducts
 from realtime_pipeline.application.run_experiment import RunExperiment
 from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.application.show_customer import ShowCustomer
+from realtime_pipeline.application.trace_event import TraceEvent
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
@@ -374,6 +379,9 @@ class Container(containers.DeclarativeContainer):
     log: providers.Singleton[EventLog] = providers.ThreadSafeSingleton(
         _log, settings, database.provider, memory_log.provider, kafka_log.provider
     )
+    log_reader: providers.Singleton[LogReader] = providers.ThreadSafeSingleton(
+        operating_wiring.log_reader, settings, database.provider, memory_log.provider
+    )
     cells: providers.Singleton[CellStore] = providers.ThreadSafeSingleton(
         _cells, settings, stages, database.provider, redis_nodes.provider, __self__
     )
@@ -382,6 +390,9 @@ class Container(containers.DeclarativeContainer):
     )
     outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(
         _outputs, settings, clock, stages, database.provider, kafka_log.provider, publisher.provider, __self__
+    )
+    dead_letters: providers.Singleton[DeadLetters] = providers.ThreadSafeSingleton(
+        operating_wiring.dead_letters, settings, stages, outputs, publisher.provider
     )
     catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products)
     shop_cache: providers.Singleton[ShopCache] = providers.ThreadSafeSingleton(
@@ -400,6 +411,12 @@ class Container(containers.DeclarativeContainer):
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
         _publish_events, publisher.provider, decoder
+    )
+    handle_dead_letters: providers.Singleton[HandleDeadLetters] = providers.ThreadSafeSingleton(
+        operating_wiring.handle_dead_letters, settings, dead_letters, decoder, clock
+    )
+    trace_event: providers.Singleton[TraceEvent] = providers.ThreadSafeSingleton(
+        operating_wiring.trace_event, settings, log, log_reader, cells, dead_letters, decoder, stages
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, shop_cache

@@ -28,14 +28,15 @@ from realtime_pipeline.background import BackgroundWorker
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
-from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.operating import Operating
 from realtime_pipeline.settings import Settings
 
 _EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}
 """What log or store need beside the library, and by which module it is known to be there."""
 
 
-class Pipeline:
+class Pipeline(Operating):
     """Publish events, have them processed, ask for profiles and recommendations.
 
     What is wrong with events, ids, files or stores is a `PipelineError` with one line that says what to do. Publishing
@@ -263,16 +264,6 @@ class Pipeline:
             ProcessingFailed: the thread of `processing` has failed.
         """
         return self._working.show_customer()(customer_named(customer_id))
-
-    def dead_letters(self, limit: int = 20) -> Sequence[DeadLetter]:
-        """Show the first records that could not be folded, each with its reason, origin and bytes.
-
-        Raises:
-            ValueError: `limit` is less than 1.
-            Unavailable: the log or the store that keeps them does not answer.
-            ProcessingFailed: the thread of `processing` has failed.
-        """
-        return self._working.outputs().dead_letters(limit_of(limit))
 
     def rebuild(self) -> int:
         """Set the store back, to be built again from the log by `process` or a worker.

@@ -1,7 +1,6 @@
-"""The commands that read: lists, profiles, dead letters."""
+"""The commands that read: lists and profiles."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -20,9 +19,6 @@ from realtime_pipeline.settings import Settings
 from realtime_pipeline.settings_file import load_rules
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-SHOWN_BYTES = 200
-LETTERS_MAX = 1_000_000
 
 
 def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
@@ -64,24 +60,10 @@ def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_json(profile)
     profile.set_defaults(command=_profile, reads=True)
 
-    letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
-    letters.add_argument("--limit", type=_letters, help="how many (default: 20; with --values as many as there are)")
-    letters.add_argument(
-        "--values", action="store_true", help="only what they hold, one a line: to be mended and published again"
-    )
-    add_json(letters)
-    letters.set_defaults(command=_dead_letters, reads=True)
-
 
 def _limit(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1_000:
         raise argparse.ArgumentTypeError("must be a whole number from 1 to 1000")
-    return int(text)
-
-
-def _letters(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= LETTERS_MAX:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {LETTERS_MAX}")
     return int(text)
 
 
@@ -143,28 +125,3 @@ def _profile(pipeline: Pipeline, settings: Settings, options: argparse.Namespace
         return
     for line in profile_in_words(profile, decimals_of(settings.currency)):
         print(line)
-
-
-def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    limit: int = options.limit or (LETTERS_MAX if options.values else 20)
-    letters = pipeline.dead_letters(limit)
-    more = f"these are the first {limit}: there may be more (--limit)" if len(letters) == limit else ""
-    if options.values:
-        for letter in letters:
-            sys.stdout.buffer.write(letter.record.value.replace(b"\n", b" ") + b"\n")
-        sys.stdout.buffer.flush()
-        if more:
-            print(more, file=sys.stderr)
-        return
-    if options.json:
-        print_json({"dead_letters": [letter.as_dict() for letter in letters], "notes": [more] if more else []})
-        return
-    if not letters:
-        print("there are no dead letters")
-    for letter in letters:
-        record = letter.record
-        place = record.origin or f"partition {record.partition}, position {record.position}"
-        print(plain(f"{place}: {letter.reason}"))
-        print(f"    {record.value[:SHOWN_BYTES]!r}")
-    if more:
-        print(more)

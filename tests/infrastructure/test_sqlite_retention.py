@@ -17,6 +17,7 @@ from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.sqlite import database, retention, snapshots
+from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
 from tests.application.workers import let_time_pass, new_worker
 from tests.histories import NOW_MS, SetClock, append, differences, embedded, event, opened, state, visits
@@ -380,6 +381,18 @@ def test_a_log_that_begins_behind_its_store_stops_the_worker(tmp_path: Path) -> 
         new_worker(pipeline)
         with pytest.raises(Stopped, match="the store stands at 2 to 2, the log holds 3 to 5"):
             pipeline.process()
+
+
+def test_an_event_is_traced_as_far_as_the_log_goes_back(tmp_path: Path) -> None:
+    with keeping(tmp_path, bytes_max=250) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug", "pan", "pot"))
+        pipeline.process()
+        assert bounds(pipeline) == (3, 4)
+        (copy,) = pipeline.trace("ada-pot-3600000").copies
+        assert copy.doubt == "the log begins at position 3 of partition 0: what came before is not known"
+        assert pipeline.trace("ada-mug-3600000").copies == ()
+        with pytest.raises(Unavailable, match="no longer holds position 1 of partition 0: its worker has removed old"):
+            list(SqliteLogReader(pipeline.container.database()).read(0, 1, 4))
 
 
 def test_a_file_of_schema_4_is_gone_on_with(tmp_path: Path) -> None:

@@ -368,4 +368,33 @@ EMBEDDED = [
         "                pass\n",
         ("tests/test_pipeline.py",),
     ),
+    Mutation(
+        "what is published for a dead letter is published again",
+        "infrastructure/sqlite/dead_letters.py",
+        "                if written.rowcount == 1:\n",
+        "                if written.rowcount >= 0:\n",
+        ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
+    ),
+    Mutation(
+        "publishing a dead letter and marking it are two steps",
+        "infrastructure/sqlite/dead_letters.py",
+        "                self._append(connection, records)\n",
+        "                self._append(connection, records)\n                connection.execute('COMMIT; ')\n"
+        "                connection.execute('BEGIN IMMEDIATE')\n",
+        ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
+    ),
+    Mutation(
+        "marks stay when their dead letters go",
+        "infrastructure/sqlite/outputs.py",
+        '                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"\n',
+        '                    "DELETE FROM dead_letter_marks WHERE false AND (partition, position) IN"\n',
+        ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
+    ),
+    Mutation(
+        "an event without an id is another one when it is replayed",
+        "infrastructure/codecs/letters.py",
+        '    return _encode(_parse_fields(value) | {"event_id": event_id, "replayed": _TRUE})\n',
+        '    return _encode(_parse_fields(value) | {"replayed": _TRUE})\n',
+        ("tests/test_dead_letters_cli.py",),
+    ),
 ]

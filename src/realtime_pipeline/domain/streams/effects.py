@@ -1,7 +1,6 @@
 """What folding some records of one partition comes to: the value that every engine produces and tests assert on."""
 
 import sys
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Self
@@ -15,7 +14,6 @@ from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
-from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Record
 
@@ -49,38 +47,6 @@ class DeadLetter:
     record: Record
     reason: str
     customer_id: CustomerId | None = None
-
-    def as_dict(self) -> dict[str, object]:
-        """This as JSON takes it: bytes that are UTF-8 as text, others in base64 under `…_base64`.
-
-        Example:
-            {"reason": "not_json: ...", "customer_id": None, "partition": 0, "position": 6, "origin": "events.jsonl:7",
-             "appended_at": "2025-10-10T01:21:51.250Z", "key": None, "key_base64": None, "value": "garbage",
-             "value_base64": None}
-        """
-        record = self.record
-        key, key_base64 = (None, None) if record.key is None else _as_text(record.key)
-        value, value_base64 = _as_text(record.value)
-        return {
-            "reason": self.reason,
-            "customer_id": self.customer_id,
-            "partition": record.partition,
-            "position": record.position,
-            "origin": record.origin,
-            "appended_at": utc_text(record.appended_at_ms),
-            "key": key,
-            "key_base64": key_base64,
-            "value": value,
-            "value_base64": value_base64,
-        }
-
-
-def _as_text(value: bytes) -> tuple[str | None, str | None]:
-    """Bytes as text where they are UTF-8, else in base64."""
-    try:
-        return value.decode(), None
-    except UnicodeDecodeError:
-        return None, b64encode(value).decode()
 
 
 @attrs.define

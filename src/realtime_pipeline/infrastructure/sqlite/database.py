@@ -21,6 +21,8 @@ BUSY_S = 30.0
 LOOK_AGAIN_S = 0.005
 SEEN_EVERY_S = 1.0
 """How often a thread sees whether the file it has open is still there."""
+_IS_ADDITION = "CREATE TABLE IF NOT EXISTS"
+"""What makes a table that files of this schema's version may lack."""
 
 _PRAGMAS = """
 PRAGMA wal_autocheckpoint = 8000;
@@ -201,6 +203,9 @@ class Database:
             raise Unavailable(
                 f"{self.path} was made by another version (schema {version}, this is {SCHEMA_VERSION}); use a new file"
             )
+        for statement in _schema():
+            if _IS_ADDITION in statement:
+                connection.execute(statement)
 
     @staticmethod
     def _version(connection: sqlite3.Connection) -> int:
@@ -253,6 +258,11 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             time.sleep(LOOK_AGAIN_S)
         else:
             return
+
+
+def _schema() -> Iterator[str]:
+    """The statements that make a file's tables."""
+    return _statements(files(__package__).joinpath("schema.sql").read_text("utf-8"))
 
 
 def _statements(script: str) -> Iterator[str]:

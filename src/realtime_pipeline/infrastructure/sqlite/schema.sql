@@ -60,5 +60,11 @@ CREATE TABLE dead_letters (
     appended_at_ms INTEGER NOT NULL, origin TEXT, customer_id TEXT,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
+-- What people did about dead letters; made on opening a file that an earlier release has left without it.
+CREATE TABLE IF NOT EXISTS dead_letter_marks (
+    partition INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    PRIMARY KEY (partition, position)
+) WITHOUT ROWID;
 
 PRAGMA user_version = 4;
