@@ -17,8 +17,10 @@ from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.sqlite import database, retention, snapshots
+from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from realtime_pipeline.infrastructure.sqlite.views import VIEW_TABLES
 from tests.application.workers import let_time_pass, new_worker
 from tests.histories import NOW_MS, SetClock, append, differences, embedded, event, opened, state, visits
 
@@ -393,6 +395,18 @@ def test_an_event_is_traced_as_far_as_the_log_goes_back(tmp_path: Path) -> None:
         assert pipeline.trace("ada-mug-3600000").copies == ()
         with pytest.raises(Unavailable, match="no longer holds position 1 of partition 0: its worker has removed old"):
             list(SqliteLogReader(pipeline.container.database()).read(0, 1, 4))
+
+
+OF_LOG_AND_OUTPUTS = {"meta", "records", "log_partitions", "output_positions", "dead_letters", "dead_letter_marks"}
+OF_SNAPSHOTS = {"snapshots", "snapshot_chunks", "snapshot_forgotten"}
+
+
+def test_a_snapshot_has_every_table_of_the_store(tmp_path: Path) -> None:
+    """A table that is new is the store's, and in CELL_TABLES or VIEW_TABLES, or it is named here."""
+    with keeping(tmp_path) as pipeline:
+        names = pipeline.container.database().rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+    tables = {name for (name,) in names if not name.startswith("sqlite_")}
+    assert tables == {*CELL_TABLES, *VIEW_TABLES} | OF_LOG_AND_OUTPUTS | OF_SNAPSHOTS
 
 
 FROM_SCHEMA_4 = """
