@@ -163,3 +163,27 @@ def test_a_disk_that_is_full_leaves_nothing_of_a_backup(tmp_path: Path) -> None:
     assert "copy.db was not written: " in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert folder_of(tmp_path) == {"shop.db"}
+
+
+def test_of_backups_to_one_name_at_the_same_time_one_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "STEP_PAGES", 1)
+    results: list[str] = []
+    with opened(embedded("sqlite", tmp_path)) as pipeline:
+        pipeline.publish(visits("ada", *(f"p{number}" for number in range(200))))
+        pipeline.process()
+
+        def write() -> None:
+            try:
+                results.append(str(pipeline.backup(tmp_path / "copy.db").records))
+            except Unavailable as error:
+                results.append(str(error))
+
+        threads = [threading.Thread(target=write) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [result for result in results if "exists already" not in result] == ["200"]
+    assert folder_of(tmp_path) == {"shop.db", "copy.db"}

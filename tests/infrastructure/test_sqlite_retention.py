@@ -312,6 +312,16 @@ def test_a_snapshot_that_another_worker_has_deleted_is_given_up(
         assert state(other) == before
 
 
+def test_a_pipeline_that_is_closed_amid_a_snapshot_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy_row_by_row(monkeypatch)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.container.process_events()(0)
+        pipeline.close()
+        with pytest.raises(Unavailable, match="closed"):
+            pipeline.container.upkeep().step()
+
+
 @pytest.mark.parametrize("is_taken_over", [False, True])
 def test_a_worker_that_ends_amid_a_snapshot_lets_the_write_ahead_log_be_reset(
     is_taken_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

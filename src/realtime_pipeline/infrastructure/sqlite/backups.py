@@ -5,18 +5,18 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.backups import Backup, Backups
 from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.infrastructure.sqlite.connections import Connections
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
 STEP_PAGES = 1_024
 """How much is copied at a time: 4 MB."""
 
 PART = ".backup-part"
-"""What the name of a backup ends with that is not complete: one that was killed leaves it, the next one uses it."""
+"""What the name of a backup ends with that is not complete. One that is killed leaves it, for somebody to delete."""
 
 _STANDS = (
     "SELECT 'cell', partition, position FROM cells UNION ALL SELECT 'view', partition, position FROM sources"
@@ -45,15 +45,16 @@ class SqliteBackups(Backups):
     def write(self, file: str) -> Backup:
         """Copy, check, sync, and put the copy in its place."""
         target = Path(file).expanduser()
-        part = target.with_name(target.name + PART)
+        part = target.with_name(f"{target.name}.{uuid4().hex[:8]}{PART}")  # shared with no other backup
         if not self._database.path.exists():
             raise Unavailable(f"there is no database {self._database.path} yet: nothing to back up")
         with _words_for(target):
             _check_free(target)
-            with closing(self._database.frozen()) as frozen:
+            frozen, source = self._database.frozen()
+            with closing(frozen), frozen.in_use:
                 _prepare(part, self._database.path)
                 try:
-                    records, customers = self._copied(frozen, part)
+                    records, customers = self._copied(source, part)
                     _sync(part)
                     _name(part, target)
                 except BaseException:
@@ -62,14 +63,13 @@ class SqliteBackups(Backups):
             _sync(target.parent)
             return Backup(str(target), target.stat().st_size, records, customers)
 
-    def _copied(self, frozen: Connections, part: Path) -> tuple[int, int]:
+    def _copied(self, source: sqlite3.Connection, part: Path) -> tuple[int, int]:
         """Copy page by page, then see that the copy is whole and stands where the file stood."""
 
         def tell(_status: int, remaining: int, total: int) -> None:
             self._stages.reached(Stage.BACKING_UP, total - remaining)
 
-        with frozen.in_use, closing(sqlite3.connect(part, timeout=0, isolation_level=None)) as copy:
-            source = frozen.opened[False]
+        with closing(sqlite3.connect(part, isolation_level=None)) as copy:
             source.backup(copy, pages=STEP_PAGES, progress=tell)
             stands = source.execute(_STANDS).fetchall()
             damage = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -91,7 +91,7 @@ def _check_free(target: Path) -> None:
 def _prepare(part: Path, source: Path) -> None:
     """Make the file with the rights of the one it is copied from: it holds the same customers."""
     mode = source.stat().st_mode & 0o777 | 0o200
-    os.close(os.open(part, os.O_CREAT | os.O_WRONLY, mode))
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     part.chmod(mode)
 
 
@@ -128,9 +128,6 @@ def _words_for(target: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        busy = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-        why = "another backup is being written there" if busy else str(error)
-        raise Unavailable(f"the backup {target} was not written: {why}") from error
+        raise Unavailable(f"the backup {target} was not written: {error}") from error
     except OSError as error:
         raise Unavailable(f"the backup {target} was not written: {error.strerror}") from error

@@ -68,10 +68,11 @@ class Database:
             mine.seen_s = time.monotonic()
         return connection
 
-    def frozen(self) -> Connections:
+    def frozen(self) -> tuple[Connections, sqlite3.Connection]:
         """Open a connection beside the thread's that reads the file as it is now, until it is closed.
 
-        Nobody waits for it; the write-ahead log grows as long as it is open. It is `opened[False]`, in a transaction.
+        Nobody waits for it; the write-ahead log grows as long as it is open. It is in a transaction. Returns what to
+        close, whose `in_use` is to be held while the connection is used; and the connection.
         """
         apart = Connections(self.path)
         with LOCK:
@@ -80,7 +81,7 @@ class Database:
             connection = self._opened(apart, durable=False)
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM meta").fetchone()
-        return apart
+        return apart, connection
 
     def _opened(self, connections: Connections, durable: bool) -> sqlite3.Connection:
         if self._closed:

@@ -36,9 +36,10 @@ _decode = msgspec.msgpack.Decoder().decode
 class _Copy:
     """A snapshot that is being taken: what was read of the file as it was when it began."""
 
-    def __init__(self, number: int, frozen: Connections) -> None:
+    def __init__(self, number: int, frozen: Connections, connection: sqlite3.Connection) -> None:
         self.number = number
         self.frozen = frozen
+        self._connection = connection
         self.forgotten: list[str] = []
         self._rows = self._all()
         self._left: tuple[str, tuple[Any, ...]] | None = None
@@ -46,11 +47,11 @@ class _Copy:
 
     def read(self, sql: str) -> list[Any]:
         with self.frozen.in_use:
-            return self.frozen.opened[False].execute(sql).fetchall()
+            return self._connection.execute(sql).fetchall()
 
     def _all(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         for name in (*CELL_TABLES, *VIEW_TABLES):
-            for row in self.frozen.opened[False].execute(f"SELECT * FROM {name}"):  # noqa: S608 - names of our own
+            for row in self._connection.execute(f"SELECT * FROM {name}"):  # noqa: S608 - names of our own
                 yield name, row
 
     def chunk(self) -> tuple[str, list[tuple[Any, ...]]]:
@@ -130,7 +131,7 @@ class SqliteSnapshots(Snapshots):
             made = connection.execute(
                 "INSERT INTO snapshots VALUES (NULL, ?, ?, '{}', 0)", (SCHEMA_VERSION, self._clock.now_ms())
             )
-        copy = self._copy = _Copy(made.lastrowid or 0, self._database.frozen())
+        copy = self._copy = _Copy(made.lastrowid or 0, *self._database.frozen())
         copy.forgotten = [digest for (digest,) in copy.read("SELECT digest FROM snapshot_forgotten")]
 
     def go_on(self) -> None:
