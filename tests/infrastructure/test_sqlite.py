@@ -183,14 +183,6 @@ def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "books.db").read_bytes() == before
 
 
-def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "shop.db")
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(Unavailable, match=r"another version .*use a new file"):
-        Database(tmp_path / "shop.db").connection()
-
-
 @pytest.mark.parametrize("number", range(20))  # the race was lost once in fifty times
 def test_many_threads_open_a_new_file_at_once(tmp_path: Path, number: int) -> None:
     database = Database(tmp_path / f"shop-{number}.db")

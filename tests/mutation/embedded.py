@@ -187,6 +187,21 @@ EMBEDDED = [
         ("tests/infrastructure/test_sqlite.py",),
     ),
     Mutation(
+        "an upgrade of a file is not one transaction",
+        "infrastructure/sqlite/schema.py",
+        '    connection.execute("BEGIN EXCLUSIVE")\n    try:\n        _bring_up(',
+        '    connection.execute("BEGIN EXCLUSIVE")\n    try:\n        connection.execute("COMMIT")\n'
+        '        connection.execute("BEGIN EXCLUSIVE") if not version_of(connection) else None\n        _bring_up(',
+        ("tests/infrastructure/test_sqlite_schema.py",),
+    ),
+    Mutation(
+        "a program writes into a file that a newer release has upgraded",
+        "infrastructure/sqlite/database.py",
+        "                    check_version(connection, self.path)\n",
+        "",
+        ("tests/infrastructure/test_sqlite_schema.py",),
+    ),
+    Mutation(
         "an interrupted poll is not read again",
         "application/process_events.py",
         "        self._sound = False  # until",

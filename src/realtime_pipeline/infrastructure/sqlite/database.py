@@ -6,14 +6,13 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from importlib.resources import files
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from realtime_pipeline.application.errors import Unavailable, Unreachable
+from realtime_pipeline.infrastructure.sqlite.schema import check_version, ensure_schema, refuse_others
 
-SCHEMA_VERSION = 4
 BUSY_S = 30.0
 LOOK_AGAIN_S = 0.005
 
@@ -111,6 +110,7 @@ class Database:
             with self._translated():
                 connection.execute("BEGIN IMMEDIATE")
                 try:
+                    check_version(connection, self.path)
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
@@ -140,39 +140,14 @@ class Database:
     def _open(self, durable: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            if _has_tables(connection) and self._version(connection) == 0:  # in this order: ours come with a version
-                raise Unavailable(f"{self.path} is another program's database; name another file")
+            refuse_others(connection, self.path)
             _use_write_ahead_log(connection)
             connection.executescript(_PRAGMAS + f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'};")
-            self._ensure_schema(connection)
+            ensure_schema(connection, self.path)
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _ensure_schema(self, connection: sqlite3.Connection) -> None:
-        if self._version(connection) == 0:
-            connection.execute("BEGIN EXCLUSIVE")
-            try:
-                if self._version(connection) == 0:  # nobody else was quicker
-                    script = files(__package__).joinpath("schema.sql").read_text("utf-8")
-                    for statement in _statements(script):
-                        connection.execute(statement)
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # where the disk is full, there is nothing left to take back
-                    connection.execute("ROLLBACK")
-                raise
-        version = self._version(connection)
-        if version != SCHEMA_VERSION:
-            raise Unavailable(
-                f"{self.path} was made by another version (schema {version}, this is {SCHEMA_VERSION}); use a new file"
-            )
-
-    @staticmethod
-    def _version(connection: sqlite3.Connection) -> int:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        return version
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -195,10 +170,6 @@ class Database:
         return f"it and its folder {folder} must be writable, for readers too"
 
 
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-
-
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Switch a file to WAL mode, which SQLite refuses at once, not after its time-out, while others open the file."""
     deadline_s = time.monotonic() + BUSY_S
@@ -211,13 +182,3 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             time.sleep(LOOK_AGAIN_S)
         else:
             return
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Cut a script into statements, since `executescript` would end the transaction it runs in."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

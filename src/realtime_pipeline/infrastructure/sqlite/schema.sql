@@ -60,5 +60,6 @@ CREATE TABLE dead_letters (
     appended_at_ms INTEGER NOT NULL, origin TEXT, customer_id TEXT,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
+CREATE INDEX letters_of_customers ON dead_letters (customer_id) WHERE customer_id IS NOT NULL;
 
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
