@@ -1,30 +1,93 @@
-"""What stores keep, as MessagePack. A customer is a map with the value's own field names: readable, and open to new
-fields. Trails, of which a hundred are read at once, are arrays."""
+"""What stores keep, as MessagePack.
+
+Maps have the value's own field names, and begin with their format (`formats.py`): readable, and open to new fields.
+Trails, of which a hundred are read at once, are arrays: elements may be added behind. An array is format 1; a later
+format that changes more than that is a map that says so.
+"""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, Trail
+from realtime_pipeline.infrastructure.codecs.formats import (
+    CUSTOMER,
+    FORMAT,
+    REVIEW,
+    TRAIL,
+    MarkedMaps,
+    fields_of,
+    format_in,
+)
+from realtime_pipeline.infrastructure.codecs.unknown import overlaid, unknown_in
 
 _NIL: Final = b"\xc0"
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
 _decode_customer = msgspec.msgpack.Decoder(Customer).decode
+_decode_review = msgspec.msgpack.Decoder(Review).decode
 _decode_trail = msgspec.msgpack.Decoder(Trail).decode
 _decode_trails = msgspec.msgpack.Decoder(list[Trail | None]).decode
+_customers: Final = MarkedMaps(CUSTOMER, Customer(CustomerId("")))
+_encode_customer = _customers.encode
+_reviews: Final = MarkedMaps(REVIEW, Review(CustomerId(""), ProductId(""), 1, "", 0))
+_TRAIL_PARTS: Final = len(Trail._fields)
 
 
 def encode_customer(customer: Customer) -> bytes:
-    """Write a customer."""
-    return _encode(customer)
+    """Write a customer, with what a newer release noted."""
+    if customer.unknown is None:
+        return _encode_customer(customer)
+    return _encode(overlaid(_decode(_encode_customer(customer)), customer.unknown))
 
 
 def decode_customer(value: bytes) -> Customer:
-    """Read a customer."""
-    return _decode_customer(value)
+    """Read a customer; what a newer release noted is carried along.
+
+    Raises:
+        NewerRelease: a newer release wrote it in a way that this one cannot carry along.
+        Damaged: no release wrote it.
+    """
+    try:
+        customer = _decode_customer(value)
+        if not _customers.is_whole(value, customer):
+            customer.carry(_unknown(value, customer))
+    except (ValueError, RecursionError) as error:
+        raise CUSTOMER.refused(error, format_in(value)) from None
+    return customer
+
+
+def _unknown(value: bytes, customer: Customer) -> dict[str, Any] | None:
+    fields = fields_of(CUSTOMER, value)
+    found = fields.pop(FORMAT, None)
+    written = CUSTOMER.check(found)
+    unknown = unknown_in(fields, _decode(_encode(customer)), may_lack=written < CUSTOMER.written)
+    mark = found if written > CUSTOMER.written else [CUSTOMER.written, CUSTOMER.read_by]
+    return {FORMAT: mark, **unknown} if unknown else None
+
+
+def encode_review(review: Review) -> bytes:
+    """Write a review."""
+    return _reviews.encode(review)
+
+
+def decode_review(value: bytes) -> Review:
+    """Read a review. What a newer release noted is passed over: a review is never changed, but replaced whole.
+
+    Raises:
+        NewerRelease: a newer release wrote it in a way that this one cannot read.
+        Damaged: no release wrote it.
+    """
+    try:
+        REVIEW.check(format_in(value))
+        return _decode_review(value)
+    except ValueError as error:
+        raise REVIEW.refused(error, format_in(value)) from None
 
 
 def encode_trail(session: Session) -> bytes:
@@ -33,11 +96,38 @@ def encode_trail(session: Session) -> bytes:
 
 
 def decode_trail(value: bytes) -> Trail:
-    """Read what a session leaves for others."""
-    return _decode_trail(value)
+    """Read what a session leaves for others.
+
+    Raises:
+        NewerRelease: a newer release wrote it in a way that this one cannot read.
+        Damaged: no release wrote it.
+    """
+    try:
+        return _decode_trail(value)
+    except ValueError:
+        return _longer_trail(value)
 
 
 def decode_trails(values: Sequence[bytes | None]) -> Sequence[Trail | None]:
-    """Read many at once, which costs half of one by one; None for one that is not there."""
+    """Read many at once, which costs half of one by one; None for one that is not there.
+
+    Raises:
+        NewerRelease, Damaged: as `decode_trail`.
+    """
     joined = b"".join([_NIL if value is None else value for value in values])
-    return _decode_trails(b"\xdd%b%b" % (len(values).to_bytes(4, "big"), joined))
+    try:
+        trails = _decode_trails(b"\xdd%b%b" % (len(values).to_bytes(4, "big"), joined))
+    except ValueError:
+        return [None if value is None else decode_trail(value) for value in values]
+    return trails
+
+
+def _longer_trail(value: bytes) -> Trail:
+    """Read a trail to which a newer release has added elements: the first are those that are known."""
+    try:
+        parts = _decode(value)
+        if not isinstance(parts, list) or len(parts) <= _TRAIL_PARTS:
+            raise ValueError("it is no such array")
+        return msgspec.convert(parts[:_TRAIL_PARTS], Trail)
+    except (ValueError, RecursionError) as error:
+        raise TRAIL.refused(error, format_in(value)) from None

@@ -2,19 +2,16 @@
 
 from typing import Final
 
-import msgspec
-
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.domain.streams.effects import Effects
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
-from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_trail
+from realtime_pipeline.infrastructure.codecs.entries import encode_entry
+from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_review, encode_trail
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 
 COUNT: Final = b"n_"
 """What the names of a cell's fields begin with that count records of a class."""
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class _Hashes:
@@ -47,7 +44,7 @@ class _Hashes:
 def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Request, int]:
     """Write a commit as a request; say how many bytes its entry takes."""
     partition, effects, watermark = commit.partition, commit.effects, commit.watermark
-    entry = _encode(commit.entry)
+    entry = encode_entry(commit.entry)
     unlinked = _unlinked(keys, partition, effects)
     customers = keys.customers(partition, effects.customers)
     hashes = _hashes(keys, partition, effects, session_keep_ms)
@@ -55,7 +52,7 @@ def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Re
     counts = [part for name, count in effects.counts.items() for part in (COUNT + name.value.encode(), count)]
     request: Request = (
         "FCALL",
-        "rp8_commit",
+        "rp9_commit",
         len(names),
         *names,
         commit.epoch,
@@ -97,5 +94,5 @@ def _hashes(keys: Keys, partition: int, effects: Effects, session_keep_ms: int) 
         if review is None:
             hashes.delete(name, product_id)
         else:
-            hashes.write(name, product_id, _encode(review))
+            hashes.write(name, product_id, encode_review(review))
     return hashes

@@ -1,4 +1,4 @@
-#!lua name=realtime_pipeline_8
+#!lua name=realtime_pipeline_9
 -- Claims, commits and merges, each one step that no other client can come between.
 --
 -- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write that
@@ -8,6 +8,7 @@
 
 local UNPACKED = 2000 -- values handed to one command; Lua's stack holds some 8,000
 local EXACT = 15 -- digits of numbers that Lua adds exactly
+local FIXED = 5 -- keys that every merge has
 
 local function is_whole(text)
   return string.match(text, '^-?%d+$') ~= nil and #text <= 18
@@ -47,18 +48,24 @@ local function in_parts(command, key, args, first, count)
   end
 end
 
--- keys: cell, outbox. args: epoch.
+-- Whether the layout that some release has given a cell, or view cells, is newer than that of who asks.
+local function is_newer(layout, own)
+  return layout and larger_number(layout, own)
+end
+
+-- keys: cell, outbox. args: epoch, layout.
 local function claim(keys, args)
   local found = redis.call('HMGET', keys[1], 'epoch', 'position', 'number', 'at_ms', 'newest_ms', 'appended_at_ms',
-    'largest_ms')
+    'largest_ms', 'layout')
   redis.call('XLEN', keys[2])
+  if is_newer(found[8], args[2]) then return {'NEWER', found[8]} end
   if found[1] and not larger_number(args[1], found[1]) then return {'FENCED'} end
   if not found[1] then
     found = {args[1], '0', '0', '-1', '-1', '-1', '-1'}
     redis.call('HSET', keys[1], 'position', '0', 'number', '0', 'at_ms', '-1', 'newest_ms', '-1',
       'appended_at_ms', '-1', 'largest_ms', '-1')
   end
-  redis.call('HSET', keys[1], 'epoch', args[1])
+  redis.call('HSET', keys[1], 'epoch', args[1], 'layout', args[2])
   return {'OK', found[2], found[3], found[4], found[5], found[6], found[7]}
 end
 
@@ -135,10 +142,13 @@ local function source_in(said)
   return string.match(said, '^(%d+) (%d+) (.+)$')
 end
 
--- keys: sources. args: partition, epoch.
+-- keys: sources, totals. args: partition, epoch, layout.
 local function claim_views(keys, args)
+  local layout = redis.call('HGET', keys[2], 'layout')
+  if is_newer(layout, args[3]) then return {'NEWER', layout} end
   local epoch, position, times = source_in(redis.call('HGET', keys[1], args[1]))
   if not larger_number(args[2], epoch) then return {'FENCED'} end
+  redis.call('HSET', keys[2], 'layout', args[3])
   redis.call('HSET', keys[1], args[1], args[2] .. ' ' .. position .. ' ' .. times)
   return {'OK', position}
 end
@@ -157,7 +167,8 @@ local function is_later(value, at_ms, known_value, known_ms, larger, latest)
   return at_ms > known_ms or (at_ms == known_ms and value ~= known_value and larger(value, known_value))
 end
 
--- Adds what is said of products to what is known of them: a row each, as `values.py` has them. Answers with products
+-- Adds what is said of products to what is known of them: a row each, as `values.py` has them. What a newer release has
+-- added behind stays. Answers with products
 -- and rows to write, one after the other, and with the products whose category becomes another.
 local function told(key, said, latest)
   local products, rows = {}, {}
@@ -171,6 +182,7 @@ local function told(key, said, latest)
       local product, row = products[begin + index - 1], rows[begin + index - 1]
       if known then
         known = cmsgpack.unpack(known)
+        for at = #row + 1, #known do row[at] = known[at] end
         row[1] = row[1] + known[1]
         if not is_later(row[2], row[3], known[2], known[3], larger_text, latest) then row[2], row[3] = known[2], known[3] end
         if not is_later(row[4], row[5], known[4], known[5], larger_text, latest) then
@@ -260,18 +272,20 @@ local function list_sessions(key, entries, listed)
   if redis.call('ZCARD', key) > 1.2 * listed then redis.call('ZREMRANGEBYRANK', key, 0, -listed - 1) end
 end
 
--- keys: sources, products, moved, one that is never there, then hashes of numbers, then lists of sessions, then of each
+-- keys: sources, products, moved, one that is never there, totals, then hashes of numbers, lists of sessions, and of each
 -- hour that goes the hash that lists it, and its own.
 -- args: one map, MessagePack: `sources`; `products`, rows by product; `numbers`, of each hash what grows, as (field,
 -- growth); `lists`, of each list what it gains; `listed`, how many sessions a list keeps; `latest`, after which time nobody can
--- have said anything yet; `gone`, the hours that go.
+-- have said anything yet; `gone`, the hours that go; `layout`, that of the release whose worker merges.
 local function merge(keys, args)
   local said = cmsgpack.unpack(args[1])
+  local layout = redis.call('HGET', keys[5], 'layout')
+  if is_newer(layout, said.layout) then return {'NEWER', layout} end
   local refusal, sources = advanced(keys[1], said.sources)
   if refusal then return refusal end
 
   local hashes, lists, gone = #said.numbers, #said.lists, #said.gone
-  local of_lists, of_gone = 4 + hashes, 4 + hashes + lists
+  local of_lists, of_gone = FIXED + hashes, FIXED + hashes + lists
   for index = of_gone + 1, of_gone + 2 * gone, 2 do
     if not is_hash(keys[index]) then return wrong_type(keys[index]) end
   end
@@ -280,9 +294,9 @@ local function merge(keys, args)
   if wrong then return wrong_type(wrong) end
   local numbers, left = {}, {}
   for index, growth in ipairs(said.numbers) do
-    numbers[index], left[index] = grown(keys[4 + index], growth)
+    numbers[index], left[index] = grown(keys[FIXED + index], growth)
     if not numbers[index] then
-      return redis.error_reply('ERR a number of ' .. keys[4 + index] .. ' would leave 64 bits')
+      return redis.error_reply('ERR a number of ' .. keys[FIXED + index] .. ' would leave 64 bits')
     end
   end
   local products, moved = told(keys[2], said.products, said.latest)
@@ -297,15 +311,15 @@ local function merge(keys, args)
   in_parts('HSET', keys[2], products, 1, #products)
   note_moved(keys[3], moved)
   for index = 1, hashes do
-    in_parts('HSET', keys[4 + index], numbers[index], 1, #numbers[index])
-    for at = 1, #left[index], 2 do redis.call('HINCRBY', keys[4 + index], left[index][at], left[index][at + 1]) end
+    in_parts('HSET', keys[FIXED + index], numbers[index], 1, #numbers[index])
+    for at = 1, #left[index], 2 do redis.call('HINCRBY', keys[FIXED + index], left[index][at], left[index][at + 1]) end
   end
   return {'OK'}
 end
 
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp8_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp8_commit', commit)
-redis.register_function{function_name = 'rp8_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp8_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp8_merge', callback = merge, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp9_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp9_commit', commit)
+redis.register_function{function_name = 'rp9_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp9_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp9_merge', callback = merge, flags = {'allow-oom'}}
