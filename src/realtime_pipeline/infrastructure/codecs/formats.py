@@ -6,7 +6,7 @@ field means, drops one, or adds what an older worker must not pass over, raises 
 formats say nothing: they are of format 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -82,22 +82,20 @@ class MarkedMaps:
         bare = _pack(sample)
         fields = len(_unpack(bare))
         self._cut = 1 if fields <= _SMALL_MAP else 3
-        self.bare_head = bare[: self._cut]
-        self.head = map_head(fields + 1) + _pack(FORMAT) + _pack([format_.written, format_.read_by])
+        self._head = map_head(fields + 1) + _pack(FORMAT) + _pack([format_.written, format_.read_by])
 
-    @property
-    def head_bytes(self) -> int:
-        """How many bytes the format takes."""
-        return len(self.head) - self._cut
+    def encoder(self) -> Callable[[object], bytes]:
+        """The function that writes a value with its format; one is called for every customer of every commit."""
+        head, cut, pack = self._head, self._cut, _pack
 
-    def encode(self, value: object) -> bytes:
-        """Write a value with its format."""
-        return self.head + _pack(value)[self._cut :]
+        def encode(value: object) -> bytes:
+            return head + pack(value)[cut:]
 
-    def is_whole(self, value: bytes, read: object) -> bool:
-        """Whether a value holds what was read of it and nothing else, in this format or in the one before formats."""
-        body = _pack(read)[self._cut :]
-        return value in (self.head + body, self.bare_head + body)
+        return encode
+
+    def is_bare(self, value: bytes, read: object) -> bool:
+        """Whether a value holds what was read of it and nothing else, written by a release before formats."""
+        return value == _pack(read)
 
 
 def map_head(fields: int) -> bytes:

@@ -34,8 +34,10 @@ _decode_review = msgspec.msgpack.Decoder(Review).decode
 _decode_trail = msgspec.msgpack.Decoder(Trail).decode
 _decode_trails = msgspec.msgpack.Decoder(list[Trail | None]).decode
 _customers: Final = MarkedMaps(CUSTOMER, Customer(CustomerId("")))
-_encode_customer = _customers.encode
+_encode_customer = _customers.encoder()
 _reviews: Final = MarkedMaps(REVIEW, Review(CustomerId(""), ProductId(""), 1, "", 0))
+encode_review = _reviews.encoder()
+"""Write a review."""
 _TRAIL_PARTS: Final = len(Trail._fields)
 
 
@@ -55,7 +57,7 @@ def decode_customer(value: bytes) -> Customer:
     """
     try:
         customer = _decode_customer(value)
-        if not _customers.is_whole(value, customer):
+        if _encode_customer(customer) != value:  # quicker than to look for what is more in it
             customer.carry(_unknown(value, customer))
     except (ValueError, RecursionError) as error:
         raise CUSTOMER.refused(error, format_in(value)) from None
@@ -63,17 +65,14 @@ def decode_customer(value: bytes) -> Customer:
 
 
 def _unknown(value: bytes, customer: Customer) -> dict[str, Any] | None:
+    if _customers.is_bare(value, customer):
+        return None
     fields = fields_of(CUSTOMER, value)
     found = fields.pop(FORMAT, None)
     written = CUSTOMER.check(found)
     unknown = unknown_in(fields, _decode(_encode(customer)), may_lack=written < CUSTOMER.written)
     mark = found if written > CUSTOMER.written else [CUSTOMER.written, CUSTOMER.read_by]
     return {FORMAT: mark, **unknown} if unknown else None
-
-
-def encode_review(review: Review) -> bytes:
-    """Write a review."""
-    return _reviews.encode(review)
 
 
 def decode_review(value: bytes) -> Review:
@@ -83,11 +82,12 @@ def decode_review(value: bytes) -> Review:
         NewerRelease: a newer release wrote it in a way that this one cannot read.
         Damaged: no release wrote it.
     """
+    found = fields_of(REVIEW, value).get(FORMAT)
+    REVIEW.check(found)
     try:
-        REVIEW.check(format_in(value))
         return _decode_review(value)
     except ValueError as error:
-        raise REVIEW.refused(error, format_in(value)) from None
+        raise REVIEW.refused(error, found) from None
 
 
 def encode_trail(session: Session) -> bytes:

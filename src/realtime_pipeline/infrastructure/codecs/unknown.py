@@ -33,6 +33,22 @@ def _pairs(value: object) -> Iterable[tuple[str, Any]]:
     return value.items() if isinstance(value, dict) else ()
 
 
+def names_in(value: object) -> set[str]:
+    """The names of all fields of a value, and of what is below them, each with the names above it."""
+    return set(_named(value, ""))
+
+
+def _named(value: object, above: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            path = f"{above}.{name}" if above else str(name)
+            yield path
+            yield from _named(part, path)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _named(part, above)
+
+
 def unknown_in(written: Fields, known: Fields, may_lack: bool) -> Fields:
     """Find the fields that are written and not known, at every depth. `may_lack` is for values of earlier formats,
     whose missing fields have their defaults.
