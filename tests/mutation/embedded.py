@@ -2,6 +2,7 @@
 
 from tests.mutation.mutation import Mutation
 
+NEWER_RELEASES = ("tests/application/test_newer_releases.py",)
 EMBEDDED = [
     Mutation(
         "one verdict for a whole batch",
@@ -200,6 +201,48 @@ EMBEDDED = [
         "                    check_version(connection, self.path)\n",
         "",
         ("tests/infrastructure/test_sqlite_schema.py",),
+    ),
+    Mutation(
+        "a history of a newer worker is a dead letter",
+        "infrastructure/codecs/messages.py",
+        "        return FromNewer(str(newer))\n    except (ValueError, Damaged) as error:\n",
+        "        return Rejected(str(newer), owner)\n    except (ValueError, Damaged) as error:\n",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "a message of a type that only newer workers know is passed over",
+        "infrastructure/codecs/events.py",
+        "            if newer is not None:\n                return newer\n",
+        "",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "what a newer worker noted of a customer is written away",
+        "infrastructure/codecs/state.py",
+        "    if customer.unknown is None:\n        return",
+        "    if True:\n        return",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "what only a newer worker can add up is added up",
+        "domain/shop/unknown.py",
+        "        if (known.keys() & more.keys()) - {_FORMAT}:\n",
+        "        if False:\n",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "a field that is missing in a stored profile has its default",
+        "infrastructure/codecs/unknown.py",
+        "    if missing and (more or not may_lack):\n",
+        "    if False:\n",
+        ("tests/laws/test_format_laws.py",),
+    ),
+    Mutation(
+        "an entry of a newer worker is merged in part",
+        "infrastructure/codecs/entries.py",
+        "    if more:\n",
+        "    if False:\n",
+        ("tests/laws/test_format_laws.py",),
     ),
     Mutation(
         "an interrupted poll is not read again",

@@ -6,6 +6,7 @@ REDIS = ("tests/infrastructure/test_redis.py", "tests/infrastructure/test_redis_
 KAFKA = "tests/infrastructure/test_kafka.py"
 WORKER = ("tests/application/test_recovery.py", "tests/application/test_waiting.py")
 FUNCTIONS = "infrastructure/redis/functions.lua"
+REDIS_VERSIONS = ("tests/infrastructure/test_redis_versions.py",)
 
 KAFKA_AND_REDIS = [
     Mutation(
@@ -42,6 +43,34 @@ KAFKA_AND_REDIS = [
         "  if not is_at then return superseded end\n",
         "",
         REDIS,
+    ),
+    Mutation(
+        "an older worker claims a newer release's cell",
+        FUNCTIONS,
+        "  if is_newer(found[8], args[2]) then return {'NEWER', found[8]} end\n",
+        "",
+        REDIS_VERSIONS,
+    ),
+    Mutation(
+        "an older worker claims a newer release's views",
+        FUNCTIONS,
+        "  if is_newer(layout, args[3]) then return {'NEWER', layout} end\n",
+        "",
+        REDIS_VERSIONS,
+    ),
+    Mutation(
+        "an older worker merges into a newer release's views",
+        FUNCTIONS,
+        "  if is_newer(layout, said.layout) then return {'NEWER', layout} end\n",
+        "",
+        REDIS_VERSIONS,
+    ),
+    Mutation(
+        "what a newer release added to a product is written away",
+        FUNCTIONS,
+        "        for at = #row + 1, #known do row[at] = known[at] end\n",
+        "",
+        REDIS_VERSIONS,
     ),
     Mutation(
         "an earlier owner may trim",
