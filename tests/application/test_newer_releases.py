@@ -90,7 +90,7 @@ def test_what_a_newer_worker_noted_of_a_customer_outlives_this_ones_events(pipel
     append(pipeline, [event("b", "purchase", product="mug", price=2)])
     pipeline.process()
     stored = profiles.read("ada")
-    assert (stored["loyalty"], stored["format"], stored["spend"]) == ({"points": 5}, [2, 1], 20_000)
+    assert (stored["loyalty"], stored["format"], stored["spend"]) == ({"points": 5}, [1, 1], 20_000)
     assert pipeline.profile("ada").customer.spend == 20_000
 
 
@@ -144,7 +144,7 @@ def test_what_a_newer_worker_noted_of_a_visitor_goes_to_the_customer(pipeline: P
     append(pipeline, [login()])
     pipeline.process()
     ada, visitor = profiles.read("ada"), profiles.read("anonymous:s1")
-    assert (ada["loyalty"], ada["format"]) == ({"points": 5}, [2, 1])
+    assert (ada["loyalty"], ada["format"]) == ({"points": 5}, [1, 1])  # this worker may have left out what it knows not
     assert "loyalty" not in visitor
     assert (visitor["seen"]["bloom"], "bloom" in ada["seen"]) == (b"1", False)
 

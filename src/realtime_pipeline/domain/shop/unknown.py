@@ -7,10 +7,7 @@ UNKNOWN_MAX: Final = 64
 """How many fields, or kinds of events, that this release does not know a profile has at most after a sign-in."""
 
 Unknown = Mapping[str, Any]
-"""By name, fields that are unknown; below the name of a known field, what is unknown in it. `format` says in which
-format the newer release wrote."""
-
-_FORMAT: Final = "format"
+"""By name, fields that are unknown; below the name of a known field, what is unknown in it."""
 
 
 class CannotJoin(Exception):
@@ -26,9 +23,9 @@ def joined(known: Unknown | None, more: Unknown | None, nested: frozenset[str]) 
     if known is None or more is None:
         both = known or more
     else:
-        both = {**known, **more, _FORMAT: _larger(known.get(_FORMAT), more.get(_FORMAT))}
-        if (known.keys() & more.keys()) - {_FORMAT}:
-            raise CannotJoin(f"both profiles have {', '.join(sorted((known.keys() & more.keys()) - {_FORMAT}))}")
+        if known.keys() & more.keys():
+            raise CannotJoin(f"both profiles have {', '.join(sorted(known.keys() & more.keys()))}")
+        both = {**known, **more}
     if more is not None and not nested.isdisjoint(more):
         raise CannotJoin(f"the visitor's profile has unknown parts in {', '.join(sorted(nested & more.keys()))}")
     if both is not None and len(both) > UNKNOWN_MAX:
@@ -36,16 +33,10 @@ def joined(known: Unknown | None, more: Unknown | None, nested: frozenset[str]) 
     return both
 
 
-def _larger(known: Any, more: Any) -> Any:
-    """Of two formats, the larger of each number."""
-    return [max(pair) for pair in zip(known, more, strict=True)] if known and more else known or more
-
-
 def parts_of(unknown: Unknown | None, stay: frozenset[str]) -> tuple[Unknown | None, Unknown | None]:
     """Cut unknown parts into those of fields that stay with a visitor, and those that go to the customer."""
     if unknown is None:
         return None, None
     staying = {name: part for name, part in unknown.items() if name in stay}
-    going = {name: part for name, part in unknown.items() if name not in stay and name != _FORMAT}
-    mark = {_FORMAT: unknown[_FORMAT]} if _FORMAT in unknown else {}
-    return (mark | staying if staying else None), (mark | going if going else None)
+    going = {name: part for name, part in unknown.items() if name not in stay}
+    return staying or None, going or None

@@ -42,7 +42,7 @@ _TRAIL_PARTS: Final = len(Trail._fields)
 
 
 def encode_customer(customer: Customer) -> bytes:
-    """Write a customer, with what a newer release noted."""
+    """Write a customer, with what a newer release noted; in this release's format, as what it changes may lack more."""
     if customer.unknown is None:
         return _encode_customer(customer)
     return _encode(overlaid(_decode(_encode_customer(customer)), customer.unknown))
@@ -68,11 +68,8 @@ def _unknown(value: bytes, customer: Customer) -> dict[str, Any] | None:
     if _customers.is_bare(value, customer):
         return None
     fields = fields_of(CUSTOMER, value)
-    found = fields.pop(FORMAT, None)
-    written = CUSTOMER.check(found)
-    unknown = unknown_in(fields, _decode(_encode(customer)), may_lack=written < CUSTOMER.written)
-    mark = found if written > CUSTOMER.written else [CUSTOMER.written, CUSTOMER.read_by]
-    return {FORMAT: mark, **unknown} if unknown else None
+    written = CUSTOMER.check(fields.pop(FORMAT, None))
+    return unknown_in(fields, _decode(_encode(customer)), may_lack=written < CUSTOMER.written) or None
 
 
 def decode_review(value: bytes) -> Review:

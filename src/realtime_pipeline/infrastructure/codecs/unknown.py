@@ -83,7 +83,7 @@ def _at(tree: Fields, path: Path) -> Fields:
 
 def overlaid(customer: Fields, unknown: Fields | Any) -> Fields:
     """Put unknown fields back where they were; those of orders and sessions that have gone are gone with them."""
-    nested = {name for name in unknown if name in customer and name != "format"}
+    nested = {name for name in unknown if name in customer}
     for path, fields in _maps_in(customer):
         more: Any = unknown
         for step in path:
