@@ -1,9 +1,9 @@
-"""Hypothesis profiles: quick by default, long with HYPOTHESIS_PROFILE=thorough. Servers that must be there, in CI."""
+"""Hypothesis profiles: `quick` by default, `thorough` and `mutation` by HYPOTHESIS_PROFILE. Servers CI must have."""
 
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
     "quick",
@@ -13,6 +13,13 @@ settings.register_profile(
     print_blob=True,
 )
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=1_000)
+settings.register_profile(  # a mutation is noticed by any counterexample: shrinking it would only take time
+    "mutation",
+    settings.get_profile("quick"),
+    phases=(Phase.explicit, Phase.generate),
+    report_multiple_bugs=False,
+    database=None,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

@@ -70,7 +70,7 @@ def test_rules_for_a_list_come_from_a_file(shop: Path, tmp_path: Path, capsys: p
     code, _, err = ran(capsys, "recommend", "zoe", "--rules", str(rules))
     assert (code, "there is no rules.prize_max" in err) == (1, True)
     rules.write_text("diversity = 7\n")
-    assert "diversity must be from 0 to 1" in ran(capsys, "recommend", "zoe", "--rules", str(rules))[2]
+    assert "diversity must be at most 1" in ran(capsys, "recommend", "zoe", "--rules", str(rules))[2]
 
 
 def test_products_like_one(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,25 +155,7 @@ def test_a_file_may_be_called_anything(shop: Path, capsys: pytest.CaptureFixture
     odd.write_bytes(b"garbage\n" + msgspec.json.encode(LINES[0]))
     assert ran(capsys, "publish", str(odd))[0] == 0
     ran(capsys, "worker", "--until-caught-up")
-    assert ran(capsys, "dead-letters")[1].startswith("?.jsonl:1: ")
-
-
-def test_dead_letters_are_shown_with_reason_and_place(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ran(capsys, "publish", str(shop))
-    ran(capsys, "worker", "--until-caught-up")
-    code, out, _ = ran(capsys, "dead-letters")
-    assert code == 0
-    assert out.splitlines()[0].startswith("events.jsonl:7: not_json: ")
-    assert out.splitlines()[1].strip() == "b'garbage'"
-    assert "there may be more" not in out
-    assert ran(capsys, "dead-letters", "--limit", "1")[1].endswith("first 1: there may be more (--limit)\n")
-    assert ran(capsys, "dead-letters", "--values")[1] == "garbage\n"
-    shop.write_bytes(b"garbage\n" * 30 + msgspec.json.encode(LINES[0]))
-    assert ran(capsys, "publish", str(shop))[0] == 0
-    ran(capsys, "worker", "--until-caught-up")
-    assert ran(capsys, "dead-letters", "--values")[1:] == ("garbage\n" * 31, "")
-    _, out, err = ran(capsys, "dead-letters", "--values", "--limit", "30")
-    assert (out, err) == ("garbage\n" * 30, "these are the first 30: there may be more (--limit)\n")
+    assert "?.jsonl:1  not_json: " in ran(capsys, "dead-letters", "list")[1]
 
 
 def test_a_command_needs_a_database(
@@ -196,10 +178,12 @@ def test_names_cannot_steer_a_terminal(shop: Path, capsys: pytest.CaptureFixture
 
 def test_what_trends_and_what_is_rated_best(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran(capsys, "publish", str(shop))
-    assert ran(capsys, "top-rated")[1] == "nothing was rated yet\n"
+    assert ran(capsys, "top-rated")[1].startswith("nothing is rated yet: 6 records wait to be processed; run a worker")
     ran(capsys, "worker", "--until-caught-up")
     assert ran(capsys, "trending", "--limit", "1")[1].startswith("  1. A mug (kitchen) 12.50  [")
-    assert ran(capsys, "trending", "--country", "DE")[1].startswith("nothing to recommend yet")
+    assert ran(capsys, "trending", "--country", "DE")[1] == (
+        "nothing to recommend yet: nothing is trending in DE, but elsewhere; leave out the country\n"
+    )
     assert ran(capsys, "top-rated")[1] == "  1. A mug (kitchen) 12.50  [5.00 stars, by 1 rating]\n"
 
 
@@ -259,7 +243,7 @@ def test_a_new_customer_of_an_empty_shop(shop: Path, capsys: pytest.CaptureFixtu
     ran(capsys, "worker", "--until-caught-up")
     assert ran(capsys, "recommend", "zoe")[:2] == (
         0,
-        "nothing to recommend yet: publish events, and let a worker process them\n",
+        "nothing to recommend yet: the log has no events; publish some, and let a worker process them\n",
     )
 
 
@@ -365,8 +349,8 @@ def test_lines_before_the_first_event_are_published_with_it(shop: Path, capsys: 
         "5 events were published; the worker counts any it cannot read as dead letters\n",
     )
     assert "1 applied" in ran(capsys, "worker", "--until-caught-up")[1]
-    letters = ran(capsys, "dead-letters")[1].splitlines()[::2]
-    assert sorted(letter.partition(": ")[0] for letter in letters) == [f"events.jsonl:{line}" for line in (1, 2, 3, 5)]
+    letters = ran(capsys, "dead-letters", "list")[1].splitlines()[::2]
+    assert sorted(letter.split()[1] for letter in letters) == [f"events.jsonl:{line}" for line in (1, 2, 3, 5)]
 
 
 def test_not_more_than_so_many_lines_are_held_back(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -479,14 +463,16 @@ def test_a_publisher_that_is_ended_says_how_much_it_published(shop: Path) -> Non
     ):
         try:
             assert publisher.stdin is not None
-            publisher.stdin.write(EVENT + b"\n" + EVENT + b"\n")
-            publisher.stdin.flush()
             deadline = time.monotonic() + 20
-            while sum(pipeline.process().values()) < 2 and time.monotonic() < deadline:
-                time.sleep(0.02)
+            for published in (1, 2):
+                publisher.stdin.write(EVENT + b"\n")
+                publisher.stdin.flush()
+                while sum(pipeline.process().values()) < published and time.monotonic() < deadline:
+                    time.sleep(0.02)
             publisher.terminate()
-            assert publisher.stdout is not None
-            assert publisher.stdout.read().startswith(b"2 events were published")
-            assert publisher.wait(20) == 128 + 15
+            out, err = publisher.communicate(timeout=20)
+            assert out.startswith(b"2 events were published")
+            assert err.decode().splitlines() == ["1 event published", "2 events published"]
+            assert publisher.returncode == 128 + 15
         finally:
             publisher.kill()

@@ -7,7 +7,8 @@ import attrs
 import pytest
 
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES
-from realtime_pipeline.settings import Settings, load_settings
+from realtime_pipeline.settings import Settings
+from realtime_pipeline.settings_file import load_settings
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (ROOT / "docs/settings.md").read_text("utf-8")

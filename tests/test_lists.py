@@ -96,7 +96,14 @@ def test_a_list_keeps_to_the_rules_of_its_request(tmp_path: Path) -> None:
         pinned = pipeline.recommend("bob", rules=ListRules(pinned={ProductId("oven"): 1}))
         assert pinned[0].because == "chosen by the shop"
         nothing = pipeline.recommend("bob", rules=ListRules(price_min=1e9))
-        assert (len(nothing), nothing.notes) == (0, ("price_min left nothing: it refused 2 of 4 products",))
+        assert (len(nothing), nothing.notes) == (
+            0,
+            (
+                "price_min left nothing: it refused 2 of 4 products",
+                "1 of 4 products was left out: seen in this visit",
+                "1 of 4 products was left out: rated 2 stars or less",
+            ),
+        )
 
 
 def test_the_rules_of_the_settings_hold_for_requests_without_any(tmp_path: Path) -> None:

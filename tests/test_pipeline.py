@@ -15,7 +15,7 @@ import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Container, Pipeline, PipelineError, Request, Settings
-from realtime_pipeline.application.errors import InvalidEvents, UnknownCustomer
+from realtime_pipeline.application.errors import InvalidEvents, InvalidSettings, Unavailable, UnknownCustomer
 from realtime_pipeline.application.forget_customer import Forgetting
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -24,7 +24,7 @@ from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from realtime_pipeline.infrastructure.sqlite import database
 from realtime_pipeline.report import profile_in_words
-from tests.histories import HOUR_MS, KINDS, Kind, append, embedded, event, visits
+from tests.histories import HOUR_MS, KINDS, Kind, append, embedded, event, opened, visits
 
 
 def test_everything_in_memory() -> None:
@@ -166,6 +166,7 @@ def test_an_error_in_the_background_reaches_who_started_it(tmp_path: Path) -> No
 
 CALLS: dict[str, Callable[[Pipeline], object]] = {
     "publish": lambda pipeline: pipeline.publish([event()]),
+    "explain_empty": lambda pipeline: pipeline.explain_empty("ada"),
     "process": lambda pipeline: pipeline.process(),
     "rebuild": lambda pipeline: pipeline.rebuild(),
     "recommend": lambda pipeline: pipeline.recommend("ada"),
@@ -176,6 +177,11 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "profile": lambda pipeline: pipeline.profile("ada"),
     "note_shown": lambda pipeline: pipeline.note_shown("ada", ["mug"]),
     "dead_letters": lambda pipeline: pipeline.dead_letters(),
+    "dead_letter": lambda pipeline: pipeline.dead_letter("0-0"),
+    "export_dead_letters": lambda pipeline: pipeline.export_dead_letters(),
+    "replay_dead_letters": lambda pipeline: pipeline.replay_dead_letters(),
+    "resolve_dead_letters": lambda pipeline: pipeline.resolve_dead_letters(reason="not_json"),
+    "trace": lambda pipeline: pipeline.trace("1"),
     "forget": lambda pipeline: pipeline.forget("ada"),
     "receipt": lambda pipeline: pipeline.receipt(Forgetting(CustomerId("ada"), 0, 0, 0)),
 }
@@ -376,3 +382,38 @@ def test_who_reads_while_it_is_closed_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CLOSED_WHILE_READ, str(tmp_path / "shop.db")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (0, "6 True\n"), ended.stderr
+
+
+@pytest.mark.parametrize("name", ["cells", "views", "outputs"])
+def test_part_of_a_store_in_sqlite_cannot_be_swapped(name: str, tmp_path: Path) -> None:
+    with opened(embedded("sqlite", tmp_path)) as pipeline, opened(embedded("memory", tmp_path)) as other:
+        getattr(pipeline.container, name).override(providers.Object(getattr(other.container, name)()))
+        pipeline.publish([event("e1", product="mug")])
+        with pytest.raises(InvalidSettings, match=f"the container's {name} cannot be swapped alone"):
+            pipeline.process()
+
+
+@pytest.mark.parametrize("rules", [{"exclude": ["mug"]}, "mug", 5])
+def test_rules_that_are_no_rules_are_refused_in_a_line(rules: Any, tmp_path: Path) -> None:
+    with opened(embedded("memory", tmp_path)) as pipeline:
+        with pytest.raises(TypeError, match=r"rules must be ListRules\(…\), not a (dict|str|int)"):
+            pipeline.recommend("ada", rules=rules)
+        with pytest.raises(TypeError, match=r"rules must be ListRules\(…\), not a (dict|str|int)"):
+            pipeline.similar("mug", rules=rules)
+
+
+@pytest.mark.parametrize("limit", ["5", 2.5, None, True])
+def test_a_limit_that_is_no_number_is_refused_in_a_line(limit: Any, tmp_path: Path) -> None:
+    with opened(embedded("memory", tmp_path)) as pipeline:
+        with pytest.raises(TypeError, match="limit must be a whole number, not"):
+            pipeline.recommend("ada", limit)
+        with pytest.raises(TypeError, match="limit must be a whole number, not"):
+            pipeline.trending(limit)
+
+
+def test_a_home_that_nobody_has_is_named() -> None:
+    with (
+        opened(Settings(database="~nobody-of-that-name/shop.db")) as pipeline,
+        pytest.raises(Unavailable, match="this machine knows no such user"),
+    ):
+        pipeline.publish([event("e1")])

@@ -15,6 +15,7 @@ from realtime_pipeline import Container, Settings
 from realtime_pipeline.application.ports.decoding import Decode
 from realtime_pipeline.domain.shop.events import ANONYMOUS, Event, EventKind
 from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected
+from realtime_pipeline.domain.words import counted
 
 _KINDS: Final = frozenset((EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_PURCHASED))
 
@@ -90,9 +91,7 @@ class _LeftOut:
 
     def show(self) -> None:
         for what, count in self.counts.items():
-            said = (
-                f"{count:,} {'line is' if count == 1 else 'lines are'} left out: {what}; the first: {self.first[what]}"
-            )
+            said = f"{counted(count, 'line is', 'lines are')} left out: {what}; the first: {self.first[what]}"
             console.print(said, style="yellow", markup=False)
 
 

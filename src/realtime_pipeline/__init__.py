@@ -1,10 +1,84 @@
-"""A shop's event stream turned into live customer profiles and recommendations, each event counted exactly once."""
+"""A shop's event stream turned into live customer profiles and recommendations, each event counted exactly once.
 
-from realtime_pipeline.application.errors import PipelineError
+What is listed here is the library's interface; docs/library.md says what each name is.
+"""
+
+from realtime_pipeline.application.errors import (
+    Damaged,
+    InvalidEvents,
+    InvalidSettings,
+    NewerRelease,
+    PipelineError,
+    ProcessingFailed,
+    Stopped,
+    Unavailable,
+    UnknownCustomer,
+    UnknownEvent,
+    UnknownLetter,
+    UnknownProduct,
+    WrongLog,
+)
+from realtime_pipeline.application.follow_forgetting import Progress
+from realtime_pipeline.application.forget_customer import Forgetting, Receipt
+from realtime_pipeline.application.handle_dead_letters import Replay
+from realtime_pipeline.application.ports.catalogue import Catalogue
+from realtime_pipeline.application.recommend_products import TopRated, TopRatedProducts
 from realtime_pipeline.application.request import Request
+from realtime_pipeline.application.show_customer import Profile
 from realtime_pipeline.container import Container
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
+from realtime_pipeline.domain.shop.money import Amount
+from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.letters import Letter, LetterState
+from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
 from realtime_pipeline.pipeline import Pipeline
-from realtime_pipeline.settings import Settings, load_settings
+from realtime_pipeline.settings import Settings
+from realtime_pipeline.settings_file import load_rules, load_settings
 
-__all__ = ["Container", "ListRules", "Pipeline", "PipelineError", "Request", "Settings", "load_settings"]
+__all__ = [
+    "Amount",
+    "Catalogue",
+    "Change",
+    "Container",
+    "Copy",
+    "Damaged",
+    "Forgetting",
+    "InvalidEvents",
+    "InvalidSettings",
+    "Letter",
+    "LetterState",
+    "ListRules",
+    "NewerRelease",
+    "Pipeline",
+    "PipelineError",
+    "ProcessingFailed",
+    "Product",
+    "Profile",
+    "Progress",
+    "Reason",
+    "ReasonKind",
+    "Receipt",
+    "Recommendation",
+    "Recommendations",
+    "RecordClass",
+    "Replay",
+    "Request",
+    "Review",
+    "Settings",
+    "Stopped",
+    "TopRated",
+    "TopRatedProducts",
+    "Trace",
+    "Unavailable",
+    "UnknownCustomer",
+    "UnknownEvent",
+    "UnknownLetter",
+    "UnknownProduct",
+    "WrongLog",
+    "load_rules",
+    "load_settings",
+]

@@ -13,21 +13,21 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from realtime_pipeline import event_files, readers_cli, topics_cli
+from realtime_pipeline import dead_letters_cli, event_files, readers_cli, topics_cli, trace_cli
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.ignored_types import add_types
 from realtime_pipeline.application.process_events import Round
+from realtime_pipeline.domain.shop.times import utc_text
+from realtime_pipeline.domain.words import counted, numbered
+from realtime_pipeline.infrastructure.sqlite.database import expanded
 from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
+from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
-from realtime_pipeline.report import (
-    counted,
-    counts_in_words,
-    ignored_in_words,
-    receipt_in_words,
-)
-from realtime_pipeline.settings import Settings, load_settings
+from realtime_pipeline.progress_cli import ProgressLine
+from realtime_pipeline.report import counts_in_words, ignored_in_words, receipt_in_words
+from realtime_pipeline.settings import Settings
+from realtime_pipeline.settings_file import load_settings
 
-PROGRESS_EVERY_S = 5.0
 LOOK_AGAIN_S = 0.2
 TERMINATED = 128 + signal.SIGTERM
 
@@ -42,37 +42,6 @@ Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then
 With log = "kafka" and store = "redis" (REALTIME_PIPELINE_LOG=kafka, REALTIME_PIPELINE_STORE=redis), begin with
 realtime-pipeline topics create.
 """
-
-
-class Progress:
-    """Shows a growing number on standard error: in place on a terminal, else as a line now and then."""
-
-    def __init__(self, of_what: str) -> None:
-        self._of_what = of_what
-        self._in_place = sys.stderr.isatty()
-        self._shown, self._shown_at_s = 0, 0.0
-        self._said_at_s = -PROGRESS_EVERY_S
-
-    def tell(self, number: int) -> None:
-        """Show the number, if it has changed and it is time."""
-        now_s = time.monotonic()
-        if number != self._shown and (self._in_place or now_s - self._shown_at_s >= PROGRESS_EVERY_S):
-            self._shown, self._shown_at_s = number, now_s
-            begin, end = ("\r", "") if self._in_place else ("", "\n")
-            print(f"{begin}{number:,} {self._of_what}", end=end, file=sys.stderr, flush=True)
-
-    def say(self, words: str) -> None:
-        """Say something else, once in a while."""
-        now_s = time.monotonic()
-        if words and now_s - self._said_at_s >= PROGRESS_EVERY_S:
-            self._said_at_s = now_s
-            self.end()
-            print(f"held up: {words}", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        """Leave the line to what is said next."""
-        if self._in_place and self._shown:
-            print(file=sys.stderr)
 
 
 class Termination:
@@ -149,6 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(command=_worker, reads=False)
 
     readers_cli.add_readers(commands, common)
+    dead_letters_cli.add_dead_letters(commands, common, ProgressLine)
+    trace_cli.add_trace(commands, common, ProgressLine)
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.add_argument(
@@ -158,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="wait so long for it to be done, and show the receipt",
     )
+    add_json(forget)
     forget.set_defaults(command=_forget, reads=True)
 
     rebuild = commands.add_parser(
@@ -182,31 +154,30 @@ def _seconds(text: str) -> float:
 def _check_places(settings: Settings, reads: bool) -> None:
     if "memory" in {settings.log, settings.store}:
         raise InvalidSettings("a command's memory ends with it: log is sqlite or kafka here, store sqlite or redis")
-    is_there = Path(settings.database).expanduser().exists()
+    is_there = expanded(Path(settings.database)).exists()
     if reads and "sqlite" in {settings.log, settings.store} and not is_there:
         raise Unavailable(f"there is no database {settings.database} yet: publish events first, or name another")
 
 
 def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    publish, progress, published, copies = pipeline.container.publish_events(), Progress("events published"), 0, 0
+    event_files.check_there(options.files)
+    publish, progress, published, copies = pipeline.container.publish_events(), ProgressLine("event", "published"), 0, 0
     termination = Termination()
     try:
-        event_files.check_there(options.files)
         for name in options.files:
             lines = publish.lines()
             for batch in event_files.batches(name):
                 with termination.held_off():
                     published += lines.publish(batch)
-                progress.tell(published)
+                    progress.tell(published)
             copies += lines.copies
             lines.end()
     finally:
         progress.end()
         if copies:
-            are = "is a copy" if copies == 1 else "are copies"
-            print(f"{counted(copies, 'line')} {are} made by a worker: skipped")
-        were = "was" if published == 1 else "were"
-        print(f"{counted(published, 'event')} {were} published; the worker counts any it cannot read as dead letters")
+            print(f"{counted(copies, 'line is a copy', 'lines are copies')} made by a worker: skipped")
+        were = numbered(published, "event was", "events were")
+        print(f"{published:,} {were} published; the worker counts any it cannot read as dead letters")
 
 
 def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
@@ -221,7 +192,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
     worker = pipeline.container.process_events()
     settle_collector()
     print(f"working on {_place(settings)}; stop with Ctrl-C", file=sys.stderr)
-    progress, processed, types = Progress("records processed"), 0, dict[str, int]()
+    progress, processed, types = ProgressLine("record", "processed"), 0, dict[str, int]()
 
     def tell(done: Round) -> None:
         nonlocal processed
@@ -253,24 +224,30 @@ def _place_of_store(settings: Settings) -> str:
 def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
     deadline_s = time.monotonic() + options.wait
     forgetting = pipeline.forget(options.customer)
-    print(
-        f"{options.customer} is to be forgotten as of {forgetting.as_of_ms} ms; "
-        "it is done when the worker has come to that record"
-    )
+    if not options.json:
+        print(
+            f"{options.customer} is to be forgotten as of {utc_text(forgetting.as_of_ms)}; "
+            "it is done when the worker has come to that record"
+        )
     if options.wait <= 0:
+        if options.json:
+            print_json({"forgetting": forgetting.as_dict()})
         return
     receipt = pipeline.receipt(forgetting)
     while not receipt.is_done and time.monotonic() < deadline_s:
         time.sleep(LOOK_AGAIN_S)
         receipt = pipeline.receipt(forgetting)
-    print("\n".join(receipt_in_words(receipt)))
+    if options.json:
+        print_json(receipt.as_dict())
+    else:
+        print("\n".join(receipt_in_words(receipt)))
     if not receipt.is_done:
         raise Unavailable(f"{options.customer} is not forgotten after {options.wait:g} s: is a worker running?")
 
 
 def _rebuild(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
     records = pipeline.rebuild()
-    print(f"the store is empty: {_place(settings)}; a worker has {records:,} records to fold again")
+    print(f"the store is empty: {_place(settings)}; a worker has {counted(records, 'record')} to fold again")
 
 
 if __name__ == "__main__":

@@ -9,21 +9,27 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import attrs
 from dependency_injector import containers, providers
 
+from realtime_pipeline import operating_wiring
 from realtime_pipeline.application.cells import Readers
+from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
+from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters
 from realtime_pipeline.application.note_exposure import NoteExposure
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.stages import Stages, Unwatched
 from realtime_pipeline.application.ports.views import Views
@@ -34,6 +40,7 @@ from realtime_pipeline.application.recommend_products import RecommendProducts
 from realtime_pipeline.application.run_experiment import RunExperiment
 from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.application.show_customer import ShowCustomer
+from realtime_pipeline.application.trace_event import TraceEvent
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
@@ -136,8 +143,31 @@ def _log(
     return SqliteEventLog(database(), settings.partitions)
 
 
+def _check_swapped_together(container: "Container") -> None:
+    """See that what SQLite writes in one transaction is not divided: it keeps nothing for parts that lie elsewhere.
+
+    Raises:
+        InvalidSettings: some of the providers are overridden, and the others stand for SQLite.
+    """
+    parts: Mapping[str, providers.Provider[Any]] = {
+        "cells": container.cells,
+        "views": container.views,
+        "outputs": container.outputs,
+    }
+    swapped = [name for name, provider in parts.items() if provider.last_overriding is not None]
+    if swapped:
+        raise InvalidSettings(
+            f"the container's {' and '.join(swapped)} cannot be swapped alone: SQLite commits cells, views and outputs "
+            'in one transaction; override all three, or set store = "redis" or "memory"'
+        )
+
+
 def _cells(
-    settings: Settings, stages: Stages, database: Callable[[], Database], redis_nodes: Callable[[], "RedisNodes"]
+    settings: Settings,
+    stages: Stages,
+    database: Callable[[], Database],
+    redis_nodes: Callable[[], "RedisNodes"],
+    container: "Container",
 ) -> CellStore:
     if settings.store == "redis":
         from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
@@ -147,12 +177,18 @@ def _cells(
         from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 
         return MemoryCellStore(settings.stores.session_keep_ms)
+    _check_swapped_together(container)
     from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
 
     return SqliteCellStore(database(), settings.stores.session_keep_ms, stages)
 
 
-def _views(settings: Settings, database: Callable[[], Database], redis_nodes: Callable[[], "RedisNodes"]) -> Views:
+def _views(
+    settings: Settings,
+    database: Callable[[], Database],
+    redis_nodes: Callable[[], "RedisNodes"],
+    container: "Container",
+) -> Views:
     stores = settings.stores
     if settings.store == "redis":
         from realtime_pipeline.infrastructure.redis.views import RedisViews
@@ -162,6 +198,7 @@ def _views(settings: Settings, database: Callable[[], Database], redis_nodes: Ca
         from realtime_pipeline.infrastructure.memory.views import MemoryViews
 
         return MemoryViews(1, stores.listed_sessions_max, stores.activity_hours)
+    _check_swapped_together(container)
     from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 
     return SqliteViews(database(), stores.listed_sessions_max, stores.activity_hours)
@@ -174,8 +211,11 @@ def _outputs(
     database: Callable[[], Database],
     kafka_log: Callable[[], "KafkaEventLog"],
     publisher: Callable[[], EventPublisher],
+    container: "Container",
 ) -> Outputs:
     """Outputs lie with the store where that is a database, else with the log."""
+    if settings.store == "sqlite":
+        _check_swapped_together(container)
     if settings.log == "kafka":
         from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 
@@ -210,7 +250,7 @@ def _process_events(
     return ProcessEvents(log, readers, decoder, encode_message, settings.fold, settings.worker, stages, clock)
 
 
-def _publish_events(publisher: EventPublisher, decoder: EventDecoder) -> PublishEvents:
+def _publish_events(publisher: Callable[[], EventPublisher], decoder: EventDecoder) -> PublishEvents:
     return PublishEvents(publisher, decoder, decoder.route, encode_tick, TICK_KEY)
 
 
@@ -232,6 +272,12 @@ def _run_experiment(
         for name, variant in settings.experiment.variants.items()
     }
     return RunExperiment(cells, settings.experiment, variants, otherwise)
+
+
+def _explain_empty_list(
+    settings: Settings, log: Callable[[], EventLog], cells: CellStore, views: Views, shop_cache: ShopCache
+) -> ExplainEmptyList:
+    return ExplainEmptyList(log, cells, views, shop_cache, settings.recommendations)
 
 
 def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:
@@ -270,6 +316,7 @@ def _forget_customer(
 class Container(containers.DeclarativeContainer):
     """One of everything, made at its first use. `products` is a catalogue given from outside."""
 
+    __self__ = providers.Self()
     settings: providers.Singleton[Settings] = providers.ThreadSafeSingleton(Settings)
     products: providers.Singleton[Mapping[ProductId, Product]] = providers.ThreadSafeSingleton(dict)
 
@@ -289,14 +336,20 @@ class Container(containers.DeclarativeContainer):
     log: providers.Singleton[EventLog] = providers.ThreadSafeSingleton(
         _log, settings, database.provider, memory_log.provider, kafka_log.provider
     )
+    log_reader: providers.Singleton[LogReader] = providers.ThreadSafeSingleton(
+        operating_wiring.log_reader, settings, database.provider, memory_log.provider
+    )
     cells: providers.Singleton[CellStore] = providers.ThreadSafeSingleton(
-        _cells, settings, stages, database.provider, redis_nodes.provider
+        _cells, settings, stages, database.provider, redis_nodes.provider, __self__
     )
     views: providers.Singleton[Views] = providers.ThreadSafeSingleton(
-        _views, settings, database.provider, redis_nodes.provider
+        _views, settings, database.provider, redis_nodes.provider, __self__
     )
     outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(
-        _outputs, settings, clock, stages, database.provider, kafka_log.provider, publisher.provider
+        _outputs, settings, clock, stages, database.provider, kafka_log.provider, publisher.provider, __self__
+    )
+    dead_letters: providers.Singleton[DeadLetters] = providers.ThreadSafeSingleton(
+        operating_wiring.dead_letters, settings, stages, outputs, publisher.provider
     )
     catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products)
     shop_cache: providers.Singleton[ShopCache] = providers.ThreadSafeSingleton(
@@ -308,13 +361,22 @@ class Container(containers.DeclarativeContainer):
         _process_events, settings, log, readers, decoder, stages, clock
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
-        _publish_events, publisher, decoder
+        _publish_events, publisher.provider, decoder
+    )
+    handle_dead_letters: providers.Singleton[HandleDeadLetters] = providers.ThreadSafeSingleton(
+        operating_wiring.handle_dead_letters, settings, dead_letters, decoder, clock
+    )
+    trace_event: providers.Singleton[TraceEvent] = providers.ThreadSafeSingleton(
+        operating_wiring.trace_event, settings, log, log_reader, cells, dead_letters, decoder, stages
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, shop_cache
     )
     run_experiment: providers.Singleton[RunExperiment] = providers.ThreadSafeSingleton(
         _run_experiment, settings, cells, shop_cache, recommend_products
+    )
+    explain_empty_list: providers.Singleton[ExplainEmptyList] = providers.ThreadSafeSingleton(
+        _explain_empty_list, settings, log.provider, cells, views, shop_cache
     )
     note_exposure: providers.Singleton[NoteExposure] = providers.ThreadSafeSingleton(
         _note_exposure, publish_events, clock

@@ -1,56 +1,59 @@
 """The whole pipeline as one object, for programs that import it."""
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from numbers import Integral
 from types import TracebackType
 from typing import Final, Self
 
-import attrs
 from dependency_injector import providers
 
-from realtime_pipeline.application.errors import (
-    InvalidEvents,
-    PipelineError,
-    ProcessingFailed,
-    Stopped,
-    Unavailable,
-    UnknownCustomer,
-    UnknownProduct,
-)
+from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.recommend_products import TopRatedProducts
 from realtime_pipeline.application.request import Request, checked_country
 from realtime_pipeline.application.show_customer import Profile
+from realtime_pipeline.arguments import (
+    checked,
+    checked_all,
+    customer_named,
+    encoded,
+    limit_of,
+    product_named,
+    product_shown,
+)
+from realtime_pipeline.background import BackgroundWorker
 from realtime_pipeline.container import Container
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
-from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId
-from realtime_pipeline.domain.shop.ids import is_printable_id
-from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
-from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.operating import Operating
 from realtime_pipeline.settings import Settings
 
 _EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}
 """What log or store need beside the library, and by which module it is known to be there."""
-LIMIT_MAX: Final = 2**31
-"""More than anybody reads, and less than any store takes for a number."""
 
 
-class Pipeline:
+class Pipeline(Operating):
     """Publish events, have them processed, ask for profiles and recommendations.
 
     What is wrong with events, ids, files or stores is a `PipelineError` with one line that says what to do. Publishing
-    and reading may be done from any thread and by any number of processes; processing by one.
+    and reading may be done from any thread and by any number of processes; processing by one. Every result has
+    `as_dict()`, which JSON takes. A catalogue that was swapped in fails with its own errors.
     """
 
     def __init__(self, settings: Settings | None = None, container: Container | None = None) -> None:
+        """Open a pipeline; files and connections are opened at their first use.
+
+        Args:
+            settings: which log and store, and how they work; else those of the container, or the defaults.
+            container: what stands behind the ports; else what the settings name.
+
+        Raises:
+            Unavailable: Kafka or Redis needs packages that are not installed, or the container is another pipeline's.
+        """
         self.container = Container() if container is None else container
-        self._processing = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
+        self._background = BackgroundWorker(self.container.process_events)
         if settings is not None:
             _check_installed(settings)
             if self.container.settings.last_overriding is not None:
@@ -66,91 +69,60 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close what was opened; what is still on its way to a log that does not answer is given up."""
         self.container.resources().close()
 
     def publish(self, events: Sequence[Mapping[str, object]]) -> int:
         """Append events, in any accepted schema, all or none; they are durable on return.
 
+        Returns:
+            How many they are.
+
         Raises:
             InvalidEvents: an event is none, or is a copy that a worker made; the message says which, and why.
+            Unavailable: the log did not take them all. In Kafka some may have been taken; publish them again, with
+                their ids.
+            ProcessingFailed: the thread of `processing` has failed.
         """
-        if isinstance(events, Mapping):
-            raise InvalidEvents("publish takes a list of events; put the one event into a list")
-        return self._working.publish_events()([_encoded(number, event) for number, event in enumerate(events, 1)])
+        values = encoded(events)
+        return self._working.publish_events()(values)
 
     def process(self) -> Mapping[RecordClass, int]:
-        """Process all that has been published so far; return how many records fell into each class, ever."""
-        with self._alone():
+        """Process all that has been published so far.
+
+        Returns:
+            How many records fell into each class, ever.
+
+        Raises:
+            Stopped: going on would lose or double something, or another thread of this pipeline is processing.
+            WrongLog: the store was built from another log.
+            Unavailable: a log or a store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        with self._background.alone():
             self.container.process_events().catch_up()
         return self.container.cells().counts()
 
-    @contextmanager
-    def processing(self, on_failure: Callable[[BaseException], object] | None = None) -> Iterator[None]:
+    def processing(self, on_failure: Callable[[BaseException], object] | None = None) -> AbstractContextManager[None]:
         """Process what is published, in a thread of its own, until the block ends.
 
         When the thread fails, it calls `on_failure` with what it failed with; every call of this pipeline within the
         block then raises `ProcessingFailed`, and the block's end raises the failure itself. On Kafka the partitions
         stay with this pipeline until it is closed.
+
+        Raises:
+            Stopped: another thread of this pipeline is processing; or, when the block ends, going on would lose or
+                double something.
+            WrongLog: when the block ends: the store was built from another log.
+            Unavailable: when the block ends: a log or a store did not answer.
+            ProcessingFailed: the thread of a block around this one has failed.
         """
-        with self._alone(), self._worker(on_failure):
-            yield
+        return self._background.running(on_failure)
 
     @property
     def is_processing(self) -> bool:
         """Whether a thread of `processing` is at work."""
-        worker = self._thread
-        return worker is not None and worker.is_alive() and self._failure is None
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        self._check_processing()
-        if not self._processing.acquire(blocking=False):
-            raise Stopped("this pipeline is processing already, in another thread: let it, or end that first")
-        try:
-            yield
-        finally:
-            self._processing.release()
-
-    @contextmanager
-    def _worker(self, on_failure: Callable[[BaseException], object] | None) -> Iterator[None]:
-        stop = threading.Event()
-
-        def work() -> None:
-            try:
-                self.container.process_events().run(stop.is_set, lambda _: None)
-            except BaseException as error:  # of whatever kind: it is raised where the pipeline is used
-                self._failure = error
-                if on_failure is not None:
-                    try:
-                        on_failure(error)
-                    except BaseException as another:  # likewise
-                        error.add_note(f"on_failure, called with this, failed: {another!r}")
-
-        worker = self._thread = threading.Thread(target=work, name="worker")
-        worker.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            worker.join()
-            failure, self._failure, self._thread = self._failure, None, None
-        if failure is not None:
-            raise failure
-
-    def _check_processing(self) -> None:
-        """See that the thread which processes events, if there is one, has not failed.
-
-        Raises:
-            ProcessingFailed: it has.
-        """
-        failure = self._failure
-        if failure is not None:
-            why = str(failure) if isinstance(failure, PipelineError) else f"{type(failure).__name__}: {failure}"
-            raise ProcessingFailed(
-                f"processing has stopped, and nothing new is counted: {why}; see to that, then leave the processing() "
-                "block and begin another, in a new pipeline"
-            ) from failure
+        return self._background.is_running
 
     @property
     def _working(self) -> Container:
@@ -159,7 +131,7 @@ class Pipeline:
         Raises:
             ProcessingFailed: the thread that processes events has failed.
         """
-        self._check_processing()
+        self._background.check()
         return self.container
 
     def recommend(
@@ -177,72 +149,152 @@ class Pipeline:
         `rules` take the place of those of the settings; `shown` is how often products were shown to them before,
         where the shop knows better than the profile (see `note_shown`); `country` is where they are (`"DE"`), where it
         is not the one their events spoke of last.
+
+        Raises:
+            UnknownCustomer: no customer can have that id. One who is merely new gets what is trending.
+            UnknownProduct: no product can have one of the ids in `looking_at` or `shown`.
+            ValueError: `limit` is less than 1, or `country` is not two letters.
+            TypeError: `looking_at` is no list.
+            Unavailable: the store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
         """
         request = Request(customer_id, limit, looking_at, shown or {}, rules, country)
-        return self._working.run_experiment()(_checked(request))
+        return self._working.run_experiment()(checked(request))
 
     def recommend_all(self, requests: Sequence[Request]) -> Sequence[Recommendations]:
         """Answer requests that wait at the same time, each as `recommend` would, in their order.
 
         What they need is read together, which takes less time than one after the other; each waits for all. One that
         cannot be answered fails them all, by its number: ids that come from outside are better asked for alone.
+
+        Raises:
+            UnknownCustomer: no customer can have one of the ids; the message gives the request's number.
+            UnknownProduct: no product can have one of the ids; the message gives the request's number.
+            TypeError: `requests` is no list of requests.
+            Unavailable: the store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
         """
-        if isinstance(requests, Request) or not all(isinstance(one, Request) for one in requests):
-            raise TypeError("requests is a list of Request(...), also where it is one")
-        checked = []
-        for number, request in enumerate(requests, 1):
-            try:
-                checked.append(_checked(request))
-            except (UnknownCustomer, UnknownProduct) as error:
-                raise type(error)(f"request {number}: {error}") from None
-        return self._working.run_experiment().all(checked)
+        asked = checked_all(requests)
+        return self._working.run_experiment().all(asked)
 
     def note_shown(self, customer_id: str, shown: Sequence[Recommendation | str]) -> None:
         """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments.
 
         A part of a list (`found[:3]`) still says by which variant it was made; recommendations one by one, or products,
         do not. Of an empty list there is nothing to say.
+
+        Raises:
+            UnknownCustomer: no customer can have that id.
+            UnknownProduct: no product can have one of the ids.
+            InvalidEvents: they are more products than a list can have.
+            TypeError: `shown` is no list of recommendations or ids.
+            Unavailable: the log did not take it.
+            ProcessingFailed: the thread of `processing` has failed.
         """
         if isinstance(shown, str):
             raise TypeError("what was shown is a list of products, also where it is one")
         experiment, variant = "", ""
         if isinstance(shown, Recommendations):
             experiment, variant = shown.experiment, shown.variant
-        products = [_shown(one) for one in shown]
+        products = [product_shown(one) for one in shown]
         if products:
-            self._working.note_exposure()(_known_as(customer_id), products, experiment, variant)
+            self._working.note_exposure()(customer_named(customer_id), products, experiment, variant)
 
     def similar(self, product_id: str, limit: int = 10, rules: ListRules | None = None) -> Recommendations:
-        """Recommend products to whoever looks at one, as on its page."""
-        return self._working.recommend_products().similar(_product(product_id), limit, rules)
+        """Recommend products to whoever looks at one, as on its page; `rules` take the place of those of the settings.
+
+        Raises:
+            UnknownProduct: no product can have that id. Beside one that is merely new stands what is trending.
+            ValueError: `limit` is less than 1.
+            Unavailable: the store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        return self._working.recommend_products().similar(product_named(product_id), limit, rules)
 
     def trending(self, limit: int = 10, country: str | None = None) -> Recommendations:
-        """Say what the whole shop, or a country, is looking at now."""
-        return self._working.recommend_products().trending(_whole(limit), checked_country(country))
+        """Say what the whole shop, or a country (`"DE"`), is looking at now.
+
+        Raises:
+            ValueError: `limit` is less than 1, or `country` is not two letters.
+            Unavailable: the store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        return self._working.recommend_products().trending(limit_of(limit), checked_country(country))
 
     def top_rated(self, limit: int = 10) -> TopRatedProducts:
-        """Say which products people rate highest."""
-        return self._working.recommend_products().top_rated(self._working.settings().rating_prior, _whole(limit))
+        """Say which products people rate highest.
+
+        Raises:
+            ValueError: `limit` is less than 1.
+            Unavailable: the store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        return self._working.recommend_products().top_rated(self._working.settings().rating_prior, limit_of(limit))
+
+    def explain_empty(
+        self, customer_id: str | None = None, product_id: str | None = None, country: str | None = None
+    ) -> str:
+        """Say in one line why a list was empty that has no notes, and what to do about it.
+
+        With a customer, that of `recommend`; with a product, that of `similar`; else that of `trending`. It looks where
+        the log ends and where the store stands, which takes longer than a list.
+
+        Raises:
+            UnknownCustomer: no customer can have that id.
+            UnknownProduct: no product can have that id.
+            ValueError: `country` is not two letters.
+            Unavailable: the store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        explain = self._working.explain_empty_list()
+        if customer_id is not None:
+            return explain.of_customer(customer_named(customer_id))
+        if product_id is not None:
+            return explain.of_product(product_named(product_id))
+        return explain.of_trending(checked_country(country))
 
     def profile(self, customer_id: str) -> Profile:
-        """Show what is known of a customer."""
-        return self._working.show_customer()(_known_as(customer_id))
+        """Show what is known of a customer; of a visitor who signed in, of whom they signed in as.
 
-    def dead_letters(self, limit: int = 20) -> Sequence[DeadLetter]:
-        """Show the first records that could not be folded, each with its reason, origin and bytes."""
-        return self._working.outputs().dead_letters(_whole(limit))
+        Raises:
+            UnknownCustomer: nobody of that id has been seen, or they were forgotten.
+            Unavailable: the store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        return self._working.show_customer()(customer_named(customer_id))
 
     def rebuild(self) -> int:
-        """Empty the store, to be built again from the log by `process` or a worker; return how many records that is."""
-        with self._alone():
+        """Empty the store, to be built again from the log by `process` or a worker.
+
+        Returns:
+            How many records of the log there are to process again.
+
+        Raises:
+            Stopped: workers are running, or the log no longer holds all records. Nothing was erased.
+            WrongLog: the store was built from another log.
+            Unavailable: a log or a store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        with self._background.alone():
             return self._working.rebuild_store()()
 
     def forget(self, customer_id: str) -> Forgetting:
-        """Ask for everything about a customer to be erased: the worker does it, in the log's order."""
-        return self._working.forget_customer()(_known_as(customer_id))
+        """Ask for everything about a customer to be erased: the worker does it, in the log's order.
+
+        Raises:
+            UnknownCustomer: no customer can have that id, or it is a visitor who has signed in: forget the customer.
+            Unavailable: the store does not answer, or the log did not take it.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        return self._working.forget_customer()(customer_named(customer_id))
 
     def receipt(self, forgetting: Forgetting) -> Receipt:
-        """Look into every store, and say what is left of a customer who is to be forgotten."""
+        """Look into every store, and say what is left of a customer who is to be forgotten.
+
+        Raises:
+            Unavailable: a log or a store does not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
         return self._working.forget_customer().receipt(forgetting)
 
 
@@ -250,60 +302,3 @@ def _check_installed(settings: Settings) -> None:
     for technology, module in _EXTRAS.items():
         if technology in {settings.log, settings.store} and find_spec(module) is None:
             raise Unavailable(f"{technology} needs more packages: pip install 'realtime-pipeline[{technology}]'")
-
-
-def _whole(limit: int) -> int:
-    if limit < 1:
-        raise ValueError(f"limit must be at least 1, not {limit}")
-    return min(limit, LIMIT_MAX)
-
-
-def _is_id(said: object) -> bool:
-    """Where ids are numbers, somebody will ask by number; but bytes and None are nobody's."""
-    return isinstance(said, str | Integral) and not isinstance(said, bool)
-
-
-def _known_as(customer_id: str) -> CustomerId:
-    """Check what is said to be a customer's id: no event could have brought in another."""
-    if not _is_id(customer_id):
-        raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are text or whole numbers")
-    customer_id = str(customer_id)
-    if not customer_id or not is_printable_id(customer_id) or len(customer_id) > len(ANONYMOUS) + ID_LENGTH_MAX:
-        raise UnknownCustomer(f"{ascii(customer_id)[:200]} is no customer's id: ids are some printable characters")
-    return CustomerId(customer_id)
-
-
-def _product(product_id: str) -> ProductId:
-    """Check what is said to be a product's id."""
-    if not _is_id(product_id):
-        raise UnknownProduct(f"{ascii(product_id)[:200]} is no product's id: ids are text or whole numbers")
-    product_id = str(product_id)
-    if not product_id or not is_printable_id(product_id) or len(product_id) > ID_LENGTH_MAX:
-        raise UnknownProduct(f"{ascii(product_id)[:200]} is no product's id: ids are some printable characters")
-    return ProductId(product_id)
-
-
-def _checked(request: Request) -> Request:
-    """Check by which ids is asked."""
-    return attrs.evolve(
-        request,
-        customer_id=_known_as(request.customer_id),
-        looking_at=[_product(product_id) for product_id in request.looking_at],
-        shown={_product(product_id): times for product_id, times in request.shown.items()},
-    )
-
-
-def _shown(one: object) -> ProductId:
-    """The product of a recommendation that was shown; or a product itself."""
-    if isinstance(one, Recommendation):
-        return one.product.product_id
-    if isinstance(one, str | int):
-        return _product(str(one))
-    raise TypeError(f"what was shown is recommendations, or products by their ids, not a {type(one).__name__}")
-
-
-def _encoded(number: int, event: Mapping[str, object]) -> bytes:
-    try:
-        return encode_event(event)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidEvents(f"event {number} cannot be written as JSON: {error}") from None

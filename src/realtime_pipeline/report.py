@@ -1,7 +1,6 @@
 """Profiles and recommendations as lines of text, for commands and demos."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 
 from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.application.forget_customer import Receipt
@@ -12,7 +11,9 @@ from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.ids import JOINER
 from realtime_pipeline.domain.shop.money import DECIMALS_USUAL, in_units
 from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.words import counted
 
 KINDS = {
     EventKind.PRODUCT_VIEWED: ("view", "views"),
@@ -59,11 +60,6 @@ def ratings_in_words(rated: Sequence[TopRated], decimals: int = DECIMALS_USUAL) 
         yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{stars}]")
 
 
-def counted(number: int, what: str) -> str:
-    """Write a number of things: one of them, or several."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
     """Write a product in a line."""
     parts = [product.title]
@@ -88,11 +84,9 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
     customer = profile.customer
     yield f"customer {customer.customer_id}"
     if customer.first_seen_ms is not None and customer.last_seen_ms is not None:
-        yield f"  seen       {_time(customer.first_seen_ms)} to {_time(customer.last_seen_ms)}"
+        yield f"  seen       {utc_text(customer.first_seen_ms)} to {utc_text(customer.last_seen_ms)}"
     done = (
-        f"{count:,} {one if count == 1 else several}"
-        for kind, (one, several) in KINDS.items()
-        if (count := customer.counts.get(kind))
+        counted(count, one, several) for kind, (one, several) in KINDS.items() if (count := customer.counts.get(kind))
     )
     yield f"  did        {', '.join(done) or 'nothing yet'}"
     if customer.units or customer.orders_placed:
@@ -113,12 +107,8 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
 
 def counts_in_words(counts: Mapping[RecordClass, int]) -> str:
     """Write how many records fell into each class."""
-    said = [
-        f"{count:,} {words.removesuffix('s') if count == 1 else words}"
-        for name, words in CLASSES.items()
-        for count in (counts.get(name, 0),)
-    ]
-    return f"{counted(sum(counts.values()), 'record')}: {', '.join(said)}"
+    classes = (counted(counts.get(name, 0), *words) for name, words in CLASSES.items())
+    return f"{counted(sum(counts.values()), 'record')}: {', '.join(classes)}"
 
 
 def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
@@ -132,16 +122,12 @@ def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
 EMPTY = '""'
 """A type without a name."""
 
-CLASSES = {
-    RecordClass.APPLIED: "applied",
-    RecordClass.DUPLICATE: "duplicates",
-    RecordClass.IGNORED: "ignored",
-    RecordClass.FORGOTTEN: "forgotten",
-    RecordClass.FORWARDED: "forwarded",
-    RecordClass.DEAD_LETTER: "dead letters",
-    RecordClass.CONTROL: "control",
+CLASSES: Mapping[RecordClass, tuple[str, ...]] = {
+    RecordClass.APPLIED: ("applied", "applied"),
+    RecordClass.DUPLICATE: ("duplicate",),
+    RecordClass.IGNORED: ("ignored", "ignored"),
+    RecordClass.FORGOTTEN: ("forgotten", "forgotten"),
+    RecordClass.FORWARDED: ("forwarded", "forwarded"),
+    RecordClass.DEAD_LETTER: ("dead letter",),
+    RecordClass.CONTROL: ("control", "control"),
 }
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

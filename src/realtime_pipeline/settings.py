@@ -1,39 +1,24 @@
-"""Settings: frozen values with defaults, from a TOML file and the environment."""
+"""Settings: frozen values with defaults."""
 
-import math
-import os
-import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args
 
 import attrs
-import msgspec
 
-from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.shop_cache import CacheRules
 from realtime_pipeline.application.worker_rules import WorkerRules
-from realtime_pipeline.domain.limits import at_least
-from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
-from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
+from realtime_pipeline.domain.recommendation.experiments import Experiment
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.money import decimals_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventLimits, kind_named
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
 ACTIVITY_HOURS_MAX = 10 * 366 * 24
-PREFIX = "REALTIME_PIPELINE_"
-NOT_SETTINGS = frozenset(("SETTINGS", "DATA", "SERVICES", "SERVERS"))
-"""Names with the prefix that are no settings: the settings file, and what tests and harness are told by."""
-
 SESSION_KEEP_MAX_MS = 100 * 365 * 86_400_000
-
-_MAPPINGS = frozenset(("event_types", "weights", "category_weights", "pinned"))
-"""Settings whose names are products, categories and types of a shop."""
 
 LogTechnology = Literal["sqlite", "memory", "kafka"]
 StoreTechnology = Literal["sqlite", "memory", "redis"]
@@ -53,8 +38,8 @@ class StoreRules:
 
     def __attrs_post_init__(self) -> None:
         at_least(1, self)
-        if self.session_keep_ms > SESSION_KEEP_MAX_MS:
-            raise ValueError(f"session_keep_ms must be at most {SESSION_KEEP_MAX_MS}, a hundred years")
+        at_most(SESSION_KEEP_MAX_MS, self, "session_keep_ms")
+        at_most(ACTIVITY_HOURS_MAX, self, "activity_hours")
 
 
 @attrs.frozen
@@ -92,13 +77,9 @@ class Settings:
                     kind = type(found).__name__
                     raise TypeError(f"settings: {field.name} is to be {field.type.__name__}(…), not a {kind}")
         self._check_technologies()
-        if not 1 <= self.partitions <= 4096:
-            raise ValueError(f"partitions must be from 1 to 4096, not {self.partitions}")
-        if not (self.rating_prior >= 0 and math.isfinite(self.rating_prior)):
-            raise ValueError(f"rating_prior must be at least 0, not {self.rating_prior}")
+        in_bounds("partitions", self.partitions, 1, PARTITIONS_MAX)
+        in_bounds("rating_prior", self.rating_prior, 0)
         decimals_of(self.currency)
-        if self.stores.activity_hours > ACTIVITY_HOURS_MAX:
-            raise ValueError(f"activity_hours must be at most {ACTIVITY_HOURS_MAX}")
         for type_name, kind_name in self.event_types.items():
             if type_name in TYPE_NAMES[EventKind.CUSTOMER_FORGOTTEN]:
                 raise ValueError(f"event_types: {type_name} must keep its meaning, so that customers can be forgotten")
@@ -117,114 +98,3 @@ class Settings:
             raise ValueError("log kafka needs store redis: SQLite keeps nothing for outputs that lie elsewhere")
         if self.database.startswith((":memory:", "file:")) or not self.database:
             raise ValueError(f'database is a file, not "{self.database}"; for nothing on disk: log and store "memory"')
-
-
-def load_settings(
-    file: Path | str | None = None, environment: Mapping[str, str] | None = None, **given: object
-) -> Settings:
-    """Build settings from a TOML file, then the environment, then what was given by name; later ones win.
-
-    In the environment, `REALTIME_PIPELINE_DATABASE=…` sets `database` and
-    `REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS=…` sets `idle_wait_ms` of `worker`; lists and mappings may be written in
-    JSON. `REALTIME_PIPELINE_SETTINGS` names the file when none is given.
-
-    Raises:
-        InvalidSettings: the file cannot be read, or a name or value makes no sense.
-    """
-    environment = os.environ if environment is None else environment
-    if file is None and environment.get(f"{PREFIX}SETTINGS"):
-        file = Path(environment[f"{PREFIX}SETTINGS"])
-    document = {} if file is None else _read(Path(file))
-    for name, value in environment.items():
-        path = name.removeprefix(PREFIX)
-        if path != name and path not in NOT_SETTINGS:
-            _put(document, _spelt(path), value)
-    document |= {name: value for name, value in given.items() if value is not None}
-    _check_names(document, Settings, "")
-    _complete_variants(document)
-    try:
-        return msgspec.convert(document, Settings, strict=False)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise InvalidSettings(f"settings: {error}") from None
-
-
-def _complete_variants(document: dict[str, Any]) -> None:
-    """Let what a variant of an experiment does not say be as in the settings for everybody."""
-    common, experiment = document.get("recommendations", {}), document.get("experiment")
-    variants = experiment.get("variants") if isinstance(experiment, dict) else None
-    for name, variant in variants.items() if isinstance(variants, dict) else ():
-        if not isinstance(variant, dict):
-            raise InvalidSettings(f"settings: experiment.variants.{name} is a group of settings")
-        _check_names(variant, Variant, f"experiment.variants.{name}.")
-        variant["recommendations"] = _merged(common, variant.get("recommendations", {}))
-
-
-def _merged(common: Any, own: Any) -> Any:
-    if isinstance(common, dict) and isinstance(own, dict):
-        named = {name for name in own if name in _MAPPINGS}  # a shop's own products: others in place of these
-        return {
-            name: own[name] if name in named else _merged(common.get(name), own.get(name)) for name in {**common, **own}
-        }
-    return common if own is None else own
-
-
-def load_rules(file: Path) -> ListRules:
-    """Read the rules of a list from a TOML file; its names are those of `[recommendations.rules]` in the settings.
-
-    Raises:
-        InvalidSettings: the file cannot be read, or a name or value makes no sense.
-    """
-    document = _read(file)
-    _check_names(document, ListRules, "rules.", f"rules {file}")
-    try:
-        return msgspec.convert(document, ListRules, strict=False)
-    except (msgspec.ValidationError, ValueError) as error:
-        raise InvalidSettings(f"rules {file}: {error}") from None
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidSettings(f"{file} cannot be read: {error}") from None
-
-
-def _spelt(path: str) -> list[str]:
-    """The names of a path of the environment; below a mapping they are in the shop's own spelling."""
-    names: list[str] = []
-    for name in path.split("__"):
-        names.append(name if names and names[-1] in _MAPPINGS else name.lower())
-    return names
-
-
-def _put(document: dict[str, Any], path: list[str], value: str) -> None:
-    for name in path[:-1]:
-        document = document.setdefault(name, {})
-        if not isinstance(document, dict):
-            raise InvalidSettings(f"settings: {name} is a group of settings, and was given a value of its own")
-    document[path[-1]] = _read_value(value)
-
-
-def _read_value(value: str) -> Any:
-    """Read what is written as a list or mapping in JSON; anything else is text, or is made of text."""
-    if value.startswith(("[", "{")):
-        with suppress(msgspec.DecodeError):
-            return msgspec.json.decode(value)
-    return value
-
-
-def _check_names(
-    document: Mapping[str, Any], type_: type[attrs.AttrsInstance], within: str, where: str = "settings"
-) -> None:
-    """Name a setting that does not exist, or a choice that is none: it is most likely misspelt."""
-    fields = {field.name: field.type for field in attrs.fields(type_)}
-    for name, value in document.items():
-        if name not in fields:
-            known = ", ".join(sorted(fields))
-            raise InvalidSettings(f"{where}: there is no {within}{name}; there are {known}")
-        field_type = fields[name]
-        choices = get_args(field_type) if get_origin(field_type) is Literal else (value,)
-        if value not in choices:
-            raise InvalidSettings(f"{where}: {within}{name} is one of {', '.join(choices)}, not {value}")
-        if isinstance(value, dict) and isinstance(field_type, type) and attrs.has(field_type):
-            _check_names(value, field_type, f"{within}{name}.", where)

@@ -4,9 +4,10 @@ import argparse
 from typing import TYPE_CHECKING, TypeAlias
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
-from realtime_pipeline.report import counted
 from realtime_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,9 +35,11 @@ def add_topics(commands: Commands, common: argparse.ArgumentParser) -> None:
     create.add_argument("--compression", default=defaults.compression, help="(default: as the producer has it)")
     create.set_defaults(command=_create_topics, reads=False)
     listing = actions.add_parser("list", parents=[common], help="list the topics of the cluster")
+    add_json(listing)
     listing.set_defaults(command=_list_topics, reads=False)
     describe = actions.add_parser("describe", parents=[common], help="show partitions and settings of topics")
     describe.add_argument("topics", metavar="TOPIC", nargs="*", help="(default: those of this program)")
+    add_json(describe)
     describe.set_defaults(command=_describe_topics, reads=False)
     delete = actions.add_parser("delete", parents=[common], help="delete topics, with all that is in them")
     delete.add_argument("topics", metavar="TOPIC", nargs="+")
@@ -70,21 +73,30 @@ def _topics(pipeline: Pipeline, settings: Settings) -> "KafkaTopics":
     return pipeline.container.topics()
 
 
-def _list_topics(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
-    for name in _topics(pipeline, settings).list():
+def _list_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    names = _topics(pipeline, settings).list()
+    if options.json:
+        print_json({"topics": list(names)})
+        return
+    for name in names:
         print(name)
 
 
 def _describe_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
     topics = _topics(pipeline, settings)
-    for name in options.topics or topics.names:
+    names = options.topics or topics.names
+    if options.json:
+        print_json({"topics": [topics.describe(name).as_dict() for name in names]})
+        return
+    for name in names:
         found = topics.describe(name)
-        copies = "1 copy" if found.replication == 1 else f"{found.replication} copies"
+        copies = counted(found.replication, "copy", "copies")
         print(f"{found.name}: {counted(found.partitions, 'partition')}, {copies} of each")
         for setting, value in found.settings.items():
             print(f"    {setting} = {value}")
         if found.hidden:
-            print(f"    {found.hidden} records are hidden behind a transaction that has not ended (docs/operations.md)")
+            records = counted(found.hidden, "record is", "records are")
+            print(f"    {records} hidden behind a transaction that has not ended (docs/operations.md)")
 
 
 def _delete_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:

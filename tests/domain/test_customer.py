@@ -50,6 +50,14 @@ def test_sessions_end_after_a_pause() -> None:
     assert history.customer.sessions_begun == 2
 
 
+def test_over_the_limit_the_product_looked_at_longest_ago_is_evicted_whatever_the_order_of_arrival() -> None:
+    for times in ([(1, "mug"), (2, "jug"), (3, "pan")], [(3, "pan"), (2, "jug"), (1, "mug")]):
+        history = History(attrs.evolve(RULES, recent_products_max=2))
+        for at_ms, product in times:
+            history.views(at_ms, product)
+        assert history.customer.recent == {"jug": 2, "pan": 3}
+
+
 def test_what_was_bought_is_known_until_it_is_taken_back() -> None:
     history = History(attrs.evolve(RULES, bought_products_max=2))
     for at_ms, product in ((1, "mug"), (2, "jug"), (3, "mug"), (4, "pan")):

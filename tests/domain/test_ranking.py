@@ -207,7 +207,7 @@ def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
         ({"category_weights": {"cups": float("nan")}}, "category_weights: cups"),
         ({"price_min": -1.0}, "price_min must be at least 0"),
         ({"price_max": float("nan")}, "price_max must be at least 0"),
-        ({"diversity": 1.5}, "diversity must be from 0 to 1"),
+        ({"diversity": 1.5}, "diversity must be at most 1"),
         ({"per_category": -1}, "per_category must be at least 0"),
         ({"pinned": {A: 0}}, "pinned: slots"),
         ({"pinned": {A: 1, B: 1}}, "pinned: slots"),

@@ -135,7 +135,7 @@ def test_intervals_hold_what_they_promise() -> None:
 def test_of_few_customers_nothing_is_said() -> None:
     dice = Random(5)  # noqa: S311
     for customers in (1, 10):
-        for _ in range(20):
+        for _ in range(6):
             rows = {
                 name: [(1, int(dice.random() < 0.1), 0) for _ in range(number)]
                 for name, number in (("plain", 1_000), ("mixed", customers))
@@ -228,7 +228,6 @@ def test_who_gets_what_in_one_experiment_says_nothing_of_another() -> None:
         ({"name": "mixing", "variants": {"one": {}}}, "needs two variants"),
         ({"name": "mixing", "variants": {"one": {"share": 0}, "two": {}}}, "share must be more than 0"),
         ({"name": "mixing", "variants": {"": {}, "two": {}}}, "every variant needs a name"),
-        ({"name": "mixing", "variants": {"one": {"share": 1e308}, "two": {"share": 1e308}}}, "too large to be added"),
         (
             {"name": "mixing", "variants": {"one": {"rules": {}}, "two": {}}},
             "no experiment.variants.one.rules",

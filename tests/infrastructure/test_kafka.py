@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Literal
 
 import attrs
@@ -19,16 +19,23 @@ from harness.services.kafka import AFTER_A_KILL, kafka_broker
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.application.ports.stages import Stage, Stages, Unwatched
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.kafka.clients import within
+from realtime_pipeline.domain.streams.letters import LetterKey
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.kafka.clients import made_producer, within
+from realtime_pipeline.infrastructure.kafka.dead_letters import KafkaDeadLetters
+from realtime_pipeline.infrastructure.kafka.letters import Mark, mark_headers
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
+from realtime_pipeline.infrastructure.kafka.log_reader import KafkaLogReader
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests import servers
+from tests.contracts.dead_letters import REPLAYED, RESOLVED, DurableContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, LateOwner, Owner
+from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import OutputsContract
 from tests.histories import event
 
@@ -70,6 +77,77 @@ class TestKafkaOutputs(OutputsContract):
         yield
         self.outputs.close()
         log.close()
+
+
+class TestKafkaLogReader(LogReaderContract):
+    @pytest.fixture(autouse=True)
+    def _reader(self, rules: KafkaRules) -> Iterator[None]:
+        publisher = KafkaEventPublisher(rules, Unwatched())
+        self.publisher, self.reader = publisher, KafkaLogReader(rules)
+        yield
+        publisher.close()
+
+
+class TestKafkaDeadLetters(DurableContract):
+    @pytest.fixture(autouse=True)
+    def _letters(self, rules: KafkaRules) -> Iterator[None]:
+        log = KafkaEventLog(rules)
+        owner = Owner()
+        log.subscribe(owner)
+        while not owner.held:
+            log.poll(1, 0.2)
+        outputs = KafkaOutputs(rules, log, Unwatched())
+        self.outputs = outputs
+        self.opened = lambda stages: KafkaDeadLetters(rules, stages)
+        self.letters = self.opened(Unwatched())
+
+        def records() -> list[Record]:
+            found: list[Record] = []
+            while polled := log.poll(500, 1.0):
+                found += polled
+            return found
+
+        self.log = records
+        yield
+        outputs.close()
+        log.close()
+
+    @pytest.mark.parametrize("first_at", [Stage.FETCHED, Stage.APPENDED])
+    def test_of_two_programs_at_the_same_time_one_publishes(self, first_at: Stage) -> None:
+        """The first knows that the letter is open, or has all in its transaction, when the second comes."""
+        self.given(3)
+        again = [(key(3), Outgoing(b"bob", b"mended"))]
+        second = self.opened(Unwatched())
+
+        class Meanwhile(Stages):
+            def reached(self, stage: Stage, records: int) -> None:
+                if stage is first_at:
+                    assert set(second.handle(again, REPLAYED)) == {key(3)}
+
+        with pytest.raises(Unavailable, match="another program handles dead letters at the same time"):
+            self.opened(Meanwhile()).handle(again, REPLAYED)
+        assert (self.states(), self.values()) == ({"0-3": "replayed"}, [b"mended"])
+
+    def test_a_mark_that_an_open_transaction_hides_counts(self, rules: KafkaRules) -> None:
+        self.given(3)
+        worker = made_producer(rules, {"transactional.id": rules.group})
+        worker.init_transactions(10)
+        worker.begin_transaction()
+        worker.produce(rules.dead_letters_topic, b"of a worker", partition=0)
+        worker.flush(10)
+        marks = made_producer(rules, {})
+        marks.produce(rules.dead_letters_topic, b"", partition=0, headers=mark_headers(Mark(key(3), RESOLVED)))
+        marks.flush(10)
+        assert self.states() == {"0-3": "open"}
+        marked: list[set[LetterKey]] = []
+        program = Thread(
+            target=lambda: marked.append(set(self.letters.handle([(key(3), Outgoing(b"bob", b"mended"))], REPLAYED)))
+        )
+        program.start()
+        program.join(1.0)
+        worker.abort_transaction(10)
+        program.join(30)
+        assert (marked, self.states(), self.values()) == ([set()], {"0-3": "resolved"}, [])
 
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])

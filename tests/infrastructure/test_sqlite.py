@@ -16,14 +16,19 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
 from realtime_pipeline.domain.streams.effects import Deltas
+from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite import log
 from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
 from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLetters
 from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEventPublisher
+from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 from tests.contracts.cell_store import TogetherContract, effects
+from tests.contracts.dead_letters import RESOLVED, DurableContract, ForgottenContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
+from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import TakenBackContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
 from tests.histories import SetClock
@@ -77,6 +82,46 @@ class TestSqliteOutputs(TakenBackContract):
     def _outputs(self, database: Database) -> None:
         publisher = SqliteEventPublisher(database, 2, SetClock(), Unwatched())
         self.log, self.outputs = SqliteEventLog(database, 2), SqliteOutputs(database, publisher.append)
+
+
+class TestSqliteLogReader(LogReaderContract):
+    @pytest.fixture(autouse=True)
+    def _reader(self, database: Database) -> None:
+        self.publisher = SqliteEventPublisher(database, 3, SetClock(), Unwatched())
+        self.reader = SqliteLogReader(database)
+
+
+class TestSqliteDeadLetters(ForgottenContract, DurableContract):
+    @pytest.fixture(autouse=True)
+    def _letters(self, database: Database) -> None:
+        publisher = SqliteEventPublisher(database, 1, SetClock(), Unwatched())
+        outputs = self.outputs = SqliteOutputs(database, publisher.append)
+        self.opened = lambda stages: SqliteDeadLetters(outputs, stages)
+        self.letters = self.opened(Unwatched())
+        self.log = lambda: [
+            Record(*row)
+            for row in database.rows(
+                "SELECT partition, position, key, value, appended_at_ms, origin FROM records ORDER BY position"
+            )
+        ]
+
+    def test_nothing_of_a_mark_stays_when_its_letter_goes(self, database: Database) -> None:
+        self.test_marks_go_with_their_letters()
+        assert database.rows("SELECT count(*) FROM dead_letter_marks") == [(0,)]
+
+    def test_a_file_of_an_earlier_release_gets_the_table_of_marks(self, database: Database, tmp_path: Path) -> None:
+        self.given(3)
+        with database.transaction() as connection:
+            connection.execute("DROP TABLE dead_letter_marks")
+            connection.execute("DROP INDEX letters_of_customers")
+            connection.execute("PRAGMA user_version = 4")
+        database.close()
+        again = Database(tmp_path / "shop.db")
+        self.letters = SqliteDeadLetters(SqliteOutputs(again, lambda *_: None), Unwatched())
+        assert self.states() == {"0-3": "open"}
+        self.letters.handle([(key(3), None)], RESOLVED)
+        assert self.states() == {"0-3": "resolved"}
+        again.close()
 
 
 class TestSqliteLog(EventLogContract):

@@ -1,5 +1,6 @@
 """What a reader of Redis keeps in mind of what is trending."""
 
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 
 import pytest
@@ -135,3 +136,14 @@ class TestCategories:
         categories.sort(Trends(unsorted={b"mug", b"jug"}), {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
         categories.keep({b"mug"})
         assert list(categories.members("kitchen").products) == [b"mug"]
+
+
+def test_categories_without_products_take_no_memory() -> None:
+    trends, categories, refs = Trends(), Categories(), []
+    for number in range(3):
+        product, category = b"p%d" % number, f"new {number}"
+        trends.unsorted = {product}
+        categories.sort(trends, (), 0, lambda _, known=(product, category): dict([known]))  # type: ignore[misc]
+        refs.append(weakref.ref(categories.members(category)))
+        categories.keep({product})
+    assert [ref() is None for ref in refs] == [True, True, False]

@@ -1,6 +1,8 @@
 """The pipeline on a real broker and a real Redis, as a shop runs it."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,8 +24,9 @@ from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.letters import LetterState
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
-from realtime_pipeline.infrastructure.kafka.topics import described
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, described
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from tests import servers
 from tests.histories import append, differences, event, state
@@ -197,7 +200,7 @@ def test_a_store_is_built_again_when_no_worker_runs_and_nothing_is_put_out_twice
         append(other, HISTORY)
         with Pipeline(settings) as worker, worker.processing():
             wait_for_records(other, len(HISTORY))
-            with pytest.raises(Stopped, match="1 workers are running: end them"):
+            with pytest.raises(Stopped, match="1 worker is running: end them"):
                 other.rebuild()
         letters = other.container.cells().counts()[RecordClass.DEAD_LETTER]
         assert other.rebuild() == len(HISTORY)
@@ -356,11 +359,20 @@ def test_the_commands_work_on_kafka_and_redis(tmp_path: Path, capsys: pytest.Cap
         assert main([*arguments, "--settings", file]) == 0
         return capsys.readouterr().out
 
+    assert ran("recommend", "zoe").startswith("nothing to recommend yet: the log has no events")
     assert "6 events were published" in ran("publish", str(events))
+    assert ran("recommend", "zoe").startswith("nothing to recommend yet: 6 records wait to be processed")
     assert "5 applied" in ran("worker", "--until-caught-up")
     assert "jug" in ran("recommend", "zoe")
     assert "1 view" in ran("profile", "zoe")
-    assert "not_json" in ran("dead-letters")
+    assert "not_json" in ran("dead-letters", "list")
+    assert json.loads(ran("dead-letters", "list", "--json"))["dead_letters"][0]["value"] == "no"
+    assert json.loads(ran("trending", "--country", "FR", "--json"))["notes"] == [
+        "nothing to recommend yet: nothing is trending in FR, but elsewhere; leave out the country"
+    ]
+    assert settings.kafka.topic in json.loads(ran("topics", "list", "--json"))["topics"]
+    (described,) = json.loads(ran("topics", "describe", settings.kafka.topic, "--json"))["topics"]
+    assert (described["name"], described["partitions"]) == (settings.kafka.topic, 4)
     assert settings.kafka.topic in ran("topics", "list")
     assert "4 partitions" in ran("topics", "describe", settings.kafka.topic)
     assert "message.timestamp.type = LogAppendTime" in ran("topics", "describe", settings.kafka.topic)
@@ -408,4 +420,76 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing_to_emit(tmp_path: Path) ->
         assert f"has now\n{len(HISTORY)} records: " in printed
         ends = {number: end for number, (_, end) in pipeline.container.log().bounds(range(4)).items()}
         assert pipeline.container.outputs().positions(range(4)) == ends
+        assert differences(pipeline) == []
+
+
+def test_dead_letters_and_traces_of_real_servers() -> None:
+    """Every step twice: what is mended counts once, and a trace says what became of each copy."""
+    settings = on_kafka(partitions=2)
+    bad, good = (event("1", "purchase", product="mug", price=price) for price in (-1, 12.5))
+    for _ in range(2):
+        with Pipeline(settings) as pipeline:
+            append(pipeline, [bad, b"garbage", event("2", product="mug")])
+            pipeline.process()
+    with Pipeline(settings) as pipeline:
+        letters = pipeline.dead_letters(reason="invalid_price")
+        assert [letter.customer_id for letter in letters] == ["ada", "ada"]
+        repairs = {letter.id: good for letter in letters}
+        assert pipeline.replay_dead_letters(repairs=repairs).published == 2
+    with Pipeline(settings) as pipeline:
+        assert pipeline.replay_dead_letters(repairs=repairs).published == 0
+        assert pipeline.resolve_dead_letters(reason="not_json", note="a cut line") == 2
+        assert pipeline.resolve_dead_letters(reason="not_json") == 0
+        assert (pipeline.dead_letters(), len(pipeline.dead_letters(state=None))) == ([], 4)
+        assert list(pipeline.export_dead_letters()) == []
+        pipeline.process()
+        assert differences(pipeline) == []
+        assert (pipeline.profile("ada").customer.units, pipeline.profile("ada").customer.spend) == (1, 125_000)
+        assert [(copy.record_class, copy.letter) for copy in pipeline.trace("1").copies] == [
+            (RecordClass.DEAD_LETTER, LetterState.REPLAYED),
+            (RecordClass.DEAD_LETTER, LetterState.REPLAYED),
+            (RecordClass.APPLIED, None),
+            (RecordClass.DUPLICATE, None),
+        ]
+        first, second = pipeline.trace("2", "ada").copies
+        assert (first.record_class, second.record_class) == (RecordClass.APPLIED, RecordClass.DUPLICATE)
+        KafkaTopics(settings.kafka).truncate(settings.kafka.topic, {first.partition: first.position + 1})
+        trace = pipeline.trace("2")
+        (left,) = trace.copies
+        assert (trace.shortened, left.position) == ((first.partition,), second.position)
+        assert left.doubt.startswith(f"the log begins at position {first.position + 1} of partition")
+
+
+KILLED_REPLAY = """
+import sys
+from signal import SIGKILL
+from dependency_injector import providers
+from harness.faults import SignalAt
+from realtime_pipeline import Pipeline, load_settings
+from realtime_pipeline.application.ports.stages import Stage
+
+with Pipeline(load_settings(sys.argv[1])) as pipeline:
+    pipeline.container.stages.override(providers.Object(SignalAt(Stage.APPENDED, 1, SIGKILL, None)))
+    pipeline.replay_dead_letters(repairs={"0-0": {"event_type": "view", "timestamp": 1, "product_id": "mug"}})
+"""
+
+
+def test_a_replay_that_is_killed_before_it_commits_is_run_again(tmp_path: Path) -> None:
+    """The event is of nobody, so that no memory tells repeats; it lies in a transaction that was left open."""
+    settings = on_kafka(partitions=1)
+    with Pipeline(settings) as pipeline:
+        append(pipeline, [b"garbage"])
+        pipeline.process()
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED_REPLAY, str(written(tmp_path, settings))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    with Pipeline(settings) as pipeline:
+        mended = {"0-0": event(None, user=None, product="mug")}
+        assert [pipeline.replay_dead_letters(repairs=mended).published for _ in range(2)] == [1, 0]
+        assert pipeline.process() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 1}
         assert differences(pipeline) == []

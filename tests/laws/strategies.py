@@ -1,4 +1,6 @@
-"""Histories of every kind: disorder, repeats, cancellations, forgetting, strangers, garbage."""
+"""Histories of every kind: disorder, repeats, cancellations, forgetting, strangers, garbage, fields in every shape."""
+
+from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
@@ -26,6 +28,49 @@ GARBAGE = st.one_of(
         ]
     ),
 )
+
+
+MISSPELT = {
+    "event_id": "eventId",
+    "event_type": "eventType",
+    "user_id": "userid",
+    "session_id": "sessionID",
+    "timestamp": "time_stamp",
+    "product_id": "productId",
+    "category": "categroy",
+    "price": "Price",
+    "quantity": "qty",
+    "order_id": "orderId",
+    "rating": "ratings",
+    "text": "txt",
+    "products": "product_ids",
+}
+"""How a producer that does not know the schema writes a field."""
+
+
+@st.composite
+def in_one_of_four_shapes(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
+    """The event with one field absent, null, empty or under another name; most often as it is."""
+    if draw(st.integers(0, 3)) > 0:
+        return document
+    properties = dict(document.get("properties") or {})
+    changed = document | ({"properties": properties} if properties else {})
+    holder, name = draw(
+        st.sampled_from([(changed, name) for name in document] + [(properties, name) for name in properties])
+    )
+    value = holder.pop(name)
+    shape = draw(st.sampled_from(["absent", "null", "empty", "misspelt"]))
+    if shape == "misspelt":
+        holder[MISSPELT.get(name, name.upper())] = value
+    elif shape != "absent":
+        holder[name] = None if shape == "null" else ""
+    return changed
+
+
+def has_id_and_owner(value: bytes) -> bool:
+    """Whether the record can be told from its repetition: by an id of its own, by a memory of its customer's."""
+    document = msgspec.json.decode(value)
+    return bool(document.get("event_id")) and bool(document.get("user_id") or document.get("session_id"))
 
 
 @st.composite
@@ -60,7 +105,7 @@ def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
     country = draw(st.sampled_from((*COUNTRIES, None, None)))
     if country is not None:
         document["context"] = {"country": country}
-    return msgspec.json.encode(document)
+    return msgspec.json.encode(draw(in_one_of_four_shapes(document)))
 
 
 @st.composite

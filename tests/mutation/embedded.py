@@ -11,6 +11,7 @@ EMBEDDED = [
         "            self.verdict = getattr(self, 'verdict', recorded.verdict)\n"
         "            if self.verdict is not Verdict.APPLIED:\n"
         "                recorded = type(recorded)(self.verdict)\n",
+        ("tests/laws/test_pipeline_laws.py::test_the_state_does_not_depend_on_how_the_log_is_cut[memory]",),
     ),
     Mutation(
         "no duplicate check",
@@ -35,14 +36,14 @@ EMBEDDED = [
         "domain/shop/event_memory.py",
         "            self.add_merged(digest, rules)\n",
         "            self.remember(digest, event.occurred_at_ms, rules.remembered_events, 9)\n",
-        ("tests/laws/test_counting_laws.py",),
+        ("tests/application/test_sign_in.py",),
     ),
     Mutation(
         "what comes again across a sign-in counts twice",
         "domain/shop/repeats.py",
         "    return [one for one in history.contributions if customer.seen.knows(one.digest)]\n",
         "    return []\n",
-        ("tests/laws/test_counting_laws.py",),
+        ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
     ),
     Mutation(
         "a refund before its purchase is lost",
@@ -62,12 +63,14 @@ EMBEDDED = [
         "domain/shop/customer.py",
         "        if event.occurred_at_ms <= self.forgotten_at_ms:\n",
         "        if False:\n",
+        ("tests/application/test_sign_in.py::test_with_the_customer_their_visitors_are_forgotten",),
     ),
     Mutation(
         "products trimmed by arrival",
         "domain/shop/customer.py",
         "        del times[min([product for product, at_ms in times.items() if at_ms == first_ms])]\n",
         "        del times[next(iter(times))]\n",
+        ("tests/domain/test_customer.py",),
     ),
     Mutation(
         "sessions listed by arrival, in memory",
@@ -130,7 +133,7 @@ EMBEDDED = [
         "application/fold_records.py",
         "            if belongs != record.partition:\n",
         "            if False:\n",
-        ("tests/application", "tests/laws"),
+        ("tests/application/test_process_events.py",),
     ),
     Mutation(
         "memory survives a refusal",
@@ -142,14 +145,14 @@ EMBEDDED = [
         "            places := claimed(self, them),\n"
         "            [self._held[n].customers.update(self._known.get(n, {})) for n in places],\n"
         "        )[0]\n",
-        ("tests/application", "tests/laws"),
+        ("tests/application/test_recovery.py",),
     ),
     Mutation(
         "kept entries are not delivered",
         "application/claim_cells.py",
         "            self._readers.merge({cell.partition: cell}, self._clock.now_ms())\n",
         "",
-        ("tests/application", "tests/laws"),
+        ("tests/application/test_recovery.py",),
     ),
     Mutation(
         "another log's records are folded",
@@ -170,7 +173,9 @@ EMBEDDED = [
         "application/cells.py",
         "        return min(ahead, default=to_position)\n",
         "        return to_position\n",
-        ("tests/application", "tests/laws"),
+        (
+            "tests/application/test_recovery.py::test_views_that_are_ahead_of_a_store_which_lost_commits_are_not_told_twice",
+        ),
     ),
     Mutation(
         "an acknowledged publish is undone",
@@ -249,7 +254,9 @@ EMBEDDED = [
         "application/process_events.py",
         "        self._sound = False  # until",
         "        # until",
-        ("tests/application", "tests/laws"),
+        (
+            "tests/application/test_process_events.py::test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice",
+        ),
     ),
     Mutation(
         "a worker whose file was taken over goes on",
@@ -295,9 +302,38 @@ EMBEDDED = [
     ),
     Mutation(
         "a thread that fails is not noticed",
-        "pipeline.py",
+        "background.py",
         "                self._failure = error\n",
         "                pass\n",
         ("tests/test_pipeline.py",),
+    ),
+    Mutation(
+        "what is published for a dead letter is published again",
+        "infrastructure/sqlite/dead_letters.py",
+        "                if written.rowcount == 1:\n",
+        "                if written.rowcount >= 0:\n",
+        ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
+    ),
+    Mutation(
+        "publishing a dead letter and marking it are two steps",
+        "infrastructure/sqlite/dead_letters.py",
+        "                self._append(connection, records)\n",
+        "                self._append(connection, records)\n                connection.execute('COMMIT; ')\n"
+        "                connection.execute('BEGIN IMMEDIATE')\n",
+        ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
+    ),
+    Mutation(
+        "marks stay when their dead letters go",
+        "infrastructure/sqlite/outputs.py",
+        '                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"\n',
+        '                    "DELETE FROM dead_letter_marks WHERE false AND (partition, position) IN"\n',
+        ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
+    ),
+    Mutation(
+        "an event without an id is another one when it is replayed",
+        "infrastructure/codecs/letters.py",
+        '    return _encode(_parse_fields(value) | {"event_id": event_id, "replayed": _TRUE})\n',
+        '    return _encode(_parse_fields(value) | {"replayed": _TRUE})\n',
+        ("tests/test_dead_letters_cli.py",),
     ),
 ]

@@ -254,4 +254,18 @@ KAFKA_AND_REDIS = [
         "        for one in ():\n",
         (f"{KAFKA}::TestKafkaOutputs::test_what_is_for_the_log_is_appended_once_and_with_the_rest",),
     ),
+    Mutation(
+        "who handles dead letters does not shut others out",
+        "infrastructure/kafka/dead_letters.py",
+        '                "transactional.id": f"{self._rules.dead_letters_topic}-handling",\n',
+        '                "transactional.id": f"{self._rules.dead_letters_topic}-{id(self)}",\n',
+        ("tests/infrastructure/test_kafka.py::TestKafkaDeadLetters",),
+    ),
+    Mutation(
+        "marks that an open transaction hides are not waited for",
+        "infrastructure/kafka/dead_letters.py",
+        "                ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)\n",
+        "                ranges = self._topic.bounds(IsolationLevel.READ_COMMITTED)\n",
+        ("tests/infrastructure/test_kafka.py::TestKafkaDeadLetters",),
+    ),
 ]

@@ -53,6 +53,7 @@ def _tested(folder: Path, tests: tuple[str, ...], mutation: Mutation | None = No
         **{name: value for name, value in os.environ.items() if not name.startswith(("COV_", "COVERAGE_", "PYTEST_"))},
         "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "HYPOTHESIS_PROFILE": "mutation",
         "REALTIME_PIPELINE_SERVICES": str(libraries().parent),
     }
     try:

@@ -5,6 +5,8 @@ PipelineError
  ├─ InvalidEvents       events handed to a publisher that nothing can be made of
  ├─ UnknownCustomer     nobody of that id has been seen
  ├─ UnknownProduct      no product can have that id
+ ├─ UnknownLetter       no dead letter has that id
+ ├─ UnknownEvent        no record has that event id
  ├─ WrongLog            the store was built from another log
  ├─ Stopped             going on would lose or double something: a person must choose the way out
  │   ├─ NewerRelease    a newer release wrote what this one cannot read: this program must be upgraded
@@ -38,6 +40,14 @@ class UnknownCustomer(PipelineError):
 
 class UnknownProduct(PipelineError):
     """No product can have that id."""
+
+
+class UnknownLetter(PipelineError):
+    """No dead letter has that id."""
+
+
+class UnknownEvent(PipelineError):
+    """No record has that event id, as far as the log reaches back."""
 
 
 class WrongLog(PipelineError):

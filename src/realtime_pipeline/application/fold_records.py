@@ -52,7 +52,7 @@ class FoldRecords:
         for record in records:
             cell = held.get(record.partition)
             if cell is not None and record.position >= cell.position:
-                by_partition.setdefault(record.partition, []).append((record, self._routed(record)))
+                by_partition.setdefault(record.partition, []).append((record, self.routed(record)))
         self._stages.reached(Stage.DECODED, len(records))
         return by_partition
 
@@ -75,7 +75,7 @@ class FoldRecords:
                 yield commit
                 self._stages.reached(Stage.WRITTEN, len(part))
 
-    def _routed(self, record: Record) -> Foldable:
+    def routed(self, record: Record) -> Foldable:
         """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
         decoded = self._decode(record)
         if isinstance(decoded, OF_CUSTOMERS) and decoded.customer_id is not None:

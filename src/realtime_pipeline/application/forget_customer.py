@@ -14,7 +14,9 @@ from realtime_pipeline.application.routing import MISROUTED
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind, naming
 from realtime_pipeline.domain.shop.session import SessionKey
+from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.words import counted
 
 LETTERS_READ = 10_000
 
@@ -36,6 +38,24 @@ class Forgetting:
     sessions: tuple[SessionKey, ...] = ()
     visitors: tuple[CustomerId, ...] = ()
 
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it; of sessions, how many they were.
+
+        Example:
+            {"customer_id": "ada", "as_of": "2025-10-10T01:21:51.250Z", "partition": 0, "position": 6, "events": 3,
+             "reviews": 1, "sessions": 1, "visitors": []}
+        """
+        return {
+            "customer_id": self.customer_id,
+            "as_of": utc_text(self.as_of_ms),
+            "partition": self.partition,
+            "position": self.position,
+            "events": self.events,
+            "reviews": self.reviews,
+            "sessions": len(self.sessions),
+            "visitors": list(self.visitors),
+        }
+
     @property
     def names(self) -> tuple[CustomerId, ...]:
         """Everybody who is to be forgotten."""
@@ -56,6 +76,22 @@ class Receipt:
     records_before: int
     left: Mapping[str, int]
     stays: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it; see `Forgetting.as_dict`.
+
+        Example:
+            {"forgetting": {"customer_id": "ada", ...}, "is_done": False, "progress": "queued", "records_before": 2,
+             "left": {"profile": 1, "sessions": 1, "reviews": 1, "dead_letters": 0}, "stays": ["what was ..."]}
+        """
+        return {
+            "forgetting": self.forgetting.as_dict(),
+            "is_done": self.is_done,
+            "progress": self.progress.value,
+            "records_before": self.records_before,
+            "left": {name.replace(" ", "_"): count for name, count in self.left.items()},
+            "stays": list(self.stays),
+        }
 
     @property
     def is_done(self) -> bool:
@@ -155,7 +191,7 @@ class ForgetCustomer:
             why = "in a partition of somebody else's"
             if not self._outputs.takes_back:
                 why = "until the retention of their topic ends"
-            stays.append(f"{others} dead letter{'' if others == 1 else 's'}, {why}")
+            stays.append(f"{counted(others, 'dead letter')}, {why}")
         return Receipt(
             forgetting,
             progress,

@@ -26,11 +26,14 @@ class Submission:
 
 
 class PublishEvents:
-    """Publishes events, in order and in batches; each batch is durable when its count is reported."""
+    """Publishes events, in order and in batches; each batch is durable when its count is reported.
+
+    The log is opened, and made where there is none, when the first event is appended: what is refused leaves no trace.
+    """
 
     def __init__(
         self,
-        publisher: EventPublisher,
+        publisher: Callable[[], EventPublisher],
         decode: Decode,
         find_route: FindRoute,
         encode_tick: EncodeTick,
@@ -70,7 +73,7 @@ class PublishEvents:
         if reason is not None:
             raise InvalidEvents(reason)
         record = _outgoing(Submission(value), self._find_route(value))
-        ((partition, end),) = self._publisher.publish([record]).items()
+        ((partition, end),) = self._publisher().publish([record]).items()
         return partition, end - 1
 
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
@@ -96,17 +99,18 @@ class PublishEvents:
 
         To be called by whoever owns the partition, once something waits for its time: windows and timers.
         """
-        self._publisher.publish([Outgoing(self._tick_key, self._encode_tick(None), partition=partition)])
+        self._publisher().publish([Outgoing(self._tick_key, self._encode_tick(None), partition=partition)])
 
     def end_of_time(self) -> None:
         """Lift every partition to the end of time: a finite replay is over, nothing is waited for any longer."""
         tick = self._encode_tick(END_OF_TIME)
-        partitions = range(self._publisher.partitions)
-        self._publisher.publish([Outgoing(self._tick_key, tick, partition=number) for number in partitions])
+        publisher = self._publisher()
+        partitions = range(publisher.partitions)
+        publisher.publish([Outgoing(self._tick_key, tick, partition=number) for number in partitions])
 
     def _append(self, records: Sequence[Outgoing]) -> None:
         if records:
-            self._publisher.publish(records)
+            self._publisher().publish(records)
 
     def _reason(self, value: bytes) -> str | None:
         """Why an event cannot be understood; None where it can."""

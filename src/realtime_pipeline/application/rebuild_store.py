@@ -4,6 +4,7 @@ from realtime_pipeline.application.errors import Stopped
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.domain.words import counted
 
 
 class RebuildStore:
@@ -28,17 +29,18 @@ class RebuildStore:
         """
         running = self._log.workers()
         if running:
-            raise Stopped(f"{running} workers are running: end them, rebuild, and start them again")
+            workers = counted(running, "worker is", "workers are")
+            raise Stopped(f"{workers} running: end them, rebuild, and start them again")
         self._cells.bind(self._log.identity)
         partitions = range(self._log.identity.partitions)
         bounds = self._log.bounds(partitions)
         begun = {partition: first for partition, (first, _) in bounds.items() if first > 0}
         if begun:
             partition, first = next(iter(begun.items()))
+            others = f", nor that of {counted(len(begun) - 1, 'other')}" if len(begun) > 1 else ""
             raise Stopped(
-                f"the log no longer holds what came before position {first} of partition {partition}"
-                f"{f', nor that of {len(begun) - 1} others' if len(begun) > 1 else ''}; a store that was built again "
-                "would lack it: build one beside it, in a new namespace and group, if that will do"
+                f"the log no longer holds what came before position {first} of partition {partition}{others}; a store "
+                "that was built again would lack it: build one beside it, in a new namespace and group, if that will do"
             )
         epochs = {number: 1 + max(self._cells.epoch(number), self._views.epoch(number)) for number in partitions}
         with self._cells.together():

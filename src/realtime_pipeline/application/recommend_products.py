@@ -1,6 +1,7 @@
 """RecommendProducts: what a customer may like next, and what the shop likes now."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from random import Random
 from typing import Final, Self
@@ -17,7 +18,7 @@ from realtime_pipeline.application.candidate_sources import (
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.request import Asked, Request
 from realtime_pipeline.application.shop_cache import DEPTHS, ShopCache
-from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, with_new
+from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, refusal_notes, with_new
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import NOTHING_TOUCHED, Recommendations, RecommendationService
@@ -42,6 +43,14 @@ class TopRated:
     average: float
     ratings: int
 
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it; see `Product.as_dict`.
+
+        Example:
+            {"product": {"product_id": "mug", ...}, "average": 4.62, "ratings": 13}
+        """
+        return {"product": self.product.as_dict(), "average": self.average, "ratings": self.ratings}
+
 
 class TopRatedProducts(tuple[TopRated, ...]):
     """Products people rate highly, the best first; `notes` are what there is to say of the list, one line each."""
@@ -53,6 +62,14 @@ class TopRatedProducts(tuple[TopRated, ...]):
         made = super().__new__(cls, products)
         made.notes = notes
         return made
+
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it.
+
+        Example:
+            {"items": [{"product": {"product_id": "mug", ...}, "average": 4.62, "ratings": 13}], "notes": []}
+        """
+        return {"items": [one.as_dict() for one in self], "notes": list(self.notes)}
 
 
 class Descriptions:
@@ -197,17 +214,23 @@ class RecommendProducts:
         """
         refusal = self._service.rules.rules.refusal
         descriptions = Descriptions(self._shop)
+        notes: tuple[str, ...] = ()
         for depth in depths(max(limit, DEPTHS[0])):
             rated = self._shop.top_rated(prior_ratings, depth)
             products = descriptions.of({one.product_id for one in rated})
-            listed = (
+            listed = [
                 TopRated(products.get(one.product_id, Product(one.product_id)), one.average, one.ratings)
                 for one in rated
-            )
-            found = tuple(one for one in listed if refusal(one.product) is None)[:limit]
+            ]
+            refusals = [refusal(one.product) for one in listed]
+            found = [one for one, refused in zip(listed, refusals, strict=True) if refused is None][:limit]
             if len(found) == limit or len(rated) < depth:
-                return TopRatedProducts(found)
-        return TopRatedProducts(found, (NOT_ALL_CONSIDERED,))
+                break
+        else:
+            notes = (NOT_ALL_CONSIDERED,)
+        if not found:
+            notes = (*refusal_notes(Counter(filter(None, refusals)), len(listed)), *notes)
+        return TopRatedProducts(found, notes)
 
     def _explained(
         self, ranking: Ranking, descriptions: Descriptions, touched: Mapping[ProductId, Touch] = NOTHING_TOUCHED

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from realtime_pipeline.domain.limits import shortened
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN
 from realtime_pipeline.domain.shop.customer import Customer
@@ -32,6 +33,20 @@ def checked_country(said: str | None) -> str | None:
     return code
 
 
+def checked_limit(limit: int) -> int:
+    """How many results are asked for.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it is less than 1.
+    """
+    if type(limit) is not int:
+        raise TypeError(f"limit must be a whole number, not {limit!r}")
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {shortened(limit)}")
+    return limit
+
+
 @attrs.frozen
 class Request:
     """Who asks for how many products, and what the shop says of the moment.
@@ -49,8 +64,10 @@ class Request:
     country: str | None = attrs.field(default=None, converter=checked_country)
 
     def __attrs_post_init__(self) -> None:
-        if self.limit < 1:
-            raise ValueError(f"limit must be at least 1, not {self.limit}")
+        checked_limit(self.limit)
+        kind = type(self.rules).__name__
+        if kind not in ("NoneType", ListRules.__name__):
+            raise TypeError(f"rules must be ListRules(…), not a {kind}: ListRules(**rules) makes them of a dict")
 
 
 @attrs.frozen

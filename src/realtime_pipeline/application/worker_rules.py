@@ -2,7 +2,7 @@
 
 import attrs
 
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.limits import at_least, at_most
 
 
 @attrs.frozen
@@ -24,3 +24,5 @@ class WorkerRules:
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
         at_least(1, self, "round_records_max", "cached_customers_max", "idle_wait_ms")
+        at_most(1_000_000, self, "round_records_max")
+        at_most(60_000, self, "idle_wait_ms")

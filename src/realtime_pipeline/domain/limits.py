@@ -1,6 +1,7 @@
 """Checking the numbers of settings."""
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -9,16 +10,54 @@ POWER_MAX: Final = 10
 """A power that takes weights further makes one of them everything, and numbers that cannot be written."""
 
 
-def at_least(least: float, rules: attrs.AttrsInstance, *names: str) -> None:
-    """Check that numbers among the fields of settings, those named or else all, are finite and at least so much.
+NUMBER_MAX: Final = 10**13
+"""No number of the settings is larger: a time of 10^13 ms is 317 years, and sums of such numbers fit into 64 bits."""
+
+WEIGHT_MAX: Final = 1_000
+"""An action's weight: sums of it over all events, in 2^-20, stay within 64 bits."""
+
+
+def in_bounds(name: str, value: float, least: float, most: float = NUMBER_MAX) -> None:
+    """Check that a number, of any size, is from `least` to `most`.
 
     Raises:
-        ValueError: one is not; the message names it.
+        ValueError: it is not; the message says what is wrong with the value of that name.
     """
+    if not value >= least:  # NaN, too
+        raise ValueError(f"{name} must be at least {least:g}, not {shortened(value)}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, not {shortened(value)}")
+
+
+def at_least(least: float, rules: attrs.AttrsInstance, *names: str) -> None:
+    """Check that numbers among the fields of settings, those named or else all, are from `least` to `NUMBER_MAX`.
+
+    Raises:
+        ValueError: a number is not; the message names the field.
+    """
+    for name, value in _numbers(rules, names):
+        in_bounds(name, value, least)
+
+
+def at_most(most: float, rules: attrs.AttrsInstance, *names: str) -> None:
+    """Check that numbers among the fields of settings, those named or else all, are at most so much.
+
+    Raises:
+        ValueError: a number is larger; the message names the field.
+    """
+    for name, value in _numbers(rules, names):
+        in_bounds(name, value, -math.inf, most)
+
+
+def shortened(value: float) -> str:
+    """Write a number, of any size, in a few characters."""
+    if -(10**20) < value < 10**20 or not isinstance(value, int):
+        return repr(value)
+    return f"a number of about {round(value.bit_length() * math.log10(2))} digits"  # writing long ones takes long
+
+
+def _numbers(rules: attrs.AttrsInstance, names: Sequence[str]) -> Iterator[tuple[str, float]]:
     for field in attrs.fields(type(rules)):
-        if names and field.name not in names:
-            continue
         value = getattr(rules, field.name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if is_number and not (value >= least and math.isfinite(value)):
-            raise ValueError(f"{field.name} must be at least {least:g}, not {value}")
+        if isinstance(value, int | float) and not isinstance(value, bool) and (not names or field.name in names):
+            yield field.name, value

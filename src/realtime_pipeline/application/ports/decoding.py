@@ -30,3 +30,9 @@ EncodeMessage = Callable[[Message], Outgoing]
 
 EncodeTick = Callable[[int | None], bytes]
 """The bytes of a tick with a floor in ms."""
+
+EncodeReplay = Callable[[bytes, str], bytes]
+"""The bytes of an event that is published again: under the id given, and marked as `replayed`."""
+
+FindEventId = Callable[[bytes], str | None]
+"""The event id that a record claims, valid or not; None where it claims none that can be read."""

@@ -32,7 +32,7 @@ class LogIdentity:
         return (
             f"; the log had {partitions} partitions and has {self.partitions}: where a customer's key belongs elsewhere"
             " since, older records become dead letters (misrouted) in the new store: publish those again, "
-            "realtime-pipeline dead-letters --values | realtime-pipeline publish -"
+            "realtime-pipeline dead-letters replay --reason misrouted"
         )
 
 

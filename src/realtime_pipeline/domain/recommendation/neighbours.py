@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 import attrs
 
-from realtime_pipeline.domain.limits import POWER_MAX, at_least
+from realtime_pipeline.domain.limits import POWER_MAX, at_least, at_most
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import SessionKey, Trail
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
@@ -54,9 +54,7 @@ class NeighbourRules:
         at_least(0, self)
         at_least(1, self, "m", "k", "last")
         at_least(0.01, self, "position_reach", "recency_days", "shared_reach", "order_reach")
-        for name in ("length_damping", "action_power"):
-            if getattr(self, name) > POWER_MAX:
-                raise ValueError(f"{name} must be at most {POWER_MAX}, not {getattr(self, name)}")
+        at_most(POWER_MAX, self, "length_damping", "action_power")
 
 
 class Scored(NamedTuple):  # hundreds for every list of recommendations

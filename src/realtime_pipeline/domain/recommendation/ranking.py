@@ -13,6 +13,7 @@ from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import DISLIKED_MAX, ListRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product, Tally, bayesian_average
+from realtime_pipeline.domain.words import counted, numbered
 
 RATING_MEAN = 3.5
 """What a product without ratings is taken to be rated."""
@@ -126,7 +127,8 @@ def ranked(
     """Choose at most `limit` of the candidates, which are all there are, or else the first of them.
 
     Filters and `hide_bought` hold whatever happens. Where nothing is left because the customer has been shown
-    everything, `shown_max` is set aside, and the notes say so; where filters left nothing, the notes say which.
+    everything, `shown_max` is set aside, and the notes say so. Where candidates were found and none is left, the notes
+    say what took them out: filters, this visit, low ratings.
     """
     pins = _pins(rules, limit)
     hidden = {*visitor.seen, *visitor.disliked, *pins.values()}
@@ -149,15 +151,34 @@ def ranked(
         (stale if is_stale else passing).append(one)
     notes = []
     if is_all and not passing and stale:
-        notes.append(f"shown_max set aside, which had left nothing of {len(stale)} products")
+        notes.append(f"shown_max set aside, which had left nothing of {counted(len(stale), 'product')}")
         passing = stale
     chosen = _mixed(sorted(passing, key=_order), rules, products, limit, list(pins.values()))
     if not chosen:
-        notes += [
-            f"{name} left nothing: it refused {count} of {len(candidates)} products"
-            for name, count in refused.most_common()
-        ]
+        notes += refusal_notes(refused, len(candidates))
+        if not pins:
+            notes += _hidden_notes(candidates, visitor)
     return Ranking(tuple(_pinned(chosen, pins, limit)), tuple(notes), len(passing))
+
+
+def refusal_notes(refused: Counter[str], products: int) -> list[str]:
+    """Say which filters refused how many of the products looked at, a line each, where they left nothing."""
+    return [
+        f"{name} left nothing: it refused {count:,} of {counted(products, 'product')}"
+        for name, count in refused.most_common()
+    ]
+
+
+def _hidden_notes(candidates: Sequence[Candidate], visitor: Visitor) -> list[str]:
+    """Say how many candidates the visitor's own doing hid, where nothing is left."""
+    found = {one.product_id for one in candidates}
+    seen = found.intersection(visitor.seen)
+    low = found.intersection(visitor.disliked) - seen
+    return [
+        f"{count:,} of {counted(len(found), 'product')} {numbered(count, 'was', 'were')} left out: {why}"
+        for count, why in ((len(seen), "seen in this visit"), (len(low), f"rated {DISLIKED_MAX} stars or less"))
+        if count
+    ]
 
 
 def with_new(

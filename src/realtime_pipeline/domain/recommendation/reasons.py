@@ -7,6 +7,7 @@ import attrs
 
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.words import counted
 
 
 class ReasonKind(StrEnum):
@@ -42,13 +43,26 @@ class Reason:
     category: str | None = None
     country: str | None = None
 
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it.
+
+        Example:
+            {"kind": "neighbours", "count": 3, "because_of": ["mug"], "category": None, "country": None}
+        """
+        return {
+            "kind": self.kind.value,
+            "count": self.count,
+            "because_of": list(self.because_of),
+            "category": self.category,
+            "country": self.country,
+        }
+
 
 def in_words(reason: Reason, did: str) -> str:
     """Say a reason in a sentence that a customer understands; `did` says what they did with the products that led here,
     as `done_in_words` has it."""
     if reason.kind is ReasonKind.NEIGHBOURS:
-        visits = "1 visit" if reason.count == 1 else f"{reason.count:,} visits"
-        return f"you {did}: in {visits} with the same interest this was chosen too"
+        return f"you {did}: in {counted(reason.count, 'visit')} with the same interest this was chosen too"
     if reason.kind is ReasonKind.PINNED:
         return "chosen by the shop"
     if reason.kind is ReasonKind.NEW:

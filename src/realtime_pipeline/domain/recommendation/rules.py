@@ -6,7 +6,7 @@ from typing import Self
 
 import attrs
 
-from realtime_pipeline.domain.limits import POWER_MAX
+from realtime_pipeline.domain.limits import POWER_MAX, in_bounds
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import PER_UNIT
 from realtime_pipeline.domain.shop.product import Product
@@ -67,20 +67,15 @@ class ListRules:
         self._check_sets()
         for name, weights in (("weights", self.weights), ("category_weights", self.category_weights)):
             for what, weight in weights.items():
-                if not (weight >= 0 and math.isfinite(weight)):
-                    raise ValueError(f"{name}: {what} must be at least 0, not {weight}")
-        if not self.price_max >= 0:
-            raise ValueError(f"price_max must be at least 0, not {self.price_max}")
+                in_bounds(f"{name}: {what}", weight, 0)
+        in_bounds("price_max", self.price_max, 0, math.inf)
         if self.price_min > self.price_max:
             raise ValueError(f"price_min {self.price_min} is more than price_max {self.price_max}")
         for name in ("price_min", "rating", "per_category", "shown_max", "explore_below"):
-            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
-                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+            in_bounds(name, getattr(self, name), 0)
         for name in ("diversity", "explore"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
-        if self.rating > POWER_MAX:
-            raise ValueError(f"rating must be at most {POWER_MAX}, not {self.rating}")
+            in_bounds(name, getattr(self, name), 0, 1)
+        in_bounds("rating", self.rating, 0, POWER_MAX)
         self._check_pins()
 
     def _check_sets(self) -> None:

@@ -45,6 +45,21 @@ class Recommendation:
     because: str
     moved: tuple[str, ...] = ()
 
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it; see `Product.as_dict` and `Reason.as_dict`.
+
+        Example:
+            {"product": {"product_id": "jug", ...}, "score": 4.0, "because": "you looked at A mug: ...", "moved": [],
+             "reason": {"kind": "neighbours", ...}}
+        """
+        return {
+            "product": self.product.as_dict(),
+            "score": self.score,
+            "because": self.because,
+            "moved": list(self.moved),
+            "reason": self.reason.as_dict(),
+        }
+
 
 @attrs.frozen
 class Recommendations(Sequence[Recommendation]):
@@ -57,6 +72,20 @@ class Recommendations(Sequence[Recommendation]):
     notes: tuple[str, ...] = ()
     experiment: str = ""
     variant: str = ""
+
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it; without an experiment, `experiment` and `variant` are None.
+
+        Example:
+            {"items": [{"product": {"product_id": "jug", ...}, "score": 4.0, ...}], "notes": [], "experiment": None,
+             "variant": None}
+        """
+        return {
+            "items": [one.as_dict() for one in self.items],
+            "notes": list(self.notes),
+            "experiment": self.experiment or None,
+            "variant": self.variant or None,
+        }
 
     def __len__(self) -> int:
         return len(self.items)

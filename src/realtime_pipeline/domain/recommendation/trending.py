@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.limits import WEIGHT_MAX, at_least, at_most
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity
 
@@ -28,6 +28,7 @@ class TrendingRules:
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
+        at_most(WEIGHT_MAX, self, "view_weight", "cart_weight", "purchase_weight")
         if self.window_hours < 1 or self.half_life_hours <= 0:
             raise ValueError("window_hours must be at least 1 and half_life_hours more than 0")
 

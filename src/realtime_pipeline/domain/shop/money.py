@@ -87,6 +87,15 @@ def decimals_of(currency: str) -> int:
     return _DECIMALS.get(currency, DECIMALS_USUAL)
 
 
+def as_number(amount: int) -> float:
+    """Write an amount as a number of units, as events have it: 125_000 is 12.5.
+
+    Its shortest decimal form has the amount's four decimals exactly below 100,000,000,000 units; larger sums are
+    rounded to the nearest double.
+    """
+    return amount / PER_UNIT
+
+
 def in_units(amount: int, decimals: int = DECIMALS_USUAL) -> str:
     """Write an amount for people, rounded half to even to so many decimals (at most four)."""
     step = 10 ** (4 - decimals)

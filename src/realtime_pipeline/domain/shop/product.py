@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 import attrs
 
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.money import Amount
+from realtime_pipeline.domain.shop.money import Amount, as_number
 
 Fact = tuple[str | int, int]
 """A value and when it was last said, in ms. Of two, the later holds; at the same time, the larger value."""
@@ -21,6 +21,20 @@ class Product:
     category: str | None = None
     price: Amount | None = None
     in_stock: bool | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it; the price is in units of the currency.
+
+        Example:
+            {"product_id": "mug", "name": "A mug", "category": "kitchen", "price": 12.5, "in_stock": None}
+        """
+        return {
+            "product_id": self.product_id,
+            "name": self.name,
+            "category": self.category,
+            "price": None if self.price is None else as_number(self.price),
+            "in_stock": self.in_stock,
+        }
 
     @property
     def title(self) -> str:

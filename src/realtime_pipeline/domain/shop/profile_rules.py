@@ -4,7 +4,7 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.limits import WEIGHT_MAX, at_least, at_most
 from realtime_pipeline.domain.shop.events import EventKind
 
 VIEWED: Final = EventKind.PRODUCT_VIEWED
@@ -46,6 +46,7 @@ class ProfileRules:
 
     def __attrs_post_init__(self) -> None:
         at_least(1, self)
+        at_most(WEIGHT_MAX, self, "view_weight", "cart_weight", "purchase_weight")
 
     def weight(self, kind: EventKind) -> int:
         """How much an action says of interest; 0 for those that say none."""

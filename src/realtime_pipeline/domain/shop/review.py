@@ -3,6 +3,7 @@
 import attrs
 
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.times import utc_text
 
 RATINGS = range(1, 6)
 
@@ -16,3 +17,18 @@ class Review:
     rating: int
     text: str
     occurred_at_ms: int
+
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it.
+
+        Example:
+            {"customer_id": "ada", "product_id": "mug", "rating": 5, "text": "keeps warm",
+             "occurred_at": "2025-10-10T01:21:51.250Z"}
+        """
+        return {
+            "customer_id": self.customer_id,
+            "product_id": self.product_id,
+            "rating": self.rating,
+            "text": self.text,
+            "occurred_at": utc_text(self.occurred_at_ms),
+        }

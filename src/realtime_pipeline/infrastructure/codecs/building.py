@@ -1,6 +1,6 @@
 """The fields of an event, once they are read, to the event: ids, money and what each kind must have."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from realtime_pipeline.domain.shop.events import (
@@ -38,10 +38,10 @@ _ALMOST: Final = 1 - 2.0**-40
 class EventBuilder:
     """Builds events. Fields that do not matter for a kind may hold anything: they are not looked at."""
 
-    def __init__(self, limits: EventLimits, log_name: str) -> None:
+    def __init__(self, limits: EventLimits, name_of: Callable[[int, int], str]) -> None:
         self._limits = limits
         self._refused = frozenset(limits.refused_user_ids)
-        self._log_name = log_name
+        self._name_of = name_of
         self._safe_amount = limits.amount_max * _ALMOST
 
     def __call__(self, record: Record, kind: EventKind, wire: Wire, others: Mapping[str, object] = NOTHING) -> Event:
@@ -60,7 +60,7 @@ class EventBuilder:
         if not f"{event_id}{user_id}{session_id}".isprintable():
             _check_printable(event_id, user_id, session_id)
         if event_id is None:
-            event_id = f"{self._log_name}-{record.partition}-{record.position}"
+            event_id = self._name_of(record.partition, record.position)
         at_ms = time_in(wire.timestamp)
         if kind is SIGNED_IN:
             return _sign_in(event_id, customer_id, user_id, session_id, at_ms, wire.replayed)

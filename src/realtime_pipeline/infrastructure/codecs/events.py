@@ -105,7 +105,8 @@ class EventDecoder:
         self, limits: EventLimits, event_types: Mapping[str, EventKind], log_name: str = "user_events"
     ) -> None:
         self._limits = limits
-        self._build = EventBuilder(limits, log_name)
+        self._build = EventBuilder(limits, self.name_of)
+        self._log_name = log_name
         self._bytes_max = limits.bytes_max(has_user=True)
         self._kinds = {name: kind for kind, names in TYPE_NAMES.items() for name in names} | dict(event_types)
         self._parse = msgspec.json.Decoder().decode
@@ -151,6 +152,10 @@ class EventDecoder:
         except (Invalid, ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, Invalid) else f"not_json: {error}"[:200]
             return Rejected(reason, self._owner(document))
+
+    def name_of(self, partition: int, position: int) -> str:
+        """The id of an event that has none, by its place in the log."""
+        return f"{self._log_name}-{partition}-{position}"
 
     def route(self, value: bytes) -> Route:
         """Find the key by which event bytes are routed, and see whether they are a copy that a worker made.

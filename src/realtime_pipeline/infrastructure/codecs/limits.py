@@ -4,7 +4,7 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.limits import at_least, at_most
 from realtime_pipeline.domain.shop.money import PER_UNIT
 
 AMOUNT_LIMIT: Final = 2**53 // PER_UNIT
@@ -36,10 +36,7 @@ class EventLimits:
 
     def __attrs_post_init__(self) -> None:
         at_least(1, self)
-        if self.amount_max > AMOUNT_LIMIT:
-            raise ValueError(f"amount_max must be at most {AMOUNT_LIMIT}, so that amounts stay exact")
-        if self.quantity_max > QUANTITY_LIMIT:
-            raise ValueError(f"quantity_max must be at most {QUANTITY_LIMIT}, so that amounts stay exact")
+        at_most(AMOUNT_LIMIT, self, "amount_max")
 
     def bytes_max(self, *, has_user: bool) -> int:
         """How many bytes an event may have: a visitor's is forwarded with a user id, an event id and its origin."""

@@ -129,7 +129,7 @@ class KafkaEventLog(EventLog):
                 messages += more
                 if len(more) < CONSUMED_AT_ONCE:
                     break
-        return [_record(message) for message in messages if not self._is_passing(message)]
+        return [record_of(message) for message in messages if not self._is_passing(message)]
 
     def _without_revoked(self, records: Sequence[Record]) -> Sequence[Record]:
         """Drop the records of partitions that went during this poll; those that came back are read anew.
@@ -304,7 +304,8 @@ class KafkaEventLog(EventLog):
         return TopicPartition(self._rules.topic, number, position)
 
 
-def _record(message: Message) -> Record:
+def record_of(message: Message) -> Record:
+    """The record that a message is."""
     headers = message.headers()
     origin = None
     if headers:

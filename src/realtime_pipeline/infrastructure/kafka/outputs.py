@@ -5,17 +5,16 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from realtime_pipeline.application.errors import Fenced, Refusal, Stopped, Superseded, Unavailable, Unreachable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import PARTITIONERS
-from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
-from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.infrastructure.kafka.clients import made_consumer, made_producer, meaning, within
+from realtime_pipeline.infrastructure.kafka.clients import made_producer, meaning, within
+from realtime_pipeline.infrastructure.kafka.letters import LettersTopic, letter_headers
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.publisher import Headers, origin_header
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
@@ -34,7 +33,6 @@ ABORT_S = 2.0
 RETURN_S = 1.0
 """How much longer than its own time-out a call may take."""
 _TOO_LARGE = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE))
-_HEADERS = ("partition", "position", "appended_at_ms", "reason", "origin", "customer_id")
 
 
 class KafkaOutputs(Outputs):
@@ -130,42 +128,11 @@ class KafkaOutputs(Outputs):
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position; of each partition at most `limit` are read."""
-        consumer = made_consumer(
-            self._rules, {"group.id": f"{self._rules.group}-dead-letters-{uuid4().hex}", "enable.partition.eof": True}
-        )
-        try:
-            found = self._read(consumer, limit)
-        except KafkaException as error:
-            raise self._unavailable(error.args[0]) from None
-        finally:
-            consumer.close()
+        topic = LettersTopic(self._rules)
+        read = topic.read(topic.bounds(), self._rules.answer_ms / 1000, limit)
+        found = [letter for _, _, letter in read if isinstance(letter, DeadLetter)]
         found.sort(key=lambda letter: (letter.record.partition, letter.record.position))
         return found[:limit]
-
-    def _read(self, consumer: Consumer, limit: int) -> list[DeadLetter]:
-        topic, unread = self._rules.dead_letters_topic, set(range(self._topic_partitions()))
-        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in unread])
-        letters: list[DeadLetter] = []
-        read = dict.fromkeys(unread, 0)
-        while unread:
-            messages = consumer.consume(1, self._rules.answer_ms / 1000)
-            messages += consumer.consume(500, 0) if messages else []
-            if not messages:
-                raise Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters")
-            for message in messages:
-                error, number = message.error(), message.partition()
-                if error is not None:
-                    if error.code() == KafkaError._PARTITION_EOF:
-                        unread.discard(number or 0)
-                    elif not error.retriable():
-                        raise self._unavailable(error)
-                elif number in unread:
-                    letters += _letter(message)
-                    read[number] += 1
-                    if read[number] >= limit:
-                        unread.discard(number)
-                        consumer.pause([TopicPartition(topic, number)])
-        return letters
 
     def _transact(
         self, letters: Sequence[DeadLetter], outgoing: Sequence[Outgoing], places: list[TopicPartition]
@@ -183,8 +150,8 @@ class KafkaOutputs(Outputs):
         producer, partitions = self._producer, self._known_topic_partitions()
         producer.begin_transaction()
         for letter in letters:
-            record, topic = letter.record, self._rules.dead_letters_topic
-            self._produce(producer, topic, record.key, record.value, record.partition % partitions, _headers(letter))
+            record, topic, headers = letter.record, self._rules.dead_letters_topic, letter_headers(letter)
+            self._produce(producer, topic, record.key, record.value, record.partition % partitions, headers)
         for one in outgoing:
             partition = self._partition_for(one.value if one.key is None else one.key, self._log.identity.partitions)
             self._produce(producer, self._rules.topic, one.key, one.value, partition, origin_header(one))
@@ -241,9 +208,6 @@ class KafkaOutputs(Outputs):
             with suppress(KafkaException):  # there is none open, or its time-out ends it
                 producer.abort_transaction(ABORT_S)
 
-    def _unavailable(self, error: KafkaError) -> Unavailable:
-        return Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters: {error.str()}")
-
     def _known_topic_partitions(self) -> int:
         """As below, for the worker, who waits where nobody answers."""
         try:
@@ -255,31 +219,3 @@ class KafkaOutputs(Outputs):
         if self._letter_partitions is None:
             self._letter_partitions = described(self._rules, self._rules.dead_letters_topic).partitions
         return self._letter_partitions
-
-
-def _headers(letter: DeadLetter) -> Headers:
-    record = letter.record
-    values = (
-        record.partition,
-        record.position,
-        record.appended_at_ms,
-        letter.reason,
-        record.origin,
-        letter.customer_id,
-    )
-    return [(name, str(value)) for name, value in zip(_HEADERS, values, strict=True) if value is not None]
-
-
-def _letter(message: Message) -> list[DeadLetter]:
-    """The letter that a message is; none where somebody else wrote it."""
-    headers = dict(message.headers() or {})
-    said = {name: value.decode(errors="replace") for name, value in headers.items() if isinstance(value, bytes)}
-    try:
-        places = [int(said[name]) for name in ("partition", "position", "appended_at_ms")]
-        reason = said["reason"]
-    except (KeyError, ValueError):
-        return []
-    partition, position, appended_at_ms = places
-    origin, customer_id = said.get("origin"), said.get("customer_id")
-    record = Record(partition, position, message.key(), message.value() or b"", appended_at_ms, origin)
-    return [DeadLetter(record, reason, None if customer_id is None else CustomerId(customer_id))]

@@ -10,6 +10,7 @@ from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import PARTITIONERS
+from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_producer, meaning
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
 from realtime_pipeline.infrastructure.kafka.topics import described
@@ -109,7 +110,7 @@ class KafkaEventPublisher(EventPublisher):
     def _check(self, deadline_s: float, delivered: int, total: int) -> None:
         if time.monotonic() > deadline_s:
             raise Unavailable(
-                f"Kafka at {self._rules.brokers} has acknowledged {delivered} of {total} events in "
+                f"Kafka at {self._rules.brokers} has acknowledged {delivered} of {counted(total, 'event')} in "
                 f"{self._rules.publish_ms / 1000:g} s; publish them again, with their ids, when it answers"
             )
 
@@ -118,13 +119,15 @@ class KafkaEventPublisher(EventPublisher):
             self._producer = self._made()
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return Unavailable(
-                f"Kafka did not take all of {total} events, one is too large ({error.str()}): raise max.message.bytes "
-                f"of topic {self._rules.topic} and message.max.bytes in [kafka.librdkafka], or leave it out"
+                f"Kafka did not take all of {counted(total, 'event')}, one is too large ({error.str()}): raise "
+                f"max.message.bytes of topic {self._rules.topic} and message.max.bytes in [kafka.librdkafka], or leave "
+                "it out"
             )
         found = meaning(error, f"topic {self._rules.topic}")
         if isinstance(found, Unavailable | Stopped) or is_gone(error):
-            return Unavailable(f"Kafka did not take all of {total} events: {found}")
-        return Unavailable(f"Kafka did not take all of {total} events: {error.str()}; publish them again, with ids")
+            return Unavailable(f"Kafka did not take all of {counted(total, 'event')}: {found}")
+        why = f"{error.str()}; publish them again, with ids"
+        return Unavailable(f"Kafka did not take all of {counted(total, 'event')}: {why}")
 
     def _made(self) -> Producer:
         return made_producer(self._rules, {"delivery.timeout.ms": self._rules.publish_ms})

@@ -1,12 +1,17 @@
 """Where Kafka is, and how it is used."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.limits import at_least, at_most
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.infrastructure.secrets import secret
+
+LIBRDKAFKA_MAX: Final = 2**31 - 1
+LINGER_MS_MAX: Final = 900_000
+FETCHED_KILOBYTES_MAX: Final = 2_097_151
+"""The largest numbers that librdkafka takes (its CONFIGURATION.md)."""
 
 OPTION_TYPES = str | int | float | bool
 
@@ -43,6 +48,9 @@ class KafkaRules:
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
+        at_most(LIBRDKAFKA_MAX, self)
+        at_most(LINGER_MS_MAX, self, "linger_ms")
+        at_most(FETCHED_KILOBYTES_MAX, self, "fetched_kilobytes_max")
         if self.transaction_ms > 8_000:
             raise ValueError("kafka.transaction_ms must be at most 8000: a crash is waited out for so long")
         for name in ("brokers", "topic", "dead_letters_topic", "group"):

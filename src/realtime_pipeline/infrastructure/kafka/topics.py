@@ -46,6 +46,10 @@ class Described:
     settings: dict[str, str] = attrs.Factory(dict)
     hidden: int = 0
 
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it, field by field."""
+        return attrs.asdict(self)
+
 
 def described(rules: KafkaRules, name: str, admin: Admin | None = None) -> Described:
     """Describe a topic, by a client that is there already or by one of its own.
@@ -212,3 +216,30 @@ def _failure(error: KafkaException, rules: KafkaRules, of_what: str, admin: Admi
         return Stopped(str(found))
     said = "does not answer about" if error.args[0].code() in _UNANSWERED else "refuses what was asked of"
     return Unavailable(f"Kafka at {rules.brokers} {said} {of_what}: {error.args[0].str()}")
+
+
+def topic_bounds(rules: KafkaRules, name: str, isolation: IsolationLevel) -> dict[int, tuple[int, int]]:
+    """The first offset still held, and the one after the last that such readers see, of each partition of a topic.
+
+    Raises:
+        Stopped: there is no such topic.
+        Unavailable: Kafka does not answer.
+    """
+    admin = made_admin(rules)
+    numbers = range(described(rules, name, admin).partitions)
+    asked_for: tuple[OffsetSpec, OffsetSpec] = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    try:
+        first, last = (
+            {
+                place.partition: found.result().offset
+                for place, found in admin.list_offsets(
+                    {TopicPartition(name, number): spec for number in numbers},
+                    isolation_level=isolation,
+                    request_timeout=rules.answer_ms / 1000,
+                ).items()
+            }
+            for spec in asked_for
+        )
+    except KafkaException as error:
+        raise _failure(error, rules, f"topic {name}", admin) from None
+    return {number: (first[number], last[number]) for number in numbers}

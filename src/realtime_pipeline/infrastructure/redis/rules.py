@@ -5,13 +5,16 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.application.errors import NewerRelease, WrongLog
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.limits import at_least, at_most
 from realtime_pipeline.infrastructure.secrets import secret
 
 LAYOUT: Final = 7
 """How a store lies in Redis: the store says it, and so does each cell and each group of view cells. Who claims a cell
 raises its number; whoever has a smaller one cannot claim it any more, nor merge. A store that says nothing is older."""
 GATHER_MS_MAX: Final = 1_000
+WAIT_MS_MAX: Final = 600_000
+VIEW_CELLS_MAX: Final = 16_384
+"""A cluster has no more slots."""
 CELLS_TOGETHER: Final = 8
 """How many view cells lie together: a merge over many records, which have few products in common, goes in as many calls
 of which none is long; readers find all of these cells' products in the same hashes."""
@@ -53,6 +56,8 @@ class RedisRules:
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
         at_least(1, self, "view_cells", "timeout_ms", "commit_records_max", "commits_at_once", "merge_records_max")
+        at_most(WAIT_MS_MAX, self, "timeout_ms", "wait_ms")
+        at_most(VIEW_CELLS_MAX, self, "view_cells")
         if self.view_cells % CELLS_TOGETHER:
             raise ValueError(f"redis.view_cells is a multiple of {CELLS_TOGETHER}, not {self.view_cells}")
         if self.gather_ms > GATHER_MS_MAX:

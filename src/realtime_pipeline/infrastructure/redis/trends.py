@@ -205,7 +205,7 @@ class Categories:
         again = set(self._of) if last_moved < self.moved else self._of.keys() & set(moved)
         found = read([*again, *(product for product in trends.unsorted if product not in self._of)])
         for product in again:
-            self._members[self._of.pop(product)].products.discard(product)
+            self._remove(product)
         for product, category in found.items():
             self._of[product] = category
             members = self._members.setdefault(category, Members())
@@ -217,7 +217,15 @@ class Categories:
     def keep(self, products: Collection[bytes]) -> None:
         """Let go of what is known of other products."""
         for product in self._of.keys() - products:
-            self._members[self._of.pop(product)].products.discard(product)
+            self._remove(product)
+
+    def _remove(self, product: bytes) -> None:
+        """Take a product out of its category, and with the last the category: shops make up new names for ever."""
+        category = self._of.pop(product)
+        members = self._members[category]
+        members.products.discard(product)
+        if not members.products:
+            del self._members[category]
 
     def members(self, category: str) -> Members:
         """The products of a category."""

@@ -44,6 +44,18 @@ class _ThreadsConnections:
         self.close()
 
 
+def expanded(path: Path) -> Path:
+    """The path, with the home of a user in place of `~` or `~user`.
+
+    Raises:
+        Unavailable: the machine does not know the user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise Unavailable(f"{path}: this machine knows no such user, or no home of theirs; name a file") from None
+
+
 class Database:
     """Connections to one file in WAL mode: many readers beside one writer.
 
@@ -53,7 +65,7 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser()
+        self.path = expanded(path)
         self._local = threading.local()
         self._all: weakref.WeakSet[_ThreadsConnections] = weakref.WeakSet()
         self._numbers = count()

@@ -22,8 +22,8 @@ class SqliteOutputs(Outputs):
     """
 
     def __init__(self, database: Database, append: Append, is_apart: bool = False) -> None:
-        self._database = database
-        self._append = append
+        self.database = database
+        self.append = append
         self._is_apart = is_apart
 
     @property
@@ -38,12 +38,12 @@ class SqliteOutputs(Outputs):
 
     def epoch(self, partition: int) -> int:
         """The largest epoch by which outputs were claimed."""
-        rows = self._database.rows("SELECT epoch FROM output_positions WHERE partition = ?", (partition,))
+        rows = self.database.rows("SELECT epoch FROM output_positions WHERE partition = ?", (partition,))
         return rows[0][0] if rows else 0
 
     def claim(self, partition: int, epoch: int) -> int:
         """Shut earlier owners out, then read the position."""
-        with self._database.transaction() as connection:
+        with self.database.transaction() as connection:
             written = connection.execute(
                 "INSERT INTO output_positions VALUES (?, ?, 0)"
                 " ON CONFLICT (partition) DO UPDATE SET epoch = excluded.epoch WHERE excluded.epoch > epoch",
@@ -57,7 +57,7 @@ class SqliteOutputs(Outputs):
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Read up to which position outputs were emitted."""
-        stand = dict(self._database.rows("SELECT partition, position FROM output_positions"))
+        stand = dict(self.database.rows("SELECT partition, position FROM output_positions"))
         return {partition: stand.get(partition, 0) for partition in partitions}
 
     def emit(self, emissions: Sequence[Emission]) -> None:
@@ -66,7 +66,7 @@ class SqliteOutputs(Outputs):
             self._emit(emission)
 
     def _emit(self, emission: Emission) -> None:
-        with self._database.transaction(durable=self._is_apart and bool(emission.outgoing)) as connection:
+        with self.database.transaction(durable=self._is_apart and bool(emission.outgoing)) as connection:
             epoch, position = connection.execute(
                 "SELECT epoch, position FROM output_positions WHERE partition = ?", (emission.partition,)
             ).fetchone() or (0, 0)
@@ -78,10 +78,14 @@ class SqliteOutputs(Outputs):
                 "UPDATE output_positions SET position = ? WHERE partition = ?",
                 (emission.to_position, emission.partition),
             )
-            connection.executemany(
-                "DELETE FROM dead_letters WHERE partition = ? AND customer_id = ?",
-                ((emission.partition, customer_id) for customer_id in emission.forgotten),
-            )
+            for customer_id in emission.forgotten:
+                whose = emission.partition, customer_id
+                connection.execute(
+                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"
+                    " (SELECT partition, position FROM dead_letters WHERE partition = ? AND customer_id = ?)",
+                    whose,
+                )
+                connection.execute("DELETE FROM dead_letters WHERE partition = ? AND customer_id = ?", whose)
             connection.executemany(
                 "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -99,11 +103,11 @@ class SqliteOutputs(Outputs):
                 ),
             )
             if emission.outgoing:
-                self._append(connection, emission.outgoing)
+                self.append(connection, emission.outgoing)
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position."""
-        rows = self._database.rows(
+        rows = self.database.rows(
             "SELECT reason, customer_id, partition, position, key, value, appended_at_ms, origin FROM dead_letters"
             " ORDER BY partition, position LIMIT ?",
             (limit,),

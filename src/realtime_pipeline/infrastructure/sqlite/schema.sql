@@ -61,5 +61,11 @@ CREATE TABLE dead_letters (
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 CREATE INDEX letters_of_customers ON dead_letters (customer_id) WHERE customer_id IS NOT NULL;
+-- What people did about dead letters.
+CREATE TABLE dead_letter_marks (
+    partition INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    note TEXT NOT NULL,
+    PRIMARY KEY (partition, position)
+) WITHOUT ROWID;
 
 PRAGMA user_version = 5;

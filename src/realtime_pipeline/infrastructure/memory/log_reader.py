@@ -1,0 +1,18 @@
+"""Looking something up in the log in memory."""
+
+from collections.abc import Iterator
+
+from realtime_pipeline.application.ports.log_reader import LogReader
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.memory.log import MemoryLog
+
+
+class MemoryLogReader(LogReader):
+    """Reads a `MemoryLog`."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    def read(self, partition: int, from_position: int, to_position: int) -> Iterator[Record]:
+        """Read records."""
+        yield from self._log.records[partition][from_position:to_position]

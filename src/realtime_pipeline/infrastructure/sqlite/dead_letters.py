@@ -1,0 +1,74 @@
+"""Dead letters in SQLite."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from realtime_pipeline.application.ports.dead_letters import DeadLetters
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, LetterState
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
+
+READ_AT_ONCE = 500
+READ_BYTES_MAX = 16_000_000
+_VALUE = 8
+"""Which column of a row may be large."""
+
+
+class _Bytes:
+    """Counts the bytes of rows."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def are_enough(self, row: tuple[Any, ...]) -> bool:
+        """Whether, with this row, so many have been read."""
+        self._left -= len(row[_VALUE])
+        return self._left <= 0
+
+
+class SqliteDeadLetters(DeadLetters):
+    """A table of marks beside that of the letters; where the log lies in the same file, one transaction for both."""
+
+    def __init__(self, outputs: SqliteOutputs, stages: Stages) -> None:
+        self._database = outputs.database
+        self._append = outputs.append
+        self._stages = stages
+
+    def letters(self, partitions: Collection[int] | None = None) -> Iterator[Letter]:
+        """Read letters, by partition and position."""
+        partition, position = -1, -1
+        while rows := self._database.rows_until(
+            _Bytes(READ_BYTES_MAX).are_enough,
+            "SELECT reason, customer_id, state, at_ms, note,"
+            " l.partition, l.position, key, value, appended_at_ms, origin"
+            " FROM dead_letters l LEFT JOIN dead_letter_marks USING (partition, position)"
+            " WHERE (l.partition, l.position) > (?, ?) ORDER BY l.partition, l.position LIMIT ?",
+            (partition, position, READ_AT_ONCE),
+        ):
+            for reason, customer_id, state, at_ms, note, *columns in rows:
+                record = Record(*columns)
+                partition, position = record.partition, record.position
+                if partitions is None or partition in partitions:
+                    handling = None if state is None else Handling(LetterState(state), at_ms, note)
+                    yield Letter(DeadLetter(record, reason, customer_id), handling)
+
+    def handle(self, batch: Sequence[tuple[LetterKey, Outgoing | None]], handling: Handling) -> Collection[LetterKey]:
+        """Mark letters and append records, in one transaction that is synced to the disk."""
+        with self._database.transaction(durable=True) as connection:
+            marked: dict[LetterKey, Outgoing | None] = {}
+            for key, outgoing in batch:
+                written = connection.execute(
+                    "INSERT INTO dead_letter_marks SELECT partition, position, ?, ?, ? FROM dead_letters"
+                    " WHERE partition = ? AND position = ? AND appended_at_ms = ? ON CONFLICT DO NOTHING",
+                    (handling.state.value, handling.at_ms, handling.note, *key),
+                )
+                if written.rowcount == 1:
+                    marked[key] = outgoing
+            records = [outgoing for outgoing in marked.values() if outgoing is not None]
+            if records:
+                self._append(connection, records)
+                self._stages.reached(Stage.APPENDED, len(records))
+        return marked.keys()

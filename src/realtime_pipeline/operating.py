@@ -1,0 +1,166 @@
+"""What whoever operates a pipeline asks of it: its dead letters, and what became of an event."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from realtime_pipeline.application.errors import InvalidEvents
+from realtime_pipeline.application.handle_dead_letters import Replay, Selection
+from realtime_pipeline.arguments import limit_of
+from realtime_pipeline.container import Container
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.letters import Letter, LetterState
+from realtime_pipeline.domain.streams.traces import Trace
+from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.infrastructure.codecs.letters import encode_letter
+
+
+class Operating(ABC):
+    """The part of a `Pipeline` that is for whoever operates it."""
+
+    @property
+    @abstractmethod
+    def _working(self) -> Container:
+        """The container, for whoever calls this pipeline."""
+
+    def dead_letters(
+        self,
+        limit: int = 20,
+        reason: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        state: str | None = LetterState.OPEN,
+    ) -> Sequence[Letter]:
+        """Show the first records that could not be folded, each with its id, reason, origin and bytes.
+
+        `reason` is a reason's code (`"not_json"`); `since` and `until` (which is left out) bound the time at which the
+        log took the record in, UTC where they name no zone; `state` is `"open"`, `"replayed"`, `"resolved"`, or None
+        for all.
+
+        Raises:
+            ValueError: `limit` is less than 1, or there is no such state.
+            Unavailable: the letters cannot be read.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        chosen = None if state is None else LetterState(state)
+        selection = Selection(frozenset(), reason, _ms(since), _ms(until), limit_of(limit), chosen)
+        return list(self._working.handle_dead_letters().select(selection))
+
+    def dead_letter(self, letter_id: str) -> Letter:
+        """Show a dead letter, whatever was done about it; where there are several of an id, the newest.
+
+        Raises:
+            UnknownLetter: there is none.
+            Unavailable: the letters cannot be read.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        found = self._working.handle_dead_letters().find([letter_id])
+        return max(found, key=lambda letter: letter.record.appended_at_ms)
+
+    def export_dead_letters(
+        self,
+        reason: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[bytes]:
+        """Write the open dead letters as JSON lines (without line ends), to be mended and published again.
+
+        Raises:
+            ValueError: `limit` is less than 1.
+            Unavailable: the letters cannot be read.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        selection = Selection(frozenset(), reason, _ms(since), _ms(until), _limit_or_none(limit))
+        return map(encode_letter, self._working.handle_dead_letters().select(selection))
+
+    def replay_dead_letters(
+        self,
+        ids: Collection[str] = (),
+        repairs: Mapping[str, Mapping[str, object]] | None = None,
+        reason: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Replay:
+        """Publish dead letters again, and mark them as replayed: each once, also where this is called twice.
+
+        With `repairs` (by id, the event to publish in place of the letter) these; else those of `ids`; else all that
+        are open, of a reason and a time. What cannot be published as it is stays open, and is named.
+
+        Raises:
+            UnknownLetter: there is none of some id of `ids`; nothing was published.
+            InvalidEvents: a repair cannot be written as JSON; nothing was published.
+            ValueError: `limit` is less than 1.
+            Unavailable: log or store do not answer; calling this again is safe.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        handle = self._working.handle_dead_letters()
+        if repairs is not None:
+            encoded = [(letter_id, _encoded(letter_id, event)) for letter_id, event in repairs.items()]
+            return handle.replay_repaired(encoded)
+        return handle.replay(_selection(ids, reason, since, until, limit))
+
+    def resolve_dead_letters(
+        self,
+        ids: Collection[str] = (),
+        reason: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        note: str = "",
+    ) -> int:
+        """Mark open dead letters as resolved, with a note of at most 1,000 characters: nothing is to be done about
+        them any more. Return how many these were.
+
+        Raises:
+            UnknownLetter: there is none of some id; nothing was marked.
+            ValueError: it is not said which (ids, a reason or a time), the note is too long, or `limit` less than 1.
+            Unavailable: the store does not answer; calling this again is safe.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        if not ids and (reason, since, until) == (None, None, None):
+            raise ValueError("say which dead letters are resolved: by ids, reason, since or until")
+        return self._working.handle_dead_letters().resolve(_selection(ids, reason, since, until, limit), note)
+
+    def trace(
+        self, event_id: str, customer_id: str | None = None, on_progress: Callable[[int], object] = lambda _: None
+    ) -> Trace:
+        """Say where an event lies, in which class each copy of it fell, and what it changed.
+
+        The log is read, as it is when the call begins: all of it, or with `customer_id` only the partitions of that
+        customer and of the visitors who signed in as them. `on_progress` is told now and then how many records were
+        read. What each record came to is found by folding its customer once more, with the settings that hold now.
+
+        Raises:
+            Unavailable: log or store do not answer.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        whose = None if customer_id is None else CustomerId(str(customer_id))
+        return self._working.trace_event()(str(event_id), whose, on_progress)
+
+
+def _limit_or_none(limit: int | None) -> int | None:
+    return None if limit is None else limit_of(limit)
+
+
+def _selection(
+    ids: Collection[str], reason: str | None, since: datetime | None, until: datetime | None, limit: int | None
+) -> Selection:
+    if isinstance(ids, str):
+        raise TypeError("ids is a list of ids of dead letters, also where it is one")
+    return Selection(frozenset(ids), reason, _ms(since), _ms(until), _limit_or_none(limit))
+
+
+def _ms(time: datetime | None) -> int | None:
+    if time is None:
+        return None
+    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1000)
+
+
+def _encoded(letter_id: str, event: Mapping[str, object]) -> bytes:
+    try:
+        return encode_event(event)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidEvents(f"the repair of {letter_id} cannot be written as JSON: {error}") from None
