@@ -113,7 +113,9 @@ def test_a_profile_that_only_a_newer_worker_reads_stops_this_one(pipeline: Pipel
     profiles.add("ada", format=[2, 2])
     stored = profiles.read("ada")
     append(pipeline, [event("b", product="mug")])
-    with pytest.raises(NewerRelease, match=r"a customer's profile was written by a newer release .*: upgrade this"):
+    with pytest.raises(
+        NewerRelease, match=r"customer ada: a customer's profile was written by a newer release .*: upgrade this"
+    ):
         pipeline.process()
     assert (profiles.read("ada"), pipeline.container.cells().counts()) == (stored, before)
     with pytest.raises(NewerRelease, match="upgrade this program"):
@@ -129,7 +131,7 @@ def test_a_profile_that_is_cut_off_stops_the_worker_and_is_left_as_it_is(pipelin
     profiles.write("ada", whole[:-3])
     new_worker(pipeline)
     append(pipeline, [event("b", product="mug")])
-    with pytest.raises(Damaged, match=r"a customer's profile is damaged .* rebuild it from the log"):
+    with pytest.raises(Damaged, match=r"customer ada: a customer's profile is damaged .* rebuild it from the log"):
         pipeline.process()
     assert (profiles._raw("ada"), pipeline.container.cells().counts()) == (whole[:-3], before)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from realtime_pipeline.application.errors import Damaged, NewerRelease
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
@@ -48,8 +49,8 @@ def encode_customer(customer: Customer) -> bytes:
     return _encode(overlaid(_decode(_encode_customer(customer)), customer.unknown))
 
 
-def decode_customer(value: bytes) -> Customer:
-    """Read a customer; what a newer release noted is carried along.
+def decode_customer(value: bytes, customer_id: CustomerId | None = None) -> Customer:
+    """Read a customer; what a newer release noted is carried along. The id is for the message where that fails.
 
     Raises:
         NewerRelease: a newer release wrote it in a way that this one cannot carry along.
@@ -60,8 +61,14 @@ def decode_customer(value: bytes) -> Customer:
         if _encode_customer(customer) != value:  # quicker than to look for what is more in it
             customer.carry(_unknown(value, customer))
     except (ValueError, RecursionError) as error:
-        raise CUSTOMER.refused(error, format_in(value)) from None
+        raise _refused(CUSTOMER.refused(error, format_in(value)), customer_id) from None
+    except (NewerRelease, Damaged) as refusal:
+        raise _refused(refusal, customer_id) from None
     return customer
+
+
+def _refused(refusal: NewerRelease | Damaged, customer_id: CustomerId | None) -> NewerRelease | Damaged:
+    return refusal if customer_id is None else type(refusal)(f"customer {ascii(customer_id)[1:-1]}: {refusal}")
 
 
 def _unknown(value: bytes, customer: Customer) -> dict[str, Any] | None:

@@ -108,7 +108,7 @@ class RedisCellStore(CellStore):
                 if value is None:
                     missing.setdefault(partition, []).append(customer_id)
                 else:
-                    found[customer_id] = decode_customer(value)
+                    found[customer_id] = decode_customer(value, customer_id)
         if missing:
             found.update(self._never_seen(missing))
         return found
@@ -178,7 +178,7 @@ class RedisCellStore(CellStore):
         """Read customers: one by one, as `MGET` takes a key of another type for none."""
         keys = [self._keys.customers(self._partition_of(one), [one])[0] for one in customer_ids]
         values = zip(customer_ids, self._nodes.ask([(key, ("GET", key)) for key in keys]), strict=True)
-        return {customer_id: decode_customer(value) for customer_id, value in values if value is not None}
+        return {customer_id: decode_customer(value, customer_id) for customer_id, value in values if value is not None}
 
     def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others, and how far the time of their cells has come."""
