@@ -16,6 +16,18 @@ class OpenStrEnum(StrEnum):
         unknown._name_ = unknown._value_ = value
         return unknown
 
+    @classmethod
+    def known(cls, name: str) -> Self:
+        """Find a member by a name that somebody gives.
+
+        Raises:
+            ValueError: this release does not know it.
+        """
+        found = cls(name)
+        if not found.is_known:
+            raise ValueError(f"{name!r} is no {cls.__name__}: it is one of {', '.join(cls)}")
+        return found
+
     @property
     def is_known(self) -> bool:
         """Whether this release gives the name a meaning."""

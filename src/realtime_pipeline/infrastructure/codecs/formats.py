@@ -51,6 +51,11 @@ class Format:
                 return written
         raise Damaged(f"{self.what} says {str(found)[:80]} where its format should be: {WAYS_OUT}")
 
+    @property
+    def in_words(self) -> str:
+        """Both numbers as a header has them."""
+        return f"{self.written} {self.read_by}"
+
     def refused(self, error: Exception, found: object) -> NewerRelease | Damaged:
         """Why a value cannot be read, by what it says of its format."""
         try:
@@ -72,6 +77,7 @@ TRAIL: Final = Format("a session's trail", 1, 1)
 REVIEW: Final = Format("a review", 1, 1)
 ENTRY: Final = Format("a kept entry", 1, 1)
 PRODUCT: Final = Format("a product's row", 1, 1)
+LETTER: Final = Format("a dead letter", 1, 1)
 MESSAGE: Final = Format("a message between customers", 1, 1)
 
 
