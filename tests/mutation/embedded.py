@@ -236,6 +236,13 @@ EMBEDDED = [
         NEWER_RELEASES,
     ),
     Mutation(
+        "names that only newer releases know are no names",
+        "domain/names.py",
+        "        if not isinstance(value, str):\n",
+        "        if True:\n",
+        NEWER_RELEASES,
+    ),
+    Mutation(
         "a field that is missing in a stored profile has its default",
         "infrastructure/codecs/unknown.py",
         "    if missing and (more or not may_lack):\n",
