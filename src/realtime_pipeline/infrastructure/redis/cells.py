@@ -88,7 +88,7 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "FCALL", "rp8_claim", 2, cell, self._keys.outbox(partition), epoch)
+        said = self._ask(cell, "FCALL", "rp9_claim", 2, cell, self._keys.outbox(partition), epoch)
         if said[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
         position, number, *times = map(int, said[1:])
@@ -168,7 +168,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._ask(cell, "FCALL", "rp8_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._ask(cell, "FCALL", "rp9_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""

@@ -59,7 +59,7 @@ def merge_request(
         "latest": latest_ms,
         "gone": [str(hour) for hour, _ in gone],
     }
-    return names[0], ("FCALL", "rp8_merge", len(names), *names, _encode(said))
+    return names[0], ("FCALL", "rp9_merge", len(names), *names, _encode(said))
 
 
 def _source(one: SourceRange) -> list[str]:

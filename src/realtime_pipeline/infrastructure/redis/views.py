@@ -65,7 +65,7 @@ class RedisViews(Views):
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
         """Write a new epoch to every view cell, then read positions."""
         sources = self._sources()
-        answers = self._nodes.ask([(key, ("FCALL", "rp8_claim_views", 1, key, partition, epoch)) for key in sources])
+        answers = self._nodes.ask([(key, ("FCALL", "rp9_claim_views", 1, key, partition, epoch)) for key in sources])
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
         return tuple(int(said[1]) for said in answers)
