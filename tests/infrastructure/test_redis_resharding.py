@@ -1,5 +1,7 @@
 """A Redis cluster whose slots move from node to node, key by key, under readers and a worker."""
 
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -10,6 +12,7 @@ import attrs
 from harness.services.redis import RedisServer
 from harness.services.resharding import move_slot, owner_of, slot_of
 from realtime_pipeline import Pipeline, Request, Settings
+from realtime_pipeline.application.errors import Unreachable
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from tests import servers
@@ -18,6 +21,8 @@ from tests.histories import NOW_MS, SMALL, differences, event, opened
 READERS = 6
 PARTITIONS = 2
 CUSTOMERS = 12
+CUTS = 3
+"""How often connections are cut: mostly some request is on its way."""
 
 
 def on_cluster() -> Settings:
@@ -56,9 +61,13 @@ def history(numbers: Iterator[int], size: int) -> list[dict[str, object]]:
 
 
 @contextmanager
-def reading(pipeline: Pipeline, failures: list[BaseException]) -> Iterator[None]:
-    """Six threads that ask for all that readers ask for, until the block ends; what fails is collected."""
+def reading(pipeline: Pipeline, failures: list[BaseException]) -> Iterator[list[int]]:
+    """Six threads that ask for all that readers ask for, until the block ends; what fails is collected.
+
+    Yields how many answers each has had.
+    """
     ends = Event()
+    answered = [0] * READERS
     asks: list[Callable[[], object]] = [
         lambda: pipeline.recommend_all([Request(f"u{number}") for number in range(CUSTOMERS)]),
         lambda: pipeline.recommend("u0"),
@@ -68,19 +77,20 @@ def reading(pipeline: Pipeline, failures: list[BaseException]) -> Iterator[None]
         lambda: pipeline.container.cells().known_customers([CustomerId(f"u{number}") for number in range(CUSTOMERS)]),
     ]
 
-    def read(ask: Callable[[], object]) -> None:
+    def read(number: int) -> None:
         while not ends.is_set():
             try:
-                ask()
+                asks[number]()
+                answered[number] += 1
             except BaseException as failure:
                 failures.append(failure)
                 ends.wait(0.01)
 
-    threads = [Thread(target=read, args=(asks[number % len(asks)],)) for number in range(READERS)]
+    threads = [Thread(target=read, args=(number,)) for number in range(READERS)]
     for thread in threads:
         thread.start()
     try:
-        yield
+        yield answered
     finally:
         ends.set()
         for thread in threads:
@@ -132,4 +142,39 @@ def test_a_commit_is_whole_while_its_slot_is_being_moved() -> None:
         finally:
             for node in (source, target):
                 node.command("CLUSTER", "SETSLOT", slot, "STABLE")
+        assert differences(pipeline) == []
+
+
+def test_connections_that_are_cut_cost_readers_nothing() -> None:
+    nodes, settings, failures = servers.redis_cluster_nodes(), on_cluster(), list[BaseException]()
+    with opened(settings) as pipeline:
+        pipeline.publish(history(count(), 60))
+        pipeline.process()
+        with reading(pipeline, failures) as answered:
+            for node in nodes * CUTS:
+                before = list(answered)
+                node.command("CLIENT", "KILL", "TYPE", "normal")
+                while any(now < 2 + then for now, then in zip(answered, before, strict=True)) and not failures:
+                    time.sleep(0.002)  # no request meets two cuts
+    assert [repr(one) for one in failures] == []
+
+
+def test_of_a_node_that_is_down_readers_are_told_and_of_nothing_else() -> None:
+    nodes, failures = servers.redis_cluster_nodes(), list[BaseException]()
+    settings = on_cluster()
+    settings = attrs.evolve(settings, redis=attrs.evolve(settings.redis, timeout_ms=100))
+    down = owner_of(nodes, slot_of(nodes[0], Keys(settings.redis.namespace).cell(0)))
+    with opened(settings) as pipeline:
+        pipeline.publish(history(count(), 60))
+        pipeline.process()
+        with reading(pipeline, failures):
+            down.process.signal(signal.SIGSTOP)
+            try:
+                while not failures:
+                    time.sleep(0.005)
+            finally:
+                down.process.signal(signal.SIGCONT)
+        assert {type(failure) for failure in failures} == {Unreachable}
+        pipeline.publish(history(count(60), 20))
+        pipeline.process()
         assert differences(pipeline) == []
