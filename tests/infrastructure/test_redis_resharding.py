@@ -8,26 +8,31 @@ from itertools import count
 from threading import Event, Thread
 
 import attrs
+import pytest
 
 from harness.services.redis import RedisServer
 from harness.services.resharding import move_slot, owner_of, slot_of
 from realtime_pipeline import Pipeline, Request, Settings
-from realtime_pipeline.application.errors import Unreachable
+from realtime_pipeline.application.errors import Unavailable, Unreachable
+from realtime_pipeline.application.ports.stages import Unwatched
 from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from tests import servers
 from tests.histories import NOW_MS, SMALL, differences, event, opened
 
 READERS = 6
 PARTITIONS = 2
 CUSTOMERS = 12
+ADA = CustomerId("ada")
 CUTS = 3
 """How often connections are cut: mostly some request is on its way."""
 
 
 def on_cluster() -> Settings:
     """A log in memory, and an empty store on a cluster."""
-    rules = attrs.evolve(servers.redis_rules("cluster"), view_cells=16, commit_records_max=7)
+    rules = attrs.evolve(servers.redis_rules("cluster"), view_cells=8, commit_records_max=7)
     return attrs.evolve(SMALL, partitions=PARTITIONS, log="memory", store="redis", redis=rules)
 
 
@@ -143,6 +148,33 @@ def test_a_commit_is_whole_while_its_slot_is_being_moved() -> None:
             for node in (source, target):
                 node.command("CLUSTER", "SETSLOT", slot, "STABLE")
         assert differences(pipeline) == []
+
+
+def test_readers_follow_keys_by_the_rights_that_the_operations_page_names() -> None:
+    nodes, settings = servers.redis_cluster_nodes(), attrs.evolve(on_cluster(), partitions=1)
+    namespace = settings.redis.namespace
+    page = (servers.ROOT / "docs" / "operations.md").read_text("utf-8").partition("readers need `~rp:*` and `+@read`")
+    granted = page[2].partition("`")[2].partition("`")[0].split()
+    signed_in = attrs.evolve(settings.redis, username=f"reader-{namespace}", password="a secret")  # noqa: S106
+    for node in nodes:
+        rights = (f"~{namespace}:*", "+@read", *granted)
+        node.command("ACL", "SETUSER", signed_in.username, "reset", "on", ">a secret", *rights)
+    slot = slot_of(nodes[0], Keys(namespace).cell(0))
+    target = nodes[(nodes.index(owner_of(nodes, slot)) + 1) % len(nodes)]
+    reader = RedisNodes(signed_in)
+    cells = RedisCellStore(reader, signed_in, 1_000, Unwatched())
+    with opened(settings) as pipeline:
+        pipeline.publish([event("1", user="ada", product="mug")])
+        pipeline.process()
+        assert move_slot(nodes, slot, target, lambda: cells.known_customers([ADA])[ADA]) > 0
+        back = nodes[(nodes.index(target) + 1) % len(nodes)]
+        back.command("ACL", "SETUSER", signed_in.username, "-asking")
+        wanted = f"run ASKING: grant it by ACL SETUSER {signed_in.username} \\+asking, on every node"
+        with pytest.raises(Unavailable, match=wanted):
+            move_slot(nodes, slot, back, lambda: cells.known_customers([ADA]))
+        for node in nodes:
+            node.command("CLUSTER", "SETSLOT", slot, "STABLE")
+    reader.close()
 
 
 def test_connections_that_are_cut_cost_readers_nothing() -> None:

@@ -206,7 +206,12 @@ class RedisNodes:
         answers = exchange(node, [*requests, self._waiting()] if waits else requests)
         if waits:
             self._check_reached(answers.pop())
-        return answers[1::2] if asking else answers
+        if not asking:
+            return answers
+        for answer in answers[::2]:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers[1::2]
 
     def _waiting(self) -> Request:
         """What is asked to be said when what was written is where it must be."""

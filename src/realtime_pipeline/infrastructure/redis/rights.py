@@ -54,6 +54,7 @@ def calls_of_worker(rules: RedisRules) -> list[Request]:
         ("ZINTERCARD", "1", sessions),
         ("SCAN", "0"),
         *waits,
+        *([("ASKING",)] if rules.cluster else []),
     ]
 
 
