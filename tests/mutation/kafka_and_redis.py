@@ -138,6 +138,13 @@ KAFKA_AND_REDIS = [
         (f"{RESHARDING}::test_a_commit_is_whole_while_its_slot_is_being_moved",),
     ),
     Mutation(
+        "a view cell that lost its position is served again",
+        "infrastructure/redis/views.py",
+        "        self._check_positions(partition)\n",
+        "",
+        ("tests/infrastructure/test_redis_failures.py",),
+    ),
+    Mutation(
         "a request does not follow its key to another node",
         "infrastructure/redis/nodes.py",
         "        return self._rules.cluster and isinstance(answer, redis.exceptions.AskError)",
