@@ -83,6 +83,11 @@ def _key_in(call: Request, rules: RedisRules) -> str | None:
 def missing_right(refusal: str, rules: RedisRules) -> str:
     """Say which right a refusal of Redis names, and by which rule it is granted."""
     command = _COMMAND.search(refusal)
+    if command is None and "key" not in refusal:  # some servers do not say what a Function may not do
+        user = rules.username or "default"
+        return (
+            f"Redis does not let the user {user} do this ({refusal}): start a worker, which names every right it lacks"
+        )
     return _lacking([command[1].upper()] if command else [], rules, is_key=command is None)
 
 
