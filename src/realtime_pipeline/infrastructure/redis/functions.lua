@@ -2,7 +2,7 @@
 -- Claims, commits and merges, each one step that no other client can come between.
 --
 -- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write that
--- must not be repeated: fences, types, numbers. Integers stay decimal strings: Lua's numbers are exact to 2^53 only.
+-- must not be repeated: fences, types, numbers, rights. Integers stay decimal strings: Lua's numbers are exact to 2^53 only.
 --
 -- Every function answers with a list: 'OK' and what it has to say, or the name of a refusal.
 
@@ -38,6 +38,25 @@ local function wrong_type(key)
   return redis.error_reply('WRONGTYPE ' .. key .. ' is of another type than this program gives it')
 end
 
+-- Refuses where the user may not make some of the calls, which are given whole and not made. Which keys are used is
+-- seen when the function is called; a command that is denied would be seen only when others have been made already.
+local function check_rights(calls)
+  for _, call in ipairs(calls) do
+    if not redis.acl_check_cmd(unpack(call)) then
+      return redis.error_reply("NOPERM this user has no permissions to run the '" .. string.lower(call[1]) .. "' command")
+    end
+  end
+end
+
+-- args: calls, each a list, MessagePack. Answers with the numbers of those that the user may not make.
+local function denied(_, args)
+  local numbers = {}
+  for number, call in ipairs(args) do
+    if not redis.acl_check_cmd(unpack(cmsgpack.unpack(call))) then numbers[#numbers + 1] = number end
+  end
+  return numbers
+end
+
 -- Calls a command on a key with the arguments [first, first + count), some at a time; they are pairs where step is 2.
 local function in_parts(command, key, args, first, count)
   local last = first + count - 1
@@ -69,10 +88,46 @@ local function claim(keys, args)
   return {'OK', found[2], found[3], found[4], found[5], found[6], found[7]}
 end
 
+-- The fields of a hash but for those that are given as (field, value).
+local function other_fields(key, args, first, count)
+  local given, others = {}, {}
+  for at = first, first + count - 1, 2 do given[args[at]] = true end
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if not given[field] then others[#others + 1] = field end
+  end
+  return others
+end
+
+-- What a commit may write.
+local function commit_calls(cell, outbox)
+  return {
+    {'XADD', outbox, '*', 'entry', ''}, {'MSET', cell, ''}, {'UNLINK', cell}, {'HSET', cell, '', ''}, {'HDEL', cell, ''},
+    {'HKEYS', cell}, {'PEXPIRE', cell, '1'}, {'HINCRBY', cell, '', '1'},
+  }
+end
+
+-- Changes a hash by what the arguments say from `at` on; answers where the next begins.
+local function change_hash(key, args, at)
+  local deleted, first_deleted = tonumber(args[at]), at + 1
+  at = first_deleted + math.max(deleted, 0)
+  local written, first_written = tonumber(args[at]), at + 1
+  at = first_written + written
+  local others = deleted < 0 and other_fields(key, args, first_written, written) or {}
+  in_parts('HSET', key, args, first_written, written)
+  if written > 0 and args[at] ~= '0' then redis.call('PEXPIRE', key, args[at]) end
+  in_parts('HDEL', key, args, first_deleted, math.max(deleted, 0))
+  in_parts('HDEL', key, others, 1, #others)
+  return at + 1
+end
+
 -- keys: cell, outbox, then those to unlink, those to set, and the hashes to change.
 -- args: epoch, from, number before, to, number, four times of the watermark, entry; how many counts and the counts as
 -- (class, records); how many keys to unlink; how many to set, and their values; how many hashes, and for each: how
--- many fields to delete and which, how many values to set and which (field, value), and when the hash expires (0: never).
+-- many fields to delete and which (-1: all that are not set), how many values to set and which (field, value), and when
+-- the hash expires (0: never).
+--
+-- Keys are set before any is unlinked or emptied: while a slot moves, a node lets a function use the keys that it has, and
+-- fails it half way where one of them has gone.
 local function commit(keys, args)
   local found = redis.call('HMGET', keys[1], 'epoch', 'position', 'number')
   if found[1] ~= args[1] or found[2] ~= args[2] or found[3] ~= args[3] then return {'FENCED'} end
@@ -96,8 +151,10 @@ local function commit(keys, args)
     if not is_hash(key) then return wrong_type(key) end
   end
 
+  local refusal = check_rights(commit_calls(keys[1], keys[2]))
+  if refusal then return refusal end
+
   redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10]) -- refused without a trace if not the newest
-  for index = 1, unlinked do redis.call('UNLINK', keys[2 + index]) end
   local pairs_to_set = {}
   for index = 1, set do
     pairs_to_set[#pairs_to_set + 1] = keys[2 + unlinked + index]
@@ -108,17 +165,8 @@ local function commit(keys, args)
     end
   end
   at = hashes_at
-  for index = 1, hashes do
-    local key = keys[2 + unlinked + set + index]
-    local deleted = tonumber(args[at])
-    in_parts('HDEL', key, args, at + 1, deleted)
-    at = at + 1 + deleted
-    local written = tonumber(args[at])
-    in_parts('HSET', key, args, at + 1, written)
-    at = at + 1 + written
-    if written > 0 and args[at] ~= '0' then redis.call('PEXPIRE', key, args[at]) end
-    at = at + 1
-  end
+  for index = 1, hashes do at = change_hash(keys[2 + unlinked + set + index], args, at) end
+  for index = 1, unlinked do redis.call('UNLINK', keys[2 + index]) end
   at = 12
   for index = 1, counts do
     redis.call('HINCRBY', keys[1], args[at], args[at + 1])
@@ -272,7 +320,15 @@ local function list_sessions(key, entries, listed)
   if redis.call('ZCARD', key) > 1.2 * listed then redis.call('ZREMRANGEBYRANK', key, 0, -listed - 1) end
 end
 
--- keys: sources, products, moved, one that is never there, totals, then hashes of numbers, lists of sessions, and of each
+-- What a merge may do from its first write on.
+local function merge_calls(hash, sorted)
+  return {
+    {'ZADD', sorted, '0', ''}, {'ZCARD', sorted}, {'ZREMRANGEBYRANK', sorted, '0', '0'}, {'ZRANGE', sorted, '0', '0'},
+    {'HSET', hash, '', ''}, {'HDEL', hash, ''}, {'UNLINK', hash}, {'HINCRBY', hash, '', '1'},
+  }
+end
+
+-- keys: sources, products, moved, one that is never there, totals, then hashes of numbers, then lists of sessions, then of each
 -- hour that goes the hash that lists it, and its own.
 -- args: one map, MessagePack: `sources`; `products`, rows by product; `numbers`, of each hash what grows, as (field,
 -- growth); `lists`, of each list what it gains; `listed`, how many sessions a list keeps; `latest`, after which time nobody can
@@ -301,6 +357,9 @@ local function merge(keys, args)
   end
   local products, moved = told(keys[2], said.products, said.latest)
 
+  refusal = check_rights(merge_calls(keys[1], keys[3]))
+  if refusal then return refusal end
+
   -- Lists come first: a plain set among them refuses here, and what is listed may be listed again.
   for index, entries in ipairs(said.lists) do list_sessions(keys[of_lists + index], entries, said.listed) end
   in_parts('HSET', keys[1], sources, 1, #sources)
@@ -317,6 +376,7 @@ local function merge(keys, args)
   return {'OK'}
 end
 
+redis.register_function{function_name = 'rp9_denied', callback = denied, flags = {'no-writes', 'allow-oom'}}
 -- Those that make room, or must work for it to be made, may run when memory is full.
 redis.register_function{function_name = 'rp9_claim', callback = claim, flags = {'allow-oom'}}
 redis.register_function('rp9_commit', commit)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.errors import Fenced, Stopped, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
@@ -64,6 +64,7 @@ class RedisViews(Views):
 
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
         """Write a new epoch to every view cell, then read positions."""
+        self._check_positions(partition)
         keys = [(key, self._keys.view(cell % self._groups, "totals")) for cell, key in enumerate(self._sources())]
         requests: list[tuple[Key, Request]] = [
             (key, ("FCALL", "rp9_claim_views", 2, key, totals, partition, epoch, LAYOUT)) for key, totals in keys
@@ -73,6 +74,27 @@ class RedisViews(Views):
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
         return tuple(int(said[1]) for said in answers)
+
+    def _check_positions(self, partition: int) -> None:
+        """See that no view cell lacks its position while it has what it merged, which would then be merged again.
+
+        View cells of a group lie on one node, and nothing is merged into any before all are claimed. So one that knows
+        nothing of a partition, beside others that have merged something of it, has been claimed too.
+
+        Raises:
+            Stopped: some view cell has.
+        """
+        sources = self._sources_of([partition])[partition]
+        for group in range(self._groups):
+            beside = sources[group :: self._groups]
+            lost = [number for number, (epoch, _, _) in enumerate(beside) if not epoch]
+            furthest = max(position for _, position, _ in beside)
+            if lost and furthest:
+                key = self._keys.sources(group, group + lost[0] * self._groups)
+                raise Stopped(
+                    f"partition {partition}: the position of a view cell is missing in {key}, while those beside it "
+                    f"stand at {furthest}: somebody has deleted it; rebuild the store from the log"
+                )
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
         """Read positions."""
