@@ -41,8 +41,8 @@ EMBEDDED = [
     Mutation(
         "what comes again across a sign-in counts twice",
         "domain/shop/repeats.py",
-        "    return [one for one in history.contributions if customer.seen.knows(one.digest)]\n",
-        "    return []\n",
+        "    repeats = [one for one in history.contributions if customer.seen.knows(one.digest)]\n",
+        "    repeats: list[Contribution] = []\n",
         ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
     ),
     Mutation(
