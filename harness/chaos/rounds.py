@@ -12,6 +12,8 @@ from harness.chaos.workers import WorkerProcess
 from harness.errors import HarnessError
 from harness.services.kafka import AFTER_A_KILL
 from harness.services.process import ServerProcess
+from harness.services.redis import RedisServer
+from harness.services.resharding import move_slot, owner_of, slot_of
 
 POINTS = (
     "fetched",
@@ -24,6 +26,9 @@ POINTS = (
     "trimming",
 )
 BUYERS = 12
+MOVED_SLOTS = 2
+"""Of cells, and of views."""
+SCANNED_KEYS = 1_000
 TIMES_MAX = {"outputs_sent": 2, "positions_sent": 2, "trimming": 2}
 
 
@@ -174,6 +179,29 @@ def cluster_failover(arena: Arena) -> Outcome:
     return Outcome()
 
 
+def slot_migration(arena: Arena) -> Outcome:
+    """Move slots of cells and views from master to master, key by key, while workers work and one of them is killed."""
+    masters = arena.move_to_cluster(view_cells=48)[:3]
+    workers = [arena.worker() for _ in range(2)]
+    _let_work(arena)
+    before = arena.committed()
+    slots = [slot for kind in ("c", "v") for slot in arena.dice.sample(_slots(arena, masters[0], kind), MOVED_SLOTS)]
+    arena.dice.shuffle(slots)
+    for number, slot in enumerate(slots):
+        at = masters.index(owner_of(masters, slot))
+        target = masters[(at + arena.dice.randint(1, 2)) % 3]
+        if not move_slot(masters, slot, target, lambda: arena.publish(1)):
+            raise HarnessError(f"slot {slot} was empty: moving it would prove nothing")
+        if number == len(slots) // 2:
+            workers.pop(arena.dice.randrange(2)).kill()
+            workers.append(arena.worker())
+    if arena.committed() == before:
+        raise HarnessError("nothing was committed while slots moved: the round would prove nothing")
+    arena.wait_until_done(workers)
+    _finish(workers)
+    return Outcome()
+
+
 def topic_recreated(arena: Arena) -> Outcome:
     """Delete the topic and make it again: a worker must stop, with the way out, and leave the store as it is."""
     _fill(arena)
@@ -208,6 +236,7 @@ KINDS: Mapping[str, Round] = {
     "redis restart": redis_restart,
     "replica promoted": replica_promoted,
     "cluster fail-over": cluster_failover,
+    "slot migration": slot_migration,
     "topic recreated": topic_recreated,
     "log truncated": log_truncated,
 }
@@ -226,6 +255,15 @@ def _expect_stop(arena: Arena, words: str) -> None:
     code, said = arena.worker().end()
     if code != 1 or words not in said:
         raise HarnessError(f"a worker had to stop and say {words!r}; it ended with {code}: {said}")
+
+
+def _slots(arena: Arena, node: RedisServer, kind: str) -> list[int]:
+    """The slots in which cells (`c`), or groups of view cells (`v`), have keys."""
+    pattern = f"{arena.settings.redis.namespace}:{{{kind}*"
+    listed = arena.pipeline.container.redis_nodes().scan(pattern, SCANNED_KEYS)
+    names = [name.decode() for names in listed for name in names]
+    keys = {name.partition("}")[0]: name for name in names}
+    return sorted({slot_of(node, key) for key in keys.values()})
 
 
 def _let_work(arena: Arena) -> None:

@@ -13,7 +13,7 @@ from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId,
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Rejected, Tick
 
 UNREADABLE: Final = "unreadable"
 """Stands for the codes of all records that cannot be decoded: two decoders may see different faults in one."""
@@ -46,7 +46,7 @@ class Sorted:
     """The partitions whose time ticks have moved on."""
 
 
-def sort(record: Record, decoded: Decoded, future_ms: int, belongs: Belongs, sorted_: Sorted) -> None:
+def sort(record: Record, decoded: Foldable, future_ms: int, belongs: Belongs, sorted_: Sorted) -> None:
     """Put a record where it belongs."""
     appended_ms = sorted_.appended_ms
     appended_ms[record.partition] = max(record.appended_at_ms, appended_ms.get(record.partition, record.appended_at_ms))

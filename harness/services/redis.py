@@ -58,6 +58,17 @@ class RedisServer:
             line = reader.readline().strip()
             return reader.read(int(line[1:])) if line.startswith(b"$") and line != b"$-1" else line
 
+    def listed(self, *words: str | int) -> list[bytes]:
+        """Send one command that is answered by a list of texts."""
+        text = " ".join(f'"{word}"' for word in words)
+        with socket.create_connection(("127.0.0.1", self.port), 2) as connection, connection.makefile("rb") as reader:
+            connection.sendall(text.encode() + b"\r\n")
+            head = reader.readline().strip()
+            if not head.startswith(b"*"):
+                raise HarnessError(f"Redis answered {words[0]} by {head.decode()}")
+            lengths = (int(reader.readline()[1:]) for _ in range(int(head[1:])))
+            return [reader.read(length + 2)[:-2] for length in lengths]
+
     def told(self, section: str, name: str) -> str:
         """One line of what the server tells of itself; empty where there is none of that name."""
         lines = self.command("INFO", section).decode().splitlines()

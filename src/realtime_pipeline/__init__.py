@@ -4,8 +4,10 @@ What is listed here is the library's interface; docs/library.md says what each n
 """
 
 from realtime_pipeline.application.errors import (
+    Damaged,
     InvalidEvents,
     InvalidSettings,
+    NewerRelease,
     PipelineError,
     ProcessingFailed,
     Stopped,
@@ -45,12 +47,14 @@ __all__ = [
     "Change",
     "Container",
     "Copy",
+    "Damaged",
     "Forgetting",
     "InvalidEvents",
     "InvalidSettings",
     "Letter",
     "LetterState",
     "ListRules",
+    "NewerRelease",
     "Pipeline",
     "PipelineError",
     "ProcessingFailed",

@@ -42,7 +42,7 @@ class Operating(ABC):
             Unavailable: the letters cannot be read.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        chosen = None if state is None else LetterState(state)
+        chosen = None if state is None else LetterState.known(state)
         selection = Selection(frozenset(), reason, _ms(since), _ms(until), limit_of(limit), chosen)
         return list(self._working.handle_dead_letters().select(selection))
 

@@ -7,7 +7,7 @@ import pytest
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, Stages, Unwatched
 from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, LetterState, key_of
 from realtime_pipeline.domain.streams.records import Record
 from tests.contracts.outputs import ADA, letter
@@ -112,6 +112,15 @@ class DurableContract(DeadLettersContract):
         assert (self.states(), self.values()) == ({"0-3": "open"}, [])
         assert set(self.letters.handle([(key(3), again)], REPLAYED)) == {key(3)}
         assert (self.states(), self.values()) == ({"0-3": "replayed"}, [b"mended"])
+
+    def test_a_state_that_only_a_newer_release_knows_is_kept(self) -> None:
+        """The letter is not open: whatever a newer release did about it, it is not done again."""
+        self.given(3)
+        self.letters.handle([(key(3), None)], Handling(LetterState("waived"), 5, "by a newer release"))
+        again = self.opened(Unwatched())
+        assert [(one.state.value, one.handling is not None) for one in again.letters()] == [("waived", True)]
+        assert not again.handle([(key(3), Outgoing(b"bob", b"mended"))], REPLAYED)
+        assert (self.states(), self.values()) == ({"0-3": "waived"}, [])
 
 
 class ForgottenContract(DeadLettersContract):

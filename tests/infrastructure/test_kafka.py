@@ -17,7 +17,7 @@ from confluent_kafka.admin._resource import ResourceType
 
 from harness.services.kafka import AFTER_A_KILL, kafka_broker
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable
+from realtime_pipeline.application.errors import NewerRelease, Stopped, Unavailable, Unreachable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Stage, Stages, Unwatched
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -127,6 +127,19 @@ class TestKafkaDeadLetters(DurableContract):
         with pytest.raises(Unavailable, match="another program handles dead letters at the same time"):
             self.opened(Meanwhile()).handle(again, REPLAYED)
         assert (self.states(), self.values()) == ({"0-3": "replayed"}, [b"mended"])
+
+    def test_a_letter_that_only_a_newer_release_reads_is_not_passed_over(self, rules: KafkaRules) -> None:
+        self.given(3)
+        newer = made_producer(rules, {})
+        newer.produce(rules.dead_letters_topic, b"{}", partition=0, headers=[("format", "2 1"), ("reason", "late")])
+        newer.flush(10)
+        assert self.states() == {"0-3": "open"}  # no letter to this release, nor one that it must know
+        newer.produce(rules.dead_letters_topic, b"{}", partition=0, headers=[("format", "2 2"), ("place", "0-4")])
+        newer.flush(10)
+        with pytest.raises(
+            NewerRelease, match=r"a dead letter was written by a newer release .*: upgrade this program"
+        ):
+            self.states()
 
     def test_a_mark_that_an_open_transaction_hides_counts(self, rules: KafkaRules) -> None:
         self.given(3)

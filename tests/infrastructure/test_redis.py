@@ -183,6 +183,7 @@ class TestChecksBeforeWrites:
         ],
     )
     def test_a_key_of_another_type_leaves_the_views_as_they_are(self, name: str, command: str) -> None:
+        ask(self.nodes, self.view(name), "DEL", self.view(name))
         ask(self.nodes, self.view(name), command, self.view(name), "something else")
         before = everything(self.nodes, self.namespace)
         with pytest.raises(Stopped, match="use another namespace"):

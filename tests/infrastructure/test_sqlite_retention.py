@@ -419,13 +419,12 @@ def test_a_snapshot_has_every_table_of_the_store(tmp_path: Path) -> None:
     assert tables == {*CELL_TABLES, *VIEW_TABLES} | OF_LOG_AND_OUTPUTS | OF_SNAPSHOTS
 
 
-FROM_SCHEMA_4 = """
-DROP INDEX IF EXISTS letters_of_customers;
+TO_SCHEMA_5 = """
 DROP TABLE log_partitions;
 DROP TABLE snapshots;
 DROP TABLE snapshot_chunks;
 DROP TABLE snapshot_forgotten;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 """
 
 
@@ -437,7 +436,7 @@ def test_a_file_of_a_release_before_is_gone_on_with(tmp_path: Path) -> None:
         before = rows(pipeline, "SELECT * FROM log_partitions")
     assert before[0][:3] == (0, 0, 3)
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
-        connection.executescript(FROM_SCHEMA_4)
+        connection.executescript(TO_SCHEMA_5)
     with keeping(tmp_path, bytes_max=1) as pipeline:
         assert rows(pipeline, "SELECT * FROM log_partitions") == before
         pipeline.publish(visits("cyd", "mug"))

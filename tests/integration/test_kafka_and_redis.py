@@ -19,12 +19,14 @@ from confluent_kafka.cimpl import NewPartitions
 from harness.cli import main as harness
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import Stopped, Unavailable, WrongLog
+from realtime_pipeline.application.errors import NewerRelease, Stopped, Unavailable, WrongLog
 from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.letters import LetterState
+from realtime_pipeline.infrastructure.codecs import messages
+from realtime_pipeline.infrastructure.codecs.formats import Format
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, described
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
@@ -493,3 +495,21 @@ def test_a_replay_that_is_killed_before_it_commits_is_run_again(tmp_path: Path) 
         assert [pipeline.replay_dead_letters(repairs=mended).published for _ in range(2)] == [1, 0]
         assert pipeline.process() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 1}
         assert differences(pipeline) == []
+
+
+def test_a_message_that_only_a_newer_worker_reads_waits_in_the_topic_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker stops; neither its store nor the group's offset passes the message, and nothing is a dead letter."""
+    settings = on_kafka(partitions=1)
+    split = {"event_type": "profile_split", "event_id": "m", "user_id": "ada", "message_format": [2, 2]}
+    append_to = [event("a", product="mug", at_ms=START_MS), split, event("b", product="mug", at_ms=START_MS)]
+    with Pipeline(settings) as pipeline:
+        append(pipeline, append_to[:1])
+        pipeline.process()
+        append(pipeline, append_to[1:])
+        with pytest.raises(NewerRelease, match=r"partition 0, position 1: .*upgrade this program"):
+            pipeline.process()
+        assert pipeline.container.cells().positions([0]) == {0: 1}
+        assert pipeline.dead_letters(state=None) == []
+    monkeypatch.setattr(messages, "MESSAGE", Format("a message between customers", 2, 2))
+    with Pipeline(settings) as upgraded:  # its release gives the type no meaning in this test
+        assert upgraded.process() == {RecordClass.APPLIED: 2, RecordClass.IGNORED: 1}

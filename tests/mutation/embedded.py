@@ -2,6 +2,7 @@
 
 from tests.mutation.mutation import Mutation
 
+NEWER_RELEASES = ("tests/application/test_newer_releases.py",)
 EMBEDDED = [
     Mutation(
         "one verdict for a whole batch",
@@ -40,8 +41,8 @@ EMBEDDED = [
     Mutation(
         "what comes again across a sign-in counts twice",
         "domain/shop/repeats.py",
-        "    return [one for one in history.contributions if customer.seen.knows(one.digest)]\n",
-        "    return []\n",
+        "    repeats = [one for one in history.contributions if customer.seen.knows(one.digest)]\n",
+        "    repeats: list[Contribution] = []\n",
         ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
     ),
     Mutation(
@@ -190,6 +191,70 @@ EMBEDDED = [
         "'FULL' if durable else 'NORMAL'",
         "'OFF'",
         ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "an upgrade of a file is not one transaction",
+        "infrastructure/sqlite/schema.py",
+        '    connection.execute("BEGIN EXCLUSIVE")\n    try:\n        _bring_up(',
+        '    connection.execute("BEGIN EXCLUSIVE")\n    try:\n        connection.execute("COMMIT")\n'
+        '        connection.execute("BEGIN EXCLUSIVE") if not version_of(connection) else None\n        _bring_up(',
+        ("tests/infrastructure/test_sqlite_schema.py",),
+    ),
+    Mutation(
+        "a program writes into a file that a newer release has upgraded",
+        "infrastructure/sqlite/database.py",
+        "                    check_version(connection, self.path)\n",
+        "",
+        ("tests/infrastructure/test_sqlite_schema.py",),
+    ),
+    Mutation(
+        "a history of a newer worker is a dead letter",
+        "infrastructure/codecs/messages.py",
+        "        return FromNewer(str(newer))\n    except (ValueError, Damaged) as error:\n",
+        "        return Rejected(str(newer), owner)\n    except (ValueError, Damaged) as error:\n",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "a message of a type that only newer workers know is passed over",
+        "infrastructure/codecs/events.py",
+        "            if newer is not None:\n                return newer\n",
+        "",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "what a newer worker noted of a customer is written away",
+        "infrastructure/codecs/state.py",
+        "    if customer.unknown is None:\n        return",
+        "    if True:\n        return",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "what only a newer worker can add up is added up",
+        "domain/shop/unknown.py",
+        "        if known.keys() & more.keys():\n",
+        "        if False:\n",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "names that only newer releases know are no names",
+        "domain/names.py",
+        "        if not isinstance(value, str):\n",
+        "        if True:\n",
+        NEWER_RELEASES,
+    ),
+    Mutation(
+        "a field that is missing in a stored profile has its default",
+        "infrastructure/codecs/unknown.py",
+        "    if missing and (more or not may_lack):\n",
+        "    if False:\n",
+        ("tests/laws/test_format_laws.py",),
+    ),
+    Mutation(
+        "an entry of a newer worker is merged in part",
+        "infrastructure/codecs/entries.py",
+        "    if more:\n",
+        "    if False:\n",
+        ("tests/laws/test_format_laws.py",),
     ),
     Mutation(
         "an interrupted poll is not read again",

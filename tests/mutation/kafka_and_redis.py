@@ -3,9 +3,12 @@
 from tests.mutation.mutation import Mutation
 
 REDIS = ("tests/infrastructure/test_redis.py", "tests/infrastructure/test_redis_servers.py")
+RIGHTS = ("tests/infrastructure/test_redis_rights.py",)
+RESHARDING = "tests/infrastructure/test_redis_resharding.py"
 KAFKA = "tests/infrastructure/test_kafka.py"
 WORKER = ("tests/application/test_recovery.py", "tests/application/test_waiting.py")
 FUNCTIONS = "infrastructure/redis/functions.lua"
+REDIS_VERSIONS = ("tests/infrastructure/test_redis_versions.py",)
 
 KAFKA_AND_REDIS = [
     Mutation(
@@ -42,6 +45,34 @@ KAFKA_AND_REDIS = [
         "  if not is_at then return superseded end\n",
         "",
         REDIS,
+    ),
+    Mutation(
+        "an older worker claims a newer release's cell",
+        FUNCTIONS,
+        "  if is_newer(found[8], args[2]) then return {'NEWER', found[8]} end\n",
+        "",
+        REDIS_VERSIONS,
+    ),
+    Mutation(
+        "an older worker claims a newer release's views",
+        FUNCTIONS,
+        "  if is_newer(layout, args[3]) then return {'NEWER', layout} end\n",
+        "",
+        REDIS_VERSIONS,
+    ),
+    Mutation(
+        "an older worker merges into a newer release's views",
+        FUNCTIONS,
+        "  if is_newer(layout, said.layout) then return {'NEWER', layout} end\n",
+        "",
+        REDIS_VERSIONS,
+    ),
+    Mutation(
+        "what a newer release added to a product is written away",
+        FUNCTIONS,
+        "        for at = #row + 1, #known do row[at] = known[at] end\n",
+        "",
+        REDIS_VERSIONS,
     ),
     Mutation(
         "an earlier owner may trim",
@@ -91,6 +122,63 @@ KAFKA_AND_REDIS = [
         "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
         "",
         REDIS,
+    ),
+    Mutation(
+        "a commit writes what it may, and fails at what it may not",
+        FUNCTIONS,
+        "  local refusal = check_rights(commit_calls(keys[1], keys[2]))\n",
+        "  local refusal = nil\n",
+        RIGHTS,
+    ),
+    Mutation(
+        "a merge writes what it may, and fails at what it may not",
+        FUNCTIONS,
+        "  refusal = check_rights(merge_calls(keys[1], keys[3]))\n",
+        "  refusal = nil\n",
+        RIGHTS,
+    ),
+    Mutation(
+        "a worker starts without the rights it needs",
+        "infrastructure/redis/nodes.py",
+        "                check_rights(node, self._rules)\n",
+        "",
+        RIGHTS,
+    ),
+    Mutation(
+        "reviews from before a forgetting stay with who came back",
+        FUNCTIONS,
+        "  local others = deleted < 0 and other_fields(key, args, first_written, written) or {}\n",
+        "  local others = {}\n",
+        REDIS,
+    ),
+    Mutation(
+        "who came back in the commit that forgets them is erased",
+        "infrastructure/redis/commits.py",
+        " + gone if key not in kept]\n",
+        " + gone]\n",
+        REDIS,
+    ),
+    Mutation(
+        "keys are unlinked while their slot is moved, then set",
+        FUNCTIONS,
+        "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
+        "  for index = 3, 2 + unlinked + set do redis.call('UNLINK', keys[index]) end\n"
+        "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
+        (f"{RESHARDING}::test_a_commit_is_whole_while_its_slot_is_being_moved",),
+    ),
+    Mutation(
+        "a view cell that lost its position is served again",
+        "infrastructure/redis/views.py",
+        "        self._check_positions(partition)\n",
+        "",
+        ("tests/infrastructure/test_redis_failures.py",),
+    ),
+    Mutation(
+        "a request does not follow its key to another node",
+        "infrastructure/redis/nodes.py",
+        "        return self._rules.cluster and isinstance(answer, redis.exceptions.AskError)",
+        "        return False",
+        (f"{RESHARDING}::test_slots_move_under_six_readers_and_a_worker",),
     ),
     Mutation(
         "any eviction policy will do",

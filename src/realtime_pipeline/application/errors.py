@@ -9,6 +9,8 @@ PipelineError
  ├─ UnknownEvent        no record has that event id
  ├─ WrongLog            the store was built from another log
  ├─ Stopped             going on would lose or double something: a person must choose the way out
+ │   ├─ NewerRelease    a newer release wrote what this one cannot read: this program must be upgraded
+ │   └─ Damaged         a stored value is none that any release has written
  ├─ ProcessingFailed    the thread that processes events in the background has failed
  └─ Unavailable         a log or a store cannot be opened or does not answer
 Refusals (between the worker and its stores; the worker claims again and goes on)
@@ -54,6 +56,14 @@ class WrongLog(PipelineError):
 
 class Stopped(PipelineError):
     """Going on would lose or double something."""
+
+
+class NewerRelease(Stopped):
+    """A newer release wrote what this one cannot read. Nothing was changed: upgrade this program, then start it."""
+
+
+class Damaged(Stopped):
+    """A stored value is none that any release has written, or was cut off."""
 
 
 class ProcessingFailed(PipelineError):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from realtime_pipeline.application.cells import HeldCell
+from realtime_pipeline.application.errors import NewerRelease
 from realtime_pipeline.application.ports.cell_store import CellStore, Commit
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.event_log import LogIdentity
@@ -10,12 +11,13 @@ from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import MISROUTED, PARTITIONERS
 from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.unknown import CannotJoin
 from realtime_pipeline.domain.streams.fold import fold
-from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
+from realtime_pipeline.domain.streams.records import Foldable, FromNewer, Record, Rejected
 from realtime_pipeline.domain.streams.rules import FoldRules
 
 OF_CUSTOMERS = (Event, HistoryMerged)
-Pairs = list[tuple[Record, Decoded]]
+Pairs = list[tuple[Record, Foldable]]
 
 
 class FoldRecords:
@@ -42,6 +44,9 @@ class FoldRecords:
         """Decode a poll's records, by partition. It needs no store, so it is done outside of any transaction.
 
         Records that the cell has already, or whose partition has gone meanwhile, are dropped.
+
+        Raises:
+            NewerRelease: a newer release wrote one that this one cannot read.
         """
         by_partition: dict[int, Pairs] = {}
         for record in records:
@@ -56,6 +61,9 @@ class FoldRecords:
 
         A commit must be written down before the next is asked for: folding goes on with the same customers. What is
         folded is taken out of `by_partition`, so that it is freed while it is still in the processor's cache.
+
+        Raises:
+            NewerRelease: a visitor signs in, and only a newer release can add up what that wrote of them.
         """
         self._load(held, by_partition)
         self._stages.reached(Stage.LOADED, sum(map(len, by_partition.values())))
@@ -67,7 +75,7 @@ class FoldRecords:
                 yield commit
                 self._stages.reached(Stage.WRITTEN, len(part))
 
-    def routed(self, record: Record) -> Decoded:
+    def routed(self, record: Record) -> Foldable:
         """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
         decoded = self._decode(record)
         if isinstance(decoded, OF_CUSTOMERS) and decoded.customer_id is not None:
@@ -75,6 +83,8 @@ class FoldRecords:
             if belongs != record.partition:
                 reason = f"{MISROUTED}: its key belongs to partition {belongs}, it came in {record.partition}"
                 return Rejected(reason, decoded.customer_id)
+        elif isinstance(decoded, FromNewer):
+            raise NewerRelease(f"partition {record.partition}, position {record.position}: {decoded.reason}")
         return decoded
 
     def _load(self, held: Mapping[int, HeldCell], by_partition: Mapping[int, Pairs]) -> None:
@@ -103,7 +113,13 @@ class FoldRecords:
             begin = end
 
     def _fold(self, cell: HeldCell, pairs: Pairs, to_position: int, now_ms: int) -> Commit:
-        effects, watermark = fold(pairs, cell.customers, cell.watermark, self._rules)
+        try:
+            effects, watermark = fold(pairs, cell.customers, cell.watermark, self._rules)
+        except CannotJoin as error:
+            raise NewerRelease(
+                f"partition {cell.partition}: a visitor signs in, and a newer release has written of them what this "
+                f"one cannot add up ({error}): upgrade this program"
+            ) from None
         cell.use(effects.customers)
         commit = Commit(
             partition=cell.partition,

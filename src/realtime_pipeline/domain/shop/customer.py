@@ -14,6 +14,7 @@ from realtime_pipeline.domain.shop.product import Fact, later
 from realtime_pipeline.domain.shop.profile_rules import PURCHASED, ProfileRules
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.shop.unknown import Unknown
 
 UNCARTED: Final = EventKind.PRODUCT_UNCARTED
 CANCELLED: Final = EventKind.PURCHASE_CANCELLED
@@ -37,7 +38,7 @@ class Customer:
 
     `seen` tells events that come again. `visitors` maps who signed in as this customer to the id of that merge. A
     visitor who has signed in `forwards_to` the customer, and holds nothing else. `contributions` are a visitor's newest
-    events one by one.
+    events one by one. What a newer release noted is kept beside, `unknown`.
     """
 
     customer_id: CustomerId
@@ -62,6 +63,16 @@ class Customer:
     forwards_to: CustomerId | None = None
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
     contributions: tuple[Contribution, ...] = ()
+    _unknown: Unknown | None = None
+
+    @property
+    def unknown(self) -> Unknown | None:
+        """What a newer release noted, which stays as it is; None where there is nothing of it."""
+        return self._unknown
+
+    def carry(self, unknown: Unknown | None) -> None:
+        """Keep what a newer release noted."""
+        self._unknown = unknown
 
     @property
     def bought(self) -> dict[ProductId, int]:

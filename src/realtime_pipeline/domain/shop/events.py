@@ -1,10 +1,10 @@
 """The events of a shop, in the past tense. One family, one file: what is not listed here does not happen."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple, NewType
 
+from realtime_pipeline.domain.names import OpenStrEnum
 from realtime_pipeline.domain.shop.money import Amount
 
 CustomerId = NewType("CustomerId", str)
@@ -44,7 +44,7 @@ def country_code(said: object) -> str | None:
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
-class EventKind(StrEnum):
+class EventKind(OpenStrEnum):
     """What happened. A shop's own type names are mapped to these at the edge."""
 
     PRODUCT_VIEWED = "product_viewed"

@@ -13,14 +13,23 @@ import attrs
 from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.customer import CANCELLED, SHOWN, Customer, decay
 from realtime_pipeline.domain.shop.profile_rules import PURCHASED, ProfileRules
+from realtime_pipeline.domain.shop.unknown import CannotJoin
 
 LEAST_AFFINITY: Final = 1e-9
 """What is left of an affinity below this is rounding."""
 
 
 def repeats_in(history: Customer, customer: Customer) -> list[Contribution]:
-    """Find what a visitor's profile and a customer have both counted, by the ids of the events."""
-    return [one for one in history.contributions if customer.seen.knows(one.digest)]
+    """Find what a visitor's profile and a customer have both counted, by the ids of the events.
+
+    Raises:
+        CannotJoin: one is of a kind that only a newer release can take out again.
+    """
+    repeats = [one for one in history.contributions if customer.seen.knows(one.digest)]
+    unknown = sorted({one.kind for one in repeats if not one.kind.is_known})
+    if unknown:
+        raise CannotJoin(f"both profiles have counted the same {', '.join(unknown)}")
+    return repeats
 
 
 def without(history: Customer, repeats: Sequence[Contribution], rules: ProfileRules) -> Customer:

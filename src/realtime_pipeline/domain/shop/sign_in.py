@@ -14,6 +14,7 @@ from realtime_pipeline.domain.shop.product import later
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.shop.repeats import repeats_in, without
 from realtime_pipeline.domain.shop.session import Session, SessionKey
+from realtime_pipeline.domain.shop.unknown import UNKNOWN_MAX, CannotJoin, joined, parts_of
 
 _STAYS: Final = frozenset(
     (
@@ -28,6 +29,7 @@ _STAYS: Final = frozenset(
     )
 )
 """What a visitor keeps: what tells repeats from news, and what is to be erased when they are forgotten."""
+_FIELDS: Final = frozenset(field.name for field in attrs.fields(Customer))
 
 
 @attrs.frozen
@@ -73,6 +75,9 @@ def part_with_history(visitor: Customer, becomes: CustomerId, rules: ProfileRule
             setattr(history, field.name, getattr(visitor, field.name))
             setattr(visitor, field.name, getattr(blank, field.name))
     history.last_seen_ms = last_seen_ms
+    staying, going = parts_of(history.unknown, _STAYS)
+    visitor.carry(staying)
+    history.carry(going)
     if visitor.forwards_to is None:  # else the ids are those of events that went to another customer
         history.seen.merged_ids = visitor.seen.all_digests()
     history.contributions = tuple(_standing(one, visitor) for one in history.contributions)
@@ -96,10 +101,15 @@ def join_history(
     Events that the customer has counted too, by their ids, are taken out first. A session of the same id goes on, else
     the visitor's becomes one of the customer's, named by `begins`. Over `visitors_max` the visitor of longest ago is
     forgotten: nobody would know any more whose they were.
+
+    Raises:
+        CannotJoin: both have parts that only a newer release can add up; the customer may have changed by then.
     """
+    unknown = joined(customer.unknown, merged.history.unknown, _FIELDS)
     repeats = repeats_in(merged.history, customer)
     changes.repeats += repeats
     history, at_ms = without(merged.history, repeats, rules), merged.occurred_at_ms
+    customer.carry(unknown)
     customer.seen.add_merged(history.seen.merged_ids, rules)
     times = [one for one in (history.first_seen_ms, history.last_seen_ms, at_ms) if one is not None]
     customer.first_seen_ms = min(times) if customer.first_seen_ms is None else min(customer.first_seen_ms, *times)
@@ -107,6 +117,8 @@ def join_history(
     signed_in = EventKind.CUSTOMER_SIGNED_IN
     for kind, count in (*history.counts.items(), (signed_in, 1)):
         customer.counts[kind] = bounded(customer.counts.get(kind, 0) + count)
+    if len(customer.counts) > UNKNOWN_MAX:
+        raise CannotJoin(f"the profile would have {len(customer.counts)} kinds of events")
     customer.spend = bounded(customer.spend + history.spend)
     customer.units = bounded(customer.units + history.units)
     customer.orders_placed = bounded(customer.orders_placed + history.orders_placed)

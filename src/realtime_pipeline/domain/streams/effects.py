@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Self
 from zlib import crc32
 
 import attrs
 
+from realtime_pipeline.domain.names import OpenStrEnum
 from realtime_pipeline.domain.shop.customer import CANCELLED, Customer
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId
 from realtime_pipeline.domain.shop.product import ProductState
@@ -25,7 +25,7 @@ def view_cell_of(product_id: ProductId, view_cells: int) -> int:
     return crc32(product_id.encode()) % view_cells
 
 
-class RecordClass(StrEnum):
+class RecordClass(OpenStrEnum):
     """Every record read is in exactly one of these."""
 
     APPLIED = "applied"

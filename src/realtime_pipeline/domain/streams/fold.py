@@ -14,7 +14,7 @@ from realtime_pipeline.domain.shop.session import session_key
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged, join_history, part_with_history
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.messages import Message, message_id
-from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Tick
+from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Tick
 from realtime_pipeline.domain.streams.rules import FoldRules
 from realtime_pipeline.domain.streams.watermark import Watermark
 
@@ -23,7 +23,7 @@ TOO_OLD: Final = "too_old: so many newer events of this customer were folded tha
 
 
 def fold(
-    records: Iterable[tuple[Record, Decoded]],
+    records: Iterable[tuple[Record, Foldable]],
     customers: Mapping[CustomerId, Customer],
     watermark: Watermark,
     rules: FoldRules,
@@ -34,6 +34,9 @@ def fold(
     which changes them: after a refused commit they must be thrown away. Every record ends in exactly one class,
     each judged by itself. An event without a customer has no profile and no memory that could tell a repeat from
     news: it counts for its product as often as it comes.
+
+    Raises:
+        CannotJoin: profiles have parts, written by a newer release, that only that one can add up.
     """
     folding = _Folding(customers, watermark, rules)
     for record, decoded in records:
@@ -88,7 +91,7 @@ class _Folding:
         elif at_ms > self._newest_ms:
             self._newest_ms = at_ms
 
-    def take(self, record: Record, decoded: Decoded) -> RecordClass:
+    def take(self, record: Record, decoded: Foldable) -> RecordClass:
         """Put one record into its class, with all that follows from it."""
         if isinstance(decoded, Event):
             taken = self._event(record, decoded)

@@ -2,11 +2,11 @@
 
 import re
 from base64 import b64encode
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 import attrs
 
+from realtime_pipeline.domain.names import OpenStrEnum
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.effects import DeadLetter
@@ -26,8 +26,8 @@ class LetterKey(NamedTuple):
     appended_at_ms: int
 
 
-class LetterState(StrEnum):
-    """Whether a dead letter is still to be seen to."""
+class LetterState(OpenStrEnum):
+    """Whether a dead letter is still to be seen to; in a state that only a newer release knows, it is not open."""
 
     OPEN = "open"
     REPLAYED = "replayed"

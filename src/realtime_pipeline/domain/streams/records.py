@@ -44,4 +44,12 @@ class Rejected:
     customer_id: CustomerId | None = None
 
 
-Decoded = Event | HistoryMerged | Tick | Ignored | Rejected
+@attrs.frozen
+class FromNewer:
+    """A worker's message that only a newer release can read: nothing behind it may be folded before that does."""
+
+    reason: str
+
+
+Foldable = Event | HistoryMerged | Tick | Ignored | Rejected
+Decoded = Foldable | FromNewer

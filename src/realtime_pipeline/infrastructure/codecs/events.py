@@ -9,12 +9,17 @@ import msgspec
 
 from realtime_pipeline.application.ports.decoding import Route
 from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, EventKind, routing_key
-from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Decoded, FromNewer, Ignored, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.building import SIGNED_IN, EventBuilder
 from realtime_pipeline.infrastructure.codecs.fields import owner_in
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.limits import EventLimits
-from realtime_pipeline.infrastructure.codecs.messages import HISTORY_MERGED, decode_history
+from realtime_pipeline.infrastructure.codecs.messages import (
+    HISTORY_MERGED,
+    MESSAGE_FORMAT,
+    decode_history,
+    newer_message,
+)
 from realtime_pipeline.infrastructure.codecs.nesting import check_depth
 from realtime_pipeline.infrastructure.codecs.reading import read_event
 from realtime_pipeline.infrastructure.codecs.spelling import check_spelling
@@ -45,9 +50,11 @@ TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
 """The event types understood out of the box; a shop adds its own in the settings (`event_types`)."""
 
 TICK_KEY: Final = b"\0tick"
-"""The key of ticks. No event can have it, since ids are printable."""
+"""The key of ticks, and what the key of a newer release's ticks begins with. No event can have it, since ids are
+printable."""
 
-_HISTORY: Final = f'"{HISTORY_MERGED}"'.encode()
+_OF_WORKERS: Final = f'"{HISTORY_MERGED}"'.encode(), f'"{MESSAGE_FORMAT}"'.encode()
+"""What may have more bytes than an event names one of these."""
 _encode_document: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -108,9 +115,9 @@ class EventDecoder:
     def __call__(self, record: Record) -> Decoded:
         """Make of a record what it says."""
         value = record.value
-        if record.key == TICK_KEY:
-            return _tick(value)
-        if len(value) > self._bytes_max and _HISTORY not in value:  # a history may have more
+        if record.key is not None and record.key.startswith(TICK_KEY):
+            return _tick(record.key, value)
+        if len(value) > self._bytes_max and not any(name in value for name in _OF_WORKERS):
             return self._refuse_too_large(value)
         try:
             plain = self._parse_plain(value)
@@ -130,6 +137,9 @@ class EventDecoder:
                 check_spelling(document, ("event_type", "action"), with_properties=False)
             if not isinstance(type_, str):
                 raise Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
+            newer = newer_message(document)
+            if newer is not None:
+                return newer
             if type_ == HISTORY_MERGED:  # a worker's own, as large as the profile's limits let it be
                 return decode_history(document)
             if len(record.value) > self._limits.bytes_max(has_user=document.get("user_id") is not None):
@@ -157,7 +167,11 @@ class EventDecoder:
         except (Invalid, ValueError, RecursionError):
             return Route(None)
         owner = self._owner(document)
-        is_workers = document.get("forwarded") is not None or type_in(document) == HISTORY_MERGED
+        is_workers = (
+            document.get("forwarded") is not None
+            or type_in(document) == HISTORY_MERGED
+            or newer_message(document) is not None
+        )
         return Route(None if owner is None else routing_key(owner), is_workers)
 
     def routing_key(self, value: bytes) -> str | None:
@@ -189,7 +203,9 @@ class EventDecoder:
         return f"too_large: {len(value)} bytes are more than {self._limits.record_bytes_max}"
 
 
-def _tick(value: bytes) -> Tick | Rejected:
+def _tick(key: bytes, value: bytes) -> Tick | Rejected | FromNewer:
+    if key != TICK_KEY:
+        return FromNewer(f"a tick of the form {ascii(key)[2:-1]} was written by a newer release: upgrade this program")
     try:
         return Tick(int(value) if value else None)
     except ValueError:

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from realtime_pipeline.application.errors import Damaged, NewerRelease
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.event_memory import DIGEST_BYTES
@@ -23,18 +24,24 @@ from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.review import RATINGS
 from realtime_pipeline.domain.shop.sign_in import HistoryMerged
 from realtime_pipeline.domain.streams.messages import Message
-from realtime_pipeline.domain.streams.records import Record, Rejected
+from realtime_pipeline.domain.streams.records import FromNewer, Record, Rejected
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 from realtime_pipeline.infrastructure.codecs.fields import owner_in
+from realtime_pipeline.infrastructure.codecs.formats import MESSAGE
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, encode_customer
 from realtime_pipeline.infrastructure.codecs.upcasters import Document
 from realtime_pipeline.infrastructure.codecs.wire import Place
 
 HISTORY_MERGED: Final = "history_merged"
+MESSAGE_FORMAT: Final = "message_format"
+"""The field by which a worker's message says its format: by it, workers also know messages of types that are newer than
+they are."""
 _encode = msgspec.json.Encoder().encode
 _parse = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=ID_LENGTH_MAX)]
 _COUNT_MAX: Final = 2**53
+KIND_LENGTH_MAX: Final = 64
+"""Characters of the name of a kind of event that this release does not know."""
 
 
 class _History(msgspec.Struct):
@@ -59,6 +66,7 @@ def encode_message(message: Message) -> Outgoing:
         "event_id": message.event_id,
         **naming(message.to),
         "timestamp": message.occurred_at_ms,
+        MESSAGE_FORMAT: [MESSAGE.written, MESSAGE.read_by],
     }
     if message.history is not None and message.visitor is not None:
         document |= naming(message.visitor)
@@ -80,14 +88,34 @@ def _forwarded(message: Message, record: Record) -> bytes:
     return _encode(_parse(record.value) | more | {"forwarded": place})
 
 
-def decode_history(document: Document) -> HistoryMerged | Rejected:
-    """Read a visitor's history. Whoever wrote it: what could not have come of events is refused."""
+def newer_message(document: Document) -> FromNewer | None:
+    """See whether a document is a message of a newer release that this one must not pass over."""
+    found = document.get(MESSAGE_FORMAT)
+    if found is None:
+        return None
+    try:
+        MESSAGE.check(found)
+    except NewerRelease as newer:
+        return FromNewer(str(newer))
+    except Damaged:
+        pass  # somebody's own field of that name
+    return None
+
+
+def decode_history(document: Document) -> HistoryMerged | Rejected | FromNewer:
+    """Read a visitor's history. Whoever wrote it: what could not have come of events is refused; but what a newer
+    release wrote, and this one cannot read, is for that to read."""
     owner = owner_in(document, ("user_id",))
     try:
         said = msgspec.convert(document, _History)
         history = decode_customer(b64decode(said.history, validate=True))
         _check(said, history)
-    except ValueError as error:
+    except NewerRelease as newer:
+        return FromNewer(str(newer))
+    except (ValueError, Damaged) as error:
+        refusal = MESSAGE.refused(error, document.get(MESSAGE_FORMAT))
+        if isinstance(refusal, NewerRelease):
+            return FromNewer(str(refusal))
         return Rejected(f"invalid_history: {error}"[:200], owner)
     visitor = anonymous(said.session_id)
     return HistoryMerged(said.event_id, CustomerId(said.user_id), visitor, said.timestamp, history, said.signed_in)
@@ -151,3 +179,6 @@ def _check(said: _History, history: Customer) -> None:
         raise ValueError("its ids of events are no digests")
     if any(one.rating not in (None, *RATINGS) for one in events):
         raise ValueError("its ratings are none")
+    kinds = (*history.counts, *(one.kind for one in events))
+    if not all(0 < len(kind) <= KIND_LENGTH_MAX and kind.isprintable() for kind in kinds if not kind.is_known):
+        raise ValueError("its kinds of events are none")

@@ -1,30 +1,97 @@
-"""What stores keep, as MessagePack. A customer is a map with the value's own field names: readable, and open to new
-fields. Trails, of which a hundred are read at once, are arrays."""
+"""What stores keep, as MessagePack.
+
+Maps have the value's own field names, and begin with their format (`formats.py`): readable, and open to new fields.
+Trails, of which a hundred are read at once, are arrays: elements may be added behind. An array is format 1; a later
+format that changes more than that is a map that says so.
+"""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from realtime_pipeline.application.errors import Damaged, NewerRelease
 from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, Trail
+from realtime_pipeline.infrastructure.codecs.formats import (
+    CUSTOMER,
+    FORMAT,
+    REVIEW,
+    TRAIL,
+    MarkedMaps,
+    fields_of,
+    format_in,
+)
+from realtime_pipeline.infrastructure.codecs.unknown import overlaid, unknown_in
 
 _NIL: Final = b"\xc0"
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
 _decode_customer = msgspec.msgpack.Decoder(Customer).decode
+_decode_review = msgspec.msgpack.Decoder(Review).decode
 _decode_trail = msgspec.msgpack.Decoder(Trail).decode
 _decode_trails = msgspec.msgpack.Decoder(list[Trail | None]).decode
+_customers: Final = MarkedMaps(CUSTOMER, Customer(CustomerId("")))
+_encode_customer = _customers.encoder()
+_reviews: Final = MarkedMaps(REVIEW, Review(CustomerId(""), ProductId(""), 1, "", 0))
+encode_review = _reviews.encoder()
+"""Write a review."""
+_TRAIL_PARTS: Final = len(Trail._fields)
 
 
 def encode_customer(customer: Customer) -> bytes:
-    """Write a customer."""
-    return _encode(customer)
+    """Write a customer, with what a newer release noted; in this release's format, as what it changes may lack more."""
+    if customer.unknown is None:
+        return _encode_customer(customer)
+    return _encode(overlaid(_decode(_encode_customer(customer)), customer.unknown))
 
 
-def decode_customer(value: bytes) -> Customer:
-    """Read a customer."""
-    return _decode_customer(value)
+def decode_customer(value: bytes, customer_id: CustomerId | None = None) -> Customer:
+    """Read a customer; what a newer release noted is carried along. The id is for the message where that fails.
+
+    Raises:
+        NewerRelease: a newer release wrote it in a way that this one cannot carry along.
+        Damaged: no release wrote it.
+    """
+    try:
+        customer = _decode_customer(value)
+        if _encode_customer(customer) != value:  # quicker than to look for what is more in it
+            customer.carry(_unknown(value, customer))
+    except (ValueError, RecursionError) as error:
+        raise _refused(CUSTOMER.refused(error, format_in(value)), customer_id) from None
+    except (NewerRelease, Damaged) as refusal:
+        raise _refused(refusal, customer_id) from None
+    return customer
+
+
+def _refused(refusal: NewerRelease | Damaged, customer_id: CustomerId | None) -> NewerRelease | Damaged:
+    return refusal if customer_id is None else type(refusal)(f"customer {ascii(customer_id)[1:-1]}: {refusal}")
+
+
+def _unknown(value: bytes, customer: Customer) -> dict[str, Any] | None:
+    if _customers.is_bare(value, customer):
+        return None
+    fields = fields_of(CUSTOMER, value)
+    written = CUSTOMER.check(fields.pop(FORMAT, None))
+    return unknown_in(fields, _decode(_encode(customer)), may_lack=written < CUSTOMER.written) or None
+
+
+def decode_review(value: bytes) -> Review:
+    """Read a review. What a newer release noted is passed over: a review is never changed, but replaced whole.
+
+    Raises:
+        NewerRelease: a newer release wrote it in a way that this one cannot read.
+        Damaged: no release wrote it.
+    """
+    found = fields_of(REVIEW, value).get(FORMAT)
+    REVIEW.check(found)
+    try:
+        return _decode_review(value)
+    except ValueError as error:
+        raise REVIEW.refused(error, found) from None
 
 
 def encode_trail(session: Session) -> bytes:
@@ -33,11 +100,38 @@ def encode_trail(session: Session) -> bytes:
 
 
 def decode_trail(value: bytes) -> Trail:
-    """Read what a session leaves for others."""
-    return _decode_trail(value)
+    """Read what a session leaves for others.
+
+    Raises:
+        NewerRelease: a newer release wrote it in a way that this one cannot read.
+        Damaged: no release wrote it.
+    """
+    try:
+        return _decode_trail(value)
+    except ValueError:
+        return _longer_trail(value)
 
 
 def decode_trails(values: Sequence[bytes | None]) -> Sequence[Trail | None]:
-    """Read many at once, which costs half of one by one; None for one that is not there."""
+    """Read many at once, which costs half of one by one; None for one that is not there.
+
+    Raises:
+        NewerRelease, Damaged: as `decode_trail`.
+    """
     joined = b"".join([_NIL if value is None else value for value in values])
-    return _decode_trails(b"\xdd%b%b" % (len(values).to_bytes(4, "big"), joined))
+    try:
+        trails = _decode_trails(b"\xdd%b%b" % (len(values).to_bytes(4, "big"), joined))
+    except ValueError:
+        return [None if value is None else decode_trail(value) for value in values]
+    return trails
+
+
+def _longer_trail(value: bytes) -> Trail:
+    """Read a trail to which a newer release has added elements: the first are those that are known."""
+    try:
+        parts = _decode(value)
+        if not isinstance(parts, list) or len(parts) <= _TRAIL_PARTS:
+            raise ValueError("it is no such array")
+        return msgspec.convert(parts[:_TRAIL_PARTS], Trail)
+    except (ValueError, RecursionError) as error:
+        raise TRAIL.refused(error, format_in(value)) from None

@@ -1,5 +1,6 @@
 """Dead letters as messages of their topic, and the marks beside them that say what was done about each."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
@@ -10,6 +11,7 @@ from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.letters import Handling, LetterKey, LetterState
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.codecs.formats import FORMAT, LETTER
 from realtime_pipeline.infrastructure.kafka.publisher import Headers
 from realtime_pipeline.infrastructure.kafka.ranges import read_range, reader
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
@@ -17,6 +19,7 @@ from realtime_pipeline.infrastructure.kafka.topics import topic_bounds
 
 _MARK: Final = "mark"
 """The header that only marks have: the state they put a letter into."""
+_NUMBERS: Final = re.compile(r"[1-9]\d{0,8} [1-9]\d{0,8}", re.ASCII)
 
 
 @attrs.frozen
@@ -40,6 +43,7 @@ def letter_headers(letter: DeadLetter) -> Headers:
         "reason": letter.reason,
         "origin": record.origin,
         "customer_id": letter.customer_id,
+        FORMAT: LETTER.in_words,
     }
     return [(name, str(value)) for name, value in values.items() if value is not None]
 
@@ -48,13 +52,20 @@ def mark_headers(mark: Mark) -> Headers:
     """A mark, which has no value. It does not name its letter's place as letters do: it is not to be taken for one."""
     handling = mark.handling
     name = "-".join(map(str, mark.key))
-    return [(_MARK, handling.state.value), ("letter", name), ("at_ms", str(handling.at_ms)), ("note", handling.note)]
+    stated = {"letter": name, "at_ms": handling.at_ms, "note": handling.note, FORMAT: LETTER.in_words}
+    return [(_MARK, handling.state.value), *((name, str(value)) for name, value in stated.items())]
 
 
 def read_message(message: Message) -> DeadLetter | Mark | None:
-    """The letter or the mark that a message is; None where somebody else wrote it."""
+    """The letter or the mark that a message is; None where somebody else wrote it.
+
+    Raises:
+        NewerRelease: a newer release wrote it in a way that this one cannot read.
+    """
     headers = dict(message.headers() or {})
     stated = {name: value.decode(errors="replace") for name, value in headers.items() if isinstance(value, bytes)}
+    if _NUMBERS.fullmatch(stated.get(FORMAT, "")):
+        LETTER.check([int(number) for number in stated[FORMAT].split()])
     try:
         if _MARK in stated:
             partition, position, appended_at_ms = map(int, stated["letter"].split("-"))

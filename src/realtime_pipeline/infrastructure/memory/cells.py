@@ -133,7 +133,7 @@ class MemoryCellStore(CellStore):
     def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
         """Read customers."""
         values = ((customer_id, self._customers.get(customer_id)) for customer_id in customer_ids)
-        return {customer_id: decode_customer(value) for customer_id, value in values if value is not None}
+        return {customer_id: decode_customer(value, customer_id) for customer_id, value in values if value is not None}
 
     def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others."""

@@ -4,8 +4,6 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry
 from realtime_pipeline.application.ports.event_log import LogIdentity
@@ -18,7 +16,8 @@ from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Tr
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
-from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_trails
+from realtime_pipeline.infrastructure.codecs.entries import decode_entry
+from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_review, decode_trails
 from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys, by_sessions_hash
@@ -29,9 +28,6 @@ KEPT_AT_ONCE = 64
 LOADED_AT_ONCE = READ_AT_ONCE = 500
 """A longer request would hold up every reader of its node."""
 SCANNED_KEYS = 1_000
-
-_decode_entry = msgspec.msgpack.Decoder(Entry).decode
-_decode_review = msgspec.msgpack.Decoder(Review).decode
 
 
 class RedisCellStore(CellStore):
@@ -88,7 +84,9 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> Claimed:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "FCALL", "rp8_claim", 2, cell, self._keys.outbox(partition), epoch)
+        said = self._ask(cell, "FCALL", "rp9_claim", 2, cell, self._keys.outbox(partition), epoch, LAYOUT)
+        if said[0] == b"NEWER":
+            raise self._rules.newer(int(said[1]))
         if said[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
         position, number, *times = map(int, said[1:])
@@ -110,7 +108,7 @@ class RedisCellStore(CellStore):
                 if value is None:
                     missing.setdefault(partition, []).append(customer_id)
                 else:
-                    found[customer_id] = decode_customer(value)
+                    found[customer_id] = decode_customer(value, customer_id)
         if missing:
             found.update(self._never_seen(missing))
         return found
@@ -141,7 +139,7 @@ class RedisCellStore(CellStore):
         outbox, count = self._keys.outbox(partition), 1  # at first: often nobody wants more
         while entries := self._ask(outbox, "XRANGE", outbox, f"({after}-0", "+", "COUNT", count):
             for _, fields in entries:
-                yield _decode_entry(fields[b"entry"])
+                yield decode_entry(fields[b"entry"])
             after = int(entries[-1][0].partition(b"-")[0])
             count = min(4 * count, KEPT_AT_ONCE)
 
@@ -168,7 +166,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._ask(cell, "FCALL", "rp8_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._ask(cell, "FCALL", "rp9_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""
@@ -180,7 +178,7 @@ class RedisCellStore(CellStore):
         """Read customers: one by one, as `MGET` takes a key of another type for none."""
         keys = [self._keys.customers(self._partition_of(one), [one])[0] for one in customer_ids]
         values = zip(customer_ids, self._nodes.ask([(key, ("GET", key)) for key in keys]), strict=True)
-        return {customer_id: decode_customer(value) for customer_id, value in values if value is not None}
+        return {customer_id: decode_customer(value, customer_id) for customer_id, value in values if value is not None}
 
     def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others, and how far the time of their cells has come."""
@@ -204,7 +202,7 @@ class RedisCellStore(CellStore):
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
         key = self._keys.reviews(self._partition_of(customer_id), customer_id)
-        reviews = map(_decode_review, self._ask(key, "HVALS", key))
+        reviews = map(decode_review, self._ask(key, "HVALS", key))
         return sorted(reviews, key=lambda review: (-review.occurred_at_ms, review.product_id))
 
     def scan(self) -> Iterator[Customer]:

@@ -1,26 +1,32 @@
 """A commit as the one request that writes it; `functions.lua` says what is where."""
 
+from collections.abc import Collection
 from typing import Final
-
-import msgspec
 
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.domain.streams.effects import Effects
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
-from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_trail
+from realtime_pipeline.infrastructure.codecs.entries import encode_entry
+from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_review, encode_trail
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 
 COUNT: Final = b"n_"
 """What the names of a cell's fields begin with that count records of a class."""
 
-_encode = msgspec.msgpack.Encoder().encode
+
+_ALL_OTHERS: Final = -1
+"""Said in place of how many fields are deleted: all that are not written."""
 
 
 class _Hashes:
-    """Changes to hashes: fields to delete, values to set, and when each hash expires."""
+    """Changes to hashes: fields to delete, values to set, and when each hash expires.
 
-    def __init__(self) -> None:
+    A hash that is `replaced` keeps only what is written to it.
+    """
+
+    def __init__(self, replaced: Collection[str]) -> None:
+        self._replaced = replaced
         self._deleted: dict[str, list[bytes | str | int]] = {}
         self._written: dict[str, list[bytes | str | int]] = {}
         self._expires_ms: dict[str, int] = {}
@@ -40,22 +46,25 @@ class _Hashes:
         written: list[bytes | str | int] = [len(self.names())]
         for name in self.names():
             deleted, values = self._deleted.get(name, []), self._written.get(name, [])
-            written += [len(deleted), *deleted, len(values), *values, self._expires_ms.get(name, 0)]
+            which = [_ALL_OTHERS] if name in self._replaced else [len(deleted), *deleted]
+            written += [*which, len(values), *values, self._expires_ms.get(name, 0)]
         return written
 
 
 def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Request, int]:
     """Write a commit as a request; say how many bytes its entry takes."""
     partition, effects, watermark = commit.partition, commit.effects, commit.watermark
-    entry = _encode(commit.entry)
-    unlinked = _unlinked(keys, partition, effects)
+    entry = encode_entry(commit.entry)
     customers = keys.customers(partition, effects.customers)
-    hashes = _hashes(keys, partition, effects, session_keep_ms)
+    gone = [keys.reviews(partition, customer_id) for customer_id in effects.tombstones]
+    hashes = _hashes(keys, partition, effects, session_keep_ms, gone)
+    kept = {*customers, *hashes.names()}  # of who came back since
+    unlinked = [key for key in keys.customers(partition, list(effects.tombstones)) + gone if key not in kept]
     names = [keys.cell(partition), keys.outbox(partition), *unlinked, *customers, *hashes.names()]
     counts = [part for name, count in effects.counts.items() for part in (COUNT + name.value.encode(), count)]
     request: Request = (
         "FCALL",
-        "rp8_commit",
+        "rp9_commit",
         len(names),
         *names,
         commit.epoch,
@@ -78,17 +87,11 @@ def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Re
     return request, len(entry)
 
 
-def _unlinked(keys: Keys, partition: int, effects: Effects) -> list[str]:
-    """The keys of who is forgotten; who came back since is set again after."""
-    gone = list(effects.tombstones)
-    return keys.customers(partition, gone) + [keys.reviews(partition, customer_id) for customer_id in gone]
-
-
-def _hashes(keys: Keys, partition: int, effects: Effects, session_keep_ms: int) -> _Hashes:
-    hashes = _Hashes()
+def _hashes(keys: Keys, partition: int, effects: Effects, session_keep_ms: int, replaced: Collection[str]) -> _Hashes:
+    hashes = _Hashes(replaced)
     for customer_id, at_ms in effects.tombstones.items():
         hashes.write(keys.tombstones(partition), tombstone_key(customer_id), at_ms)
-    for key in effects.sessions_dropped:
+    for key in effects.sessions_dropped - effects.sessions.keys():
         hashes.delete(keys.sessions(key), key)
     for key, session in effects.sessions.items():
         hashes.write(keys.sessions(key), key, encode_trail(session), session_keep_ms)
@@ -97,5 +100,5 @@ def _hashes(keys: Keys, partition: int, effects: Effects, session_keep_ms: int) 
         if review is None:
             hashes.delete(name, product_id)
         else:
-            hashes.write(name, product_id, _encode(review))
+            hashes.write(name, product_id, encode_review(review))
     return hashes

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 import redis
 
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
+from realtime_pipeline.infrastructure.redis.rights import missing_right
+from realtime_pipeline.infrastructure.redis.rules import RedisRules
 
+MOVING = (redis.exceptions.MovedError, redis.exceptions.AskError, redis.exceptions.TryAgainError)
+"""What nodes answer while a slot moves; nothing was done. Only the keys' new node, or time, can help."""
 SILENT = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
-    redis.exceptions.MovedError,
-    redis.exceptions.AskError,
-    redis.exceptions.TryAgainError,
+    *MOVING,
     redis.exceptions.ClusterDownError,
     redis.exceptions.MasterDownError,
     redis.exceptions.ReadOnlyError,
@@ -23,11 +25,8 @@ SILENT = (
 )
 ERRORS = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError)
 """What the client raises: that of a cluster which cannot be found is of another family."""
-_SHUT = (
-    redis.exceptions.AuthenticationError,
-    redis.exceptions.AuthorizationError,
-    redis.exceptions.NoPermissionError,
-)
+_SHUT = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
+_DENIED_IN_FUNCTION = "ACL failure in script"
 _PASSING = (
     "NOREPLICAS",
     "MISCONF",
@@ -42,15 +41,13 @@ _PASSING = (
 """What a server says that will do what it is asked a little later: it waits for a replica, its disk, a script."""
 
 
-def meaning(error: BaseException) -> Refusal | Stopped | Unavailable:
+def meaning(error: BaseException, rules: RedisRules) -> Refusal | Stopped | Unavailable:
     """What an error of Redis means to the worker, and to who reads."""
-    shut_out = _shut_out(error)
+    shut_out = _shut_out(error, rules)
     if shut_out is not None:
         return Unavailable(shut_out)
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
-        return Unreachable(f"Redis is full: {error}")
     if isinstance(error, SILENT):
-        return Unreachable(f"Redis does not answer: {error}")
+        return Unreachable(f"{_why_silent(error)}: {error}")
     text = str(error)
     if text.startswith(_PASSING):
         return Unreachable(f"Redis does not take writes now: {text}")
@@ -59,9 +56,20 @@ def meaning(error: BaseException) -> Refusal | Stopped | Unavailable:
     return Stopped(f"Redis refused a request: {text}")
 
 
-def _shut_out(error: BaseException) -> str | None:
-    """What in the settings is to be mended before Redis will answer; None where it is not that."""
+def _why_silent(error: BaseException) -> str:
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return "Redis is full"
+    if isinstance(error, MOVING):
+        return f"Redis is moving keys between its nodes ({type(error).__name__})"
+    return "Redis does not answer"
+
+
+def _shut_out(error: BaseException, rules: RedisRules) -> str | None:
+    """What in the settings or in the user's rights is to be mended before Redis will answer; None where nothing is."""
     causes = list(_causes(error))
+    denied = next((str(cause) for cause in causes if _is_denied(cause)), None)
+    if denied is not None:
+        return missing_right(denied, rules)
     refusal = next((one for one in causes if isinstance(one, _SHUT)), None)
     if refusal is not None:
         return f"Redis does not let this user in: {refusal}; see redis.username and its password"
@@ -70,6 +78,12 @@ def _shut_out(error: BaseException) -> str | None:
     if "Cluster mode is not enabled" in str(error):
         return "this Redis is a single server: set redis.cluster = false"
     return None
+
+
+def _is_denied(error: BaseException) -> bool:
+    return isinstance(error, redis.exceptions.NoPermissionError) or (
+        isinstance(error, redis.exceptions.ResponseError) and _DENIED_IN_FUNCTION in str(error)
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

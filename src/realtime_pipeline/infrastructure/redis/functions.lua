@@ -1,13 +1,14 @@
-#!lua name=realtime_pipeline_8
+#!lua name=realtime_pipeline_9
 -- Claims, commits and merges, each one step that no other client can come between.
 --
 -- A Function is not rolled back when it fails half way. So everything that may fail comes before the first write that
--- must not be repeated: fences, types, numbers. Integers stay decimal strings: Lua's numbers are exact to 2^53 only.
+-- must not be repeated: fences, types, numbers, rights. Integers stay decimal strings: Lua's numbers are exact to 2^53 only.
 --
 -- Every function answers with a list: 'OK' and what it has to say, or the name of a refusal.
 
 local UNPACKED = 2000 -- values handed to one command; Lua's stack holds some 8,000
 local EXACT = 15 -- digits of numbers that Lua adds exactly
+local FIXED = 5 -- keys that every merge has
 
 local function is_whole(text)
   return string.match(text, '^-?%d+$') ~= nil and #text <= 18
@@ -37,6 +38,25 @@ local function wrong_type(key)
   return redis.error_reply('WRONGTYPE ' .. key .. ' is of another type than this program gives it')
 end
 
+-- Refuses where the user may not make some of the calls, which are given whole and not made. Which keys are used is
+-- seen when the function is called; a command that is denied would be seen only when others have been made already.
+local function check_rights(calls)
+  for _, call in ipairs(calls) do
+    if not redis.acl_check_cmd(unpack(call)) then
+      return redis.error_reply("NOPERM this user has no permissions to run the '" .. string.lower(call[1]) .. "' command")
+    end
+  end
+end
+
+-- args: calls, each a list, MessagePack. Answers with the numbers of those that the user may not make.
+local function denied(_, args)
+  local numbers = {}
+  for number, call in ipairs(args) do
+    if not redis.acl_check_cmd(unpack(cmsgpack.unpack(call))) then numbers[#numbers + 1] = number end
+  end
+  return numbers
+end
+
 -- Calls a command on a key with the arguments [first, first + count), some at a time; they are pairs where step is 2.
 local function in_parts(command, key, args, first, count)
   local last = first + count - 1
@@ -47,25 +67,67 @@ local function in_parts(command, key, args, first, count)
   end
 end
 
--- keys: cell, outbox. args: epoch.
+-- Whether the layout that some release has given a cell, or view cells, is newer than that of who asks.
+local function is_newer(layout, own)
+  return layout and larger_number(layout, own)
+end
+
+-- keys: cell, outbox. args: epoch, layout.
 local function claim(keys, args)
   local found = redis.call('HMGET', keys[1], 'epoch', 'position', 'number', 'at_ms', 'newest_ms', 'appended_at_ms',
-    'largest_ms')
+    'largest_ms', 'layout')
   redis.call('XLEN', keys[2])
+  if is_newer(found[8], args[2]) then return {'NEWER', found[8]} end
   if found[1] and not larger_number(args[1], found[1]) then return {'FENCED'} end
   if not found[1] then
     found = {args[1], '0', '0', '-1', '-1', '-1', '-1'}
     redis.call('HSET', keys[1], 'position', '0', 'number', '0', 'at_ms', '-1', 'newest_ms', '-1',
       'appended_at_ms', '-1', 'largest_ms', '-1')
   end
-  redis.call('HSET', keys[1], 'epoch', args[1])
+  redis.call('HSET', keys[1], 'epoch', args[1], 'layout', args[2])
   return {'OK', found[2], found[3], found[4], found[5], found[6], found[7]}
+end
+
+-- The fields of a hash but for those that are given as (field, value).
+local function other_fields(key, args, first, count)
+  local given, others = {}, {}
+  for at = first, first + count - 1, 2 do given[args[at]] = true end
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if not given[field] then others[#others + 1] = field end
+  end
+  return others
+end
+
+-- What a commit may write.
+local function commit_calls(cell, outbox)
+  return {
+    {'XADD', outbox, '*', 'entry', ''}, {'MSET', cell, ''}, {'UNLINK', cell}, {'HSET', cell, '', ''}, {'HDEL', cell, ''},
+    {'HKEYS', cell}, {'PEXPIRE', cell, '1'}, {'HINCRBY', cell, '', '1'},
+  }
+end
+
+-- Changes a hash by what the arguments say from `at` on; answers where the next begins.
+local function change_hash(key, args, at)
+  local deleted, first_deleted = tonumber(args[at]), at + 1
+  at = first_deleted + math.max(deleted, 0)
+  local written, first_written = tonumber(args[at]), at + 1
+  at = first_written + written
+  local others = deleted < 0 and other_fields(key, args, first_written, written) or {}
+  in_parts('HSET', key, args, first_written, written)
+  if written > 0 and args[at] ~= '0' then redis.call('PEXPIRE', key, args[at]) end
+  in_parts('HDEL', key, args, first_deleted, math.max(deleted, 0))
+  in_parts('HDEL', key, others, 1, #others)
+  return at + 1
 end
 
 -- keys: cell, outbox, then those to unlink, those to set, and the hashes to change.
 -- args: epoch, from, number before, to, number, four times of the watermark, entry; how many counts and the counts as
 -- (class, records); how many keys to unlink; how many to set, and their values; how many hashes, and for each: how
--- many fields to delete and which, how many values to set and which (field, value), and when the hash expires (0: never).
+-- many fields to delete and which (-1: all that are not set), how many values to set and which (field, value), and when
+-- the hash expires (0: never).
+--
+-- Keys are set before any is unlinked or emptied: while a slot moves, a node lets a function use the keys that it has, and
+-- fails it half way where one of them has gone.
 local function commit(keys, args)
   local found = redis.call('HMGET', keys[1], 'epoch', 'position', 'number')
   if found[1] ~= args[1] or found[2] ~= args[2] or found[3] ~= args[3] then return {'FENCED'} end
@@ -89,8 +151,10 @@ local function commit(keys, args)
     if not is_hash(key) then return wrong_type(key) end
   end
 
+  local refusal = check_rights(commit_calls(keys[1], keys[2]))
+  if refusal then return refusal end
+
   redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10]) -- refused without a trace if not the newest
-  for index = 1, unlinked do redis.call('UNLINK', keys[2 + index]) end
   local pairs_to_set = {}
   for index = 1, set do
     pairs_to_set[#pairs_to_set + 1] = keys[2 + unlinked + index]
@@ -101,17 +165,8 @@ local function commit(keys, args)
     end
   end
   at = hashes_at
-  for index = 1, hashes do
-    local key = keys[2 + unlinked + set + index]
-    local deleted = tonumber(args[at])
-    in_parts('HDEL', key, args, at + 1, deleted)
-    at = at + 1 + deleted
-    local written = tonumber(args[at])
-    in_parts('HSET', key, args, at + 1, written)
-    at = at + 1 + written
-    if written > 0 and args[at] ~= '0' then redis.call('PEXPIRE', key, args[at]) end
-    at = at + 1
-  end
+  for index = 1, hashes do at = change_hash(keys[2 + unlinked + set + index], args, at) end
+  for index = 1, unlinked do redis.call('UNLINK', keys[2 + index]) end
   at = 12
   for index = 1, counts do
     redis.call('HINCRBY', keys[1], args[at], args[at + 1])
@@ -135,10 +190,13 @@ local function source_in(said)
   return string.match(said, '^(%d+) (%d+) (.+)$')
 end
 
--- keys: sources. args: partition, epoch.
+-- keys: sources, totals. args: partition, epoch, layout.
 local function claim_views(keys, args)
+  local layout = redis.call('HGET', keys[2], 'layout')
+  if is_newer(layout, args[3]) then return {'NEWER', layout} end
   local epoch, position, times = source_in(redis.call('HGET', keys[1], args[1]))
   if not larger_number(args[2], epoch) then return {'FENCED'} end
+  redis.call('HSET', keys[2], 'layout', args[3])
   redis.call('HSET', keys[1], args[1], args[2] .. ' ' .. position .. ' ' .. times)
   return {'OK', position}
 end
@@ -157,7 +215,8 @@ local function is_later(value, at_ms, known_value, known_ms, larger, latest)
   return at_ms > known_ms or (at_ms == known_ms and value ~= known_value and larger(value, known_value))
 end
 
--- Adds what is said of products to what is known of them: a row each, as `values.py` has them. Answers with products
+-- Adds what is said of products to what is known of them: a row each, as `values.py` has them. What a newer release has
+-- added behind stays. Answers with products
 -- and rows to write, one after the other, and with the products whose category becomes another.
 local function told(key, said, latest)
   local products, rows = {}, {}
@@ -171,6 +230,7 @@ local function told(key, said, latest)
       local product, row = products[begin + index - 1], rows[begin + index - 1]
       if known then
         known = cmsgpack.unpack(known)
+        for at = #row + 1, #known do row[at] = known[at] end
         row[1] = row[1] + known[1]
         if not is_later(row[2], row[3], known[2], known[3], larger_text, latest) then row[2], row[3] = known[2], known[3] end
         if not is_later(row[4], row[5], known[4], known[5], larger_text, latest) then
@@ -260,18 +320,28 @@ local function list_sessions(key, entries, listed)
   if redis.call('ZCARD', key) > 1.2 * listed then redis.call('ZREMRANGEBYRANK', key, 0, -listed - 1) end
 end
 
--- keys: sources, products, moved, one that is never there, then hashes of numbers, then lists of sessions, then of each
+-- What a merge may do from its first write on.
+local function merge_calls(hash, sorted)
+  return {
+    {'ZADD', sorted, '0', ''}, {'ZCARD', sorted}, {'ZREMRANGEBYRANK', sorted, '0', '0'}, {'ZRANGE', sorted, '0', '0'},
+    {'HSET', hash, '', ''}, {'HDEL', hash, ''}, {'UNLINK', hash}, {'HINCRBY', hash, '', '1'},
+  }
+end
+
+-- keys: sources, products, moved, one that is never there, totals, then hashes of numbers, then lists of sessions, then of each
 -- hour that goes the hash that lists it, and its own.
 -- args: one map, MessagePack: `sources`; `products`, rows by product; `numbers`, of each hash what grows, as (field,
 -- growth); `lists`, of each list what it gains; `listed`, how many sessions a list keeps; `latest`, after which time nobody can
--- have said anything yet; `gone`, the hours that go.
+-- have said anything yet; `gone`, the hours that go; `layout`, that of the release whose worker merges.
 local function merge(keys, args)
   local said = cmsgpack.unpack(args[1])
+  local layout = redis.call('HGET', keys[5], 'layout')
+  if is_newer(layout, said.layout) then return {'NEWER', layout} end
   local refusal, sources = advanced(keys[1], said.sources)
   if refusal then return refusal end
 
   local hashes, lists, gone = #said.numbers, #said.lists, #said.gone
-  local of_lists, of_gone = 4 + hashes, 4 + hashes + lists
+  local of_lists, of_gone = FIXED + hashes, FIXED + hashes + lists
   for index = of_gone + 1, of_gone + 2 * gone, 2 do
     if not is_hash(keys[index]) then return wrong_type(keys[index]) end
   end
@@ -280,12 +350,15 @@ local function merge(keys, args)
   if wrong then return wrong_type(wrong) end
   local numbers, left = {}, {}
   for index, growth in ipairs(said.numbers) do
-    numbers[index], left[index] = grown(keys[4 + index], growth)
+    numbers[index], left[index] = grown(keys[FIXED + index], growth)
     if not numbers[index] then
-      return redis.error_reply('ERR a number of ' .. keys[4 + index] .. ' would leave 64 bits')
+      return redis.error_reply('ERR a number of ' .. keys[FIXED + index] .. ' would leave 64 bits')
     end
   end
   local products, moved = told(keys[2], said.products, said.latest)
+
+  refusal = check_rights(merge_calls(keys[1], keys[3]))
+  if refusal then return refusal end
 
   -- Lists come first: a plain set among them refuses here, and what is listed may be listed again.
   for index, entries in ipairs(said.lists) do list_sessions(keys[of_lists + index], entries, said.listed) end
@@ -297,15 +370,16 @@ local function merge(keys, args)
   in_parts('HSET', keys[2], products, 1, #products)
   note_moved(keys[3], moved)
   for index = 1, hashes do
-    in_parts('HSET', keys[4 + index], numbers[index], 1, #numbers[index])
-    for at = 1, #left[index], 2 do redis.call('HINCRBY', keys[4 + index], left[index][at], left[index][at + 1]) end
+    in_parts('HSET', keys[FIXED + index], numbers[index], 1, #numbers[index])
+    for at = 1, #left[index], 2 do redis.call('HINCRBY', keys[FIXED + index], left[index][at], left[index][at + 1]) end
   end
   return {'OK'}
 end
 
+redis.register_function{function_name = 'rp9_denied', callback = denied, flags = {'no-writes', 'allow-oom'}}
 -- Those that make room, or must work for it to be made, may run when memory is full.
-redis.register_function{function_name = 'rp8_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp8_commit', commit)
-redis.register_function{function_name = 'rp8_trim', callback = trim, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp8_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp8_merge', callback = merge, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp9_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp9_commit', commit)
+redis.register_function{function_name = 'rp9_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp9_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp9_merge', callback = merge, flags = {'allow-oom'}}

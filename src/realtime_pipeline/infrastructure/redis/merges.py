@@ -12,6 +12,7 @@ from realtime_pipeline.domain.streams.effects import Activity, Deltas
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.nodes import Key
+from realtime_pipeline.infrastructure.redis.rules import LAYOUT
 from realtime_pipeline.infrastructure.redis.values import row_of
 
 ACTIONS: Final[Mapping[str, str]] = {"v": "views", "c": "carts", "p": "purchases"}
@@ -45,7 +46,7 @@ def merge_request(
     lists = _lists(deltas)
     names = [
         keys.sources(group, merge.view_cell),
-        *(keys.view(group, name) for name in ("products", "moved", "absent")),
+        *(keys.view(group, name) for name in ("products", "moved", "absent", "totals")),
         *numbers,
         *(keys.list(group, product_id) for product_id in lists),
         *(key for hour, where in gone for key in (keys.hours(group, where), keys.activity(group, hour, where))),
@@ -58,8 +59,9 @@ def merge_request(
         "listed": listed_max,
         "latest": latest_ms,
         "gone": [str(hour) for hour, _ in gone],
+        "layout": str(LAYOUT),
     }
-    return names[0], ("FCALL", "rp8_merge", len(names), *names, _encode(said))
+    return names[0], ("FCALL", "rp9_merge", len(names), *names, _encode(said))
 
 
 def _source(one: SourceRange) -> list[str]:

@@ -1,22 +1,18 @@
-"""A Redis server, or the masters of a cluster: which node has a key, and what its silence or refusal means."""
+"""Requests to a Redis server or to the masters of a cluster, wherever keys are, and what silence or refusals mean."""
 
-import ssl
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
-from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 import redis
-from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode, RedisCluster
-from redis.crc import key_slot
-from redis.retry import Retry
 
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable
 from realtime_pipeline.infrastructure.redis.exchange import Reply, Request, exchange
 from realtime_pipeline.infrastructure.redis.failures import ERRORS, SILENT, meaning
+from realtime_pipeline.infrastructure.redis.functions import check_functions, is_unknown_function, load_functions
+from realtime_pipeline.infrastructure.redis.rights import check_rights
 from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.topology import Topology
 
 Key = str
 
@@ -25,53 +21,45 @@ _EVICTING = ("allkeys-", "volatile-")
 _EVICTING_LOSES = {"allkeys": "positions and customers too", "volatile": "sessions first"}
 """What the policies take that begin so: sessions are the keys that expire."""
 ERASED_KEYS = 1_000
+TURNS_MAX: Final = 9
+"""How often a request is sent at most: it follows its key from node to node, before the caller is told."""
+REDIRECT_WAIT_S: Final = 0.02
+"""From the second redirection on: two nodes may name each other until both know who has a slot."""
+READS: Final = frozenset(
+    ("GET", "MGET", "HGET", "HMGET", "HGETALL", "HKEYS", "HVALS", "HSCAN", "EXISTS", "ZRANGE", "XRANGE")
+)
+"""Commands that change nothing, and may be sent again where no answer came."""
+_ASKING: Final[Request] = ("ASKING",)
+_NO_ANSWER = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
 
 
 class RedisNodes:
     """Sends requests to the node that has their key, those of one node in one go.
 
-    Nothing is tried twice behind the caller's back: when an answer does not come, only a look at the store can tell
-    what was done.
+    A request whose key has moved follows it: the node that says so has done nothing. Reads that get no answer are sent
+    once more. A write never is: when its answer does not come, only a look at the store can tell what was done.
     """
 
     def __init__(self, rules: RedisRules) -> None:
         self._rules = rules
-        self._options: dict[str, Any] = {
-            "username": rules.username or None,
-            "password": rules.sign_in(),
-            "socket_timeout": rules.timeout_ms / 1000,
-            "socket_connect_timeout": rules.timeout_ms / 1000,
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,  # lists with scores come flat, and cost a fifth less than those of pairs
-            **_tls(rules),
-        }
-        self._cluster: RedisCluster | None = None
-        self._finding = Lock()
-        self._single: redis.Redis | None = None
-        if not rules.cluster:
-            host, port = rules.places()[0]
-            self._single = redis.Redis(host=host, port=port, **self._options)
+        self._topology = Topology(rules)
 
     def close(self) -> None:
         """Close all connections."""
-        if self._single is not None:
-            self._single.close()
-        self._look_anew()
+        self._topology.close()
 
     def masters(self) -> list["redis.Redis"]:
         """A client for each node that keeps keys."""
-        if self._single is not None:
-            return [self._single]
-        cluster = self._known()
-        return [cluster.get_redis_connection(node) for node in cluster.get_primaries()]
+        return self._topology.masters()
 
     def check(self) -> None:
-        """See that every node is fit for the store, and has its Functions.
+        """See that every node is fit for the store, has its Functions, and lets this user do all that workers do.
 
         Raises:
-            Unavailable: one is too old, drops keys when memory is short, or does not let this user in.
+            Unavailable: one is too old, drops keys when memory is short, or does not let this user do something.
             Unreachable: one does not answer.
         """
+        self._topology.suspect()
         try:
             for node in self.masters():
                 info = node.info()
@@ -83,7 +71,8 @@ class RedisNodes:
                         f"Redis drops keys when memory is short (maxmemory-policy {policy}), "
                         f"{_EVICTING_LOSES[policy.partition('-')[0]]}: set maxmemory-policy noeviction"
                     )
-                self._see_to_functions(node)
+                check_functions(node)
+                check_rights(node, self._rules)
         except ERRORS as error:
             raise self._failed(error) from None
 
@@ -93,23 +82,22 @@ class RedisNodes:
         With `wait`, the answers count only when as many replicas as the settings say have what was written.
 
         Raises:
-            Unreachable: some answer did not come, or said that the key is elsewhere now.
+            Unreachable: some answer did not come, or a key is being moved, and the request can be made nowhere yet.
             Stopped: a key is of another type than this program gives it.
             Unavailable: this user may not do it.
         """
         try:
-            by_node = self._by_node(requests)
-            replies: list[Reply] = [None] * len(requests)
-            for node, numbers in by_node.values():
-                answers = self._answers(node, [requests[number][1] for number in numbers], wait)
-                for number, answer in zip(numbers, answers, strict=True):
-                    replies[number] = answer
+            replies = self._answered(requests, wait)
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    raise reply
         except ERRORS as error:
             raise self._failed(error) from None
         return replies
 
     def scan(self, pattern: str, count: int) -> Iterator[list[Any]]:
-        """List the keys that match, about `count` at a time; some may come twice."""
+        """List the keys that match, about `count` at a time; some may come twice, and some not while slots move."""
+        self._topology.suspect()
         try:
             for node in self.masters():
                 cursor = -1
@@ -130,38 +118,100 @@ class RedisNodes:
         return used
 
     def erase(self, pattern: str) -> None:
-        """Delete every key that looks like this."""
-        for names in self.scan(pattern, ERASED_KEYS):
-            self.ask([(name.decode(), ("UNLINK", name)) for name in names])
+        """Delete every key that looks like this.
 
-    def _by_node(self, requests: Sequence[tuple[Key, Request]]) -> dict[str, tuple["redis.Redis", list[int]]]:
-        if self._single is not None:
-            return {"": (self._single, list(range(len(requests))))} if requests else {}
-        cluster, by_node = self._known(), dict[str, tuple[redis.Redis, list[int]]]()
-        for number, (key, _) in enumerate(requests):
-            node: ClusterNode = cluster.nodes_manager.get_node_from_slot(key_slot(key.encode()))
-            by_node.setdefault(node.name, (cluster.get_redis_connection(node), []))[1].append(number)
-        return by_node
+        Nodes are searched until none has such a key: a key may move to a node that was searched before.
+        """
+        is_empty = False
+        while not is_empty:
+            is_empty = True
+            for names in self.scan(pattern, ERASED_KEYS):
+                self.ask([(name.decode(), ("UNLINK", name)) for name in names])
+                is_empty = is_empty and not names
 
-    def _answers(self, node: "redis.Redis", requests: Sequence[Request], wait: bool) -> list[Reply]:
-        answers = self._sent(node, requests, wait)
-        unknown = [number for number, answer in enumerate(answers) if _is_unknown_function(answer)]
+    def _answered(self, requests: Sequence[tuple[Key, Request]], wait: bool) -> list[Reply]:
+        """Answers in order, refusals among them as exceptions; requests whose key has moved have followed it."""
+        replies: list[Reply] = [None] * len(requests)
+        keys = [key for key, _ in requests]
+        pending = [(node, numbers, False) for node, numbers in self._topology.locate(keys, range(len(keys))).values()]
+        may_repeat = True
+        for turn in range(1, TURNS_MAX + 1):
+            again: list[int] = []
+            is_silent = False
+            for node, numbers, asking in pending:
+                try:
+                    answers, refused = self._answers(node, [requests[number][1] for number in numbers], wait, asking)
+                except _NO_ANSWER:
+                    self._topology.suspect()
+                    is_silent = True
+                    if not may_repeat or turn == TURNS_MAX or any(requests[one][1][0] not in READS for one in numbers):
+                        raise
+                    again += numbers
+                else:
+                    for number, answer in zip(numbers, answers, strict=True):
+                        replies[number] = answer
+                    again += [numbers[place] for place in refused if self._has_moved(answers[place])]
+            if not again or turn == TURNS_MAX:
+                break
+            may_repeat = may_repeat and not is_silent
+            if turn > 1:
+                time.sleep(REDIRECT_WAIT_S)
+            pending = self._redirected(keys, replies, again)
+        return replies
+
+    def _has_moved(self, answer: Reply) -> bool:
+        return self._rules.cluster and isinstance(answer, redis.exceptions.AskError)  # MOVED is one of these
+
+    def _redirected(
+        self, keys: Sequence[Key], replies: Sequence[Reply], again: Sequence[int]
+    ) -> list[tuple["redis.Redis", list[int], bool]]:
+        """Where to send requests now: to the owner of their slot, or, `ASKING`, to the node that imports it."""
+        importing: dict[str, tuple[redis.Redis, list[int]]] = {}
+        owned: list[int] = []
+        for number in again:
+            answer = replies[number]
+            if isinstance(answer, redis.exceptions.AskError) and not isinstance(answer, redis.exceptions.MovedError):
+                name, node = self._topology.importing(answer)
+                importing.setdefault(name, (node, []))[1].append(number)
+                continue
+            if isinstance(answer, redis.exceptions.MovedError):
+                self._topology.follow(answer)
+            owned.append(number)
+        located = self._topology.locate(keys, owned) if owned else {}
+        return [
+            *((node, numbers, False) for node, numbers in located.values()),
+            *((node, numbers, True) for node, numbers in importing.values()),
+        ]
+
+    def _answers(
+        self, node: "redis.Redis", requests: Sequence[Request], wait: bool, asking: bool
+    ) -> tuple[list[Reply], list[int]]:
+        """The answers of a node, and which of them are refusals."""
+        answers = self._sent(node, requests, wait, asking)
+        refused = [place for place, answer in enumerate(answers) if isinstance(answer, Exception)]
+        unknown = [place for place in refused if is_unknown_function(answers[place])]
         if unknown:  # a new master, or one that was emptied: nothing was done yet
-            self._load_functions(node)
-            again = self._sent(node, [requests[number] for number in unknown], wait)
-            for number, answer in zip(unknown, again, strict=True):
-                answers[number] = answer
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers
+            load_functions(node)
+            for place, answer in zip(
+                unknown, self._sent(node, [requests[place] for place in unknown], wait, asking), strict=True
+            ):
+                answers[place] = answer
+            refused = [place for place, answer in enumerate(answers) if isinstance(answer, Exception)]
+        return answers, refused
 
-    def _sent(self, node: "redis.Redis", requests: Sequence[Request], wait: bool) -> list[Reply]:
+    def _sent(self, node: "redis.Redis", requests: Sequence[Request], wait: bool, asking: bool) -> list[Reply]:
+        if asking:  # each for the one that follows
+            requests = [part for request in requests for part in (_ASKING, request)]
         waits = wait and (self._rules.wait_replicas > 0 or self._rules.wait_disk)
         answers = exchange(node, [*requests, self._waiting()] if waits else requests)
         if waits:
             self._check_reached(answers.pop())
-        return answers
+        if not asking:
+            return answers
+        for answer in answers[::2]:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers[1::2]
 
     def _waiting(self) -> Request:
         """What is asked to be said when what was written is where it must be."""
@@ -183,81 +233,9 @@ class RedisNodes:
         if replicas < self._rules.wait_replicas:
             raise redis.exceptions.TimeoutError(f"{replicas} of {self._rules.wait_replicas} replicas have the commit")
 
-    def _known(self) -> RedisCluster:
-        with self._finding:
-            if self._cluster is None:
-                nodes = [ClusterNode(*place) for place in self._rules.places()]
-                self._cluster = RedisCluster(startup_nodes=nodes, **self._options)
-            return self._cluster
-
-    def _look_anew(self) -> None:
-        """Find out at the next request where the keys are now."""
-        with self._finding:
-            cluster, self._cluster = self._cluster, None
-        if cluster is not None:
-            cluster.close()
-
-    def _see_to_functions(self, node: "redis.Redis") -> None:
-        """See that the Functions are there, and those of this program, not of one that gave them the same name.
-
-        A Redis that is full loads nothing, so that a worker which is to make room there must find them.
-        """
-        name = _library().partition("name=")[2].partition("\n")[0]
-        listed: Request = ("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
-        there = node.execute_command(*listed)
-        if not there:
-            self._load_functions(node)
-            there = node.execute_command(*listed)
-        if _library().encode() not in [part for library in there for part in library]:
-            raise Unavailable(
-                f"Redis has other Functions under the name {name}: end the workers that use them, then delete them "
-                f"(FUNCTION DELETE {name})"
-            )
-
-    @staticmethod
-    def _load_functions(node: "redis.Redis") -> None:
-        try:
-            node.function_load(_library())
-        except redis.exceptions.NoPermissionError as error:
-            raise Unavailable(
-                f"Redis has no Functions of this release, and this user may not load them ({error}): "
-                "a worker's user needs +function|load"
-            ) from None
-        except redis.exceptions.ResponseError as error:
-            if "already exists" not in str(error):
-                raise
-
     def _failed(self, error: BaseException) -> Refusal | Stopped | Unavailable:
-        if self._single is not None and isinstance(error, redis.exceptions.MovedError | redis.exceptions.AskError):
+        if not self._rules.cluster and isinstance(error, redis.exceptions.AskError):
             return Unavailable("this Redis is one of a cluster: set redis.cluster = true")
         if isinstance(error, SILENT):
-            self._look_anew()
-        return meaning(error)
-
-
-@cache
-def _library() -> str:
-    return files(__package__).joinpath("functions.lua").read_text("utf-8")
-
-
-def _is_unknown_function(answer: Reply) -> bool:
-    return isinstance(answer, redis.exceptions.ResponseError) and "Function not found" in str(answer)
-
-
-def _tls(rules: RedisRules) -> dict[str, Any]:
-    if not rules.tls:
-        return {}
-    try:
-        context = ssl.create_default_context(cafile=rules.tls_ca_file or None)
-        if rules.tls_cert_file:
-            context.load_cert_chain(rules.tls_cert_file, rules.tls_key_file or None)
-    except OSError as error:
-        raise Unavailable(
-            f"certificates for Redis cannot be used ({error}); see redis.tls_ca_file, tls_cert_file and tls_key_file"
-        ) from None
-    return {
-        "ssl": True,
-        "ssl_ca_certs": rules.tls_ca_file or None,
-        "ssl_certfile": rules.tls_cert_file or None,
-        "ssl_keyfile": rules.tls_key_file or None,
-    }
+            self._topology.suspect()
+        return meaning(error, self._rules)

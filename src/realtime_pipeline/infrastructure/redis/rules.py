@@ -4,12 +4,13 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.application.errors import WrongLog
+from realtime_pipeline.application.errors import NewerRelease, WrongLog
 from realtime_pipeline.domain.limits import at_least, at_most
 from realtime_pipeline.infrastructure.secrets import secret
 
 LAYOUT: Final = 7
-"""What a store says of how it lies in Redis; one that says nothing is older."""
+"""How a store lies in Redis: the store says it, and so does each cell and each group of view cells. Who claims a cell
+raises its number; whoever has a smaller one cannot claim it any more, nor merge. A store that says nothing is older."""
 GATHER_MS_MAX: Final = 1_000
 WAIT_MS_MAX: Final = 600_000
 VIEW_CELLS_MAX: Final = 16_384
@@ -84,11 +85,15 @@ class RedisRules:
         """See that a store lies as is believed, where it is there: both are what it says itself.
 
         Raises:
+            NewerRelease: a newer release keeps it otherwise.
             WrongLog: it was made by a version that kept it otherwise, or has another number of view cells.
         """
         if view_cells is None:
             return
-        if layout is None or int(layout) != LAYOUT:
+        written = int(layout) if layout is not None and layout.isdigit() else 0
+        if written > LAYOUT:
+            raise self.newer(written)
+        if written != LAYOUT:
             raise WrongLog(
                 f"the store {self.namespace} was made by another version, which kept it otherwise: "
                 "use another namespace and group, and build it anew from the log"
@@ -98,6 +103,13 @@ class RedisRules:
                 f"the store {self.namespace} has {int(view_cells)} view cells, the settings say {self.view_cells}: "
                 f"set redis.view_cells = {int(view_cells)}, or use another namespace"
             )
+
+    def newer(self, layout: int) -> NewerRelease:
+        """That a newer release has the store."""
+        return NewerRelease(
+            f"the store {self.namespace} is a newer release's (layout {layout}, this release has {LAYOUT}): "
+            "upgrade this program"
+        )
 
     def sign_in(self) -> str | None:
         """The password, read from its file where there is one.

@@ -1,5 +1,6 @@
 """What is trending in Redis: kept up to date, for each group of view cells, from the hours that have changed."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -31,6 +32,10 @@ class RedisTrending:
         self._shop_time_ms = shop_time_ms
         self._keys = Keys(rules.namespace)
         self._groups = rules.view_groups
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._followed: dict[str | None, tuple[TrendingRules, float]] = {}
         self._sorted: dict[str | None, tuple[TrendingRules, float]] = {}
         self._trends: dict[str | None, list[Trends]] = {}
@@ -46,6 +51,8 @@ class RedisTrending:
         Hours that have not changed are not read again, and within `old_ms` none are: while a worker merges, the present
         hour is another at every look, and one reading serves all categories.
         """
+        if self._pid != os.getpid():  # some thread of the parent may have been half way when the process was forked
+            self._begin()
         rows: list[Row] = []
         with self._one_follows:
             followed = self._follow(rules, country, old_ms, now_ms)

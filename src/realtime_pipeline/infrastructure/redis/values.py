@@ -10,8 +10,10 @@ import msgspec
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.codecs.formats import PRODUCT, format_in
 
 _UNSAID: Final = ("", -1)
+_SOURCE_WORDS: Final = 6
 _decode_times = msgspec.json.Decoder(list[int]).decode
 
 
@@ -19,7 +21,7 @@ def source_in(said: bytes | None) -> tuple[int, int, Watermark]:
     """Epoch, position and watermark of a source partition."""
     if said is None:
         return 0, 0, Watermark()
-    epoch, position, *times = map(int, said.split())
+    epoch, position, *times = map(int, said.split()[:_SOURCE_WORDS])  # a newer release may say more behind
     return epoch, position, Watermark(*times)
 
 
@@ -39,13 +41,45 @@ class _Begin(msgspec.Struct, array_like=True, gc=False):
     interactions: int
 
 
-decode_row = msgspec.msgpack.Decoder(Row).decode
+class StoredRow(msgspec.Struct, array_like=True, gc=False):
+    """A row as it lies in the store: a newer release may have added elements behind, which Redis keeps."""
+
+    interactions: int
+    name: str
+    name_ms: int
+    category: str
+    category_ms: int
+    price: str
+    price_ms: int
+
+
+_decode_row = msgspec.msgpack.Decoder(StoredRow).decode
 _decode_begin = msgspec.msgpack.Decoder(_Begin).decode
 
 
 def interactions_in(row: bytes) -> int:
-    """What a row begins with; hundreds are read for a list, and the rest of them is passed over."""
-    return _decode_begin(row).interactions
+    """What a row begins with; hundreds are read for a list, and the rest of them is passed over.
+
+    Raises:
+        NewerRelease, Damaged: as `decode_row`.
+    """
+    try:
+        return _decode_begin(row).interactions
+    except ValueError as error:
+        raise PRODUCT.refused(error, format_in(row)) from None
+
+
+def decode_row(row: bytes) -> StoredRow:
+    """Read a row.
+
+    Raises:
+        NewerRelease: a newer release wrote it in a way that this one cannot read.
+        Damaged: no release wrote it.
+    """
+    try:
+        return _decode_row(row)
+    except ValueError as error:
+        raise PRODUCT.refused(error, format_in(row)) from None
 
 
 def row_of(state: ProductState) -> Row:
@@ -57,15 +91,19 @@ def row_of(state: ProductState) -> Row:
 
 
 def state_in(row: bytes, ratings: bytes | None, rating_sum: bytes | None) -> ProductState:
-    """A product as it was written."""
-    interactions, name, name_ms, category, category_ms, price, price_ms = decode_row(row)
+    """A product as it was written.
+
+    Raises:
+        NewerRelease, Damaged: as `decode_row`.
+    """
+    stored = decode_row(row)
     return ProductState(
-        interactions,
+        stored.interactions,
         int(ratings or 0),
         int(rating_sum or 0),
-        None if name_ms < 0 else (name, name_ms),
-        None if category_ms < 0 else (category, category_ms),
-        None if price_ms < 0 else (int(price), price_ms),
+        None if stored.name_ms < 0 else (stored.name, stored.name_ms),
+        None if stored.category_ms < 0 else (stored.category, stored.category_ms),
+        None if stored.price_ms < 0 else (int(stored.price), stored.price_ms),
     )
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.errors import Fenced, Stopped, Superseded
 from realtime_pipeline.application.ports.views import Merge, Rated, Views
 from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
 from realtime_pipeline.domain.shop.events import ProductId
@@ -16,7 +16,7 @@ from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
 from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisRules
 from realtime_pipeline.infrastructure.redis.trending import RedisTrending
 from realtime_pipeline.infrastructure.redis.values import interactions_in, listed_in, source_in, state_in
 
@@ -64,11 +64,37 @@ class RedisViews(Views):
 
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
         """Write a new epoch to every view cell, then read positions."""
-        sources = self._sources()
-        answers = self._nodes.ask([(key, ("FCALL", "rp8_claim_views", 1, key, partition, epoch)) for key in sources])
+        self._check_positions(partition)
+        keys = [(key, self._keys.view(cell % self._groups, "totals")) for cell, key in enumerate(self._sources())]
+        requests: list[tuple[Key, Request]] = [
+            (key, ("FCALL", "rp9_claim_views", 2, key, totals, partition, epoch, LAYOUT)) for key, totals in keys
+        ]
+        answers = self._nodes.ask(requests)
+        self._check_older(answers)
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
         return tuple(int(said[1]) for said in answers)
+
+    def _check_positions(self, partition: int) -> None:
+        """See that no view cell lacks its position while it has what it merged, which would then be merged again.
+
+        View cells of a group lie on one node, and nothing is merged into any before all are claimed. So one that knows
+        nothing of a partition, beside others that have merged something of it, has been claimed too.
+
+        Raises:
+            Stopped: some view cell has.
+        """
+        sources = self._sources_of([partition])[partition]
+        for group in range(self._groups):
+            beside = sources[group :: self._groups]
+            lost = [number for number, (epoch, _, _) in enumerate(beside) if not epoch]
+            furthest = max(position for _, position, _ in beside)
+            if lost and furthest:
+                key = self._keys.sources(group, group + lost[0] * self._groups)
+                raise Stopped(
+                    f"partition {partition}: the position of a view cell is missing in {key}, while those beside it "
+                    f"stand at {furthest}: somebody has deleted it; rebuild the store from the log"
+                )
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
         """Read positions."""
@@ -79,12 +105,24 @@ class RedisViews(Views):
         """Add deltas to view cells, each by one call."""
         old = self._old_hours(merges, now_ms)
         requests = [self._request(merge, old[merge.view_cell % self._groups], now_ms) for merge in merges]
-        for said in self._nodes.ask(requests):
+        answers = self._nodes.ask(requests)
+        self._check_older(answers)
+        for said in answers:
             if said[0] == b"SUPERSEDED":
                 numbers = [int(number) for number in said[1:]]
                 raise Superseded(dict(zip(numbers[::2], numbers[1::2], strict=True)))
             if said[0] != b"OK":
                 raise Fenced("a view cell has another epoch from some partition of the call")
+
+    def _check_older(self, answers: Sequence[Any]) -> None:
+        """See that no view cell was claimed by a newer release, which keeps it otherwise.
+
+        Raises:
+            NewerRelease: one was.
+        """
+        for said in answers:
+            if said[0] == b"NEWER":
+                raise self._rules.newer(int(said[1]))
 
     def _old_hours(self, merges: Sequence[Merge], now_ms: int) -> dict[int, list[Hour]]:
         """By group, the hours that are too old when these merges are done; looked for where time has moved on."""

@@ -174,7 +174,7 @@ class SqliteCellStore(CellStore):
             "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
             (as_json(customer_ids),),
         )
-        return {customer_id: decode_customer(record) for customer_id, record in rows}
+        return {customer_id: decode_customer(record, customer_id) for customer_id, record in rows}
 
     def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
         """Read what sessions leave for others."""

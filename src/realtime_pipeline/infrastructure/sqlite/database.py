@@ -6,23 +6,17 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from realtime_pipeline.application.errors import Unavailable, Unreachable
 from realtime_pipeline.infrastructure.sqlite.connections import LOCK, Connections, is_carried
-
-SCHEMA_VERSION = 6
-SCRIPTS = {0: "schema.sql", 4: "upgrade_6.sql"}
-"""By which script a file of a schema is brought to the next; 0 is one that holds nothing yet."""
+from realtime_pipeline.infrastructure.sqlite.schema import check_version, ensure_schema, refuse_others
 
 BUSY_S = 30.0
 LOOK_AGAIN_S = 0.005
 SEEN_EVERY_S = 1.0
 """How often a thread sees whether the file it has open is still there."""
-_IS_ADDITION = "CREATE TABLE IF NOT EXISTS"
-"""What makes a table that files of this schema's version may lack."""
 
 _PRAGMAS = """
 PRAGMA wal_autocheckpoint = 8000;
@@ -136,6 +130,7 @@ class Database:
             with self.translated():
                 connection.execute("BEGIN IMMEDIATE")
                 try:
+                    check_version(connection, self.path)
                     yield connection
                     connection.execute("COMMIT")
                 except BaseException:
@@ -177,41 +172,14 @@ class Database:
     def _open(self, durable: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            if _has_tables(connection) and self._version(connection) == 0:  # in this order: ours come with a version
-                raise Unavailable(f"{self.path} is another program's database; name another file")
+            refuse_others(connection, self.path)
             _use_write_ahead_log(connection)
             connection.executescript(_PRAGMAS + f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'};")
-            self._ensure_schema(connection)
+            ensure_schema(connection, self.path)
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _ensure_schema(self, connection: sqlite3.Connection) -> None:
-        if self._version(connection) in SCRIPTS:
-            connection.execute("BEGIN EXCLUSIVE")
-            try:
-                while script := SCRIPTS.get(self._version(connection)):  # somebody else may have been quicker
-                    for statement in _statements(files(__package__).joinpath(script).read_text("utf-8")):
-                        connection.execute(statement)
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # where the disk is full, there is nothing left to take back
-                    connection.execute("ROLLBACK")
-                raise
-        version = self._version(connection)
-        if version != SCHEMA_VERSION:
-            raise Unavailable(
-                f"{self.path} was made by another version (schema {version}, this is {SCHEMA_VERSION}); use a new file"
-            )
-        for statement in _schema():
-            if _IS_ADDITION in statement:
-                connection.execute(statement)
-
-    @staticmethod
-    def _version(connection: sqlite3.Connection) -> int:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        return version
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -243,10 +211,6 @@ class Database:
         return f"it and its folder {folder} must be writable for this user, for readers too"
 
 
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-
-
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Switch a file to WAL mode, which SQLite refuses at once, not after its time-out, while others open the file."""
     deadline_s = time.monotonic() + BUSY_S
@@ -259,18 +223,3 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             time.sleep(LOOK_AGAIN_S)
         else:
             return
-
-
-def _schema() -> Iterator[str]:
-    """The statements that make a file's tables."""
-    return _statements(files(__package__).joinpath("schema.sql").read_text("utf-8"))
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Cut a script into statements, since `executescript` would end the transaction it runs in."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -60,11 +60,30 @@ CREATE TABLE dead_letters (
     appended_at_ms INTEGER NOT NULL, origin TEXT, customer_id TEXT,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
--- What people did about dead letters; made on opening a file that an earlier release has left without it.
-CREATE TABLE IF NOT EXISTS dead_letter_marks (
+CREATE INDEX letters_of_customers ON dead_letters (customer_id) WHERE customer_id IS NOT NULL;
+-- What people did about dead letters.
+CREATE TABLE dead_letter_marks (
     partition INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL, at_ms INTEGER NOT NULL,
     note TEXT NOT NULL,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 4;
+-- The log's partitions: `first` is the position of the first record still held, `next` that of the next one to come,
+-- `size` the bytes of all keys and values.
+CREATE TABLE log_partitions (
+    partition INTEGER PRIMARY KEY, first INTEGER NOT NULL, next INTEGER NOT NULL, size INTEGER NOT NULL
+);
+
+-- Snapshots: copies of cells and views. `positions` is JSON, partition -> position. A chunk is MessagePack, packed by zlib.
+CREATE TABLE snapshots (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, schema INTEGER NOT NULL, taken_at_ms INTEGER NOT NULL,
+    positions TEXT NOT NULL, is_complete INTEGER NOT NULL
+);
+CREATE TABLE snapshot_chunks (
+    snapshot INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, rows BLOB NOT NULL,
+    PRIMARY KEY (snapshot, number)
+);
+-- Digests of customers who were forgotten, and may be in a snapshot still.
+CREATE TABLE snapshot_forgotten (digest TEXT PRIMARY KEY) WITHOUT ROWID;
+
+PRAGMA user_version = 6;

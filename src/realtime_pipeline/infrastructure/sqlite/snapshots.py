@@ -14,7 +14,8 @@ from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES, as_json
 from realtime_pipeline.infrastructure.sqlite.connections import Connections
-from realtime_pipeline.infrastructure.sqlite.database import SCHEMA_VERSION, Database
+from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.schema import SCHEMA_VERSION
 from realtime_pipeline.infrastructure.sqlite.views import VIEW_TABLES
 
 CHUNK_BYTES = 512 << 10

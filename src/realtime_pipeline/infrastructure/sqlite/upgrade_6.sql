@@ -19,5 +19,3 @@ CREATE TABLE IF NOT EXISTS snapshot_chunks (
 );
 -- Digests of customers who were forgotten, and may be in a snapshot still.
 CREATE TABLE IF NOT EXISTS snapshot_forgotten (digest TEXT PRIMARY KEY) WITHOUT ROWID;
-
-PRAGMA user_version = 6;

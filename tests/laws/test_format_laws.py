@@ -1,0 +1,259 @@
+"""Whatever a newer release adds to what is stored stays there; whatever is cut off or garbled is said to be so."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_pipeline.application.errors import Damaged, NewerRelease
+from realtime_pipeline.application.ports.cell_store import Entry
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.domain.shop.changes import Changes
+from realtime_pipeline.domain.shop.contribution import Contribution
+from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.shop.event_memory import EventMemory, SeenEvents
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.order import Order
+from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
+from realtime_pipeline.domain.streams.effects import Activity, DeadLetter, Deltas
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.infrastructure.codecs.entries import decode_entry, encode_entry
+from realtime_pipeline.infrastructure.codecs.state import (
+    decode_customer,
+    decode_review,
+    decode_trail,
+    decode_trails,
+    encode_customer,
+    encode_review,
+    encode_trail,
+)
+from realtime_pipeline.infrastructure.codecs.unknown import names_in
+from realtime_pipeline.infrastructure.redis.values import decode_row, interactions_in, row_of
+
+pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
+AT_MS: Final = 1_760_000_000_000
+
+words = st.text("abcdefghij", min_size=1, max_size=6)
+ids = words.map(ProductId)
+numbers = st.integers(0, 2**40)
+sessions = st.builds(
+    Session,
+    numbers.map(SessionKey),
+    st.none() | words,
+    numbers,
+    numbers,
+    st.integers(0, 9),
+    st.dictionaries(ids, st.tuples(numbers, st.integers(0, 5)), max_size=3),
+)
+orders = st.builds(Order, st.none() | numbers, numbers, numbers)
+memories = st.builds(EventMemory, st.binary(min_size=14, max_size=14), numbers)
+seen = st.builds(SeenEvents, st.binary(min_size=28, max_size=28), numbers, st.none() | memories)
+contributions = st.tuples(st.just(b"12345678"), st.sampled_from(EventKind), numbers).map(lambda one: Contribution(*one))
+customers = st.builds(
+    Customer,
+    words.map(CustomerId),
+    st.dictionaries(st.sampled_from(EventKind), numbers, max_size=3),
+    spend=st.integers(-(2**40), 2**40),
+    first_seen_ms=st.none() | numbers,
+    country=st.none() | st.tuples(st.just("DE"), numbers),
+    affinity=st.dictionaries(words, st.tuples(st.floats(0, 100), numbers), max_size=2),
+    recent=st.dictionaries(ids, numbers, max_size=3),
+    orders=st.dictionaries(words, orders, max_size=2),
+    open_sessions=st.lists(sessions, max_size=2, unique_by=lambda one: one.key),
+    seen=seen,
+    contributions=st.lists(contributions, max_size=2).map(tuple),
+)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | words | st.binary(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2),
+    max_leaves=4,
+)
+additions = st.dictionaries(words.map(lambda name: f"new_{name}"), values, min_size=1, max_size=3)
+
+ADA: Final = Customer(
+    CustomerId("ada"),
+    {EventKind.PRODUCT_VIEWED: 3},
+    spend=125_000,
+    first_seen_ms=5,
+    last_seen_ms=9,
+    orders={"o1": Order(5, 2, 125_000)},
+    open_sessions=[Session(SessionKey(4096), "s", 5, 9, 3, {ProductId("mug"): (9, 1)})],
+    seen=SeenEvents(b"1" * 14, 5, EventMemory(b"2" * 14, 6)),
+)
+ENTRY: Final = Entry(
+    0,
+    3,
+    5,
+    Watermark(1, 2, 3, 4),
+    Deltas(
+        {ProductId("mug"): ProductState(1, name=("Mug", 5))},
+        {(7, ProductId("mug")): Activity(1)},
+        {(ProductId("mug"), SessionKey(4096)): 9},
+    ),
+    (DeadLetter(Record(0, 4, b"k", b"v", 9), "not_json: x"),),
+    frozenset({CustomerId("bob"), CustomerId("cyd")}),
+    (Outgoing(b"ada", b"{}"),),
+    9,
+)
+REVIEW: Final = Review(CustomerId("ada"), ProductId("mug"), 4, "fine", 9)
+
+Stored = tuple[bytes, Callable[[bytes], object]]
+STORED: Final[dict[str, Stored]] = {
+    "customer": (encode_customer(ADA), decode_customer),
+    "review": (encode_review(REVIEW), decode_review),
+    "entry": (encode_entry(ENTRY), decode_entry),
+    "trail": (encode_trail(ADA.open_sessions[0]), decode_trail),
+    "trails": (encode_trail(ADA.open_sessions[0]), lambda value: decode_trails([None, value])[1]),
+    "row": (pack(row_of(ProductState(3, name=("Mug", 5)))), decode_row),
+}
+each_stored = pytest.mark.parametrize("stored", STORED.values(), ids=list(STORED))
+
+
+def written_by_newer(value: bytes, **more: object) -> bytes:
+    """A value as a newer release writes it, which older ones may read."""
+    return pack({"format": [2, 1], **{name: part for name, part in unpack(value).items() if name != "format"}, **more})
+
+
+@given(customers)
+def test_customers_are_read_as_they_were_written(customer: Customer) -> None:
+    value = encode_customer(customer)
+    assert decode_customer(value) == customer
+    assert decode_customer(value).unknown is None
+    before_formats = pack(customer)
+    assert decode_customer(before_formats) == customer
+    assert msgspec.msgpack.Decoder(Customer).decode(value) == customer  # so the release before formats reads it
+
+
+@given(customers, additions, st.data(), st.booleans())
+def test_what_a_newer_release_adds_is_written_back(
+    customer: Customer, top: dict[str, Any], data: st.DataObject, is_marked: bool
+) -> None:
+    fields = unpack(encode_customer(customer)) | top
+    maps = [fields["seen"], *fields["orders"].values(), *fields["open_sessions"]]
+    maps += [fields["seen"]["repairs"]] if fields["seen"]["repairs"] else []
+    for one in maps:
+        one.update(data.draw(additions | st.just({})))
+    if is_marked:
+        fields["format"] = [3, 1]
+    read = decode_customer(pack(fields))
+    assert {name: read.unknown[name] for name in top} == top if read.unknown else False
+    assert unpack(encode_customer(read)) == fields | {"format": [1, 1]}
+    assert attrs.evolve(read, unknown=None) == customer
+
+
+@given(additions, additions, additions)
+def test_what_a_newer_release_adds_outlives_a_fold(
+    top: dict[str, Any], in_order: dict[str, Any], in_session: dict[str, Any]
+) -> None:
+    fields = unpack(encode_customer(ADA)) | top
+    fields["orders"]["o1"].update(in_order)
+    fields["open_sessions"][0].update(in_session)
+    customer = decode_customer(pack(fields))
+    event = Event(
+        "e", EventKind.PRODUCT_PURCHASED, customer.customer_id, 10, "s", ProductId("jug"), amount=5, order_id="o1"
+    )
+    customer.record(event, SessionKey(8192), ProfileRules(), Changes())
+    after = unpack(encode_customer(customer))
+    assert after["spend"] == 125_005
+    assert top.items() <= after.items()
+    assert in_order.items() <= after["orders"]["o1"].items()
+    assert in_session.items() <= after["open_sessions"][0].items()
+
+
+def test_kinds_of_events_that_only_a_newer_release_knows_are_kept() -> None:
+    fields = unpack(encode_customer(ADA))
+    fields["counts"]["product_rented"] = 7
+    fields["contributions"] = [[b"12345678", "product_rented", 5, None, None, 0, 1, None, None, None, []]]
+    customer = decode_customer(pack(fields))
+    assert customer.counts == {"product_viewed": 3, "product_rented": 7}
+    assert [kind.is_known for kind in customer.counts] == [True, False]
+    assert unpack(encode_customer(customer)) == fields
+
+
+@each_stored
+def test_what_is_cut_off_is_said_to_be_damaged(stored: Stored) -> None:
+    value, decode = stored
+    for end in range(len(value)):
+        with pytest.raises(Damaged, match=r"is damaged .* rebuild it from the log"):
+            decode(value[:end])
+
+
+@given(st.sampled_from(sorted(STORED)), st.integers(0, 10_000), st.integers(1, 255))
+def test_what_is_garbled_is_said_to_be_so_or_is_all_read(kind: str, at: int, change: int) -> None:
+    """A byte may make another value of it; but no field has a default where it was written."""
+    value, decode = STORED[kind]
+    at %= len(value)
+    garbled = value[:at] + bytes([value[at] ^ change]) + value[at + 1 :]
+    try:
+        read = decode(garbled)
+    except (Damaged, NewerRelease):
+        return
+    assert names_in(_again(read)) - names_in(unpack(garbled)) <= {"format"}
+
+
+def _again(read: object) -> Any:
+    if isinstance(read, Customer):
+        return unpack(encode_customer(read))
+    return unpack(pack(read))
+
+
+@pytest.mark.parametrize("kind", ["customer", "review", "entry"])
+def test_a_map_of_a_format_that_is_not_read_is_a_newer_releases(kind: str) -> None:
+    value, decode = STORED[kind]
+    fields = unpack(value)
+    for of_newer in (fields | {"format": [3, 2]}, {"format": [3, 2], "everything": "is otherwise"}):
+        with pytest.raises(NewerRelease, match=r"written by a newer release .*: upgrade this program"):
+            decode(pack(of_newer))
+
+
+@pytest.mark.parametrize("format_", ["x", [0, 0], [1], [1, 2], 7, [1, 1, 1], [None, 1], {}])
+def test_a_format_that_is_none_is_damage(format_: object) -> None:
+    for kind in ("customer", "review", "entry"):
+        value, decode = STORED[kind]
+        with pytest.raises(Damaged, match="where its format should be"):
+            decode(pack(unpack(value) | {"format": format_}))
+
+
+@pytest.mark.parametrize("kind", ["trail", "trails", "row"])
+def test_a_map_where_an_array_was_is_a_newer_releases(kind: str) -> None:
+    decode = STORED[kind][1]
+    with pytest.raises(NewerRelease, match="upgrade this program"):
+        decode(pack({"format": [2, 2], "products": {}}))
+
+
+def test_elements_that_a_newer_release_adds_to_arrays_are_passed_over() -> None:
+    trail, row = (unpack(STORED[kind][0]) for kind in ("trail", "row"))
+    longer = pack([*trail, {"dwell": 5}])
+    assert decode_trail(longer) == Trail(9, {ProductId("mug"): 1})
+    assert decode_trails([longer, None, STORED["trail"][0]]) == [Trail(9, {ProductId("mug"): 1}), None, Trail(*trail)]
+    assert decode_row(pack([*row, "brand", 5])).name == "Mug"
+    assert interactions_in(pack([*row, "brand", 5])) == 3
+
+
+def test_an_entry_that_says_more_than_is_read_is_refused() -> None:
+    """Brought to the readers without that and then trimmed, it would be lost."""
+    assert decode_entry(STORED["entry"][0]) == ENTRY
+    assert decode_entry(pack(ENTRY)) == ENTRY  # of the release before formats
+    fields = unpack(STORED["entry"][0], type=dict[str, Any])
+    for more in (fields | {"windows": [1]}, fields | {"format": [2, 1], "windows": [1]}):
+        with pytest.raises(NewerRelease, match=r"records 3 to 5 has windows.*, which this release would lose"):
+            decode_entry(pack(more))
+
+
+def test_a_review_of_a_newer_release_is_read() -> None:
+    assert decode_review(written_by_newer(STORED["review"][0], photos=["a.jpg"])) == REVIEW
+
+
+def test_a_customer_that_lacks_a_field_is_damaged() -> None:
+    fields = unpack(encode_customer(ADA))
+    del fields["spend"]
+    with pytest.raises(Damaged, match="it lacks spend"):
+        decode_customer(pack(fields))
