@@ -287,7 +287,7 @@ def _run_experiment(
 def _explain_empty_list(
     settings: Settings, log: Callable[[], EventLog], cells: CellStore, views: Views, shop_cache: ShopCache
 ) -> ExplainEmptyList:
-    return ExplainEmptyList(log, cells, views, shop_cache, settings.recommendations)
+    return ExplainEmptyList(log, cells, views, shop_cache, settings.recommendations, settings.experiment)
 
 
 def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:
