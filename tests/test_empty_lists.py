@@ -13,8 +13,8 @@ from tests.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, append, embe
 
 LONG_AGO_MS = NOW_MS - 100 * HOUR_MS
 QUIET = (
-    "nothing is trending: in the 72 hours up to the newest event, looks, carts and purchases of no product come to more "
-    "than 0 by [recommendations.trending]"
+    "nothing is trending: in the 72 hours up to the newest event, looks, carts and purchases of no product come to "
+    "more than 0 by [recommendations.trending]"
 )
 
 

@@ -133,6 +133,6 @@ class ExplainEmptyList:
             return "no counted event views, carts or buys a product"
         hours = counted(rules.trending.window_hours, "hour")
         return (
-            f"nothing is trending: in the {hours} up to the newest event, looks, carts and purchases of no product come to "
-            "more than 0 by [recommendations.trending]"
+            f"nothing is trending: in the {hours} up to the newest event, looks, carts and purchases of no product "
+            "come to more than 0 by [recommendations.trending]"
         )
