@@ -166,6 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.add_argument("--yes", action="store_true", required=True, help="recommendations are poor meanwhile")
     rebuild.set_defaults(command=_rebuild, reads=True)
     topics_cli.add_topics(commands, common)
+    topics_cli.add_outputs(commands, common)
     return parser
 
 

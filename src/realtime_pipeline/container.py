@@ -16,6 +16,7 @@ import attrs
 from dependency_injector import containers, providers
 
 from realtime_pipeline.application.cells import Readers
+from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
 from realtime_pipeline.application.note_exposure import NoteExposure
@@ -31,6 +32,7 @@ from realtime_pipeline.application.process_events import ProcessEvents
 from realtime_pipeline.application.publish_events import PublishEvents
 from realtime_pipeline.application.rebuild_store import RebuildStore
 from realtime_pipeline.application.recommend_products import RecommendProducts
+from realtime_pipeline.application.restore_outputs import RestoreOutputs
 from realtime_pipeline.application.run_experiment import RunExperiment
 from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.application.show_customer import ShowCustomer
@@ -243,8 +245,18 @@ def _show_customer(settings: Settings, cells: CellStore, shop_cache: ShopCache) 
     return ShowCustomer(cells, shop_cache, profile.affinity_half_life_ms, profile.recent_products_max)
 
 
-def _rebuild_store(log: EventLog, cells: CellStore, views: Views) -> RebuildStore:
-    return RebuildStore(log, cells, views)
+def _rebuild_store(log: EventLog, cells: CellStore, views: Views, outputs: Outputs) -> RebuildStore:
+    return RebuildStore(log, cells, views, outputs)
+
+
+def _restore_outputs(
+    settings: Settings, kafka_log: Callable[[], "KafkaEventLog"], readers: Callable[[], Readers], stages: Stages
+) -> RestoreOutputs:
+    if settings.log != "kafka":
+        raise InvalidSettings(f"outputs lie in {settings.log} here, which forgets none: this is for log = kafka")
+    from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
+
+    return RestoreOutputs(kafka_log(), readers(), KafkaOutputs(settings.kafka, kafka_log(), stages))
 
 
 def _forget_customer(
@@ -322,7 +334,12 @@ class Container(containers.DeclarativeContainer):
     show_customer: providers.Singleton[ShowCustomer] = providers.ThreadSafeSingleton(
         _show_customer, settings, cells, shop_cache
     )
-    rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(_rebuild_store, log, cells, views)
+    rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(
+        _rebuild_store, log, cells, views, outputs
+    )
+    restore_outputs: providers.Singleton[RestoreOutputs] = providers.ThreadSafeSingleton(
+        _restore_outputs, settings, kafka_log.provider, readers.provider, stages
+    )
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
         _forget_customer, settings, publish_events, log.provider, cells, views, outputs, clock
     )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from numbers import Integral
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import attrs
 from dependency_injector import providers
@@ -21,6 +21,7 @@ from realtime_pipeline.application.errors import (
     UnknownProduct,
 )
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
+from realtime_pipeline.application.recall_outputs import Owed
 from realtime_pipeline.application.recommend_products import TopRatedProducts
 from realtime_pipeline.application.request import Request, checked_country
 from realtime_pipeline.application.show_customer import Profile
@@ -236,6 +237,21 @@ class Pipeline:
         """Empty the store, to be built again from the log by `process` or a worker; return how many records that is."""
         with self._alone():
             return self._working.rebuild_store()()
+
+    def restore_outputs(self, owed: Literal["again", "skip"]) -> Mapping[int, int]:
+        """Write how far outputs were emitted, where the group's offsets in Kafka were deleted or have expired and a
+        worker could not tell; return the positions written, by partition. No worker may be running.
+
+        `owed` says what becomes of outputs that may be out or not: emit them `again`, or `skip` them.
+
+        Raises:
+            Stopped: workers are running; nothing was written.
+            WrongLog: the store was built from another log.
+            InvalidSettings: outputs do not lie in Kafka.
+            Unavailable: Kafka or Redis does not answer.
+        """
+        with self._alone():
+            return self.container.restore_outputs()(Owed(owed))
 
     def forget(self, customer_id: str) -> Forgetting:
         """Ask for everything about a customer to be erased: the worker does it, in the log's order."""

@@ -27,30 +27,12 @@ from realtime_pipeline.infrastructure.kafka.topics import described
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from tests import servers
 from tests.histories import append, differences, event, state
+from tests.integration.kafka_and_redis import on_kafka, written
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
 START_MS = 1_700_000_000_000
 HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 30, START_MS, dirt=0.1).events(150)]
-
-
-def on_kafka(
-    kind: str = "single", partitions: int = 4, partitioner: Literal["consistent", "murmur2"] = "consistent"
-) -> Settings:
-    kafka = attrs.evolve(servers.kafka_rules(partitions), partitioner=partitioner)
-    return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_rules(kind))
-
-
-def written(folder: Path, settings: Settings) -> Path:
-    """Settings as a file, for commands."""
-    file = folder / "settings.toml"
-    kafka, redis = settings.kafka, settings.redis
-    file.write_text(
-        f'log = "kafka"\nstore = "redis"\n[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\n'
-        f'dead_letters_topic = "{kafka.dead_letters_topic}"\ngroup = "{kafka.group}"\n'
-        f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\n'
-    )
-    return file
 
 
 @pytest.mark.parametrize(

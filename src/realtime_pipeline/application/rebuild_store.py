@@ -1,8 +1,11 @@
 """RebuildStore: empty the store, so that the worker builds it again from the log."""
 
+from collections.abc import Collection, Mapping
+
 from realtime_pipeline.application.errors import Stopped
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.cell_store import CellStore, Noted
 from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views
 
 
@@ -13,17 +16,18 @@ class RebuildStore:
     be called again.
     """
 
-    def __init__(self, log: EventLog, cells: CellStore, views: Views) -> None:
+    def __init__(self, log: EventLog, cells: CellStore, views: Views, outputs: Outputs) -> None:
         self._log = log
         self._cells = cells
         self._views = views
+        self._outputs = outputs
 
     def __call__(self) -> int:
         """Empty the store; return how many records there are to fold again.
 
         Raises:
-            Stopped: workers are running, or the log no longer holds all records, and what those did would be missing.
-                Nothing was erased.
+            Stopped: workers are running; or the log no longer holds all records, and what those did would be missing;
+                or only what is to be erased can tell how far outputs were emitted. Nothing was erased.
             WrongLog: the store was built from another log.
         """
         running = self._log.workers()
@@ -40,6 +44,7 @@ class RebuildStore:
                 f"{f', nor that of {len(begun) - 1} others' if len(begun) > 1 else ''}; a store that was built again "
                 "would lack it: build one beside it, in a new namespace and group, if that will do"
             )
+        emitted = self._emitted(partitions)
         epochs = {number: 1 + max(self._cells.epoch(number), self._views.epoch(number)) for number in partitions}
         with self._cells.together():
             self._cells.erase()
@@ -47,4 +52,17 @@ class RebuildStore:
             for partition, epoch in epochs.items():  # a cell that stands at 0 is one to build, not one that is missing
                 self._cells.claim(partition, epoch)
                 self._views.claim(partition, epoch)
+            self._cells.note({partition: Noted(position) for partition, position in emitted.items()})
         return sum(end for _, end in bounds.values())
+
+    def _emitted(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """How far outputs were emitted."""
+        stand, emitted = self._cells.positions(partitions), dict[int, int]()
+        for partition, known in self._outputs.known(partitions).items():
+            if known is None and stand[partition] > 0:
+                raise Stopped(
+                    f"partition {partition}: the group's offsets are gone, and with them how far outputs were emitted: "
+                    "let a worker start once, which writes it again, or see realtime-pipeline outputs restore"
+                )
+            emitted[partition] = known or 0
+        return emitted
