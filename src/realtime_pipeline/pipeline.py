@@ -32,6 +32,7 @@ from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, Custo
 from realtime_pipeline.domain.shop.ids import is_printable_id
 from realtime_pipeline.domain.streams.effects import DeadLetter, RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.settings import Settings
 
 _EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}
@@ -52,6 +53,7 @@ class Pipeline:
         self._processing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._process: OpeningProcess | None = None
         if settings is not None:
             _check_installed(settings)
             if self.container.settings.last_overriding is not None:
@@ -67,8 +69,9 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Close what was opened."""
-        self.container.resources().close()
+        """Close what was opened; in a process that was forked since, leave it to the parent."""
+        if self._process is None or self._process.is_this:
+            self.container.resources().close()
 
     def publish(self, events: Sequence[Mapping[str, object]]) -> int:
         """Append events, in any accepted schema, all or none; they are durable on return.
@@ -105,7 +108,7 @@ class Pipeline:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        self._check_processing()
+        self._check_usable()
         if not self._processing.acquire(blocking=False):
             raise Stopped("this pipeline is processing already, in another thread: let it, or end that first")
         try:
@@ -139,12 +142,16 @@ class Pipeline:
         if failure is not None:
             raise failure
 
-    def _check_processing(self) -> None:
-        """See that the thread which processes events, if there is one, has not failed.
+    def _check_usable(self) -> None:
+        """See that this process may use the pipeline, and that the thread which processes events has not failed.
 
         Raises:
-            ProcessingFailed: it has.
+            ProcessingFailed: that thread has failed.
+            Unavailable: this pipeline was used before the process was forked.
         """
+        if self._process is None:  # one that was made and not used has nothing open
+            self._process = OpeningProcess()
+        self._process.check()
         failure = self._failure
         if failure is not None:
             why = str(failure) if isinstance(failure, PipelineError) else f"{type(failure).__name__}: {failure}"
@@ -160,7 +167,7 @@ class Pipeline:
         Raises:
             ProcessingFailed: the thread that processes events has failed.
         """
-        self._check_processing()
+        self._check_usable()
         return self.container
 
     def recommend(

@@ -1,6 +1,5 @@
 """The pipeline on a real broker and a real Redis, as a shop runs it."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -282,24 +281,6 @@ def _wait_for_partitions(settings: Settings, partitions: int) -> None:
     while described(settings.kafka, settings.kafka.topic).partitions != partitions:
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
-
-
-def test_a_process_that_was_forked_is_told_to_open_a_pipeline_of_its_own() -> None:
-    settings = on_kafka(partitions=1)
-    with Pipeline(settings) as pipeline:
-        pipeline.publish([event("1", user="ada", product="mug")])
-        child = os.fork()
-        if child == 0:  # whatever happens here must not come back into the tests
-            code = 1
-            try:
-                pipeline.publish([event("2", user="bob", product="mug")])
-            except Unavailable as error:
-                code = 7 if "open a Pipeline in each process, after the fork" in str(error) else 2
-            finally:
-                os._exit(code)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-        pipeline.publish([event("3", user="cyd", product="mug")])
-        assert pipeline.process() == {RecordClass.APPLIED: 2}
 
 
 def test_a_broker_that_is_not_there_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

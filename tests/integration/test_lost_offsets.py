@@ -18,6 +18,7 @@ from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests.application.workers import Crash, CrashAt, new_worker
 from tests.histories import append, event
 from tests.integration.kafka_and_redis import on_kafka, written
@@ -46,9 +47,7 @@ def quick_to_emit(settings: Settings) -> Settings:
 
 def delete_offsets(settings: Settings) -> None:
     """As a tool does, or the brokers when a group has had no members for long."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka.brokers})
-    (deleted,) = admin.delete_consumer_groups([settings.kafka.group]).values()
-    deleted.result(30)
+    KafkaTopics(settings.kafka).delete_offsets()
 
 
 def set_offsets(settings: Settings) -> None:

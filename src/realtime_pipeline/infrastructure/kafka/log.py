@@ -9,6 +9,7 @@ from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
@@ -38,6 +39,7 @@ class KafkaEventLog(EventLog):
 
     def __init__(self, rules: KafkaRules) -> None:
         self._rules = rules
+        self._process = OpeningProcess()
         topic = described(rules, rules.topic)
         if topic.partitions > PARTITIONS_MAX:
             raise WrongLog(
@@ -63,7 +65,12 @@ class KafkaEventLog(EventLog):
 
     @property
     def consumer(self) -> Consumer:
-        """The group's member: outputs are emitted in its name."""
+        """The group's member: outputs are emitted in its name.
+
+        Raises:
+            Unavailable: the process was forked since the log was opened.
+        """
+        self._process.check()
         if self._consumer is None:
             more: dict[str, OPTION_TYPES] = {
                 "group.id": self._rules.group,
@@ -77,7 +84,7 @@ class KafkaEventLog(EventLog):
 
     def close(self) -> None:
         """Leave the group, so that others get the partitions at once."""
-        if self._consumer is not None:
+        if self._consumer is not None and self._process.is_this:
             self._consumer.close()
             self._consumer = None
 

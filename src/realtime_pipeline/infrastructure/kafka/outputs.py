@@ -14,6 +14,7 @@ from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import made_consumer, made_producer, meaning, within
 from realtime_pipeline.infrastructure.kafka.emitted import emitted_header, last_emitted
 from realtime_pipeline.infrastructure.kafka.group_offsets import GroupOffsets
@@ -51,6 +52,7 @@ class KafkaOutputs(GroupOutputs):
         self._rules = rules
         self._log = log
         self._offsets = GroupOffsets(rules, log)
+        self._process = OpeningProcess()
         self._stages = stages
         self._producer: Producer | None = None
         self._stand: dict[int, tuple[int, int]] = {}
@@ -114,6 +116,7 @@ class KafkaOutputs(GroupOutputs):
 
     def emit(self, emissions: Sequence[Emission]) -> None:
         """Put outputs and positions out, in one transaction."""
+        self._process.check()
         for one in emissions:
             epoch, position = self._stand.get(one.partition, (0, 0))
             if one.epoch != epoch:

@@ -1,5 +1,6 @@
 """One SQLite file, opened once by every thread that uses it."""
 
+import os
 import sqlite3
 import threading
 import time
@@ -60,6 +61,8 @@ class Database:
         self._numbers = count()
         self._lock = threading.Lock()
         self._closed = False
+        self._held_for_fork: list[_ThreadsConnections] = []
+        _databases.add(self)
 
     def connection(self, durable: bool = False) -> sqlite3.Connection:
         """This thread's connection, opened at its first use, closed when the thread ends."""
@@ -136,6 +139,26 @@ class Database:
             every = list(self._all)
         for connections in every:
             connections.close()
+
+    def close_for_fork(self) -> None:
+        """Close every thread's connections, each when what runs on it is done, and let none be opened before
+        `go_on_after_fork`.
+
+        SQLite keeps, for the whole process, which locks it holds on a file. A child that inherited that would take its
+        parent's locks for its own.
+        """
+        self._lock.acquire()
+        for connections in list(self._all):
+            connections.in_use.acquire()
+            self._held_for_fork.append(connections)
+            connections.close()
+            connections.number = next(self._numbers)  # what is opened next counts others' changes from 1 again
+
+    def go_on_after_fork(self) -> None:
+        """Let connections be opened again, in parent and child; here all locks are held by the thread that forked."""
+        while self._held_for_fork:
+            self._held_for_fork.pop().in_use.release()
+        self._lock.release()
 
     def _open(self, durable: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
@@ -221,3 +244,21 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def _close_for_fork() -> None:
+    _forking.extend(_databases)
+    for database in _forking:
+        database.close_for_fork()
+
+
+def _go_on_after_fork() -> None:
+    while _forking:
+        _forking.pop().go_on_after_fork()
+
+
+_forking: list[Database] = []
+os.register_at_fork(before=_close_for_fork, after_in_parent=_go_on_after_fork, after_in_child=_go_on_after_fork)
