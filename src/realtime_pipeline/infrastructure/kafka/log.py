@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable, Unreachable, WrongLog
+from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unreachable, WrongLog
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.streams.records import Record
@@ -255,10 +255,7 @@ class KafkaEventLog(EventLog):
         self._answer = asked(self._rules, self._rules.topic, self._admin)
 
     def _check(self, answer: Callable[[], Described]) -> None:
-        try:
-            topic = answer()
-        except Unavailable as error:
-            raise Unreachable(str(error)) from None
+        topic = answer()
         if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):
             raise WrongLog(
                 f"topic {self._rules.topic} was made again, or given more partitions, under the worker: the store was "

@@ -109,7 +109,7 @@ class KafkaOutputs(GroupOutputs):
         places: set[tuple[str, int]] = set()
         for one in wanted:
             if one.dead_letters:
-                places.add((self._rules.dead_letters_topic, one.partition % self._known_topic_partitions()))
+                places.add((self._rules.dead_letters_topic, one.partition % self._topic_partitions()))
             places |= {(self._rules.topic, self._partition_of(record)) for record in one.outgoing}
         range_ = (wanted[0].from_position, wanted[-1].to_position)
         return last_emitted(self._rules, places, wanted[0].partition, range_, since_ms)
@@ -194,7 +194,8 @@ class KafkaOutputs(GroupOutputs):
         producer.begin_transaction()
         for emission in emissions:
             self._put_out(producer, emission)
-        producer.flush(wait_s)
+        if producer.flush(wait_s) > 0:
+            raise KafkaException(_why_undelivered(producer))
         sent = sum(len(one.dead_letters) + len(one.outgoing) for one in emissions)
         self._stages.reached(Stage.OUTPUTS_SENT, sent)
         membership = self._offsets.membership()
@@ -208,7 +209,7 @@ class KafkaOutputs(GroupOutputs):
 
     def _put_out(self, producer: Producer, emission: Emission) -> None:
         """Send the outputs of one partition."""
-        partitions = self._known_topic_partitions()
+        partitions = self._topic_partitions()
         of_whom = emitted_header(self._rules.group, emission.partition, emission.to_position)
         for letter in emission.dead_letters:
             record, topic = letter.record, self._rules.dead_letters_topic
@@ -253,17 +254,21 @@ class KafkaOutputs(GroupOutputs):
     def _unavailable(self, error: KafkaError) -> Unavailable:
         return Unavailable(f"Kafka at {self._rules.brokers} does not return the dead letters: {error.str()}")
 
-    def _known_topic_partitions(self) -> int:
-        """As below, for the worker, who waits where nobody answers."""
-        try:
-            return self._topic_partitions()
-        except Unavailable as silence:
-            raise Unreachable(str(silence)) from None
-
     def _topic_partitions(self) -> int:
         if self._letter_partitions is None:
             self._letter_partitions = described(self._rules, self._rules.dead_letters_topic).partitions
         return self._letter_partitions
+
+
+def _why_undelivered(producer: Producer) -> KafkaError:
+    """Why a transaction has failed, as a call that it refuses says; the next step would wait for its end for ever."""
+    try:
+        producer.begin_transaction()
+    except KafkaException as error:
+        found: KafkaError = error.args[0]
+        if found.code() != KafkaError._STATE:
+            return found
+    return KafkaError(KafkaError._TIMED_OUT, "outputs were not acknowledged")
 
 
 def _headers(letter: DeadLetter) -> Headers:

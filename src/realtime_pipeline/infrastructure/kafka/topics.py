@@ -11,13 +11,10 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
-from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable
+from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable, Unreachable
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, meaning
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
-
-OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "recommendations")
-"""What windows and patterns will write, beside the dead letters."""
 
 OUTPUT_BYTES_MAX: Final = 4 << 20
 """What comes out may be larger than what went in: a dead letter is a whole record, with the reason and its place."""
@@ -107,8 +104,8 @@ class KafkaTopics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The log, and what comes out of it."""
-        return (self._rules.topic, self._rules.dead_letters_topic, *OUTPUT_TOPICS)
+        """The log, and what workers write: the dead letters."""
+        return (self._rules.topic, self._rules.dead_letters_topic)
 
     def create(self, topic_rules: TopicRules) -> Sequence[str]:
         """Make the topics that are not there, and wait until they can be used; return their names.
@@ -234,4 +231,4 @@ def _failure(error: KafkaException, rules: KafkaRules, of_what: str, admin: Admi
     if is_gone(error.args[0]):
         return Stopped(str(found))
     said = "does not answer about" if error.args[0].code() in _UNANSWERED else "refuses what was asked of"
-    return Unavailable(f"Kafka at {rules.brokers} {said} {of_what}: {error.args[0].str()}")
+    return Unreachable(f"Kafka at {rules.brokers} {said} {of_what}: {error.args[0].str()}")
