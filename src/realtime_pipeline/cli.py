@@ -142,6 +142,11 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument(
         "files", metavar="FILE", nargs="+", help="JSON lines in any accepted schema, also as .gz; - for standard input"
     )
+    publish.add_argument(
+        "--again",
+        action="store_true",
+        help='these were published before: count each however old it is, and once ("replayed": true)',
+    )
     publish.set_defaults(command=_publish, reads=False)
 
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
@@ -197,7 +202,7 @@ def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespac
             lines = publish.lines()
             for batch in event_files.batches(name):
                 with termination.held_off():
-                    published += lines.publish(batch)
+                    published += lines.publish(event_files.replayed(batch) if options.again else batch)
                 progress.tell(published)
             copies += lines.copies
             lines.end()

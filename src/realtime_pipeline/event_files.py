@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from json import JSONDecoder
 from pathlib import Path
 
+import msgspec
+
 from realtime_pipeline.application.errors import InvalidEvents, Unavailable
 from realtime_pipeline.application.publish_events import Submission
 
@@ -60,6 +62,19 @@ def batches(name: str) -> Iterator[list[Submission]]:
                 yield submissions
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(name, error) from error
+
+
+def replayed(batch: Sequence[Submission]) -> list[Submission]:
+    """Say in events that they were published before; what is no JSON object stays as it is."""
+    return [Submission(_replayed(one.value), one.origin) for one in batch]
+
+
+def _replayed(line: bytes) -> bytes:
+    try:
+        document = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return line
+    return msgspec.json.encode(document | {"replayed": msgspec.Raw(b"true")})
 
 
 def _numbered(stream: "io.BufferedReader[io.FileIO] | gzip.GzipFile") -> Iterator[list[tuple[int, bytes]]]:

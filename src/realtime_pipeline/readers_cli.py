@@ -55,6 +55,7 @@ def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
 
     letters = commands.add_parser("dead-letters", parents=[common], help="show records that could not be understood")
     letters.add_argument("--limit", type=_letters, help="how many (default: 20; with --values as many as there are)")
+    letters.add_argument("--reason", metavar="CODE", help="only those with this reason, as misrouted")
     letters.add_argument(
         "--values", action="store_true", help="only what they hold, one a line: to be mended and published again"
     )
@@ -122,7 +123,10 @@ def _profile(pipeline: Pipeline, settings: Settings, options: argparse.Namespace
 def _dead_letters(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
     limit: int = options.limit or (LETTERS_MAX if options.values else 20)
     letters = pipeline.dead_letters(limit)
-    more = f"these are the first {limit}: there may be more (--limit)" if len(letters) == limit else ""
+    is_cut, of_reason = len(letters) == limit, "" if options.reason is None else "among "
+    if options.reason is not None:
+        letters = [letter for letter in letters if letter.reason.partition(":")[0] == options.reason]
+    more = f"these are {of_reason}the first {limit}: there may be more (--limit)" if is_cut else ""
     if options.values:
         for letter in letters:
             sys.stdout.buffer.write(letter.record.value.replace(b"\n", b" ") + b"\n")
