@@ -312,7 +312,7 @@ KAFKA_AND_REDIS = [
     Mutation(
         "what is for the log is not published with the rest",
         "infrastructure/kafka/outputs.py",
-        "        for one in outgoing:\n",
+        "        for one in emission.outgoing:\n",
         "        for one in ():\n",
         (f"{KAFKA}::TestKafkaOutputs::test_what_is_for_the_log_is_appended_once_and_with_the_rest",),
     ),
