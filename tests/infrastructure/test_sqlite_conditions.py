@@ -197,9 +197,11 @@ def test_forked_amid_a_transaction_the_child_is_told_at_once(shop: Path) -> None
         other = threading.Thread(target=hold)
         other.start()
         holding.wait(30)
-        for use in (lambda: str(pipeline.container.cells().counts()), lambda: str(on(shop).profile("ada"))):
-            assert "was in use when this process was forked, and cannot be opened here" in in_a_child(use)
-        done.set()
+        try:
+            for use in (lambda: str(pipeline.container.cells().counts()), lambda: str(on(shop).profile("ada"))):
+                assert "was in use when this process was forked, and cannot be opened here" in in_a_child(use)
+        finally:
+            done.set()
         other.join()
         assert pipeline.profile("ada").customer.customer_id == "ada"
     assert counted(shop) == 1

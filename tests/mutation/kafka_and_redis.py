@@ -394,17 +394,10 @@ KAFKA_AND_REDIS = [
         (f"{LOST_OFFSETS}::test_a_log_that_was_shortened_does_not_matter_where_all_of_it_was_worked_off",),
     ),
     Mutation(
-        "connections of SQLite go over a fork",
-        "infrastructure/sqlite/connections.py",
-        "            (self._closed if one.close_for_fork() else self._in_use).append(one)\n",
-        "            pass\n",
-        ("tests/infrastructure/test_sqlite.py",),
-    ),
-    Mutation(
         "a forked process uses what its parent has opened",
         "background.py",
         "        self._process.check()\n",
         "",
-        (f"{FORKS}::test_a_pipeline_that_was_used_before_the_fork_says_so_at_once_whatever_is_asked",),
+        (f"{FORKS}::test_a_pipeline_that_was_used_before_the_fork_says_so_at_once_whatever_is_asked[sqlite]",),
     ),
 ]
