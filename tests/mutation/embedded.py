@@ -459,6 +459,13 @@ EMBEDDED = [
         ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
     ),
     Mutation(
+        "dead letters are read on while a replay makes more of them",
+        "infrastructure/sqlite/dead_letters.py",
+        "            (partition, begin, last, READ_AT_ONCE),\n",
+        "            (partition, begin, 2**62, READ_AT_ONCE),\n",
+        ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
+    ),
+    Mutation(
         "marks stay when their dead letters go",
         "infrastructure/sqlite/outputs.py",
         '                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"\n',

@@ -21,6 +21,9 @@ class DeadLetters(ABC):
     def letters(self, partitions: Collection[int] | None = None) -> Iterator[Letter]:
         """Read the letters of records of these partitions (default: of all), each once, a bounded number at a time.
 
+        Letters that are emitted after the first was asked for do not come: else whoever replays what dies again while
+        a worker runs would never come to an end.
+
         Those of one partition come in the order of their positions, unless another store built from the same log has
         emitted more of them since.
 
