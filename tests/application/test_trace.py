@@ -151,6 +151,19 @@ def test_an_id_is_found_however_it_is_written(written: bytes) -> None:
         assert classes(pipeline, "1") == []
 
 
+@pytest.mark.parametrize("written", [b'"-100"', b"-100", b"-1e2", b"-100.0"])
+def test_a_negative_number_is_found_however_it_is_written(written: bytes) -> None:
+    """As an event's id, and as that of the customer whose events are folded."""
+    with opened(Settings(log="memory", store="memory", partitions=1)) as pipeline:
+        fields = b'"event_type": "view", "timestamp": 1000, "properties": {"product_id": "mug"}'
+        append(pipeline, [b'{"event_id": %s, "user_id": "ada", %s}' % (written, fields)])
+        append(pipeline, [b'{"event_id": "a", "user_id": %s, %s}' % (written, fields)])
+        append(pipeline, [b'{"event_id": "a", "user_id": "-100", %s}' % fields])
+        pipeline.process()
+        assert classes(pipeline, "-100") == [(0, RecordClass.APPLIED)]
+        assert classes(pipeline, "a") == [(1, RecordClass.APPLIED), (2, RecordClass.DUPLICATE)]
+
+
 class Shortened(MemoryEventLog):
     """A log whose beginning is gone."""
 
