@@ -184,6 +184,13 @@ def test_letters_are_resolved_with_a_note(shop: Path, capsys: pytest.CaptureFixt
     assert letters(capsys, "list")[1] == "there are no open dead letters\n"
 
 
+def test_a_note_that_is_no_text_is_refused(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        letters(capsys, "resolve", "0-3", "--note", "bad \udcff")
+    assert "a note is text that UTF-8 can hold, not 'bad \\udcff'" in capsys.readouterr().err
+    assert len(listed(capsys)) == 3
+
+
 @pytest.mark.parametrize("action", ["replay", "resolve"])
 def test_it_must_be_said_which_letters(shop: Path, capsys: pytest.CaptureFixture[str], action: str) -> None:
     for arguments in ((), ("0-1", "--all"), ("0-1", "--reason", "not_json"), ("--limit", "3")):

@@ -58,6 +58,14 @@ def test_a_trace_as_json(shop: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (found["copies"][0]["changed"]["spend"], found["copies"][0]["changed"]["units"]) == (25.0, 2)
 
 
+def test_a_customer_that_nobody_can_be(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = ran(capsys, "trace", "b-1", "--customer", "\udcff")
+    assert (code, err.splitlines()[-1]) == (
+        1,
+        "realtime-pipeline: '\\udcff' is no customer's id: ids are some printable characters",
+    )
+
+
 def test_an_event_that_nobody_published(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran(capsys, "trace", "b-9")[:2] == (1, "")
     code, _, err = ran(capsys, "trace", "b-9", "--customer", "bob")

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 
 from realtime_pipeline import event_files
 from realtime_pipeline.application.errors import InvalidEvents, Unavailable
-from realtime_pipeline.application.handle_dead_letters import NOTE_LENGTH_MAX, HandleDeadLetters, Replay, Selection
+from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters, Replay, Selection, check_note
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.letters import Letter, LetterState
 from realtime_pipeline.domain.words import counted
@@ -108,13 +108,15 @@ def _time(text: str) -> int:
 
 
 def _note(text: str) -> str:
-    if len(text) > NOTE_LENGTH_MAX:
-        raise argparse.ArgumentTypeError(f"must be at most {NOTE_LENGTH_MAX} characters")
+    try:
+        check_note(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
 def _selected(options: argparse.Namespace, state: LetterState | None = LetterState.OPEN) -> Selection:
-    return Selection(frozenset(), options.reason, options.since, options.until, options.limit, state)
+    return Selection(None, options.reason, options.since, options.until, options.limit, state)
 
 
 def _handle(pipeline: Pipeline) -> HandleDeadLetters:
@@ -262,4 +264,5 @@ def _check_chosen(options: argparse.Namespace, has_file: bool = False) -> Select
             "say which dead letters, in one way: by ids, by --reason, --since and --until, or --all"
             + (", or --from FILE" if "repairs" in options else "")
         )
-    return Selection(frozenset(options.ids), options.reason, options.since, options.until, options.limit)
+    ids = frozenset(options.ids) or None
+    return Selection(ids, options.reason, options.since, options.until, options.limit)

@@ -24,14 +24,14 @@ ORDERED_BYTES_MAX: Final = 64 << 20
 
 @attrs.frozen
 class Selection:
-    """Which dead letters: those of these ids, or (where there are none) of a reason and a time; of a state, unless it
-    is None; the first `limit` of them.
+    """Which dead letters: those of these ids (None for all ids; an empty set takes none), of a reason and of a time; of
+    a state, unless it is None; the first `limit` of them.
 
     `reason` is what a letter's reason begins with, up to its colon, as `not_json`. The time is that at which the log
     took the record in, in ms since 1970: `since_ms` belongs to it, `until_ms` does not.
     """
 
-    ids: frozenset[str] = frozenset()
+    ids: frozenset[str] | None = None
     reason: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
@@ -42,7 +42,7 @@ class Selection:
         """Whether a letter is one of these, but for the limit."""
         at_ms = letter.record.appended_at_ms
         return (
-            (not self.ids or letter.id in self.ids)
+            (self.ids is None or letter.id in self.ids)
             and self.reason in (None, letter.code)
             and (self.since_ms is None or at_ms >= self.since_ms)
             and (self.until_ms is None or at_ms < self.until_ms)
@@ -98,7 +98,7 @@ class HandleDeadLetters:
         Raises:
             UnknownLetter: something is no letter's id.
         """
-        partitions = {_place(letter_id)[0] for letter_id in selection.ids} or None
+        partitions = None if selection.ids is None else {_place(letter_id)[0] for letter_id in selection.ids}
         found = (letter for letter in self._letters.letters(partitions) if selection.takes(letter))
         return islice(found, selection.limit)
 
@@ -126,10 +126,9 @@ class HandleDeadLetters:
 
         Raises:
             UnknownLetter: there is none of some id; nothing was marked.
-            ValueError: the note is longer than 1,000 characters.
+            ValueError: the note is longer than 1,000 characters, or cannot be written as UTF-8.
         """
-        if len(note) > NOTE_LENGTH_MAX:
-            raise ValueError(f"a note has at most {NOTE_LENGTH_MAX} characters, not {len(note)}")
+        check_note(note)
         resolved = 0
         for batch in _batches((letter.key, None) for letter in self._selected(selection)):
             handling = Handling(LetterState.RESOLVED, self._clock.now_ms(), note)
@@ -171,7 +170,7 @@ class HandleDeadLetters:
         return total
 
     def _selected(self, selection: Selection) -> Iterable[Letter]:
-        if selection.ids:
+        if selection.ids is not None:
             chosen = attrs.evolve(selection, state=None)
             return [letter for letter in self.find(selection.ids) if chosen.takes(letter)][: selection.limit]
         return self.select(selection)
@@ -227,6 +226,20 @@ class HandleDeadLetters:
             return again.reason
         key = None if route.key is None else route.key.encode()
         return _Replayed(decoded.occurred_at_ms, letter.key, Outgoing(key, event, f"dead letter {letter.id}"))
+
+
+def check_note(note: str) -> None:
+    """See that a note can be kept.
+
+    Raises:
+        ValueError: it is longer than 1,000 characters, or cannot be written as UTF-8.
+    """
+    if len(note) > NOTE_LENGTH_MAX:
+        raise ValueError(f"a note has at most {NOTE_LENGTH_MAX} characters, not {len(note)}")
+    try:
+        note.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"a note is text that UTF-8 can hold, not {ascii(note)[:200]}") from None
 
 
 class _Replayed(NamedTuple):

@@ -114,9 +114,9 @@ def key_of(letter: DeadLetter) -> LetterKey:
     return LetterKey(record.partition, record.position, record.appended_at_ms)
 
 
-def place_in(letter_id: str) -> tuple[int, int] | None:
+def place_in(letter_id: object) -> tuple[int, int] | None:
     """The partition and position that an id names; None where it is no id."""
-    found = _ID.fullmatch(letter_id)
+    found = _ID.fullmatch(letter_id) if isinstance(letter_id, str) else None
     return None if found is None else (int(found[1]), int(found[2]))
 
 
