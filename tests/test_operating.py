@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import InvalidEvents, UnknownCustomer, UnknownLetter
+from realtime_pipeline.application.errors import InvalidEvents, Unavailable, UnknownCustomer, UnknownLetter
 from realtime_pipeline.application.handle_dead_letters import Replay
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -205,6 +205,22 @@ def test_values_of_other_types_are_refused_in_a_line(tmp_path: Path) -> None:
             pipeline.trace("1", "\udcff")
         assert pipeline.trace("\udcff").copies == ()
         assert [letter.state for letter in pipeline.dead_letters()] == [LetterState.OPEN]
+
+
+def test_nothing_is_replayed_where_the_log_outlives_the_marks(tmp_path: Path) -> None:
+    """An event of nobody, so that no customer's memory tells that it was replayed in an earlier process."""
+    settings = Settings(database=str(tmp_path / "shop.db"), log="sqlite", store="memory", partitions=1)
+    repairs = {"0-0": event(None, "purchase", user=None, product="mug", price=2)}
+    with opened(settings) as pipeline:
+        append(pipeline, [event(None, "purchase", user=None, product="mug", price=-1), b"garbage"])
+    for _ in range(2):
+        with opened(settings) as pipeline:
+            pipeline.process()
+            with pytest.raises(Unavailable, match=r"nothing was replayed: .* keep the store on disk, too"):
+                pipeline.replay_dead_letters(repairs=repairs)
+            assert pipeline.resolve_dead_letters(["0-1"]) == 1
+            assert [letter.id for letter in pipeline.dead_letters()] == ["0-0"]
+            assert sum(pipeline.process().values()) == 2
 
 
 def test_what_cannot_be_asked_for_is_said(tmp_path: Path) -> None:

@@ -466,6 +466,13 @@ EMBEDDED = [
         ("tests/infrastructure/test_sqlite.py::TestSqliteDeadLetters",),
     ),
     Mutation(
+        "dead letters are replayed though their marks end before the log",
+        "infrastructure/memory/dead_letters.py",
+        "            if records and self._outlives:\n",
+        "            if records and False:\n",
+        ("tests/test_operating.py",),
+    ),
+    Mutation(
         "marks stay when their dead letters go",
         "infrastructure/sqlite/outputs.py",
         '                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"\n',

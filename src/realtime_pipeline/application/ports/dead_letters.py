@@ -39,6 +39,6 @@ class DeadLetters(ABC):
         handled before, or gone since, are passed over, and so is what was to be published for them.
 
         Raises:
-            Unavailable: the log or the store does not answer, or another program handles letters at the same time.
-                Calling it again is safe.
+            Unavailable: the log or the store does not answer, or another program handles letters at the same time, or
+                marks would not be kept as long as the log. Calling it again is safe.
         """
