@@ -207,6 +207,22 @@ def test_values_of_other_types_are_refused_in_a_line(tmp_path: Path) -> None:
         assert [letter.state for letter in pipeline.dead_letters()] == [LetterState.OPEN]
 
 
+def test_a_limit_counts_what_is_published(tmp_path: Path) -> None:
+    """Letters that cannot be published do not take the place of those behind them."""
+    clock = SetClock()
+    with opened(embedded("sqlite", tmp_path, ONE), clock) as pipeline:
+        ahead = [event(str(number), product="mug", at_ms=NOW_MS + 86_400_000) for number in range(3)]
+        append(pipeline, [b"garbage", b"more", *ahead])
+        pipeline.process()
+        clock.at_ms += 86_400_000
+        for _ in range(2):
+            came = pipeline.replay_dead_letters(limit=1)
+            assert (came.published, came.refused) == (1, 2)
+        assert [letter.id for letter in pipeline.dead_letters()] == ["0-0", "0-1", "0-4"]
+        assert pipeline.replay_dead_letters(["0-0", "0-4"], limit=1).published == 1
+        assert pipeline.process()[RecordClass.APPLIED] == 3
+
+
 def test_nothing_is_replayed_where_the_log_outlives_the_marks(tmp_path: Path) -> None:
     """An event of nobody, so that no customer's memory tells that it was replayed in an earlier process."""
     settings = Settings(database=str(tmp_path / "shop.db"), log="sqlite", store="memory", partitions=1)

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -13,7 +12,7 @@ from realtime_pipeline import event_files
 from realtime_pipeline.application.errors import InvalidEvents, Unavailable
 from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters, Replay, Selection, check_note
 from realtime_pipeline.domain.shop.times import utc_text
-from realtime_pipeline.domain.streams.letters import Letter, LetterState
+from realtime_pipeline.domain.streams.letters import Letter, LetterState, Repair
 from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.codecs.letters import decode_repair, encode_letter
 from realtime_pipeline.json_cli import add_json, print_json
@@ -28,6 +27,8 @@ LIMIT_MAX = 1_000_000
 LISTED = 20
 REFUSALS_SHOWN = 20
 STANDARD_OUTPUT = "-"
+REPAIR_BYTES_MAX = 64 << 20
+"""More than the line of any letter has, whose bytes may each be six in JSON, and once more as the event."""
 
 
 class Shows(Protocol):
@@ -204,8 +205,8 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
     try:
         if options.repairs is not None:
             event_files.check_there([options.repairs])
-            repairs = islice(_repairs(options.repairs, unread), options.limit)
-            came = _handle(pipeline).replay_repaired(repairs, shows.tell)
+            repairs = _repairs(options.repairs, unread)
+            came = _handle(pipeline).replay_repaired(repairs, options.limit, shows.tell)
         else:
             came = _handle(pipeline).replay(chosen, shows.tell)
     finally:
@@ -232,9 +233,9 @@ def _print_replay(came: Replay, unread: list[str]) -> None:
     print(f"{counted(came.published, 'dead letter')} published again{before}")
 
 
-def _repairs(name: str, unread: list[str]) -> Iterator[tuple[str, bytes | None]]:
+def _repairs(name: str, unread: list[str]) -> Iterator[Repair]:
     """The repairs in a file; lines that are none are noted and passed over."""
-    for batch in event_files.batches(name):
+    for batch in event_files.batches(name, REPAIR_BYTES_MAX):
         for submission in batch:
             try:
                 yield decode_repair(submission.value)

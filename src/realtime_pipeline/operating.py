@@ -8,7 +8,7 @@ from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.handle_dead_letters import Replay, Selection
 from realtime_pipeline.arguments import customer_named, limit_of
 from realtime_pipeline.container import Container
-from realtime_pipeline.domain.streams.letters import Letter, LetterState
+from realtime_pipeline.domain.streams.letters import Letter, LetterState, Repair
 from realtime_pipeline.domain.streams.traces import Trace
 from realtime_pipeline.infrastructure.codecs.events import encode_event
 from realtime_pipeline.infrastructure.codecs.letters import encode_letter
@@ -102,7 +102,7 @@ class Operating(ABC):
         if repairs is not None:
             if any(choice is not None for choice in (ids, reason, since, until, limit)):
                 raise ValueError("repairs say which dead letters: leave out ids, reason, since, until and limit")
-            encoded = [(str(letter_id), _encoded(letter_id, event)) for letter_id, event in repairs.items()]
+            encoded = [Repair(str(letter_id), _encoded(letter_id, event)) for letter_id, event in repairs.items()]
             return handle.replay_repaired(encoded)
         return handle.replay(_selection(ids, reason, since, until, limit))
 

@@ -473,6 +473,13 @@ EMBEDDED = [
         ("tests/test_operating.py",),
     ),
     Mutation(
+        "a letter is replaced by the repair of another log's letter",
+        "application/match_repairs.py",
+        "if appended_at in (None, _appended_at(letter)))\n",
+        "if True)\n",
+        ("tests/test_dead_letters_cli.py",),
+    ),
+    Mutation(
         "marks stay when their dead letters go",
         "infrastructure/sqlite/outputs.py",
         '                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"\n',

@@ -108,6 +108,19 @@ class Letter:
         }
 
 
+@attrs.frozen
+class Repair:
+    """What is to be published in place of the letter of an id; None where nothing was made of it yet.
+
+    `appended_at` says, as text, when the log took the letter's record in: in another log another record has the id.
+    None where that is not known.
+    """
+
+    letter_id: str
+    value: bytes | None
+    appended_at: str | None = None
+
+
 def key_of(letter: DeadLetter) -> LetterKey:
     """What tells a dead letter from all others."""
     record = letter.record
