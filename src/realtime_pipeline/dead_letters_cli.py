@@ -3,13 +3,12 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from realtime_pipeline import event_files
-from realtime_pipeline.application.errors import InvalidEvents, Unavailable
+from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters, Replay, Selection, check_note
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.letters import Letter, LetterState, Repair
@@ -19,6 +18,7 @@ from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import plain
 from realtime_pipeline.settings import Settings
+from realtime_pipeline.whole_file import whole_file
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -181,19 +181,11 @@ def _export(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
         return
     file, written, shows = Path(options.file), 0, progress("dead letter", "exported")
     try:
-        stream = file.open("xb")
-    except FileExistsError:
-        raise Unavailable(f"{file} is there already, and is not overwritten: name another file") from None
-    try:
-        with stream:
+        with whole_file(file) as stream:  # half an export would look like a whole one
             for line in lines:
                 stream.write(line + b"\n")
                 written += 1
                 shows.tell(written)
-    except BaseException:
-        with suppress(OSError):
-            file.unlink()  # half an export looks like a whole one
-        raise
     finally:
         shows.end()
     print(f"{counted(written, 'dead letter')} exported to {file}; mend `event` in it, then: replay --from {file}")

@@ -480,6 +480,13 @@ EMBEDDED = [
         ("tests/test_dead_letters_cli.py",),
     ),
     Mutation(
+        "half an export has the name of a whole one",
+        "whole_file.py",
+        '    part = file.with_name(f"{file.name}.{uuid4().hex[:8]}{PART}")\n',
+        "    part = file\n",
+        ("tests/test_whole_file.py",),
+    ),
+    Mutation(
         "marks stay when their dead letters go",
         "infrastructure/sqlite/outputs.py",
         '                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"\n',
