@@ -136,8 +136,9 @@ class Operating(ABC):
         """Say where an event lies, in which class each copy of it fell, and what it changed.
 
         The log is read, as it is when the call begins: all of it, or with `customer_id` only the partitions of that
-        customer and of the visitors who signed in as them. `on_progress` is told now and then how many records were
-        read. What each record came to is found by folding its customer once more, with the settings that hold now.
+        customer and of the visitors whom their profile knows (not of those who signed in before they were forgotten).
+        `on_progress` is told now and then how many records were read. What each record came to is found by folding its
+        customer once more, with the settings that hold now.
 
         Raises:
             UnknownCustomer: no customer can have that id.
