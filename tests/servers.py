@@ -2,10 +2,12 @@
 
 import atexit
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import TypeVar
 
 import attrs
@@ -89,6 +91,17 @@ def _kafka() -> tuple[KafkaBroker, SignedIn, Certificates]:
 def kafka_place() -> str:
     """A single broker."""
     return _kafka()[0].place
+
+
+@contextmanager
+def kafka_held_still() -> Iterator[None]:
+    """The single broker, stopped as a machine that swaps: it keeps its connections, and answers nothing."""
+    process = _kafka()[0].process
+    process.signal(SIGSTOP)
+    try:
+        yield
+    finally:
+        process.signal(SIGCONT)
 
 
 def unique(name: str) -> str:

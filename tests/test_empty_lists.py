@@ -5,13 +5,17 @@ from pathlib import Path
 import pytest
 
 from realtime_pipeline import ListRules, Pipeline, PipelineError, Settings
+from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
 from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import ProductId
 from tests.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, append, embedded, event, opened
 
 LONG_AGO_MS = NOW_MS - 100 * HOUR_MS
-QUIET = "nothing is trending: in the 72 hours up to the newest event no product was viewed, carted or bought"
+QUIET = (
+    "nothing is trending: in the 72 hours up to the newest event, looks, carts and purchases of no product come to "
+    "more than 0 by [recommendations.trending]"
+)
 
 
 def recommending(kind: Kind, folder: Path, recommendations: RecommendationRules | None = None) -> Pipeline:
@@ -152,3 +156,27 @@ def test_who_can_be_nobody_is_refused(ids: dict[str, str], tmp_path: Path) -> No
     refused = pytest.raises((PipelineError, ValueError), match=r"is no |two letters")
     with opened(embedded("memory", tmp_path)) as pipeline, refused:
         pipeline.explain_empty(**ids)
+
+
+@KINDS
+def test_a_country_of_which_a_list_was_read_too_early(kind: Kind, tmp_path: Path) -> None:
+    def seen_in(country: str, number: int) -> dict[str, object]:
+        return event(f"v{number}", product="mug", at_ms=NOW_MS - number) | {"context": {"country": country}}
+
+    with recommending(kind, tmp_path) as pipeline:
+        processed(pipeline, seen_in("FR", 1), seen_in("FR", 2))
+        assert len(pipeline.trending(country="DE")) == 0
+        assert "nothing is trending in DE, but elsewhere" in pipeline.explain_empty(country="DE")
+        processed(pipeline, seen_in("DE", 3))
+        assert "was read before there was any" in pipeline.explain_empty(country="DE")
+
+
+@KINDS
+def test_the_variant_of_the_customer_is_the_cause(kind: Kind, tmp_path: Path) -> None:
+    nothing = RecommendationRules(blend=Blend(0, 0, 0, 0))
+    experiment = Experiment("mixing", {"one": Variant(1, nothing), "two": Variant(1, nothing)})
+    settings = Settings(partitions=2, experiment=experiment)
+    with opened(embedded(kind, tmp_path, settings)) as pipeline:
+        processed(pipeline, *(event(f"v{number}", product="mug", at_ms=NOW_MS - number) for number in range(2)))
+        assert len(pipeline.recommend("zoe")) == 0
+        assert pipeline.explain_empty("zoe").startswith("every source of recommendations has weight 0")

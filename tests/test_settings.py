@@ -85,7 +85,10 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[stores]\nsession_keep_ms = 0", r"session_keep_ms must be at least 1"),
         ("[stores]\nsession_keep_ms = 9_223_372_036_854_775_807", r"session_keep_ms must be at most"),
         ("[recommendations.neighbours]\nk = 0", r"k must be at least 1"),
-        ("[recommendations.trending]\nwindow_hours = 9999", r"trending looks 9999 hours back"),
+        (
+            "[recommendations.trending]\nwindow_hours = 9999",
+            r"recommendations\.trending\.window_hours is 9999, more than stores\.activity_hours, which is 336",
+        ),
         ("[event_types]\nvideo_play = 'watch'", r"video_play is mapped to watch, which is no kind of event"),
         ("[event_types]\nforget = 'view'", r"forget must keep its meaning"),
         ("rating_prior = -5", r"rating_prior must be at least 0"),
@@ -96,7 +99,7 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[events]\nrecord_bytes_max = -1", r"record_bytes_max must be at least 1"),
         ("[fold]\nfuture_ms = -1", r"future_ms must be at least 0"),
         ("[recommendations]\ncategories = -1", r"categories must be at least 0"),
-        ("[recommendations.trending]\nhalf_life_hours = 0", r"half_life_hours more than 0"),
+        ("[recommendations.trending]\nhalf_life_hours = 0", r"half_life_hours must be more than 0, not 0"),
         (
             "[recommendations.trending]\nhalf_life_hours = inf",
             r"half_life_hours must be at most 10000000000000, not inf",
@@ -169,6 +172,49 @@ def test_an_error_names_the_source_of_the_value(tmp_path: Path) -> None:
         with pytest.raises(InvalidSettings) as refused:
             load_settings(file, {f"REALTIME_PIPELINE_{name}": value})
         assert str(refused.value) == f"REALTIME_PIPELINE_{name}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("RECOMMENDATIONS__TRENDING__WINDOW_HOURS", "400", "recommendations.trending.window_hours is 400, more than"),
+        (
+            "STORES__ACTIVITY_HOURS",
+            "10",
+            "recommendations.trending.window_hours is 72, more than stores.activity_hours",
+        ),
+        ("RECOMMENDATIONS__TRENDING__HALF_LIFE_HOURS", "0", "half_life_hours must be more than 0"),
+        ("EVENT_TYPES__foo", "bar", "event_types: foo is mapped to bar"),
+        ("EXPERIMENT__NAME", "x", "an experiment needs a name and variants"),
+        ("EXPERIMENT__VARIANTS__A__SHARE", "-1", "share must be at least 0, not -1"),
+        ("RECOMMENDATIONS__RULES__WEIGHTS__jug", "-1", "weights: jug must be at least 0"),
+        ("RECOMMENDATIONS__RULES__WEIGHTS__jug", "x", "recommendations.rules.weights must be a number, not text"),
+        ("RECOMMENDATIONS__RULES__PINNED__jug", "5000", "pinned: slots are different whole numbers"),
+        ("STORE", "sqlite", "log kafka needs store redis"),
+        ("RECOMMENDATIONS____M", "3", "there is no recommendations."),
+        ("KAFKA__LIBRDKAFKA", '{"a": {"b": 1}}', "kafka.librdkafka must be"),
+        ("LOG", "\udcff", "its value is not UTF-8"),
+        ("EVENT_TYPES", '{"\udcff', "its value is not UTF-8"),
+        ("EVENT_TYPES", "[" * 3_000, "event_types must be a group of settings, not text"),
+    ],
+)
+def test_the_variable_is_named_beside_a_file(name: str, value: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('log = "kafka"\nstore = "redis"\n[recommendations.trending]\nview_weight = 2\n')
+    with pytest.raises(InvalidSettings) as refused:
+        load_settings(file, {f"REALTIME_PIPELINE_{name}": value})
+    assert str(refused.value).startswith(f"REALTIME_PIPELINE_{name}: {message}")
+
+
+def test_values_of_another_type_are_named() -> None:
+    assert Settings(database=Path("a.db")).database == "a.db"
+    for wrong in ("4", 2.5, None, True):
+        with pytest.raises(TypeError, match="partitions must be a whole number, not"):
+            Settings(partitions=wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="rating_prior must be a number, not 'x'"):
+        Settings(rating_prior="x")  # type: ignore[arg-type]
+    with pytest.raises(InvalidSettings, match=r"there is no worker\.1"):
+        load_settings(None, {}, worker={1: 2})
 
 
 @pytest.mark.parametrize("value", ["1" + "0" * 30, str(2**63 - 1), "1e308", "-1", "nan", "inf", ""])

@@ -178,6 +178,19 @@ class Arena:
         self.pipeline.container.publisher.reset()
         self.pipeline.container.publish_events.reset()
 
+    def delete_offsets(self) -> None:
+        """Delete what the workers' group has committed, once the brokers have given up its last member."""
+        deadline_s = time.monotonic() + QUIET_S
+        while True:
+            try:
+                self.pipeline.container.topics().delete_offsets()
+            except Unavailable:  # it has members still
+                if time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
+
     def said(self) -> list[str]:
         """What the workers said last, those that are there and those that are not."""
         return [worker.described() for worker in self._workers]

@@ -227,6 +227,29 @@ def log_truncated(arena: Arena) -> Outcome:
     return Outcome(is_compared=False)
 
 
+def expired_offsets(arena: Arena) -> Outcome:
+    """Delete what the group has committed, while no worker runs: after all have died, and after all have ended.
+
+    New workers tell from the store and the topics how far outputs were emitted.
+    """
+    workers = [arena.worker() for _ in range(2)]
+    _let_work(arena)
+    _publish_for(arena, arena.dice.uniform(0.5, 2.0))
+    for worker in workers:
+        worker.kill()
+    arena.delete_offsets()
+    arena.publish(200)
+    workers = [arena.worker() for _ in range(2)]
+    recovery_s = arena.wait_until_done(workers)
+    _finish(workers)
+    arena.delete_offsets()
+    arena.publish(200)
+    workers = [arena.worker()]
+    arena.wait_until_done(workers)
+    _finish(workers)
+    return Outcome(recovery_s)
+
+
 KINDS: Mapping[str, Round] = {
     **{f"kill at {point}": at_point(point, "kill") for point in POINTS},
     **{f"stop at {point}": at_point(point, "stop") for point in POINTS},
@@ -239,6 +262,7 @@ KINDS: Mapping[str, Round] = {
     "slot migration": slot_migration,
     "topic recreated": topic_recreated,
     "log truncated": log_truncated,
+    "expired offsets": expired_offsets,
 }
 KEPT_MS = {"replica promoted": 30_000, "cluster fail-over": 30_000}
 """How long entries are kept; where none is said, so short that they are trimmed within a round."""

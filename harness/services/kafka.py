@@ -51,7 +51,11 @@ group.consumer.heartbeat.interval.ms=500
 group.consumer.min.session.timeout.ms=1000
 group.consumer.session.timeout.ms=3000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=5000
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+allow.everyone.if.no.acl.found=true
 """
+"""Whoever does not sign in may do all; whoever does, all that nobody denies them."""
 
 
 SIGNED_IN = """\

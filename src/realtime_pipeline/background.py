@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from realtime_pipeline.application.errors import PipelineError, ProcessingFailed, Stopped
 from realtime_pipeline.application.process_events import ProcessEvents
+from realtime_pipeline.infrastructure.forks import OpeningProcess
 
 
 class BackgroundWorker:
@@ -16,6 +17,12 @@ class BackgroundWorker:
         self._processing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._process: OpeningProcess | None = None
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """Whether what was opened, if anything was, was opened by the process that asks."""
+        return self._process is None or self._process.is_this
 
     @property
     def is_running(self) -> bool:
@@ -24,11 +31,15 @@ class BackgroundWorker:
         return worker is not None and worker.is_alive() and self._failure is None
 
     def check(self) -> None:
-        """See that the thread which processes events, if there is one, has not failed.
+        """See that this process may use the pipeline, and that the thread which processes events has not failed.
 
         Raises:
-            ProcessingFailed: it has.
+            ProcessingFailed: that thread has failed.
+            Unavailable: the pipeline was used before the process was forked.
         """
+        if self._process is None:  # a pipeline that was made and not used has nothing open
+            self._process = OpeningProcess()
+        self._process.check()
         failure = self._failure
         if failure is not None:
             why = str(failure) if isinstance(failure, PipelineError) else f"{type(failure).__name__}: {failure}"
@@ -44,6 +55,7 @@ class BackgroundWorker:
         Raises:
             ProcessingFailed: the thread has failed.
             Stopped: another thread is processing.
+            Unavailable: the pipeline was used before the process was forked.
         """
         self.check()
         if not self._processing.acquire(blocking=False):

@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.set_defaults(command=_rebuild, reads=True)
     backup_cli.add_backup(commands, common)
     topics_cli.add_topics(commands, common)
+    topics_cli.add_outputs(commands, common)
     return parser
 
 

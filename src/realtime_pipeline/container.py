@@ -40,6 +40,7 @@ from realtime_pipeline.application.process_events import ProcessEvents
 from realtime_pipeline.application.publish_events import PublishEvents
 from realtime_pipeline.application.rebuild_store import RebuildStore
 from realtime_pipeline.application.recommend_products import RecommendProducts
+from realtime_pipeline.application.restore_outputs import RestoreOutputs
 from realtime_pipeline.application.run_experiment import RunExperiment
 from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.application.show_customer import ShowCustomer
@@ -287,7 +288,7 @@ def _run_experiment(
 def _explain_empty_list(
     settings: Settings, log: Callable[[], EventLog], cells: CellStore, views: Views, shop_cache: ShopCache
 ) -> ExplainEmptyList:
-    return ExplainEmptyList(log, cells, views, shop_cache, settings.recommendations)
+    return ExplainEmptyList(log, cells, views, shop_cache, settings.recommendations, settings.experiment)
 
 
 def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:
@@ -329,8 +330,20 @@ def _backups(settings: Settings, stages: Stages, database: Callable[[], Database
     return SqliteBackups(database(), stages)
 
 
-def _rebuild_store(log: EventLog, cells: CellStore, views: Views, snapshots: Snapshots) -> RebuildStore:
-    return RebuildStore(log, cells, views, snapshots)
+def _rebuild_store(
+    log: EventLog, cells: CellStore, views: Views, outputs: Outputs, snapshots: Snapshots
+) -> RebuildStore:
+    return RebuildStore(log, cells, views, outputs, snapshots)
+
+
+def _restore_outputs(
+    settings: Settings, kafka_log: Callable[[], "KafkaEventLog"], readers: Callable[[], Readers], stages: Stages
+) -> RestoreOutputs:
+    if settings.log != "kafka":
+        raise InvalidSettings(f"outputs lie in {settings.log} here, which forgets none: this is for log = kafka")
+    from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
+
+    return RestoreOutputs(kafka_log(), readers(), KafkaOutputs(settings.kafka, kafka_log(), stages))
 
 
 def _forget_customer(
@@ -435,7 +448,10 @@ class Container(containers.DeclarativeContainer):
     )
     backups: providers.Singleton[Backups] = providers.ThreadSafeSingleton(_backups, settings, stages, database.provider)
     rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(
-        _rebuild_store, log, cells, views, snapshots
+        _rebuild_store, log, cells, views, outputs, snapshots
+    )
+    restore_outputs: providers.Singleton[RestoreOutputs] = providers.ThreadSafeSingleton(
+        _restore_outputs, settings, kafka_log.provider, readers.provider, stages
     )
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
         _forget_customer, settings, publish_events, log.provider, cells, views, outputs, clock, snapshots

@@ -5,13 +5,14 @@ from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from os import PathLike, fspath
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from dependency_injector import providers
 
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.ports.backups import Backup
+from realtime_pipeline.application.recall_outputs import Owed
 from realtime_pipeline.application.recommend_products import TopRatedProducts
 from realtime_pipeline.application.request import Request, checked_country
 from realtime_pipeline.application.show_customer import Profile
@@ -71,8 +72,12 @@ class Pipeline(Operating):
         self.close()
 
     def close(self) -> None:
-        """Close what was opened; what is still on its way to a log that does not answer is given up."""
-        self.container.resources().close()
+        """Close what was opened; what is still on its way to a log that does not answer is given up.
+
+        In a process that was forked since the pipeline was used, what is open is the parent's, and stays open.
+        """
+        if self._background.is_of_this_process:
+            self.container.resources().close()
 
     def publish(self, events: Sequence[Mapping[str, object]]) -> int:
         """Append events, in any accepted schema, all or none; they are durable on return.
@@ -132,6 +137,7 @@ class Pipeline(Operating):
 
         Raises:
             ProcessingFailed: the thread that processes events has failed.
+            Unavailable: this pipeline was used before the process was forked.
         """
         self._background.check()
         return self.container
@@ -294,6 +300,23 @@ class Pipeline(Operating):
             ProcessingFailed: the thread of `processing` has failed.
         """
         return self._working.backups().write(fspath(file))
+
+    def restore_outputs(self, owed: Literal["again", "skip"]) -> Mapping[int, int]:
+        """Write how far outputs were emitted, where the group's offsets in Kafka were deleted or have expired and a
+        worker could not tell; return the positions written, by partition. No worker may be running.
+
+        `owed` says what becomes of outputs that may be out or not: emit them `again`, or `skip` them.
+
+        Raises:
+            Stopped: workers are running; nothing was written.
+            WrongLog: the store was built from another log.
+            InvalidSettings: outputs do not lie in Kafka.
+            Unavailable: Kafka or Redis does not answer.
+            ValueError: `owed` is something else.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        with self._background.alone():
+            return self.container.restore_outputs()(Owed(owed))
 
     def forget(self, customer_id: str) -> Forgetting:
         """Ask for everything about a customer to be erased: the worker does it, in the log's order.

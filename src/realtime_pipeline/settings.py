@@ -1,5 +1,6 @@
 """Settings: frozen values with defaults."""
 
+from os import PathLike
 from typing import Literal, get_args
 
 import attrs
@@ -23,6 +24,10 @@ SESSION_KEEP_MAX_MS = 100 * 365 * 86_400_000
 
 LogTechnology = Literal["sqlite", "memory", "kafka"]
 StoreTechnology = Literal["sqlite", "memory", "redis"]
+
+
+def _as_text(path: str | PathLike[str]) -> str:
+    return str(path) if isinstance(path, PathLike) else path
 
 
 @attrs.frozen
@@ -55,7 +60,7 @@ class Settings:
 
     log: LogTechnology = "sqlite"
     store: StoreTechnology = "sqlite"
-    database: str = "shop.db"
+    database: str = attrs.field(default="shop.db", converter=_as_text)
     partitions: int = 4
     rating_prior: float = 5.0
     currency: str = ""
@@ -79,6 +84,8 @@ class Settings:
                     kind = type(found).__name__
                     raise TypeError(f"settings: {field.name} is to be {field.type.__name__}(…), not a {kind}")
         self._check_technologies()
+        if type(self.partitions) is not int:
+            raise TypeError(f"partitions must be a whole number, not {self.partitions!r}")
         in_bounds("partitions", self.partitions, 1, PARTITIONS_MAX)
         in_bounds("rating_prior", self.rating_prior, 0)
         decimals_of(self.currency)
@@ -90,7 +97,10 @@ class Settings:
         every = (self.recommendations, *(variant.recommendations for variant in self.experiment.variants.values()))
         window = max(rules.trending.window_hours for rules in every)
         if window > self.stores.activity_hours:
-            raise ValueError(f"trending looks {window} hours back, stores keep {self.stores.activity_hours}")
+            raise ValueError(
+                f"recommendations.trending.window_hours is {window}, more than stores.activity_hours, which is "
+                f"{self.stores.activity_hours}"
+            )
 
     def _check_technologies(self) -> None:
         for what, name, known in (("log", self.log, LogTechnology), ("store", self.store, StoreTechnology)):

@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.domain.limits import shortened
 from realtime_pipeline.domain.recommendation.experiments import Variant
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.settings import Settings
@@ -23,6 +24,9 @@ NOT_SETTINGS: Final = frozenset(("SETTINGS", "DATA", "SERVICES", "SERVERS"))
 
 SOURCES_BYTES_MAX: Final = 1 << 20
 """A file of settings is smaller."""
+
+NAMED_MAX: Final = 3
+"""How many sources an error names at most."""
 
 _MAPPINGS: Final = frozenset(("event_types", "weights", "category_weights", "pinned"))
 """Settings whose names are products, categories and types of a shop."""
@@ -96,31 +100,45 @@ class _Sources:
     def add(self, path: Iterable[str], source: str) -> None:
         self._by_path[tuple(path)] = source
 
-    def of(self, path: SettingPath) -> str:
-        """The source of a setting, or of the group that it is in."""
-        return next(
-            (self._by_path[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self._by_path), self._file
-        )
+    def of(self, path: SettingPath, message: str = "") -> str:
+        """The source of a setting, or of the group that it is in.
+
+        Of a group that was set in parts, those parts are named that the message speaks of; of a mapping, and without a
+        message, all parts.
+        """
+        for end in range(len(path), 0, -1):
+            if path[:end] in self._by_path:
+                return self._by_path[path[:end]]
+        below = {found[len(path) :]: source for found, source in self._by_path.items() if found[: len(path)] == path}
+        if message and not (path and path[-1] in _MAPPINGS):
+            words = set(re.findall(r"\w+", message))
+            below = {found: source for found, source in below.items() if words & set(found)}
+        return ", ".join(list(dict.fromkeys(below.values()))[:NAMED_MAX]) or self._file
+
+    def has(self, path: SettingPath) -> bool:
+        """Whether a setting has a source of its own."""
+        return path in self._by_path
 
 
 def _converted(document: dict[str, Any], type_: type[T], sources: _Sources) -> T:
     try:
         return msgspec.convert(document, type_, strict=False)
-    except (msgspec.ValidationError, ValueError) as error:
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
         message, path = _in_words(str(error))
-        raise InvalidSettings(f"{sources.of(path)}: {message}") from None
+        name = re.match(r"(?:\w+\.)*(\w+)", message)  # a check of a whole group begins with the name of the setting
+        named = (*path, name[1]) if name else path
+        raise InvalidSettings(f"{sources.of(named if sources.has(named) else path, message)}: {message}") from None
 
 
 def _in_words(error: str) -> tuple[str, SettingPath]:
-    """The message of msgspec in words of the settings, and the path of the setting that it is about."""
+    """The message of msgspec in words of the settings, and the path of the setting, or of its group."""
     message, _, at = error.partition(" - at `")
     path = tuple(re.findall(r"[^.\[\]]+", at.rstrip("`").removeprefix("$")))
-    found = re.fullmatch(r"Expected `(\w+)[^`]*`, got `(\w+)`", message)
+    found = re.fullmatch(r"Expected `([^`]*)`, got `(\w+)`", message)
     if found is not None:
-        wanted, got = (_TYPES.get(name, name) for name in found.groups())
-        return f"{'.'.join(path)} must be {wanted}, not {got}", path
-    name = re.match(r"(?:\w+\.)*(\w+)", message)  # a check of a whole group begins with the name of the setting
-    return message, (*path, name.group(1)) if name is not None and name.group(1) not in path else path
+        wanted = " or ".join(_TYPES.get(name, name) for name in re.findall(r"\w+", found[1]))
+        message = f"{'.'.join(path)} must be {wanted}, not {_TYPES.get(found[2], found[2])}"
+    return message, path
 
 
 def _complete_variants(document: dict[str, Any], sources: _Sources) -> None:
@@ -168,13 +186,17 @@ def _put(document: dict[str, Any], path: list[str], value: str, source: str) -> 
         document = document.setdefault(name, {})
         if not isinstance(document, dict):
             raise InvalidSettings(f"{source}: {name} is a group of settings, and was given a value of its own")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidSettings(f"{source}: its value is not UTF-8") from None
     document[path[-1]] = _read_value(value)
 
 
 def _read_value(value: str) -> Any:
     """Read what is written as a list or mapping in JSON; anything else is text, or is made of text."""
     if value.startswith(("[", "{")):
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, RecursionError):
             return msgspec.json.decode(value)
     return value
 
@@ -185,14 +207,15 @@ def _check_names(
     """Refuse a setting that does not exist, or a choice that does not: it is most likely misspelt."""
     fields = {field.name: field.type for field in attrs.fields(type_)}
     for name, value in document.items():
-        path = (*within, name)
+        path = (*within, str(name))
         dotted = ".".join(path)
         if name not in fields:
-            raise InvalidSettings(f"{sources.of(path)}: there is no {dotted}; {_nearest(name, within, fields)}")
+            raise InvalidSettings(f"{sources.of(path)}: there is no {dotted}; {_nearest(str(name), within, fields)}")
         field_type = fields[name]
         choices = get_args(field_type) if get_origin(field_type) is Literal else (value,)
         if value not in choices:
-            raise InvalidSettings(f"{sources.of(path)}: {dotted} is one of {', '.join(choices)}, not {value}")
+            written = shortened(value) if isinstance(value, int | float) else ascii(value)[1:200].rstrip("'")
+            raise InvalidSettings(f"{sources.of(path)}: {dotted} is one of {', '.join(choices)}, not {written}")
         if isinstance(value, dict) and isinstance(field_type, type) and attrs.has(field_type):
             _check_names(value, field_type, path, sources)
 

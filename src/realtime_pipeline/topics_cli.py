@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, TypeAlias
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.recall_outputs import Owed
 from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from realtime_pipeline.json_cli import add_json, print_json
@@ -45,6 +46,30 @@ def add_topics(commands: Commands, common: argparse.ArgumentParser) -> None:
     delete.add_argument("topics", metavar="TOPIC", nargs="+")
     delete.add_argument("--yes", action="store_true", required=True, help="nothing brings them back")
     delete.set_defaults(command=_delete_topics, reads=False)
+
+
+def add_outputs(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command that writes how far outputs were emitted."""
+    outputs = commands.add_parser("outputs", help="see to how far outputs were emitted into Kafka")
+    actions = outputs.add_subparsers(required=True, metavar="ACTION")
+    restore = actions.add_parser(
+        "restore", parents=[common], help="write it where the group's offsets were deleted or have expired"
+    )
+    restore.add_argument(
+        "--owed",
+        choices=[one.value for one in Owed],
+        required=True,
+        help="what becomes of outputs that may be out or not: emit them again, or skip them",
+    )
+    restore.set_defaults(command=_restore_outputs, reads=False)
+
+
+def _restore_outputs(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    written = pipeline.restore_outputs(options.owed)
+    for partition, position in written.items():
+        print(f"partition {partition}: outputs are emitted from position {position} on")
+    if not written:
+        print("how far outputs were emitted is known of every partition: nothing was changed")
 
 
 def _create_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:

@@ -221,6 +221,9 @@ def test_brokers_that_do_not_answer_are_named() -> None:
 def test_topics_are_made_as_the_fold_needs_them_and_once(rules: KafkaRules) -> None:
     topics = KafkaTopics(rules)
     assert topics.create(TopicRules(partitions=PARTITIONS)) == []
+    elsewhere = attrs.evolve(rules, topic=servers.unique("events"), dead_letters_topic=servers.unique("letters"))
+    made = KafkaTopics(elsewhere).create(TopicRules(partitions=1))
+    assert sorted(made) == sorted([elsewhere.topic, elsewhere.dead_letters_topic])
     described = topics.describe(rules.topic)
     assert (described.partitions, described.replication) == (PARTITIONS, 1)
     assert described.settings["message.timestamp.type"] == "LogAppendTime"

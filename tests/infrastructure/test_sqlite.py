@@ -31,6 +31,7 @@ from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import TakenBackContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
+from tests.forks import in_a_child
 from tests.histories import SetClock
 
 
@@ -253,3 +254,14 @@ def test_why_a_database_cannot_be_opened_is_said(tmp_path: Path) -> None:
     for path, why in ((tmp_path, "it is a folder"), (folder / "shop.db", f"there is no folder {folder}")):
         with pytest.raises(Unavailable, match=re.escape(f"the database {path} cannot be used: {why}")):
             Database(path).connection()
+
+
+def test_no_connection_goes_over_a_fork(tmp_path: Path) -> None:
+    """SQLite would take the parent's locks for the child's; the number tells that other connections were opened."""
+    database = Database(tmp_path / "shop.db")
+    before, number = database.connection(), database.thread_number
+    assert in_a_child(lambda: database.connection() is before) == "False"
+    assert database.connection() is not before
+    assert database.thread_number != number
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        before.execute("SELECT 1")

@@ -163,9 +163,9 @@ def test_forked_each_process_opens_connections_of_its_own(shop: Path) -> None:
         before = pipeline.container.database().connection()
 
         def use() -> str:
-            pipeline.publish(visits("bob", "mug"))
-            assert pipeline.container.database().connection() is not before
-            return f"{pipeline.profile('ada').customer.customer_id}, {len(pipeline.trending())}"
+            with on(shop) as mine:
+                mine.publish(visits("bob", "mug"))
+                return f"{mine.profile('ada').customer.customer_id}, {len(mine.trending())}"
 
         assert in_a_child(use) == "ada, 1"
         assert pipeline.container.database().connection() is not before
@@ -173,10 +173,12 @@ def test_forked_each_process_opens_connections_of_its_own(shop: Path) -> None:
         assert differences(pipeline) == []
 
 
-def test_forked_a_worker_is_no_worker_in_the_child(shop: Path) -> None:
+def test_forked_a_pipeline_of_the_parent_is_none_in_the_child(shop: Path) -> None:
     with on(shop) as pipeline:
         pipeline.process()
-        assert in_a_child(lambda: str(pipeline.process())).startswith(
+        assert "this pipeline was opened before the process was forked" in in_a_child(lambda: str(pipeline.process()))
+        container = pipeline.container
+        assert in_a_child(lambda: str(container.process_events()(0))).startswith(
             "Stopped: this worker was made before the process"
         )
         pipeline.publish(visits("bob", "mug"))
@@ -195,7 +197,7 @@ def test_forked_amid_a_transaction_the_child_is_told_at_once(shop: Path) -> None
         other = threading.Thread(target=hold)
         other.start()
         holding.wait(30)
-        for use in (lambda: str(pipeline.profile("ada")), lambda: str(on(shop).profile("ada"))):
+        for use in (lambda: str(pipeline.container.cells().counts()), lambda: str(on(shop).profile("ada"))):
             assert "was in use when this process was forked, and cannot be opened here" in in_a_child(use)
         done.set()
         other.join()

@@ -25,6 +25,7 @@ from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.letters import LetterState
+from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.codecs import messages
 from realtime_pipeline.infrastructure.codecs.formats import Format
 from realtime_pipeline.infrastructure.kafka.rules import TopicRules
@@ -32,30 +33,12 @@ from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, described
 from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
 from tests import servers
 from tests.histories import append, differences, event, state
+from tests.integration.kafka_and_redis import on_kafka, written
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
 START_MS = 1_700_000_000_000
 HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 30, START_MS, dirt=0.1).events(150)]
-
-
-def on_kafka(
-    kind: str = "single", partitions: int = 4, partitioner: Literal["consistent", "murmur2"] = "consistent"
-) -> Settings:
-    kafka = attrs.evolve(servers.kafka_rules(partitions), partitioner=partitioner)
-    return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_rules(kind))
-
-
-def written(folder: Path, settings: Settings) -> Path:
-    """Settings as a file, for commands."""
-    file = folder / "settings.toml"
-    kafka, redis = settings.kafka, settings.redis
-    file.write_text(
-        f'log = "kafka"\nstore = "redis"\n[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\n'
-        f'dead_letters_topic = "{kafka.dead_letters_topic}"\ngroup = "{kafka.group}"\n'
-        f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\n'
-    )
-    return file
 
 
 @pytest.mark.parametrize(
@@ -272,32 +255,42 @@ def test_a_topic_that_was_made_anew_is_another_log() -> None:
         pipeline.process()
 
 
-def test_a_topic_that_was_given_more_partitions_is_stopped_at_with_the_whole_way_out() -> None:
+def test_a_topic_that_was_given_more_partitions_is_stopped_at_with_the_whole_way_out(tmp_path: Path) -> None:
+    """The way out is followed to the letter; also customers count who have done more since than they can remember."""
     settings = on_kafka(partitions=2)
+    remembered = settings.fold.profile.remembered_events
     bought = [
-        event(f"b{number}", "purchase", user=f"u{number}", at_ms=START_MS + number, product="mug", price=2)
-        for number in range(40)
+        event(f"b{number}-{turn}", "purchase", user=f"u{number}", at_ms=START_MS + turn, product="mug", price=2)
+        for turn in range(remembered + 12)
+        for number in range(10)
     ]
     with Pipeline(settings) as pipeline:
-        pipeline.publish(bought[:30])
-        assert pipeline.process() == {RecordClass.APPLIED: 30}
+        append(pipeline, [*bought[:100], b"garbage"])
+        assert pipeline.process() == {RecordClass.APPLIED: 100, RecordClass.DEAD_LETTER: 1}
     admin = AdminClient({"bootstrap.servers": settings.kafka.brokers})
     (grown,) = admin.create_partitions([NewPartitions(settings.kafka.topic, 4)]).values()
     grown.result(30)
     _wait_for_partitions(settings, 4)
     with Pipeline(settings) as pipeline:
-        pipeline.publish(bought[30:])
-        with pytest.raises(WrongLog, match=r"had 2 partitions and has 4: .*\(misrouted\).* publish those again"):
+        pipeline.publish(bought[100:])
+        with pytest.raises(WrongLog, match=r"had 2 partitions and has 4: .*\(misrouted\)") as stopped:
             pipeline.process()
-    kafka = attrs.evolve(servers.kafka_rules(4), topic=settings.kafka.topic)
-    with Pipeline(attrs.evolve(settings, kafka=kafka, redis=servers.redis_rules())) as pipeline:
+    kafka = attrs.evolve(settings.kafka, group=servers.unique("group"))
+    settings = attrs.evolve(settings, kafka=kafka, redis=servers.redis_rules())
+    with Pipeline(settings) as pipeline:
         counts = pipeline.process()
-        letters = pipeline.dead_letters(100)
-        assert {letter.reason.partition(":")[0] for letter in letters} == {"misrouted"}
-        assert counts == {RecordClass.APPLIED: 40 - len(letters), RecordClass.DEAD_LETTER: len(letters)}
-        append(pipeline, [letter.record.value for letter in letters])
-        assert pipeline.process()[RecordClass.APPLIED] == 40
-        assert [pipeline.profile(f"u{number}").customer.spend for number in range(40)] == [20_000] * 40
+        letters = counts[RecordClass.DEAD_LETTER] - 1
+        assert 0 < letters < 100
+        _, _, way_out = str(stopped.value).rpartition(": ")
+        command = way_out.replace("realtime-pipeline", f"{sys.executable} -m realtime_pipeline.cli")
+        environment = os.environ | {"REALTIME_PIPELINE_SETTINGS": str(written(tmp_path, settings))}
+        said = subprocess.run(
+            ["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+        assert said.startswith(f"{counted(letters, 'dead letter')} published again")
+        assert pipeline.process() == {RecordClass.APPLIED: len(bought), RecordClass.DEAD_LETTER: letters + 1}
+        spent = [pipeline.profile(f"u{number}").customer.spend for number in range(10)]
+        assert spent == [20_000 * (remembered + 12)] * 10
 
 
 def _wait_for_partitions(settings: Settings, partitions: int) -> None:
@@ -305,24 +298,6 @@ def _wait_for_partitions(settings: Settings, partitions: int) -> None:
     while described(settings.kafka, settings.kafka.topic).partitions != partitions:
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
-
-
-def test_a_process_that_was_forked_is_told_to_open_a_pipeline_of_its_own() -> None:
-    settings = on_kafka(partitions=1)
-    with Pipeline(settings) as pipeline:
-        pipeline.publish([event("1", user="ada", product="mug")])
-        child = os.fork()
-        if child == 0:  # whatever happens here must not come back into the tests
-            code = 1
-            try:
-                pipeline.publish([event("2", user="bob", product="mug")])
-            except Unavailable as error:
-                code = 7 if "open a Pipeline in each process, after the fork" in str(error) else 2
-            finally:
-                os._exit(code)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-        pipeline.publish([event("3", user="cyd", product="mug")])
-        assert pipeline.process() == {RecordClass.APPLIED: 2}
 
 
 def test_a_broker_that_is_not_there_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -319,7 +319,7 @@ EMBEDDED = [
         "infrastructure/sqlite/log.py",
         "        if os.getpid() != self._process:\n",
         "        if False:\n",
-        ("tests/infrastructure/test_sqlite_conditions.py::test_forked_a_worker_is_no_worker_in_the_child",),
+        ("tests/infrastructure/test_sqlite_conditions.py::test_forked_a_pipeline_of_the_parent_is_none_in_the_child",),
     ),
     Mutation(
         "connections are carried over a fork",

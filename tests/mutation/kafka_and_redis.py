@@ -7,6 +7,9 @@ RIGHTS = ("tests/infrastructure/test_redis_rights.py",)
 RESHARDING = "tests/infrastructure/test_redis_resharding.py"
 KAFKA = "tests/infrastructure/test_kafka.py"
 WORKER = ("tests/application/test_recovery.py", "tests/application/test_waiting.py")
+LOST = ("tests/application/test_lost_positions.py",)
+LOST_OFFSETS = "tests/integration/test_lost_offsets.py"
+FORKS = "tests/integration/test_forks.py"
 FUNCTIONS = "infrastructure/redis/functions.lua"
 REDIS_VERSIONS = ("tests/infrastructure/test_redis_versions.py",)
 
@@ -309,7 +312,7 @@ KAFKA_AND_REDIS = [
     Mutation(
         "what is for the log is not published with the rest",
         "infrastructure/kafka/outputs.py",
-        "        for one in outgoing:\n",
+        "        for one in emission.outgoing:\n",
         "        for one in ():\n",
         (f"{KAFKA}::TestKafkaOutputs::test_what_is_for_the_log_is_appended_once_and_with_the_rest",),
     ),
@@ -326,5 +329,82 @@ KAFKA_AND_REDIS = [
         "                ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)\n",
         "                ranges = self._topic.bounds(IsolationLevel.READ_COMMITTED)\n",
         ("tests/infrastructure/test_kafka.py::TestKafkaDeadLetters",),
+    ),
+    Mutation(
+        "how far outputs were emitted is not noted",
+        "application/cells.py",
+        "                self.cells.note(new)\n",
+        "                pass\n",
+        LOST,
+    ),
+    Mutation(
+        "outputs that may be out are not looked for",
+        "application/recall_outputs.py",
+        "        found = search([_emission(entry) for entry in owing], _since_ms(owing[0]))\n",
+        "        found = owing[0].from_position\n",
+        LOST,
+    ),
+    Mutation(
+        "outputs that cannot be found are emitted again",
+        "application/recall_outputs.py",
+        "        if found is not None:\n",
+        "        found = found or 0\n        if True:\n",
+        LOST,
+    ),
+    Mutation(
+        "a store that lost commits guesses how far its outputs were",
+        "application/recall_outputs.py",
+        "    has_lost_commits = furthest > position  # what is folded again may be out\n",
+        "    has_lost_commits = False\n",
+        LOST,
+    ),
+    Mutation(
+        "a store is emptied that alone knows how far outputs were",
+        "application/rebuild_store.py",
+        "            if known is None and stand[partition] > 0:\n",
+        "            if False:\n",
+        LOST,
+    ),
+    Mutation(
+        "a store that is built again forgets how far outputs were",
+        "application/rebuild_store.py",
+        "            self._cells.note({partition: Noted(position) for partition, position in emitted.items()})\n",
+        "",
+        LOST,
+    ),
+    Mutation(
+        "offsets that other tools have written are believed",
+        "infrastructure/kafka/group_offsets.py",
+        '    return place.offset >= 0 and (place.metadata or "").startswith(EPOCH)\n',
+        "    return place.offset >= 0\n",
+        (f"{LOST_OFFSETS}::test_offsets_that_are_lost_at_a_quiet_moment_are_told_from_the_store",),
+    ),
+    Mutation(
+        "records of which the topic has no more are taken for not emitted",
+        "infrastructure/kafka/emitted.py",
+        "    return found.position if is_whole and not found.is_foreign else None\n",
+        "    return found.position\n",
+        (f"{LOST_OFFSETS}::test_what_nobody_can_tell_stops_the_worker_with_the_command_that_mends_it",),
+    ),
+    Mutation(
+        "marks of transactions that are gone are taken for records",
+        "application/claim_cells.py",
+        "            if noted.empty_from <= cell.position and first <= noted.empty_to:\n",
+        "            if False:\n",
+        (f"{LOST_OFFSETS}::test_a_log_that_was_shortened_does_not_matter_where_all_of_it_was_worked_off",),
+    ),
+    Mutation(
+        "connections of SQLite go over a fork",
+        "infrastructure/sqlite/connections.py",
+        "            (self._closed if one.close_for_fork() else self._in_use).append(one)\n",
+        "            pass\n",
+        ("tests/infrastructure/test_sqlite.py",),
+    ),
+    Mutation(
+        "a forked process uses what its parent has opened",
+        "background.py",
+        "        self._process.check()\n",
+        "",
+        (f"{FORKS}::test_a_pipeline_that_was_used_before_the_fork_says_so_at_once_whatever_is_asked",),
     ),
 ]

@@ -1,12 +1,13 @@
 """A cell while its partition is held: what its owner knows of it."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import attrs
 
-from realtime_pipeline.application.errors import Fenced, Stopped, Superseded
-from realtime_pipeline.application.ports.cell_store import CellStore, Entry
+from realtime_pipeline.application.errors import Fenced, Refusal, Stopped, Superseded
+from realtime_pipeline.application.ports.cell_store import CellStore, Entry, Noted
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.ports.views import Merge, SourceRange, Views
@@ -30,8 +31,8 @@ class HeldCell:
     """One partition's cell in its owner's hands, with where each of its readers stands.
 
     `view_positions` has a position for each view cell; `reads_from` is where the log was to be read from when the cell
-    was claimed; `unmerged` are entries that are gathered for the views and not yet merged, `owed` is gathered for the
-    outputs and not yet emitted.
+    was claimed; `noted` was written down for the next owner; `unmerged` are entries that are gathered for the views
+    and not yet merged, `owed` is gathered for the outputs and not yet emitted.
     `customers` is the owner's memory of the cell: it is right only as long as every commit is accepted, and is
     thrown away with the rest at the first refusal.
     """
@@ -44,6 +45,7 @@ class HeldCell:
     view_positions: list[int]
     output_position: int
     reads_from: int = 0
+    noted: Noted = attrs.Factory(Noted)
     unmerged: list[Entry] = attrs.Factory(list)
     owed: Emission | None = None
     kept: deque[Kept] = attrs.Factory(deque)
@@ -256,6 +258,22 @@ class Readers:
                 to_position = cell.let_go()
             if to_position:
                 self.cells.trim(cell.partition, cell.epoch, to_position)
+
+    def note(self, held: Sequence[HeldCell], read_to: Callable[[int], int]) -> None:
+        """Write down how far outputs were emitted, and up to where the log holds no record behind what was committed.
+
+        `read_to` says up to where a partition was read. A store that takes nothing now is told later.
+        """
+        now = {
+            cell.partition: Noted(cell.output_position, cell.position, max(read_to(cell.partition), cell.position))
+            for cell in held
+        }
+        new = {cell.partition: now[cell.partition] for cell in held if cell.noted != now[cell.partition]}
+        if new:
+            with suppress(Refusal):
+                self.cells.note(new)
+                for cell in held:
+                    cell.noted = now[cell.partition]
 
     @staticmethod
     def _deltas_of(entries: Sequence[Entry]) -> Deltas:

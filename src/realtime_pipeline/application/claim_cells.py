@@ -1,6 +1,7 @@
 """ClaimCells: take partitions over from whoever had them, exactly where they stand."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -8,6 +9,7 @@ from realtime_pipeline.application.cells import HeldCell, Kept, Readers
 from realtime_pipeline.application.errors import Stopped
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.recall_outputs import RESTORE, recalled
 
 OLD_ENTRIES_MAX: Final = 1_000
 """How many entries of a partition are looked at when it is claimed; the others go with the next claim, or in time."""
@@ -61,7 +63,7 @@ class ClaimCells:
             if not found:
                 self._check_missing(partition)
             epoch = 1 + max(found, views.epoch(partition), outputs.epoch(partition))
-            output_position = outputs.claim(partition, epoch)
+            output_position = outputs.claim(partition, epoch, partial(recalled, self._readers, partition))
             claimed = cells.claim(partition, epoch)
             view_positions = views.claim(partition, epoch)
         cell = HeldCell(
@@ -107,18 +109,26 @@ class ClaimCells:
             self._readers.gather(cell, entry)
         self._readers.emit([cell])
         cell.keep(Kept(cell.position, self._clock.now_ms(), 0))
-        behind = min(*cell.view_positions, cell.output_position)
+        self._check_gap(cell, "views", min(cell.view_positions), "")
+        self._check_gap(cell, "outputs", cell.output_position, f", or leave these outputs out: {RESTORE} skip")
+
+    def _check_gap(self, cell: HeldCell, readers: str, behind: int, way_out: str) -> None:
+        """Stop where readers lack what the store no longer has."""
         if behind < cell.position:
             self._readers.check_owner(cell)
             raise Stopped(
-                f"partition {cell.partition}: the views stand at {behind}, their cell at {cell.position}, and nothing "
-                "kept covers the gap; rebuild the store from the log"
+                f"partition {cell.partition}: the {readers} stand at {behind}, their cell at {cell.position}, and "
+                f"nothing kept covers the gap; rebuild the store from the log{way_out}"
             )
 
     def _check_log(self, cell: HeldCell, first: int, end: int) -> None:
         """Stop where a cell and its readers are not within the log."""
         ahead = max(cell.position, *cell.view_positions, cell.output_position)
-        if not first <= cell.position <= ahead <= end:
+        if cell.position < first:
+            noted = self._readers.cells.noted(cell.partition)
+            if noted.empty_from <= cell.position and first <= noted.empty_to:
+                cell.reads_from = first  # what is gone from the log were marks of transactions
+        if not (first <= cell.reads_from and ahead <= end):
             self._readers.check_owner(cell)
             can_rebuild = first == 0 and cell.output_position <= end  # what was put out is not taken back
             raise Stopped(

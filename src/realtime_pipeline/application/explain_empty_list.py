@@ -9,6 +9,7 @@ from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.shop_cache import ShopCache
+from realtime_pipeline.domain.recommendation.experiments import Experiment
 from realtime_pipeline.domain.recommendation.service import RecommendationRules
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -16,6 +17,9 @@ from realtime_pipeline.domain.words import counted, numbered
 
 NO_EVENTS: Final = "the log has no events; publish some, and let a worker process them"
 NO_SOURCES: Final = "every source of recommendations has weight 0; give one of [recommendations.blend] a weight"
+READ_BEFORE: Final = (
+    "what is trending was read before there was any; ask again (the setting cache.trending_ms says when)"
+)
 NO_RATINGS: Final = "no review with a rating has been counted"
 
 
@@ -27,8 +31,15 @@ class ExplainEmptyList:
     """
 
     def __init__(
-        self, log: Callable[[], EventLog], cells: CellStore, views: Views, shop: ShopCache, rules: RecommendationRules
+        self,
+        log: Callable[[], EventLog],
+        cells: CellStore,
+        views: Views,
+        shop: ShopCache,
+        rules: RecommendationRules,
+        experiment: Experiment,
     ) -> None:
+        self._experiment = experiment
         self._log = log
         self._cells = cells
         self._views = views
@@ -40,11 +51,13 @@ class ExplainEmptyList:
         cause = self._not_counted()
         if cause is not None:
             return cause
-        if not any(self._rules.blend.weights().values()):
+        customer = known_customer(self._cells, customer_id)
+        variant = self._experiment.variants.get(self._experiment.variant_of(customer.customer_id))
+        rules = self._rules if variant is None else variant.recommendations
+        if not any(rules.blend.weights().values()):
             return NO_SOURCES
-        is_known = not known_customer(self._cells, customer_id).is_blank
-        who = "nothing that customer {} did leads to others" if is_known else "nothing is known of customer {}"
-        return f"{who.format(customer_id)}, and {self._nothing_trending()}"
+        who = "nothing is known of customer {}" if customer.is_blank else "nothing that customer {} did leads to others"
+        return f"{who.format(customer_id)}, and {self._nothing_trending(rules)}"
 
     def of_product(self, product_id: ProductId) -> str:
         """Why there is nothing to recommend beside a product."""
@@ -55,16 +68,19 @@ class ExplainEmptyList:
             return NO_SOURCES
         is_known = bool(self._views.interactions_of([product_id]))
         which = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
-        return f"{which.format(product_id)}, and {self._nothing_trending()}"
+        return f"{which.format(product_id)}, and {self._nothing_trending(self._rules)}"
 
     def of_trending(self, country: str | None = None) -> str:
         """Why nothing is trending, in a country or anywhere."""
         cause = self._not_counted()
         if cause is not None:
             return cause
-        if country is not None and self._is_trending():
-            return f"nothing is trending in {country}, but elsewhere; leave out the country"
-        return self._nothing_trending()
+        if country is not None:
+            if self._reads_trending(self._rules, country):
+                return READ_BEFORE
+            if self._reads_trending(self._rules):
+                return f"nothing is trending in {country}, but elsewhere; leave out the country"
+        return self._nothing_trending(self._rules)
 
     def of_ratings(self) -> str:
         """Why no product is rated."""
@@ -104,15 +120,19 @@ class ExplainEmptyList:
             max(0, ends[number] - max(bounds[number][0], min(cells[number], *views[number]))) for number in partitions
         )
 
-    def _is_trending(self) -> bool:
-        return bool(self._shop.trending(self._rules.trending))
+    def _reads_trending(self, rules: RecommendationRules, country: str | None = None) -> bool:
+        """Whether anything is trending, past all that is remembered."""
+        return bool(self._views.trending(rules.trending, None, 1, country, 0, self._shop.now_ms()))
 
-    def _nothing_trending(self) -> str:
-        if self._is_trending():
+    def _nothing_trending(self, rules: RecommendationRules) -> str:
+        if self._shop.trending(rules.trending):
             return "what is trending is not asked for: [recommendations.blend] has trending = 0"
-        if self._views.trending(self._rules.trending, None, 1, None, 0, self._shop.now_ms()):
-            return "what is trending was read before there was any; ask again (the setting cache.trending_ms says when)"
+        if self._reads_trending(rules):
+            return READ_BEFORE
         if not self._views.interactions():
             return "no counted event views, carts or buys a product"
-        hours = counted(self._rules.trending.window_hours, "hour")
-        return f"nothing is trending: in the {hours} up to the newest event no product was viewed, carted or bought"
+        hours = counted(rules.trending.window_hours, "hour")
+        return (
+            f"nothing is trending: in the {hours} up to the newest event, looks, carts and purchases of no product "
+            "come to more than 0 by [recommendations.trending]"
+        )

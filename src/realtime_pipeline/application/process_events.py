@@ -199,6 +199,7 @@ class ProcessEvents(PartitionOwner):
             self._readers.merge(self._held, self._clock.now_ms())
         with suppress(Refusal):
             self._readers.emit(self._held.values())
+        self._readers.note(list(self._held.values()), self._log.read_to)
         self._upkeep.end()
 
     def _round(self, timeout_s: float, counts: dict[RecordClass, int], types: dict[str, int]) -> int:
@@ -296,12 +297,15 @@ class ProcessEvents(PartitionOwner):
             raise Unavailable(f"{silence}: no answer for {self._rules.unreachable_ms // 1000} s; see to it, then start")
         self._pass_time(RETRY_WAIT_S)
 
-    def _look_back(self, held: Mapping[int, HeldCell]) -> None:
-        """See once a second that all stands where it should, and let go of what has been kept for long enough."""
+    def _look_back(self, held: Mapping[int, HeldCell]) -> bool:
+        """See once a second that all stands where it should, and let go of what has been kept for long enough; say
+        whether a second was over."""
         now_ms = self._clock.now_ms()
-        if not 0 <= now_ms - self._looked_back_ms < LOOK_BACK_EVERY_MS:
+        is_time = not 0 <= now_ms - self._looked_back_ms < LOOK_BACK_EVERY_MS
+        if is_time:
             self._readers.look_back(list(held.values()), now_ms, self._rules.kept_ms)
             self._looked_back_ms = now_ms
+        return is_time
 
     def _merge_when_due(self, now_ms: int) -> None:
         """Bring the views along: a merge goes to each of them, so that many small ones cost more than a large one."""
@@ -322,7 +326,8 @@ class ProcessEvents(PartitionOwner):
             self._readers.emit(held)
             self._emitted_at_ms = now_ms
         self._gathers = True
-        self._look_back(self._held)
+        if self._look_back(self._held):
+            self._readers.note(held, self._log.read_to)
         is_full = sum(cell.kept_bytes for cell in held) > self._rules.kept_bytes_max
         if is_full or self._full:  # each time: partitions may have come meanwhile
             (self._log.pause if is_full else self._log.resume)(self._assigned)

@@ -1,10 +1,11 @@
 """RebuildStore: set the store back, so that the worker builds it again from the log."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from realtime_pipeline.application.errors import Stopped
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.cell_store import CellStore, Noted
 from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.words import counted
@@ -17,18 +18,19 @@ class RebuildStore:
     interrupted stops, for want of its cell; then this is to be called again.
     """
 
-    def __init__(self, log: EventLog, cells: CellStore, views: Views, snapshots: Snapshots) -> None:
+    def __init__(self, log: EventLog, cells: CellStore, views: Views, outputs: Outputs, snapshots: Snapshots) -> None:
         self._log = log
         self._cells = cells
         self._views = views
+        self._outputs = outputs
         self._snapshots = snapshots
 
     def __call__(self) -> int:
         """Set the store back; return how many records there are to fold again.
 
         Raises:
-            Stopped: workers are running, or the log no longer holds all records and no snapshot has what those did.
-                Nothing was erased.
+            Stopped: workers are running; or the log no longer holds all records and no snapshot has what those did; or
+                only what is to be erased can tell how far outputs were emitted. Nothing was erased.
             WrongLog: the store was built from another log.
         """
         running = self._log.workers()
@@ -39,6 +41,7 @@ class RebuildStore:
         partitions = range(self._log.identity.partitions)
         bounds = self._log.bounds(partitions)
         starts = self._starts(bounds)
+        emitted = self._emitted(partitions)
         epochs = {number: 1 + max(self._cells.epoch(number), self._views.epoch(number)) for number in partitions}
         with self._cells.together():
             self._cells.erase()
@@ -48,6 +51,7 @@ class RebuildStore:
             for partition, epoch in epochs.items():  # a cell that stands at 0 is one to build, not one that is missing
                 self._cells.claim(partition, epoch)
                 self._views.claim(partition, epoch)
+            self._cells.note({partition: Noted(position) for partition, position in emitted.items()})
         return sum(end - starts[partition] for partition, (_, end) in bounds.items())
 
     def _starts(self, bounds: Mapping[int, tuple[int, int]]) -> Mapping[int, int]:
@@ -67,3 +71,15 @@ class RebuildStore:
                 "group, if that will do"
             )
         return starts
+
+    def _emitted(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """How far outputs were emitted."""
+        stand, emitted = self._cells.positions(partitions), dict[int, int]()
+        for partition, known in self._outputs.known(partitions).items():
+            if known is None and stand[partition] > 0:
+                raise Stopped(
+                    f"partition {partition}: the group's offsets are gone, and with them how far outputs were emitted: "
+                    "let a worker start once, which writes it again, or see realtime-pipeline outputs restore"
+                )
+            emitted[partition] = known or 0
+        return emitted

@@ -21,8 +21,11 @@ def in_bounds(name: str, value: float, least: float, most: float = NUMBER_MAX) -
     """Check that a number, of any size, is from `least` to `most`.
 
     Raises:
-        ValueError: it is not; the message says what is wrong with the value of that name.
+        TypeError: it is no number.
+        ValueError: it is out of bounds; the message says what is wrong with the value of that name.
     """
+    if type(value) not in {int, float}:
+        raise TypeError(f"{name} must be a number, not {value!r}")
     if not value >= least:  # NaN, too
         raise ValueError(f"{name} must be at least {least:g}, not {shortened(value)}")
     if value > most:

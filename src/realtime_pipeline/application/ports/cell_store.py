@@ -66,6 +66,19 @@ class Commit:
 
 
 @attrs.frozen
+class Noted:
+    """What a cell's owner has seen, and wrote down for whoever comes after.
+
+    Outputs of all records before `emitted` were emitted. The log holds no record in [`empty_from`, `empty_to`): only
+    marks that end transactions, behind the last record folded.
+    """
+
+    emitted: int = 0
+    empty_from: int = 0
+    empty_to: int = 0
+
+
+@attrs.frozen
 class Claimed:
     """A cell as its new owner finds it. `number` is that of the last commit."""
 
@@ -137,6 +150,18 @@ class CellStore(ABC):
     @abstractmethod
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position: every reader has them. A stale epoch is ignored."""
+
+    def note(self, noted: Mapping[int, Noted]) -> None:
+        """Write down what owners have seen of their partitions. It stays true, so an earlier owner may write it too.
+
+        Does nothing where cells and outputs are one database, which forgets neither.
+        """
+        _ = noted
+
+    def noted(self, partition: int) -> Noted:
+        """Read what an owner wrote down last."""
+        _ = partition
+        return Noted()
 
     @abstractmethod
     def erase(self) -> None:

@@ -31,8 +31,8 @@ class LogIdentity:
             return ""
         return (
             f"; the log had {partitions} partitions and has {self.partitions}: where a customer's key belongs elsewhere"
-            " since, older records become dead letters (misrouted) in the new store: publish those again, "
-            "realtime-pipeline dead-letters replay --reason misrouted"
+            " since, older records become dead letters (misrouted) in the new store. When its workers have caught up, "
+            "publish those again, however old they are: realtime-pipeline dead-letters replay --reason misrouted"
         )
 
 

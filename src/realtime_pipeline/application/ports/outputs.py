@@ -1,7 +1,8 @@
 """What the pipeline says to the world beside its views."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias
 
 import attrs
 
@@ -27,6 +28,19 @@ class Emission:
     outgoing: tuple[Outgoing, ...] = ()
 
 
+Search: TypeAlias = Callable[[Sequence[Emission], int], int | None]
+"""Looks for emissions of one partition among all that was put out since a time (ms): answers with the position up to
+which they were emitted; None where that cannot be told any more."""
+
+Recall: TypeAlias = Callable[[Search], int]
+"""Tells from the store up to which position outputs were emitted."""
+
+
+def nothing_emitted(_search: Search) -> int:
+    """What is recalled of a partition that is new."""
+    return 0
+
+
 class Outputs(ABC):
     """Takes outputs together with the position they bring their partition to, so that nothing is said twice."""
 
@@ -45,16 +59,23 @@ class Outputs(ABC):
         """The largest epoch by which the partition's outputs were claimed, as far as this process knows; else 0."""
 
     @abstractmethod
-    def claim(self, partition: int, epoch: int) -> int:
+    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
         """Shut earlier owners out, then read up to which position outputs were emitted.
+
+        Where that was never written, or was deleted, `recall` says it, and it is written again.
 
         Raises:
             Fenced: a larger epoch has claimed the partition's outputs already.
+            Stopped: it cannot be recalled.
         """
 
     @abstractmethod
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Read up to which position outputs were emitted."""
+
+    def known(self, partitions: Collection[int]) -> Mapping[int, int | None]:
+        """Read positions as workers have written them; None where none is there, or another tool has written it."""
+        return self.positions(partitions)
 
     @abstractmethod
     def emit(self, emissions: Sequence[Emission]) -> None:
@@ -71,3 +92,15 @@ class Outputs(ABC):
     @abstractmethod
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position."""
+
+
+class GroupOutputs(Outputs):
+    """Outputs whose positions lie with a group of workers, where other tools may delete or change them."""
+
+    @abstractmethod
+    def search(self, wanted: Sequence[Emission], since_ms: int) -> int | None:
+        """Look for emissions among all that was put out since a time: see `Search`."""
+
+    @abstractmethod
+    def restore(self, positions: Mapping[int, int]) -> None:
+        """Write positions where none are known, while no worker runs."""

@@ -29,8 +29,9 @@ class TrendingRules:
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
         at_most(WEIGHT_MAX, self, "view_weight", "cart_weight", "purchase_weight")
-        if self.window_hours < 1 or self.half_life_hours <= 0:
-            raise ValueError("window_hours must be at least 1 and half_life_hours more than 0")
+        at_least(1, self, "window_hours")
+        if self.half_life_hours == 0:
+            raise ValueError("half_life_hours must be more than 0, not 0")
 
     def hour_weight(self, age: int) -> int:
         """The weight of an action `age` hours ago, in 2^-20: 2^(-age / half-life), rounded."""

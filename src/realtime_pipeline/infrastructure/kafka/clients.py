@@ -1,6 +1,9 @@
 """Making Kafka clients, and what their errors mean."""
 
+import ctypes
 import logging
+import os
+import weakref
 from collections.abc import Callable
 from threading import Thread
 from typing import TypeVar
@@ -11,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
 
-Client = TypeVar("Client", Producer, Consumer, "Admin")
+Client = TypeVar("Client", "_Producer", "_Consumer", "Admin")
 
 quiet = logging.getLogger("realtime_pipeline.kafka")
 quiet.addHandler(logging.NullHandler())
@@ -53,6 +56,25 @@ class Admin(AdminClient):
         return refusals[-1] if refusals else None
 
 
+class _Producer(Producer):
+    """One that can be referred to weakly."""
+
+
+class _Consumer(Consumer):
+    """One that can be referred to weakly."""
+
+
+def _leave_to_parent() -> None:
+    """In a process that was forked, keep clients from being destroyed: that waits for threads which are not there."""
+    for client in list(_opened):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
+
+
+_opened: weakref.WeakSet[Producer | Consumer | Admin] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
 def made_producer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Producer:
     """A producer: every record acknowledged by all replicas in sync, none twice, none out of order."""
     options = {
@@ -65,7 +87,7 @@ def made_producer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Producer:
         "enable.idempotence": True,
         **more,
     }
-    return _made(Producer, options)
+    return _made(_Producer, options)
 
 
 def made_consumer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Consumer:
@@ -81,7 +103,7 @@ def made_consumer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Consumer:
         "auto.offset.reset": "error",
         **more,
     }
-    return _made(Consumer, options)
+    return _made(_Consumer, options)
 
 
 def made_admin(rules: KafkaRules) -> Admin:
@@ -91,9 +113,11 @@ def made_admin(rules: KafkaRules) -> Admin:
 
 def _made(kind: type[Client], options: dict[str, OPTION_TYPES]) -> Client:
     try:
-        return kind(options, logger=quiet)
+        client = kind(options, logger=quiet)
     except (KafkaException, ValueError, TypeError) as error:
         raise Unavailable(f"Kafka settings make no sense: {error}") from None
+    _opened.add(client)
+    return client
 
 
 def within(wait_s: float, call: Callable[[], object], of_what: str) -> None:

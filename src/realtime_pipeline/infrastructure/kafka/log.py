@@ -5,10 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable, Unreachable, WrongLog
+from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unreachable, WrongLog
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, meaning
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
 from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
@@ -38,6 +39,7 @@ class KafkaEventLog(EventLog):
 
     def __init__(self, rules: KafkaRules) -> None:
         self._rules = rules
+        self._process = OpeningProcess()
         topic = described(rules, rules.topic)
         if topic.partitions > PARTITIONS_MAX:
             raise WrongLog(
@@ -63,7 +65,12 @@ class KafkaEventLog(EventLog):
 
     @property
     def consumer(self) -> Consumer:
-        """The group's member: outputs are emitted in its name."""
+        """The group's member: outputs are emitted in its name.
+
+        Raises:
+            Unavailable: the process was forked since the log was opened.
+        """
+        self._process.check()
         if self._consumer is None:
             more: dict[str, OPTION_TYPES] = {
                 "group.id": self._rules.group,
@@ -77,7 +84,7 @@ class KafkaEventLog(EventLog):
 
     def close(self) -> None:
         """Leave the group, so that others get the partitions at once."""
-        if self._consumer is not None:
+        if self._consumer is not None and self._process.is_this:
             self._consumer.close()
             self._consumer = None
 
@@ -248,10 +255,7 @@ class KafkaEventLog(EventLog):
         self._answer = asked(self._rules, self._rules.topic, self._admin)
 
     def _check(self, answer: Callable[[], Described]) -> None:
-        try:
-            topic = answer()
-        except Unavailable as error:
-            raise Unreachable(str(error)) from None
+        topic = answer()
         if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):
             raise WrongLog(
                 f"topic {self._rules.topic} was made again, or given more partitions, under the worker: the store was "

@@ -2,18 +2,20 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from realtime_pipeline.application.errors import Fenced, Refusal, Stopped, Superseded, Unavailable, Unreachable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.outputs import Emission, Outputs
+from realtime_pipeline.application.ports.outputs import Emission, GroupOutputs, Recall, nothing_emitted
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import made_producer, meaning, within
+from realtime_pipeline.infrastructure.kafka.emitted import emitted_header, last_emitted
+from realtime_pipeline.infrastructure.kafka.group_offsets import GroupOffsets
 from realtime_pipeline.infrastructure.kafka.letters import LettersTopic, letter_headers
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.publisher import Headers, origin_header
@@ -35,7 +37,7 @@ RETURN_S = 1.0
 _TOO_LARGE = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE))
 
 
-class KafkaOutputs(Outputs):
+class KafkaOutputs(GroupOutputs):
     """Dead letters in a topic of their own, what is for the log in the log's; how far outputs are emitted is the offset
     that the group has committed.
 
@@ -47,6 +49,8 @@ class KafkaOutputs(Outputs):
     def __init__(self, rules: KafkaRules, log: KafkaEventLog, stages: Stages) -> None:
         self._rules = rules
         self._log = log
+        self._offsets = GroupOffsets(rules, log)
+        self._process = OpeningProcess()
         self._stages = stages
         self._producer: Producer | None = None
         self._stand: dict[int, tuple[int, int]] = {}
@@ -71,50 +75,58 @@ class KafkaOutputs(Outputs):
         """The epoch by which this process claimed outputs; what shuts others out is the group's generation."""
         return self._stand.get(partition, (0, 0))[0]
 
-    def claim(self, partition: int, epoch: int) -> int:
+    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
         """Read the position, once no transaction is open any more; commit it again: the group refuses non-owners."""
         if epoch <= self.epoch(partition):
             raise Fenced(f"the outputs of partition {partition} have epoch {self.epoch(partition)} already")
-        position = self.positions([partition])[partition]
+        known = self.known([partition])[partition]
         try:
-            self._commit([TopicPartition(self._rules.topic, partition, position, metadata=f"epoch={epoch}")])
+            if known is None:
+                self._offsets.commit([self._offsets.unknown(partition)])
+            position = recall(self.search) if known is None else known
+            self._offsets.commit([self._offsets.place(partition, epoch, position)])
         except KafkaException as error:
             raise self._refused(error.args[0]) from None
         self._stand[partition] = (epoch, position)
         return position
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read what the group has committed."""
-        places = [TopicPartition(self._rules.topic, partition) for partition in partitions]
-        wait_s = (self._rules.answer_ms + self._rules.transaction_ms) / 1000
-        try:
-            found = self._log.consumer.committed(places, wait_s)
-        except KafkaException as error:
-            raise meaning(error.args[0], "the group's offsets") from None
-        for place in found:
-            if place.error is not None:
-                raise Unreachable(f"the group's offset of partition {place.partition}: {place.error.str()}")
-        return {place.partition: max(place.offset, 0) for place in found}
+        """Read what the group has committed; 0 where it has nothing."""
+        return {partition: position or 0 for partition, position in self.known(partitions).items()}
+
+    def known(self, partitions: Collection[int]) -> Mapping[int, int | None]:
+        """Read what workers have committed; None where they have not, or somebody else has deleted or changed it."""
+        return self._offsets.known(partitions)
+
+    def restore(self, positions: Mapping[int, int]) -> None:
+        """Commit positions, while the group has no members: what a worker that claims then goes by."""
+        self._offsets.restore(positions)
+
+    def search(self, wanted: Sequence[Emission], since_ms: int) -> int | None:
+        """Look for outputs where they would be."""
+        places: set[tuple[str, int]] = set()
+        for one in wanted:
+            if one.dead_letters:
+                places.add((self._rules.dead_letters_topic, one.partition % self._topic_partitions()))
+            places |= {(self._rules.topic, self._partition_of(record)) for record in one.outgoing}
+        range_ = (wanted[0].from_position, wanted[-1].to_position)
+        return last_emitted(self._rules, places, wanted[0].partition, range_, since_ms)
 
     def emit(self, emissions: Sequence[Emission]) -> None:
         """Put outputs and positions out, in one transaction."""
+        self._process.check()
         for one in emissions:
             epoch, position = self._stand.get(one.partition, (0, 0))
             if one.epoch != epoch:
                 raise Fenced(f"the outputs of partition {one.partition} have another epoch")
             if one.from_position != position:
                 raise Superseded({one.partition: position})
-        places = [
-            TopicPartition(self._rules.topic, one.partition, one.to_position, metadata=f"epoch={one.epoch}")
-            for one in emissions
-        ]
-        letters = [letter for one in emissions for letter in one.dead_letters]
-        outgoing = [record for one in emissions for record in one.outgoing]
+        places = [self._offsets.place(one.partition, one.epoch, one.to_position) for one in emissions]
         try:
-            if letters or outgoing:
-                self._transact(letters, outgoing, places)
+            if any(one.dead_letters or one.outgoing for one in emissions):
+                self._transact(emissions, places)
             else:
-                self._commit(places)
+                self._offsets.commit(places)
         except KafkaException as error:
             raise self._refused(error.args[0]) from None
         except Fenced:
@@ -134,9 +146,7 @@ class KafkaOutputs(Outputs):
         found.sort(key=lambda letter: (letter.record.partition, letter.record.position))
         return found[:limit]
 
-    def _transact(
-        self, letters: Sequence[DeadLetter], outgoing: Sequence[Outgoing], places: list[TopicPartition]
-    ) -> None:
+    def _transact(self, emissions: Sequence[Emission], places: list[TopicPartition]) -> None:
         wait_s = self._rules.answer_ms / 1000
         if self._producer is None:
             transactional_id, timeout_ms = f"{self._rules.group}-{uuid4().hex}", self._rules.transaction_ms
@@ -147,28 +157,41 @@ class KafkaOutputs(Outputs):
             }
             self._producer = made_producer(self._rules, more)
             self._producer.init_transactions(wait_s)
-        producer, partitions = self._producer, self._known_topic_partitions()
+        producer = self._producer
         producer.begin_transaction()
-        for letter in letters:
-            record, topic, headers = letter.record, self._rules.dead_letters_topic, letter_headers(letter)
-            self._produce(producer, topic, record.key, record.value, record.partition % partitions, headers)
-        for one in outgoing:
-            partition = self._partition_for(one.value if one.key is None else one.key, self._log.identity.partitions)
-            self._produce(producer, self._rules.topic, one.key, one.value, partition, origin_header(one))
-        producer.flush(wait_s)
-        self._stages.reached(Stage.OUTPUTS_SENT, len(letters) + len(outgoing))
-        membership = self._membership()
+        for emission in emissions:
+            self._put_out(producer, emission)
+        if producer.flush(wait_s) > 0:
+            raise KafkaException(_why_undelivered(producer))
+        sent = sum(len(one.dead_letters) + len(one.outgoing) for one in emissions)
+        self._stages.reached(Stage.OUTPUTS_SENT, sent)
+        membership = self._offsets.membership()
         within(
             wait_s + RETURN_S,
             lambda: producer.send_offsets_to_transaction(places, membership, wait_s),
             "the group's offsets",
         )
-        self._stages.reached(Stage.POSITIONS_SENT, len(letters) + len(outgoing))
+        self._stages.reached(Stage.POSITIONS_SENT, sent)
         producer.commit_transaction(wait_s)
+
+    def _put_out(self, producer: Producer, emission: Emission) -> None:
+        """Send the outputs of one partition."""
+        partitions = self._topic_partitions()
+        of_whom = emitted_header(self._rules.group, emission.partition, emission.to_position)
+        for letter in emission.dead_letters:
+            record, topic = letter.record, self._rules.dead_letters_topic
+            headers = letter_headers(letter) + of_whom
+            self._produce(producer, topic, record.key, record.value, record.partition % partitions, headers)
+        for one in emission.outgoing:
+            headers = (origin_header(one) or []) + of_whom
+            self._produce(producer, self._rules.topic, one.key, one.value, self._partition_of(one), headers)
+
+    def _partition_of(self, record: Outgoing) -> int:
+        return self._partition_for(record.value if record.key is None else record.key, self._log.identity.partitions)
 
     @staticmethod
     def _produce(
-        producer: Producer, topic: str, key: bytes | None, value: bytes, partition: int, headers: Headers | None
+        producer: Producer, topic: str, key: bytes | None, value: bytes, partition: int, headers: Headers
     ) -> None:
         while True:
             try:
@@ -176,19 +199,6 @@ class KafkaOutputs(Outputs):
                 return
             except BufferError:
                 producer.poll(0.05)  # a delivery that fails for good ends the transaction, and so the wait
-
-    def _membership(self) -> Any:
-        """What the group knows this worker by. Without it brokers take offsets from anybody."""
-        membership = self._log.consumer.consumer_group_metadata()
-        if not self._log.consumer.memberid():  # in this order: what is lost in between is not got back before a poll
-            raise Fenced("this worker is no member of its group any more")
-        return membership
-
-    def _commit(self, places: list[TopicPartition]) -> None:
-        self._membership()
-        for place in self._log.consumer.commit(offsets=places, asynchronous=False) or []:
-            if place.error is not None:
-                raise KafkaException(place.error)
 
     def _refused(self, error: KafkaError) -> Refusal | Stopped | Unavailable:
         """Give the transaction up, with its producer: whether it was committed is read back by the next claim."""
@@ -208,14 +218,18 @@ class KafkaOutputs(Outputs):
             with suppress(KafkaException):  # there is none open, or its time-out ends it
                 producer.abort_transaction(ABORT_S)
 
-    def _known_topic_partitions(self) -> int:
-        """As below, for the worker, who waits where nobody answers."""
-        try:
-            return self._topic_partitions()
-        except Unavailable as silence:
-            raise Unreachable(str(silence)) from None
-
     def _topic_partitions(self) -> int:
         if self._letter_partitions is None:
             self._letter_partitions = described(self._rules, self._rules.dead_letters_topic).partitions
         return self._letter_partitions
+
+
+def _why_undelivered(producer: Producer) -> KafkaError:
+    """Why a transaction has failed, as a call that it refuses says; the next step would wait for its end for ever."""
+    try:
+        producer.begin_transaction()
+    except KafkaException as error:
+        found: KafkaError = error.args[0]
+        if found.code() != KafkaError._STATE:
+            return found
+    return KafkaError(KafkaError._TIMED_OUT, "outputs were not acknowledged")

@@ -1,6 +1,5 @@
 """Publishing into Kafka."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +10,7 @@ from realtime_pipeline.application.ports.event_publisher import EventPublisher, 
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.words import counted
+from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_producer, meaning
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
 from realtime_pipeline.infrastructure.kafka.topics import described
@@ -37,7 +37,7 @@ class KafkaEventPublisher(EventPublisher):
         self._partitions = described(rules, rules.topic).partitions
         self._partition_for = PARTITIONERS[rules.partitioner]
         self._producer = self._made()
-        self._process_id = os.getpid()
+        self._process = OpeningProcess()
 
     @property
     def partitions(self) -> int:
@@ -46,10 +46,9 @@ class KafkaEventPublisher(EventPublisher):
 
     def close(self) -> None:
         """Give up what is still on its way; in a process that was forked there is nothing."""
-        if os.getpid() != self._process_id:
-            return
-        self._producer.purge()
-        self._producer.flush(1)
+        if self._process.is_this:
+            self._producer.purge()
+            self._producer.flush(1)
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
         """Append records; wait for the acknowledgement of each.
@@ -58,11 +57,7 @@ class KafkaEventPublisher(EventPublisher):
             Unavailable: not all were acknowledged in time; or the process was forked since, which leaves the threads
                 that send behind.
         """
-        if os.getpid() != self._process_id:
-            raise Unavailable(
-                "this pipeline was opened before the process was forked, and Kafka's client does not survive that: "
-                "open a Pipeline in each process, after the fork"
-            )
+        self._process.check()
         delivered, failures, ends = 0, list[KafkaError](), dict[int, int]()
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:

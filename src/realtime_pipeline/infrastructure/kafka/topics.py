@@ -11,12 +11,10 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
-from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable
+from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unavailable, Unreachable
+from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, meaning
 from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
-
-OUTPUT_TOPICS: Final = ("window_results", "pattern_matches", "late_events", "recommendations")
-"""What windows and patterns will write, beside the dead letters."""
 
 OUTPUT_BYTES_MAX: Final = 4 << 20
 """What comes out may be larger than what went in: a dead letter is a whole record, with the reason and its place."""
@@ -100,12 +98,18 @@ class KafkaTopics:
 
     def __init__(self, rules: KafkaRules) -> None:
         self._rules = rules
-        self._admin = made_admin(rules)
+        self._process = OpeningProcess()
+        self._client = made_admin(rules)
+
+    @property
+    def _admin(self) -> Admin:
+        self._process.check()
+        return self._client
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The log, and what comes out of it."""
-        return (self._rules.topic, self._rules.dead_letters_topic, *OUTPUT_TOPICS)
+        """The log, and what workers write: the dead letters."""
+        return (self._rules.topic, self._rules.dead_letters_topic)
 
     def create(self, topic_rules: TopicRules) -> Sequence[str]:
         """Make the topics that are not there, and wait until they can be used; return their names.
@@ -173,6 +177,22 @@ class KafkaTopics:
             except KafkaException as error:
                 raise self._failure(error, f"topic {name}") from None
 
+    def delete_offsets(self) -> None:
+        """Delete what the workers' group has committed.
+
+        Raises:
+            Unavailable: the group has members, or Kafka does not answer.
+        """
+        group = self._rules.group
+        for future in self._admin.delete_consumer_groups(
+            [group], request_timeout=self._rules.answer_ms / 1000
+        ).values():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                    raise self._failure(error, f"group {group}") from None
+
     def list(self) -> Sequence[str]:
         """The names of all topics on the cluster but Kafka's own."""
         try:
@@ -191,7 +211,7 @@ class KafkaTopics:
             end, readable = (self._ends(found, isolation, self._admin) for isolation in _ALL_AND_READABLE)
         except KafkaException as error:
             failure = self._failure(error, f"topic {name}")
-            self._admin = made_admin(self._rules)  # what the old one knows of leaders may be outdated, and it keeps it
+            self._client = made_admin(self._rules)  # what the old one knows of leaders may be outdated, and it keeps it
             raise failure from None
         settings = {key: entries[key].value for key in SHOWN_SETTINGS if key in entries}
         return attrs.evolve(found, settings=settings, hidden=max(end - readable, 0))
@@ -215,7 +235,7 @@ def _failure(error: KafkaException, rules: KafkaRules, of_what: str, admin: Admi
     if is_gone(error.args[0]):
         return Stopped(str(found))
     said = "does not answer about" if error.args[0].code() in _UNANSWERED else "refuses what was asked of"
-    return Unavailable(f"Kafka at {rules.brokers} {said} {of_what}: {error.args[0].str()}")
+    return Unreachable(f"Kafka at {rules.brokers} {said} {of_what}: {error.args[0].str()}")
 
 
 def topic_bounds(rules: KafkaRules, name: str, isolation: IsolationLevel) -> dict[int, tuple[int, int]]:

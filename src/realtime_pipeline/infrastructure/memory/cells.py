@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from realtime_pipeline.application.errors import Fenced, WrongLog
-from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry
+from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry, Noted
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
@@ -34,6 +34,7 @@ class _Cell:
     watermark: Watermark = attrs.Factory(Watermark)
     entries: list[Entry] = attrs.Factory(list)
     counts: dict[RecordClass, int] = attrs.Factory(dict)
+    noted: Noted = attrs.Factory(Noted)
 
 
 class MemoryCellStore(CellStore):
@@ -124,6 +125,15 @@ class MemoryCellStore(CellStore):
         cell = self._cell(partition)
         if epoch == cell.epoch:
             cell.entries = [entry for entry in cell.entries if entry.to_position > to_position]
+
+    def note(self, noted: Mapping[int, Noted]) -> None:
+        """Write down what owners have seen."""
+        for partition, one in noted.items():
+            self._cell(partition).noted = one
+
+    def noted(self, partition: int) -> Noted:
+        """Read what an owner wrote down last."""
+        return self._cell(partition).noted
 
     def erase(self) -> None:
         """Delete all cells."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
-from realtime_pipeline.application.ports.outputs import Emission, Outputs
+from realtime_pipeline.application.ports.outputs import Emission, Outputs, Recall, nothing_emitted
 from realtime_pipeline.domain.streams.effects import DeadLetter
 
 
@@ -31,7 +31,7 @@ class MemoryOutputs(Outputs):
         """The largest epoch by which outputs were claimed."""
         return self._epochs.get(partition, 0)
 
-    def claim(self, partition: int, epoch: int) -> int:
+    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
         """Shut earlier owners out, then read the position."""
         if epoch <= self._epochs.get(partition, 0):
             raise Fenced(f"the outputs of partition {partition} have epoch {self._epochs[partition]} already")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
-from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry
+from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry, Noted
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import CONSISTENT, PARTITIONERS
@@ -167,6 +167,19 @@ class RedisCellStore(CellStore):
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
         self._ask(cell, "FCALL", "rp9_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+
+    def note(self, noted: Mapping[int, Noted]) -> None:
+        """Write down what owners have seen, as one field of the cell, so that it is all of one time."""
+        cells = [(self._keys.cell(partition), one) for partition, one in noted.items()]
+        self._nodes.ask(
+            [(cell, ("HSET", cell, "noted", f"{one.emitted} {one.empty_from} {one.empty_to}")) for cell, one in cells]
+        )
+
+    def noted(self, partition: int) -> Noted:
+        """Read what an owner wrote down last."""
+        cell = self._keys.cell(partition)
+        said = self._ask(cell, "HGET", cell, "noted")
+        return Noted() if said is None else Noted(*map(int, said.split()))
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from realtime_pipeline.application.errors import Fenced, Superseded
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.outputs import Emission, Outputs
+from realtime_pipeline.application.ports.outputs import Emission, Outputs, Recall, nothing_emitted
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -41,7 +41,7 @@ class SqliteOutputs(Outputs):
         rows = self.database.rows("SELECT epoch FROM output_positions WHERE partition = ?", (partition,))
         return rows[0][0] if rows else 0
 
-    def claim(self, partition: int, epoch: int) -> int:
+    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
         """Shut earlier owners out, then read the position."""
         with self.database.transaction() as connection:
             written = connection.execute(

@@ -1,0 +1,101 @@
+"""Brokers that deny what is asked of them, or do not answer for a while: what is said, and that nothing is lost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+
+from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.domain.streams.effects import RecordClass
+from tests import servers
+from tests.histories import append, differences, event
+from tests.integration.kafka_and_redis import on_kafka
+
+pytestmark = pytest.mark.xdist_group("kafka")
+
+
+@pytest.fixture
+def signed_in() -> Settings:
+    """A pipeline that signs in to Kafka, as a user to whom things can be denied."""
+    kafka = attrs.evolve(servers.kafka_rules_signed_in(), answer_ms=2_000)
+    return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_rules())
+
+
+@contextmanager
+def denied(settings: Settings, kind: ResourceType, name: str, operation: AclOperation) -> Iterator[None]:
+    """Have the brokers deny the user an operation on a topic, a group or a transaction."""
+    admin = AdminClient({"bootstrap.servers": servers.kafka_place()})
+    user, pattern = f"User:{settings.kafka.username}", ResourcePatternType.LITERAL
+    rule = (kind, name, pattern, user, "*", operation, AclPermissionType.DENY)
+    for future in admin.create_acls([AclBinding(*rule)]).values():
+        future.result(30)
+    try:
+        yield
+    finally:
+        for future in admin.delete_acls([AclBindingFilter(*rule)]).values():
+            future.result(30)
+
+
+def test_who_may_not_write_events_is_told_and_may_do_so_later(signed_in: Settings) -> None:
+    with Pipeline(signed_in) as pipeline:
+        with (
+            denied(signed_in, ResourceType.TOPIC, signed_in.kafka.topic, AclOperation.WRITE),
+            pytest.raises(Unavailable, match="Kafka does not let this user in"),
+        ):
+            append(pipeline, [event("1", product="mug")])
+        append(pipeline, [event("1", product="mug")])
+        assert pipeline.process() == {RecordClass.APPLIED: 1}
+
+
+@pytest.mark.parametrize("what", ["events", "group"])
+def test_a_worker_that_may_not_read_is_told_and_has_changed_nothing(signed_in: Settings, what: str) -> None:
+    kinds = {
+        "events": (ResourceType.TOPIC, signed_in.kafka.topic),
+        "group": (ResourceType.GROUP, signed_in.kafka.group),
+    }
+    with Pipeline(signed_in) as publisher:
+        append(publisher, [event("1", product="mug"), b"garbage"])
+        with (
+            denied(signed_in, *kinds[what], AclOperation.READ),
+            Pipeline(signed_in) as worker,
+            pytest.raises(Unavailable, match="Kafka does not let this user in"),
+        ):
+            worker.process()
+        assert publisher.container.cells().counts() == {}
+        assert publisher.process() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 1}
+        assert differences(publisher) == []
+
+
+def test_outputs_that_may_not_be_written_are_owed_until_they_may(signed_in: Settings) -> None:
+    with Pipeline(signed_in) as pipeline:
+        append(pipeline, [event("1", product="mug"), b"garbage"])
+        with (
+            denied(signed_in, ResourceType.TOPIC, signed_in.kafka.dead_letters_topic, AclOperation.WRITE),
+            Pipeline(signed_in) as worker,
+            pytest.raises(Unavailable, match="Kafka does not let this user in"),
+        ):
+            worker.process()
+        assert pipeline.process() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 1}
+        assert differences(pipeline) == []
+
+
+def test_a_broker_that_is_slow_is_waited_for_and_said_so_and_nothing_counts_twice() -> None:
+    settings = on_kafka(partitions=1)
+    hasty = attrs.evolve(settings, kafka=attrs.evolve(settings.kafka, publish_ms=500))
+    with Pipeline(settings) as pipeline, Pipeline(hasty) as publisher:
+        append(pipeline, [event("1", product="mug")])
+        pipeline.process()
+        publisher.container.publisher()
+        with servers.kafka_held_still():
+            with pytest.raises(Unavailable, match=r"acknowledged 0 of 1 event in 0\.5 s|not take all of 1 event"):
+                append(publisher, [event("2", product="jug")])
+            assert pipeline.container.process_events()(0.2).records == 0
+        append(pipeline, [event("2", product="jug"), b"garbage"])  # the first may have come, too
+        counts = pipeline.process()
+        assert (counts[RecordClass.APPLIED], counts[RecordClass.DEAD_LETTER]) == (2, 1)
+        assert differences(pipeline) == []
