@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from tests.histories import event
+from tests.histories import append, event
 from tests.test_cli import ran
 
 GOOD = event("1", "purchase", at_ms=1_000, product="mug", price=12.5)
@@ -182,6 +182,56 @@ def test_letters_are_resolved_with_a_note(shop: Path, capsys: pytest.CaptureFixt
     assert listed(capsys) == ["0-1 open", "0-2 open"]
     assert letters(capsys, "resolve", "--all")[1] == "2 dead letters resolved\n"
     assert letters(capsys, "list")[1] == "there are no open dead letters\n"
+
+
+def test_a_limit_counts_the_lines_that_are_published(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = mended(capsys, shop)
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\n".join([lines[2], *lines]))
+    for left in (["0-2 open", "0-3 open"], ["0-3 open"]):
+        assert "1 dead letter published again" in letters(capsys, "replay", "--from", str(file), "--limit", "1")[1]
+        assert listed(capsys) == left
+
+
+def test_a_letter_of_another_database_is_not_replaced(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both have a letter of that place; the log took them in at other times."""
+    file = mended(capsys, shop)
+    lines = [msgspec.json.decode(line) for line in file.read_bytes().splitlines()]
+    taken_in = lines[0]["appended_at"]
+    lines[0]["appended_at"] = "2001-01-01T00:00:00.000Z"
+    file.write_bytes(b"\n".join(map(msgspec.json.encode, lines[:2])))
+    code, out, _ = letters(capsys, "replay", "--from", str(file))
+    assert (code, out.splitlines()) == (
+        1,
+        [
+            f"0-1: it came at {taken_in} here, at 2001-01-01T00:00:00.000Z in the file: that is another log's letter",
+            "1 dead letter published again",
+        ],
+    )
+    assert listed(capsys) == ["0-1 open", "0-3 open"]
+
+
+@pytest.mark.parametrize("value", [b"\xff" * 700_000, b'"' * 500_000, b"\x01" * 800_000])
+def test_the_line_of_a_large_letter_can_be_read_back(
+    value: bytes, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is longer than any line of events: base64 and escapes take more bytes than the record has."""
+    with Pipeline(Settings(database=str(shop.parent / "shop.db"), partitions=1)) as pipeline:
+        append(pipeline, [value])
+    work(capsys)
+    file = shop.parent / "large.jsonl"
+    assert letters(capsys, "export", str(file), "--reason", "too_large")[0] == 0
+    (line,) = [msgspec.json.decode(line) for line in file.read_bytes().splitlines()]
+    assert file.stat().st_size > 900_000
+    file.write_bytes(msgspec.json.encode(line | {"event": GOOD | {"event_id": "9"}}))
+    assert letters(capsys, "replay", "--from", str(file))[:2] == (0, "1 dead letter published again\n")
+
+
+def test_a_note_that_is_no_text_is_refused(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        letters(capsys, "resolve", "0-3", "--note", "bad \udcff")
+    assert "a note is text that UTF-8 can hold, not 'bad \\udcff'" in capsys.readouterr().err
+    assert len(listed(capsys)) == 3
 
 
 @pytest.mark.parametrize("action", ["replay", "resolve"])

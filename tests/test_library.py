@@ -122,7 +122,9 @@ def test_a_result_is_json_without_epochs_and_without_the_stores_units(results: d
         assert re.search(r"_ms\b|\b17\d{11}\b|125000", written) is None, name
 
 
-@pytest.mark.parametrize("name", ["Recommendations", "TopRatedProducts", "Profile", "Letter", "Replay", "Receipt"])
+@pytest.mark.parametrize(
+    "name", ["Recommendations", "TopRatedProducts", "Profile", "Letter", "Replay", "Trace", "Receipt"]
+)
 def test_the_documented_example_has_the_fields_of_a_real_result(name: str, results: dict[str, Any]) -> None:
     example = re.search(rf"### {name}\n\n```json\n(.*?)```", LIBRARY, re.DOTALL)
     assert example is not None

@@ -3,12 +3,13 @@
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import InvalidEvents, UnknownLetter
+from realtime_pipeline.application.errors import InvalidEvents, Unavailable, UnknownCustomer, UnknownLetter
 from realtime_pipeline.application.handle_dead_letters import Replay
 from realtime_pipeline.domain.shop.profile_rules import ProfileRules
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -166,6 +167,76 @@ def test_many_threads_replay_each_letter_once(tmp_path: Path) -> None:
             thread.join()
         assert (len(published), sum(published)) == (4, 300)
         assert pipeline.process()[RecordClass.APPLIED] == 300
+
+
+def test_an_empty_list_of_ids_chooses_none(tmp_path: Path) -> None:
+    with opened(embedded("sqlite", tmp_path, ONE)) as pipeline:
+        append(pipeline, [BAD[0], b"garbage"])
+        pipeline.process()
+        assert pipeline.replay_dead_letters(ids=[]) == Replay()
+        assert pipeline.resolve_dead_letters(ids=[]) == 0
+        assert [letter.id for letter in pipeline.dead_letters()] == ["0-0", "0-1"]
+        choices: list[dict[str, Any]] = [{"ids": ["0-0"]}, {"ids": []}, {"reason": "not_json"}, {"limit": 1}]
+        for choice in choices:
+            with pytest.raises(ValueError, match="repairs say which dead letters"):
+                pipeline.replay_dead_letters(repairs={"0-0": good(0)}, **choice)
+        assert pipeline.replay_dead_letters().refused == 2
+
+
+def test_values_of_other_types_are_refused_in_a_line(tmp_path: Path) -> None:
+    with opened(embedded("sqlite", tmp_path, ONE)) as pipeline:
+        append(pipeline, [b"garbage"])
+        pipeline.process()
+        with pytest.raises(UnknownLetter, match="1 is no id of a dead letter"):
+            pipeline.dead_letter(1)  # type: ignore[arg-type]
+        with pytest.raises(UnknownLetter, match="1 is no id of a dead letter"):
+            pipeline.replay_dead_letters(ids=[1])  # type: ignore[list-item]
+        with pytest.raises(UnknownLetter, match="is no id of a dead letter"):
+            pipeline.resolve_dead_letters(ids=["\ud800"])
+        with pytest.raises(TypeError, match="since and until are datetimes"):
+            pipeline.dead_letters(since="2025")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="since and until are datetimes"):
+            pipeline.export_dead_letters(until=1)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="a note is text that UTF-8 can hold"):
+            pipeline.resolve_dead_letters(["0-0"], note="bad \udcff")
+        came = pipeline.replay_dead_letters(repairs={1: good(0)})  # type: ignore[dict-item]
+        assert came.refusals == (("1", "is no id of a dead letter"),)
+        with pytest.raises(UnknownCustomer, match="printable characters"):
+            pipeline.trace("1", "\udcff")
+        assert pipeline.trace("\udcff").copies == ()
+        assert [letter.state for letter in pipeline.dead_letters()] == [LetterState.OPEN]
+
+
+def test_a_limit_counts_what_is_published(tmp_path: Path) -> None:
+    """Letters that cannot be published do not take the place of those behind them."""
+    clock = SetClock()
+    with opened(embedded("sqlite", tmp_path, ONE), clock) as pipeline:
+        ahead = [event(str(number), product="mug", at_ms=NOW_MS + 86_400_000) for number in range(3)]
+        append(pipeline, [b"garbage", b"more", *ahead])
+        pipeline.process()
+        clock.at_ms += 86_400_000
+        for _ in range(2):
+            came = pipeline.replay_dead_letters(limit=1)
+            assert (came.published, came.refused) == (1, 2)
+        assert [letter.id for letter in pipeline.dead_letters()] == ["0-0", "0-1", "0-4"]
+        assert pipeline.replay_dead_letters(["0-0", "0-4"], limit=1).published == 1
+        assert pipeline.process()[RecordClass.APPLIED] == 3
+
+
+def test_nothing_is_replayed_where_the_log_outlives_the_marks(tmp_path: Path) -> None:
+    """An event of nobody, so that no customer's memory tells that it was replayed in an earlier process."""
+    settings = Settings(database=str(tmp_path / "shop.db"), log="sqlite", store="memory", partitions=1)
+    repairs = {"0-0": event(None, "purchase", user=None, product="mug", price=2)}
+    with opened(settings) as pipeline:
+        append(pipeline, [event(None, "purchase", user=None, product="mug", price=-1), b"garbage"])
+    for _ in range(2):
+        with opened(settings) as pipeline:
+            pipeline.process()
+            with pytest.raises(Unavailable, match=r"nothing was replayed: .* keep the store on disk, too"):
+                pipeline.replay_dead_letters(repairs=repairs)
+            assert pipeline.resolve_dead_letters(["0-1"]) == 1
+            assert [letter.id for letter in pipeline.dead_letters()] == ["0-0"]
+            assert sum(pipeline.process().values()) == 2
 
 
 def test_what_cannot_be_asked_for_is_said(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def test_an_event_is_traced_in_words(shop: Path, capsys: pytest.CaptureFixture[s
         "  product   mug",
     ]
     assert len(out.splitlines()) == 14
+    out = ran(capsys, "trace", "b-1", "--customer", "ada")[1]
+    assert out.startswith(f"event b-1 in {shop / 'shop.db'}: 2 copies, in the partitions of ada alone\n")
     assert (
         "  class     dead letter: invalid_price: it must be a number from 0, not -1 (open)\n"
         in (ran(capsys, "trace", "b-2")[1])
@@ -58,8 +60,17 @@ def test_a_trace_as_json(shop: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (found["copies"][0]["changed"]["spend"], found["copies"][0]["changed"]["units"]) == (25.0, 2)
 
 
+def test_a_customer_that_nobody_can_be(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = ran(capsys, "trace", "b-1", "--customer", "\udcff")
+    assert (code, err.splitlines()[-1]) == (
+        1,
+        "realtime-pipeline: '\\udcff' is no customer's id: ids are some printable characters",
+    )
+
+
 def test_an_event_that_nobody_published(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ran(capsys, "trace", "b-9")[:2] == (1, "")
     code, _, err = ran(capsys, "trace", "b-9", "--customer", "bob")
-    looked = f"looked through 3 positions of {shop / 'shop.db'}, in the partitions of bob alone"
+    alone = "in the partitions of bob alone (leave out --customer to read all)"
+    looked = f"looked through 3 positions of {shop / 'shop.db'}, {alone}"
     assert (code, err.splitlines()[-1]) == (1, f"realtime-pipeline: no record has the event id b-9: {looked}")

@@ -3,23 +3,22 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from realtime_pipeline import event_files
-from realtime_pipeline.application.errors import InvalidEvents, Unavailable
-from realtime_pipeline.application.handle_dead_letters import NOTE_LENGTH_MAX, HandleDeadLetters, Replay, Selection
+from realtime_pipeline.application.errors import InvalidEvents
+from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters, Replay, Selection, check_note
 from realtime_pipeline.domain.shop.times import utc_text
-from realtime_pipeline.domain.streams.letters import Letter, LetterState
+from realtime_pipeline.domain.streams.letters import Letter, LetterState, Repair
 from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.codecs.letters import decode_repair, encode_letter
 from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.report import plain
 from realtime_pipeline.settings import Settings
+from realtime_pipeline.whole_file import whole_file
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -28,6 +27,8 @@ LIMIT_MAX = 1_000_000
 LISTED = 20
 REFUSALS_SHOWN = 20
 STANDARD_OUTPUT = "-"
+REPAIR_BYTES_MAX = 64 << 20
+"""More than the line of any letter has, whose bytes may each be six in JSON, and once more as the event."""
 
 
 class Shows(Protocol):
@@ -108,13 +109,15 @@ def _time(text: str) -> int:
 
 
 def _note(text: str) -> str:
-    if len(text) > NOTE_LENGTH_MAX:
-        raise argparse.ArgumentTypeError(f"must be at most {NOTE_LENGTH_MAX} characters")
+    try:
+        check_note(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
 def _selected(options: argparse.Namespace, state: LetterState | None = LetterState.OPEN) -> Selection:
-    return Selection(frozenset(), options.reason, options.since, options.until, options.limit, state)
+    return Selection(None, options.reason, options.since, options.until, options.limit, state)
 
 
 def _handle(pipeline: Pipeline) -> HandleDeadLetters:
@@ -178,19 +181,11 @@ def _export(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
         return
     file, written, shows = Path(options.file), 0, progress("dead letter", "exported")
     try:
-        stream = file.open("xb")
-    except FileExistsError:
-        raise Unavailable(f"{file} is there already, and is not overwritten: name another file") from None
-    try:
-        with stream:
+        with whole_file(file) as stream:  # half an export would look like a whole one
             for line in lines:
                 stream.write(line + b"\n")
                 written += 1
                 shows.tell(written)
-    except BaseException:
-        with suppress(OSError):
-            file.unlink()  # half an export looks like a whole one
-        raise
     finally:
         shows.end()
     print(f"{counted(written, 'dead letter')} exported to {file}; mend `event` in it, then: replay --from {file}")
@@ -202,8 +197,8 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
     try:
         if options.repairs is not None:
             event_files.check_there([options.repairs])
-            repairs = islice(_repairs(options.repairs, unread), options.limit)
-            came = _handle(pipeline).replay_repaired(repairs, shows.tell)
+            repairs = _repairs(options.repairs, unread)
+            came = _handle(pipeline).replay_repaired(repairs, options.limit, shows.tell)
         else:
             came = _handle(pipeline).replay(chosen, shows.tell)
     finally:
@@ -230,9 +225,9 @@ def _print_replay(came: Replay, unread: list[str]) -> None:
     print(f"{counted(came.published, 'dead letter')} published again{before}")
 
 
-def _repairs(name: str, unread: list[str]) -> Iterator[tuple[str, bytes | None]]:
+def _repairs(name: str, unread: list[str]) -> Iterator[Repair]:
     """The repairs in a file; lines that are none are noted and passed over."""
-    for batch in event_files.batches(name):
+    for batch in event_files.batches(name, REPAIR_BYTES_MAX):
         for submission in batch:
             try:
                 yield decode_repair(submission.value)
@@ -262,4 +257,5 @@ def _check_chosen(options: argparse.Namespace, has_file: bool = False) -> Select
             "say which dead letters, in one way: by ids, by --reason, --since and --until, or --all"
             + (", or --from FILE" if "repairs" in options else "")
         )
-    return Selection(frozenset(options.ids), options.reason, options.since, options.until, options.limit)
+    ids = frozenset(options.ids) or None
+    return Selection(ids, options.reason, options.since, options.until, options.limit)

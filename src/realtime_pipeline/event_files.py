@@ -37,8 +37,9 @@ def check_there(names: Sequence[str]) -> None:
                 raise _unreadable(name, error) from None
 
 
-def batches(name: str) -> Iterator[list[Submission]]:
-    """Read a file's lines as they come, so that what a pipe has brought is published and not waited over.
+def batches(name: str, line_bytes_max: int = LINE_BYTES_MAX) -> Iterator[list[Submission]]:
+    """Read a file's lines as they come, so that what a pipe has brought is published and not waited over. Longer lines
+    than `line_bytes_max` come in pieces.
 
     What gzip has packed is unpacked, whatever it is called; a mark at the beginning that says UTF-8 is passed over.
 
@@ -52,7 +53,7 @@ def batches(name: str) -> Iterator[list[Submission]]:
                 stream.read(len(BOM_UTF8))
             _check_beginning(name, stream.peek(1))
             is_first = True
-            for numbered in _numbered(stream):
+            for numbered in _numbered(stream, line_bytes_max):
                 submissions = _submissions(name, numbered)
                 if is_first and submissions:
                     _check_first_line(name, submissions[0].value)
@@ -62,7 +63,9 @@ def batches(name: str) -> Iterator[list[Submission]]:
         raise _unreadable(name, error) from error
 
 
-def _numbered(stream: "io.BufferedReader[io.FileIO] | gzip.GzipFile") -> Iterator[list[tuple[int, bytes]]]:
+def _numbered(
+    stream: "io.BufferedReader[io.FileIO] | gzip.GzipFile", line_bytes_max: int
+) -> Iterator[list[tuple[int, bytes]]]:
     """The lines of each chunk that comes, or pieces of them, with their numbers.
 
     A line's chunks are joined once, when it ends or is long enough for a piece, so that the time is linear in the
@@ -76,10 +79,10 @@ def _numbered(stream: "io.BufferedReader[io.FileIO] | gzip.GzipFile") -> Iterato
             begun, size = [], 0
         begun.append(rest)
         size += len(rest)
-        numbered = [(number + at, piece) for at, line in enumerate(whole) for piece in _pieces(line)]
+        numbered = [(number + at, piece) for at, line in enumerate(whole) for piece in _pieces(line, line_bytes_max)]
         number += len(whole)
-        if size > LINE_BYTES_MAX:
-            *cut, rest = _pieces(b"".join(begun))
+        if size > line_bytes_max:
+            *cut, rest = _pieces(b"".join(begun), line_bytes_max)
             begun, size = [rest], len(rest)
             numbered += [(number, piece) for piece in cut]
         yield numbered
@@ -135,8 +138,8 @@ def _shown(name: str) -> str:
     return "standard input" if name == STANDARD_INPUT else ascii(name)[1:-1]
 
 
-def _pieces(line: bytes) -> list[bytes]:
-    return [line[at : at + LINE_BYTES_MAX] for at in range(0, len(line), LINE_BYTES_MAX)] or [line]
+def _pieces(line: bytes, bytes_max: int) -> list[bytes]:
+    return [line[at : at + bytes_max] for at in range(0, len(line), bytes_max)] or [line]
 
 
 def _submissions(name: str, numbered: Sequence[tuple[int, bytes]]) -> list[Submission]:

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 
 from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.handle_dead_letters import Replay, Selection
-from realtime_pipeline.arguments import limit_of
+from realtime_pipeline.arguments import customer_named, limit_of
 from realtime_pipeline.container import Container
-from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.domain.streams.letters import Letter, LetterState
+from realtime_pipeline.domain.streams.letters import Letter, LetterState, Repair
 from realtime_pipeline.domain.streams.traces import Trace
 from realtime_pipeline.infrastructure.codecs.events import encode_event
 from realtime_pipeline.infrastructure.codecs.letters import encode_letter
@@ -39,11 +38,12 @@ class Operating(ABC):
 
         Raises:
             ValueError: `limit` is less than 1, or there is no such state.
+            TypeError: a time is no datetime.
             Unavailable: the letters cannot be read.
             ProcessingFailed: the thread of `processing` has failed.
         """
         chosen = None if state is None else LetterState.known(state)
-        selection = Selection(frozenset(), reason, _ms(since), _ms(until), limit_of(limit), chosen)
+        selection = Selection(None, reason, _ms(since), _ms(until), limit_of(limit), chosen)
         return list(self._working.handle_dead_letters().select(selection))
 
     def dead_letter(self, letter_id: str) -> Letter:
@@ -68,15 +68,16 @@ class Operating(ABC):
 
         Raises:
             ValueError: `limit` is less than 1.
+            TypeError: a time is no datetime.
             Unavailable: the letters cannot be read.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        selection = Selection(frozenset(), reason, _ms(since), _ms(until), _limit_or_none(limit))
+        selection = Selection(None, reason, _ms(since), _ms(until), _limit_or_none(limit))
         return map(encode_letter, self._working.handle_dead_letters().select(selection))
 
     def replay_dead_letters(
         self,
-        ids: Collection[str] = (),
+        ids: Collection[str] | None = None,
         repairs: Mapping[str, Mapping[str, object]] | None = None,
         reason: str | None = None,
         since: datetime | None = None,
@@ -85,25 +86,29 @@ class Operating(ABC):
     ) -> Replay:
         """Publish dead letters again, and mark them as replayed: each once, also where this is called twice.
 
-        With `repairs` (by id, the event to publish in place of the letter) these; else those of `ids`; else all that
-        are open, of a reason and a time. What cannot be published as it is stays open, and is named.
+        With `repairs` (by id, the event to publish in place of the letter) these, and nothing else may be chosen; else
+        those of `ids` (none, where it is empty), or of all ids where it is None; of a reason and a time, if named. What
+        cannot be published as it is stays open, and is named.
 
         Raises:
             UnknownLetter: there is none of some id of `ids`; nothing was published.
             InvalidEvents: a repair cannot be written as JSON; nothing was published.
-            ValueError: `limit` is less than 1.
+            ValueError: `limit` is less than 1, or `repairs` come together with another choice.
+            TypeError: `ids` is a text, or a time is no datetime.
             Unavailable: log or store do not answer; calling this again is safe.
             ProcessingFailed: the thread of `processing` has failed.
         """
         handle = self._working.handle_dead_letters()
         if repairs is not None:
-            encoded = [(letter_id, _encoded(letter_id, event)) for letter_id, event in repairs.items()]
+            if any(choice is not None for choice in (ids, reason, since, until, limit)):
+                raise ValueError("repairs say which dead letters: leave out ids, reason, since, until and limit")
+            encoded = [Repair(str(letter_id), _encoded(letter_id, event)) for letter_id, event in repairs.items()]
             return handle.replay_repaired(encoded)
         return handle.replay(_selection(ids, reason, since, until, limit))
 
     def resolve_dead_letters(
         self,
-        ids: Collection[str] = (),
+        ids: Collection[str] | None = None,
         reason: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -111,15 +116,17 @@ class Operating(ABC):
         note: str = "",
     ) -> int:
         """Mark open dead letters as resolved, with a note of at most 1,000 characters: nothing is to be done about
-        them any more. Return how many these were.
+        them any more. Return how many these were. Empty `ids` choose none.
 
         Raises:
             UnknownLetter: there is none of some id; nothing was marked.
-            ValueError: it is not said which (ids, a reason or a time), the note is too long, or `limit` less than 1.
+            ValueError: it is not said which (ids, a reason or a time), the note is too long or cannot be written, or
+                `limit` is less than 1.
+            TypeError: `ids` is a text, or a time is no datetime.
             Unavailable: the store does not answer; calling this again is safe.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        if not ids and (reason, since, until) == (None, None, None):
+        if (ids, reason, since, until) == (None, None, None, None):
             raise ValueError("say which dead letters are resolved: by ids, reason, since or until")
         return self._working.handle_dead_letters().resolve(_selection(ids, reason, since, until, limit), note)
 
@@ -129,14 +136,16 @@ class Operating(ABC):
         """Say where an event lies, in which class each copy of it fell, and what it changed.
 
         The log is read, as it is when the call begins: all of it, or with `customer_id` only the partitions of that
-        customer and of the visitors who signed in as them. `on_progress` is told now and then how many records were
-        read. What each record came to is found by folding its customer once more, with the settings that hold now.
+        customer and of the visitors whom their profile knows (not of those who signed in before they were forgotten).
+        `on_progress` is told now and then how many records were read. What each record came to is found by folding its
+        customer once more, with the settings that hold now.
 
         Raises:
+            UnknownCustomer: no customer can have that id.
             Unavailable: log or store do not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        whose = None if customer_id is None else CustomerId(str(customer_id))
+        whose = None if customer_id is None else customer_named(customer_id)
         return self._working.trace_event()(str(event_id), whose, on_progress)
 
 
@@ -145,16 +154,19 @@ def _limit_or_none(limit: int | None) -> int | None:
 
 
 def _selection(
-    ids: Collection[str], reason: str | None, since: datetime | None, until: datetime | None, limit: int | None
+    ids: Collection[str] | None, reason: str | None, since: datetime | None, until: datetime | None, limit: int | None
 ) -> Selection:
     if isinstance(ids, str):
         raise TypeError("ids is a list of ids of dead letters, also where it is one")
-    return Selection(frozenset(ids), reason, _ms(since), _ms(until), _limit_or_none(limit))
+    chosen = None if ids is None else frozenset(ids)
+    return Selection(chosen, reason, _ms(since), _ms(until), _limit_or_none(limit))
 
 
 def _ms(time: datetime | None) -> int | None:
     if time is None:
         return None
+    if not isinstance(time, datetime):
+        raise TypeError(f"since and until are datetimes, as datetime(2025, 10, 10), not a {type(time).__name__}")
     aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     return int(aware.timestamp() * 1000)
 

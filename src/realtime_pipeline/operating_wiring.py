@@ -54,7 +54,7 @@ def dead_letters(
         return SqliteDeadLetters(outputs, stages)
     from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
 
-    return MemoryDeadLetters(outputs, publisher())
+    return MemoryDeadLetters(outputs, publisher(), outlives=settings.log != "memory")
 
 
 def handle_dead_letters(

@@ -34,7 +34,7 @@ def add_trace(commands: Commands, common: argparse.ArgumentParser, progress: Pro
         if options.json:
             print_json(found.as_dict())
         else:
-            print("\n".join(map(plain, _in_words(found, decimals_of(settings.currency)))))
+            print("\n".join(map(plain, _in_words(found, decimals_of(settings.currency), options.customer))))
 
     trace.set_defaults(command=run, reads=True)
 
@@ -50,7 +50,7 @@ def _check_found(trace: Trace, customer: str | None) -> None:
     held = sum(end - begin for begin, end in trace.searched.values())
     where = f"{held:,} positions of {trace.log}"
     if customer is not None:
-        where += f", in the partitions of {ascii(customer)[1:-1]} alone"
+        where += f", in the partitions of {ascii(customer)[1:-1]} alone (leave out --customer to read all)"
     cut = ""
     if trace.shortened:
         begins = ", ".join(f"{trace.searched[number][0]} of partition {number}" for number in trace.shortened[:5])
@@ -58,9 +58,10 @@ def _check_found(trace: Trace, customer: str | None) -> None:
     raise UnknownEvent(f"no record has the event id {ascii(trace.event_id)[1:-1]}: looked through {where}{cut}")
 
 
-def _in_words(trace: Trace, decimals: int) -> Iterator[str]:
+def _in_words(trace: Trace, decimals: int, customer: str | None) -> Iterator[str]:
+    where = "" if customer is None else f", in the partitions of {customer} alone"
     several = "1 copy" if len(trace.copies) == 1 else f"{len(trace.copies):,} copies"
-    yield f"event {trace.event_id} in {trace.log}: {several}{', and more' if trace.more else ''}"
+    yield f"event {trace.event_id} in {trace.log}: {several}{', and more' if trace.more else ''}{where}"
     for copy in trace.copies:
         origin = "" if copy.origin is None else f", from {copy.origin}"
         yield f"partition {copy.partition}, position {copy.position}{origin}"

@@ -128,6 +128,19 @@ def test_what_a_visitor_does_after_a_sign_in_lies_in_the_log_twice() -> None:
         assert len(pipeline.trace(visit[2]["event_id"], "ada").copies) == 2
 
 
+def test_visitors_from_before_a_forgetting_are_found_in_the_whole_log_only() -> None:
+    """The profile does not know them any more, and so not where their events lie."""
+    with opened(Settings(log="memory", store="memory", partitions=16)) as pipeline:
+        visit = [*looks("mug"), login(), event("gone", "forget", at_ms=NOW_MS, product=None)]
+        for part in (visit, [event("new", product="mug", at_ms=NOW_MS + 1)]):
+            append(pipeline, part)
+            pipeline.process()
+        seen, signed_in = (str(one["event_id"]) for one in visit[:2])
+        assert {len(pipeline.trace(seen).copies), len(pipeline.trace(signed_in).copies)} == {1}
+        assert pipeline.trace(seen, "ada").copies == ()
+        assert len(pipeline.trace("new", "ada").copies) == 1
+
+
 def test_only_the_customers_partitions_are_read() -> None:
     with opened(Settings(log="memory", store="memory", partitions=8)) as pipeline:
         append(pipeline, [event(str(number), user=f"user-{number}", product="mug") for number in range(20)])
@@ -149,6 +162,19 @@ def test_an_id_is_found_however_it_is_written(written: bytes) -> None:
         pipeline.process()
         assert classes(pipeline, "17") == [(0, RecordClass.APPLIED)]
         assert classes(pipeline, "1") == []
+
+
+@pytest.mark.parametrize("written", [b'"-100"', b"-100", b"-1e2", b"-100.0"])
+def test_a_negative_number_is_found_however_it_is_written(written: bytes) -> None:
+    """As an event's id, and as that of the customer whose events are folded."""
+    with opened(Settings(log="memory", store="memory", partitions=1)) as pipeline:
+        fields = b'"event_type": "view", "timestamp": 1000, "properties": {"product_id": "mug"}'
+        append(pipeline, [b'{"event_id": %s, "user_id": "ada", %s}' % (written, fields)])
+        append(pipeline, [b'{"event_id": "a", "user_id": %s, %s}' % (written, fields)])
+        append(pipeline, [b'{"event_id": "a", "user_id": "-100", %s}' % fields])
+        pipeline.process()
+        assert classes(pipeline, "-100") == [(0, RecordClass.APPLIED)]
+        assert classes(pipeline, "a") == [(1, RecordClass.APPLIED), (2, RecordClass.DUPLICATE)]
 
 
 class Shortened(MemoryEventLog):

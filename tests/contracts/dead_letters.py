@@ -92,6 +92,14 @@ class DeadLettersContract:
         assert set(self.letters.handle([(key(3), None), (key(12), None)], RESOLVED)) == {key(12)}
         assert self.states() == {"0-3": "resolved", "0-12": "resolved"}
 
+    def test_letters_that_come_while_they_are_read_are_left_for_the_next_reading(self) -> None:
+        self.given(3, 7)
+        reading = self.letters.letters()
+        assert next(reading).id == "0-3"
+        self.emit(12, begin=9, end=20)
+        assert [one.id for one in reading] == ["0-7"]
+        assert list(self.states()) == ["0-3", "0-7", "0-12"]
+
     def test_many_letters_are_handled_in_batches(self) -> None:
         self.outputs.claim(0, 1)
         self.emit(*range(1_200), end=1_200)

@@ -1,37 +1,36 @@
 """HandleDeadLetters: look at dead letters, publish them again once they are mended, or mark them as resolved."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 import attrs
 
 from realtime_pipeline.application.errors import UnknownLetter
+from realtime_pipeline.application.match_repairs import match_repairs
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.dead_letters import BATCH_LETTERS_MAX, DeadLetters
+from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.decoding import Decode, EncodeReplay, FindRoute
 from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.replay_batches import Replayed, batches, by_time, chunks
 from realtime_pipeline.domain.shop.events import Event
-from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, LetterState, place_in
+from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterState, Repair, place_in
 from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected
 
-BATCH_BYTES_MAX: Final = 4 << 20
 NOTE_LENGTH_MAX: Final = 1_000
 REFUSALS_SHOWN: Final = 100
-ORDERED_LETTERS_MAX: Final = 10_000
-ORDERED_BYTES_MAX: Final = 64 << 20
 
 
 @attrs.frozen
 class Selection:
-    """Which dead letters: those of these ids, or (where there are none) of a reason and a time; of a state, unless it
-    is None; the first `limit` of them.
+    """Which dead letters: those of these ids (None for all ids; an empty set takes none), of a reason and of a time; of
+    a state, unless it is None; the first `limit` of them.
 
     `reason` is what a letter's reason begins with, up to its colon, as `not_json`. The time is that at which the log
     took the record in, in ms since 1970: `since_ms` belongs to it, `until_ms` does not.
     """
 
-    ids: frozenset[str] = frozenset()
+    ids: frozenset[str] | None = None
     reason: str | None = None
     since_ms: int | None = None
     until_ms: int | None = None
@@ -42,7 +41,7 @@ class Selection:
         """Whether a letter is one of these, but for the limit."""
         at_ms = letter.record.appended_at_ms
         return (
-            (not self.ids or letter.id in self.ids)
+            (self.ids is None or letter.id in self.ids)
             and self.reason in (None, letter.code)
             and (self.since_ms is None or at_ms >= self.since_ms)
             and (self.until_ms is None or at_ms < self.until_ms)
@@ -98,7 +97,7 @@ class HandleDeadLetters:
         Raises:
             UnknownLetter: something is no letter's id.
         """
-        partitions = {_place(letter_id)[0] for letter_id in selection.ids} or None
+        partitions = None if selection.ids is None else {_place(letter_id)[0] for letter_id in selection.ids}
         found = (letter for letter in self._letters.letters(partitions) if selection.takes(letter))
         return islice(found, selection.limit)
 
@@ -126,12 +125,11 @@ class HandleDeadLetters:
 
         Raises:
             UnknownLetter: there is none of some id; nothing was marked.
-            ValueError: the note is longer than 1,000 characters.
+            ValueError: the note is longer than 1,000 characters, or cannot be written as UTF-8.
         """
-        if len(note) > NOTE_LENGTH_MAX:
-            raise ValueError(f"a note has at most {NOTE_LENGTH_MAX} characters, not {len(note)}")
+        check_note(note)
         resolved = 0
-        for batch in _batches((letter.key, None) for letter in self._selected(selection)):
+        for batch in batches((letter.key, None) for letter in self._selected(selection)):
             handling = Handling(LetterState.RESOLVED, self._clock.now_ms(), note)
             resolved += len(self._letters.handle(batch, handling))
             on_progress(resolved)
@@ -140,70 +138,72 @@ class HandleDeadLetters:
     def replay(self, selection: Selection, on_progress: Callable[[int], object] = lambda _: None) -> Replay:
         """Publish the open letters of a selection again, as they are; of some thousand what happened first first.
 
+        The selection's limit counts those that are published: what cannot be is passed over.
+
         Raises:
             UnknownLetter: there is none of some id; nothing was published.
         """
-        return self._replay(((letter, letter.record.value) for letter in self._selected(selection)), [], on_progress)
+        letters = self._selected(attrs.evolve(selection, limit=None))
+        return self._replay(((letter, letter.record.value) for letter in letters), selection.limit, on_progress)
 
     def replay_repaired(
-        self, repairs: Iterable[tuple[str, bytes | None]], on_progress: Callable[[int], object] = lambda _: None
+        self,
+        repairs: Iterable[Repair],
+        limit: int | None = None,
+        on_progress: Callable[[int], object] = lambda _: None,
     ) -> Replay:
-        """Publish, in place of the letters of these ids, what was made of each; None where nothing was.
+        """Publish repairs in place of their letters, at most `limit` of them.
 
-        Of an id that comes twice the first counts.
+        A repair that says when the log took its letter in replaces only a letter of that time; else it replaces the
+        newest letter of its id. Of two for a letter the first counts.
         """
-        waiting, total = iter(repairs), Replay()
-        while chunk := list(islice(waiting, ORDERED_LETTERS_MAX)):
-            refusals: list[tuple[str, str]] = []
-            mended: dict[str, bytes] = {}
-            for letter_id, value in chunk:
-                if place_in(letter_id) is None:
-                    refusals.append((letter_id, "is no id of a dead letter"))
-                elif value is None:
-                    refusals.append((letter_id, "has no event yet: put what is to be published into `event`"))
-                elif mended.setdefault(letter_id, value) != value:
-                    refusals.append((letter_id, "comes twice, with another event"))
-            found = list(self.select(Selection(frozenset(mended), state=None))) if mended else []
-            there = {letter.id for letter in found}
-            refusals += ((letter_id, "there is no such dead letter") for letter_id in mended if letter_id not in there)
-            values = [(letter, mended[letter.id]) for letter in found]
-            total = _added(total, self._replay(values, refusals, _from(total.published, on_progress)))
+        total = Replay()
+        for chunk in chunks(repairs):
+            values, refusals = match_repairs(chunk, self._letters_of)
+            left = None if limit is None else limit - total.published
+            more = self._replay(values, left, _from(total.published, on_progress))
+            total = _added(total, Replay(refused=len(refusals), refusals=tuple(refusals)), more)
+            if total.published == limit:
+                break
         return total
 
+    def _letters_of(self, ids: Collection[str]) -> Iterator[Letter]:
+        return self.select(Selection(frozenset(ids), state=None))
+
     def _selected(self, selection: Selection) -> Iterable[Letter]:
-        if selection.ids:
+        if selection.ids is not None:
             chosen = attrs.evolve(selection, state=None)
             return [letter for letter in self.find(selection.ids) if chosen.takes(letter)][: selection.limit]
         return self.select(selection)
 
     def _replay(
-        self,
-        values: Iterable[tuple[Letter, bytes]],
-        refusals: list[tuple[str, str]],
-        on_progress: Callable[[int], object],
+        self, values: Iterable[tuple[Letter, bytes]], limit: int | None, on_progress: Callable[[int], object]
     ) -> Replay:
-        published = handled = 0
+        published = handled = refused = 0
+        refusals: list[tuple[str, str]] = []
 
-        def replays() -> Iterator[_Replayed]:
-            nonlocal handled
+        def replays() -> Iterator[Replayed]:
+            nonlocal handled, refused
             for letter, value in values:
                 if letter.handling is not None:
                     handled += 1
                     continue
                 replayed = self._replayed(letter, value)
-                if isinstance(replayed, _Replayed):
+                if isinstance(replayed, Replayed):
                     yield replayed
-                else:
+                    continue
+                refused += 1
+                if len(refusals) < REFUSALS_SHOWN:
                     refusals.append((letter.id, replayed))
 
-        for batch in _batches(_by_time(replays())):
+        for batch in batches(by_time(islice(replays(), limit))):
             marked = self._letters.handle(batch, Handling(LetterState.REPLAYED, self._clock.now_ms()))
             published += len(marked)
             handled += len(batch) - len(marked)
             on_progress(published)
-        return Replay(published, handled, len(refusals), tuple(refusals[:REFUSALS_SHOWN]))
+        return Replay(published, handled, refused, tuple(refusals))
 
-    def _replayed(self, letter: Letter, value: bytes) -> "_Replayed | str":
+    def _replayed(self, letter: Letter, value: bytes) -> Replayed | str:
         """What is to be published in place of a letter; or why nothing can be.
 
         An event without an id keeps the one that it had by its place in the log: so it counts once, also where it is
@@ -226,32 +226,21 @@ class HandleDeadLetters:
         if isinstance(again, Rejected):  # too large, now that it says more
             return again.reason
         key = None if route.key is None else route.key.encode()
-        return _Replayed(decoded.occurred_at_ms, letter.key, Outgoing(key, event, f"dead letter {letter.id}"))
+        return Replayed(decoded.occurred_at_ms, letter.key, Outgoing(key, event, f"dead letter {letter.id}"))
 
 
-class _Replayed(NamedTuple):
-    """What is to be published in place of a letter, and when it happened."""
+def check_note(note: str) -> None:
+    """See that a note can be kept.
 
-    at_ms: int
-    key: LetterKey
-    outgoing: Outgoing
-
-
-def _by_time(replays: Iterator[_Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]:
-    """Put what happened first first, among so many letters as may be held: a customer remembers the ids of the newest
-    repairs only, and refuses as too old what happened before those that it has forgotten."""
-    held, size = list[_Replayed](), 0
-    for replayed in replays:
-        held.append(replayed)
-        size += len(replayed.outgoing.value)
-        if len(held) >= ORDERED_LETTERS_MAX or size >= ORDERED_BYTES_MAX:
-            yield from _ordered(held)
-            held, size = [], 0
-    yield from _ordered(held)
-
-
-def _ordered(held: list[_Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]:
-    return ((one.key, one.outgoing) for one in sorted(held, key=lambda one: one.at_ms))
+    Raises:
+        ValueError: it is longer than 1,000 characters, or cannot be written as UTF-8.
+    """
+    if len(note) > NOTE_LENGTH_MAX:
+        raise ValueError(f"a note has at most {NOTE_LENGTH_MAX} characters, not {len(note)}")
+    try:
+        note.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"a note is text that UTF-8 can hold, not {ascii(note)[:200]}") from None
 
 
 def _place(letter_id: str) -> tuple[int, int]:
@@ -263,29 +252,14 @@ def _place(letter_id: str) -> tuple[int, int]:
     return place
 
 
-def _batches(
-    due: Iterable[tuple[LetterKey, Outgoing | None]],
-) -> Iterator[Sequence[tuple[LetterKey, Outgoing | None]]]:
-    """Cut into batches of so many letters, and of so many bytes."""
-    batch, size = list[tuple[LetterKey, Outgoing | None]](), 0
-    for key, outgoing in due:
-        batch.append((key, outgoing))
-        size += 0 if outgoing is None else len(outgoing.value)
-        if len(batch) >= BATCH_LETTERS_MAX or size >= BATCH_BYTES_MAX:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
 def _from(number: int, on_progress: Callable[[int], object]) -> Callable[[int], object]:
     return lambda more: on_progress(number + more)
 
 
-def _added(total: Replay, more: Replay) -> Replay:
+def _added(*parts: Replay) -> Replay:
     return Replay(
-        total.published + more.published,
-        total.handled + more.handled,
-        total.refused + more.refused,
-        (*total.refusals, *more.refusals)[:REFUSALS_SHOWN],
+        sum(part.published for part in parts),
+        sum(part.handled for part in parts),
+        sum(part.refused for part in parts),
+        tuple(islice((refusal for part in parts for refusal in part.refusals), REFUSALS_SHOWN)),
     )

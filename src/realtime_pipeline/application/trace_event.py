@@ -199,7 +199,7 @@ class _Needle:
 
     def __init__(self, id_: str) -> None:
         self._id = id_.encode(errors="surrogatepass")
-        self._is_number = id_.isdecimal()
+        self._is_number = id_.removeprefix("-").isdecimal()
 
     def may_be_in(self, value: bytes) -> bool:
         """Whether the id may be in it: as it is, or escaped; or as a number, which can be written in many ways."""

@@ -21,6 +21,9 @@ class DeadLetters(ABC):
     def letters(self, partitions: Collection[int] | None = None) -> Iterator[Letter]:
         """Read the letters of records of these partitions (default: of all), each once, a bounded number at a time.
 
+        Letters that are emitted after the first was asked for do not come: else whoever replays what dies again while
+        a worker runs would never come to an end.
+
         Those of one partition come in the order of their positions, unless another store built from the same log has
         emitted more of them since.
 
@@ -36,6 +39,6 @@ class DeadLetters(ABC):
         handled before, or gone since, are passed over, and so is what was to be published for them.
 
         Raises:
-            Unavailable: the log or the store does not answer, or another program handles letters at the same time.
-                Calling it again is safe.
+            Unavailable: the log or the store does not answer, or another program handles letters at the same time, or
+                marks would not be kept as long as the log. Calling it again is safe.
         """

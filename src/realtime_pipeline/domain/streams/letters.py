@@ -108,15 +108,28 @@ class Letter:
         }
 
 
+@attrs.frozen
+class Repair:
+    """What is to be published in place of the letter of an id; None where nothing was made of it yet.
+
+    `appended_at` says, as text, when the log took the letter's record in: in another log another record has the id.
+    None where that is not known.
+    """
+
+    letter_id: str
+    value: bytes | None
+    appended_at: str | None = None
+
+
 def key_of(letter: DeadLetter) -> LetterKey:
     """What tells a dead letter from all others."""
     record = letter.record
     return LetterKey(record.partition, record.position, record.appended_at_ms)
 
 
-def place_in(letter_id: str) -> tuple[int, int] | None:
+def place_in(letter_id: object) -> tuple[int, int] | None:
     """The partition and position that an id names; None where it is no id."""
-    found = _ID.fullmatch(letter_id)
+    found = _ID.fullmatch(letter_id) if isinstance(letter_id, str) else None
     return None if found is None else (int(found[1]), int(found[2]))
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from realtime_pipeline.domain.shop.ids import is_printable_id
 from realtime_pipeline.domain.shop.times import utc_text
-from realtime_pipeline.domain.streams.letters import Letter
+from realtime_pipeline.domain.streams.letters import Letter, Repair
 from realtime_pipeline.infrastructure.codecs.fields import read_id
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.nesting import check_depth
@@ -22,6 +22,7 @@ class _Line(msgspec.Struct):
 
     id: str
     event: msgspec.Raw = _NULL
+    appended_at: str | None = None
 
 
 def encode_letter(letter: Letter) -> bytes:
@@ -44,8 +45,8 @@ def encode_letter(letter: Letter) -> bytes:
     return _encode(line)
 
 
-def decode_repair(line: bytes) -> tuple[str, bytes | None]:
-    """Read the id of a line and the bytes of its event; None where it has none.
+def decode_repair(line: bytes) -> Repair:
+    """Read a line that comes back.
 
     Raises:
         ValueError: it is no such line.
@@ -54,7 +55,7 @@ def decode_repair(line: bytes) -> tuple[str, bytes | None]:
         found = msgspec.json.decode(line, type=_Line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"no line of an export ({error})") from None
-    return found.id, None if found.event == _NULL else bytes(found.event)
+    return Repair(found.id, None if found.event == _NULL else bytes(found.event), found.appended_at)
 
 
 def encode_replay(value: bytes, event_id: str) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from threading import Lock
 
+from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.application.ports.outputs import Outputs
@@ -12,11 +13,16 @@ _ALL = 2**31
 
 
 class MemoryDeadLetters(DeadLetters):
-    """A dictionary of marks beside the letters that outputs hold."""
+    """A dictionary of marks beside the letters that outputs hold.
 
-    def __init__(self, outputs: Outputs, publisher: EventPublisher) -> None:
+    Marks end with the process. Where the log `outlives` them, the next process emits the letters once more, open: what
+    was published in their place would be published again, and an event of nobody would count twice. So nothing is.
+    """
+
+    def __init__(self, outputs: Outputs, publisher: EventPublisher, outlives: bool = False) -> None:
         self._outputs = outputs
         self._publisher = publisher
+        self._outlives = outlives
         self._marks: dict[LetterKey, Handling] = {}
         self._lock = Lock()
 
@@ -33,6 +39,11 @@ class MemoryDeadLetters(DeadLetters):
             self._marks = {key: mark for key, mark in self._marks.items() if key in there}
             due = {key: outgoing for key, outgoing in batch if key in there and key not in self._marks}
             records = [outgoing for outgoing in due.values() if outgoing is not None]
+            if records and self._outlives:
+                raise Unavailable(
+                    "nothing was replayed: marks of dead letters end with this process, the log does not, and the "
+                    'letters would be open again: keep the store on disk, too (store = "sqlite"), then replay'
+                )
             if records:
                 self._publisher.publish(records)
             self._marks.update(dict.fromkeys(due, handling))

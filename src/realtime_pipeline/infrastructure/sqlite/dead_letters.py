@@ -38,22 +38,30 @@ class SqliteDeadLetters(DeadLetters):
         self._stages = stages
 
     def letters(self, partitions: Collection[int] | None = None) -> Iterator[Letter]:
-        """Read letters, by partition and position."""
-        partition, position = -1, -1
+        """Read letters, by partition and position, up to the last that each partition has at the first read."""
+        lasts = self._database.rows(
+            "SELECT partition, (SELECT max(position) FROM dead_letters WHERE partition = stand.partition)"
+            " FROM output_positions AS stand ORDER BY partition"
+        )
+        for partition, last in lasts:
+            if last is not None and (partitions is None or partition in partitions):
+                yield from self._letters_of(partition, last)
+
+    def _letters_of(self, partition: int, last: int) -> Iterator[Letter]:
+        begin = 0
         while rows := self._database.rows_until(
             _Bytes(READ_BYTES_MAX).are_enough,
             "SELECT reason, customer_id, state, at_ms, note,"
             " l.partition, l.position, key, value, appended_at_ms, origin"
             " FROM dead_letters l LEFT JOIN dead_letter_marks USING (partition, position)"
-            " WHERE (l.partition, l.position) > (?, ?) ORDER BY l.partition, l.position LIMIT ?",
-            (partition, position, READ_AT_ONCE),
+            " WHERE l.partition = ? AND l.position BETWEEN ? AND ? ORDER BY l.position LIMIT ?",
+            (partition, begin, last, READ_AT_ONCE),
         ):
             for reason, customer_id, state, at_ms, note, *columns in rows:
                 record = Record(*columns)
-                partition, position = record.partition, record.position
-                if partitions is None or partition in partitions:
-                    handling = None if state is None else Handling(LetterState(state), at_ms, note)
-                    yield Letter(DeadLetter(record, reason, customer_id), handling)
+                begin = record.position + 1
+                handling = None if state is None else Handling(LetterState(state), at_ms, note)
+                yield Letter(DeadLetter(record, reason, customer_id), handling)
 
     def handle(self, batch: Sequence[tuple[LetterKey, Outgoing | None]], handling: Handling) -> Collection[LetterKey]:
         """Mark letters and append records, in one transaction that is synced to the disk."""
