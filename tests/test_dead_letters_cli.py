@@ -136,7 +136,7 @@ def test_an_export_keeps_every_digit_and_overwrites_nothing(
     assert b"12345678901234567890.10" in file.read_bytes()
     before = file.read_bytes()
     code, _, err = letters(capsys, "export", str(file))
-    assert (code, "is there already, and is not overwritten" in err) == (1, True)
+    assert (code, "exists already: name another file" in err) == (1, True)
     assert file.read_bytes() == before
 
 

@@ -50,7 +50,7 @@ def test_an_export_that_is_ended_leaves_no_file_of_that_name(number: signal.Sign
 
 def test_a_file_that_somebody_else_makes_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "letters.jsonl"
-    with pytest.raises(Unavailable, match="is there already"), whole_file(file):
+    with pytest.raises(Unavailable, match="exists already"), whole_file(file):
         file.write_bytes(b"theirs")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("letters.jsonl", b"theirs")]
 

@@ -7,15 +7,14 @@ that are always there (memory, SQLite) are named in types. To swap one, override
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import attrs
 from dependency_injector import containers, providers
 
-from realtime_pipeline import operating_wiring
+from realtime_pipeline import operating_wiring, store_wiring
 from realtime_pipeline.application.cells import Readers
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.explain_empty_list import ExplainEmptyList
@@ -23,7 +22,7 @@ from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
 from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters
 from realtime_pipeline.application.note_exposure import NoteExposure
-from realtime_pipeline.application.ports.backups import Backups, NoBackups
+from realtime_pipeline.application.ports.backups import Backups
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
@@ -32,9 +31,9 @@ from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
-from realtime_pipeline.application.ports.snapshots import NoSnapshots, Snapshots
+from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.stages import Stages, Unwatched
-from realtime_pipeline.application.ports.upkeep import NoUpkeep, Upkeep
+from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.process_events import ProcessEvents
 from realtime_pipeline.application.publish_events import PublishEvents
@@ -71,20 +70,6 @@ def _clock() -> Clock:
     from realtime_pipeline.infrastructure.system.clock import SystemClock
 
     return SystemClock()
-
-
-def _database(settings: Settings, resources: ExitStack) -> Database:
-    database = Database(Path(settings.database))
-    resources.callback(database.close)
-    return database
-
-
-def _redis_nodes(settings: Settings, resources: ExitStack) -> "RedisNodes":
-    from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
-
-    nodes = RedisNodes(settings.redis)
-    resources.callback(nodes.close)
-    return nodes
 
 
 def _kafka_log(settings: Settings, resources: ExitStack) -> "KafkaEventLog":
@@ -148,97 +133,6 @@ def _log(
     return SqliteEventLog(database(), settings.partitions)
 
 
-def _check_swapped_together(container: "Container") -> None:
-    """See that what SQLite writes in one transaction is not divided: it keeps nothing for parts that lie elsewhere.
-
-    Raises:
-        InvalidSettings: some of the providers are overridden, and the others stand for SQLite.
-    """
-    parts: Mapping[str, providers.Provider[Any]] = {
-        "cells": container.cells,
-        "views": container.views,
-        "outputs": container.outputs,
-    }
-    swapped = [name for name, provider in parts.items() if provider.last_overriding is not None]
-    if swapped:
-        raise InvalidSettings(
-            f"the container's {' and '.join(swapped)} cannot be swapped alone: SQLite commits cells, views and outputs "
-            'in one transaction; override all three, or set store = "redis" or "memory"'
-        )
-
-
-def _cells(
-    settings: Settings,
-    stages: Stages,
-    database: Callable[[], Database],
-    redis_nodes: Callable[[], "RedisNodes"],
-    container: "Container",
-) -> CellStore:
-    if settings.store == "redis":
-        from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
-
-        return RedisCellStore(redis_nodes(), settings.redis, settings.stores.session_keep_ms, stages)
-    if settings.store == "memory":
-        from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
-
-        return MemoryCellStore(settings.stores.session_keep_ms)
-    _check_swapped_together(container)
-    from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
-
-    return SqliteCellStore(database(), settings.stores.session_keep_ms, stages)
-
-
-def _views(
-    settings: Settings,
-    database: Callable[[], Database],
-    redis_nodes: Callable[[], "RedisNodes"],
-    container: "Container",
-) -> Views:
-    stores = settings.stores
-    if settings.store == "redis":
-        from realtime_pipeline.infrastructure.redis.views import RedisViews
-
-        return RedisViews(redis_nodes(), settings.redis, stores.listed_sessions_max, stores.activity_hours)
-    if settings.store == "memory":
-        from realtime_pipeline.infrastructure.memory.views import MemoryViews
-
-        return MemoryViews(1, stores.listed_sessions_max, stores.activity_hours)
-    _check_swapped_together(container)
-    from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
-
-    return SqliteViews(database(), stores.listed_sessions_max, stores.activity_hours)
-
-
-def _outputs(
-    settings: Settings,
-    clock: Clock,
-    stages: Stages,
-    database: Callable[[], Database],
-    kafka_log: Callable[[], "KafkaEventLog"],
-    publisher: Callable[[], EventPublisher],
-    container: "Container",
-) -> Outputs:
-    """Outputs lie with the store where that is a database, else with the log."""
-    if settings.store == "sqlite":
-        _check_swapped_together(container)
-    if settings.log == "kafka":
-        from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
-
-        return KafkaOutputs(settings.kafka, kafka_log(), stages)
-    if "memory" in (settings.store, settings.log) and settings.store != "sqlite":
-        from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
-
-        return MemoryOutputs(publisher())
-    from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
-
-    if settings.log == "sqlite":
-        from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
-
-        append = SqliteEventPublisher(database(), settings.partitions, clock, stages).append
-        return SqliteOutputs(database(), append, is_apart=settings.store != "sqlite")
-    return SqliteOutputs(database(), lambda _, records: publisher().publish(records))
-
-
 def _catalogue(products: Mapping[ProductId, Product]) -> Catalogue:
     from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 
@@ -300,36 +194,6 @@ def _show_customer(settings: Settings, cells: CellStore, shop_cache: ShopCache) 
     return ShowCustomer(cells, shop_cache, profile.affinity_half_life_ms, profile.recent_products_max)
 
 
-def _is_one_file(settings: Settings) -> bool:
-    return settings.log == settings.store == "sqlite"
-
-
-def _snapshots(settings: Settings, clock: Clock, stages: Stages, database: Callable[[], Database]) -> Snapshots:
-    if not _is_one_file(settings):
-        return NoSnapshots()
-    from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
-
-    return SqliteSnapshots(database(), clock, stages)
-
-
-def _upkeep(settings: Settings, clock: Clock, stages: Stages, database: Callable[[], Database]) -> Upkeep:
-    if not _is_one_file(settings):
-        return NoUpkeep()
-    from realtime_pipeline.infrastructure.sqlite.retention import SqliteRetention
-    from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
-
-    snapshots = SqliteSnapshots(database(), clock, stages)
-    return SqliteRetention(database(), snapshots, settings.log_keep, clock, stages)
-
-
-def _backups(settings: Settings, stages: Stages, database: Callable[[], Database]) -> Backups:
-    if not _is_one_file(settings):
-        return NoBackups()
-    from realtime_pipeline.infrastructure.sqlite.backups import SqliteBackups
-
-    return SqliteBackups(database(), stages)
-
-
 def _rebuild_store(
     log: EventLog, cells: CellStore, views: Views, outputs: Outputs, snapshots: Snapshots
 ) -> RebuildStore:
@@ -379,8 +243,10 @@ class Container(containers.DeclarativeContainer):
     resources: providers.Singleton[ExitStack] = providers.ThreadSafeSingleton(ExitStack)
     clock: providers.Singleton[Clock] = providers.ThreadSafeSingleton(_clock)
     stages: providers.Singleton[Stages] = providers.ThreadSafeSingleton(Unwatched)
-    database: providers.Singleton[Database] = providers.ThreadSafeSingleton(_database, settings, resources)
-    redis_nodes: providers.Singleton["RedisNodes"] = providers.ThreadSafeSingleton(_redis_nodes, settings, resources)
+    database: providers.Singleton[Database] = providers.ThreadSafeSingleton(store_wiring.database, settings, resources)
+    redis_nodes: providers.Singleton["RedisNodes"] = providers.ThreadSafeSingleton(
+        store_wiring.redis_nodes, settings, resources
+    )
     kafka_log: providers.Singleton["KafkaEventLog"] = providers.ThreadSafeSingleton(_kafka_log, settings, resources)
     topics: providers.Singleton["KafkaTopics"] = providers.ThreadSafeSingleton(_topics, settings)
     memory_log: providers.Singleton[MemoryLog] = providers.ThreadSafeSingleton(_memory_log, settings, clock)
@@ -396,13 +262,20 @@ class Container(containers.DeclarativeContainer):
         operating_wiring.log_reader, settings, database.provider, memory_log.provider
     )
     cells: providers.Singleton[CellStore] = providers.ThreadSafeSingleton(
-        _cells, settings, stages, database.provider, redis_nodes.provider, __self__
+        store_wiring.cells, settings, stages, database.provider, redis_nodes.provider, __self__
     )
     views: providers.Singleton[Views] = providers.ThreadSafeSingleton(
-        _views, settings, database.provider, redis_nodes.provider, __self__
+        store_wiring.views, settings, database.provider, redis_nodes.provider, __self__
     )
     outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(
-        _outputs, settings, clock, stages, database.provider, kafka_log.provider, publisher.provider, __self__
+        store_wiring.outputs,
+        settings,
+        clock,
+        stages,
+        database.provider,
+        kafka_log.provider,
+        publisher.provider,
+        __self__,
     )
     dead_letters: providers.Singleton[DeadLetters] = providers.ThreadSafeSingleton(
         operating_wiring.dead_letters, settings, stages, outputs, publisher.provider
@@ -414,10 +287,10 @@ class Container(containers.DeclarativeContainer):
     readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs, stages)
 
     snapshots: providers.Singleton[Snapshots] = providers.ThreadSafeSingleton(
-        _snapshots, settings, clock, stages, database.provider
+        store_wiring.snapshots, settings, clock, stages, database.provider
     )
     upkeep: providers.Singleton[Upkeep] = providers.ThreadSafeSingleton(
-        _upkeep, settings, clock, stages, database.provider
+        store_wiring.upkeep, settings, clock, stages, database.provider
     )
     process_events: providers.Singleton[ProcessEvents] = providers.ThreadSafeSingleton(
         _process_events, settings, log, readers, decoder, stages, clock, upkeep
@@ -446,7 +319,9 @@ class Container(containers.DeclarativeContainer):
     show_customer: providers.Singleton[ShowCustomer] = providers.ThreadSafeSingleton(
         _show_customer, settings, cells, shop_cache
     )
-    backups: providers.Singleton[Backups] = providers.ThreadSafeSingleton(_backups, settings, stages, database.provider)
+    backups: providers.Singleton[Backups] = providers.ThreadSafeSingleton(
+        store_wiring.backups, settings, stages, database.provider
+    )
     rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(
         _rebuild_store, log, cells, views, outputs, snapshots
     )

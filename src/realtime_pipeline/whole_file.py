@@ -27,7 +27,7 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
         Unavailable: there is a file of that name already, or somebody else has made it meanwhile.
         OSError: it cannot be written.
     """
-    _check_free(file)
+    check_free(file)
     part = file.with_name(f"{file.name}.{uuid4().hex[:8]}{PART}")
     with _ended_by_sigterm():
         try:
@@ -35,7 +35,7 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
-            _name(part, file)
+            name_part(part, file)
         except BaseException:
             with suppress(OSError):
                 part.unlink()
@@ -66,20 +66,30 @@ def _opened(part: Path, file: Path) -> BinaryIO:
         raise OSError(error.errno, error.strerror, str(file)) from None
 
 
-def _check_free(file: Path) -> None:
+def check_free(file: Path) -> None:
+    """See that there is no file of that name.
+
+    Raises:
+        Unavailable: there is.
+    """
     if file.exists() or file.is_symlink():
-        raise Unavailable(f"{file} is there already, and is not overwritten: name another file")
+        raise Unavailable(f"{file} exists already: name another file, or remove it first")
 
 
-def _name(part: Path, file: Path) -> None:
-    """Give the file its name, unless somebody else has taken that meanwhile."""
+def name_part(part: Path, file: Path) -> None:
+    """Give a file that is complete its name, unless somebody else has taken that meanwhile.
+
+    Raises:
+        Unavailable: somebody has.
+        OSError: it cannot be done.
+    """
     try:
         os.link(part, file)
     except FileExistsError:
-        _check_free(file)
+        check_free(file)
         raise
     except OSError:  # a file system without links
-        _check_free(file)
+        check_free(file)
         part.rename(file)
     else:
         part.unlink()

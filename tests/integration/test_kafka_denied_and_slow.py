@@ -1,4 +1,4 @@
-"""Brokers that deny what is asked of them, or do not answer for a while: what is said, and that nothing is lost."""
+"""Brokers that deny what is asked of them, or do not answer for a while: their errors, and that nothing is lost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

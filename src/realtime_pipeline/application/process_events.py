@@ -298,7 +298,7 @@ class ProcessEvents(PartitionOwner):
         self._pass_time(RETRY_WAIT_S)
 
     def _look_back(self, held: Mapping[int, HeldCell]) -> bool:
-        """See once a second that all stands where it should, and let go of what has been kept for long enough; say
+        """See once a second that all stands where it should, and trim what has been kept for long enough; say
         whether a second was over."""
         now_ms = self._clock.now_ms()
         is_time = not 0 <= now_ms - self._looked_back_ms < LOOK_BACK_EVERY_MS

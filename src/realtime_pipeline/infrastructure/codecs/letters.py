@@ -26,7 +26,7 @@ class _Line(msgspec.Struct):
 
 
 def encode_letter(letter: Letter) -> bytes:
-    """Write a letter as a line: its id, what is said of it, and as `event` the JSON object that it holds, number for
+    """Write a letter as a line: its id, reason and place, and as `event` the JSON object that it holds, number for
     number as it came. Where it holds none, `event` is null, and the bytes stand in `value` or `value_base64`.
     """
     document = letter.as_dict()

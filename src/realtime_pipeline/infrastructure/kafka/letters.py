@@ -34,7 +34,7 @@ class Mark:
 
 
 def letter_headers(letter: DeadLetter) -> Headers:
-    """What is said of a letter beside the record's own key and value."""
+    """The headers of a letter, beside the record's own key and value."""
     record = letter.record
     values = {
         "partition": record.partition,

@@ -215,7 +215,7 @@ local function is_later(value, at_ms, known_value, known_ms, larger, latest)
   return at_ms > known_ms or (at_ms == known_ms and value ~= known_value and larger(value, known_value))
 end
 
--- Adds what is said of products to what is known of them: a row each, as `values.py` has them. What a newer release has
+-- Adds the rows of a merge to those that products have: a row each, as `values.py` has them. What a newer release has
 -- added behind stays. Answers with products
 -- and rows to write, one after the other, and with the products whose category becomes another.
 local function told(key, said, latest)

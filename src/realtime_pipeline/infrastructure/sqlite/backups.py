@@ -11,6 +11,7 @@ from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.backups import Backup, Backups
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.whole_file import check_free, name_part
 
 STEP_PAGES = 1_024
 """How much is copied at a time: 4 MB."""
@@ -49,14 +50,14 @@ class SqliteBackups(Backups):
         if not self._database.path.exists():
             raise Unavailable(f"there is no database {self._database.path} yet: nothing to back up")
         with _words_for(target):
-            _check_free(target)
+            check_free(target)
             frozen, source = self._database.frozen()
             with closing(frozen), frozen.in_use:
                 _prepare(part, self._database.path)
                 try:
                     records, customers = self._copied(source, part)
                     _sync(part)
-                    _name(part, target)
+                    name_part(part, target)
                 except BaseException:
                     _remove(part)
                     raise
@@ -83,11 +84,6 @@ class SqliteBackups(Backups):
         return records, customers
 
 
-def _check_free(target: Path) -> None:
-    if target.exists() or target.is_symlink():
-        raise Unavailable(f"{target} exists already: name another file, or remove it first")
-
-
 def _prepare(part: Path, source: Path) -> None:
     """Make the file with the rights of the one it is copied from: it holds the same customers."""
     mode = source.stat().st_mode & 0o777 | 0o200
@@ -107,20 +103,6 @@ def _sync(path: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
-
-
-def _name(part: Path, target: Path) -> None:
-    """Give the copy its name, unless somebody else has taken that meanwhile."""
-    try:
-        os.link(part, target)
-    except FileExistsError:
-        _check_free(target)
-        raise
-    except OSError:  # a file system without links
-        _check_free(target)
-        part.rename(target)
-    else:
-        part.unlink()
 
 
 @contextmanager
