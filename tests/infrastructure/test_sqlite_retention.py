@@ -15,13 +15,14 @@ from harness.errors import HarnessError
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.stages import Stage
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.sqlite import database, retention, snapshots
 from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
 from realtime_pipeline.infrastructure.sqlite.views import VIEW_TABLES
-from tests.application.workers import let_time_pass, new_worker
+from tests.application.workers import Crash, CrashAt, let_time_pass, new_worker
 from tests.histories import NOW_MS, SetClock, append, differences, embedded, event, opened, state, visits
 
 DAY_MS = 86_400_000
@@ -197,6 +198,48 @@ def test_a_backup_can_be_built_again_too(tmp_path: Path) -> None:
         assert copy.rebuild() == 0
         copy.process()
         assert state(copy) == before
+
+
+def test_a_rebuild_of_the_whole_log_is_not_undone_by_the_next(tmp_path: Path) -> None:
+    """The snapshot of the store from before goes with it."""
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        new_worker(pipeline, CrashAt(Stage.LOG_TRIMMING, 1))
+        with pytest.raises(Crash):
+            pipeline.process()
+        before = state(pipeline)
+        assert (bounds(pipeline), rows(pipeline, "SELECT is_complete FROM snapshots")) == ((0, 2), [(1,)])
+        with pipeline.container.database().transaction() as connection:  # what the rebuild is to mend
+            for name, packed in connection.execute("SELECT name, rows FROM snapshot_chunks").fetchall():
+                changed = zlib.compress(zlib.decompress(packed).replace(b"mug", b"pan"))
+                connection.execute("UPDATE snapshot_chunks SET rows = ? WHERE name = ?", (changed, name))
+        new_worker(pipeline)
+        assert pipeline.rebuild() == 2
+        pipeline.process()
+        assert (bounds(pipeline), state(pipeline)) == ((2, 2), before)
+        assert pipeline.rebuild() == 0
+        pipeline.process()
+        assert state(pipeline) == before
+
+
+@pytest.mark.parametrize("is_shortened", [False, True])
+def test_a_snapshot_of_the_store_before_a_rebuild_is_never_completed(
+    is_shortened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_row_by_row(monkeypatch)
+    with keeping(tmp_path, bytes_max=1) as pipeline, keeping(tmp_path) as other:
+        if is_shortened:
+            pipeline.publish(visits("ada", "mug"))
+            pipeline.process()
+        pipeline.publish(visits("bob", "mug"))
+        pipeline.container.process_events()(0)
+        upkeep = pipeline.container.upkeep()
+        while rows(pipeline, "SELECT count(*) FROM snapshots WHERE NOT is_complete") == [(0,)]:
+            assert upkeep.step(is_paced=False)
+        other.rebuild()
+        for _ in range(30):
+            upkeep.step(is_paced=False)
+        assert rows(pipeline, "SELECT count(*) FROM snapshots") == [(int(is_shortened),)]
 
 
 def count_of_chunks(pipeline: Pipeline) -> int:

@@ -416,6 +416,22 @@ EMBEDDED = [
         ),
     ),
     Mutation(
+        "the snapshot from before outlives a rebuild of the whole log",
+        "application/rebuild_store.py",
+        "                self._snapshots.erase()  #",
+        "                pass  #",
+        ("tests/infrastructure/test_sqlite_retention.py::test_a_rebuild_of_the_whole_log_is_not_undone_by_the_next",),
+    ),
+    Mutation(
+        "a snapshot of the store before a rebuild is completed",
+        "infrastructure/sqlite/snapshots.py",
+        '            connection.execute("DELETE FROM snapshots WHERE NOT is_complete")\n',
+        "",
+        (
+            "tests/infrastructure/test_sqlite_retention.py::test_a_snapshot_of_the_store_before_a_rebuild_is_never_completed",
+        ),
+    ),
+    Mutation(
         "a store is erased of which no snapshot has the beginning",
         "application/rebuild_store.py",
         "        if lacking:\n",

@@ -48,6 +48,8 @@ class RebuildStore:
             self._views.erase()
             if any(starts.values()):
                 self._snapshots.restore()
+            else:
+                self._snapshots.erase()  # of the store as it was: the next rebuild would bring back what this mends
             for partition, epoch in epochs.items():  # a cell that stands at 0 is one to build, not one that is missing
                 self._cells.claim(partition, epoch)
                 self._views.claim(partition, epoch)

@@ -15,7 +15,14 @@ class Snapshots(ABC):
 
     @abstractmethod
     def restore(self) -> None:
-        """Put cells and views back as they were, into a store that was erased; a part of `CellStore.together`."""
+        """Put cells and views back as they were, into a store that was erased; a part of `CellStore.together`.
+
+        One that is being taken is of the store from before, and is given up.
+        """
+
+    @abstractmethod
+    def erase(self) -> None:
+        """Delete all snapshots, a part of `CellStore.together`; one that is being taken is given up."""
 
     @abstractmethod
     def holds(self, customer_ids: Collection[CustomerId]) -> int:
@@ -31,6 +38,9 @@ class NoSnapshots(Snapshots):
 
     def restore(self) -> None:
         """There is nothing to restore."""
+
+    def erase(self) -> None:
+        """There is nothing to delete."""
 
     def holds(self, customer_ids: Collection[CustomerId]) -> int:
         """Nobody is in any."""

@@ -105,6 +105,13 @@ class SqliteSnapshots(Snapshots):
                     f"INSERT INTO {name} VALUES ({', '.join('?' * len(rows[0]))})",  # noqa: S608 - names of our own
                     rows,
                 )
+            connection.execute("DELETE FROM snapshots WHERE NOT is_complete")
+
+    def erase(self) -> None:
+        """Delete all; whoever takes one finds its row gone. Nobody who was forgotten is in any then."""
+        with self._database.transaction() as connection:
+            for table in ("snapshots", "snapshot_chunks", "snapshot_forgotten"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
 
     def holds(self, customer_ids: Collection[CustomerId]) -> int:
         """How many of these were forgotten since the newest snapshot, or the one that is being taken, began."""
