@@ -16,7 +16,10 @@ from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Stage
+from realtime_pipeline.application.worker_rules import WorkerRules
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.sqlite import database, retention, snapshots
 from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
@@ -293,6 +296,87 @@ def test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next(
         pipeline.process()
         assert pipeline.receipt(forgetting).is_done
         assert b"ada-the-first" not in in_snapshots(pipeline)
+
+
+def test_a_customer_a_rebuild_brings_back_into_a_snapshot_is_not_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the rebuild and the forgetting, which is folded once more, a snapshot begins."""
+    settings = attrs.evolve(ONE, worker=WorkerRules(round_records_max=1, idle_wait_ms=1))
+    with keeping(tmp_path, settings, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada-the-first", "mug", "jug"))
+        pipeline.process()
+    copy_row_by_row(monkeypatch)
+    with keeping(tmp_path, settings, bytes_max=10**6) as pipeline:
+        pipeline.publish(visits("bob", "mug", "jug"))
+        forgetting = pipeline.forget("ada-the-first")
+        new_worker(pipeline, CrashAt(Stage.SNAPSHOTTING, 3))
+        with pytest.raises(Crash):
+            pipeline.process()
+        new_worker(pipeline)
+        assert pipeline.rebuild() == 3
+        pipeline.process()
+        assert b"ada-the-first" not in in_snapshots(pipeline)
+        assert pipeline.receipt(forgetting).is_done
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_who_is_forgotten_as_a_snapshot_begins_is_taken_to_be_in_it(is_new: bool, tmp_path: Path) -> None:
+    """Its row is written before its moment: the digest says the row's number, so the next snapshot is waited for."""
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        forgetting = pipeline.forget("ada")
+        begun = "INSERT INTO snapshots VALUES (NULL, 6, 0, '{}', 0)"
+        with pipeline.container.database().transaction() as connection:
+            connection.execute(begun if is_new else "SELECT 1")
+        pipeline.container.upkeep()._snapshot_at_s = float("inf")  # type: ignore[attr-defined]
+        pipeline.container.upkeep()._look_at_s = float("inf")  # type: ignore[attr-defined]
+        pipeline.container.process_events()(0)
+        assert rows(pipeline, "SELECT number FROM snapshot_forgotten") == [(1 + is_new,)]
+        pipeline.process()
+        assert rows(pipeline, "SELECT number FROM snapshots") == [(2 + is_new,)]
+        assert pipeline.receipt(forgetting).is_done
+
+
+def test_a_forgetting_is_not_done_before_the_older_snapshot_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "DROPPED_CHUNKS", 1)
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada-the-first", "mug", "jug") + visits("bob", "mug"))
+        pipeline.process()
+        forgetting = pipeline.forget("ada-the-first")
+        pipeline.container.process_events()(0)
+        held = []
+        while pipeline.container.upkeep().step(is_paced=False):
+            held.append(b"ada-the-first" in in_snapshots(pipeline))
+            assert not (held[-1] and pipeline.receipt(forgetting).is_done)
+        assert held[0]
+        assert not held[-1]
+        assert pipeline.receipt(forgetting).is_done
+
+
+def test_a_visitor_who_is_forgotten_with_a_customer_is_waited_for(tmp_path: Path) -> None:
+    """When the customer was asked to be forgotten, nobody knew yet that the visitor was theirs."""
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        append(pipeline, [event("e1", user=None, at_ms=NOW_MS - 50, session="v1", product="mug")])
+        append(pipeline, [event("e2", user="ada", at_ms=NOW_MS - 50, product="mug")])
+        pipeline.process()
+        append(pipeline, [event("s1", "customer_signed_in", "ada", NOW_MS - 40, session="v1")])
+        forgetting = pipeline.forget("ada")
+        assert forgetting.names == ("ada",)
+        worker, upkeep = pipeline.container.process_events(), pipeline.container.upkeep()
+        upkeep._snapshot_at_s = float("inf")  # type: ignore[attr-defined]
+        for _ in range(10):
+            worker(0)
+        assert rows(pipeline, "SELECT count(*) FROM snapshot_forgotten") == [(2,)]
+        with pipeline.container.database().transaction() as connection:  # as if a snapshot had begun between the two
+            digest = tombstone_key(CustomerId("ada")).hex()
+            connection.execute("DELETE FROM snapshot_forgotten WHERE digest = ?", (digest,))
+        assert pipeline.receipt(forgetting).left["snapshot profiles"] == 1
+        pipeline.process()
+        assert pipeline.receipt(forgetting).is_done
 
 
 def test_work_is_done_in_small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

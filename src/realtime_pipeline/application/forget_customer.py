@@ -205,7 +205,7 @@ class ForgetCustomer:
                 "sessions": len(sessions),
                 "reviews": sum(review.occurred_at_ms <= forgetting.as_of_ms for review in reviews),
                 "dead letters": len(letters),
-                "snapshot profiles": self._snapshots.holds(forgetting.names),
+                "snapshot profiles": self._snapshots.forgotten(),  # whose: a visitor may be theirs whom nobody knew of
             },
             tuple(stays),
         )

@@ -1,9 +1,7 @@
 """Snapshots: copies of cells and views, from which a store is built again where the log has lost its beginning."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
-
-from realtime_pipeline.domain.shop.events import CustomerId
+from collections.abc import Mapping
 
 
 class Snapshots(ABC):
@@ -25,8 +23,8 @@ class Snapshots(ABC):
         """Delete all snapshots, a part of `CellStore.together`; one that is being taken is given up."""
 
     @abstractmethod
-    def holds(self, customer_ids: Collection[CustomerId]) -> int:
-        """How many customers who were forgotten may be in a snapshot still."""
+    def forgotten(self) -> int:
+        """How many customers who were forgotten, whoever they are, may be in a snapshot still."""
 
 
 class NoSnapshots(Snapshots):
@@ -42,6 +40,6 @@ class NoSnapshots(Snapshots):
     def erase(self) -> None:
         """There is nothing to delete."""
 
-    def holds(self, customer_ids: Collection[CustomerId]) -> int:
+    def forgotten(self) -> int:
         """Nobody is in any."""
         return 0

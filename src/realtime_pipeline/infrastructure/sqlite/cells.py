@@ -32,6 +32,13 @@ CELL_TABLES = ("cells", "counts", "customers", "tombstones", "sessions", "review
 SWEPT_MIN = 64
 SCANNED_ROWS = 1_000
 
+_NOTE_FORGOTTEN = """
+INSERT OR REPLACE INTO snapshot_forgotten SELECT ?, newest FROM (
+    SELECT max(number) AS newest FROM (SELECT number FROM snapshots UNION ALL SELECT snapshot FROM snapshot_chunks)
+) WHERE newest IS NOT NULL
+"""
+"""Replaced where the customer was forgotten before: newer snapshots may hold what came since, or what a rebuild did."""
+
 _to_json = msgspec.json.Encoder().encode
 
 
@@ -219,9 +226,7 @@ class SqliteCellStore(CellStore):
             connection.execute("DELETE FROM reviews WHERE customer_id = ?", (customer_id,))
             digest = tombstone_key(customer_id).hex()
             connection.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", (digest, at_ms))
-            connection.execute(
-                "INSERT OR IGNORE INTO snapshot_forgotten SELECT ? WHERE EXISTS (SELECT 1 FROM snapshots)", (digest,)
-            )
+            connection.execute(_NOTE_FORGOTTEN, (digest,))
         connection.executemany(
             "DELETE FROM sessions WHERE session_key = ?", ((key,) for key in effects.sessions_dropped)
         )

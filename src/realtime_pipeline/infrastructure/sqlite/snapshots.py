@@ -1,8 +1,9 @@
 """Snapshots of cells and views, in tables of the same file."""
 
 import sqlite3
+import sys
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -10,9 +11,7 @@ import msgspec
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
-from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES, as_json
+from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.connections import Connections
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.schema import SCHEMA_VERSION
@@ -30,6 +29,12 @@ _VALUE_BYTES = 30
 
 _NEWEST = "SELECT max(number) FROM snapshots WHERE is_complete AND schema = ?"
 
+_OLD_SNAPSHOTS = "SELECT 1 FROM snapshots WHERE number NOT IN (:kept, :own)"
+_OLD_CHUNKS = "SELECT rowid FROM snapshot_chunks WHERE snapshot NOT IN (:kept, :own)"
+_FREE = "SELECT 1 FROM snapshot_forgotten WHERE number < :free"
+_NO_NUMBER = sys.maxsize
+"""Larger than any snapshot's number."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -41,7 +46,6 @@ class _Copy:
         self.number = number
         self.frozen = frozen
         self._connection = connection
-        self.forgotten: list[str] = []
         self._rows = self._all()
         self._left: tuple[str, tuple[Any, ...]] | None = None
         self.chunks = 0
@@ -113,20 +117,15 @@ class SqliteSnapshots(Snapshots):
             for table in ("snapshots", "snapshot_chunks", "snapshot_forgotten"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
 
-    def holds(self, customer_ids: Collection[CustomerId]) -> int:
-        """How many of these were forgotten since the newest snapshot, or the one that is being taken, began."""
-        digests = [tombstone_key(customer_id).hex() for customer_id in customer_ids]
-        rows = self._database.rows(
-            "SELECT count(*) FROM snapshot_forgotten WHERE digest IN (SELECT value FROM json_each(?))",
-            (as_json(digests),),
-        )
-        found: int = rows[0][0]
+    def forgotten(self) -> int:
+        """How many were forgotten since the newest snapshot began, or are in an older one that is not deleted yet."""
+        found: int = self._database.rows("SELECT count(*) FROM snapshot_forgotten")[0][0]
         return found
 
     @property
     def is_outdated(self) -> bool:
         """Whether somebody was forgotten who may be in it."""
-        return bool(self._database.rows("SELECT 1 FROM snapshot_forgotten LIMIT 1"))
+        return self.forgotten() > 0
 
     @property
     def is_being_taken(self) -> bool:
@@ -139,8 +138,8 @@ class SqliteSnapshots(Snapshots):
             made = connection.execute(
                 "INSERT INTO snapshots VALUES (NULL, ?, ?, '{}', 0)", (SCHEMA_VERSION, self._clock.now_ms())
             )
-        copy = self._copy = _Copy(made.lastrowid or 0, *self._database.frozen())
-        copy.forgotten = [digest for (digest,) in copy.read("SELECT digest FROM snapshot_forgotten")]
+        # Only now: who is forgotten between the two is taken to be in it, rather than not to be.
+        self._copy = _Copy(made.lastrowid or 0, *self._database.frozen())
 
     def go_on(self) -> None:
         """Copy a piece; when nothing is left, make the snapshot the one that counts."""
@@ -174,10 +173,6 @@ class SqliteSnapshots(Snapshots):
             "UPDATE snapshots SET is_complete = 1, positions = ? WHERE number = ?",
             (msgspec.json.encode(stand).decode(), copy.number),
         )
-        connection.execute(
-            "DELETE FROM snapshot_forgotten WHERE digest IN (SELECT value FROM json_each(?))",
-            (as_json(copy.forgotten),),
-        )
 
     def give_up(self) -> None:
         """Close what is read from; a snapshot that is not complete is deleted later."""
@@ -186,20 +181,25 @@ class SqliteSnapshots(Snapshots):
             copy.frozen.close()
 
     def drop_old(self) -> bool:
-        """Delete a piece of what no longer counts; return whether there was any."""
-        kept = self._database.rows(_NEWEST, (SCHEMA_VERSION,))[0][0] or 0
-        own = 0 if self._copy is None else self._copy.number
-        if not self._database.rows(
-            "SELECT 1 FROM snapshots WHERE number NOT IN (?1, ?2)"
-            " UNION ALL SELECT 1 FROM snapshot_chunks WHERE snapshot NOT IN (?1, ?2) LIMIT 1",
-            (kept, own),
-        ):
+        """Delete a piece of what no longer counts; return whether there was any.
+
+        Once nothing is left of older snapshots, whoever was forgotten before the newest one began is in none.
+        """
+        if not self._database.rows(f"{_OLD_SNAPSHOTS} UNION ALL {_OLD_CHUNKS} UNION ALL {_FREE} LIMIT 1", self._kept()):
             return False
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM snapshots WHERE number NOT IN (?, ?)", (kept, own))
+            kept = self._kept()  # again: another worker may have completed one
+            connection.execute("DELETE FROM snapshots WHERE number NOT IN (:kept, :own)", kept)
             connection.execute(
-                "DELETE FROM snapshot_chunks WHERE rowid IN"
-                " (SELECT rowid FROM snapshot_chunks WHERE snapshot NOT IN (?, ?) LIMIT ?)",
-                (kept, own, DROPPED_CHUNKS),
+                f"DELETE FROM snapshot_chunks WHERE rowid IN ({_OLD_CHUNKS} LIMIT {DROPPED_CHUNKS})",  # noqa: S608
+                kept,
             )
+            if not connection.execute(f"{_OLD_CHUNKS} LIMIT 1", kept).fetchone():
+                connection.execute("DELETE FROM snapshot_forgotten WHERE number < :free", kept)
         return True
+
+    def _kept(self) -> Mapping[str, int]:
+        """Which snapshots are kept; and of which number on the forgotten may be in one of these."""
+        kept = self._database.rows(_NEWEST, (SCHEMA_VERSION,))[0][0] or 0
+        own = 0 if self._copy is None else self._copy.number
+        return {"kept": kept, "own": own, "free": kept or own or _NO_NUMBER}
