@@ -3,7 +3,7 @@
 import random
 import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -92,6 +92,74 @@ def test_the_oldest_records_are_removed_over_a_size(tmp_path: Path) -> None:
         assert pipeline.rebuild() == 0  # the snapshot has all that is gone
         pipeline.process()
         assert state(pipeline) == before
+
+
+def published(pipeline: Pipeline, counts: dict[int, int]) -> None:
+    pipeline.container.publisher().publish(
+        [Outgoing(b"k", b"x" * 99, partition=partition) for partition, count in counts.items() for _ in range(count)]
+    )
+
+
+def test_the_oldest_records_of_all_partitions_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "REMOVED_MAX", 40)
+    with keeping(tmp_path, Settings(partitions=4), bytes_max=100 * 70) as pipeline:
+        published(pipeline, {0: 90})
+        let_time_pass(pipeline, 1_000)
+        published(pipeline, {1: 10, 2: 10, 3: 10})
+        pipeline.process()
+        firsts = rows(pipeline, "SELECT first FROM log_partitions ORDER BY partition")
+        assert firsts == [(50,), (0,), (0,), (0,)]
+
+
+def test_as_many_are_removed_at_a_time_where_one_of_many_partitions_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "REMOVED_MAX", 40)
+    with keeping(tmp_path, Settings(partitions=8)) as pipeline:
+        published(pipeline, dict.fromkeys(range(8), 1) | {0: 200})
+        pipeline.process()
+    with keeping(tmp_path, Settings(partitions=8), bytes_max=1) as pipeline:
+        removed, upkeep = [], pipeline.container.upkeep()
+        while upkeep.step(is_paced=False):
+            removed.append(rows(pipeline, "SELECT sum(first) FROM log_partitions")[0][0])
+        steps = [after - before for before, after in pairwise(removed) if after > before]
+        assert steps == [40, 40, 40, 40, 40, 7]
+
+
+@pytest.mark.parametrize("ahead", [1, 3, 50])
+def test_records_of_when_the_clock_was_ahead_do_not_keep_those_behind_them(
+    ahead: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "REMOVED_MAX", 60)
+    with keeping(tmp_path, age_ms=DAY_MS) as pipeline:
+        let_time_pass(pipeline, 3_650 * DAY_MS)
+        published(pipeline, {0: ahead})
+        let_time_pass(pipeline, -3_650 * DAY_MS)
+        published(pipeline, {0: 2})
+        let_time_pass(pipeline, 2 * DAY_MS)
+        published(pipeline, {0: 1})
+        pipeline.process()
+        assert bounds(pipeline) == (ahead + 2, ahead + 3)
+
+
+def test_a_rebuild_amid_a_removal_keeps_what_is_to_be_folded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another process, between the look at what is due and its removal."""
+    remove = retention.SqliteRetention._remove
+    with keeping(tmp_path, bytes_max=1) as pipeline, keeping(tmp_path) as other:
+        pipeline.publish(visits("ada", "mug", "jug"))
+
+        def late(self: retention.SqliteRetention, ends: Mapping[int, int]) -> None:
+            monkeypatch.setattr(retention.SqliteRetention, "_remove", remove)
+            assert (ends, other.rebuild()) == ({0: 2}, 2)
+            remove(self, ends)
+
+        monkeypatch.setattr(retention.SqliteRetention, "_remove", late)
+        pipeline.process()
+        assert bounds(pipeline) == (0, 2)
+    with keeping(tmp_path) as pipeline:
+        assert pipeline.process() == {RecordClass.APPLIED: 2}
 
 
 def test_what_is_not_processed_is_never_removed(tmp_path: Path) -> None:

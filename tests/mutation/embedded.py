@@ -359,9 +359,18 @@ EMBEDDED = [
     Mutation(
         "records are removed that no snapshot has",
         "infrastructure/sqlite/retention.py",
-        "            partition: min(end, covered.get(partition, 0))\n",
-        "            partition: end\n",
+        "min(due, covered.get(partition, 0), ",
+        "min(due, ",
         ("tests/infrastructure/test_sqlite_retention.py::test_the_oldest_records_are_removed_over_a_size",),
+    ),
+    Mutation(
+        "a removal goes by where the store stood before a rebuild",
+        "infrastructure/sqlite/retention.py",
+        "                end = min(due, covered.get(partition, 0), stands.get(partition, (0, 0))[0])\n",
+        "                end = due\n",
+        (
+            "tests/infrastructure/test_sqlite_retention.py::test_a_rebuild_amid_a_removal_keeps_what_is_to_be_folded_again",
+        ),
     ),
     Mutation(
         "a snapshot counts before it is complete",
@@ -391,8 +400,8 @@ EMBEDDED = [
     Mutation(
         "a snapshot keeps who was forgotten while it was taken",
         "infrastructure/sqlite/snapshots.py",
-        '"DELETE FROM snapshot_forgotten WHERE number < :free"',
-        '"DELETE FROM snapshot_forgotten WHERE :free > 0"',
+        '"free": kept or own or _NO_NUMBER',
+        '"free": _NO_NUMBER',
         (
             "tests/infrastructure/test_sqlite_retention.py::test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next",
         ),
@@ -405,126 +414,6 @@ EMBEDDED = [
         (
             "tests/infrastructure/test_sqlite_retention.py::test_a_customer_a_rebuild_brings_back_into_a_snapshot_is_not_in_the_next",
         ),
-    ),
-    Mutation(
-        "a forgetting is done before its record is",
-        "application/follow_forgetting.py",
-        "        if stands_at <= position:\n",
-        "        if False:\n",
-        ("tests/application/test_forgetting.py",),
-    ),
-    Mutation(
-        "a forgetting is done before those of its visitors are",
-        "application/follow_forgetting.py",
-        "HOPS: Final = 3\n",
-        "HOPS: Final = 0\n",
-        ("tests/application/test_forgetting.py",),
-    ),
-    Mutation(
-        "what is published to a file that was moved is acknowledged",
-        "infrastructure/sqlite/log.py",
-        "            self._database.check_there()\n",
-        "",
-        ("tests/infrastructure/test_sqlite_conditions.py::test_moved",),
-    ),
-    Mutation(
-        "a worker goes on in a child",
-        "infrastructure/sqlite/log.py",
-        "        if os.getpid() != self._process:\n",
-        "        if False:\n",
-        ("tests/infrastructure/test_sqlite_conditions.py::test_forked_a_pipeline_of_the_parent_is_none_in_the_child",),
-    ),
-    Mutation(
-        "connections are carried over a fork",
-        "infrastructure/sqlite/connections.py",
-        "        self._close()\n        self.number = next(_numbers)\n",
-        "        self.number = next(_numbers)\n",
-        ("tests/infrastructure/test_sqlite_conditions.py::test_forked_each_process_opens_connections_of_its_own",),
-    ),
-    Mutation(
-        "a file that was in use at a fork is opened in the child",
-        "infrastructure/sqlite/database.py",
-        "        if is_carried(self.path):\n",
-        "        if False:\n",
-        ("tests/infrastructure/test_sqlite_conditions.py::test_forked_amid_a_transaction_the_child_is_told_at_once",),
-    ),
-    Mutation(
-        "records that are gone from the log are passed over",
-        "infrastructure/sqlite/log.py",
-        "        if (not read and position < end) or (read and ",
-        "        if False and (read and ",
-        ("tests/infrastructure/test_sqlite_retention.py::test_records_that_somebody_has_deleted_stop_the_worker",),
-    ),
-    Mutation(
-        "positions are used again",
-        "infrastructure/sqlite/log.py",
-        '"SELECT next FROM log_partitions WHERE partition = ?"',
-        '"SELECT ifnull(max(position) + 1, 0) FROM records WHERE partition = ?"',
-        ("tests/infrastructure/test_sqlite_retention.py::test_positions_are_not_used_again_when_all_records_are_gone",),
-    ),
-    Mutation(
-        "records are removed that a reader lacks",
-        "infrastructure/sqlite/retention.py",
-        "min(cells.position, sources.position, output_positions.position)",
-        "cells.position",
-        ("tests/infrastructure/test_sqlite_retention.py::test_what_a_reader_still_needs_is_not_removed",),
-    ),
-    Mutation(
-        "records are removed that no snapshot has",
-        "infrastructure/sqlite/retention.py",
-        "            partition: min(end, covered.get(partition, 0))\n",
-        "            partition: end\n",
-        ("tests/infrastructure/test_sqlite_retention.py::test_the_oldest_records_are_removed_over_a_size",),
-    ),
-    Mutation(
-        "a snapshot counts before it is complete",
-        "infrastructure/sqlite/snapshots.py",
-        "WHERE is_complete AND schema = ?",
-        "WHERE schema = ?",
-        ("tests/infrastructure/test_sqlite_retention.py::test_one_snapshot_is_kept_and_what_is_left_of_others_goes",),
-    ),
-    Mutation(
-        "a snapshot is of many moments, a backup too",
-        "infrastructure/sqlite/database.py",
-        '            connection.execute("BEGIN")\n',
-        "",
-        (
-            "tests/infrastructure/test_sqlite_retention.py::test_a_snapshot_is_of_one_moment_whatever_is_committed_while_it_is_taken",
-        ),
-    ),
-    Mutation(
-        "a snapshot keeps who is forgotten",
-        "infrastructure/sqlite/cells.py",
-        ") WHERE newest IS NOT NULL\n",
-        ") WHERE newest IS NULL\n",
-        (
-            "tests/infrastructure/test_sqlite_retention.py::test_a_forgetting_is_not_done_while_a_snapshot_has_the_customer",
-        ),
-    ),
-    Mutation(
-        "a snapshot keeps who was forgotten while it was taken",
-        "infrastructure/sqlite/snapshots.py",
-        '"DELETE FROM snapshot_forgotten WHERE number < :free"',
-        '"DELETE FROM snapshot_forgotten WHERE :free > 0"',
-        (
-            "tests/infrastructure/test_sqlite_retention.py::test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next",
-        ),
-    ),
-    Mutation(
-        "a snapshot keeps who was forgotten before, and again while it was taken",
-        "infrastructure/sqlite/cells.py",
-        "INSERT OR REPLACE INTO snapshot_forgotten",
-        "INSERT OR IGNORE INTO snapshot_forgotten",
-        (
-            "tests/infrastructure/test_sqlite_retention.py::test_a_customer_a_rebuild_brings_back_into_a_snapshot_is_not_in_the_next",
-        ),
-    ),
-    Mutation(
-        "who is forgotten as a snapshot begins is not taken to be in it",
-        "infrastructure/sqlite/snapshots.py",
-        "        # Only now: who is",
-        "        made.lastrowid += 0 if made.lastrowid is None else 0  # who is",
-        (),
     ),
     Mutation(
         "a forgetting is done before the older snapshot is deleted",

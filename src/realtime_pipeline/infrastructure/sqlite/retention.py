@@ -2,7 +2,8 @@
 
 import heapq
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -79,11 +80,7 @@ class SqliteRetention(Upkeep):
     def _look(self, is_paced: bool) -> bool:
         covered = self._snapshots.positions()
         due = self._due() if self._rules.age_ms or self._rules.bytes_max else {}
-        removable = {
-            partition: min(end, covered.get(partition, 0))
-            for partition, (first, end) in due.items()
-            if first < covered.get(partition, 0)
-        }
+        removable = {partition: end for partition, (first, end) in due.items() if first < covered.get(partition, 0)}
         if removable:
             self._remove(removable)
             return True
@@ -95,30 +92,48 @@ class SqliteRetention(Upkeep):
         return False
 
     def _due(self) -> Mapping[int, tuple[int, int]]:
-        """Which records of each partition are due, [first, end), as far as one transaction removes them."""
+        """Which records of each partition are due, [first, end), the oldest first, as many as one transaction removes.
+
+        No more heads are read than that: of each partition a page, and the next one when that is due.
+        """
+        stands, now_ms = self._stands(), self._clock.now_ms()
+        page = max(1, REMOVED_MAX // max(1, len(stands)))
+        heads = [self._heads(partition, first, stand, page, now_ms) for partition, (stand, first) in stands.items()]
+        old_ms = now_ms - self._rules.age_ms if self._rules.age_ms else -1
+        excess = self._size() - self._rules.bytes_max if self._rules.bytes_max else 0
+        due: dict[int, tuple[int, int]] = {}
+        for head in islice(heapq.merge(*heads, key=attrgetter("appended_at_ms")), REMOVED_MAX):
+            if head.appended_at_ms > old_ms and excess <= 0:
+                break
+            due[head.partition] = (stands[head.partition][1], head.position + 1)
+            excess -= head.size
+        return due
+
+    def _stands(self) -> Mapping[int, tuple[int, int]]:
+        """Up to where each partition's cell, views and outputs have its records; and where it begins."""
         rows = self._database.rows(
             "SELECT partition, min(cells.position, sources.position, output_positions.position), first"
             " FROM cells JOIN sources USING (partition) JOIN output_positions USING (partition)"
             " JOIN log_partitions USING (partition)"
         )
-        stands = {partition: (stand, first) for partition, stand, first in rows}
-        share = max(1, REMOVED_MAX // max(1, len(stands)))
-        heads = [self._heads(partition, first, stand, share) for partition, (stand, first) in stands.items()]
-        old_ms = self._clock.now_ms() - self._rules.age_ms if self._rules.age_ms else -1
-        excess = self._size() - self._rules.bytes_max if self._rules.bytes_max else 0
-        due: dict[int, tuple[int, int]] = {}
-        kept: set[int] = set()
-        for head in heapq.merge(*heads, key=attrgetter("appended_at_ms")):
-            if head.partition in kept:
-                continue
-            if head.appended_at_ms <= old_ms or excess > 0:
-                due[head.partition] = (stands[head.partition][1], head.position + 1)
-                excess -= head.size
-            else:
-                kept.add(head.partition)
-        return due
+        return {partition: (stand, first) for partition, stand, first in rows}
 
-    def _heads(self, partition: int, first: int, stand: int, limit: int) -> list[_Head]:
+    def _heads(self, partition: int, first: int, stand: int, page: int, now_ms: int) -> Iterator[_Head]:
+        """Read records from the first on, each with the earliest time of it and those behind it.
+
+        A record from when the clock was ahead must not keep older ones behind it. The look behind is bounded.
+        """
+        while heads := self._page(partition, first, stand, page):
+            first = heads[-1].position + 1
+            earliest_ms = heads[-1].appended_at_ms
+            if earliest_ms > now_ms:
+                earliest_ms = min([earliest_ms, *(head.appended_at_ms for head in self._page(partition, first, stand))])
+            for index in reversed(range(len(heads))):
+                earliest_ms = min(earliest_ms, heads[index].appended_at_ms)
+                heads[index] = heads[index]._replace(appended_at_ms=earliest_ms)
+            yield from heads
+
+    def _page(self, partition: int, first: int, stand: int, limit: int = REMOVED_MAX) -> list[_Head]:
         rows = self._database.rows(
             f"SELECT partition, position, appended_at_ms, {_SIZE} FROM records"  # noqa: S608 - a constant
             " WHERE partition = ? AND position >= ? AND position < ? ORDER BY position LIMIT ?",
@@ -131,10 +146,15 @@ class SqliteRetention(Upkeep):
         return size
 
     def _remove(self, ends: Mapping[int, int]) -> None:
-        """Delete records in front of positions, and write down where each partition begins since."""
+        """Delete records in front of positions, as far as a snapshot covers them, and note where partitions begin then.
+
+        A rebuild may have set the store back since it was looked at: so where all stand is read again here.
+        """
         removed = 0
         with self._database.transaction() as connection:
-            for partition, end in ends.items():
+            covered, stands = self._snapshots.positions(), self._stands()
+            for partition, due in ends.items():
+                end = min(due, covered.get(partition, 0), stands.get(partition, (0, 0))[0])
                 where = (partition, end)
                 size = connection.execute(
                     f"SELECT ifnull(sum({_SIZE}), 0) FROM records WHERE partition = ? AND position < ?",  # noqa: S608
