@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import HarnessError
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import Stopped, Unavailable
+from realtime_pipeline.application.errors import Damaged, Stopped, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Stage
 from realtime_pipeline.application.worker_rules import WorkerRules
@@ -468,6 +468,24 @@ def test_work_is_done_in_small_pieces(tmp_path: Path, monkeypatch: pytest.Monkey
         assert max(after - before for before, after in pairwise(firsts)) == 7
         assert max(after - before for before, after in pairwise(chunks)) == 1
         assert max(map(len, unpacked(pipeline))) < 4_000
+
+
+@pytest.mark.parametrize("table", ["customers", "sessions"])
+def test_what_is_damaged_is_not_taken_into_a_snapshot(table: str, tmp_path: Path) -> None:
+    """So what it was made of stays in the log, and the rebuild that the message names mends it."""
+    with keeping(tmp_path) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        before = state(pipeline)
+        with pipeline.container.database().transaction() as connection:
+            connection.execute(f"UPDATE {table} SET record = substr(record, 1, 5)")  # noqa: S608
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        with pytest.raises(Damaged, match=r"is damaged .*rebuild it from the log"):
+            pipeline.process()
+        assert (bounds(pipeline), rows(pipeline, "SELECT is_complete FROM snapshots")) == ((0, 2), [(0,)])
+        assert pipeline.rebuild() == 2
+        pipeline.process()
+        assert (bounds(pipeline), state(pipeline)) == ((2, 2), before)
 
 
 def test_one_snapshot_is_kept_and_what_is_left_of_others_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

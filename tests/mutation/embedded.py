@@ -373,6 +373,13 @@ EMBEDDED = [
         ),
     ),
     Mutation(
+        "damaged customers are taken into a snapshot",
+        "infrastructure/sqlite/snapshots.py",
+        "            _check_readable(name, rows)\n",
+        "",
+        ("tests/infrastructure/test_sqlite_retention.py::test_what_is_damaged_is_not_taken_into_a_snapshot",),
+    ),
+    Mutation(
         "a snapshot counts before it is complete",
         "infrastructure/sqlite/snapshots.py",
         "WHERE is_complete AND schema = ?",

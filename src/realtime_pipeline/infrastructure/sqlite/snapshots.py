@@ -3,7 +3,7 @@
 import sqlite3
 import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_trails
 from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.connections import Connections
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -18,7 +19,7 @@ from realtime_pipeline.infrastructure.sqlite.schema import SCHEMA_VERSION
 from realtime_pipeline.infrastructure.sqlite.views import VIEW_TABLES
 
 CHUNK_BYTES = 512 << 10
-"""How much is copied at a time, before it is packed: some 6 ms."""
+"""How much is copied at a time, before it is checked and packed: some 9 ms."""
 
 DROPPED_CHUNKS = 8
 PACKING = 1
@@ -72,6 +73,15 @@ class _Copy:
                 rows.append(found[1])
                 size += sum(len(value) if isinstance(value, bytes | str) else _VALUE_BYTES for value in found[1])
         return name, rows
+
+
+def _check_readable(name: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """See that a store can be built again from rows: their records are removed from the log once they are copied."""
+    if name == "customers":
+        for customer_id, record in rows:
+            decode_customer(record, customer_id)
+    elif name == "sessions":
+        decode_trails([record for *_, record in rows])
 
 
 class SqliteSnapshots(Snapshots):
@@ -142,13 +152,18 @@ class SqliteSnapshots(Snapshots):
         self._copy = _Copy(made.lastrowid or 0, *self._database.frozen())
 
     def go_on(self) -> None:
-        """Copy a piece; when nothing is left, make the snapshot the one that counts."""
+        """Copy a piece; when nothing is left, make the snapshot the one that counts.
+
+        Raises:
+            Damaged, NewerRelease: a customer or a session in the store cannot be read. The snapshot is given up.
+        """
         copy = self._copy
         if copy is None:
             return
         try:
             with self._database.translated():
                 name, rows = copy.chunk()
+            _check_readable(name, rows)
             with self._database.transaction() as connection:
                 if not connection.execute("SELECT 1 FROM snapshots WHERE number = ?", (copy.number,)).fetchone():
                     self.give_up()  # another worker has taken over, and deleted it
