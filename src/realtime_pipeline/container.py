@@ -147,12 +147,14 @@ def _process_events(
     settings: Settings,
     log: EventLog,
     readers: Readers,
+    snapshots: Snapshots,
     decoder: EventDecoder,
     stages: Stages,
     clock: Clock,
     upkeep: Upkeep,
 ) -> ProcessEvents:
-    return ProcessEvents(log, readers, decoder, encode_message, settings.fold, settings.worker, stages, clock, upkeep)
+    fold, worker = settings.fold, settings.worker
+    return ProcessEvents(log, readers, snapshots, decoder, encode_message, fold, worker, stages, clock, upkeep)
 
 
 def _publish_events(publisher: Callable[[], EventPublisher], decoder: EventDecoder) -> PublishEvents:
@@ -293,7 +295,7 @@ class Container(containers.DeclarativeContainer):
         store_wiring.upkeep, settings, clock, stages, database.provider
     )
     process_events: providers.Singleton[ProcessEvents] = providers.ThreadSafeSingleton(
-        _process_events, settings, log, readers, decoder, stages, clock, upkeep
+        _process_events, settings, log, readers, snapshots, decoder, stages, clock, upkeep
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
         _publish_events, publisher.provider, decoder

@@ -12,6 +12,7 @@ from realtime_pipeline.application import process_events
 from realtime_pipeline.application.claim_cells import ClaimCells
 from realtime_pipeline.application.errors import Stopped, Unreachable, WrongLog
 from realtime_pipeline.application.ports.cell_store import Entry
+from realtime_pipeline.application.ports.snapshots import NoSnapshots
 from realtime_pipeline.application.ports.stages import Stage
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
@@ -290,7 +291,7 @@ def test_what_another_owner_has_let_go_of_is_no_gap(pipeline: Pipeline, monkeypa
             after = entries[0].to_position
             if not taken_over:
                 taken_over.append(partition)
-                other = ClaimCells(container.log(), container.readers(), container.clock(), 10**9)
+                other = ClaimCells(container.log(), container.readers(), NoSnapshots(), container.clock(), 10**9)
                 held = other([partition])
                 other.serve(held)
                 container.readers().look_back(list(held.values()), container.clock().now_ms(), 0)

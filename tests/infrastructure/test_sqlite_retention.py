@@ -611,6 +611,21 @@ def test_a_log_that_begins_behind_its_store_stops_the_worker(tmp_path: Path) -> 
             pipeline.process()
 
 
+def test_a_store_that_fell_behind_a_shortened_log_is_rebuilt_from_the_snapshot(tmp_path: Path) -> None:
+    with keeping(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        before = state(pipeline)
+        with pipeline.container.database().transaction() as connection:
+            connection.execute("UPDATE cells SET position = 0")
+        new_worker(pipeline)
+        with pytest.raises(Stopped, match=r"the log holds 2 to 2; .* bring back the right log, rebuild the store or"):
+            pipeline.process()
+        assert pipeline.rebuild() == 0
+        pipeline.process()
+        assert state(pipeline) == before
+
+
 def test_an_event_is_traced_as_far_as_the_log_goes_back(tmp_path: Path) -> None:
     with keeping(tmp_path, bytes_max=250) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug", "pan", "pot"))

@@ -9,6 +9,7 @@ from realtime_pipeline.application.cells import HeldCell, Kept, Readers
 from realtime_pipeline.application.errors import Stopped
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.recall_outputs import RESTORE, recalled
 
 OLD_ENTRIES_MAX: Final = 1_000
@@ -22,9 +23,10 @@ class ClaimCells:
     them first. Readers that are behind are then served from the entries the cell has kept.
     """
 
-    def __init__(self, log: EventLog, readers: Readers, clock: Clock, kept_ms: int) -> None:
+    def __init__(self, log: EventLog, readers: Readers, snapshots: Snapshots, clock: Clock, kept_ms: int) -> None:
         self._log = log
         self._readers = readers
+        self._snapshots = snapshots
         self._clock = clock
         self._kept_ms = kept_ms
 
@@ -130,7 +132,8 @@ class ClaimCells:
                 cell.reads_from = first  # what is gone from the log were marks of transactions
         if not (first <= cell.reads_from and ahead <= end):
             self._readers.check_owner(cell)
-            can_rebuild = first == 0 and cell.output_position <= end  # what was put out is not taken back
+            has_beginning = first <= self._snapshots.positions().get(cell.partition, 0)
+            can_rebuild = has_beginning and cell.output_position <= end  # what was put out is not taken back
             raise Stopped(
                 f"partition {cell.partition}: the store stands at {cell.position} to {ahead}, the log holds {first} to "
                 f"{end}; this is another log or a shortened one: bring back the right log"

@@ -16,6 +16,7 @@ from realtime_pipeline.application.ports.cell_store import Commit, Entry
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
+from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.worker_rules import WorkerRules
@@ -70,6 +71,7 @@ class ProcessEvents(PartitionOwner):
         self,
         log: EventLog,
         readers: Readers,
+        snapshots: Snapshots,
         decode: Decode,
         encode_message: EncodeMessage,
         fold_rules: FoldRules,
@@ -80,7 +82,7 @@ class ProcessEvents(PartitionOwner):
     ) -> None:
         self._log = log
         self._readers = readers
-        self._claim_cells = ClaimCells(log, readers, clock, rules.kept_ms)
+        self._claim_cells = ClaimCells(log, readers, snapshots, clock, rules.kept_ms)
         self._rules = rules
         self._stages = stages
         self._clock = clock
