@@ -129,8 +129,9 @@ class SqliteRetention(Upkeep):
             if earliest_ms > now_ms:
                 earliest_ms = min([earliest_ms, *(head.appended_at_ms for head in self._page(partition, first, stand))])
             for index in reversed(range(len(heads))):
-                earliest_ms = min(earliest_ms, heads[index].appended_at_ms)
-                heads[index] = heads[index]._replace(appended_at_ms=earliest_ms)
+                if heads[index].appended_at_ms > earliest_ms:
+                    heads[index] = heads[index]._replace(appended_at_ms=earliest_ms)
+                earliest_ms = heads[index].appended_at_ms
             yield from heads
 
     def _page(self, partition: int, first: int, stand: int, limit: int = REMOVED_MAX) -> list[_Head]:
