@@ -343,6 +343,20 @@ EMBEDDED = [
         ("tests/infrastructure/test_sqlite_retention.py::test_records_that_somebody_has_deleted_stop_the_worker",),
     ),
     Mutation(
+        "a store is erased whose log has lost records",
+        "infrastructure/sqlite/log.py",
+        "            if partition in partitions and held != end - first:\n",
+        "            if False:\n",
+        ("tests/infrastructure/test_sqlite_retention.py::test_a_store_is_not_erased_when_records_of_its_log_are_gone",),
+    ),
+    Mutation(
+        "an older program appends to a file that was brought up",
+        "infrastructure/sqlite/upgrade_6.sql",
+        "ALTER TABLE records ADD COLUMN unused INTEGER;\n",
+        "",
+        ("tests/infrastructure/test_sqlite_schema.py",),
+    ),
+    Mutation(
         "positions are used again",
         "infrastructure/sqlite/log.py",
         '"SELECT next FROM log_partitions WHERE partition = ?"',
