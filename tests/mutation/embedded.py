@@ -357,6 +357,13 @@ EMBEDDED = [
         ("tests/infrastructure/test_sqlite_schema.py",),
     ),
     Mutation(
+        "a forgetting as of a time that is forgotten already leaves dead letters",
+        "application/ports/cell_store.py",
+        "self.effects.letters_forgotten,",
+        "frozenset(self.effects.tombstones),",
+        ("tests/application/test_forgetting.py::test_a_second_receipt_says_done_though_the_clock_was_set_back",),
+    ),
+    Mutation(
         "positions are used again",
         "infrastructure/sqlite/log.py",
         '"SELECT next FROM log_partitions WHERE partition = ?"',
