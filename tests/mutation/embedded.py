@@ -357,6 +357,13 @@ EMBEDDED = [
         ("tests/infrastructure/test_sqlite_schema.py",),
     ),
     Mutation(
+        "a backup takes the name of the database's own journal",
+        "infrastructure/sqlite/backups.py",
+        "        if target.name in _beside(database.name) and ",
+        "        if False and ",
+        ("tests/infrastructure/test_sqlite_backups.py::test_a_name_that_cannot_be_a_backups_is_refused_in_a_line",),
+    ),
+    Mutation(
         "a forgetting as of a time that is forgotten already leaves dead letters",
         "application/ports/cell_store.py",
         "self.effects.letters_forgotten,",
