@@ -8,6 +8,8 @@ import attrs
 import pytest
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.infrastructure.kafka.rules import TopicRules
 from realtime_pipeline.settings import Settings
 from realtime_pipeline.settings_file import load_settings
 
@@ -215,6 +217,28 @@ def test_values_of_another_type_are_named() -> None:
         Settings(rating_prior="x")  # type: ignore[arg-type]
     with pytest.raises(InvalidSettings, match=r"there is no worker\.1"):
         load_settings(None, {}, worker={1: 2})
+
+
+def numbers_of(rules: attrs.AttrsInstance) -> list[tuple[attrs.AttrsInstance, str, type]]:
+    """Every setting that is a number, with the group that it belongs to, but for those of lists."""
+    found: list[tuple[attrs.AttrsInstance, str, type]] = []
+    for field in attrs.fields(type(rules)):
+        value = getattr(rules, field.name)
+        if attrs.has(type(value)) and not isinstance(value, ListRules):
+            found += numbers_of(value)
+        elif field.type in {int, float}:
+            found.append((rules, field.name, field.type))
+    return found
+
+
+@pytest.mark.parametrize(("wrong", "may_be_float"), [("5", False), (None, False), (True, False), (1.5, True)])
+def test_a_number_of_another_type_is_named(wrong: object, may_be_float: bool) -> None:
+    every = [*numbers_of(Settings()), *numbers_of(TopicRules())]
+    assert len(every) > 80
+    for rules, name, kind in every:
+        if kind is int or not may_be_float:
+            with pytest.raises(TypeError, match=f"{name} must be a (whole )?number, not {wrong!r}"):
+                attrs.evolve(rules, **{name: wrong})  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("value", ["1" + "0" * 30, str(2**63 - 1), "1e308", "-1", "nan", "inf", ""])

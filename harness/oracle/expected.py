@@ -173,7 +173,7 @@ def _count(customer_id: CustomerId, placed: list[Placed], history: History, sort
     """Count a customer's records, and add those that were applied to what everybody's come to."""
     for (key, event), class_ in zip(placed, history.classes, strict=True):
         sorted_.counts[class_] += 1
-        if class_ is RecordClass.APPLIED and event.kind is EventKind.CUSTOMER_FORGOTTEN:
+        if event.kind is EventKind.CUSTOMER_FORGOTTEN:  # also as of a time that is forgotten already
             sorted_.forgettings.append((key % KEY_STRIDE, key // KEY_STRIDE, customer_id))
         elif class_ is RecordClass.APPLIED:
             summed.add(key, event)

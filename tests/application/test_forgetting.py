@@ -9,8 +9,10 @@ from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.application.worker_rules import WorkerRules
 from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.report import receipt_in_words
-from tests.histories import KINDS, NOW_MS, Kind, append, embedded, event, opened, visits
+from tests.application.workers import let_time_pass
+from tests.histories import KINDS, NOW_MS, Kind, SetClock, append, differences, embedded, event, opened, visits
 
 SETTINGS = Settings(partitions=1)
 SLOW = attrs.evolve(SETTINGS, partitions=4, worker=WorkerRules(round_records_max=4))
@@ -97,3 +99,49 @@ def test_a_forgetting_is_done_though_events_go_on_to_come(kind: Kind, tmp_path: 
             pipeline.publish([event(f"more-{number}", user="bob", product="mug")])
             receipt = pipeline.receipt(forgetting)
         assert receipt.is_done
+
+
+@KINDS
+@pytest.mark.parametrize(("seen_ms", "passes_ms"), [(NOW_MS - 5, -1_000), (NOW_MS + 60_000, 30_000)])
+def test_a_forgetting_as_of_a_time_that_is_forgotten_already_takes_dead_letters_back(
+    kind: Kind, seen_ms: int, passes_ms: int, tmp_path: Path
+) -> None:
+    """The clock was set back between the two; or the first reached to an event of a clock that is ahead."""
+    bad = {"event_type": "review", "user_id": "ada", "timestamp": 1, "properties": {"rating": 9}}
+    with opened(embedded(kind, tmp_path, SETTINGS), SetClock()) as pipeline:
+        append(pipeline, [event("seen", user="ada", at_ms=seen_ms, product="mug")])
+        pipeline.process()
+        first = pipeline.forget("ada")
+        append(pipeline, [event("back", user="ada", at_ms=first.as_of_ms + 1, product="mug")])
+        pipeline.process()
+        let_time_pass(pipeline, passes_ms)
+        append(pipeline, [bad, {**bad, "user_id": "bob"}])
+        pipeline.process()
+        assert [letter.customer_id for letter in pipeline.dead_letters()] == ["ada", "bob"]
+        again = event("again", user="ada", at_ms=first.as_of_ms)
+        append(pipeline, [{**again, "event_type": "customer_forgotten"}, bad])
+        pipeline.process()
+        assert [(letter.customer_id, letter.record.position) for letter in pipeline.dead_letters()] == [
+            ("bob", 4),
+            ("ada", 6),
+        ]
+        assert pipeline.container.cells().counts()[RecordClass.FORGOTTEN] == 1
+        assert names(pipeline) == {"ada"}
+        assert differences(pipeline) == []
+
+
+@KINDS
+@pytest.mark.parametrize("is_emitted", [False, True])
+def test_a_second_receipt_says_done_though_the_clock_was_set_back(kind: Kind, is_emitted: bool, tmp_path: Path) -> None:
+    """Whether the dead letter lies in the outputs already, or is folded together with the forgetting."""
+    with opened(embedded(kind, tmp_path, SETTINGS), SetClock()) as pipeline:
+        pipeline.publish(visits("ada", "mug"))
+        pipeline.forget("ada")
+        pipeline.process()
+        let_time_pass(pipeline, -1_000)
+        append(pipeline, [{"event_type": "review", "user_id": "ada", "timestamp": 1, "properties": {"rating": 9}}])
+        if is_emitted:
+            pipeline.process()
+        second = pipeline.forget("ada")
+        pipeline.process()
+        assert pipeline.receipt(second).is_done

@@ -92,6 +92,36 @@ def test_a_backup_takes_no_other_files_place(tmp_path: Path) -> None:
     assert folder_of(tmp_path) == {"notes", "link", "shop.db"}
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "a backup cannot be written to '': name a file"),
+        ("x\0y", r"a backup cannot be written to 'x\\x00y': name a file"),
+        (".", "is a folder: name a file in it"),
+        ("/", "is a folder: name a file in it"),
+        ("..", "exists already"),
+        ("~nosuchuser/x", "this machine knows no such user"),
+        ("shop.db-journal", "is a name that SQLite uses for .*shop.db: name another"),
+        ("shop.db-wal", "is a name that SQLite uses for .*shop.db: name another"),
+        ("linked/shop.db-shm", "is a name that SQLite uses for .*shop.db: name another"),
+        ("copy.db", "copy.db-wal exists already"),
+        ("n" * 300, "was not written: File name too long"),
+    ],
+)
+def test_a_name_that_cannot_be_a_backups_is_refused_in_a_line(
+    name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(embedded("sqlite", tmp_path)) as pipeline:
+        pipeline.publish(visits("ada", "mug"))
+        (tmp_path / "linked").symlink_to(tmp_path)
+        (tmp_path / "copy.db-wal").write_bytes(b"of another file")
+        before = folder_of(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(Unavailable, match=words):
+            pipeline.backup(name)
+        assert folder_of(tmp_path) == before
+
+
 def test_a_file_that_comes_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sync = backups._sync
 

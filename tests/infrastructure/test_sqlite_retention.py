@@ -626,6 +626,21 @@ def test_a_store_that_fell_behind_a_shortened_log_is_rebuilt_from_the_snapshot(t
         assert state(pipeline) == before
 
 
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_a_store_is_not_erased_when_records_of_its_log_are_gone(gone: int, tmp_path: Path) -> None:
+    with keeping(tmp_path) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug", "pan"))
+        pipeline.process()
+        before = state(pipeline)
+        with pipeline.container.database().transaction() as connection:
+            connection.execute("DELETE FROM records WHERE position = ?", (gone,))
+        with pytest.raises(
+            Stopped, match=r"partition 0: of 3 records from position 0 on the log holds 2; bring .*shop"
+        ):
+            pipeline.rebuild()
+        assert state(pipeline) == before
+
+
 def test_an_event_is_traced_as_far_as_the_log_goes_back(tmp_path: Path) -> None:
     with keeping(tmp_path, bytes_max=250) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug", "pan", "pot"))
@@ -651,6 +666,7 @@ def test_a_snapshot_has_every_table_of_the_store(tmp_path: Path) -> None:
 
 
 TO_SCHEMA_5 = """
+ALTER TABLE records DROP COLUMN unused;
 DROP TABLE log_partitions;
 DROP TABLE snapshots;
 DROP TABLE snapshot_chunks;

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.releases import EMBEDDED, unpack
+from harness.releases import EMBEDDED, later_events, opened, settings_for, unpack
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import NewerRelease, Unavailable
+from realtime_pipeline.application.errors import NewerRelease, Stopped, Unavailable
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.schema import OLDEST_VERSION, SCHEMA_VERSION
-from tests.histories import event
+from tests.histories import append, differences, event, state
 from tests.servers import ROOT
 
 BEFORE = ROOT / "tests/releases/before-versions" / EMBEDDED
@@ -125,3 +125,50 @@ def test_a_program_writes_nothing_once_a_newer_one_has_brought_its_file_up(tmp_p
     assert connection.execute("SELECT count(*) FROM records").fetchone() == (2,)
     assert connection.execute("SELECT sum(position) FROM cells").fetchone() == (1,)
     connection.close()
+
+
+def test_a_program_of_the_oldest_release_appends_nothing_once_its_file_was_brought_up(tmp_path: Path) -> None:
+    """It does not look at the schema again; the positions that it would use are written down by newer ones only."""
+    file = tmp_path / "shop.db"
+    unpack(BEFORE, file)
+    older = sqlite3.connect(file)
+    (last,) = older.execute("SELECT max(position) FROM records WHERE partition = 0").fetchone()
+    with opened(settings_for(file, None)) as newer:
+        newer.process()
+        with pytest.raises(sqlite3.OperationalError, match="has 7 columns but 6 values were supplied"):
+            older.execute("INSERT INTO records VALUES (0, ?, NULL, '{}', 1, NULL)", (last + 1,))
+        older.close()
+        append(newer, later_events())
+        newer.process()
+        assert differences(newer) == []
+        newer.backup(tmp_path / "copy.db")
+
+
+@pytest.mark.parametrize(
+    ("gone", "first", "words"),
+    [
+        ("position < 3", 3, "the log no longer holds what came before position 3 of partition 0"),
+        (
+            "position = 3",
+            0,
+            "partition 0: of 30 records from position 0 on the log holds 29; bring .* back from a back",
+        ),
+        ("position < 30", 30, "the log no longer holds what came before position 30 of partition 0"),
+    ],
+)
+def test_a_store_is_not_erased_when_records_were_deleted_before_the_upgrade(
+    gone: str, first: int, words: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "shop.db"
+    unpack(BEFORE, file)
+    older = sqlite3.connect(file, isolation_level=None)
+    older.execute(f"DELETE FROM records WHERE partition = 0 AND {gone}")  # noqa: S608 - text of this test
+    older.execute("UPDATE cells SET position = 30 WHERE partition = 0")
+    older.execute("UPDATE sources SET position = 30 WHERE partition = 0")
+    older.close()
+    with opened(settings_for(file, None)) as pipeline:
+        assert pipeline.container.log().bounds([0]) == {0: (first, 30)}
+        before = state(pipeline)
+        with pytest.raises(Stopped, match=words):
+            pipeline.rebuild()
+        assert state(pipeline) == before

@@ -29,8 +29,9 @@ class RebuildStore:
         """Set the store back; return how many records there are to fold again.
 
         Raises:
-            Stopped: workers are running; or the log no longer holds all records and no snapshot has what those did; or
-                only what is to be erased can tell how far outputs were emitted. Nothing was erased.
+            Stopped: workers are running; or records are missing amid the log; or the log no longer holds all records
+                and no snapshot has what those did; or only what is to be erased can tell how far outputs were emitted.
+                Nothing was erased.
             WrongLog: the store was built from another log.
         """
         running = self._log.workers()
@@ -40,6 +41,7 @@ class RebuildStore:
         self._cells.bind(self._log.identity)
         partitions = range(self._log.identity.partitions)
         bounds = self._log.bounds(partitions)
+        self._log.check_whole(partitions)
         starts = self._starts(bounds)
         emitted = self._emitted(partitions)
         epochs = {number: 1 + max(self._cells.epoch(number), self._views.epoch(number)) for number in partitions}

@@ -36,6 +36,7 @@ def at_least(least: float, rules: attrs.AttrsInstance, *names: str) -> None:
     """Check that numbers among the fields of settings, those named or else all, are from `least` to `NUMBER_MAX`.
 
     Raises:
+        TypeError: a field is to be a number, or a whole one, and is not; the message names the field.
         ValueError: a number is not; the message names the field.
     """
     for name, value in _numbers(rules, names):
@@ -46,6 +47,7 @@ def at_most(most: float, rules: attrs.AttrsInstance, *names: str) -> None:
     """Check that numbers among the fields of settings, those named or else all, are at most so much.
 
     Raises:
+        TypeError: a field is to be a number, or a whole one, and is not; the message names the field.
         ValueError: a number is larger; the message names the field.
     """
     for name, value in _numbers(rules, names):
@@ -61,6 +63,9 @@ def shortened(value: float) -> str:
 
 def _numbers(rules: attrs.AttrsInstance, names: Sequence[str]) -> Iterator[tuple[str, float]]:
     for field in attrs.fields(type(rules)):
+        if field.type not in {int, float} or (names and field.name not in names):
+            continue
         value = getattr(rules, field.name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and (not names or field.name in names):
-            yield field.name, value
+        if field.type is int and type(value) is not int:
+            raise TypeError(f"{field.name} must be a whole number, not {value!r}")
+        yield field.name, value

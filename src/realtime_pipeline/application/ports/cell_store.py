@@ -59,7 +59,7 @@ class Commit:
             self.watermark,
             self.effects.deltas,
             self.effects.dead_letters,
-            frozenset(self.effects.tombstones),
+            self.effects.letters_forgotten,
             self.outgoing,
             self.at_ms,
         )

@@ -131,3 +131,10 @@ class EventLog(ABC):
         Raises:
             Unreachable: the log does not answer.
         """
+
+    def check_whole(self, partitions: Collection[int]) -> None:  # noqa: B027 - most logs cannot tell
+        """See that nobody has deleted records amid the log, where its positions have no gaps.
+
+        Raises:
+            Stopped: records are gone.
+        """

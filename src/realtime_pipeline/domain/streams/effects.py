@@ -154,6 +154,8 @@ class Effects:
     `tombstones` are the customers forgotten in this range, with the time: the store erases their records first;
     one who came back since is among `customers` again. A review of None is taken down. `messages` are for other
     customers, whose owners find them in the log. `ignored_types` counts ignored events by the name of their type.
+    Earlier dead letters of `letters_forgotten` are taken back: of all whom a record of this range has forgotten, also
+    where it is as of a time that is forgotten already.
     """
 
     customers: Mapping[CustomerId, Customer]
@@ -166,3 +168,4 @@ class Effects:
     counts: Mapping[RecordClass, int]
     messages: tuple[Message, ...] = ()
     ignored_types: Mapping[str, int] = attrs.Factory(dict)
+    letters_forgotten: frozenset[CustomerId] = frozenset()

@@ -58,6 +58,7 @@ class _Folding:
         self._changes = Changes()
         self._deltas = Deltas()
         self._dead_letters: list[DeadLetter] = []
+        self._letters_forgotten: set[CustomerId] = set()
         self._messages: list[Message] = []
         self._ignored_types: dict[str, int] = {}
         self.counts = dict.fromkeys(RecordClass, 0)
@@ -74,6 +75,7 @@ class _Folding:
             counts={name: count for name, count in self.counts.items() if count},
             messages=tuple(self._messages),
             ignored_types=self._ignored_types,
+            letters_forgotten=frozenset(self._letters_forgotten),
         )
 
     def clock(self) -> Watermark:
@@ -144,15 +146,16 @@ class _Folding:
     def _forget(self, record: Record, event: Event, customer_id: CustomerId) -> RecordClass:
         """Erase a customer. Nothing happened in the shop, so its time does not move on.
 
-        By whatever clock it was asked for, it is done: as of the latest time that an event may have by now.
+        By whatever clock it was asked for, it is done: as of the latest time that an event may have by now. Dead
+        letters lie before it by their position, so they go also where it is as of a time that is forgotten already.
         """
+        self._forget_letters(customer_id)
         latest_ms = self._latest_ms(record)
         at_ms, customer = min(event.occurred_at_ms, latest_ms), self._customers[customer_id]
         if at_ms <= customer.forgotten_at_ms:
             return RecordClass.FORGOTTEN
         customer.forget(at_ms, latest_ms, self._changes)
         self._changed[customer_id] = customer
-        self._forget_letters(customer_id)
         self._forget_visitors(event.event_id)
         return RecordClass.APPLIED
 
@@ -231,7 +234,8 @@ class _Folding:
         return self._reject(record, TOO_OLD, customer_id)
 
     def _forget_letters(self, customer_id: CustomerId) -> None:
-        """Take the customer's own dead letters back; those emitted before are taken back with the tombstone."""
+        """Take the customer's own dead letters back; those emitted before, the outputs take back."""
+        self._letters_forgotten.add(customer_id)
         self._dead_letters = [letter for letter in self._dead_letters if letter.customer_id != customer_id]
 
     def _share(self, event: Event, product_id: ProductId, recorded: Recorded) -> None:

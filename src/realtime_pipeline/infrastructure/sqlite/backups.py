@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -10,7 +10,7 @@ from uuid import uuid4
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.backups import Backup, Backups
 from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.database import Database, expanded
 from realtime_pipeline.whole_file import check_free, name_part
 
 STEP_PAGES = 1_024
@@ -45,12 +45,13 @@ class SqliteBackups(Backups):
 
     def write(self, file: str) -> Backup:
         """Copy, check, sync, and put the copy in its place."""
-        target = Path(file).expanduser()
+        target = self._target(file)
         part = target.with_name(f"{target.name}.{uuid4().hex[:8]}{PART}")  # shared with no other backup
         if not self._database.path.exists():
             raise Unavailable(f"there is no database {self._database.path} yet: nothing to back up")
         with _words_for(target):
-            check_free(target)
+            for name in (target.name, *_beside(target.name)):  # SQLite would take files beside it for the backup's own
+                check_free(target.with_name(name))
             frozen, source = self._database.frozen()
             with closing(frozen), frozen.in_use:
                 _prepare(part, self._database.path)
@@ -63,6 +64,22 @@ class SqliteBackups(Backups):
                     raise
             _sync(target.parent)
             return Backup(str(target), target.stat().st_size, records, customers)
+
+    def _target(self, file: str) -> Path:
+        """The path of a backup.
+
+        Raises:
+            Unavailable: it is no name of a file, or that of a file which SQLite makes beside the database.
+        """
+        if not file or "\0" in file:
+            raise Unavailable(f"a backup cannot be written to {file!r}: name a file")
+        target = expanded(Path(file))
+        if not target.name:
+            raise Unavailable(f"{file} is a folder: name a file in it")
+        database = Path(os.path.realpath(self._database.path))
+        if target.name in _beside(database.name) and Path(os.path.realpath(target.parent)) == database.parent:
+            raise Unavailable(f"{target} is a name that SQLite uses for {self._database.path}: name another file")
+        return target
 
     def _copied(self, source: sqlite3.Connection, part: Path) -> tuple[int, int]:
         """Copy page by page, then see that the copy is whole and stands where the file stood."""
@@ -91,8 +108,13 @@ def _prepare(part: Path, source: Path) -> None:
     part.chmod(mode)
 
 
+def _beside(name: str) -> Sequence[str]:
+    """What SQLite calls the files that it makes beside one of that name."""
+    return [name + ending for ending in ("-journal", "-wal", "-shm")]
+
+
 def _remove(part: Path) -> None:
-    for name in (part.name, part.name + "-journal", part.name + "-wal", part.name + "-shm"):
+    for name in (part.name, *_beside(part.name)):
         with suppress(OSError):
             part.with_name(name).unlink()
 

@@ -14,6 +14,7 @@ from realtime_pipeline.application.ports.event_publisher import EventPublisher, 
 from realtime_pipeline.application.ports.stages import Stage, Stages
 from realtime_pipeline.application.routing import CONSISTENT, partition_for
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
 LOOK_AGAIN_S = 0.002
@@ -74,7 +75,8 @@ class SqliteEventPublisher(EventPublisher):
                 (partition, ends[partition], size),
             )
             connection.executemany(
-                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO records (partition, position, key, value, appended_at_ms, origin)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     (partition, next_position + index, record.key, record.value, now_ms, record.origin)
                     for index, record in enumerate(ordered)
@@ -154,6 +156,19 @@ class SqliteEventLog(EventLog):
         rows = self._database.rows("SELECT partition, first, next FROM log_partitions")
         found = {partition: (first, end) for partition, first, end in rows}
         return {partition: found.get(partition, (0, 0)) for partition in partitions}
+
+    def check_whole(self, partitions: Collection[int]) -> None:
+        """See that the file has a record for each position from the first to the last."""
+        rows = self._database.rows(
+            "SELECT partition, first, next, (SELECT count(*) FROM records WHERE records.partition = known.partition)"
+            " FROM log_partitions AS known"  # in one statement: others may append meanwhile
+        )
+        for partition, first, end, held in rows:
+            if partition in partitions and held != end - first:
+                raise Stopped(
+                    f"partition {partition}: of {counted(end - first, 'record')} from position {first} on the log "
+                    f"holds {held:,}; bring {self._database.path} back from a backup"
+                )
 
     def _check_owner(self) -> None:
         if os.getpid() != self._process:

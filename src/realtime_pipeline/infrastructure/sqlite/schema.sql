@@ -2,10 +2,11 @@
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
--- The log: `key` is what a record was routed by, `origin` where it came from.
+-- The log: `key` is what a record was routed by, `origin` where it came from. `unused` makes an older program that has
+-- the file open fail when it appends, since it writes six columns: it would not write `log_partitions`.
 CREATE TABLE records (
     partition INTEGER NOT NULL, position INTEGER NOT NULL, key BLOB, value BLOB NOT NULL,
-    appended_at_ms INTEGER NOT NULL, origin TEXT,
+    appended_at_ms INTEGER NOT NULL, origin TEXT, unused INTEGER,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 

@@ -6,7 +6,14 @@ CREATE TABLE IF NOT EXISTS log_partitions (
     partition INTEGER PRIMARY KEY, first INTEGER NOT NULL, next INTEGER NOT NULL, size INTEGER NOT NULL
 );
 INSERT OR IGNORE INTO log_partitions
-    SELECT partition, 0, 1 + max(position), sum(length(value) + ifnull(length(key), 0)) FROM records GROUP BY partition;
+    SELECT partition, min(position), 1 + max(position), sum(length(value) + ifnull(length(key), 0)) FROM records
+    GROUP BY partition;
+-- Somebody has deleted all records of these: their positions are not used again.
+INSERT OR IGNORE INTO log_partitions SELECT partition, position, position, 0 FROM cells WHERE position > 0;
+
+-- An older program that has the file open still would append without writing `log_partitions`. It writes six columns:
+-- with a seventh it fails.
+ALTER TABLE records ADD COLUMN unused INTEGER;
 
 -- Copies of cells and views; `positions` is JSON, partition -> position. A chunk is MessagePack, packed by zlib.
 CREATE TABLE IF NOT EXISTS snapshots (
