@@ -509,9 +509,9 @@ EMBEDDED = [
     ),
     Mutation(
         "a backup takes the place of a file that came meanwhile",
-        "infrastructure/sqlite/backups.py",
-        "        os.link(part, target)\n",
-        "        os.link(part, str(part) + '2')\n        os.replace(str(part) + '2', target)\n",
+        "whole_file.py",
+        "        os.link(part, file)\n",
+        "        os.link(part, str(part) + '2')\n        os.replace(str(part) + '2', file)\n",
         ("tests/infrastructure/test_sqlite_backups.py::test_a_file_that_comes_meanwhile_stays",),
     ),
     Mutation(
