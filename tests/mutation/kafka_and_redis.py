@@ -321,14 +321,18 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/dead_letters.py",
         '                "transactional.id": f"{self._rules.dead_letters_topic}-handling",\n',
         '                "transactional.id": f"{self._rules.dead_letters_topic}-{id(self)}",\n',
-        ("tests/infrastructure/test_kafka.py::TestKafkaDeadLetters",),
+        (
+            "tests/infrastructure/test_kafka.py::TestKafkaDeadLetters::test_of_two_programs_at_the_same_time_one_publishes",
+        ),
     ),
     Mutation(
         "marks that an open transaction hides are not waited for",
         "infrastructure/kafka/dead_letters.py",
         "                ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)\n",
         "                ranges = self._topic.bounds(IsolationLevel.READ_COMMITTED)\n",
-        ("tests/infrastructure/test_kafka.py::TestKafkaDeadLetters",),
+        (
+            "tests/infrastructure/test_kafka.py::TestKafkaDeadLetters::test_a_mark_that_an_open_transaction_hides_counts",
+        ),
     ),
     Mutation(
         "how far outputs were emitted is not noted",
