@@ -10,7 +10,7 @@ from tests.histories import append, event
 from tests.test_cli import ran
 
 GOOD = event("1", "purchase", at_ms=1_000, product="mug", price=12.5)
-DEAR = event("2", "purchase", at_ms=2_000, product="jug", price=-1)
+BAD_PRICE = event("2", "purchase", at_ms=2_000, product="jug", price=-1)
 NAMELESS = event(None, "purchase", at_ms=3_000, product="cup", price="4")
 
 
@@ -20,7 +20,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setenv("REALTIME_PIPELINE_DATABASE", str(tmp_path / "shop.db"))
     monkeypatch.setenv("REALTIME_PIPELINE_PARTITIONS", "1")
     file = tmp_path / "events.jsonl"
-    file.write_bytes(b"\n".join([*map(msgspec.json.encode, [GOOD, DEAR, NAMELESS]), b"\xffgarbage", b""]))
+    file.write_bytes(b"\n".join([*map(msgspec.json.encode, [GOOD, BAD_PRICE, NAMELESS]), b"\xffgarbage", b""]))
     ran(capsys, "publish", str(file))
     work(capsys)
     return file
@@ -84,7 +84,7 @@ def test_one_letter_is_shown_whole(shop: Path, capsys: pytest.CaptureFixture[str
     assert code == 0
     assert out.startswith("dead letter 0-1\n  reason    invalid_price: ")
     assert "  customer  ada\n" in out
-    assert out.splitlines()[-1] == msgspec.json.encode(DEAR).decode()
+    assert out.splitlines()[-1] == msgspec.json.encode(BAD_PRICE).decode()
     (found,) = msgspec.json.decode(letters(capsys, "show", "0-3", "--json")[1])["dead_letters"]
     assert (found["value"], found["value_base64"], found["customer_id"]) == (None, "/2dhcmJhZ2U=", None)
     assert letters(capsys, "show", "0-77")[2].startswith("realtime-pipeline: there is no dead letter 0-77: ")
@@ -114,7 +114,7 @@ def test_what_is_published_beside_a_replay_counts_once(shop: Path, capsys: pytes
     """An event of an id, once more by hand; and one without an id, whose id is its place in the log."""
     letters(capsys, "replay", "--from", str(mended(capsys, shop)))
     work(capsys)
-    same = [DEAR | {"properties": {"product_id": "jug", "price": 20}}]
+    same = [BAD_PRICE | {"properties": {"product_id": "jug", "price": 20}}]
     same.append(NAMELESS | {"event_id": "user_events-0-2", "properties": {"product_id": "cup", "price": 4}})
     shop.write_bytes(b"\n".join(map(msgspec.json.encode, same)))
     ran(capsys, "publish", str(shop))

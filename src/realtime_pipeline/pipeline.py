@@ -262,7 +262,7 @@ class Pipeline(Operating):
         return explain.of_trending(checked_country(country))
 
     def profile(self, customer_id: str) -> Profile:
-        """Show what is known of a customer; of a visitor who signed in, of whom they signed in as.
+        """Show what is known of a customer; for a visitor who signed in, the customer they became.
 
         Raises:
             UnknownCustomer: nobody of that id has been seen, or they were forgotten.

@@ -54,7 +54,7 @@ class Profiles:
             self._kept()[customer_id] = value
 
     def add(self, customer_id: str, **fields: object) -> None:
-        """Have a newer worker write to a profile; this one starts anew after that."""
+        """Have a newer worker write to a profile; this one restarts after that."""
         self.write(customer_id, msgspec.msgpack.encode(self.read(customer_id) | fields))
         new_worker(self.pipeline)
 

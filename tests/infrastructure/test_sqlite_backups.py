@@ -47,7 +47,7 @@ def test_a_backup_goes_on_where_the_pipeline_stood(tmp_path: Path) -> None:
 def test_a_backup_is_written_while_a_worker_and_a_publisher_are_at_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It begins anew for nobody: what comes meanwhile is not in it, and nobody waits for it."""
+    """It never restarts: what comes meanwhile is not in it, and nobody waits for it."""
     monkeypatch.setattr(backups, "STEP_PAGES", 1)
     stop, published = threading.Event(), [0]
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:

@@ -77,7 +77,7 @@ def encode_message(message: Message) -> Outgoing:
 
 def _forwarded(message: Message, record: Record) -> bytes:
     """The visitor's event as it came, to the byte, now with whose it is, the id by which it is known, its time, and the
-    place of the original: written anew, its numbers could take more room than an event may."""
+    place of the original: written again, its numbers could take more room than an event may."""
     place = record.partition, record.position
     more = {
         "user_id": message.to,
