@@ -16,7 +16,7 @@ from harness.evaluation import command as evaluation
 from harness.evaluation.protocols import PROTOCOLS
 from harness.formats import FORMATS
 from harness.oracle import command as oracle
-from harness.places import add_places, settle_places
+from harness.places import add_environment, complete_environment
 from harness.services import command as services
 from realtime_pipeline import PipelineError
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.json is not None and not options.json.absolute().parent.is_dir():
             raise HarnessError(f"{options.json} cannot be written: there is no such folder")
-        settle_places(options)
+        complete_environment(options)
         figures = command(options)
         if options.json is not None:
             _write(options.json, figures)
@@ -90,14 +90,14 @@ def _add_demo(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=7, help="which shop (default: 7)")
     parser.add_argument("--sessions", type=_count, default=15_000, help="how many visits, about 7 events each")
     parser.add_argument("--database", metavar="FILE", type=Path, help="keep the result in this file")
-    add_places(parser)
+    add_environment(parser)
     parser.set_defaults(command=demo.run)
 
 
 def _add_replay(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("replay", parents=[common], help="real files through the very same pipeline")
     _add_data(parser)
-    add_places(parser)
+    add_environment(parser)
     parser.add_argument("--database", metavar="FILE", type=Path, help="keep the result in this file")
     parser.add_argument(
         "--catalogue", metavar="FILE", type=Path, help="JSON lines of product_id, name, category, price"
@@ -162,7 +162,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = benches.add_parser(
         "worker", parents=[common], help="events per second and per CPU-second, share of each stage, peak memory"
     )
-    add_places(parser)
+    add_environment(parser)
     parser.add_argument("--workload", choices=sorted(worker.WORKLOADS), default="shop")
     parser.add_argument("--workers", type=_count, default=1, help="processes at work (default: 1; Kafka only)")
     parser.add_argument("--events", type=_count, default=300_000)
@@ -172,7 +172,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=worker.run)
 
     parser = benches.add_parser("recommend", parents=[common], help="how soon lists come, and what one costs")
-    add_places(parser)
+    add_environment(parser)
     parser.add_argument("--visits", type=_count, default=20_000, help="sessions in the store (default: 20000)")
     parser.add_argument("--products", type=_count, default=2_000)
     parser.add_argument(
@@ -198,7 +198,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = benches.add_parser(
         "freshness", parents=[common], help="from publishing an event to recommendations that follow from it"
     )
-    add_places(parser)
+    add_environment(parser)
     parser.add_argument("--rate", type=_count, default=5_000, help="other events a second (default: 5000)")
     parser.add_argument("--seconds", type=_count, default=30, help="for how long (default: 30)")
     parser.set_defaults(command=freshness.run)

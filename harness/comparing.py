@@ -11,7 +11,7 @@ Line = str
 _Key = TypeVar("_Key")
 
 
-def unlike(what: str, found: object, wanted: object) -> Iterator[Line]:
+def diff(what: str, found: object, wanted: object) -> Iterator[Line]:
     """Compare two values; of mappings, each key."""
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
         for key in [*wanted, *(key for key in found if key not in wanted)]:
@@ -20,7 +20,7 @@ def unlike(what: str, found: object, wanted: object) -> Iterator[Line]:
             elif key not in found:
                 yield f"{what} of {key} is missing, should be {shown(wanted[key])}"
             else:
-                yield from unlike(f"{what} of {key}", found[key], wanted[key])
+                yield from diff(f"{what} of {key}", found[key], wanted[key])
     elif not same(found, wanted):
         yield f"{what} is {shown(found)}, should be {shown(wanted)}"
 

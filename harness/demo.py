@@ -10,9 +10,9 @@ import msgspec
 
 from harness.console import console, heading, percentile, progress
 from harness.errors import HarnessError
-from harness.feed import publish, work_off
-from harness.line import Line
-from harness.places import places
+from harness.feed import process_all, publish
+from harness.line import SourceRecord
+from harness.places import environment
 from harness.replay import most_active
 from harness.simulation.shop import DAY_MS, Shop
 from realtime_pipeline import Pipeline
@@ -42,9 +42,9 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         "Its events go into a log; a worker folds them per customer and commits each batch together with\n"
         "its position, so that each event counts exactly once; recommendations are read from what it committed."
     )
-    with places(options) as settings, Pipeline(settings) as pipeline:
+    with environment(options) as settings, Pipeline(settings) as pipeline:
         published = publish(pipeline, _lines(shop, options.sessions), None, finite=False)
-        seconds, _ = work_off(pipeline, published)
+        seconds, _ = process_all(pipeline, published)
         console.print(counts_in_words(pipeline.container.cells().counts()))
         _show_customers(pipeline)
         _show_products(pipeline)
@@ -67,9 +67,9 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     }
 
 
-def _lines(shop: Shop, sessions: int) -> Iterator[Line]:
+def _lines(shop: Shop, sessions: int) -> Iterator[SourceRecord]:
     for number, event in enumerate(shop.events(sessions), start=1):
-        yield Line(None, msgspec.json.encode(event), f"simulated shop:{number}")
+        yield SourceRecord(None, msgspec.json.encode(event), f"simulated shop:{number}")
 
 
 def _freshness(pipeline: Pipeline, shop: Shop) -> tuple[list[float], float]:

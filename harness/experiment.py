@@ -106,7 +106,9 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         events = (decoded for record in _records(pipeline) if isinstance(decoded := decode(record), Event))
         rows, crossed = rows_of(events, options.name, windows)
     if not rows:
-        raise HarnessError(f"no list of experiment {options.name} was shown: see note_shown, and the experiment's name")
+        raise HarnessError(
+            f"no list of experiment {options.name} was shown: see record_exposure, and the experiment's name"
+        )
     control = options.control or min(rows)
     if control not in rows:
         raise HarnessError(f"no list of variant {control} was shown; there are {', '.join(sorted(rows))}")
@@ -155,8 +157,8 @@ def rows_of(events: Iterable[Event], experiment: str, windows: Windows) -> tuple
         known.add((who, event.event_id))
         shopper = shoppers.setdefault(who, _Shopper())
         shopper.newest_ms = max(shopper.newest_ms, at_ms)
-        if event.becomes is not None:
-            became.setdefault(who, event.becomes)
+        if event.identified_as is not None:
+            became.setdefault(who, event.identified_as)
         elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
             gone, customer = shoppers.pop(who), became.pop(who, None)
             forgotten_ms[who] = gone.newest_ms
@@ -205,14 +207,14 @@ def _row(shopper: _Shopper, windows: Windows) -> Row:
 
 
 def compared(
-    rows: Mapping[str, Sequence[Row]], control: str, shares: Mapping[str, float], dice: Random
+    rows: Mapping[str, Sequence[Row]], control: str, shares: Mapping[str, float], rng: Random
 ) -> dict[str, Figures]:
     """Rates of each variant and their differences from the control, with 95 % intervals.
 
     Customers are what was assigned at random, so they are what is resampled: percentiles of rates over customers drawn
     with replacement.
     """
-    drawn = {name: _resampled(rows[name], dice) for name in sorted(rows)}
+    drawn = {name: _resampled(rows[name], rng) for name in sorted(rows)}
     customers = sum(map(len, rows.values()))
     found: dict[str, Figures] = {}
     for name in sorted(rows):
@@ -230,12 +232,12 @@ def compared(
     return found
 
 
-def _resampled(rows: Sequence[Row], dice: Random) -> dict[str, list[float]]:
+def _resampled(rows: Sequence[Row], rng: Random) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {measure: [] for measure in MEASURES}
     counted = Counter(rows)  # many customers are alike: drawing kinds is drawing customers
     kinds, weights = list(counted), list(counted.values())
     for _ in range(RESAMPLES):
-        some = dice.choices(kinds, weights, k=len(rows))
+        some = rng.choices(kinds, weights, k=len(rows))
         for measure, column in MEASURES.items():
             found[measure].append(_rate(some, column))
     return found

@@ -16,7 +16,7 @@ from dependency_injector import providers
 from harness.errors import HarnessError
 from harness.files import opened
 from realtime_pipeline import Pipeline, load_settings
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 
@@ -24,7 +24,7 @@ POINTS = {stage.value: stage for stage in Stage}
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
-class SignalAt(Stages):
+class SignalAt(StageObserver):
     """Sends this process a signal when a stage is reached for the n-th time with records to work on."""
 
     def __init__(self, stage: Stage, times: int, number: signal.Signals, mark: Path | None) -> None:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     with Pipeline(settings) as pipeline:
         if options.at is not None:
             fault = SignalAt(POINTS[options.at], options.times, SIGNALS[options.how], options.mark)
-            pipeline.container.stages.override(providers.Object(fault))
+            pipeline.container.observer.override(providers.Object(fault))
         if options.role == "worker":
             if options.on:
                 _work_on(pipeline)
@@ -77,7 +77,7 @@ def _work_on(pipeline: Pipeline) -> None:
     signal.signal(signal.SIGTERM, stop)
 
     def tell(done: Round) -> None:
-        if done.trouble:
-            print(done.trouble, flush=True)
+        if done.problem:
+            print(done.problem, flush=True)
 
     pipeline.container.process_events().run(lambda: stopping, tell)

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from harness.console import progress
 from harness.errors import HarnessError
-from harness.line import Line
+from harness.line import SourceRecord
 from realtime_pipeline import Pipeline
-from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
+from realtime_pipeline.application.ports.event_log import EventLog, RebalanceListener
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -17,7 +17,7 @@ LOG_WAIT_S = 0.2
 LOG_SILENCE_S = 60.0
 
 
-def publish(pipeline: Pipeline, lines: Iterable[Line], expected: int | None, finite: bool = True) -> int:
+def publish(pipeline: Pipeline, lines: Iterable[SourceRecord], expected: int | None, finite: bool = True) -> int:
     """Publish every line, garbage too; return how many.
 
     A finite replay ends with a tick that lifts time to its end. A database that is kept may be gone on with.
@@ -35,7 +35,7 @@ def publish(pipeline: Pipeline, lines: Iterable[Line], expected: int | None, fin
     return published
 
 
-def work_off(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[RecordClass, int]]:
+def process_all(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[RecordClass, int]]:
     """Process all that is in the log; return the seconds it took and what each class came to in this run."""
     counts = dict.fromkeys(RecordClass, 0)
     with progress() as bars:
@@ -51,7 +51,7 @@ def work_off(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[RecordCl
         return time.perf_counter() - began_s, counts
 
 
-class _FromTheStart(PartitionOwner):
+class _FromTheStart(RebalanceListener):
     """Reads partitions from their beginning, and writes nothing anywhere."""
 
     def __init__(self, log: EventLog) -> None:
@@ -59,13 +59,13 @@ class _FromTheStart(PartitionOwner):
         self.unread: dict[int, bool] = {}
         self._log = log
 
-    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+    def on_assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
         bounds = self._log.bounds(partitions)
         self.ends.update((partition, end) for partition, (_, end) in bounds.items())
         self.unread.update((partition, first < end) for partition, (first, end) in bounds.items())
         return {partition: first for partition, (first, _) in bounds.items()}
 
-    def lost(self, partitions: Collection[int]) -> None:
+    def on_revoked(self, partitions: Collection[int]) -> None:
         """Nothing is held."""
 
 
@@ -85,7 +85,7 @@ def logged(log: EventLog) -> Iterator[Record]:
                 reader.unread[record.partition] = False
         yield from records
         for partition, end in reader.ends.items():  # behind the last record there may be what is none
-            if log.read_to(partition) >= end:
+            if log.consumed_position(partition) >= end:
                 reader.unread[partition] = False
         if records:
             came_s = time.monotonic()

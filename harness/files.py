@@ -17,7 +17,7 @@ import msgspec
 import zstandard
 
 from harness.errors import HarnessError
-from harness.line import Line
+from harness.line import SourceRecord
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -28,7 +28,7 @@ COMPRESSIONS: Final = (".gz", ".zst")
 _CHUNK_BYTES: Final = 128 * 1024
 _BLOCK_LINES: Final = 500
 
-_Timed = tuple[int, Line]
+_Timed = tuple[int, SourceRecord]
 _Spilled = tuple[int, int | None, bytes, str]
 
 _time = itemgetter(0)
@@ -51,7 +51,7 @@ def display_name(path: Path) -> str:
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 
-def in_event_time_order(lines: Iterable[Line], run_lines: int = 500_000) -> Iterator[Line]:
+def in_event_time_order(lines: Iterable[SourceRecord], run_lines: int = 500_000) -> Iterator[SourceRecord]:
     """Sort lines by time, ties in the order they came, keeping at most `run_lines` of them in memory at once.
 
     A line without a time stays behind the line before it in its file, at time 0 at the file's start.
@@ -120,9 +120,9 @@ class _Chunks(io.RawIOBase):
         return size
 
 
-def _timed(lines: Iterable[Line]) -> Iterator[_Timed]:
+def _timed(lines: Iterable[SourceRecord]) -> Iterator[_Timed]:
     time = 0
-    before: Line | None = None
+    before: SourceRecord | None = None
     for line in lines:
         if line.occurred_at_ms is not None:
             time = line.occurred_at_ms
@@ -132,7 +132,7 @@ def _timed(lines: Iterable[Line]) -> Iterator[_Timed]:
         yield time, line
 
 
-def _follows(before: Line, line: Line) -> bool:
+def _follows(before: SourceRecord, line: SourceRecord) -> bool:
     """Whether both stand in one file; of two files of the same name, the second starts at a low number again."""
     file, _, number = line.origin.rpartition(":")
     file_before, _, number_before = before.origin.rpartition(":")
@@ -167,4 +167,4 @@ def _read_back(file: IO[bytes], blocks: list[tuple[int, int]]) -> Iterator[_Time
     for offset, size in blocks:
         file.seek(offset)
         for time, occurred_at_ms, value, origin in _rows_of(file.read(size)):
-            yield time, Line(occurred_at_ms, value, origin)
+            yield time, SourceRecord(occurred_at_ms, value, origin)

@@ -4,7 +4,7 @@ import attrs
 
 
 @attrs.frozen
-class Line:
+class SourceRecord:
     """One line of a file as a record to append: when it happened, what to append, and where it stood.
 
     A line whose time cannot be read carries None and its original bytes, so that it ends as a dead letter that

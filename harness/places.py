@@ -10,13 +10,13 @@ import attrs
 
 from harness.console import database_file
 from realtime_pipeline import Pipeline, Settings, load_settings
-from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+from realtime_pipeline.infrastructure.kafka.rules import TopicSettings
 
 LOGS = ("sqlite", "memory", "kafka")
 STORES = ("sqlite", "memory", "redis")
 
 
-def add_places(parser: argparse.ArgumentParser) -> None:
+def add_environment(parser: argparse.ArgumentParser) -> None:
     """Let the command line choose log and store."""
     parser.add_argument("--log", choices=LOGS, help="(default: as the settings say, else sqlite)")
     parser.add_argument("--store", choices=STORES, help="(default: as the settings say, else sqlite)")
@@ -24,7 +24,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--partitions", type=int, help="into how many partitions a new log is cut")
 
 
-def settle_places(options: argparse.Namespace) -> None:
+def complete_environment(options: argparse.Namespace) -> None:
     """Where no log or store was given, take those of the settings."""
     if "log" in options and "store" in options:
         settings = load_settings(options.settings, log=options.log, store=options.store)
@@ -32,7 +32,7 @@ def settle_places(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def places(options: argparse.Namespace) -> Iterator[Settings]:
+def environment(options: argparse.Namespace) -> Iterator[Settings]:
     """Settings for a run: a file that is deleted afterwards, unless it was named; topics and keys of its own."""
     with ExitStack() as stack:
         file = stack.enter_context(database_file(getattr(options, "database", None)))
@@ -58,7 +58,7 @@ def _topics(settings: Settings, mark: str) -> Iterator[Settings]:
     marked = attrs.evolve(settings, kafka=kafka)
     with Pipeline(marked) as pipeline:
         topics = pipeline.container.topics()
-        topics.create(TopicRules(partitions=settings.partitions))
+        topics.create(TopicSettings(partitions=settings.partitions))
         try:
             yield marked
         finally:
@@ -69,7 +69,7 @@ def _topics(settings: Settings, mark: str) -> Iterator[Settings]:
 def _namespace(settings: Settings, mark: str) -> Iterator[Settings]:
     marked = attrs.evolve(settings, redis=attrs.evolve(settings.redis, namespace=f"{settings.redis.namespace}-{mark}"))
     with Pipeline(marked) as pipeline:
-        nodes = pipeline.container.redis_nodes()
+        nodes = pipeline.container.redis_client()
         try:
             yield marked
         finally:

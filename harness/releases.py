@@ -28,9 +28,9 @@ from harness.services.redis import redis_server
 from realtime_pipeline import Container, Pipeline, Settings
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 
 EMBEDDED: Final = "embedded.db.gz"
 APART: Final = "apart.db.gz"
@@ -55,7 +55,7 @@ class _Left(Exception):
     """The worker is left where it stands."""
 
 
-class _Leave(Stages):
+class _Leave(StageObserver):
     """Leaves the worker when it has committed something."""
 
     def reached(self, stage: Stage, records: int) -> None:
@@ -179,17 +179,17 @@ def _write_embedded(database: Path, folder: Path) -> None:
 def _write_apart(made: Path, folder: Path) -> None:
     database = made / "apart.db"
     with redis_server(made / "redis") as server:
-        rules = RedisRules(nodes=server.place, namespace=NAMESPACE)
+        rules = RedisSettings(nodes=server.place, namespace=NAMESPACE)
         settings = Settings(partitions=PARTITIONS, database=str(database), store="redis", redis=rules)
         with opened(settings) as pipeline:
             append(pipeline, first_events())
             pipeline.process()
         with opened(settings) as pipeline:
-            pipeline.container.stages.override(providers.Object(_Leave()))
+            pipeline.container.observer.override(providers.Object(_Leave()))
             append(pipeline, last_events())
             with suppress(_Left):
                 pipeline.process()
-            client = pipeline.container.redis_nodes().masters()[0]
+            client = pipeline.container.redis_client().masters()[0]
             lines = "".join(f"{json.dumps(one)}\n" for one in _keys_of(client))
     _pack(database, folder / APART)
     (folder / KEYS).write_bytes(_zipped(lines.encode()))
@@ -257,10 +257,10 @@ def restore_keys(file: Path, client: Any, namespace: str) -> None:
         client.execute_command(_WRITERS[one["type"]], name, *map(b64decode, one["words"]))
 
 
-def settings_for(database: Path, rules: RedisRules | None = None) -> Settings:
+def settings_for(database: Path, redis: RedisSettings | None = None) -> Settings:
     """Settings by which a fixture's store is read."""
     settings = Settings(partitions=PARTITIONS, database=str(database))
-    return settings if rules is None else attrs.evolve(settings, store="redis", redis=rules)
+    return settings if redis is None else attrs.evolve(settings, store="redis", redis=redis)
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:

@@ -11,13 +11,13 @@ from dependency_injector import providers
 from harness.checking.stores import compared, differences
 from harness.console import console, heading
 from harness.errors import HarnessError
-from harness.feed import logged, publish, work_off
+from harness.feed import logged, process_all, publish
 from harness.files import in_event_time_order
-from harness.formats import Line, Options, read
+from harness.formats import Options, SourceRecord, read
 from harness.formats.catalogue import read_catalogue
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import Expected, expect
-from harness.places import places
+from harness.places import environment
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.shop.customer import Customer
@@ -30,7 +30,7 @@ SHOWN_RECOMMENDATIONS = 5
 SHOWN_REASONS = 10
 
 
-def lines_of(options: argparse.Namespace) -> Iterator[Line]:
+def lines_of(options: argparse.Namespace) -> Iterator[SourceRecord]:
     """The lines of all the files named, in event-time order."""
     lines = read(options.data, options.format, Options(collapse_repeats=options.collapse_repeats))
     return islice(in_event_time_order(lines), options.limit)
@@ -38,7 +38,7 @@ def lines_of(options: argparse.Namespace) -> Iterator[Line]:
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Publish, process, show, and where asked compare with the oracle."""
-    with places(options) as settings, Pipeline(settings) as pipeline:
+    with environment(options) as settings, Pipeline(settings) as pipeline:
         if options.catalogue is not None:
             pipeline.container.products.override(providers.Object(read_catalogue(options.catalogue)))
         figures = _replay(pipeline, options)
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object]:
     rows = publish(pipeline, lines_of(options), options.limit, finite=options.database is None)
-    seconds, counts = work_off(pipeline, rows)
+    seconds, counts = process_all(pipeline, rows)
     classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
     handed_on = sum(classes.values()) - rows  # what visitors who signed in had to say is in the log too
     adds_up = handed_on == 0 or (
@@ -99,7 +99,7 @@ def _dead_letters(pipeline: Pipeline, count: int) -> dict[str, int]:
 def _show_customers(pipeline: Pipeline, named: list[str]) -> None:
     for customer_id in named or most_active(pipeline, SHOWN_CUSTOMERS):
         heading(f"Customer {customer_id}")
-        if pipeline.container.cells().customer(CustomerId(customer_id)) is None:
+        if pipeline.container.cells().read_customer(CustomerId(customer_id)) is None:
             console.print("  never seen, or forgotten; what anybody new would be shown:")
         else:
             for line in profile_in_words(pipeline.profile(customer_id)):
@@ -141,7 +141,7 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
         number, first = next(iter(shortened.items()))
         raise HarnessError(
             f"the log no longer holds what came before position {first} of partition {number}, which the store was "
-            "built from: the oracle checks stores of whole logs (without log_keep) only"
+            "built from: the oracle checks stores of whole logs (without log_retention) only"
         )
     expected = expect(
         logged(log),
@@ -155,7 +155,7 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
         container.cells(),
         container.views(),
         container.outputs(),
-        settings.stores.session_keep_ms,
+        settings.stores.session_retention_ms,
         settings.stores.listed_sessions_max,
         trending=settings.recommendations.trending,
     )

@@ -14,11 +14,11 @@ from harness.replay import compare
 from realtime_pipeline import Container, Pipeline, Settings
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.worker_rules import WorkerRules
-from realtime_pipeline.domain.recommendation.trending import TrendingRules
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
-from realtime_pipeline.domain.streams.rules import FoldRules
-from realtime_pipeline.settings import StoreRules
+from realtime_pipeline.application.worker_rules import WorkerSettings
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
+from realtime_pipeline.domain.streams.rules import FoldSettings
+from realtime_pipeline.settings import StoreSettings
 from tests import servers
 
 NOW_MS = 1_760_000_000_000
@@ -29,7 +29,7 @@ Kind = Literal["memory", "sqlite", "redis"]
 
 KINDS = pytest.mark.parametrize("kind", get_args(Kind))
 
-SMALL_RULES = ProfileRules(
+SMALL_PROFILE = ProfileSettings(
     session_gap_ms=1_000,
     open_sessions_max=3,
     idle_sessions_max=1,
@@ -43,19 +43,19 @@ SMALL_RULES = ProfileRules(
     shown_products_max=2,
     reviews_max=2,
     visitors_max=2,
-    remembered_events=3,
-    remembered_repairs=2,
-    remembered_instant_max=8,
-    merged_ids_max=6,
+    dedup_events=3,
+    dedup_replays=2,
+    dedup_same_timestamp_max=8,
+    dedup_merged_ids_max=6,
     contributions_max=3,
 )
 """Limits so small that short histories reach every one of them."""
 
 SMALL = Settings(
     partitions=2,
-    fold=FoldRules(profile=SMALL_RULES, disorder_ms=500, future_ms=1_000),
-    stores=StoreRules(session_keep_ms=30_000, listed_sessions_max=3),
-    worker=WorkerRules(cached_customers_max=2),
+    fold=FoldSettings(profile=SMALL_PROFILE, max_out_of_orderness_ms=500, max_future_skew_ms=1_000),
+    stores=StoreSettings(session_retention_ms=30_000, listed_sessions_max=3),
+    worker=WorkerSettings(cached_customers_max=2),
 )
 
 
@@ -109,7 +109,7 @@ def opened(settings: Settings, clock: Clock | None = None) -> Pipeline:
 def embedded(kind: Kind, folder: Path, settings: Settings = SMALL) -> Settings:
     """Settings for a pipeline all in memory, or all in a file of the folder, or in an empty store in Redis."""
     if kind == "redis":
-        return attrs.evolve(settings, log="memory", store="redis", redis=servers.redis_rules())
+        return attrs.evolve(settings, log="memory", store="redis", redis=servers.redis_settings())
     return attrs.evolve(settings, log=kind, store=kind, database=str(folder / "shop.db"))
 
 
@@ -138,12 +138,12 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
     keys = {key for one in cells.scan() for key in [*one.closed_sessions, *(s.key for s in one.open_sessions)]}
     return {
         "customers": customers,
-        "sessions": cells.trails(sorted(keys)),
+        "sessions": cells.session_summaries(sorted(keys)),
         "reviews": {customer_id: cells.reviews(customer_id) for customer_id in customers},
         "products": products,
         "lists": {one: [*listed.items()] for one, listed in views.sessions_of(sorted(products), 3).items()},
-        "trending": views.trending(TrendingRules(), None, 100),
-        "trending in Germany": views.trending(TrendingRules(), None, 100, "DE"),
+        "trending": views.trending(TrendingSettings(), None, 100),
+        "trending in Germany": views.trending(TrendingSettings(), None, 100, "DE"),
         "top_rated": views.top_rated(5.0, 100),
         "interactions": views.interactions(),
         "watermarks": dict(views.watermarks()),

@@ -15,10 +15,10 @@ import pytest
 
 from harness.services.kafka import KafkaBroker, SignedIn, kafka_broker, why_no_kafka
 from harness.services.redis import RedisServer, redis_binary, redis_cluster, redis_server
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings, TopicSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 from tests.certificates import Certificates, certificates
 
 ROOT = Path(__file__).parents[1]
@@ -109,32 +109,32 @@ def unique(name: str) -> str:
     return f"{name}-{next(_numbers)}"
 
 
-def redis_rules(kind: str = "single") -> RedisRules:
+def redis_settings(kind: str = "single") -> RedisSettings:
     """An empty store: on a single server, with one group of view cells; or on a cluster, with four."""
     if kind == "single":
-        return RedisRules(nodes=redis_place(), namespace=unique("test"))
-    return RedisRules(nodes=redis_masters(), cluster=True, namespace=unique("test"), view_cells=32)
+        return RedisSettings(nodes=redis_place(), namespace=unique("test"))
+    return RedisSettings(nodes=redis_masters(), cluster=True, namespace=unique("test"), view_cells=32)
 
 
-def kafka_rules(partitions: int) -> KafkaRules:
+def kafka_settings(partitions: int) -> KafkaSettings:
     """Empty topics and a group of their own."""
-    rules = KafkaRules(
+    rules = KafkaSettings(
         brokers=kafka_place(),
         topic=unique("events"),
         dead_letters_topic=unique("letters"),
         group=unique("group"),
         linger_ms=0,
-        gather_ms=100,
+        outputs_linger_ms=100,
     )
-    KafkaTopics(rules).create(TopicRules(partitions=partitions))
+    KafkaTopics(rules).create(TopicSettings(partitions=partitions))
     return rules
 
 
-def kafka_rules_signed_in() -> KafkaRules:
+def kafka_rules_signed_in() -> KafkaSettings:
     """The same with one partition, reached by TLS, with user and password."""
     _, signed_in, made = _kafka()
     return attrs.evolve(
-        kafka_rules(1),
+        kafka_settings(1),
         brokers=signed_in.place,
         username=signed_in.user,
         password=signed_in.password,
@@ -146,6 +146,6 @@ def kafka_rules_signed_in() -> KafkaRules:
     )
 
 
-def ask(nodes: RedisNodes, key: str, *request: str | int) -> object:
+def ask(client: RedisClient, key: str, *request: str | int) -> object:
     """What a Redis answers to one request."""
-    return nodes.ask([(key, request)])[0]
+    return client.execute([(key, request)])[0]

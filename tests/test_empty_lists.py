@@ -7,7 +7,7 @@ import pytest
 from realtime_pipeline import ListRules, Pipeline, PipelineError, Settings
 from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
 from realtime_pipeline.domain.recommendation.ranking import Blend
-from realtime_pipeline.domain.recommendation.service import RecommendationRules
+from realtime_pipeline.domain.recommendation.service import RecommendationSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from tests.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, append, embedded, event, opened
 
@@ -18,8 +18,8 @@ QUIET = (
 )
 
 
-def recommending(kind: Kind, folder: Path, recommendations: RecommendationRules | None = None) -> Pipeline:
-    settings = Settings(partitions=2, recommendations=recommendations or RecommendationRules())
+def recommending(kind: Kind, folder: Path, recommendations: RecommendationSettings | None = None) -> Pipeline:
+    settings = Settings(partitions=2, recommendations=recommendations or RecommendationSettings())
     return opened(embedded(kind, folder, settings))
 
 
@@ -104,11 +104,15 @@ def test_something_trends_but_not_in_that_country(tmp_path: Path) -> None:
 
 def test_the_settings_ask_no_source(tmp_path: Path) -> None:
     looked = event("v", product="mug")
-    with processed(recommending("memory", tmp_path, RecommendationRules(blend=Blend(0, 0, 0, 0))), looked) as pipeline:
+    with processed(
+        recommending("memory", tmp_path, RecommendationSettings(blend=Blend(0, 0, 0, 0))), looked
+    ) as pipeline:
         assert len(pipeline.recommend("zoe")) == 0
         nothing = "every source of recommendations has weight 0; give one of [recommendations.blend] a weight"
         assert (pipeline.explain_empty("zoe"), pipeline.explain_empty(product_id="jug")) == (nothing, nothing)
-    with processed(recommending("memory", tmp_path, RecommendationRules(blend=Blend(trending=0))), looked) as pipeline:
+    with processed(
+        recommending("memory", tmp_path, RecommendationSettings(blend=Blend(trending=0))), looked
+    ) as pipeline:
         assert len(pipeline.recommend("zoe")) == 0
         assert pipeline.explain_empty("zoe") == (
             "nothing is known of customer zoe, and what is trending is not asked for: [recommendations.blend] has "
@@ -136,7 +140,9 @@ def test_what_was_taken_out_of_a_list_is_in_its_notes(tmp_path: Path) -> None:
 
 def test_what_is_rated_but_refused_is_in_the_notes(tmp_path: Path) -> None:
     rules = ListRules(only_categories=frozenset(("garden",)))
-    with processed(recommending("memory", tmp_path, RecommendationRules(rules=rules)), *reviews_of_today()) as pipeline:
+    with processed(
+        recommending("memory", tmp_path, RecommendationSettings(rules=rules)), *reviews_of_today()
+    ) as pipeline:
         assert pipeline.top_rated().notes == ("only_categories left nothing: it refused 1 of 1 product",)
     with processed(recommending("memory", tmp_path), event("v", product="mug")) as pipeline:
         assert pipeline.top_rated().notes == ()
@@ -173,7 +179,7 @@ def test_a_country_of_which_a_list_was_read_too_early(kind: Kind, tmp_path: Path
 
 @KINDS
 def test_the_variant_of_the_customer_is_the_cause(kind: Kind, tmp_path: Path) -> None:
-    nothing = RecommendationRules(blend=Blend(0, 0, 0, 0))
+    nothing = RecommendationSettings(blend=Blend(0, 0, 0, 0))
     experiment = Experiment("mixing", {"one": Variant(1, nothing), "two": Variant(1, nothing)})
     settings = Settings(partitions=2, experiment=experiment)
     with opened(embedded(kind, tmp_path, settings)) as pipeline:

@@ -9,7 +9,7 @@ from dependency_injector import providers
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.candidate_sources import CONSIDERED_MAX
 from realtime_pipeline.application.recommend_products import NOT_ALL_CONSIDERED, TopRatedProducts
-from realtime_pipeline.domain.recommendation.service import RecommendationRules, Recommendations
+from realtime_pipeline.domain.recommendation.service import Recommendations, RecommendationSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
@@ -24,7 +24,7 @@ def opened(
     container = Container()
     container.clock.override(providers.Object(SetClock()))
     container.catalogue.override(providers.Object(MemoryCatalogue(catalogue or {})))
-    recommendations = RecommendationRules(rules=rules or ListRules())
+    recommendations = RecommendationSettings(rules=rules or ListRules())
     settings = attrs.evolve(Settings(partitions=2), recommendations=recommendations)
     return Pipeline(embedded(kind, folder, settings), container)
 

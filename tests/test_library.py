@@ -172,7 +172,7 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "top_rated": lambda pipeline: pipeline.top_rated(),
     "explain_empty": lambda pipeline: pipeline.explain_empty(),
     "profile": lambda pipeline: pipeline.profile("ada"),
-    "note_shown": lambda pipeline: pipeline.note_shown("ada", ["mug"]),
+    "record_exposure": lambda pipeline: pipeline.record_exposure("ada", ["mug"]),
     "dead_letters": lambda pipeline: pipeline.dead_letters(),
     "dead_letter": lambda pipeline: pipeline.dead_letter("0-0"),
     "export_dead_letters": lambda pipeline: list(pipeline.export_dead_letters()),

@@ -9,14 +9,14 @@ import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, PipelineError, Request, Settings
-from realtime_pipeline.application.shop_cache import CacheRules
+from realtime_pipeline.application.shop_cache import CacheSettings
 from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
 from realtime_pipeline.domain.recommendation.ranking import Blend
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
-from realtime_pipeline.domain.recommendation.service import RecommendationRules
+from realtime_pipeline.domain.recommendation.service import RecommendationSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
 from realtime_pipeline.report import profile_in_words
 from tests.histories import HOUR_MS, event, visits
@@ -33,9 +33,9 @@ def test_neighbours_come_first_then_the_category_then_the_shop(tmp_path: Path) -
             ("pan", ReasonKind.TRENDING_IN_CATEGORY),
             ("tent", ReasonKind.TRENDING),
         ]
-        assert recommended[0].because == "you looked at mug: in 1 visit with the same interest this was chosen too"
-        assert recommended[1].because == "popular in kitchen, which you like: looked at or bought once lately"
-        assert recommended[2].because == "popular in the whole shop: looked at or bought once lately"
+        assert recommended[0].explanation == "you looked at mug: in 1 visit with the same interest this was chosen too"
+        assert recommended[1].explanation == "popular in kitchen, which you like: looked at or bought once lately"
+        assert recommended[2].explanation == "popular in the whole shop: looked at or bought once lately"
         assert len(pipeline.recommend("bob", limit=1)) == 1
 
 
@@ -59,7 +59,7 @@ def test_reasons_count_visits_and_say_what_was_done(tmp_path: Path) -> None:
 
         def because(user: str, **request: Any) -> str:
             (jug,) = (one for one in pipeline.recommend(user, **request) if one.product.product_id == "jug")
-            return jug.because
+            return jug.explanation
 
         chosen = "in 3 visits with the same interest this was chosen too"
         assert because("bob") == f"you bought mug: {chosen}"
@@ -71,11 +71,11 @@ def test_reasons_count_visits_and_say_what_was_done(tmp_path: Path) -> None:
 
 
 def test_what_was_done_is_not_guessed_where_actions_weigh_the_same(tmp_path: Path) -> None:
-    fold = attrs.evolve(Settings().fold, profile=ProfileRules(cart_weight=5, purchase_weight=5))
+    fold = attrs.evolve(Settings().fold, profile=ProfileSettings(cart_weight=5, purchase_weight=5))
     with Pipeline(Settings(database=str(tmp_path / "shop.db"), fold=fold)) as pipeline:
         pipeline.publish([*visits("ada", "mug", "jug"), event("c", "cart", user="cyd", at_ms=HOUR_MS, product="mug")])
         pipeline.process()
-        assert pipeline.recommend("cyd")[0].because.startswith("you were interested in mug: ")
+        assert pipeline.recommend("cyd")[0].explanation.startswith("you were interested in mug: ")
 
 
 def test_a_list_keeps_to_the_rules_of_its_request(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_list_keeps_to_the_rules_of_its_request(tmp_path: Path) -> None:
         assert listed(category_weights={"outdoor": 20.0}) == ["tent", "jug"]
         assert listed(pinned={"oven": 1}) == ["oven", "jug", "tent"]
         pinned = pipeline.recommend("bob", rules=ListRules(pinned={ProductId("oven"): 1}))
-        assert pinned[0].because == "chosen by the shop"
+        assert pinned[0].explanation == "chosen by the shop"
         nothing = pipeline.recommend("bob", rules=ListRules(price_min=1e9))
         assert (len(nothing), nothing.notes) == (
             0,
@@ -207,7 +207,7 @@ def test_what_is_new_gets_some_of_the_places(tmp_path: Path) -> None:
     new = [Product(ProductId(f"new-{number}"), category="kitchen") for number in range(9)]
     sold_out = Product(ProductId("gone"), category="kitchen", in_stock=False)
     elsewhere = Product(ProductId("tent"), category="outdoor")
-    rules = ListRules(explore=0.5, explore_below=2, in_stock=True)
+    rules = ListRules(exploration_share=0.5, exploration_below=2, in_stock=True)
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         known = {one.product_id: one for one in (*new, sold_out, elsewhere)}
         pipeline.container.products.override(providers.Object(known))
@@ -220,7 +220,7 @@ def test_what_is_new_gets_some_of_the_places(tmp_path: Path) -> None:
             found = pipeline.recommend("bob", 4, rules=rules)
             assert [one.product.product_id for one in found][:2] == ["jug", "pan"]
             assert {one.reason.kind for one in found[2:]} == {ReasonKind.NEW}
-            assert found[2].because == "new in kitchen: few have seen it yet"
+            assert found[2].explanation == "new in kitchen: few have seen it yet"
             drawn |= {one.product.product_id for one in found[2:]}
         assert drawn == {one.product_id for one in new}
         for who in ("ada", "cyd"):
@@ -240,22 +240,22 @@ def test_what_was_shown_often_enough_gives_way(tmp_path: Path) -> None:
         for _ in range(2):
             found = pipeline.recommend("bob", 1, rules=twice)
             assert [one.product.product_id for one in found] == ["jug"]
-            pipeline.note_shown("bob", found)
+            pipeline.record_exposure("bob", found)
             pipeline.process()
         assert [one.product.product_id for one in pipeline.recommend("bob", 1, rules=twice)] == ["pan"]
         assert [one.product.product_id for one in pipeline.recommend("bob", 1, rules=often)] == ["jug"]
         assert {id_: times for id_, (times, _) in pipeline.profile("bob").customer.shown.items()} == {"jug": 2}
-        pipeline.note_shown("bob", ["pan", "pan"])  # a list has a product once
+        pipeline.record_exposure("bob", ["pan", "pan"])  # a list has a product once
         before = sum(pipeline.process().values())
-        pipeline.note_shown("bob", [])
-        pipeline.note_shown("eve", pipeline.recommend("eve", 1, rules=ListRules(price_max=0.0)))
+        pipeline.record_exposure("bob", [])
+        pipeline.record_exposure("eve", pipeline.recommend("eve", 1, rules=ListRules(price_max=0.0)))
         assert sum(pipeline.process().values()) == before
         with pytest.raises(TypeError, match="is a list of products"):
-            pipeline.note_shown("bob", "pan")
+            pipeline.record_exposure("bob", "pan")
 
 
 def test_somebody_new_gets_what_is_trending(tmp_path: Path) -> None:
-    with Pipeline(Settings(database=str(tmp_path / "shop.db"), cache=CacheRules(trending_ms=0))) as pipeline:
+    with Pipeline(Settings(database=str(tmp_path / "shop.db"), cache=CacheSettings(trending_ms=0))) as pipeline:
         assert list(pipeline.recommend("zoe")) == []
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
@@ -277,7 +277,7 @@ def test_what_is_trending_where_the_customer_is_comes_before_the_whole_shop(tmp_
             ids = [one.product.product_id for one in found]
             assert [product_id for product_id in ids if product_id != "tent"] == ["jug", "mug", "pan"]
             assert found[0].reason.kind is ReasonKind.TRENDING_IN_COUNTRY
-            assert found[0].because == "popular in DE, where you are: looked at or bought 2 times lately"
+            assert found[0].explanation == "popular in DE, where you are: looked at or bought 2 times lately"
         assert pipeline.recommend("bob", country="FR")[0].product.product_id == "mug"
         assert pipeline.recommend("zoe")[0].reason.kind is ReasonKind.TRENDING
         assert "  is in      DE" in profile_in_words(pipeline.profile("bob"))
@@ -308,7 +308,7 @@ def test_who_is_forgotten_leads_nobody_anywhere(tmp_path: Path) -> None:
 
 def test_what_was_seen_in_the_session_is_repeated_only_where_that_is_wanted(tmp_path: Path) -> None:
     for wanted in (False, True):
-        rules = RecommendationRules(repeat_seen=wanted)
+        rules = RecommendationSettings(repeat_seen=wanted)
         with Pipeline(Settings(database=str(tmp_path / f"{wanted}.db"), recommendations=rules)) as pipeline:
             pipeline.publish([*visits("ada", "mug", "jug", "pan"), *visits("bob", "mug", "jug")])
             pipeline.process()
@@ -320,7 +320,7 @@ def test_what_was_seen_in_the_session_is_repeated_only_where_that_is_wanted(tmp_
 def test_what_is_trending_does_not_depend_on_what_it_is_worth_in_lists() -> None:
     looks = [*(event(f"z{n}", user=f"u{n}", at_ms=n, product="z") for n in range(9)), event("a", at_ms=1, product="a")]
     for weight in (0.5, 0.0):
-        rules = RecommendationRules(blend=Blend(trending=weight, trending_in_country=weight))
+        rules = RecommendationSettings(blend=Blend(trending=weight, trending_in_country=weight))
         with Pipeline(Settings(log="memory", store="memory", recommendations=rules)) as pipeline:
             pipeline.publish(looks)
             pipeline.process()
@@ -344,7 +344,7 @@ def test_what_is_taken_back_is_not_said_to_be_looked_at_less_than_never() -> Non
             [*cancelled, *(event(f"v{n}", user=f"u{n}", at_ms=40 * HOUR_MS, product="mug") for n in range(3))]
         )
         pipeline.process()
-        assert pipeline.trending()[0].because == "popular in the whole shop: looked at or bought lately"
+        assert pipeline.trending()[0].explanation == "popular in the whole shop: looked at or bought lately"
 
 
 def test_the_best_of_each_favourite_category_comes_up_however_long_the_list_is() -> None:
@@ -380,7 +380,7 @@ def test_what_trends_less_comes_up_where_what_trends_most_is_refused() -> None:
 
 
 def test_who_asks_with_others_gets_the_list_they_would_get_alone() -> None:
-    fine = RecommendationRules(rules=ListRules(rating=1.0, hide_bought=True))
+    fine = RecommendationSettings(rules=ListRules(rating=1.0, hide_bought=True))
     experiment = Experiment("mixing", {"plain": Variant(1), "fine": Variant(1, fine)})
     with Pipeline(Settings(log="memory", store="memory", experiment=experiment)) as pipeline:
         for user in range(20):
@@ -414,7 +414,7 @@ def test_who_cannot_be_answered_is_named_by_their_number() -> None:
 
 
 def test_a_longer_list_has_no_fewer_neighbours() -> None:
-    rules = RecommendationRules(blend=Blend(trending=0, trending_in_category=0, trending_in_country=0))
+    rules = RecommendationSettings(blend=Blend(trending=0, trending_in_category=0, trending_in_country=0))
     with Pipeline(Settings(log="memory", store="memory", recommendations=rules)) as pipeline:
         for user in range(8):
             pipeline.publish(visits(f"u{user}", "mug", *(f"p{user}-{number}" for number in range(30))))
@@ -429,13 +429,13 @@ def test_a_part_of_a_list_was_shown_as_the_whole_would_be() -> None:
         pipeline.process()
         found = pipeline.recommend("ada", rules=rules)
         first = [one.product.product_id for one in found]
-        pipeline.note_shown("ada", found[:2])
-        pipeline.note_shown("ada", list(found)[2:3])
-        pipeline.note_shown("ada", [first[3]])
+        pipeline.record_exposure("ada", found[:2])
+        pipeline.record_exposure("ada", list(found)[2:3])
+        pipeline.record_exposure("ada", [first[3]])
         pipeline.process()
         assert [one.product.product_id for one in pipeline.recommend("ada", rules=rules)] == first[4:]
         with pytest.raises(TypeError, match="not a dict"):
-            pipeline.note_shown("ada", [{"product_id": "mug"}])  # type: ignore[list-item]
+            pipeline.record_exposure("ada", [{"product_id": "mug"}])  # type: ignore[list-item]
 
 
 def test_a_price_that_was_paid_back_is_not_the_price() -> None:

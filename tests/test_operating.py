@@ -11,10 +11,10 @@ import pytest
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import InvalidEvents, Unavailable, UnknownCustomer, UnknownLetter
 from realtime_pipeline.application.handle_dead_letters import Replay
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.letters import LetterState
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from tests.application.visitors import login, looks
 from tests.histories import KINDS, NOW_MS, Kind, SetClock, append, differences, embedded, event, opened
 
@@ -49,8 +49,8 @@ def test_what_is_mended_counts_once_however_often_it_is_replayed(kind: Kind, tmp
 
 def test_letters_of_one_customer_are_replayed_in_the_order_of_their_times() -> None:
     """A customer remembers few repairs, and refuses what happened before those that it has forgotten."""
-    profile = ProfileRules(remembered_repairs=4)
-    with opened(Settings(log="memory", store="memory", partitions=1, fold=FoldRules(profile=profile))) as pipeline:
+    profile = ProfileSettings(dedup_replays=4)
+    with opened(Settings(log="memory", store="memory", partitions=1, fold=FoldSettings(profile=profile))) as pipeline:
         append(pipeline, [BAD[number] | {"timestamp": NOW_MS - number} for number in range(6)])
         append(pipeline, [event(f"more-{number}", "purchase", price=-1, at_ms=NOW_MS - number) for number in range(50)])
         pipeline.process()

@@ -60,8 +60,8 @@ def test_lists_as_json_are_what_the_library_has(shop: Path, capsys: pytest.Captu
     assert item.pop("score") == 4.0
     assert item == {
         "product": JUG,
-        "because": "you bought A müg: in 1 visit with the same interest this was chosen too",
-        "moved": [],
+        "explanation": "you bought A müg: in 1 visit with the same interest this was chosen too",
+        "adjustments": [],
         "reason": {"kind": "neighbours", "count": 1, "because_of": ["mug"], "category": None, "country": None},
     }
     with Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline:

@@ -77,15 +77,15 @@ def test_ids_may_be_emoji() -> None:
 def test_a_store_swapped_for_another_by_the_container(tmp_path: Path) -> None:
     """The log in SQLite, all stores in memory: nothing else changes."""
     container = Container()
-    cells = MemoryCellStore(session_keep_ms=10**9)
+    cells = MemoryCellStore(session_retention_ms=10**9)
     container.cells.override(providers.Object(cells))
-    container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=10, activity_hours=100)))
+    container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=10, activity_retention_hours=100)))
     with Pipeline(Settings(database=str(tmp_path / "shop.db")), container) as pipeline:
         container.outputs.override(providers.Object(MemoryOutputs(container.publisher())))
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
         assert [one.product.product_id for one in pipeline.recommend("bob")] == ["jug"]
-        assert cells.customer(CustomerId("ada")) is not None
+        assert cells.read_customer(CustomerId("ada")) is not None
         assert container.database().rows("SELECT count(*) FROM customers") == [(0,)]
 
 
@@ -175,7 +175,7 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "trending": lambda pipeline: pipeline.trending(),
     "top_rated": lambda pipeline: pipeline.top_rated(),
     "profile": lambda pipeline: pipeline.profile("ada"),
-    "note_shown": lambda pipeline: pipeline.note_shown("ada", ["mug"]),
+    "record_exposure": lambda pipeline: pipeline.record_exposure("ada", ["mug"]),
     "dead_letters": lambda pipeline: pipeline.dead_letters(),
     "dead_letter": lambda pipeline: pipeline.dead_letter("0-0"),
     "export_dead_letters": lambda pipeline: pipeline.export_dead_letters(),
@@ -324,7 +324,7 @@ def test_a_worker_waits_for_a_file_that_another_program_holds(tmp_path: Path, mo
         worker = pipeline.container.process_events()
         other.isolation_level = None
         other.execute("BEGIN IMMEDIATE")
-        assert "another program has held it" in worker(0).trouble
+        assert "another program has held it" in worker(0).problem
         other.execute("ROLLBACK")
         assert pipeline.process() == {RecordClass.APPLIED: 2}
 

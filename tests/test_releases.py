@@ -41,8 +41,8 @@ def store(request: pytest.FixtureRequest, release: Path, tmp_path: Path) -> Iter
     database, rules = tmp_path / "shop.db", None
     unpack(release / (EMBEDDED if request.param == "embedded" else APART), database)
     if request.param == "apart":
-        rules = servers.redis_rules()
-        host, port = rules.places()[0]
+        rules = servers.redis_settings()
+        host, port = rules.endpoints()[0]
         with redis.Redis(host, port) as client:
             restore_keys(release / KEYS, client, rules.namespace)
     with opened(settings_for(database, rules)) as pipeline:

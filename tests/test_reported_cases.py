@@ -9,9 +9,9 @@ import pytest
 from realtime_pipeline import Settings
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.shop.events import EventKind
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from tests.histories import (
     HOUR_MS,
     KINDS,
@@ -26,7 +26,7 @@ from tests.histories import (
     opened,
 )
 
-SETTINGS = attrs.evolve(SMALL, partitions=3, fold=FoldRules())
+SETTINGS = attrs.evolve(SMALL, partitions=3, fold=FoldSettings())
 MINUTE = 60_000
 
 
@@ -121,7 +121,7 @@ def test_purchases_of_a_visitor_who_signed_in_count_however_far_the_worker_lags(
 
 @KINDS
 def test_a_late_purchase_is_a_dead_letter_and_its_repair_counts_once(kind: Kind, tmp_path: Path) -> None:
-    short = attrs.evolve(SETTINGS, fold=FoldRules(profile=ProfileRules(remembered_events=16)))
+    short = attrs.evolve(SETTINGS, fold=FoldSettings(profile=ProfileSettings(dedup_events=16)))
     at_ms = NOW_MS - 500 * MINUTE
     looks = [event(f"web{number}", at_ms=at_ms + number * MINUTE, product=f"p{number}") for number in range(70)]
     with opened(embedded(kind, tmp_path, short)) as pipeline:

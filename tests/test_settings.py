@@ -9,7 +9,7 @@ import pytest
 
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.domain.recommendation.rules import ListRules
-from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+from realtime_pipeline.infrastructure.kafka.rules import TopicSettings
 from realtime_pipeline.settings import Settings
 from realtime_pipeline.settings_file import load_settings
 
@@ -39,7 +39,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
 
 
 def test_settings_are_made_of_settings() -> None:
-    with pytest.raises(TypeError, match=r"settings: redis is to be RedisRules\(…\), not a dict"):
+    with pytest.raises(TypeError, match=r"settings: redis is to be RedisSettings\(…\), not a dict"):
         Settings(redis={"view_cells": 12})  # type: ignore[arg-type]
 
 
@@ -63,14 +63,17 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
             r"round_records_max must be at most 10{13}, not a number",
         ),
         (
-            "[worker]\nkept_ms = 1" + "0" * 400,
-            r"kept_ms must be at most 10000000000000, not a number of about 400 digits",
+            "[worker]\noutbox_retention_ms = 1" + "0" * 400,
+            r"outbox_retention_ms must be at most 10000000000000, not a number of about 400 digits",
         ),
-        ("[worker]\nkept_ms = 1" + "0" * 5_000, r"settings\.toml cannot be read"),
+        ("[worker]\noutbox_retention_ms = 1" + "0" * 5_000, r"settings\.toml cannot be read"),
         ("rating_prior = 1e308", r"rating_prior must be at most 10000000000000, not 1e\+308"),
         ("[fold.profile]\nview_weight = 1_000_000", r"view_weight must be at most 1000"),
-        ("[kafka]\nqueued_messages_max = 3_000_000_000", r"queued_messages_max must be at most 2147483647"),
-        ("[redis]\ntimeout_ms = 1_000_000", r"timeout_ms must be at most 600000"),
+        (
+            "[kafka]\nqueue_buffering_max_messages = 3_000_000_000",
+            r"queue_buffering_max_messages must be at most 2147483647",
+        ),
+        ("[redis]\nrequest_timeout_ms = 1_000_000", r"request_timeout_ms must be at most 600000"),
         ("[recommendations.rules]\nper_category = 1" + "0" * 400, r"per_category must be at most"),
         ("idle_wait = 5", r"there is no idle_wait; did you mean worker\.idle_wait_ms\?"),
         ("[recommendations]\ndiversty = 0.5", r"no recommendations\.diversty; did you mean \S+\.rules\.diversity\?"),
@@ -79,17 +82,17 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[redis]\nnamespace = '{x}'", r"redis.namespace is some printable text without braces"),
         ("[redis]\nnamespace = 'shop*'", r"redis.namespace is some printable text without braces"),
         ("[redis]\nnodes = 'redis://user:secret@here:6379'", r"redis.nodes are written host:port"),
-        ("[redis]\ntimeout_ms = 0", r"timeout_ms must be at least 1"),
-        ("[kafka]\ntransaction_ms = 60_000", r"kafka.transaction_ms must be at most 8000"),
+        ("[redis]\nrequest_timeout_ms = 0", r"request_timeout_ms must be at least 1"),
+        ("[kafka]\ntransaction_timeout_ms = 60_000", r"kafka.transaction_timeout_ms must be at most 8000"),
         ("[kafka]\ngroup = ''", r"kafka.group must not be empty"),
         ("partitions = 0", r"partitions must be at least 1, not 0"),
         ("[fold.profile]\norders_max = 0", r"orders_max must be at least 1"),
-        ("[stores]\nsession_keep_ms = 0", r"session_keep_ms must be at least 1"),
-        ("[stores]\nsession_keep_ms = 9_223_372_036_854_775_807", r"session_keep_ms must be at most"),
+        ("[stores]\nsession_retention_ms = 0", r"session_retention_ms must be at least 1"),
+        ("[stores]\nsession_retention_ms = 9_223_372_036_854_775_807", r"session_retention_ms must be at most"),
         ("[recommendations.neighbours]\nk = 0", r"k must be at least 1"),
         (
             "[recommendations.trending]\nwindow_hours = 9999",
-            r"recommendations\.trending\.window_hours is 9999, more than stores\.activity_hours, which is 336",
+            r"trending\.window_hours is 9999, more than stores\.activity_retention_hours, which is 336",
         ),
         ("[event_types]\nvideo_play = 'watch'", r"video_play is mapped to watch, which is no kind of event"),
         ("[event_types]\nforget = 'view'", r"forget must keep its meaning"),
@@ -99,14 +102,14 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[events]\nquantity_max = 9_007_199_254_740_993", r"quantity_max must be at most 10000000000000"),
         ("[events]\namount_max = 1_000_000_000_000", r"amount_max must be at most 900719925474"),
         ("[events]\nrecord_bytes_max = -1", r"record_bytes_max must be at least 1"),
-        ("[fold]\nfuture_ms = -1", r"future_ms must be at least 0"),
+        ("[fold]\nmax_future_skew_ms = -1", r"max_future_skew_ms must be at least 0"),
         ("[recommendations]\ncategories = -1", r"categories must be at least 0"),
         ("[recommendations.trending]\nhalf_life_hours = 0", r"half_life_hours must be more than 0, not 0"),
         (
             "[recommendations.trending]\nhalf_life_hours = inf",
             r"half_life_hours must be at most 10000000000000, not inf",
         ),
-        ("[stores]\nactivity_hours = 1_000_000", r"activity_hours must be at most 87840"),
+        ("[stores]\nactivity_retention_hours = 1_000_000", r"activity_retention_hours must be at most 87840"),
         ("experiment = 'mixing'", r"experiment must be a group of settings, not text"),
         ("log = 'kafka'\nstore = 'sqlite'", r"log kafka needs store redis"),
         ("database = ':memory:'", r'database is a file, not ":memory:"; for nothing on disk: log and store "memory"'),
@@ -164,7 +167,7 @@ def test_an_error_names_the_source_of_the_value(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("[worker]\nidle_wait_ms = 0\n")
     with pytest.raises(InvalidSettings, match=r"settings\.toml: idle_wait_ms must be at least 1, not 0"):
-        load_settings(file, {"REALTIME_PIPELINE_WORKER__KEPT_MS": "5"})
+        load_settings(file, {"REALTIME_PIPELINE_WORKER__OUTBOX_RETENTION_MS": "5"})
     for name, value, message in (
         ("WORKER__IDLE_WAIT_MS", "-1", "idle_wait_ms must be at least 0, not -1"),
         ("WORKER__IDLE_WAIT_MS", "soon", "worker.idle_wait_ms must be a whole number, not text"),
@@ -183,7 +186,7 @@ def test_an_error_names_the_source_of_the_value(tmp_path: Path) -> None:
         (
             "STORES__ACTIVITY_HOURS",
             "10",
-            "recommendations.trending.window_hours is 72, more than stores.activity_hours",
+            "recommendations.trending.window_hours is 72, more than stores.activity_retention_hours",
         ),
         ("RECOMMENDATIONS__TRENDING__HALF_LIFE_HOURS", "0", "half_life_hours must be more than 0"),
         ("EVENT_TYPES__foo", "bar", "event_types: foo is mapped to bar"),
@@ -233,7 +236,7 @@ def numbers_of(rules: attrs.AttrsInstance) -> list[tuple[attrs.AttrsInstance, st
 
 @pytest.mark.parametrize(("wrong", "may_be_float"), [("5", False), (None, False), (True, False), (1.5, True)])
 def test_a_number_of_another_type_is_named(wrong: object, may_be_float: bool) -> None:
-    every = [*numbers_of(Settings()), *numbers_of(TopicRules())]
+    every = [*numbers_of(Settings()), *numbers_of(TopicSettings())]
     assert len(every) > 80
     for rules, name, kind in every:
         if kind is int or not may_be_float:

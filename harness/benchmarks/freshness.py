@@ -13,11 +13,11 @@ import msgspec
 from harness.benchmarks.worker import START_MS
 from harness.console import console, heading, percentile, progress
 from harness.errors import HarnessError
-from harness.places import places
+from harness.places import environment
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.publish_events import Submission
-from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
+from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 
 BATCHES_PER_S = 50
 WARM_UP_S = 5.0
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     if "memory" in {options.log, options.store}:
         raise HarnessError("what one process keeps in memory another cannot read: choose another log and store")
     with (
-        places(options) as settings,
+        environment(options) as settings,
         _worker(settings),
         ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
@@ -86,7 +86,7 @@ def _worker(settings: Settings) -> Iterator[None]:
 def _work(settings: Settings, ended: Event) -> None:
     with Pipeline(settings) as pipeline:
         worker = pipeline.container.process_events()
-        settle_collector()
+        tune_gc()
         worker.run(ended.is_set, lambda _: None)
 
 

@@ -10,8 +10,8 @@ import attrs
 
 from harness.benchmarks.worker import WORKLOADS
 from harness.console import console, heading
-from harness.feed import publish, work_off
-from harness.line import Line
+from harness.feed import process_all, publish
+from harness.line import SourceRecord
 from realtime_pipeline import Pipeline, Settings, load_settings
 
 
@@ -44,12 +44,12 @@ def _grown(settings: Settings, options: argparse.Namespace) -> dict[str, float]:
     lines = []
     for value in WORKLOADS[options.workload](options):
         size += len(value)
-        lines.append(Line(None, value, "bench"))
+        lines.append(SourceRecord(None, value, "bench"))
     with Pipeline(settings) as pipeline:
         empty = _used(pipeline)
         publish(pipeline, lines, options.events)
         published = _used(pipeline)
-        work_off(pipeline, options.events)
+        process_all(pipeline, options.events)
         processed = _used(pipeline)
         customers: int = pipeline.container.database().rows("SELECT count(*) FROM customers")[0][0]
         began_s = time.perf_counter()
@@ -67,7 +67,7 @@ def _grown(settings: Settings, options: argparse.Namespace) -> dict[str, float]:
 
 
 def _removed(settings: Settings) -> dict[str, float]:
-    with Pipeline(attrs.evolve(settings, log_keep=attrs.evolve(settings.log_keep, bytes_max=1))) as pipeline:
+    with Pipeline(attrs.evolve(settings, log_retention=attrs.evolve(settings.log_retention, bytes_max=1))) as pipeline:
         began_s = time.perf_counter()
         pipeline.process()
         removal_s = time.perf_counter() - began_s

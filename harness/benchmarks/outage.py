@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-from harness.chaos.arena import Arena, servers
+from harness.chaos.arena import ClusterUnderTest, servers
 from harness.chaos.workers import WorkerProcess
 from harness.console import console, heading
 from harness.errors import HarnessError
@@ -24,14 +24,16 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         tempfile.TemporaryDirectory(prefix="outage-", ignore_cleanup_errors=True) as folder,
         servers(Path(folder)) as running,
     ):
-        arena = Arena(Path(folder) / "round", running, "outage", Random(7), kept_ms=30_000, full_size=True)
+        arena = ClusterUnderTest(
+            Path(folder) / "round", running, "outage", Random(7), outbox_retention_ms=30_000, full_size=True
+        )
         try:
             return _play(arena, options)
         finally:
             arena.close()
 
 
-def _play(arena: Arena, options: argparse.Namespace) -> Mapping[str, object]:
+def _play(arena: ClusterUnderTest, options: argparse.Namespace) -> Mapping[str, object]:
     for _ in range(options.events // 2_000):
         arena.publish(2_000)
     arena.publish(options.events % 2_000)
@@ -69,7 +71,7 @@ def _play(arena: Arena, options: argparse.Namespace) -> Mapping[str, object]:
     }
 
 
-def _at_full_load(arena: Arena) -> int:
+def _at_full_load(arena: ClusterUnderTest) -> int:
     """Let the workers come to full load, but not to a third of what is there; return how many events are committed."""
     arena.wait_for_start()
     until_s = time.monotonic() + FULL_LOAD_S

@@ -15,11 +15,11 @@ import msgspec
 
 from harness.console import console, heading, percentile
 from harness.errors import HarnessError
-from harness.feed import publish, work_off
-from harness.line import Line
-from harness.places import places
+from harness.feed import process_all, publish
+from harness.line import SourceRecord
+from harness.places import environment
 from realtime_pipeline import ListRules, Pipeline, Request, Settings
-from realtime_pipeline.infrastructure.system.garbage_collector import OF_REQUESTS, settle_collector
+from realtime_pipeline.infrastructure.system.garbage_collector import OF_REQUESTS, tune_gc
 
 START_MS: Final = 1_760_000_000_000
 NEAR: Final = (-3, -2, -1, 1, 1, 2, 3, 50)
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     if options.one_core and not hasattr(os, "sched_setaffinity"):
         raise HarnessError("this system does not say on which core a process runs: leave --one-core out")
     with (
-        places(options) as settings,
+        environment(options) as settings,
         ProcessPoolExecutor(1 + options.processes, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):
@@ -149,7 +149,7 @@ def _fill(settings: Settings, options: argparse.Namespace, first: int, visits: i
     """Publish visits and work them off; return how many events that are."""
     with Pipeline(settings) as pipeline:
         count = publish(pipeline, _lines(options, first, visits), options.looks * visits)
-        work_off(pipeline, count)
+        process_all(pipeline, count)
     return count
 
 
@@ -162,7 +162,7 @@ def _ingest(settings: Settings, options: argparse.Namespace, until_s: float, fir
     return events / (time.time() - began_s)
 
 
-def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Line]:
+def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[SourceRecord]:
     """Visits of some events; products by Zipf's law (of rank r one in r as often as the first), then near ones.
 
     Two visits a customer.
@@ -184,7 +184,7 @@ def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Lin
                     "price": 1 + product % 500,
                 },
             }
-            yield Line(None, _encode(value), "bench")
+            yield SourceRecord(None, _encode(value), "bench")
             product = (product + dice.choice(NEAR)) % options.products
 
 
@@ -209,7 +209,7 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: float, begin_
             return [answer for one in working for answer in one.result()]
 
         answered(_Waiting(0.0, 1.0, WARM_UP, ask, dice))  # who has waited since long ago
-        settle_collector(OF_REQUESTS)
+        tune_gc(OF_REQUESTS)
         if options.processes > 1:
             time.sleep(max(0.0, begin_s - time.time()))
         trips = _trips(pipeline)
@@ -228,13 +228,13 @@ class _Waiting:
     """
 
     def __init__(
-        self, begin_s: float, end_s: float, rate: float, ask: Callable[[], Request], dice: random.Random
+        self, begin_s: float, end_s: float, rate: float, ask: Callable[[], Request], rng: random.Random
     ) -> None:
         self._end_s = end_s
         self._rate = rate
         self._ask = ask
-        self._dice = dice
-        self._next_s = min(end_s, begin_s + dice.expovariate(rate))
+        self._rng = rng
+        self._next_s = min(end_s, begin_s + rng.expovariate(rate))
         self._one_takes = Lock()
 
     def take(self, most: int) -> list[tuple[Request, float]]:
@@ -246,7 +246,7 @@ class _Waiting:
                 now_s = time.perf_counter()
                 while self._next_s <= min(now_s, self._end_s) and len(taken) < most:
                     taken.append((self._ask(), self._next_s))
-                    self._next_s += self._dice.expovariate(self._rate)
+                    self._next_s += self._rng.expovariate(self._rate)
         return taken
 
 
@@ -266,12 +266,12 @@ def _trips(pipeline: Pipeline) -> int:
     """How often all clients of Redis have sent it something so far."""
     if not _is_on_redis(pipeline):
         return 0
-    return sum(node.info("stats")["total_reads_processed"] for node in pipeline.container.redis_nodes().masters())
+    return sum(node.info("stats")["total_reads_processed"] for node in pipeline.container.redis_client().masters())
 
 
 def _memory(pipeline: Pipeline) -> float:
     """How many bytes Redis holds."""
-    return pipeline.container.redis_nodes().used()["memory_bytes"] if _is_on_redis(pipeline) else 0.0
+    return pipeline.container.redis_client().used()["memory_bytes"] if _is_on_redis(pipeline) else 0.0
 
 
 def _is_on_redis(pipeline: Pipeline) -> bool:

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Mapping
 
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 
 NOT_TIMED = frozenset((Stage.COMMITTING,))
 
 
-class StageClock(Stages):
+class StageClock(StageObserver):
     """Adds up the CPU time of this thread between one stage and the next."""
 
     def __init__(self) -> None:

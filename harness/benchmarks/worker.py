@@ -18,13 +18,13 @@ from dependency_injector import providers
 from harness.benchmarks.stage_clock import StageClock
 from harness.console import console, heading
 from harness.errors import HarnessError
-from harness.feed import publish, work_off
-from harness.line import Line
-from harness.places import places
+from harness.feed import process_all, publish
+from harness.line import SourceRecord
+from harness.places import environment
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
+from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 
 START_MS = 1_760_000_000_000
 EVENTS_PER_SESSION = 7
@@ -57,19 +57,19 @@ def hot_events(options: argparse.Namespace) -> Iterator[bytes]:
     return _random_events(options, dice, lambda: 0 if dice.random() < 0.5 else dice.randrange(options.customers))
 
 
-def _ranked(dice: random.Random, number: int) -> int:
+def _ranked(rng: random.Random, number: int) -> int:
     """One of so many by Zipf's law: the one of rank r comes up one time in r as often as the first."""
-    return int(number ** dice.random()) % number
+    return int(number ** rng.random()) % number
 
 
-def _random_events(options: argparse.Namespace, dice: random.Random, who: Callable[[], int]) -> Iterator[bytes]:
+def _random_events(options: argparse.Namespace, rng: random.Random, who: Callable[[], int]) -> Iterator[bytes]:
     types = ("view", "view", "view", "view", "cart", "purchase")
     for number in range(options.events):
         customer = who()
-        product = _ranked(dice, options.products)
+        product = _ranked(rng, options.products)
         yield _encode(
             {
-                "event_id": f"{dice.getrandbits(64):016x}-{number:08x}",
+                "event_id": f"{rng.getrandbits(64):016x}-{number:08x}",
                 "event_type": types[number % len(types)],
                 "user_id": f"customer-{customer:07d}",
                 "session_id": f"session-{customer:07d}",
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     if options.log == "memory":
         raise HarnessError("what one process keeps in memory another cannot read: choose another log")
     with (
-        places(options) as settings,
+        environment(options) as settings,
         ProcessPoolExecutor(options.workers, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):
@@ -175,11 +175,11 @@ def _publish(settings: Settings, options: argparse.Namespace) -> tuple[int, int]
     """Fill the log; return how many events and bytes."""
     size = 0
 
-    def lines() -> Iterator[Line]:
+    def lines() -> Iterator[SourceRecord]:
         nonlocal size
         for value in WORKLOADS[options.workload](options):
             size += len(value)
-            yield Line(None, value, "bench")
+            yield SourceRecord(None, value, "bench")
 
     with Pipeline(settings) as pipeline:
         count = publish(pipeline, lines(), options.events)
@@ -189,12 +189,12 @@ def _publish(settings: Settings, options: argparse.Namespace) -> tuple[int, int]
 def _work(settings: Settings, expected: int) -> _Share:
     stages = StageClock()
     with Pipeline(settings) as pipeline:
-        pipeline.container.stages.override(providers.Object(stages))
+        pipeline.container.observer.override(providers.Object(stages))
         pipeline.container.process_events()
-        settle_collector()
+        tune_gc()
         stages.begin()
         began_s = time.process_time()
-        seconds, counts = work_off(pipeline, expected)
+        seconds, counts = process_all(pipeline, expected)
         cpu_s = time.process_time() - began_s
     applied = sum(count for name, count in counts.items() if name is not RecordClass.CONTROL)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -203,4 +203,4 @@ def _work(settings: Settings, expected: int) -> _Share:
 
 def _redis(pipeline: Pipeline, settings: Settings) -> Mapping[str, float]:
     """What Redis has used up to now, all its nodes together."""
-    return pipeline.container.redis_nodes().used() if settings.store == "redis" else {}
+    return pipeline.container.redis_client().used() if settings.store == "redis" else {}

@@ -17,10 +17,10 @@ from harness.services.kafka import KafkaBroker
 from harness.services.redis import RedisServer, redis_cluster
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings, load_settings
-from realtime_pipeline.application.errors import Refusal, Unavailable
+from realtime_pipeline.application.errors import RecoverableError, Unavailable
 from realtime_pipeline.application.publish_events import Submission
-from realtime_pipeline.infrastructure.kafka.rules import TopicRules
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.kafka.rules import TopicSettings
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 
 SESSION_MS = 3_000
@@ -40,7 +40,7 @@ store = "redis"
 partitions = {partitions}
 
 [worker]
-kept_ms = {kept_ms}
+outbox_retention_ms = {outbox_retention_ms}
 {small_worker}
 [kafka]
 brokers = "{brokers}"
@@ -48,14 +48,14 @@ topic = "{mark}-events"
 dead_letters_topic = "{mark}-letters"
 group = "{mark}"
 linger_ms = 1
-gather_ms = 150
-answer_ms = 8000
-transaction_ms = {transaction_ms}
+outputs_linger_ms = 150
+request_timeout_ms = 8000
+transaction_timeout_ms = {transaction_timeout_ms}
 
 [redis]
 nodes = "{redis}"
 namespace = "{mark}"
-timeout_ms = 1000
+request_timeout_ms = 1000
 {small_commits}"""
 
 SMALL_WORKER = """\
@@ -64,7 +64,7 @@ cached_customers_max = 40
 """
 SMALL_COMMITS = """\
 commit_records_max = 25
-commits_at_once = 1
+commits_per_request = 1
 """
 """So small that every round has many commits, and every commit few records."""
 
@@ -91,18 +91,18 @@ def servers(folder: Path) -> Iterator[Servers]:
         yield Servers(kafka, redis, replica)
 
 
-class Arena:
+class ClusterUnderTest:
     """What one round takes place in: topics, a namespace, some workers, a stream of events.
 
     What must be put right when all is checked goes into `afterwards`.
     """
 
     def __init__(
-        self, folder: Path, servers: Servers, mark: str, dice: Random, kept_ms: int, full_size: bool = False
+        self, folder: Path, servers: Servers, mark: str, rng: Random, outbox_retention_ms: int, full_size: bool = False
     ) -> None:
         folder.mkdir(parents=True)
         self.servers = servers
-        self.dice = dice
+        self.rng = rng
         self._folder = folder
         self._workers: list[WorkerProcess] = []
         self.afterwards = ExitStack()
@@ -110,10 +110,10 @@ class Arena:
         self._settings_file.write_text(
             SETTINGS.format(
                 partitions=PARTITIONS,
-                kept_ms=kept_ms,
+                outbox_retention_ms=outbox_retention_ms,
                 brokers=servers.kafka.place,
                 mark=mark,
-                transaction_ms=TRANSACTION_MS,
+                transaction_timeout_ms=TRANSACTION_MS,
                 redis=servers.redis.place,
                 small_worker="" if full_size else SMALL_WORKER,
                 small_commits="" if full_size else SMALL_COMMITS,
@@ -124,9 +124,9 @@ class Arena:
         self.pipeline = Pipeline(self.settings)
         self.make_topics()
         size = FULL_SIZE if full_size else SMALL_SIZE
-        shop = Shop(dice.randrange(1 << 30), *size, START_MS, dirt=0.06)
+        shop = Shop(rng.randrange(1 << 30), *size, START_MS, dirt=0.06)
         products = [product.product_id for product in shop.products]
-        events = with_all_kinds(shop.events(SESSIONS), size[1], products, dice)
+        events = with_all_kinds(shop.events(SESSIONS), size[1], products, rng)
         self._events = (msgspec.json.encode(event) for event in events)
         self.published = 0
         self._follower: Follower | None = None
@@ -164,13 +164,13 @@ class Arena:
 
     def make_topics(self) -> None:
         """Make the round's topics, those that are not there."""
-        self.pipeline.container.topics().create(TopicRules(partitions=PARTITIONS))
+        self.pipeline.container.topics().create(TopicSettings(partitions=PARTITIONS))
 
     def make_again(self) -> None:
         """Make the topic that was deleted, and a publisher that knows it."""
         deadline_s = time.monotonic() + QUIET_S
         while self.settings.kafka.topic not in self.pipeline.container.topics().create(
-            TopicRules(partitions=PARTITIONS)
+            TopicSettings(partitions=PARTITIONS)
         ):
             if time.monotonic() > deadline_s:
                 raise HarnessError("the topic cannot be made again")
@@ -225,7 +225,7 @@ class Arena:
         container, partitions = self.pipeline.container, list(range(PARTITIONS))
         try:
             views, outputs = container.views().positions(partitions), container.outputs().positions(partitions)
-        except Refusal:
+        except RecoverableError:
             return dict.fromkeys(partitions, 0)
         return {partition: min(*views[partition], outputs[partition]) for partition in partitions}
 
@@ -274,17 +274,17 @@ class Arena:
                 kafka = attrs.evolve(self.settings.kafka, group=f"{self.settings.kafka.group}-follower")
                 self._follower = Follower(Pipeline(attrs.evolve(self.settings, kafka=kafka)), PARTITIONS)
             return self._follower.ends()
-        except (Refusal, Unavailable):  # as of a broker that has just started
+        except (RecoverableError, Unavailable):  # as of a broker that has just started
             return None
 
     def replica_positions(self) -> Mapping[int, int]:
         """Up to where all views stand by what the replica has; zeros while it does not answer."""
         rules, stores = attrs.evolve(self.settings.redis, nodes=self.servers.replica.place), self.settings.stores
-        nodes = RedisNodes(rules)
+        nodes = RedisClient(rules)
         try:
-            views = RedisViews(nodes, rules, stores.listed_sessions_max, stores.activity_hours)
+            views = RedisViews(nodes, rules, stores.listed_sessions_max, stores.activity_retention_hours)
             found = views.positions(range(PARTITIONS))
-        except Refusal:
+        except RecoverableError:
             return dict.fromkeys(range(PARTITIONS), 0)
         finally:
             nodes.close()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-from harness.chaos.arena import Arena, Servers, servers
-from harness.chaos.rounds import KEPT_MS, KINDS, Outcome
+from harness.chaos.arena import ClusterUnderTest, Servers, servers
+from harness.chaos.rounds import KINDS, OUTBOX_RETENTION_MS, Outcome
 from harness.console import console, heading, percentile
 from harness.errors import HarnessError
 from realtime_pipeline import PipelineError
@@ -51,7 +51,9 @@ def _play(folder: Path, running: Servers, seed: int, number: int, name: str) -> 
     outcome: Outcome | None = None
     found: list[str] = []
     try:
-        arena = Arena(folder / f"round-{number}", running, mark, dice, KEPT_MS.get(name, SHORT_KEPT_MS))
+        arena = ClusterUnderTest(
+            folder / f"round-{number}", running, mark, dice, OUTBOX_RETENTION_MS.get(name, SHORT_KEPT_MS)
+        )
     except FAILURES as error:
         return None, [f"the round could not begin: {error}"]
     try:

@@ -5,7 +5,7 @@ from itertools import zip_longest
 from random import Random
 
 from realtime_pipeline import Pipeline
-from realtime_pipeline.application.ports.event_log import PartitionOwner
+from realtime_pipeline.application.ports.event_log import RebalanceListener
 
 SIGNS_IN = 0.2
 """How often a visitor signs in before an event of theirs."""
@@ -20,7 +20,7 @@ IS_FORGOTTEN, IS_THEIRS = 0.005, 0.5
 SESSIONS_MAX = 1_000
 
 
-class Follower(PartitionOwner):
+class Follower(RebalanceListener):
     """Reads the log beside the workers, to know where its last records are."""
 
     def __init__(self, pipeline: Pipeline, partitions: int) -> None:
@@ -30,11 +30,11 @@ class Follower(PartitionOwner):
         self._ends: dict[int, int] = {}
         self._log.subscribe(self)
 
-    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+    def on_assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Read from where it was."""
         return {number: self._ends.setdefault(number, 0) for number in partitions}
 
-    def lost(self, partitions: Collection[int]) -> None:
+    def on_revoked(self, partitions: Collection[int]) -> None:
         """Nothing is held."""
 
     def ends(self) -> Mapping[int, int] | None:
@@ -43,7 +43,8 @@ class Follower(PartitionOwner):
         while records := self._log.poll(1_000, 0.02):
             self._ends.update((record.partition, record.position + 1) for record in records)
         is_read = all(
-            max(self._log.read_to(number), self._ends.get(number, 0)) >= end for number, (_, end) in bounds.items()
+            max(self._log.consumed_position(number), self._ends.get(number, 0)) >= end
+            for number, (_, end) in bounds.items()
         )
         return dict(self._ends) if is_read and len(self._ends) == self._partitions else None
 
@@ -53,7 +54,7 @@ class Follower(PartitionOwner):
 
 
 def with_all_kinds(
-    events: Iterable[Mapping[str, object]], customers: int, products: Sequence[str], dice: Random
+    events: Iterable[Mapping[str, object]], customers: int, products: Sequence[str], rng: Random
 ) -> Iterator[Mapping[str, object]]:
     """The shop's events, and what its customers do not do: visitors sign in, and go on without saying who they are;
     some events are sent again with the user id; some customers are shown lists of products; some are to be forgotten,
@@ -65,23 +66,23 @@ def with_all_kinds(
         if not isinstance(at_ms, int) or not named:
             yield event
             continue
-        anyone = {"user_id": f"customer-{dice.randrange(customers):04d}"}
-        if "user_id" not in named and dice.random() < SIGNS_IN:
+        anyone = {"user_id": f"customer-{rng.randrange(customers):04d}"}
+        if "user_id" not in named and rng.random() < SIGNS_IN:
             yield {"event_id": f"login-{number}", "event_type": "login", **named, **anyone, "timestamp": at_ms}
             before = last.pop(named["session_id"], None)
-            if before is not None and dice.random() < IS_SENT_AGAIN:
+            if before is not None and rng.random() < IS_SENT_AGAIN:
                 yield {**before, **anyone}
         if "user_id" not in named:
             last[named["session_id"]] = event
             if len(last) > SESSIONS_MAX:
                 del last[next(iter(last))]
         yield event
-        if dice.random() < IS_SHOWN:
-            some = dice.sample(products, 3)
+        if rng.random() < IS_SHOWN:
+            some = rng.sample(products, 3)
             shown = {"event_id": f"list-{number}", "event_type": "exposure", "properties": {"products": some}}
             yield {**shown, **named, "timestamp": at_ms}
-        if dice.random() < IS_FORGOTTEN:
-            who = named if dice.random() < IS_THEIRS else anyone
+        if rng.random() < IS_FORGOTTEN:
+            who = named if rng.random() < IS_THEIRS else anyone
             yield {"event_id": f"forget-{number}", "event_type": "forget", **who, "timestamp": at_ms}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from harness.chaos.arena import RECOVERY_MS, SESSION_MS, START_MS, TRANSACTION_MS, Arena
+from harness.chaos.arena import RECOVERY_MS, SESSION_MS, START_MS, TRANSACTION_MS, ClusterUnderTest
 from harness.chaos.log import sign_ins_behind
 from harness.chaos.workers import WorkerProcess
 from harness.errors import HarnessError
@@ -45,15 +45,15 @@ class Outcome:
     is_compared: bool = True
 
 
-Round = Callable[[Arena], Outcome]
+Round = Callable[[ClusterUnderTest], Outcome]
 
 
 def at_point(point: str, how: str) -> Round:
     """Bring a worker down, or stop it and let it go on after others have taken over, when it reaches a point."""
 
-    def play(arena: Arena) -> Outcome:
-        times = arena.dice.randint(1, TIMES_MAX.get(point, 6))
-        others = [arena.worker() for _ in range(arena.dice.randint(1, 2))]
+    def play(arena: ClusterUnderTest) -> Outcome:
+        times = arena.rng.randint(1, TIMES_MAX.get(point, 6))
+        others = [arena.worker() for _ in range(arena.rng.randint(1, 2))]
         victim = arena.worker("--at", point, "--times", str(times), "--how", how)
         arena.publish_until(lambda: victim.has_reached, f"{how} at {point} for the {times}. time")
         before = arena.epochs()
@@ -73,13 +73,13 @@ def at_point(point: str, how: str) -> Round:
     return play
 
 
-def random_kills(arena: Arena) -> Outcome:
+def random_kills(arena: ClusterUnderTest) -> Outcome:
     """Kill workers at any time, and start others."""
     workers = [arena.worker() for _ in range(3)]
     _let_work(arena)
     for _ in range(2):
-        _publish_for(arena, arena.dice.uniform(1.0, 3.0))
-        victim = workers.pop(arena.dice.randrange(len(workers)))
+        _publish_for(arena, arena.rng.uniform(1.0, 3.0))
+        victim = workers.pop(arena.rng.randrange(len(workers)))
         if not victim.is_running:
             raise HarnessError(f"a worker had ended before it was killed: {victim.described()}")
         victim.kill()
@@ -89,17 +89,17 @@ def random_kills(arena: Arena) -> Outcome:
     return Outcome(recovery_s, _bound_s(TRANSACTION_MS))
 
 
-def backlogged_sign_ins(arena: Arena) -> Outcome:
+def backlogged_sign_ins(arena: ClusterUnderTest) -> Outcome:
     """Let visitors sign in while no worker runs, every event sent twice; then let workers catch up, and kill one.
 
     What customers have spent is known without the oracle: lag and retries must not decide what counts.
     """
-    events, spent = sign_ins_behind(BUYERS, arena.settings.fold.profile.remembered_events, START_MS)
+    events, spent = sign_ins_behind(BUYERS, arena.settings.fold.profile.dedup_events, START_MS)
     arena.publish_all(events)
     arena.publish(200)
     workers = [arena.worker() for _ in range(2)]
     arena.wait_for_start()
-    workers.pop(arena.dice.randrange(len(workers))).kill()
+    workers.pop(arena.rng.randrange(len(workers))).kill()
     workers.append(arena.worker())
     recovery_s = arena.wait_until_done(workers)
     wrong = {f"buyer-{number}": arena.spent(f"buyer-{number}") for number in range(BUYERS)}
@@ -110,31 +110,31 @@ def backlogged_sign_ins(arena: Arena) -> Outcome:
     return Outcome(recovery_s)
 
 
-def broker_restart(arena: Arena) -> Outcome:
+def broker_restart(arena: ClusterUnderTest) -> Outcome:
     """Kill the broker and start it again, while workers are at work."""
     arena.afterwards.callback(arena.servers.kafka.process.start)
     arena.afterwards.callback(arena.servers.kafka.process.stop)
     return _restarted(arena, arena.servers.kafka.process, AFTER_A_KILL)
 
 
-def redis_restart(arena: Arena) -> Outcome:
+def redis_restart(arena: ClusterUnderTest) -> Outcome:
     """Kill Redis and start it again, while workers are at work."""
     return _restarted(arena, arena.servers.redis.process)
 
 
-def _restarted(arena: Arena, server: ServerProcess, how: Sequence[str] = ()) -> Outcome:
+def _restarted(arena: ClusterUnderTest, server: ServerProcess, how: Sequence[str] = ()) -> Outcome:
     workers = [arena.worker() for _ in range(2)]
     _let_work(arena)
     arena.publish(400)
     server.kill()
-    time.sleep(arena.dice.uniform(0.1, 1.5))
+    time.sleep(arena.rng.uniform(0.1, 1.5))
     server.start(*how)
     arena.wait_until_done(workers)
     _finish(workers)
     return Outcome()
 
 
-def replica_promoted(arena: Arena) -> Outcome:
+def replica_promoted(arena: ClusterUnderTest) -> Outcome:
     """Cut a replica off, go on, kill the master, and put the replica in its place: acknowledged commits are lost."""
     master, replica = arena.servers.redis, arena.servers.replica
     workers = [arena.worker() for _ in range(2)]
@@ -157,10 +157,10 @@ def replica_promoted(arena: Arena) -> Outcome:
     return Outcome()
 
 
-def cluster_failover(arena: Arena) -> Outcome:
+def cluster_failover(arena: ClusterUnderTest) -> Outcome:
     """Kill a master of a cluster whose replica was cut off: a third of cells and views goes back, the rest stays."""
     nodes = arena.move_to_cluster(view_cells=48)
-    chosen = arena.dice.randrange(3)
+    chosen = arena.rng.randrange(3)
     master, replica = nodes[chosen], nodes[chosen + 3]
     workers = [arena.worker() for _ in range(2)]
     _let_work(arena)
@@ -180,38 +180,38 @@ def cluster_failover(arena: Arena) -> Outcome:
     return Outcome()
 
 
-def slot_migration(arena: Arena) -> Outcome:
+def slot_migration(arena: ClusterUnderTest) -> Outcome:
     """Move slots of cells and views from master to master, key by key, while workers work and one of them is killed."""
     masters = arena.move_to_cluster(view_cells=48)[:3]
     workers = [arena.worker() for _ in range(2)]
     _let_work(arena)
     before = arena.committed()
-    slots = [slot for kind in ("c", "v") for slot in arena.dice.sample(_slots(arena, masters[0], kind), MOVED_SLOTS)]
-    arena.dice.shuffle(slots)
+    slots = [slot for kind in ("c", "v") for slot in arena.rng.sample(_slots(arena, masters[0], kind), MOVED_SLOTS)]
+    arena.rng.shuffle(slots)
     for number, slot in enumerate(slots):
         _move(arena, masters, slot)
         if number == len(slots) // 2:
-            workers.pop(arena.dice.randrange(2)).kill()
+            workers.pop(arena.rng.randrange(2)).kill()
             workers.append(arena.worker())
     until_s = time.monotonic() + COMMITTED_WITHIN_S
     while arena.committed() == before:  # a quick machine moves all of them between two commits
         if time.monotonic() > until_s:
             raise HarnessError(f"nothing was committed in {COMMITTED_WITHIN_S:.0f} s while slots moved")
-        _move(arena, masters, arena.dice.choice(slots))
+        _move(arena, masters, arena.rng.choice(slots))
     arena.wait_until_done(workers)
     _finish(workers)
     return Outcome()
 
 
-def _move(arena: Arena, masters: Sequence[RedisServer], slot: int) -> None:
+def _move(arena: ClusterUnderTest, masters: Sequence[RedisServer], slot: int) -> None:
     """Move a slot to another master, and publish as its keys go."""
     at = masters.index(owner_of(masters, slot))
-    target = masters[(at + arena.dice.randint(1, 2)) % 3]
+    target = masters[(at + arena.rng.randint(1, 2)) % 3]
     if not move_slot(masters, slot, target, lambda: arena.publish(1)):
         raise HarnessError(f"slot {slot} was empty: moving it would prove nothing")
 
 
-def topic_recreated(arena: Arena) -> Outcome:
+def topic_recreated(arena: ClusterUnderTest) -> Outcome:
     """Delete the topic and make it again: a worker must stop, with the way out, and leave the store as it is."""
     _fill(arena)
     before = arena.counts()
@@ -224,7 +224,7 @@ def topic_recreated(arena: Arena) -> Outcome:
     return Outcome(is_compared=False)
 
 
-def log_truncated(arena: Arena) -> Outcome:
+def log_truncated(arena: ClusterUnderTest) -> Outcome:
     """Lose records that were never read: a worker must stop, with the range, and leave the store as it is."""
     _fill(arena)
     before = arena.counts()
@@ -236,14 +236,14 @@ def log_truncated(arena: Arena) -> Outcome:
     return Outcome(is_compared=False)
 
 
-def expired_offsets(arena: Arena) -> Outcome:
+def expired_offsets(arena: ClusterUnderTest) -> Outcome:
     """Delete what the group has committed, while no worker runs: after all have died, and after all have ended.
 
     New workers tell from the store and the topics how far outputs were emitted.
     """
     workers = [arena.worker() for _ in range(2)]
     _let_work(arena)
-    _publish_for(arena, arena.dice.uniform(0.5, 2.0))
+    _publish_for(arena, arena.rng.uniform(0.5, 2.0))
     for worker in workers:
         worker.kill()
     arena.delete_offsets()
@@ -273,38 +273,38 @@ KINDS: Mapping[str, Round] = {
     "log truncated": log_truncated,
     "expired offsets": expired_offsets,
 }
-KEPT_MS = {"replica promoted": 30_000, "cluster fail-over": 30_000}
+OUTBOX_RETENTION_MS = {"replica promoted": 30_000, "cluster fail-over": 30_000}
 """How long entries are kept; where none is said, so short that they are trimmed within a round."""
 
 
-def _fill(arena: Arena) -> None:
+def _fill(arena: ClusterUnderTest) -> None:
     workers = [arena.worker()]
     arena.publish(300)
     arena.wait_until_done(workers)
     _finish(workers)
 
 
-def _expect_stop(arena: Arena, words: str) -> None:
+def _expect_stop(arena: ClusterUnderTest, words: str) -> None:
     code, said = arena.worker().end()
     if code != 1 or words not in said:
         raise HarnessError(f"a worker had to stop and say {words!r}; it ended with {code}: {said}")
 
 
-def _slots(arena: Arena, node: RedisServer, kind: str) -> list[int]:
+def _slots(arena: ClusterUnderTest, node: RedisServer, kind: str) -> list[int]:
     """The slots in which cells (`c`), or groups of view cells (`v`), have keys."""
     pattern = f"{arena.settings.redis.namespace}:{{{kind}*"
-    listed = arena.pipeline.container.redis_nodes().scan(pattern, SCANNED_KEYS)
+    listed = arena.pipeline.container.redis_client().scan(pattern, SCANNED_KEYS)
     names = [name.decode() for names in listed for name in names]
     keys = {name.partition("}")[0]: name for name in names}
     return sorted({slot_of(node, key) for key in keys.values()})
 
 
-def _let_work(arena: Arena) -> None:
+def _let_work(arena: ClusterUnderTest) -> None:
     """Publish until the workers have taken up all partitions and committed something of each."""
     arena.publish_until(lambda: min(arena.positions().values()) > 0, "a first commit of every partition")
 
 
-def _publish_for(arena: Arena, seconds: float) -> None:
+def _publish_for(arena: ClusterUnderTest, seconds: float) -> None:
     until_s = time.monotonic() + seconds
     arena.publish_until(lambda: time.monotonic() > until_s, "the end")
 

@@ -6,7 +6,7 @@ from itertools import chain, islice
 from typing import Final
 
 from harness.checking.views import in_lists, in_products, in_top_rated, in_trending
-from harness.comparing import CHUNK, Line, chunks, each_once, shown, unlike
+from harness.comparing import CHUNK, Line, chunks, diff, each_once, shown
 from harness.oracle.customer import Stub
 from harness.oracle.expected import Expected
 from harness.oracle.judging import NEVER_MS, ExpectedSeen, Remembered
@@ -17,12 +17,12 @@ from harness.oracle.sorting import UNREADABLE, identified
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views
-from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.event_memory import EventMemory, SeenEvents
+from realtime_pipeline.domain.shop.event_memory import SeenEvents, SeenIds
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import in_units
-from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
+from realtime_pipeline.domain.shop.session import Session, SessionKey, SessionSummary
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 FOLD_CODES: Final = frozenset(("too_old", "misrouted", "in_the_future"))
@@ -47,10 +47,10 @@ def differences(
     cells: CellStore,
     views: Views,
     outputs: Outputs,
-    session_keep_ms: int,
+    session_retention_ms: int,
     listed_max: int,
     limit: int = 20,
-    trending: TrendingRules | None = None,
+    trending: TrendingSettings | None = None,
 ) -> list[str]:
     """List where a store differs from the oracle, one line each; over `limit`, a last line says how many more.
 
@@ -58,14 +58,14 @@ def differences(
     none are given.
     """
     found = chain(
-        expected.unsaid,
+        expected.missing_messages,
         _in_counts(expected, cells),
         _in_customers(expected, cells),
         _in_forgotten(expected, cells),
-        _in_sessions(expected, cells, session_keep_ms),
+        _in_sessions(expected, cells, session_retention_ms),
         in_products(expected, views),
         in_lists(expected, views, listed_max),
-        in_trending(expected, views, trending or TrendingRules()),
+        in_trending(expected, views, trending or TrendingSettings()),
         in_top_rated(expected, views),
         _in_dead_letters(expected, outputs),
     )
@@ -85,7 +85,7 @@ def compared(expected: Expected) -> str:
 def _in_counts(expected: Expected, cells: CellStore) -> Iterator[Line]:
     held = cells.counts()
     for class_ in RecordClass:
-        yield from unlike(f"the count of {class_}", held.get(class_, 0), expected.counts.get(class_, 0))
+        yield from diff(f"the count of {class_}", held.get(class_, 0), expected.counts.get(class_, 0))
 
 
 def _in_customers(expected: Expected, cells: CellStore) -> Iterator[Line]:
@@ -107,7 +107,7 @@ def _in_customers(expected: Expected, cells: CellStore) -> Iterator[Line]:
             continue
         for line in found:
             yield f"customer {customer_id}: {line}"
-        if cells.customer(customer_id) != customer:
+        if cells.read_customer(customer_id) != customer:
             yield f"customer {customer_id}: is another when read alone than in the scan of all"
         for line in _in_reviews(cells, customer_id, reviews.get(customer_id, {})):
             yield f"customer {customer_id}: {line}"
@@ -131,16 +131,16 @@ def _in_visitor(found: Customer, stub: Stub) -> Iterator[Line]:
 
 
 def _in_seen(found: SeenEvents, wanted: ExpectedSeen) -> Iterator[Line]:
-    repairs = found.repairs or EventMemory()
+    repairs = found.repairs or SeenIds()
     yield from _in_memory("memory", found, wanted.floor_ms, wanted.own)
     yield from _in_memory("memory of repairs", repairs, wanted.repairs_floor_ms, wanted.repairs)
     merged = tuple(found.merged_ids[at : at + DIGEST].hex() for at in range(0, len(found.merged_ids), DIGEST))
-    yield from unlike("the ids that came by a sign-in", merged, wanted.merged)
-    yield from unlike("forwarded_up_to", found.forwarded_up_to, wanted.forwarded_up_to)
+    yield from diff("the ids that came by a sign-in", merged, wanted.merged)
+    yield from diff("forwarded_up_to", found.forwarded_up_to, wanted.forwarded_up_to)
 
 
-def _in_memory(name: str, found: EventMemory, floor_ms: int, wanted: Remembered) -> Iterator[Line]:
-    yield from unlike(f"the {name}'s floor_ms", found.floor_ms, floor_ms)
+def _in_memory(name: str, found: SeenIds, floor_ms: int, wanted: Remembered) -> Iterator[Line]:
+    yield from diff(f"the {name}'s floor_ms", found.floor_ms, floor_ms)
     entries = [found.entries[at : at + ENTRY] for at in range(0, len(found.entries), ENTRY)]
     held = {(int.from_bytes(entry[:-DIGEST]), entry[-DIGEST:].hex()) for entry in entries}
     for at_ms, digest in sorted(held ^ wanted):
@@ -154,12 +154,12 @@ def _in_customer(
     if found.spend != wanted.spend:
         yield f"spend is {in_units(found.spend, 4)}, should be {in_units(wanted.spend, 4)}"
     for name in _PLAIN_FIELDS:
-        yield from unlike(name, getattr(found, name), getattr(wanted, name))
-    yield from unlike("counts", found.counts, wanted.counts)
-    yield from unlike("affinity", found.affinity, wanted.affinity)
-    yield from unlike("recent", found.recent, wanted.recent)
-    yield from unlike("purchases", found.purchases, wanted.purchases)
-    yield from unlike("shown", found.shown, wanted.shown)
+        yield from diff(name, getattr(found, name), getattr(wanted, name))
+    yield from diff("counts", found.counts, wanted.counts)
+    yield from diff("affinity", found.affinity, wanted.affinity)
+    yield from diff("recent", found.recent, wanted.recent)
+    yield from diff("purchases", found.purchases, wanted.purchases)
+    yield from diff("shown", found.shown, wanted.shown)
     orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.orders.items()}
     # The order of arrival decides which leaves next, so it is compared too.
     for name, held, right in (
@@ -167,21 +167,21 @@ def _in_customer(
         ("reviewed", found.reviewed, wanted.reviewed),
         ("visitors", found.visitors, wanted.visitors),
     ):
-        yield from unlike(name, held, right)
+        yield from diff(name, held, right)
         if held.keys() == right.keys():
-            yield from unlike(f"{name} by arrival", list(held), list(right))
-    yield from unlike("forwards_to", found.forwards_to, None)
+            yield from diff(f"{name} by arrival", list(held), list(right))
+    yield from diff("forwards_to", found.forwards_to, None)
     yield from _in_seen(found.seen, wanted.seen)
-    yield from unlike("open_sessions", sorted(one.key for one in found.open_sessions), wanted.open_sessions)
+    yield from diff("open_sessions", sorted(one.key for one in found.open_sessions), wanted.open_sessions)
     for session in found.open_sessions:
         if session.key in wanted.open_sessions:
             yield from _in_session(session, sessions[session.key])
 
 
-def _in_trail(key: SessionKey, found: Trail, wanted: ExpectedSession) -> Iterator[Line]:
+def _in_trail(key: SessionKey, found: SessionSummary, wanted: ExpectedSession) -> Iterator[Line]:
     products = {product_id: weight for product_id, (_, weight) in wanted.products.items()}
-    yield from unlike(f"session {key}'s last_at_ms for others", found.last_at_ms, wanted.last_at_ms)
-    yield from unlike(f"session {key}'s products for others", found.products, products)
+    yield from diff(f"session {key}'s last_at_ms for others", found.last_at_ms, wanted.last_at_ms)
+    yield from diff(f"session {key}'s products for others", found.products, products)
     times = [wanted.products[product_id][0] for product_id in found.products if product_id in products]
     if times != sorted(times):
         yield f"session {key}'s products for others are not in order of time: {list(found.products)}"
@@ -189,7 +189,7 @@ def _in_trail(key: SessionKey, found: Trail, wanted: ExpectedSession) -> Iterato
 
 def _in_session(found: Session, wanted: ExpectedSession) -> Iterator[Line]:
     for name in ("session_id", "started_at_ms", "last_at_ms", "events", "products"):
-        yield from unlike(f"session {found.key}'s {name}", getattr(found, name), getattr(wanted, name))
+        yield from diff(f"session {found.key}'s {name}", getattr(found, name), getattr(wanted, name))
     times = [at_ms for at_ms, _ in found.products.values()]
     if times != sorted(times):
         yield f"session {found.key}'s products are not in order of time: {list(found.products)}"
@@ -200,7 +200,7 @@ def _in_reviews(
 ) -> Iterator[Line]:
     found = cells.reviews(customer_id)
     held = {review.product_id: (review.rating, review.text, review.occurred_at_ms) for review in found}
-    yield from unlike("review", held, wanted)
+    yield from diff("review", held, wanted)
     in_order = sorted(found, key=lambda review: (-review.occurred_at_ms, review.product_id))
     if found != in_order or len(held) != len(found):
         yield "reviews are not each once, the latest first"
@@ -211,28 +211,28 @@ def _in_forgotten(expected: Expected, cells: CellStore) -> Iterator[Line]:
     by_partition: dict[int, list[CustomerId]] = {}
     for customer_id in expected.forgotten:
         by_partition.setdefault(expected.belongs(customer_id), []).append(customer_id)
-        if cells.customer(customer_id) is not None:
+        if cells.read_customer(customer_id) is not None:
             yield f"customer {customer_id}: can be read, and should be forgotten"
         if cells.reviews(customer_id):
             yield f"customer {customer_id}: has reviews, and should be forgotten"
     for partition, customer_ids in by_partition.items():
         for chunk in chunks(customer_ids):
-            for customer_id, customer in cells.customers({partition: chunk}).items():
+            for customer_id, customer in cells.load_customers({partition: chunk}).items():
                 wanted = Customer(customer_id, forgotten_at_ms=expected.forgotten[customer_id])
                 if customer != wanted:
                     yield f"customer {customer_id}: is loaded as {shown(customer)}, should be {shown(wanted)}"
 
 
-def _in_sessions(expected: Expected, cells: CellStore, session_keep_ms: int) -> Iterator[Line]:
+def _in_sessions(expected: Expected, cells: CellStore, session_retention_ms: int) -> Iterator[Line]:
     for chunk in chunks([*expected.sessions, *expected.sessions_gone]):
-        found = cells.trails(chunk)
+        found = cells.session_summaries(chunk)
         for key in chunk:
             trail, wanted = found.get(key), expected.sessions.get(key)
             if wanted is None:
                 if trail is not None:
                     yield f"session {key}: is in the store, and should be gone"
                 continue
-            oldest_ms = expected.newest_ms.get(key % KEY_STRIDE, NEVER_MS) - session_keep_ms
+            oldest_ms = expected.newest_ms.get(key % KEY_STRIDE, NEVER_MS) - session_retention_ms
             if (trail is None) != (wanted.last_at_ms < oldest_ms):
                 what = "is missing" if trail is None else "is in the store, and should have expired"
                 yield f"session {key}: {what}"
@@ -245,10 +245,10 @@ def _in_dead_letters(expected: Expected, outputs: Outputs) -> Iterator[Line]:
     places = [(letter.record.partition, letter.record.position) for letter in letters]
     held = {place: _compared_code(letter.reason) for place, letter in zip(places, letters, strict=True)}
     wanted = {(partition, position): code for partition, position, code in expected.dead_letters}
-    if not outputs.takes_back:  # then it depends on when it was put out whether a forgotten customer's letter is there
+    if not outputs.can_retract:  # then it depends on when it was put out whether a forgotten customer's letter is there
         gone = expected.dead_letters_gone
         held = {place: code for place, code in held.items() if (*place, code) not in gone}
-    yield from unlike("dead letter", held, wanted)
+    yield from diff("dead letter", held, wanted)
     for place, letter in zip(places, letters, strict=True):
         if expected.letters.get(place, known := identified(letter.record)) != known:
             yield f"dead letter {place}: its record is not the one in the log, whole"

@@ -6,10 +6,10 @@ from typing import Final
 
 import attrs
 
-from harness.comparing import CHUNK, Line, chunks, each_once, same, shown, unlike
+from harness.comparing import CHUNK, Line, chunks, diff, each_once, same, shown
 from harness.oracle.expected import HOUR_MS, Expected
 from realtime_pipeline.application.ports.views import Views
-from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 
@@ -36,19 +36,19 @@ def in_products(expected: Expected, views: Views) -> Iterator[Line]:
             continue
         wanted = attrs.asdict(expected.products[product_id])
         for name, value in _described(state).items():
-            yield from unlike(f"product {product_id}'s {name}", value, wanted[name])
+            yield from diff(f"product {product_id}'s {name}", value, wanted[name])
     yield from each_once("product", expected.products, times_seen)
     total = sum(product.interactions for product in expected.products.values())
-    yield from unlike("interactions", views.interactions(), total)
+    yield from diff("interactions", views.interactions(), total)
     marks = views.watermarks()
     newest_ms = {partition: mark.newest_ms for partition, mark in marks.items() if mark.newest_ms >= 0}
-    yield from unlike("newest_ms", newest_ms, expected.newest_ms)
+    yield from diff("newest_ms", newest_ms, expected.newest_ms)
     largest_ms = {partition: mark.largest_ms for partition, mark in marks.items() if mark.largest_ms >= 0}
-    yield from unlike("largest_ms", largest_ms, expected.largest_ms)
+    yield from diff("largest_ms", largest_ms, expected.largest_ms)
     appended_ms = {partition: mark.appended_at_ms for partition, mark in marks.items() if mark.appended_at_ms >= 0}
-    yield from unlike("appended_at_ms", appended_ms, expected.appended_ms)
+    yield from diff("appended_at_ms", appended_ms, expected.appended_ms)
     at_ms = {partition: mark.at_ms for partition, mark in marks.items() if partition in expected.waited_to_ms}
-    yield from unlike("at_ms", at_ms, expected.waited_to_ms)
+    yield from diff("at_ms", at_ms, expected.waited_to_ms)
 
 
 def _described(state: ProductState) -> dict[str, object]:
@@ -76,25 +76,25 @@ def in_lists(expected: Expected, views: Views, listed_max: int) -> Iterator[Line
                 yield f"product {product_id}: its list of sessions is {where}"
 
 
-def in_trending(expected: Expected, views: Views, rules: TrendingRules) -> Iterator[Line]:
+def in_trending(expected: Expected, views: Views, settings: TrendingSettings) -> Iterator[Line]:
     """Compare what is trending: in all, in the largest categories and countries, and by each kind of action alone."""
     by_category: dict[str, set[ProductId]] = {}
     for product_id, product in expected.products.items():
         if product.category is not None:
             by_category.setdefault(product.category[0], set()).add(product_id)
     largest = sorted(by_category, key=lambda category: (-len(by_category[category]), category))[:CATEGORIES]
-    yield from _in_ranking("trending", expected, views, rules, None, expected.products)
+    yield from _in_ranking("trending", expected, views, settings, None, expected.products)
     for category in largest:
         where = f"trending in {category}"
-        yield from _in_ranking(where, expected, views, rules, category, by_category[category])
+        yield from _in_ranking(where, expected, views, settings, category, by_category[category])
     abroad: dict[str, dict[tuple[int, ProductId], tuple[int, int, int]]] = {}
     for (hour, country, product_id), counted in expected.by_country.items():
         abroad.setdefault(country, {})[hour, product_id] = counted
     for country in sorted(abroad, key=lambda country: (-len(abroad[country]), country))[:COUNTRIES]:
         where = f"trending in {country}"
-        yield from _in_ranking(where, expected, views, rules, None, expected.products, country, abroad[country])
+        yield from _in_ranking(where, expected, views, settings, None, expected.products, country, abroad[country])
     for name, weights in _ALONE.items():
-        alone = attrs.evolve(rules, **dict(zip(_WEIGHTS, weights, strict=True)))
+        alone = attrs.evolve(settings, **dict(zip(_WEIGHTS, weights, strict=True)))
         yield from _in_ranking(f"trending by {name}", expected, views, alone, None, expected.products)
 
 
@@ -102,16 +102,16 @@ def _in_ranking(
     where: str,
     expected: Expected,
     views: Views,
-    rules: TrendingRules,
+    settings: TrendingSettings,
     category: str | None,
     of: Collection[ProductId],
     country: str | None = None,
     activity: Counted | None = None,
 ) -> Iterator[Line]:
     """Compare the whole ranking, and that a short one is its beginning."""
-    wanted = _ranking(expected, rules, of, expected.activity if activity is None else activity)
+    wanted = _ranking(expected, settings, of, expected.activity if activity is None else activity)
     found, short = (
-        [(one.product_id, one.score, one.actions) for one in views.trending(rules, category, limit, country)]
+        [(one.product_id, one.score, one.actions) for one in views.trending(settings, category, limit, country)]
         for limit in (len(of) + CHUNK, 10)
     )
     yield from _in_ranks(where, found, wanted)
@@ -120,17 +120,17 @@ def _in_ranking(
 
 
 def _ranking(
-    expected: Expected, rules: TrendingRules, of: Collection[ProductId], activity: Counted
+    expected: Expected, settings: TrendingSettings, of: Collection[ProductId], activity: Counted
 ) -> list[tuple[ProductId, float, int]]:
     """Σ over the last hours of round(2^20 · 2^(−age / half-life)) · weighted actions, in 2^-20."""
     now = expected.now_ms // HOUR_MS
     scores: Counter[ProductId] = Counter()
     actions: Counter[ProductId] = Counter()
     for (hour, product_id), (views, carts, purchases) in activity.items():
-        if now - rules.window_hours < hour and product_id in of:
-            decay = round(_FIXED_POINT * 2.0 ** (-max(0, now - hour) / rules.half_life_hours))
+        if now - settings.window_hours < hour and product_id in of:
+            decay = round(_FIXED_POINT * 2.0 ** (-max(0, now - hour) / settings.half_life_hours))
             scores[product_id] += decay * (
-                views * rules.view_weight + carts * rules.cart_weight + purchases * rules.purchase_weight
+                views * settings.view_weight + carts * settings.cart_weight + purchases * settings.purchase_weight
             )
             actions[product_id] += views + carts + purchases
     best_first = sorted((-score, product_id) for product_id, score in scores.items() if score > 0)
@@ -138,7 +138,7 @@ def _ranking(
 
 
 def _in_ranks(where: str, found: Sequence[object], wanted: Sequence[object]) -> Iterator[Line]:
-    yield from unlike(f"{where}: how many there are", len(found), len(wanted))
+    yield from diff(f"{where}: how many there are", len(found), len(wanted))
     for rank, (one, right) in enumerate(zip(found, wanted, strict=False), 1):
         if not same(one, right):
             yield f"{where}: number {rank} is {shown(one)}, should be {shown(right)}; those after it are not compared"
@@ -155,7 +155,7 @@ def in_top_rated(expected: Expected, views: Views) -> Iterator[Line]:
         found = [(one.product_id, one.average, one.ratings) for one in views.top_rated(prior, len(rated) + CHUNK)]
         averages = {id_: ((prior * mean + total) / (prior + count), count) for id_, (count, total) in rated.items()}
         held = {product_id: (average, count) for product_id, average, count in found}
-        yield from unlike(f"{where}: (average, ratings)", held, averages)
+        yield from diff(f"{where}: (average, ratings)", held, averages)
         # Averages are compared to 1e-9 and the order by the averages found: equal ones may differ in the last bit.
         if found != sorted(found, key=lambda one: (-one[1], one[0])) or len(held) != len(found):
             yield f"{where}: the products are not each once, the best first"

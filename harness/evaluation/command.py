@@ -47,12 +47,12 @@ class Result:
     cpu_ms: float
 
     @classmethod
-    def of(cls, card: Scorecard, counts: Mapping[str, int], dice: Random, cpu_s: float) -> Self:
+    def of(cls, card: Scorecard, counts: Mapping[str, int], rng: Random, cpu_s: float) -> Self:
         """Sum a scorecard up; `cpu_s` is what learning and answering took."""
         return cls(
             card.predictions,
             card.means(),
-            card.intervals(dice),
+            card.intervals(rng),
             card.coverage(len(counts)),
             card.popularity(counts),
             1000 * cpu_s / card.predictions,

@@ -56,10 +56,10 @@ class Scorecard:
         """Each measure's mean over all lists."""
         return _means(list(self.visits.values()))
 
-    def intervals(self, dice: Random) -> Mapping[str, tuple[float, float]]:
+    def intervals(self, rng: Random) -> Mapping[str, tuple[float, float]]:
         """95 % confidence intervals: percentiles of means over visits drawn with replacement."""
         rows = list(self.visits.values())
-        drawn = [_means(dice.choices(rows, k=len(rows))) for _ in range(RESAMPLES)]
+        drawn = [_means(rng.choices(rows, k=len(rows))) for _ in range(RESAMPLES)]
         found = {}
         for name in MEASURES:
             values = sorted(means[name] for means in drawn)

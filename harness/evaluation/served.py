@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from harness.evaluation.models import Model, Scores
 from harness.evaluation.visits import Touch
 from realtime_pipeline.application.candidate_sources import CANDIDATES_MAX
-from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, nearest, rarity, score
+from realtime_pipeline.domain.recommendation.neighbours import (
+    NeighbourSettings,
+    inverse_document_frequency,
+    nearest,
+    score,
+)
 from realtime_pipeline.domain.recommendation.neighbours import Scores as Found
 from realtime_pipeline.domain.recommendation.service import LOOKED_AT
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
-from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
+from realtime_pipeline.domain.shop.session import Session, SessionKey, SessionSummary
 
 
 class Served(Model):
@@ -20,12 +25,12 @@ class Served(Model):
     The visitor's own touches all count as looks, as the protocols say which products they touched and no more.
     """
 
-    def __init__(self, rules: NeighbourRules, profile: ProfileRules | None = None) -> None:
-        self._rules = rules
-        self._profile = profile or ProfileRules()
+    def __init__(self, settings: NeighbourSettings, profile: ProfileSettings | None = None) -> None:
+        self._settings = settings
+        self._profile = profile or ProfileSettings()
         self._keys: dict[str, SessionKey] = {}
         self._sessions: dict[SessionKey, Session] = {}
-        self._trails: dict[SessionKey, Trail] = {}
+        self._trails: dict[SessionKey, SessionSummary] = {}
         self._listed: dict[ProductId, dict[SessionKey, int]] = defaultdict(dict)
         self._lists: dict[ProductId, dict[SessionKey, int]] = {}
         self._interactions: Counter[ProductId] = Counter()
@@ -39,8 +44,8 @@ class Served(Model):
         if session is None:
             session = self._sessions[key] = Session(key, touch.visit, at_ms, at_ms)
         session.touch(at_ms)
-        session.add(product_id, at_ms, self._profile.weight(touch.kind), self._profile.session_products_max)
-        self._trails[key] = session.trail()
+        session.add(product_id, at_ms, self._profile.interest_weight(touch.kind), self._profile.session_products_max)
+        self._trails[key] = session.summary()
         self._listed[product_id][key] = at_ms
         self._lists.pop(product_id, None)
         self._interactions[product_id] += 1
@@ -59,17 +64,20 @@ class Served(Model):
         for product_id in map(ProductId, products):
             session.pop(product_id, None)
             session[product_id] = LOOKED_AT
-        lists = {product_id: self._list(product_id) for product_id in list(session)[-self._rules.last :]}
+        lists = {product_id: self._list(product_id) for product_id in list(session)[-self._settings.last :]}
         own = {self._keys[visit]} if visit in self._keys else set()
-        neighbours = nearest(session, lists, self._rules, own)
-        found = score(session, neighbours, self._trails, self._rules)
-        rarities = {product_id: rarity(self._interactions[product_id], self._total) for product_id in found.scores}
-        return found.weighed(rarities, self._rules.rarity)
+        neighbours = nearest(session, lists, self._settings, own)
+        found = score(session, neighbours, self._trails, self._settings)
+        rarities = {
+            product_id: inverse_document_frequency(self._interactions[product_id], self._total)
+            for product_id in found.scores
+        }
+        return found.weighted_by_idf(rarities, self._settings.idf_weight)
 
     def _list(self, product_id: ProductId) -> dict[SessionKey, int]:
         known = self._lists.get(product_id)
         if known is None:
             listed = self._listed.get(product_id, {})
-            newest = sorted(((at_ms, key) for key, at_ms in listed.items()), reverse=True)[: self._rules.m]
+            newest = sorted(((at_ms, key) for key, at_ms in listed.items()), reverse=True)[: self._settings.m]
             known = self._lists[product_id] = {key: at_ms for at_ms, key in newest}
         return known

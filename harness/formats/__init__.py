@@ -8,11 +8,11 @@ from typing import Final
 from harness.errors import HarnessError
 from harness.formats import amazon_reviews, events, online_retail, rees46, retailrocket, rsc15
 from harness.formats.rows import Options
-from harness.line import Line
+from harness.line import SourceRecord
 
-__all__ = ["FORMATS", "Line", "Options", "Reader", "read"]
+__all__ = ["FORMATS", "Options", "Reader", "SourceRecord", "read"]
 
-Reader = Callable[[Path, Options], Iterator[Line]]
+Reader = Callable[[Path, Options], Iterator[SourceRecord]]
 """Reads one file, each line behind the header as exactly one Line, in the order of the file."""
 
 FORMATS: Final[Mapping[str, Reader]] = MappingProxyType(
@@ -27,7 +27,7 @@ FORMATS: Final[Mapping[str, Reader]] = MappingProxyType(
 )
 
 
-def read(files: Sequence[Path], format: str, options: Options | None = None) -> Iterator[Line]:  # noqa: A002 - as --format
+def read(files: Sequence[Path], format: str, options: Options | None = None) -> Iterator[SourceRecord]:  # noqa: A002 - as --format
     """Read files of one format, one after the other."""
     if format not in FORMATS:
         raise HarnessError(f"{format}: no such format; there are {', '.join(FORMATS)}")

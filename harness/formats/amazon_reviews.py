@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from harness.formats.rows import Options, Properties, ShopEvent, events, number, numbered
-from harness.line import Line
+from harness.line import SourceRecord
 
 
 class _Review(msgspec.Struct, rename="camel"):
@@ -20,7 +20,7 @@ class _Review(msgspec.Struct, rename="camel"):
 _review_of = msgspec.json.Decoder(_Review).decode
 
 
-def read(path: Path, options: Options) -> Iterator[Line]:
+def read(path: Path, options: Options) -> Iterator[SourceRecord]:
     """Read reviews with their stars and their text."""
     rows = ((line_number, raw, raw) for line_number, raw in numbered(path))
     return events(path, options, rows, _event)

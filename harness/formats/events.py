@@ -8,7 +8,7 @@ import msgspec
 
 from harness.files import display_name
 from harness.formats.rows import Options, numbered, utc_ms
-from harness.line import Line
+from harness.line import SourceRecord
 
 _MOST_MS = 2**53
 """Further from 1970 there is no time; and JSON readers disagree about larger numbers."""
@@ -21,13 +21,13 @@ class _Stamped(msgspec.Struct):
 _stamped = msgspec.json.Decoder(_Stamped).decode
 
 
-def read(path: Path, options: Options) -> Iterator[Line]:  # noqa: ARG001 - the events have ids of their own
+def read(path: Path, options: Options) -> Iterator[SourceRecord]:  # noqa: ARG001 - the events have ids of their own
     """Read each line as it stands, broken ones too: refusing is the pipeline's task. Blank ones are none, as for it."""
     name = display_name(path)
     for number, line in numbered(path):
         raw = line.removeprefix(BOM_UTF8) if number == 1 else line
         if raw.strip():
-            yield Line(_occurred_at_ms(raw), raw, f"{name}:{number}")
+            yield SourceRecord(_occurred_at_ms(raw), raw, f"{name}:{number}")
 
 
 def _occurred_at_ms(raw: bytes) -> int | None:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.formats.rows import Options, Properties, ShopEvent, delimited, events, number, title_cased, utc_ms
-from harness.line import Line
+from harness.line import SourceRecord
 
 _HEADER = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
 
 
-def read(path: Path, options: Options) -> Iterator[Line]:
+def read(path: Path, options: Options) -> Iterator[SourceRecord]:
     """Read invoice lines as purchases, cancellations and stock adjustments."""
     return events(path, options, delimited(path, _HEADER), _event)
 

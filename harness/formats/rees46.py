@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from harness.formats.rows import Options, Properties, ShopEvent, delimited, events, number, title_cased, utc_ms
-from harness.line import Line
+from harness.line import SourceRecord
 
 _HEADER = [
     "event_time",
@@ -20,7 +20,7 @@ _HEADER = [
 ]
 
 
-def read(path: Path, options: Options) -> Iterator[Line]:
+def read(path: Path, options: Options) -> Iterator[SourceRecord]:
     """Read a visitor's actions, one product each."""
     return events(path, options, delimited(path, _HEADER), _event)
 

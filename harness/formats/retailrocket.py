@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.formats.rows import Options, Properties, ShopEvent, delimited, events
-from harness.line import Line
+from harness.line import SourceRecord
 
 _HEADER = ["timestamp", "user_id", "item_id", "session_id"]
 
 
-def read(path: Path, options: Options) -> Iterator[Line]:
+def read(path: Path, options: Options) -> Iterator[SourceRecord]:
     """Read views; times are whole seconds."""
     return events(path, options, delimited(path, _HEADER, "\t", quoted=False), _event)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from harness.errors import HarnessError
 from harness.files import COMPRESSIONS, display_name, opened
-from harness.line import Line
+from harness.line import SourceRecord
 
 _HEAD_BYTES: Final = 64 * 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -99,7 +99,7 @@ def events(
     options: Options,
     rows: Iterable[tuple[int, bytes, Fields]],
     event_of: Callable[[str, Fields], ShopEvent],
-) -> Iterator[Line]:
+) -> Iterator[SourceRecord]:
     """Make one line of each row; one that `event_of` cannot read is passed on as it stood."""
     name = display_name(path)
     prefix = "" if options.collapse_repeats else _fingerprint(path)
@@ -109,9 +109,9 @@ def events(
         )
         try:
             event = event_of(event_id, fields)
-            line = Line(event.timestamp, _encode(event), f"{name}:{number}")
+            line = SourceRecord(event.timestamp, _encode(event), f"{name}:{number}")
         except _UNREADABLE:
-            line = Line(None, raw, f"{name}:{number}")
+            line = SourceRecord(None, raw, f"{name}:{number}")
         yield line
 
 

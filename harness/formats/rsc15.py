@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.formats.rows import Options, Properties, ShopEvent, delimited, events
-from harness.line import Line
+from harness.line import SourceRecord
 
 _HEADER = ["SessionId", "ItemId", "Time"]
 
 
-def read(path: Path, options: Options) -> Iterator[Line]:
+def read(path: Path, options: Options) -> Iterator[SourceRecord]:
     """Read clicks as views of visitors who have not signed in."""
     return events(path, options, delimited(path, _HEADER, "\t", quoted=False), _event)
 

@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         publish(pipeline, lines_of(options), options.limit)
         log, schema = pipeline.container.log(), EventSchema(settings.events, settings.event_types)
         expected = expect(logged(log), schema, settings.fold, log.identity.partitions)
-        if expected.unsaid:  # what visitors who sign in hand on is in the log only once a worker has said it
+        if expected.missing_messages:  # what visitors who sign in hand on is in the log only once a worker has said it
             pipeline.process()
             expected = expect(logged(log), schema, settings.fold, log.identity.partitions)
     heading(compared(expected))

@@ -14,7 +14,7 @@ from harness.oracle.profile import ExpectedCustomer, country_of, opinions, profi
 from harness.oracle.repeats import counted_once
 from harness.oracle.sessions import ExpectedSession, Visit, listed, session_of, visits_of
 from harness.oracle.sign_in import (
-    Handed,
+    ExpectedMessage,
     Placed,
     forgettings_handed,
     forwards_to,
@@ -28,7 +28,7 @@ from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.event_memory import SeenEvents
 from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 
@@ -49,9 +49,9 @@ class Stub:
 class History:
     """All that one customer's events come to.
 
-    `classes` go with the events as given. `customer` is None when nothing is known (any more);
-    `ratings` has a (product, rating) for each opinion that counts, those of forgotten times included; `listed` says
-    when a session last looked at a product. `repeats` are the events of merged profiles that the customer had counted.
+    `classes` go with the events as given. `customer` is None when nothing is known (any more); `ratings` has a
+    (product, rating) for each opinion that counts, those of forgotten times included; `listed` says when a session last
+    looked at a product. `duplicates` are the events of merged profiles that the customer had counted.
     """
 
     classes: list[RecordClass]
@@ -63,29 +63,29 @@ class History:
     ratings: list[tuple[ProductId, int]]
     listed: dict[tuple[ProductId, SessionKey], int]
     stub: Stub | None = None
-    handed: list[Handed] = attrs.Factory(list)
+    handed: list[ExpectedMessage] = attrs.Factory(list)
     repeats: list[Contribution] = attrs.Factory(list)
 
 
-def history_of(customer_id: CustomerId, placed: Sequence[Placed], rules: ProfileRules) -> History:
+def history_of(customer_id: CustomerId, placed: Sequence[Placed], settings: ProfileSettings) -> History:
     """Work out a customer's history from all their events, in log order."""
-    judgement = judged(placed, rules)
-    placed = counted_once(placed, judgement.repeats, rules)
+    judgement = judged(placed, settings)
+    placed = counted_once(placed, judgement.repeats, settings)
     lives = _lives(placed, judgement.classes)
-    handed = _handed(customer_id, placed, judgement, lives, rules)
-    handed += forgettings_handed(placed, judgement.classes, judgement.forgettings_ms, rules.visitors_max)
+    handed = _handed(customer_id, placed, judgement, lives, settings)
+    handed += forgettings_handed(placed, judgement.classes, judgement.forgettings_ms, settings.visitors_max)
     to = forwards_to(lives[-1])
     whole, lives = lives, [life[: signed_in_at(life)] for life in lives]
-    begun = [_left_behind(visits_of(life, rules), one) for life, one in zip(lives, whole, strict=True)]
-    said = [opinions([event for _, event in life], rules.reviews_max) for life in lives]
+    begun = [_left_behind(visits_of(life, settings), one) for life, one in zip(lives, whole, strict=True)]
+    said = [opinions([event for _, event in life], settings.reviews_max) for life in lives]
     open_, closed = begun[-1]
-    kept = closed[-rules.closed_sessions_max :]
-    present = {visit.key: session_of(visit, rules) for visit in (*open_, *kept)}
-    everything = [visit for life in lives for visits in visits_of(life, rules) for visit in visits]
+    kept = closed[-settings.closed_sessions_max :]
+    present = {visit.key: session_of(visit, settings) for visit in (*open_, *kept)}
+    everything = [visit for life in lives for visits in visits_of(life, settings) for visit in visits]
     _, standing = said[-1]
     customer = None
     if lives[-1] and to is None:
-        customer = profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), rules)
+        customer = profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), settings)
         customer = attrs.evolve(
             customer,
             forgotten_at_ms=judgement.forgotten_at_ms,
@@ -130,8 +130,8 @@ def _handed(
     placed: Sequence[Placed],
     judgement: Judgement,
     lives: Sequence[list[Placed]],
-    rules: ProfileRules,
-) -> list[Handed]:
+    settings: ProfileSettings,
+) -> list[ExpectedMessage]:
     """What a visitor's events have to say to others."""
     found, to = [], None
     life = 0
@@ -140,28 +140,30 @@ def _handed(
             continue
         if event.kind is EventKind.CUSTOMER_FORGOTTEN:
             to, life = None, life + 1
-        elif event.becomes is not None:
-            if event.becomes != to:
+        elif event.identified_as is not None:
+            if event.identified_as != to:
                 before = lives[life][: signed_in_at(lives[life])] if to is None else []
                 ids = judgement.known_at[number] if to is None else frozenset[str]()
-                history, at_ms = _history(customer_id, before, ids, rules), sent_ms(event)
+                history, at_ms = _history(customer_id, before, ids, settings), sent_ms(event)
                 event_id = message_id(customer_id, event.event_id)
-                found.append(Handed(event.becomes, event_id, history=history, signed_in_ms=at_ms))
-            to = event.becomes
+                found.append(ExpectedMessage(event.identified_as, event_id, history=history, signed_in_ms=at_ms))
+            to = event.identified_as
         elif to is not None:
-            found.append(Handed(to, event.event_id, _copy(event, to, key)))
+            found.append(ExpectedMessage(to, event.event_id, _copy(event, to, key)))
     return found
 
 
-def _history(customer_id: CustomerId, life: Sequence[Placed], ids: frozenset[str], rules: ProfileRules) -> Customer:
+def _history(
+    customer_id: CustomerId, life: Sequence[Placed], ids: frozenset[str], settings: ProfileSettings
+) -> Customer:
     """What a visitor who signs in has done: as a profile of them would be, without what stays behind."""
     seen = SeenEvents(merged_ids=b"".join(map(bytes.fromhex, sorted(ids))))
     if not life:
         return Customer(customer_id, seen=seen)
-    open_, closed = visits_of(life, rules)
-    known = profile(customer_id, [event for _, event in life], {}, (open_, closed), rules)
+    open_, closed = visits_of(life, settings)
+    known = profile(customer_id, [event for _, event in life], {}, (open_, closed), settings)
     moving = max(open_, key=lambda visit: (visit.last_ms, visit.key), default=None)
-    sessions = [] if moving is None else [Session(**attrs.asdict(session_of(moving, rules)))]
+    sessions = [] if moving is None else [Session(**attrs.asdict(session_of(moving, settings)))]
     return Customer(
         customer_id,
         counts=known.counts,
@@ -179,7 +181,7 @@ def _history(customer_id: CustomerId, life: Sequence[Placed], ids: frozenset[str
         orders={order_id: Order(*said) for order_id, said in known.orders.items()},
         open_sessions=sessions,
         seen=seen,
-        contributions=tuple(_contributions([event for _, event in life], rules)),
+        contributions=tuple(_contributions([event for _, event in life], settings)),
     )
 
 
@@ -188,9 +190,9 @@ def _copy(event: Event, to: CustomerId, key: SessionKey) -> Event:
     return event._replace(customer_id=to, forwarded=place_of(key), occurred_at_ms=sent_ms(event), properties=NOTHING)
 
 
-def _contributions(events: Sequence[Event], rules: ProfileRules) -> list[Contribution]:
+def _contributions(events: Sequence[Event], settings: ProfileSettings) -> list[Contribution]:
     """What each of the last events added. Of reviews, those count that stand as an opinion."""
-    _, standing = opinions(events, rules.reviews_max)
+    _, standing = opinions(events, settings.reviews_max)
     return [
         Contribution(
             bytes.fromhex(digest_of(event.event_id)),
@@ -205,7 +207,7 @@ def _contributions(events: Sequence[Event], rules: ProfileRules) -> list[Contrib
             event.rating if _stands(event, standing) else None,
             event.shown,
         )
-        for event in events[-rules.contributions_max :]
+        for event in events[-settings.contributions_max :]
     ]
 
 

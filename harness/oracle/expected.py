@@ -16,15 +16,15 @@ from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.judging import NEVER_MS
 from harness.oracle.profile import ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
-from harness.oracle.sign_in import KEY_STRIDE, Handed, Placed, history_in
+from harness.oracle.sign_in import KEY_STRIDE, ExpectedMessage, Placed, history_in
 from harness.oracle.sorting import Belongs, Sorted, key_of, sort, stays
-from harness.oracle.unsaid import said_in, unsaid
+from harness.oracle.unsaid import messages_in_log, missing_messages
 from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 
 HOUR_MS: Final = 3_600_000
 
@@ -55,18 +55,17 @@ class ExpectedProduct:
 class Expected:
     """What the stores must hold.
 
-    `belongs` says where a customer's records lie. `forgotten` says when the customers of whom nothing is known any
-    more were forgotten. `sessions` are all that were not dropped or forgotten (the store lets go of old ones),
+    `belongs` says where a customer's records lie. `forgotten` says when the customers of whom nothing is known any more
+    were forgotten. `sessions` are all that were not dropped or forgotten (the store lets go of old ones),
     `sessions_gone` those that were. `activity` maps (hour, product) to (views, carts, purchases), `by_country` (hour,
     country, product) to those known to be of there; `lists` has all of a product's (time, session), the newest first
-    (the store keeps some); `dead_letters` are (partition, position, code);
-    `largest_ms` and `newest_ms` are the largest and the second-largest time of applied events by partition, each at
-    most when its record was appended; `stubs` is what is left of who signed in;
-    `unsaid` what should be in the log of what they hand on, and of visitors who are to be forgotten with a customer,
-    and is not there or is another; `handed_on` how many records that should be. `dead_letters_gone` went with their
-    customers, where outputs can take letters back; `letters` has what identifies the record of each, by place.
-    `appended_ms` is when the latest record of a partition was appended, `waited_to_ms` up to when nothing is waited for
-    any longer, of those without ticks.
+    (the store keeps some); `dead_letters` are (partition, position, code); `largest_ms` and `newest_ms` are the largest
+    and the second-largest time of applied events by partition, each at most when its record was appended; `stubs` is
+    what is left of who signed in; `missing_messages` what should be in the log of what they hand on, and of visitors
+    who are to be forgotten with a customer, and is not there or is another; `handed_on` how many records that should
+    be. `dead_letters_gone` went with their customers, where outputs can take letters back; `letters` has what
+    identifies the record of each, by place. `appended_ms` is when the latest record of a partition was appended,
+    `waited_to_ms` up to when nothing is waited for any longer, of those without ticks.
     """
 
     belongs: Belongs = attrs.field(eq=False)
@@ -82,7 +81,7 @@ class Expected:
     dead_letters: list[tuple[int, int, str]]
     newest_ms: dict[int, int]
     stubs: dict[CustomerId, Stub] = attrs.Factory(dict)
-    unsaid: list[str] = attrs.Factory(list)
+    missing_messages: list[str] = attrs.Factory(list)
     handed_on: int = 0
     by_country: dict[tuple[int, str, ProductId], tuple[int, int, int]] = attrs.Factory(dict)
     dead_letters_gone: set[tuple[int, int, str]] = attrs.Factory(set)
@@ -101,7 +100,7 @@ class Expected:
 def expect(
     records: Iterable[Record],
     schema: EventSchema,
-    rules: FoldRules,
+    settings: FoldSettings,
     partitions: int,
     partition_of: Callable[[bytes, int], int] = lambda key, partitions: crc32(key) % partitions,
 ) -> Expected:
@@ -113,23 +112,23 @@ def expect(
 
     sorted_ = Sorted(dict.fromkeys(RecordClass, 0))
     for record in records:
-        sort(record, decode(record), rules.future_ms, belongs, sorted_)
+        sort(record, decode(record), settings.max_future_skew_ms, belongs, sorted_)
     summed = _Summed(sorted_.appended_before_ms)
     expected = Expected(belongs, sorted_.counts, {}, {}, {}, set(), {}, {}, summed.activity, {}, [], {})
-    handed: list[Handed] = []
-    said = said_in(sorted_)
+    handed: list[ExpectedMessage] = []
+    said = messages_in_log(sorted_)
     while sorted_.by_customer:
         customer_id, placed = sorted_.by_customer.popitem()
-        history = history_of(customer_id, placed, rules.profile)
+        history = history_of(customer_id, placed, settings.profile)
         _count(customer_id, placed, history, sorted_, summed)
         _enter(customer_id, history, expected)
         handed += history.handed
     for one in sorted_.of_nobody:
         summed.add(*one)
-    expected.unsaid.extend(unsaid(handed, said, sorted_.written_ms))
+    expected.missing_messages.extend(missing_messages(handed, said, sorted_.written_ms))
     largest_ms = {partition: max(times) for partition, times in summed.times.items()}
     waited_to_ms = {
-        partition: max(NEVER_MS, at_ms - rules.disorder_ms)
+        partition: max(NEVER_MS, at_ms - settings.max_out_of_orderness_ms)
         for partition, at_ms in largest_ms.items()
         if partition not in sorted_.ticked
     }

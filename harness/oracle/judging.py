@@ -14,7 +14,7 @@ import attrs
 from harness.oracle.sign_in import LATEST, Placed, history_in, latest_ms
 from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 NEVER_MS: Final = -1
@@ -44,7 +44,7 @@ class ExpectedSeen:
 class Judgement:
     """What becomes of each event, up to when all is forgotten each time, and which ids are known at the end.
 
-    `known_at` has, for each sign-in of a visitor that was applied, which ids were known then; `repeats` for each
+    `known_at` has, for each sign-in of a visitor that was applied, which ids were known then; `duplicates` for each
     profile that was merged, which events of it the customer had counted already.
     """
 
@@ -63,7 +63,7 @@ class Judgement:
 @attrs.define
 class _Newest:
     """Ids of which the newest are remembered: whenever half as many again as `keep` are held, or a further half, the
-    newest are kept, whole instants, but no more than `instant_max` for their sake."""
+    newest are kept, whole instants, but no more than `same_timestamp_max` for their sake."""
 
     keep: int
     instant_max: int
@@ -86,7 +86,7 @@ class _Newest:
 class _Life:
     """What is known between two forgettings."""
 
-    rules: ProfileRules
+    settings: ProfileSettings
     newest_ms: int = NEVER_MS
     merged: list[str] = attrs.Factory(list)
     forwarded_up_to: dict[int, int] = attrs.Factory(dict)
@@ -95,14 +95,14 @@ class _Life:
     repairs: _Newest = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.own = _Newest(self.rules.remembered_events, self.rules.remembered_instant_max)
-        self.repairs = _Newest(self.rules.remembered_repairs, self.rules.remembered_instant_max)
+        self.own = _Newest(self.settings.dedup_events, self.settings.dedup_same_timestamp_max)
+        self.repairs = _Newest(self.settings.dedup_replays, self.settings.dedup_same_timestamp_max)
 
     def ids(self) -> frozenset[str]:
         return frozenset((*self.merged, *(id_ for _, id_ in (*self.own.held, *self.repairs.held))))
 
     def remember_merged(self, digests: Sequence[str]) -> None:
-        self.merged = [*self.merged, *digests][-self.rules.merged_ids_max :]
+        self.merged = [*self.merged, *digests][-self.settings.dedup_merged_ids_max :]
 
     def comes_again(self, event: Event) -> bool:
         """Whether a forwarded record, or a profile, stands at or before the last one that came from its partition."""
@@ -142,12 +142,12 @@ class _Life:
             self.forwarded_up_to[event.forwarded[0]] = event.forwarded[1]
         self.visitors.pop(visitor, None)
         self.visitors[visitor] = event.event_id
-        self.visitors = dict(list(self.visitors.items())[-self.rules.visitors_max :])
+        self.visitors = dict(list(self.visitors.items())[-self.settings.visitors_max :])
         self.remember_merged(digests)
         self.newest_ms = max(self.newest_ms, latest_ms(event))
 
 
-def judged(placed: Sequence[Placed], rules: ProfileRules) -> Judgement:
+def judged(placed: Sequence[Placed], settings: ProfileSettings) -> Judgement:
     """Say of each event what becomes of it (a dead letter is one too old), and what is remembered of it all.
 
     A forgetting reaches to the newest event it erases, but not beyond the latest time that an event may have by then.
@@ -156,7 +156,7 @@ def judged(placed: Sequence[Placed], rules: ProfileRules) -> Judgement:
     forgettings_ms: list[int] = []
     known_at: dict[int, frozenset[str]] = {}
     repeats: dict[int, list[Contribution]] = {}
-    life, forgotten_at_ms = _Life(rules), NEVER_MS
+    life, forgotten_at_ms = _Life(settings), NEVER_MS
     for number, (_, event) in enumerate(placed):
         history, at_ms = history_in(event), event.occurred_at_ms
         if history is not None and life.knows_profile(event, history.customer_id):
@@ -167,7 +167,7 @@ def judged(placed: Sequence[Placed], rules: ProfileRules) -> Judgement:
             latest = event.properties[LATEST]
             forgotten_at_ms = max(at_ms, min(life.newest_ms, latest if isinstance(latest, int) else at_ms))
             forgettings_ms.append(forgotten_at_ms)
-            life = _Life(rules)
+            life = _Life(settings)
             classes.append(RecordClass.APPLIED)
         elif history is not None:
             known = life.ids()
@@ -176,7 +176,7 @@ def judged(placed: Sequence[Placed], rules: ProfileRules) -> Judgement:
             classes.append(RecordClass.APPLIED)
         else:
             classes.append(life.judge(event))
-            if event.becomes is not None:
+            if event.identified_as is not None:
                 known_at[number] = life.ids()
     seen = ExpectedSeen(
         life.own.floor_ms,

@@ -17,7 +17,7 @@ from harness.oracle.sessions import LOOKS, Visit, weights_of
 from harness.oracle.sign_in import history_in
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.shop.session import SessionKey
 
 
@@ -57,7 +57,7 @@ def profile(
     events: list[Event],
     standing: Mapping[ProductId, Event],
     visits: tuple[list[Visit], list[Visit]],
-    rules: ProfileRules,
+    settings: ProfileSettings,
 ) -> ExpectedCustomer:
     """Work out each field by itself from the events of a life."""
     histories = [history for event in events if (history := history_in(event)) is not None]
@@ -68,7 +68,7 @@ def profile(
         counts.update(one.counts)
     bought = [event for event in events if event.kind is EventKind.PRODUCT_PURCHASED]
     taken_back = [event for event in events if event.kind is EventKind.PURCHASE_CANCELLED]
-    begun, orders = _orders(events, rules.orders_max)
+    begun, orders = _orders(events, settings.orders_max)
     open_, closed = visits
     return ExpectedCustomer(
         customer_id,
@@ -86,16 +86,16 @@ def profile(
         first_seen_ms=min(times),
         last_seen_ms=max(times),
         country=_country(events, histories),
-        affinity=_affinity(events, rules),
-        recent=_recent(events, rules.recent_products_max),
-        purchases=_purchases(events, rules.bought_products_max),
-        shown=_shown(events, rules.shown_products_max),
+        affinity=_affinity(events, settings),
+        recent=_recent(events, settings.recent_products_max),
+        purchases=_purchases(events, settings.bought_products_max),
+        shown=_shown(events, settings.shown_products_max),
         orders=orders,
         reviewed={product_id: (rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
         open_sessions=sorted(visit.key for visit in open_),
-        closed_sessions=[visit.key for visit in closed[-rules.closed_sessions_max :]],
+        closed_sessions=[visit.key for visit in closed[-settings.closed_sessions_max :]],
         forgotten_at_ms=NEVER_MS,
-        visitors=_visitors(events, rules.visitors_max),
+        visitors=_visitors(events, settings.visitors_max),
     )
 
 
@@ -176,9 +176,9 @@ def _shown(events: Iterable[Event], limit: int) -> dict[ProductId, tuple[int, in
     return {product_id: (len(at), max(at)) for product_id, at in times.items()}
 
 
-def _affinity(events: Iterable[Event], rules: ProfileRules) -> dict[str, tuple[float, int]]:
+def _affinity(events: Iterable[Event], settings: ProfileSettings) -> dict[str, tuple[float, int]]:
     """Σ w·2^(−(T − t)/h) over each category's events, T the time of its newest."""
-    weights = weights_of(rules)
+    weights = weights_of(settings)
     noted: list[tuple[str, int, float]] = []
     for event in events:
         history = history_in(event)
@@ -189,18 +189,20 @@ def _affinity(events: Iterable[Event], rules: ProfileRules) -> dict[str, tuple[f
     by_category: dict[str, list[tuple[int, float]]] = {}
     for category, at_ms, weight in noted:
         by_category.setdefault(category, []).append((at_ms, weight))
-    if len(by_category) > rules.categories_max:
-        return _crowded_affinity(noted, rules)
-    half_life_ms, affinity = rules.affinity_half_life_ms, {}
+    if len(by_category) > settings.categories_max:
+        return _crowded_affinity(noted, settings)
+    half_life_ms, affinity = settings.affinity_half_life_ms, {}
     for category, said in by_category.items():
         newest_ms = max(at_ms for at_ms, _ in said)
         affinity[category] = fsum(w * 2.0 ** (-(newest_ms - at) / half_life_ms) for at, w in said), newest_ms
     return affinity
 
 
-def _crowded_affinity(noted: Iterable[tuple[str, int, float]], rules: ProfileRules) -> dict[str, tuple[float, int]]:
+def _crowded_affinity(
+    noted: Iterable[tuple[str, int, float]], settings: ProfileSettings
+) -> dict[str, tuple[float, int]]:
     """The same where categories had to leave: each time there is one too many, the weakest as of the newest time."""
-    half_life_ms = rules.affinity_half_life_ms
+    half_life_ms = settings.affinity_half_life_ms
     scores: dict[str, tuple[float, int]] = {}
     for category, at_ms, weight in noted:
         score, scored_ms = scores.get(category, (0.0, at_ms))
@@ -209,7 +211,7 @@ def _crowded_affinity(noted: Iterable[tuple[str, int, float]], rules: ProfileRul
             amount * 2.0 ** (-(to_ms - t) / half_life_ms) for amount, t in ((score, scored_ms), (weight, at_ms))
         )
         scores[category] = aged + added, to_ms
-        if len(scores) > rules.categories_max:
+        if len(scores) > settings.categories_max:
             now_ms = max(t for _, t in scores.values())
             del scores[min((s * 2.0 ** (-(now_ms - t) / half_life_ms), name) for name, (s, t) in scores.items())[1]]
     return scores

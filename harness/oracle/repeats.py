@@ -11,25 +11,27 @@ from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.order import Order
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 
 _SIGNS = {EventKind.PRODUCT_PURCHASED: 1, EventKind.PURCHASE_CANCELLED: -1}
 
 
-def counted_once(placed: Sequence[Placed], repeats: dict[int, list[Contribution]], rules: ProfileRules) -> list[Placed]:
+def counted_once(
+    placed: Sequence[Placed], repeats: dict[int, list[Contribution]], settings: ProfileSettings
+) -> list[Placed]:
     """The same events, with profiles as they were without the events that the customer has counted already."""
     found = []
     for number, (key, event) in enumerate(placed):
         history, again = history_in(event), repeats.get(number)
         if history is not None and again:
-            event = event._replace(properties={**event.properties, HISTORY: _left_of(history, again, rules)})  # noqa: PLW2901
+            event = event._replace(properties={**event.properties, HISTORY: _left_of(history, again, settings)})  # noqa: PLW2901
         found.append((key, event))
     return found
 
 
-def _left_of(history: Customer, again: Sequence[Contribution], rules: ProfileRules) -> Customer:
+def _left_of(history: Customer, again: Sequence[Contribution], settings: ProfileSettings) -> Customer:
     traded = [(_SIGNS[one.kind], one) for one in again if one.kind in _SIGNS]
-    kinds, weights = Counter(one.kind for one in again), weights_of(rules)
+    kinds, weights = Counter(one.kind for one in again), weights_of(settings)
     units, sums, times = Counter[str | None](), Counter[str | None](), Counter[str]()
     of_products = Counter[str | None]()
     for sign, one in traded:
@@ -41,7 +43,7 @@ def _left_of(history: Customer, again: Sequence[Contribution], rules: ProfileRul
     affinity = {}
     for name, (score, at_ms) in history.affinity.items():
         gone = [one for one in again if one.category == name and one.kind in weights]
-        half_lives = [(at_ms - one.at_ms) / rules.affinity_half_life_ms for one in gone]
+        half_lives = [(at_ms - one.at_ms) / settings.affinity_half_life_ms for one in gone]
         left = score - sum(weights[one.kind] * 0.5**age for one, age in zip(gone, half_lives, strict=True))
         if left > 1e-9:
             affinity[name] = (left, at_ms)

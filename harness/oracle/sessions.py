@@ -7,7 +7,7 @@ import attrs
 
 from harness.oracle.sign_in import Placed, history_in
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 LOOKS: Final = (EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_PURCHASED)
@@ -40,7 +40,7 @@ class Visit:
     events: list[Event] = attrs.Factory(list)
 
 
-def visits_of(life: Iterable[Placed], rules: ProfileRules) -> tuple[list[Visit], list[Visit]]:
+def visits_of(life: Iterable[Placed], settings: ProfileSettings) -> tuple[list[Visit], list[Visit]]:
     """Part a life into sessions: those still open, and those closed, in the order they closed.
 
     A session that a visitor brings along is one event of many looks: it falls into the open one of its id, if any.
@@ -54,13 +54,13 @@ def visits_of(life: Iterable[Placed], rules: ProfileRules) -> tuple[list[Visit],
         first_ms, last_ms, session_id = event.occurred_at_ms, event.occurred_at_ms, event.session_id
         by_touch = sorted(open_, key=lambda visit: (visit.last_ms, visit.key))
         if moved is None:
-            visit = next((one for one in reversed(by_touch) if _belongs(event, one, rules.session_gap_ms)), None)
+            visit = next((one for one in reversed(by_touch) if _belongs(event, one, settings.session_gap_ms)), None)
         else:
             first_ms, last_ms, session_id = moved.started_at_ms, moved.last_at_ms, moved.session_id
             same = (one for one in open_ if session_id is not None and one.session_id == session_id)
             visit = next(same, None)
         if visit is None:
-            for one in _closing(by_touch, last_ms, rules):
+            for one in _closing(by_touch, last_ms, settings):
                 open_.remove(one)
                 closed.append(one)
             visit = Visit(key, session_id, first_ms, last_ms)
@@ -70,11 +70,11 @@ def visits_of(life: Iterable[Placed], rules: ProfileRules) -> tuple[list[Visit],
     return open_, closed
 
 
-def _closing(by_touch: list[Visit], at_ms: int, rules: ProfileRules) -> list[Visit]:
+def _closing(by_touch: list[Visit], at_ms: int, settings: ProfileSettings) -> list[Visit]:
     """Which sessions close when another begins: the idle ones but the last few; without any, one where it is full."""
-    idle = [visit for visit in by_touch if at_ms - visit.last_ms > rules.session_gap_ms]
-    closing = idle[: len(idle) - rules.idle_sessions_max] if len(idle) > rules.idle_sessions_max else []
-    return closing or (by_touch[:1] if len(by_touch) >= rules.open_sessions_max else [])
+    idle = [visit for visit in by_touch if at_ms - visit.last_ms > settings.session_gap_ms]
+    closing = idle[: len(idle) - settings.idle_sessions_max] if len(idle) > settings.idle_sessions_max else []
+    return closing or (by_touch[:1] if len(by_touch) >= settings.open_sessions_max else [])
 
 
 def session_in(event: Event) -> Session | None:
@@ -89,9 +89,9 @@ def _belongs(event: Event, visit: Visit, gap_ms: int) -> bool:
     return event.session_id == visit.session_id
 
 
-def session_of(visit: Visit, rules: ProfileRules) -> ExpectedSession:
+def session_of(visit: Visit, settings: ProfileSettings) -> ExpectedSession:
     """Say what a session holds, from its events."""
-    weights = weights_of(rules)
+    weights = weights_of(settings)
     count = 0
     touched: list[tuple[ProductId, int, int | None]] = []
     for event in visit.events:
@@ -101,7 +101,7 @@ def session_of(visit: Visit, rules: ProfileRules) -> ExpectedSession:
             touched += ((product_id, at_ms, weight) for product_id, (at_ms, weight) in moved.products.items())
         elif event.product_id is not None:
             touched.append((event.product_id, event.occurred_at_ms, weights.get(event.kind)))
-    products = _products(touched, rules.session_products_max)
+    products = _products(touched, settings.session_products_max)
     return ExpectedSession(visit.key, visit.session_id, visit.first_ms, visit.last_ms, count, products)
 
 
@@ -135,6 +135,6 @@ def listed(visits: Iterable[Visit]) -> dict[tuple[ProductId, SessionKey], int]:
     return dict(sorted(looks, key=lambda look: look[1]))
 
 
-def weights_of(rules: ProfileRules) -> dict[EventKind, int]:
+def weights_of(settings: ProfileSettings) -> dict[EventKind, int]:
     """Say how much each kind of look says of interest."""
-    return dict(zip(LOOKS, (rules.view_weight, rules.cart_weight, rules.purchase_weight), strict=True))
+    return dict(zip(LOOKS, (settings.view_weight, settings.cart_weight, settings.purchase_weight), strict=True))

@@ -9,7 +9,7 @@ from harness.oracle.naming import message_id
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
 from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 HISTORY: Final = "history"
@@ -31,7 +31,7 @@ def place_of(key: SessionKey) -> tuple[int, int]:
 
 
 @attrs.frozen
-class Handed:
+class ExpectedMessage:
     """What has to be said to another, by which id: an `event` of a visitor; or their `history` and when they signed in;
     or as of when they are to be forgotten."""
 
@@ -43,14 +43,14 @@ class Handed:
     forgotten_at_ms: int | None = None
 
 
-def as_event(merged: HistoryMerged) -> Event:
+def as_event(merged: ProfileMerged) -> Event:
     """A history as one more event of its customer: a sign-in that says what had been done before."""
     return Event(
         merged.event_id,
         EventKind.CUSTOMER_SIGNED_IN,
         merged.customer_id,
         merged.occurred_at_ms,
-        properties={HISTORY: merged.history},
+        properties={HISTORY: merged.profile},
         forwarded=merged.signed_in,
     )
 
@@ -75,7 +75,7 @@ def sent_ms(event: Event) -> int:
 
 def signed_in_at(life: Sequence[Placed]) -> int | None:
     """Which event of a life is the visitor's sign-in."""
-    return next((number for number, (_, event) in enumerate(life) if event.becomes is not None), None)
+    return next((number for number, (_, event) in enumerate(life) if event.identified_as is not None), None)
 
 
 def reclassed(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[RecordClass]:
@@ -84,7 +84,7 @@ def reclassed(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[
     for (_, event), class_ in zip(placed, classes, strict=True):
         if class_ is RecordClass.APPLIED and event.kind is EventKind.CUSTOMER_FORGOTTEN:
             is_signed_in = False
-        elif class_ is RecordClass.APPLIED and event.becomes is not None:
+        elif class_ is RecordClass.APPLIED and event.identified_as is not None:
             is_signed_in = True
         elif class_ is RecordClass.APPLIED and is_signed_in:
             class_ = RecordClass.FORWARDED  # noqa: PLW2901
@@ -94,18 +94,18 @@ def reclassed(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[
 
 def forwards_to(life: Sequence[Placed]) -> CustomerId | None:
     """Whom a visitor's events go to at the end of a life."""
-    return next((event.becomes for _, event in reversed(life) if event.becomes is not None), None)
+    return next((event.identified_as for _, event in reversed(life) if event.identified_as is not None), None)
 
 
 def forgettings_handed(
     placed: Sequence[Placed], classes: Sequence[RecordClass], forgettings_ms: Iterable[int], visitors_max: int
-) -> list[Handed]:
+) -> list[ExpectedMessage]:
     """What has to be said of visitors who are to be forgotten with the customer they turned out to be.
 
     That is when the customer is, when there are too many of them, or when they sign in as somebody who was forgotten
     meanwhile. `forgettings_ms` says as of when the customer was, each time.
     """
-    found: list[Handed] = []
+    found: list[ExpectedMessage] = []
     visitors: dict[CustomerId, None] = {}
     times_ms, as_of_ms = iter(forgettings_ms), 0
     for (_, event), class_ in zip(placed, classes, strict=True):
@@ -121,5 +121,5 @@ def forgettings_handed(
             visitors = dict.fromkeys(list(visitors)[-visitors_max:])
         elif class_ is RecordClass.FORGOTTEN and history is not None:
             at_ms, gone = as_of_ms, [history.customer_id]
-        found += (Handed(one, message_id(one, event.event_id), forgotten_at_ms=at_ms) for one in gone)
+        found += (ExpectedMessage(one, message_id(one, event.event_id), forgotten_at_ms=at_ms) for one in gone)
     return found

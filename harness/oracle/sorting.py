@@ -11,7 +11,7 @@ from harness.oracle.profile import country_of
 from harness.oracle.sign_in import APPENDED, KEY_STRIDE, LATEST, Placed, as_event
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Rejected, Tick
 
@@ -46,7 +46,7 @@ class Sorted:
     """The partitions whose time ticks have moved on."""
 
 
-def sort(record: Record, decoded: Foldable, future_ms: int, belongs: Belongs, sorted_: Sorted) -> None:
+def sort(record: Record, decoded: Foldable, max_future_skew_ms: int, belongs: Belongs, sorted_: Sorted) -> None:
     """Put a record where it belongs."""
     appended_ms = sorted_.appended_ms
     appended_ms[record.partition] = max(record.appended_at_ms, appended_ms.get(record.partition, record.appended_at_ms))
@@ -55,14 +55,14 @@ def sort(record: Record, decoded: Foldable, future_ms: int, belongs: Belongs, so
         sorted_.ticked.add(record.partition)
     elif isinstance(decoded, Ignored):
         sorted_.counts[RecordClass.IGNORED] += 1
-    elif (reason := _refusal(record, decoded, future_ms, belongs)) is not None:
+    elif (reason := _refusal(record, decoded, max_future_skew_ms, belongs)) is not None:
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
         sorted_.dead_letters.append((record.partition, record.position, reason, decoded.customer_id))
         sorted_.letters[record.partition, record.position] = identified(record)
-    elif isinstance(decoded, Event | HistoryMerged):
-        event = as_event(decoded) if isinstance(decoded, HistoryMerged) else _slim(decoded)
+    elif isinstance(decoded, Event | ProfileMerged):
+        event = as_event(decoded) if isinstance(decoded, ProfileMerged) else _slim(decoded)
         if not _may_be_refused(decoded):
-            latest_ms = record.appended_at_ms + future_ms
+            latest_ms = record.appended_at_ms + max_future_skew_ms
             event = event._replace(
                 occurred_at_ms=min(event.occurred_at_ms, latest_ms), properties={**event.properties, LATEST: latest_ms}
             )
@@ -89,13 +89,15 @@ def stays(letter: Letter, sorted_: Sorted) -> bool:
     )
 
 
-def _refusal(record: Record, decoded: Event | HistoryMerged | Rejected, future_ms: int, belongs: Belongs) -> str | None:
+def _refusal(
+    record: Record, decoded: Event | ProfileMerged | Rejected, max_future_skew_ms: int, belongs: Belongs
+) -> str | None:
     """Say why a record is a dead letter whatever came before it, if it is one."""
     if isinstance(decoded, Rejected):
         return UNREADABLE
     if decoded.customer_id is not None and belongs(decoded.customer_id) != record.partition:
         return "misrouted"
-    is_ahead = decoded.occurred_at_ms - record.appended_at_ms > future_ms
+    is_ahead = decoded.occurred_at_ms - record.appended_at_ms > max_future_skew_ms
     is_original = isinstance(decoded, Event) and decoded.forwarded is None
     return "in_the_future" if is_ahead and is_original and _may_be_refused(decoded) else None
 
@@ -105,7 +107,7 @@ def identified(record: Record) -> int:
     return crc32(repr((record.key, record.value, record.origin, record.appended_at_ms)).encode(errors="replace"))
 
 
-def _may_be_refused(decoded: Event | HistoryMerged) -> bool:
+def _may_be_refused(decoded: Event | ProfileMerged) -> bool:
     """What must be done whatever a clock says is done as of the latest time that an event may have."""
     return isinstance(decoded, Event) and decoded.kind is not EventKind.CUSTOMER_FORGOTTEN
 

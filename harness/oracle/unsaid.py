@@ -4,15 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from harness.comparing import unlike
+from harness.comparing import diff
 from harness.oracle.judging import digests_in
-from harness.oracle.sign_in import Handed, history_in
+from harness.oracle.sign_in import ExpectedMessage, history_in
 from harness.oracle.sorting import Sorted
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, Event
 
 
-def said_in(sorted_: Sorted) -> dict[tuple[CustomerId, str], list[Event]]:
+def messages_in_log(sorted_: Sorted) -> dict[tuple[CustomerId, str], list[Event]]:
     """By customer and id, what the log has of each event."""
     said: dict[tuple[CustomerId, str], list[Event]] = {}
     for customer_id, placed in sorted_.by_customer.items():
@@ -21,8 +21,8 @@ def said_in(sorted_: Sorted) -> dict[tuple[CustomerId, str], list[Event]]:
     return said
 
 
-def unsaid(
-    handed: Iterable[Handed],
+def missing_messages(
+    handed: Iterable[ExpectedMessage],
     said: Mapping[tuple[CustomerId, str], list[Event]],
     written_ms: Mapping[tuple[CustomerId, str], list[int]],
 ) -> Iterator[str]:
@@ -59,6 +59,6 @@ def _unlike_histories(found: Customer | None, wanted: Customer) -> str | None:
         held, right = getattr(found, field.name), getattr(wanted, field.name)
         if field.name == "seen":
             held, right = set(digests_in(held.merged_ids)), set(digests_in(right.merged_ids))
-        if next(unlike(field.name, held, right), None) is not None:
+        if next(diff(field.name, held, right), None) is not None:
             return f"{field.name} is {held}, should be {right}"
     return None

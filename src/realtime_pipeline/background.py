@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from realtime_pipeline.application.errors import PipelineError, ProcessingFailed, Stopped
+from realtime_pipeline.application.errors import PipelineError, ProcessingFailed, UnrecoverableState
 from realtime_pipeline.application.process_events import ProcessEvents
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 
@@ -54,12 +54,14 @@ class BackgroundWorker:
 
         Raises:
             ProcessingFailed: the thread has failed.
-            Stopped: another thread is processing.
+            UnrecoverableState: another thread is processing.
             Unavailable: the pipeline was used before the process was forked.
         """
         self.check()
         if not self._processing.acquire(blocking=False):
-            raise Stopped("this pipeline is processing already, in another thread: let it, or end that first")
+            raise UnrecoverableState(
+                "this pipeline is processing already, in another thread: let it, or end that first"
+            )
         try:
             yield
         finally:
@@ -71,7 +73,7 @@ class BackgroundWorker:
 
         Raises:
             ProcessingFailed: the thread of a block before has failed.
-            Stopped: another thread is processing.
+            UnrecoverableState: another thread is processing.
         """
         with self.alone(), self._worker(on_failure):
             yield

@@ -20,7 +20,7 @@ from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.words import counted, numbered
 from realtime_pipeline.infrastructure.sqlite.database import expanded
-from realtime_pipeline.infrastructure.system.garbage_collector import settle_collector
+from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.progress_cli import ProgressLine
@@ -192,7 +192,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, stop)
     worker = pipeline.container.process_events()
-    settle_collector()
+    tune_gc()
     print(f"working on {_place(settings)}; stop with Ctrl-C", file=sys.stderr)
     progress, processed, types = ProgressLine("record", "processed"), 0, dict[str, int]()
 
@@ -201,7 +201,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
         processed += done.records
         add_types(types, done.ignored_types)
         progress.tell(processed)
-        progress.say(done.trouble)
+        progress.say(done.problem)
 
     try:
         if options.until_caught_up:

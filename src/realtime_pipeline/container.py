@@ -15,13 +15,13 @@ import attrs
 from dependency_injector import containers, providers
 
 from realtime_pipeline import operating_wiring, store_wiring
-from realtime_pipeline.application.cells import Readers
+from realtime_pipeline.application.cells import OutboxRelay
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.forget_customer import ForgetCustomer
 from realtime_pipeline.application.handle_dead_letters import HandleDeadLetters
-from realtime_pipeline.application.note_exposure import NoteExposure
+from realtime_pipeline.application.note_exposure import RecordExposure
 from realtime_pipeline.application.ports.backups import Backups
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.cell_store import CellStore
@@ -32,7 +32,7 @@ from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.snapshots import Snapshots
-from realtime_pipeline.application.ports.stages import Stages, Unwatched
+from realtime_pipeline.application.ports.stages import NoObserver, StageObserver
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.process_events import ProcessEvents
@@ -57,13 +57,13 @@ from realtime_pipeline.infrastructure.codecs.events import (
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
 from realtime_pipeline.infrastructure.sqlite.database import Database
-from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
 from realtime_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # extras, imported where they are chosen
     from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
     from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
-    from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+    from realtime_pipeline.infrastructure.redis.nodes import RedisClient
 
 
 def _clock() -> Clock:
@@ -98,7 +98,7 @@ def _memory_log(settings: Settings, clock: Clock) -> MemoryLog:
 def _publisher(
     settings: Settings,
     clock: Clock,
-    stages: Stages,
+    observer: StageObserver,
     resources: ExitStack,
     database: Callable[[], Database],
     memory_log: Callable[[], MemoryLog],
@@ -108,12 +108,12 @@ def _publisher(
     if settings.log == "kafka":
         from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
 
-        publisher = KafkaEventPublisher(settings.kafka, stages)
+        publisher = KafkaEventPublisher(settings.kafka, observer)
         resources.callback(publisher.close)
         return publisher
     from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
 
-    return SqliteEventPublisher(database(), settings.partitions, clock, stages)
+    return SqliteEventPublisher(database(), settings.partitions, clock, observer)
 
 
 def _log(
@@ -146,15 +146,15 @@ def _shop_cache(settings: Settings, views: Views, catalogue: Catalogue, clock: C
 def _process_events(
     settings: Settings,
     log: EventLog,
-    readers: Readers,
+    relay: OutboxRelay,
     snapshots: Snapshots,
     decoder: EventDecoder,
-    stages: Stages,
+    observer: StageObserver,
     clock: Clock,
     upkeep: Upkeep,
 ) -> ProcessEvents:
     fold, worker = settings.fold, settings.worker
-    return ProcessEvents(log, readers, snapshots, decoder, encode_message, fold, worker, stages, clock, upkeep)
+    return ProcessEvents(log, relay, snapshots, decoder, encode_message, fold, worker, observer, clock, upkeep)
 
 
 def _publish_events(publisher: Callable[[], EventPublisher], decoder: EventDecoder) -> PublishEvents:
@@ -187,8 +187,8 @@ def _explain_empty_list(
     return ExplainEmptyList(log, cells, views, shop_cache, settings.recommendations, settings.experiment)
 
 
-def _note_exposure(publish_events: PublishEvents, clock: Clock) -> NoteExposure:
-    return NoteExposure(publish_events, clock, lambda: uuid4().hex, encode_event)
+def _note_exposure(publish_events: PublishEvents, clock: Clock) -> RecordExposure:
+    return RecordExposure(publish_events, clock, lambda: uuid4().hex, encode_event)
 
 
 def _show_customer(settings: Settings, cells: CellStore, shop_cache: ShopCache) -> ShowCustomer:
@@ -203,13 +203,16 @@ def _rebuild_store(
 
 
 def _restore_outputs(
-    settings: Settings, kafka_log: Callable[[], "KafkaEventLog"], readers: Callable[[], Readers], stages: Stages
+    settings: Settings,
+    kafka_log: Callable[[], "KafkaEventLog"],
+    relay: Callable[[], OutboxRelay],
+    observer: StageObserver,
 ) -> RestoreOutputs:
     if settings.log != "kafka":
         raise InvalidSettings(f"outputs lie in {settings.log} here, which forgets none: this is for log = kafka")
     from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 
-    return RestoreOutputs(kafka_log(), readers(), KafkaOutputs(settings.kafka, kafka_log(), stages))
+    return RestoreOutputs(kafka_log(), relay(), KafkaOutputs(settings.kafka, kafka_log(), observer))
 
 
 def _forget_customer(
@@ -222,15 +225,16 @@ def _forget_customer(
     clock: Clock,
     snapshots: Snapshots,
 ) -> ForgetCustomer:
-    is_kept = settings.log_keep == LogKeepRules()
+    is_kept = settings.log_retention == LogRetentionSettings()
     keeps = {
         "kafka": f"what was published, in topic {settings.kafka.topic}, until its retention ends",
         "sqlite": f"what was published, in the log of {settings.database} and in backups of it, until "
-        + ("the file is deleted" if is_kept else "log_keep ends it; a backup until it is deleted"),
+        + ("the file is deleted" if is_kept else "log_retention ends it; a backup until it is deleted"),
         "memory": "what was published, until this process ends",
     }
-    kept = f"what commits owe their readers, for {settings.worker.kept_ms / 1000:g} s, and until a worker runs after"
-    stays = [keeps[settings.log], *([] if settings.store == "sqlite" else [kept])]
+    outbox_s = settings.worker.outbox_retention_ms / 1000
+    outbox = f"the outbox of each commit, for {outbox_s:g} s, and until a worker runs after that"
+    stays = [keeps[settings.log], *([] if settings.store == "sqlite" else [outbox])]
     follow = FollowForgetting(log, cells, views, outputs)
     return ForgetCustomer(publish_events, cells, outputs, follow, clock, encode_event, stays, snapshots)
 
@@ -244,10 +248,10 @@ class Container(containers.DeclarativeContainer):
 
     resources: providers.Singleton[ExitStack] = providers.ThreadSafeSingleton(ExitStack)
     clock: providers.Singleton[Clock] = providers.ThreadSafeSingleton(_clock)
-    stages: providers.Singleton[Stages] = providers.ThreadSafeSingleton(Unwatched)
+    observer: providers.Singleton[StageObserver] = providers.ThreadSafeSingleton(NoObserver)
     database: providers.Singleton[Database] = providers.ThreadSafeSingleton(store_wiring.database, settings, resources)
-    redis_nodes: providers.Singleton["RedisNodes"] = providers.ThreadSafeSingleton(
-        store_wiring.redis_nodes, settings, resources
+    redis_client: providers.Singleton["RedisClient"] = providers.ThreadSafeSingleton(
+        store_wiring.redis_client, settings, resources
     )
     kafka_log: providers.Singleton["KafkaEventLog"] = providers.ThreadSafeSingleton(_kafka_log, settings, resources)
     topics: providers.Singleton["KafkaTopics"] = providers.ThreadSafeSingleton(_topics, settings)
@@ -255,7 +259,7 @@ class Container(containers.DeclarativeContainer):
     decoder: providers.Singleton[EventDecoder] = providers.ThreadSafeSingleton(_decoder, settings)
 
     publisher: providers.Singleton[EventPublisher] = providers.ThreadSafeSingleton(
-        _publisher, settings, clock, stages, resources, database.provider, memory_log.provider
+        _publisher, settings, clock, observer, resources, database.provider, memory_log.provider
     )
     log: providers.Singleton[EventLog] = providers.ThreadSafeSingleton(
         _log, settings, database.provider, memory_log.provider, kafka_log.provider
@@ -264,38 +268,40 @@ class Container(containers.DeclarativeContainer):
         operating_wiring.log_reader, settings, database.provider, memory_log.provider
     )
     cells: providers.Singleton[CellStore] = providers.ThreadSafeSingleton(
-        store_wiring.cells, settings, stages, database.provider, redis_nodes.provider, __self__
+        store_wiring.cells, settings, observer, database.provider, redis_client.provider, __self__
     )
     views: providers.Singleton[Views] = providers.ThreadSafeSingleton(
-        store_wiring.views, settings, database.provider, redis_nodes.provider, __self__
+        store_wiring.views, settings, database.provider, redis_client.provider, __self__
     )
     outputs: providers.Singleton[Outputs] = providers.ThreadSafeSingleton(
         store_wiring.outputs,
         settings,
         clock,
-        stages,
+        observer,
         database.provider,
         kafka_log.provider,
         publisher.provider,
         __self__,
     )
     dead_letters: providers.Singleton[DeadLetters] = providers.ThreadSafeSingleton(
-        operating_wiring.dead_letters, settings, stages, outputs, publisher.provider
+        operating_wiring.dead_letters, settings, observer, outputs, publisher.provider
     )
     catalogue: providers.Singleton[Catalogue] = providers.ThreadSafeSingleton(_catalogue, products)
     shop_cache: providers.Singleton[ShopCache] = providers.ThreadSafeSingleton(
         _shop_cache, settings, views, catalogue, clock
     )
-    readers: providers.Singleton[Readers] = providers.ThreadSafeSingleton(Readers, cells, views, outputs, stages)
+    relay: providers.Singleton[OutboxRelay] = providers.ThreadSafeSingleton(
+        OutboxRelay, cells, views, outputs, observer
+    )
 
     snapshots: providers.Singleton[Snapshots] = providers.ThreadSafeSingleton(
-        store_wiring.snapshots, settings, clock, stages, database.provider
+        store_wiring.snapshots, settings, clock, observer, database.provider
     )
     upkeep: providers.Singleton[Upkeep] = providers.ThreadSafeSingleton(
-        store_wiring.upkeep, settings, clock, stages, database.provider
+        store_wiring.upkeep, settings, clock, observer, database.provider
     )
     process_events: providers.Singleton[ProcessEvents] = providers.ThreadSafeSingleton(
-        _process_events, settings, log, readers, snapshots, decoder, stages, clock, upkeep
+        _process_events, settings, log, relay, snapshots, decoder, observer, clock, upkeep
     )
     publish_events: providers.Singleton[PublishEvents] = providers.ThreadSafeSingleton(
         _publish_events, publisher.provider, decoder
@@ -304,7 +310,7 @@ class Container(containers.DeclarativeContainer):
         operating_wiring.handle_dead_letters, settings, dead_letters, decoder, clock
     )
     trace_event: providers.Singleton[TraceEvent] = providers.ThreadSafeSingleton(
-        operating_wiring.trace_event, settings, log, log_reader, cells, dead_letters, decoder, stages
+        operating_wiring.trace_event, settings, log, log_reader, cells, dead_letters, decoder, observer
     )
     recommend_products: providers.Singleton[RecommendProducts] = providers.ThreadSafeSingleton(
         _recommend_products, settings, cells, shop_cache
@@ -315,20 +321,20 @@ class Container(containers.DeclarativeContainer):
     explain_empty_list: providers.Singleton[ExplainEmptyList] = providers.ThreadSafeSingleton(
         _explain_empty_list, settings, log.provider, cells, views, shop_cache
     )
-    note_exposure: providers.Singleton[NoteExposure] = providers.ThreadSafeSingleton(
+    record_exposure: providers.Singleton[RecordExposure] = providers.ThreadSafeSingleton(
         _note_exposure, publish_events, clock
     )
     show_customer: providers.Singleton[ShowCustomer] = providers.ThreadSafeSingleton(
         _show_customer, settings, cells, shop_cache
     )
     backups: providers.Singleton[Backups] = providers.ThreadSafeSingleton(
-        store_wiring.backups, settings, stages, database.provider
+        store_wiring.backups, settings, observer, database.provider
     )
     rebuild_store: providers.Singleton[RebuildStore] = providers.ThreadSafeSingleton(
         _rebuild_store, log, cells, views, outputs, snapshots
     )
     restore_outputs: providers.Singleton[RestoreOutputs] = providers.ThreadSafeSingleton(
-        _restore_outputs, settings, kafka_log.provider, readers.provider, stages
+        _restore_outputs, settings, kafka_log.provider, relay.provider, observer
     )
     forget_customer: providers.Singleton[ForgetCustomer] = providers.ThreadSafeSingleton(
         _forget_customer, settings, publish_events, log.provider, cells, views, outputs, clock, snapshots

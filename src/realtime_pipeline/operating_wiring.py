@@ -11,7 +11,7 @@ from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
-from realtime_pipeline.application.ports.stages import Stages
+from realtime_pipeline.application.ports.stages import StageObserver
 from realtime_pipeline.application.trace_event import TraceEvent
 from realtime_pipeline.infrastructure.codecs.events import EventDecoder
 from realtime_pipeline.infrastructure.codecs.letters import encode_replay, find_event_id
@@ -37,7 +37,7 @@ def log_reader(settings: Settings, database: Callable[[], Database], memory_log:
 
 
 def dead_letters(
-    settings: Settings, stages: Stages, outputs: Outputs, publisher: Callable[[], EventPublisher]
+    settings: Settings, observer: StageObserver, outputs: Outputs, publisher: Callable[[], EventPublisher]
 ) -> DeadLetters:
     """Marks lie beside the letters; for outputs of somebody else's in memory, as long as the process lives."""
     if settings.log == "kafka":
@@ -45,13 +45,13 @@ def dead_letters(
         from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 
         if isinstance(outputs, KafkaOutputs):
-            return KafkaDeadLetters(settings.kafka, stages)
+            return KafkaDeadLetters(settings.kafka, observer)
     from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 
     if isinstance(outputs, SqliteOutputs):
         from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLetters
 
-        return SqliteDeadLetters(outputs, stages)
+        return SqliteDeadLetters(outputs, observer)
     from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
 
     return MemoryDeadLetters(outputs, publisher(), outlives=settings.log != "memory")
@@ -61,7 +61,7 @@ def handle_dead_letters(
     settings: Settings, letters: DeadLetters, decoder: EventDecoder, clock: Clock
 ) -> HandleDeadLetters:
     """The use case of dead letters."""
-    return HandleDeadLetters(letters, decoder, decoder.route, encode_replay, clock, settings.fold.future_ms)
+    return HandleDeadLetters(letters, decoder, decoder.route, encode_replay, clock, settings.fold.max_future_skew_ms)
 
 
 def trace_event(
@@ -71,10 +71,10 @@ def trace_event(
     cells: CellStore,
     letters: DeadLetters,
     decoder: EventDecoder,
-    stages: Stages,
+    observer: StageObserver,
 ) -> TraceEvent:
     """The use case of traces; it folds as the worker does."""
-    fold_records = FoldRecords(cells, decoder, encode_message, log.identity, settings.fold, stages)
+    fold_records = FoldRecords(cells, decoder, encode_message, log.identity, settings.fold, observer)
     names = {"kafka": f"topic {settings.kafka.topic}", "sqlite": settings.database, "memory": "memory"}
     return TraceEvent(
         log,

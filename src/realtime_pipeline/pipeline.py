@@ -12,7 +12,7 @@ from dependency_injector import providers
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.ports.backups import Backup
-from realtime_pipeline.application.recall_outputs import Owed
+from realtime_pipeline.application.recall_outputs import InDoubt
 from realtime_pipeline.application.recommend_products import TopRatedProducts
 from realtime_pipeline.application.request import Request, checked_country
 from realtime_pipeline.application.show_customer import Profile
@@ -101,9 +101,8 @@ class Pipeline(Operating):
             How many records fell into each class, ever.
 
         Raises:
-            Stopped: going on would lose or double something, or another thread of this pipeline is processing.
-            WrongLog: the store was built from another log.
-            Unavailable: a log or a store does not answer.
+            UnrecoverableState: going on would lose or double something, or another thread of this pipeline is
+            processing. WrongLog: the store was built from another log. Unavailable: a log or a store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
         with self._background.alone():
@@ -118,7 +117,8 @@ class Pipeline(Operating):
         stay with this pipeline until it is closed.
 
         Raises:
-            Stopped: another thread of this pipeline is processing; or, when the block ends, going on would lose or
+            UnrecoverableState: another thread of this pipeline is processing; or, when the block ends, going on would
+            lose or
                 double something.
             WrongLog: when the block ends: the store was built from another log.
             Unavailable: when the block ends: a log or a store did not answer.
@@ -154,8 +154,8 @@ class Pipeline(Operating):
         """Recommend products to a customer, known or new, each with its reason.
 
         `looking_at` are products that they have before them now, the newest last: for whom no events are known yet.
-        `rules` take the place of those of the settings; `shown` is how often products were shown to them before,
-        where the shop knows better than the profile (see `note_shown`); `country` is where they are (`"DE"`), where it
+        `rules` take the place of those of the settings; `shown` is how often products were shown to them before, where
+        the shop knows better than the profile (see `record_exposure`); `country` is where they are (`"DE"`), where it
         is not the one their events spoke of last.
 
         Raises:
@@ -185,7 +185,7 @@ class Pipeline(Operating):
         asked = checked_all(requests)
         return self._working.run_experiment().all(asked)
 
-    def note_shown(self, customer_id: str, shown: Sequence[Recommendation | str]) -> None:
+    def record_exposure(self, customer_id: str, shown: Sequence[Recommendation | str]) -> None:
         """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments.
 
         A part of a list (`found[:3]`) still says by which variant it was made; recommendations one by one, or products,
@@ -206,7 +206,7 @@ class Pipeline(Operating):
             experiment, variant = shown.experiment, shown.variant
         products = [product_shown(one) for one in shown]
         if products:
-            self._working.note_exposure()(customer_named(customer_id), products, experiment, variant)
+            self._working.record_exposure()(customer_named(customer_id), products, experiment, variant)
 
     def similar(self, product_id: str, limit: int = 10, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to whoever looks at one, as on its page; `rules` take the place of those of the settings.
@@ -274,13 +274,15 @@ class Pipeline(Operating):
     def rebuild(self) -> int:
         """Set the store back, to be built again from the log by `process` or a worker.
 
-        It is emptied; or, where the log has lost its oldest records to `log_keep`, it is what it was at its snapshot.
+        It is emptied; or, where the log has lost its oldest records to `log_retention`, it is what it was at its
+        snapshot.
 
         Returns:
             How many records of the log there are to process again.
 
         Raises:
-            Stopped: workers are running, or the log no longer holds all records, and no snapshot has what those did.
+            UnrecoverableState: workers are running, or the log no longer holds all records, and no snapshot has what
+            those did.
                 Nothing was erased.
             WrongLog: the store was built from another log.
             Unavailable: a log or a store does not answer.
@@ -301,22 +303,22 @@ class Pipeline(Operating):
         """
         return self._working.backups().write(fspath(file))
 
-    def restore_outputs(self, owed: Literal["again", "skip"]) -> Mapping[int, int]:
+    def restore_outputs(self, in_doubt: Literal["again", "skip"]) -> Mapping[int, int]:
         """Write how far outputs were emitted, where the group's offsets in Kafka were deleted or have expired and a
         worker could not tell; return the positions written, by partition. No worker may be running.
 
-        `owed` says what becomes of outputs that may be out or not: emit them `again`, or `skip` them.
+        `in_doubt` says what becomes of outputs that may be out or not: emit them `again`, or `skip` them.
 
         Raises:
-            Stopped: workers are running; nothing was written.
+            UnrecoverableState: workers are running; nothing was written.
             WrongLog: the store was built from another log.
             InvalidSettings: outputs do not lie in Kafka.
             Unavailable: Kafka or Redis does not answer.
-            ValueError: `owed` is something else.
+            ValueError: `in_doubt` is something else.
             ProcessingFailed: the thread of `processing` has failed.
         """
         with self._background.alone():
-            return self.container.restore_outputs()(Owed(owed))
+            return self.container.restore_outputs()(InDoubt(in_doubt))
 
     def forget(self, customer_id: str) -> Forgetting:
         """Ask for everything about a customer to be erased: the worker does it, in the log's order.

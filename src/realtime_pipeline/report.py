@@ -34,7 +34,7 @@ def recommendations_in_words(
     """Write recommendations, two lines each: product and score, then the reason. Prices with so many decimals."""
     for number, one in enumerate(recommendations, start=1):
         yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{one.score:,.1f}]")
-        yield plain(f"     {'; '.join((one.because, *one.moved))}")
+        yield plain(f"     {'; '.join((one.explanation, *one.adjustments))}")
 
 
 def receipt_in_words(receipt: Receipt) -> Iterator[str]:

@@ -5,22 +5,22 @@ from typing import Literal, get_args
 
 import attrs
 
-from realtime_pipeline.application.shop_cache import CacheRules
-from realtime_pipeline.application.worker_rules import WorkerRules
+from realtime_pipeline.application.shop_cache import CacheSettings
+from realtime_pipeline.application.worker_rules import WorkerSettings
 from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
 from realtime_pipeline.domain.recommendation.experiments import Experiment
-from realtime_pipeline.domain.recommendation.service import RecommendationRules
+from realtime_pipeline.domain.recommendation.service import RecommendationSettings
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventLimits, kind_named
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
-from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
+from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
 
-ACTIVITY_HOURS_MAX = 10 * 366 * 24
-SESSION_KEEP_MAX_MS = 100 * 365 * 86_400_000
+ACTIVITY_RETENTION_HOURS_MAX = 10 * 366 * 24
+SESSION_RETENTION_MAX_MS = 100 * 365 * 86_400_000
 
 LogTechnology = Literal["sqlite", "memory", "kafka"]
 StoreTechnology = Literal["sqlite", "memory", "redis"]
@@ -31,21 +31,21 @@ def _as_text(path: str | PathLike[str]) -> str:
 
 
 @attrs.frozen
-class StoreRules:
+class StoreSettings:
     """What stores keep of what everybody does.
 
-    Sessions for `session_keep_ms` of event time, of each product's sessions the newest `listed_sessions_max`, its
-    hourly activity for `activity_hours`.
+    Sessions for `session_retention_ms` of event time, of each product's sessions the newest `listed_sessions_max`, its
+    hourly activity for `activity_retention_hours`.
     """
 
-    session_keep_ms: int = 30 * 86_400_000
+    session_retention_ms: int = 30 * 86_400_000
     listed_sessions_max: int = 500
-    activity_hours: int = 14 * 24
+    activity_retention_hours: int = 14 * 24
 
     def __attrs_post_init__(self) -> None:
         at_least(1, self)
-        at_most(SESSION_KEEP_MAX_MS, self, "session_keep_ms")
-        at_most(ACTIVITY_HOURS_MAX, self, "activity_hours")
+        at_most(SESSION_RETENTION_MAX_MS, self, "session_retention_ms")
+        at_most(ACTIVITY_RETENTION_HOURS_MAX, self, "activity_retention_hours")
 
 
 @attrs.frozen
@@ -66,15 +66,15 @@ class Settings:
     currency: str = ""
     event_types: dict[str, str] = attrs.Factory(dict)
     events: EventLimits = attrs.Factory(EventLimits)
-    fold: FoldRules = attrs.Factory(FoldRules)
-    worker: WorkerRules = attrs.Factory(WorkerRules)
-    stores: StoreRules = attrs.Factory(StoreRules)
-    log_keep: LogKeepRules = attrs.Factory(LogKeepRules)
-    cache: CacheRules = attrs.Factory(CacheRules)
-    recommendations: RecommendationRules = attrs.Factory(RecommendationRules)
+    fold: FoldSettings = attrs.Factory(FoldSettings)
+    worker: WorkerSettings = attrs.Factory(WorkerSettings)
+    stores: StoreSettings = attrs.Factory(StoreSettings)
+    log_retention: LogRetentionSettings = attrs.Factory(LogRetentionSettings)
+    cache: CacheSettings = attrs.Factory(CacheSettings)
+    recommendations: RecommendationSettings = attrs.Factory(RecommendationSettings)
     experiment: Experiment = attrs.Factory(Experiment)
-    kafka: KafkaRules = attrs.Factory(KafkaRules)
-    redis: RedisRules = attrs.Factory(RedisRules)
+    kafka: KafkaSettings = attrs.Factory(KafkaSettings)
+    redis: RedisSettings = attrs.Factory(RedisSettings)
 
     def __attrs_post_init__(self) -> None:
         for field in attrs.fields(type(self)):
@@ -96,10 +96,10 @@ class Settings:
                 raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no kind of event")
         every = (self.recommendations, *(variant.recommendations for variant in self.experiment.variants.values()))
         window = max(rules.trending.window_hours for rules in every)
-        if window > self.stores.activity_hours:
+        if window > self.stores.activity_retention_hours:
             raise ValueError(
-                f"recommendations.trending.window_hours is {window}, more than stores.activity_hours, which is "
-                f"{self.stores.activity_hours}"
+                f"recommendations.trending.window_hours is {window}, more than stores.activity_retention_hours, "
+                f"which is {self.stores.activity_retention_hours}"
             )
 
     def _check_technologies(self) -> None:
@@ -108,9 +108,9 @@ class Settings:
                 raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
         if (self.log, self.store) == ("kafka", "sqlite"):
             raise ValueError("log kafka needs store redis: SQLite keeps nothing for outputs that lie elsewhere")
-        if self.log_keep != LogKeepRules() and (self.log, self.store) != ("sqlite", "sqlite"):
+        if self.log_retention != LogRetentionSettings() and (self.log, self.store) != ("sqlite", "sqlite"):
             raise ValueError(
-                "log_keep needs log sqlite and store sqlite: Kafka has a retention of its own (topics create "
+                "log_retention needs log sqlite and store sqlite: Kafka has a retention of its own (topics create "
                 "--retention-days), and elsewhere no snapshot is taken to build a store again from"
             )
         if self.database.startswith((":memory:", "file:")) or not self.database:

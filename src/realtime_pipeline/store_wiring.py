@@ -14,7 +14,7 @@ from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.snapshots import NoSnapshots, Snapshots
-from realtime_pipeline.application.ports.stages import Stages
+from realtime_pipeline.application.ports.stages import StageObserver
 from realtime_pipeline.application.ports.upkeep import NoUpkeep, Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -22,7 +22,7 @@ from realtime_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # extras, imported where they are chosen
     from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
-    from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+    from realtime_pipeline.infrastructure.redis.nodes import RedisClient
 
 
 class StoreParts(Protocol):
@@ -40,11 +40,11 @@ def database(settings: Settings, resources: ExitStack) -> Database:
     return database
 
 
-def redis_nodes(settings: Settings, resources: ExitStack) -> "RedisNodes":
+def redis_client(settings: Settings, resources: ExitStack) -> "RedisClient":
     """The connections to Redis."""
-    from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+    from realtime_pipeline.infrastructure.redis.nodes import RedisClient
 
-    nodes = RedisNodes(settings.redis)
+    nodes = RedisClient(settings.redis)
     resources.callback(nodes.close)
     return nodes
 
@@ -70,30 +70,30 @@ def _check_swapped_together(container: StoreParts) -> None:
 
 def cells(
     settings: Settings,
-    stages: Stages,
+    observer: StageObserver,
     database: Callable[[], Database],
-    redis_nodes: Callable[[], "RedisNodes"],
+    redis_nodes: Callable[[], "RedisClient"],
     container: StoreParts,
 ) -> CellStore:
     """The store of customers."""
     if settings.store == "redis":
         from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 
-        return RedisCellStore(redis_nodes(), settings.redis, settings.stores.session_keep_ms, stages)
+        return RedisCellStore(redis_nodes(), settings.redis, settings.stores.session_retention_ms, observer)
     if settings.store == "memory":
         from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 
-        return MemoryCellStore(settings.stores.session_keep_ms)
+        return MemoryCellStore(settings.stores.session_retention_ms)
     _check_swapped_together(container)
     from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
 
-    return SqliteCellStore(database(), settings.stores.session_keep_ms, stages)
+    return SqliteCellStore(database(), settings.stores.session_retention_ms, observer)
 
 
 def views(
     settings: Settings,
     database: Callable[[], Database],
-    redis_nodes: Callable[[], "RedisNodes"],
+    redis_nodes: Callable[[], "RedisClient"],
     container: StoreParts,
 ) -> Views:
     """What all customers share."""
@@ -101,21 +101,21 @@ def views(
     if settings.store == "redis":
         from realtime_pipeline.infrastructure.redis.views import RedisViews
 
-        return RedisViews(redis_nodes(), settings.redis, stores.listed_sessions_max, stores.activity_hours)
+        return RedisViews(redis_nodes(), settings.redis, stores.listed_sessions_max, stores.activity_retention_hours)
     if settings.store == "memory":
         from realtime_pipeline.infrastructure.memory.views import MemoryViews
 
-        return MemoryViews(1, stores.listed_sessions_max, stores.activity_hours)
+        return MemoryViews(1, stores.listed_sessions_max, stores.activity_retention_hours)
     _check_swapped_together(container)
     from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 
-    return SqliteViews(database(), stores.listed_sessions_max, stores.activity_hours)
+    return SqliteViews(database(), stores.listed_sessions_max, stores.activity_retention_hours)
 
 
 def outputs(
     settings: Settings,
     clock: Clock,
-    stages: Stages,
+    observer: StageObserver,
     database: Callable[[], Database],
     kafka_log: Callable[[], "KafkaEventLog"],
     publisher: Callable[[], EventPublisher],
@@ -127,7 +127,7 @@ def outputs(
     if settings.log == "kafka":
         from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 
-        return KafkaOutputs(settings.kafka, kafka_log(), stages)
+        return KafkaOutputs(settings.kafka, kafka_log(), observer)
     if "memory" in (settings.store, settings.log) and settings.store != "sqlite":
         from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 
@@ -137,7 +137,7 @@ def outputs(
     if settings.log == "sqlite":
         from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
 
-        append = SqliteEventPublisher(database(), settings.partitions, clock, stages).append
+        append = SqliteEventPublisher(database(), settings.partitions, clock, observer).append
         return SqliteOutputs(database(), append, is_apart=settings.store != "sqlite")
     return SqliteOutputs(database(), lambda _, records: publisher().publish(records))
 
@@ -146,30 +146,30 @@ def _is_one_file(settings: Settings) -> bool:
     return settings.log == settings.store == "sqlite"
 
 
-def snapshots(settings: Settings, clock: Clock, stages: Stages, database: Callable[[], Database]) -> Snapshots:
+def snapshots(settings: Settings, clock: Clock, observer: StageObserver, database: Callable[[], Database]) -> Snapshots:
     """Copies of the store that a rebuild begins with."""
     if not _is_one_file(settings):
         return NoSnapshots()
     from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
 
-    return SqliteSnapshots(database(), clock, stages)
+    return SqliteSnapshots(database(), clock, observer)
 
 
-def upkeep(settings: Settings, clock: Clock, stages: Stages, database: Callable[[], Database]) -> Upkeep:
+def upkeep(settings: Settings, clock: Clock, observer: StageObserver, database: Callable[[], Database]) -> Upkeep:
     """What a worker does beside its rounds."""
     if not _is_one_file(settings):
         return NoUpkeep()
     from realtime_pipeline.infrastructure.sqlite.retention import SqliteRetention
     from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
 
-    snapshots = SqliteSnapshots(database(), clock, stages)
-    return SqliteRetention(database(), snapshots, settings.log_keep, clock, stages)
+    snapshots = SqliteSnapshots(database(), clock, observer)
+    return SqliteRetention(database(), snapshots, settings.log_retention, clock, observer)
 
 
-def backups(settings: Settings, stages: Stages, database: Callable[[], Database]) -> Backups:
+def backups(settings: Settings, observer: StageObserver, database: Callable[[], Database]) -> Backups:
     """Copies of the file."""
     if not _is_one_file(settings):
         return NoBackups()
     from realtime_pipeline.infrastructure.sqlite.backups import SqliteBackups
 
-    return SqliteBackups(database(), stages)
+    return SqliteBackups(database(), observer)

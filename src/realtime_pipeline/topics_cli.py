@@ -4,9 +4,9 @@ import argparse
 from typing import TYPE_CHECKING, TypeAlias
 
 from realtime_pipeline.application.errors import InvalidSettings
-from realtime_pipeline.application.recall_outputs import Owed
+from realtime_pipeline.application.recall_outputs import InDoubt
 from realtime_pipeline.domain.words import counted
-from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+from realtime_pipeline.infrastructure.kafka.rules import TopicSettings
 from realtime_pipeline.json_cli import add_json, print_json
 from realtime_pipeline.pipeline import Pipeline
 from realtime_pipeline.settings import Settings
@@ -23,7 +23,7 @@ def add_topics(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command and its actions."""
     topics = commands.add_parser("topics", help="make, list, describe or delete the topics in Kafka")
     actions = topics.add_subparsers(required=True, metavar="ACTION")
-    defaults = TopicRules()
+    defaults = TopicSettings()
     create = actions.add_parser("create", parents=[common], help="make the topics that are not there")
     create.add_argument(
         "--partitions", type=int, default=defaults.partitions, help="into how many parts: fixed for good (default: 24)"
@@ -56,8 +56,8 @@ def add_outputs(commands: Commands, common: argparse.ArgumentParser) -> None:
         "restore", parents=[common], help="write it where the group's offsets were deleted or have expired"
     )
     restore.add_argument(
-        "--owed",
-        choices=[one.value for one in Owed],
+        "--in-doubt",
+        choices=[one.value for one in InDoubt],
         required=True,
         help="what becomes of outputs that may be out or not: emit them again, or skip them",
     )
@@ -65,7 +65,7 @@ def add_outputs(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 
 def _restore_outputs(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    written = pipeline.restore_outputs(options.owed)
+    written = pipeline.restore_outputs(options.in_doubt)
     for partition, position in written.items():
         print(f"partition {partition}: outputs are emitted from position {position} on")
     if not written:
@@ -74,7 +74,7 @@ def _restore_outputs(pipeline: Pipeline, _settings: Settings, options: argparse.
 
 def _create_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
     try:
-        rules = TopicRules(
+        rules = TopicSettings(
             options.partitions,
             options.replication,
             options.min_insync,

@@ -8,7 +8,7 @@ import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Pipeline
-from realtime_pipeline.application.worker_rules import WorkerRules
+from realtime_pipeline.application.worker_rules import WorkerSettings
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.application.workers import GatheredViews
 from tests.histories import SMALL, embedded, opened
@@ -18,7 +18,9 @@ from tests.histories import SMALL, embedded, opened
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
     """In memory, where commit, merge and emission are steps of their own; with one view cell, and with three."""
     views, view_cells = request.param
-    settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=20, cached_customers_max=4))
+    settings = attrs.evolve(SMALL, worker=WorkerSettings(round_records_max=20, cached_customers_max=4))
     with opened(embedded("memory", tmp_path, settings)) as made:
-        made.container.views.override(providers.Object(views(view_cells, listed_sessions_max=3, activity_hours=100)))
+        made.container.views.override(
+            providers.Object(views(view_cells, listed_sessions_max=3, activity_retention_hours=100))
+        )
         yield made

@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.shop_cache import CacheRules
-from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, nearest
+from realtime_pipeline.application.shop_cache import CacheSettings
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings, nearest
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.session import SessionKey
 from tests.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, append, embedded, event, opened
 
 DAY_MS = 24 * HOUR_MS
 EIGHT_YEARS_MS = 8 * 365 * DAY_MS
-AS_NEW_AS_IT_IS = CacheRules(trending_ms=0, products_ms=0, lists_ms=0)
+AS_NEW_AS_IT_IS = CacheSettings(trending_ms=0, products_ms=0, lists_ms=0)
 
 
 def looks(product: str, count: int, at_ms: int, user: str = "u") -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def test_sessions_are_neighbours_again_once_the_clock_is_right(kind: Kind, tmp_p
 def test_a_session_of_a_clock_that_was_ahead_does_not_make_the_others_old() -> None:
     mug = ProductId("mug")
     listed = {SessionKey(1): NOW_MS + EIGHT_YEARS_MS, SessionKey(2): NOW_MS, SessionKey(3): NOW_MS - 2 * DAY_MS}
-    rules = NeighbourRules(recency_days=2.0)
+    rules = NeighbourSettings(recency_days=2.0)
     found = nearest({mug: 1}, {mug: listed}, rules, (), NOW_MS)
     assert {key: round(worth, 4) for key, worth in found.items()} == {1: 1.0, 2: 1.0, 3: 0.3679}
     current = {key: at_ms for key, at_ms in listed.items() if key != 1}

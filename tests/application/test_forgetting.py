@@ -7,7 +7,7 @@ import pytest
 
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.follow_forgetting import Progress
-from realtime_pipeline.application.worker_rules import WorkerRules
+from realtime_pipeline.application.worker_rules import WorkerSettings
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.report import receipt_in_words
@@ -15,7 +15,7 @@ from tests.application.workers import let_time_pass
 from tests.histories import KINDS, NOW_MS, Kind, SetClock, append, differences, embedded, event, opened, visits
 
 SETTINGS = Settings(partitions=1)
-SLOW = attrs.evolve(SETTINGS, partitions=4, worker=WorkerRules(round_records_max=4))
+SLOW = attrs.evolve(SETTINGS, partitions=4, worker=WorkerSettings(round_records_max=4))
 
 
 def names(pipeline: Pipeline) -> set[str]:
@@ -86,7 +86,7 @@ def test_a_forgetting_is_not_done_before_those_of_visitors_whom_the_owner_has_ye
         assert Progress.FOLLOWED in progress
         assert pipeline.receipt(forgetting).is_done
         assert names(pipeline) == {"bob"}
-        assert pipeline.container.cells().customer(CustomerId("anonymous:s0")) is None
+        assert pipeline.container.cells().read_customer(CustomerId("anonymous:s0")) is None
 
 
 @KINDS

@@ -15,13 +15,13 @@ from realtime_pipeline.application.errors import InvalidEvents, Unavailable
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.shop.session import Session, SessionKey
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.state import encode_customer
 from tests.application.visitors import SETTINGS, VISITOR, login, looks, processed
@@ -92,7 +92,7 @@ def test_a_history_that_no_worker_would_write_is_a_dead_letter(forged: dict[str,
 
 def test_a_store_built_beside_another_counts_histories_once(tmp_path: Path) -> None:
     """It says them again, when the customer has had many more visitors since, and more events than are remembered."""
-    profile = attrs.evolve(SETTINGS.fold.profile, visitors_max=3, remembered_events=2)
+    profile = attrs.evolve(SETTINGS.fold.profile, visitors_max=3, dedup_events=2)
     settings = attrs.evolve(SETTINGS, database=str(tmp_path / "shop.db"), store="memory")
     settings = attrs.evolve(settings, fold=attrs.evolve(settings.fold, profile=profile))
     spent: list[tuple[int, int, int]] = []
@@ -157,9 +157,9 @@ def test_only_workers_say_what_visitors_had_done() -> None:
 def test_a_history_that_comes_again_leaves_no_trace_in_the_customers_memory() -> None:
     """Else what is in memory would differ from what is stored, and the fold depend on how the log is cut."""
     visitor, ada = CustomerId(VISITOR), CustomerId("ada")
-    merged = HistoryMerged("h", ada, visitor, 1_000, Customer(visitor, first_seen_ms=1, last_seen_ms=1))
+    merged = ProfileMerged("h", ada, visitor, 1_000, Customer(visitor, first_seen_ms=1, last_seen_ms=1))
     customers = {ada: Customer(ada)}
-    rules, mark = FoldRules(profile=ProfileRules(remembered_events=1)), Watermark()
+    rules, mark = FoldSettings(profile=ProfileSettings(dedup_events=1)), Watermark()
     _, mark = fold([(Record(0, 0, None, b"", 2_000), merged)], customers, mark, rules)
     looked = Event("e", EventKind.PRODUCT_VIEWED, ada, 1_500)
     fold(

@@ -7,9 +7,9 @@ import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Pipeline
-from realtime_pipeline.application.errors import Fenced, Stopped
+from realtime_pipeline.application.errors import Fenced, UnrecoverableState
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
-from realtime_pipeline.application.ports.outputs import Emission, Recall, nothing_emitted
+from realtime_pipeline.application.ports.outputs import Emission, RecoverPosition, nothing_emitted
 from realtime_pipeline.application.ports.stages import Stage
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from tests.application.workers import HISTORY, Crash, CrashAt, let_time_pass, new_worker
@@ -28,15 +28,15 @@ class GroupsOutputs(MemoryOutputs):
         self._known.clear()
         self._epochs.clear()
 
-    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
+    def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
         if epoch <= self._epochs.get(partition, 0):
             raise Fenced(f"partition {partition} has an epoch already")
         if partition not in self._known:
-            self._known[partition] = recall(self.search)
+            self._known[partition] = recover(self.search)
         self._positions[partition] = self._known[partition]
-        return super().claim(partition, epoch, recall)
+        return super().claim(partition, epoch, recover)
 
-    def known(self, partitions: Collection[int]) -> Mapping[int, int | None]:
+    def committed_positions(self, partitions: Collection[int]) -> Mapping[int, int | None]:
         return {partition: self._known.get(partition) for partition in partitions}
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
@@ -101,7 +101,9 @@ def test_where_they_cannot_be_found_the_worker_stops_and_says_what_to_do(
     outputs.lose_positions()
     seen, outputs.seen = outputs.seen, None
     for _ in range(2):
-        with pytest.raises(Stopped, match=r"partition \d: the group's offsets are gone .*outputs restore --owed again"):
+        with pytest.raises(
+            UnrecoverableState, match=r"partition \d: the group's offsets are gone .*outputs restore --in-doubt again"
+        ):
             pipeline.process()
         new_worker(pipeline)
     outputs.seen = seen
@@ -120,7 +122,7 @@ def test_a_store_that_has_also_lost_commits_does_not_guess(pipeline: Pipeline, o
     vars(cells).update(lost)
     outputs.lose_positions()
     new_worker(pipeline)
-    with pytest.raises(Stopped, match=r"those of records .* may be out or not"):
+    with pytest.raises(UnrecoverableState, match=r"those of records .* may be out or not"):
         pipeline.process()
 
 
@@ -146,7 +148,7 @@ def test_a_store_is_not_emptied_that_alone_knows_how_far_outputs_were(
     pipeline.process()
     new_worker(pipeline)
     outputs.lose_positions()
-    with pytest.raises(Stopped, match=r"the group's offsets are gone, .*let a worker start once"):
+    with pytest.raises(UnrecoverableState, match=r"the group's offsets are gone, .*let a worker start once"):
         pipeline.rebuild()
     pipeline.process()
     pipeline.rebuild()

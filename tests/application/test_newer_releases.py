@@ -49,7 +49,7 @@ class Profiles:
             with self.container.database().transaction() as connection:
                 connection.execute("UPDATE customers SET record = ? WHERE customer_id = ?", (value, customer_id))
         elif store == "redis":
-            self.container.redis_nodes().ask([(self._key(customer_id), ("SET", self._key(customer_id), value))])
+            self.container.redis_client().execute([(self._key(customer_id), ("SET", self._key(customer_id), value))])
         else:
             self._kept()[customer_id] = value
 
@@ -64,7 +64,9 @@ class Profiles:
             rows = self.container.database().rows("SELECT record FROM customers WHERE customer_id = ?", (customer_id,))
             found: bytes = rows[0][0]
         elif store == "redis":
-            found = self.container.redis_nodes().ask([(self._key(customer_id), ("GET", self._key(customer_id)))])[0]
+            found = self.container.redis_client().execute([(self._key(customer_id), ("GET", self._key(customer_id)))])[
+                0
+            ]
         else:
             found = self._kept()[customer_id]
         return found
@@ -76,9 +78,9 @@ class Profiles:
 
     def _key(self, customer_id: str) -> str:
         namespace = self.container.settings().redis.namespace
-        keys, nodes = Keys(namespace), self.container.redis_nodes()
+        keys, nodes = Keys(namespace), self.container.redis_client()
         names = [keys.customers(partition, [customer_id])[0] for partition in range(SETTINGS.partitions)]  # type: ignore[list-item]
-        return next(name for name in names if nodes.ask([(name, ("EXISTS", name))])[0])
+        return next(name for name in names if nodes.execute([(name, ("EXISTS", name))])[0])
 
 
 @KINDS
@@ -325,6 +327,6 @@ def test_classes_of_records_that_only_a_newer_worker_counts_are_kept(pipeline: P
             connection.execute("INSERT INTO counts VALUES (0, 'deferred', 4)")
     else:
         cell = Keys(pipeline.container.settings().redis.namespace).cell(0)
-        pipeline.container.redis_nodes().ask([(cell, ("HINCRBY", cell, "n_deferred", 4))])
+        pipeline.container.redis_client().execute([(cell, ("HINCRBY", cell, "n_deferred", 4))])
     append(pipeline, [event("b", product="mug")])
     assert {name.value: count for name, count in pipeline.process().items()} == {"applied": 2, "deferred": 4}

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import attrs
 import pytest
 
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.process_events import Round
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -37,11 +37,14 @@ def test_ticks_move_time_on_a_quiet_partition(kind: Kind, tmp_path: Path) -> Non
         pipeline.process()
         marks = pipeline.container.views().watermarks()
         partition = max(marks, key=lambda number: marks[number].at_ms)
-        assert marks[partition].at_ms == NOW_MS - SMALL.fold.disorder_ms
+        assert marks[partition].at_ms == NOW_MS - SMALL.fold.max_out_of_orderness_ms
         clock.at_ms += 3_000
         pipeline.container.publish_events().tick(partition)
         assert pipeline.process()[RecordClass.CONTROL] == 1
-        assert pipeline.container.views().watermarks()[partition].at_ms == NOW_MS - SMALL.fold.disorder_ms + 3_000
+        assert (
+            pipeline.container.views().watermarks()[partition].at_ms
+            == NOW_MS - SMALL.fold.max_out_of_orderness_ms + 3_000
+        )
         pipeline.container.publish_events().end_of_time()
         pipeline.process()
         assert {mark.at_ms for mark in pipeline.container.views().watermarks().values()} == {253_402_300_799_999}
@@ -175,7 +178,7 @@ def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Kind, tmp_
             assert pipeline.profile("ada").customer.first_seen_ms == NOW_MS + ahead_ms
             pipeline.forget("ada")
             pipeline.process()
-            assert pipeline.container.cells().customer(CustomerId("ada")) is None
+            assert pipeline.container.cells().read_customer(CustomerId("ada")) is None
         assert differences(pipeline) == []
 
 
@@ -191,7 +194,7 @@ def test_a_letter_in_somebody_elses_partition_does_not_keep_a_forgetting_from_be
         assert "1 dead letter, in a partition of somebody else's" in receipt.stays
 
 
-class WritesBeside(Stages):
+class WritesBeside(StageObserver):
     """Tries to write from another connection at each stage, and notes whether it could at once."""
 
     def __init__(self, file: Path) -> None:

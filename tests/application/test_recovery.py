@@ -10,8 +10,8 @@ from dependency_injector import providers
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application import process_events
 from realtime_pipeline.application.claim_cells import ClaimCells
-from realtime_pipeline.application.errors import Stopped, Unreachable, WrongLog
-from realtime_pipeline.application.ports.cell_store import Entry
+from realtime_pipeline.application.errors import Unreachable, UnrecoverableState, WrongLog
+from realtime_pipeline.application.ports.cell_store import OutboxEntry
 from realtime_pipeline.application.ports.snapshots import NoSnapshots
 from realtime_pipeline.application.ports.stages import Stage
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -93,10 +93,12 @@ def test_views_that_are_ahead_of_a_store_which_lost_commits_are_not_told_twice(
 def test_views_that_lost_what_they_had_are_served_from_what_is_kept(pipeline: Pipeline) -> None:
     append(pipeline, HISTORY)
     pipeline.process()
-    let_time_pass(pipeline, SMALL.worker.kept_ms - 1)
+    let_time_pass(pipeline, SMALL.worker.outbox_retention_ms - 1)
     pipeline.process()
-    pipeline.container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=3, activity_hours=100)))
-    pipeline.container.readers.reset()
+    pipeline.container.views.override(
+        providers.Object(MemoryViews(2, listed_sessions_max=3, activity_retention_hours=100))
+    )
+    pipeline.container.relay.reset()
     new_worker(pipeline)
     pipeline.process()
     assert differences(pipeline) == []
@@ -105,7 +107,7 @@ def test_views_that_lost_what_they_had_are_served_from_what_is_kept(pipeline: Pi
 class LateOutputs(MemoryOutputs):
     """Outputs that gather for a very long time."""
 
-    gather_ms = 10**9
+    linger_ms = 10**9
 
 
 def test_entries_stay_as_long_as_a_reader_lacks_them(pipeline: Pipeline) -> None:
@@ -115,10 +117,10 @@ def test_entries_stay_as_long_as_a_reader_lacks_them(pipeline: Pipeline) -> None
     worker = pipeline.container.process_events()
     for _ in range(60):
         worker(0)
-        let_time_pass(pipeline, SMALL.worker.kept_ms)
+        let_time_pass(pipeline, SMALL.worker.outbox_retention_ms)
     stand = pipeline.container.cells().positions([0, 1])
     assert all(outputs.positions([0, 1])[number] < stand[number] for number in (0, 1))
-    assert worker(0).trouble == ""
+    assert worker(0).problem == ""
     new_worker(pipeline)  # the first one dies with what it has gathered
     pipeline.process()
     assert differences(pipeline) == []
@@ -126,7 +128,7 @@ def test_entries_stay_as_long_as_a_reader_lacks_them(pipeline: Pipeline) -> None
 
 def test_what_customers_share_is_gathered_for_a_while_and_no_longer(tmp_path: Path) -> None:
     with opened(embedded("memory", tmp_path, SMALL)) as pipeline:
-        views = GatheredViews(1, listed_sessions_max=3, activity_hours=100)
+        views = GatheredViews(1, listed_sessions_max=3, activity_retention_hours=100)
         pipeline.container.views.override(providers.Object(views))
         worker = pipeline.container.process_events()
         for number in range(5):
@@ -134,14 +136,14 @@ def test_what_customers_share_is_gathered_for_a_while_and_no_longer(tmp_path: Pa
             worker(0)
         merged = sum(min(position) for position in views.positions([0, 1]).values())
         assert merged < 20 == sum(pipeline.container.cells().positions([0, 1]).values())
-        let_time_pass(pipeline, views.gather_ms)
+        let_time_pass(pipeline, views.linger_ms)
         worker(0)
         assert views.positions([0, 1]) == {
             number: (position,) for number, position in pipeline.container.cells().positions([0, 1]).items()
         }
         append(pipeline, HISTORY[20:])
         worker(0)
-        worker.settle()
+        worker.drain()
         assert differences(pipeline) == []
 
 
@@ -190,7 +192,7 @@ def test_what_was_owed_before_catching_up_began_is_caught_up_with(pipeline: Pipe
 def test_a_worker_that_ends_emits_what_it_can(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs, views = (
         LateOutputs(pipeline.container.publisher()),
-        GatheredViews(3, listed_sessions_max=3, activity_hours=9),
+        GatheredViews(3, listed_sessions_max=3, activity_retention_hours=9),
     )
     pipeline.container.outputs.override(providers.Object(outputs))
     pipeline.container.views.override(providers.Object(views))
@@ -199,7 +201,7 @@ def test_a_worker_that_ends_emits_what_it_can(pipeline: Pipeline, monkeypatch: p
         append(pipeline, [event(f"{number}", product="mug"), b"garbage"])
         worker(0)
     once_silent(monkeypatch, views, "merge")
-    worker.settle()
+    worker.drain()
     assert outputs.positions([0, 1]) == pipeline.container.cells().positions([0, 1])
 
 
@@ -217,7 +219,7 @@ def test_nothing_is_made_of_records_of_another_log(pipeline: Pipeline, monkeypat
     for _ in range(2):
         with pytest.raises(WrongLog):
             worker(0)
-    worker.settle()
+    worker.drain()
     assert state(pipeline) == before
 
 
@@ -254,10 +256,12 @@ def test_a_cell_that_is_missing_while_others_know_of_it_stops_the_worker(pipelin
     append(pipeline, HISTORY)
     pipeline.process()
     pipeline.container.cells.reset()
-    pipeline.container.readers.reset()
+    pipeline.container.relay.reset()
     new_worker(pipeline)
     for _ in range(3):  # it must stay so, whoever looks
-        with pytest.raises(Stopped, match=r"partition 0: its cell is missing, while its views or outputs have .*build"):
+        with pytest.raises(
+            UnrecoverableState, match=r"partition 0: its cell is missing, while its views or outputs have .*build"
+        ):
             pipeline.process()
         new_worker(pipeline)
 
@@ -268,11 +272,14 @@ def test_workers_that_run_now_and_then_let_go_of_what_is_old(pipeline: Pipeline)
         append(pipeline, HISTORY[begin : begin + 10])
         new_worker(pipeline)
         pipeline.process()
-        let_time_pass(pipeline, SMALL.worker.kept_ms // 2)
-    kept = [entry for partition in (0, 1) for entry in cells.kept(partition, 0)]
+        let_time_pass(pipeline, SMALL.worker.outbox_retention_ms // 2)
+    kept = [entry for partition in (0, 1) for entry in cells.outbox(partition, 0)]
     clock = pipeline.container.clock().now_ms()
     assert kept
-    assert {entry.at_ms for entry in kept} == {clock - SMALL.worker.kept_ms, clock - SMALL.worker.kept_ms // 2}
+    assert {entry.at_ms for entry in kept} == {
+        clock - SMALL.worker.outbox_retention_ms,
+        clock - SMALL.worker.outbox_retention_ms // 2,
+    }
     assert differences(pipeline) == []
 
 
@@ -280,21 +287,23 @@ def test_what_another_owner_has_let_go_of_is_no_gap(pipeline: Pipeline, monkeypa
     """A worker is stopped while it serves readers; another takes over, does so, and lets go; then the first goes on."""
     append(pipeline, HISTORY)
     pipeline.process()
-    pipeline.container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=3, activity_hours=100)))
-    pipeline.container.readers.reset()
+    pipeline.container.views.override(
+        providers.Object(MemoryViews(2, listed_sessions_max=3, activity_retention_hours=100))
+    )
+    pipeline.container.relay.reset()
     container, cells = pipeline.container, pipeline.container.cells()
-    kept, taken_over = cells.kept, list[int]()
+    kept, taken_over = cells.outbox, list[int]()
 
-    def stopped_after_the_first(partition: int, after: int) -> Iterator[Entry]:
+    def stopped_after_the_first(partition: int, after: int) -> Iterator[OutboxEntry]:
         while entries := list(kept(partition, after)):
             yield entries[0]
             after = entries[0].to_position
             if not taken_over:
                 taken_over.append(partition)
-                other = ClaimCells(container.log(), container.readers(), NoSnapshots(), container.clock(), 10**9)
+                other = ClaimCells(container.log(), container.relay(), NoSnapshots(), container.clock(), 10**9)
                 held = other([partition])
-                other.serve(held)
-                container.readers().look_back(list(held.values()), container.clock().now_ms(), 0)
+                other.catch_up(held)
+                container.relay().verify_and_trim(list(held.values()), container.clock().now_ms(), 0)
 
     monkeypatch.setattr(cells, "kept", stopped_after_the_first)
     new_worker(pipeline)

@@ -9,11 +9,11 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.ports.catalogue import Catalogue
-from realtime_pipeline.application.shop_cache import DEPTHS, CacheRules
-from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules
+from realtime_pipeline.application.shop_cache import DEPTHS, CacheSettings
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings
 from realtime_pipeline.domain.recommendation.ranking import Blend
-from realtime_pipeline.domain.recommendation.service import RecommendationRules
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
@@ -25,23 +25,23 @@ class SlowViews(MemoryViews):
     """Views that are read as slowly as a test wants."""
 
     def __init__(self) -> None:
-        super().__init__(1, listed_sessions_max=10, activity_hours=100)
+        super().__init__(1, listed_sessions_max=10, activity_retention_hours=100)
         self.asked, self.may_answer = Event(), Event()
         self.may_answer.set()
 
     def trending(
         self,
-        rules: TrendingRules,
+        settings: TrendingSettings,
         category: str | None,
         limit: int,
         country: str | None = None,
-        old_ms: int = 0,
+        max_staleness_ms: int = 0,
         now_ms: int = END_OF_TIME,
-    ) -> Sequence[Popular]:
+    ) -> Sequence[TrendingProduct]:
         """Answer when told to."""
         self.asked.set()
         assert self.may_answer.wait(30)
-        return super().trending(rules, category, limit, country, old_ms, now_ms)
+        return super().trending(settings, category, limit, country, max_staleness_ms, now_ms)
 
 
 class Stock(Catalogue):
@@ -83,7 +83,7 @@ def shop() -> Iterator[Shop]:
     container.views.override(providers.Object(views))
     container.clock.override(providers.Object(clock))
     container.catalogue.override(providers.Object(stock))
-    cache = CacheRules(trending_ms=1_000, products_ms=5_000)
+    cache = CacheSettings(trending_ms=1_000, products_ms=5_000)
     with Pipeline(Settings(log="memory", store="memory", cache=cache), container) as pipeline:
         yield Shop(pipeline, views, clock, stock)
 
@@ -172,8 +172,8 @@ def test_only_lists_with_as_many_sessions_as_are_looked_at_may_be_old() -> None:
     settings = Settings(
         log="memory",
         store="memory",
-        cache=CacheRules(lists_ms=2_000),
-        recommendations=RecommendationRules(NeighbourRules(m=2, k=2), blend=Blend(4.0, 0.0, 0.0, 0.0)),
+        cache=CacheSettings(lists_ms=2_000),
+        recommendations=RecommendationSettings(NeighbourSettings(m=2, k=2), blend=Blend(4.0, 0.0, 0.0, 0.0)),
     )
     with Pipeline(settings, container) as pipeline:
 

@@ -8,9 +8,9 @@ import pytest
 
 from realtime_pipeline.application.errors import UnknownCustomer
 from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from realtime_pipeline.infrastructure.codecs.events import EventLimits
 from tests.application.visitors import SETTINGS, VISITOR, login, looks, processed
 from tests.histories import KINDS, NOW_MS, Kind, SetClock, append, differences, embedded, event, opened
@@ -100,18 +100,18 @@ def test_a_sign_in_that_comes_after_the_customer_was_forgotten_takes_the_visitor
 
 @KINDS
 def test_over_the_limit_the_visitor_of_longest_ago_is_forgotten(kind: Kind, tmp_path: Path) -> None:
-    settings = attrs.evolve(SETTINGS, fold=FoldRules(profile=ProfileRules(visitors_max=2)))
+    settings = attrs.evolve(SETTINGS, fold=FoldSettings(profile=ProfileSettings(visitors_max=2)))
     with opened(embedded(kind, tmp_path, settings)) as pipeline:
         for number in range(3):
             processed(pipeline, *looks("mug", session=f"s{number}"), login(session=f"s{number}"))
         assert list(pipeline.profile("ada").customer.visitors) == ["anonymous:s1", "anonymous:s2"]
-        assert pipeline.container.cells().customer(CustomerId("anonymous:s0")) is None
+        assert pipeline.container.cells().read_customer(CustomerId("anonymous:s0")) is None
         assert pipeline.profile("ada").customer.counts.keys() >= {"product_viewed"}
 
 
 @KINDS
 def test_who_signs_in_again_is_not_the_one_of_longest_ago(kind: Kind, tmp_path: Path) -> None:
-    settings = attrs.evolve(SETTINGS, fold=FoldRules(profile=ProfileRules(visitors_max=2)))
+    settings = attrs.evolve(SETTINGS, fold=FoldSettings(profile=ProfileSettings(visitors_max=2)))
     with opened(embedded(kind, tmp_path, settings)) as pipeline:
         for number in range(2):
             processed(pipeline, *looks("mug", session=f"s{number}"), login(session=f"s{number}"))

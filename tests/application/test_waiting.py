@@ -8,7 +8,7 @@ from dependency_injector import providers
 
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application import process_events
-from realtime_pipeline.application.errors import Fenced, Stopped, Unavailable, Unreachable, WrongLog
+from realtime_pipeline.application.errors import Fenced, Unavailable, Unreachable, UnrecoverableState, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
@@ -41,7 +41,7 @@ def test_a_store_that_never_answers_is_given_up_on(pipeline: Pipeline, monkeypat
     append(pipeline, HISTORY)
 
     def silent(_: object) -> None:
-        let_time_pass(pipeline, SMALL.worker.unreachable_ms // 2)
+        let_time_pass(pipeline, SMALL.worker.give_up_after_ms // 2)
         raise Unreachable("no answer from the store")
 
     monkeypatch.setattr(pipeline.container.cells(), "commit", silent)
@@ -57,7 +57,7 @@ def test_a_worker_waits_when_too_much_is_kept(pipeline: Pipeline, monkeypatch: p
     worker = pipeline.container.process_events()
     assert worker(0).records > 0
     assert worker(0).records == 0
-    let_time_pass(pipeline, SMALL.worker.kept_ms)
+    let_time_pass(pipeline, SMALL.worker.outbox_retention_ms)
     assert worker(0).records == 0  # trimmed now, and reading again
     assert worker(0).records > 0
 
@@ -86,9 +86,9 @@ def test_a_store_that_is_full_is_made_room_in(
 
     def full(what: Any, *more: Any) -> Any:
         merged_to = pipeline.container.views().positions([0, 1])
-        kept = [entry for partition in (0, 1) for entry in cells.kept(partition, 0)]
+        kept = [entry for partition in (0, 1) for entry in cells.outbox(partition, 0)]
         if sum(entry.to_position <= min(merged_to[entry.partition]) for entry in kept) > 1:
-            let_time_pass(pipeline, SMALL.worker.kept_ms)
+            let_time_pass(pipeline, SMALL.worker.outbox_retention_ms)
             raise Unreachable("used memory > 'maxmemory'")
         return writing(what, *more)
 
@@ -126,12 +126,14 @@ def test_a_new_store_begins_where_the_log_does(pipeline: Pipeline) -> None:
 def test_views_behind_what_is_kept_stop_the_worker_with_the_range(pipeline: Pipeline) -> None:
     append(pipeline, HISTORY)
     pipeline.process()
-    let_time_pass(pipeline, SMALL.worker.kept_ms)
+    let_time_pass(pipeline, SMALL.worker.outbox_retention_ms)
     pipeline.process()
-    pipeline.container.views.override(providers.Object(MemoryViews(1, listed_sessions_max=3, activity_hours=100)))
-    pipeline.container.readers.reset()
+    pipeline.container.views.override(
+        providers.Object(MemoryViews(1, listed_sessions_max=3, activity_retention_hours=100))
+    )
+    pipeline.container.relay.reset()
     new_worker(pipeline)
-    with pytest.raises(Stopped, match=r"partition 0: the views stand at 0, their cell at \d+.*rebuild"):
+    with pytest.raises(UnrecoverableState, match=r"partition 0: the views stand at 0, their cell at \d+.*rebuild"):
         pipeline.process()
 
 
@@ -141,7 +143,9 @@ def test_a_log_shorter_than_the_store_stops_the_worker(pipeline: Pipeline) -> No
     for kept in pipeline.container.memory_log().records:
         del kept[3:]
     new_worker(pipeline)
-    with pytest.raises(Stopped, match=r"the store stands at \d+ to \d+, the log holds 0 to 3.*log or build another"):
+    with pytest.raises(
+        UnrecoverableState, match=r"the store stands at \d+ to \d+, the log holds 0 to 3.*log or build another"
+    ):
         pipeline.process()
 
 
@@ -153,9 +157,9 @@ def test_nothing_is_put_into_a_log_that_is_not_the_stores(pipeline: Pipeline) ->
         del kept[3:]
     outputs = MemoryOutputs(pipeline.container.publisher())  # as they lie beside a log that was brought back
     pipeline.container.outputs.override(providers.Object(outputs))
-    pipeline.container.readers.reset()
+    pipeline.container.relay.reset()
     new_worker(pipeline)
-    with pytest.raises(Stopped, match=r"the log holds 0 to 3.*rebuild the store or build another"):
+    with pytest.raises(UnrecoverableState, match=r"the log holds 0 to 3.*rebuild the store or build another"):
         pipeline.process()
     assert ([len(kept) for kept in records], outputs.dead_letters(9), outputs.positions([0])) == ([3, 3], [], {0: 0})
 
@@ -177,5 +181,5 @@ def test_refusals_without_end_stop_the_worker(pipeline: Pipeline, monkeypatch: p
         raise Fenced("always")
 
     cells.commit = refuse  # type: ignore[method-assign, assignment]
-    with pytest.raises(Stopped, match="refused 11 rounds in a row"):
+    with pytest.raises(UnrecoverableState, match="refused 11 rounds in a row"):
         pipeline.process()

@@ -5,7 +5,7 @@ from dependency_injector import providers
 
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.histories import NOW_MS, SetClock
 
@@ -29,7 +29,7 @@ class Crash(Exception):
     """The process dies here; what is in memory is lost with it."""
 
 
-class CrashAt(Stages):
+class CrashAt(StageObserver):
     """Raises when a stage is reached for the n-th time."""
 
     def __init__(self, stage: Stage, times: int) -> None:
@@ -42,12 +42,12 @@ class CrashAt(Stages):
                 raise Crash(stage)
 
 
-def new_worker(pipeline: Pipeline, stages: Stages | None = None) -> None:
+def new_worker(pipeline: Pipeline, observer: StageObserver | None = None) -> None:
     """As after a restart: nothing is left but the log and the stores."""
-    if stages is not None:
-        pipeline.container.stages.override(providers.Object(stages))
+    if observer is not None:
+        pipeline.container.observer.override(providers.Object(observer))
     else:
-        pipeline.container.stages.reset_override()
+        pipeline.container.observer.reset_override()
     pipeline.container.log.reset()
     pipeline.container.upkeep.reset()
     pipeline.container.process_events.reset()
@@ -62,5 +62,5 @@ def let_time_pass(pipeline: Pipeline, ms: int) -> None:
 class GatheredViews(MemoryViews):
     """Views that changes are gathered for, over some rounds."""
 
-    gather_ms = 10**9
+    linger_ms = 10**9
     merge_records_max = 30

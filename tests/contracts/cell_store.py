@@ -56,7 +56,7 @@ class CellStoreContract:
         """Commit [at, at + 1), the store's (at + 1)-th commit, unless told otherwise."""
         watermark = Watermark(7 + at, 1 + 10 * at, 700 + at, 2 + 10 * at)
         to_position = at + 1 if to is None else to
-        with self.cells.together():
+        with self.cells.transaction():
             self.cells.commit(
                 [
                     Commit(
@@ -76,7 +76,7 @@ class CellStoreContract:
         assert self.cells.epoch(0) == 0
         claimed = self.cells.claim(0, 1)
         assert (claimed.position, claimed.number, claimed.watermark) == (0, 0, Watermark())
-        assert list(self.cells.kept(0, 0)) == []
+        assert list(self.cells.outbox(0, 0)) == []
         assert self.cells.epoch(0) == 1
 
     def test_a_claim_needs_a_larger_epoch(self) -> None:
@@ -92,8 +92,8 @@ class CellStoreContract:
         session = Session(KEY, "s", 5, 9, 1, {MUG: (9, 1)})
         review = Review(ADA, MUG, 4, "fine", 9)
         self.commit(effects(seen(ADA), sessions=(session,), reviews=(review,)))
-        assert self.cells.customer(ADA) == seen(ADA)
-        assert self.cells.trails([KEY]) == {KEY: session.trail()}
+        assert self.cells.read_customer(ADA) == seen(ADA)
+        assert self.cells.session_summaries([KEY]) == {KEY: session.summary()}
         assert self.cells.reviews(ADA) == [review]
         assert self.cells.counts() == {RecordClass.APPLIED: 1}
         claimed = self.cells.claim(0, 2)
@@ -108,8 +108,8 @@ class CellStoreContract:
         self.cells.claim(0, 2)
         with pytest.raises(Fenced):
             self.commit(effects(seen(ADA, 7), seen(BOB)), at=at, to=at + 2, number=number, epoch=epoch)
-        assert self.cells.customer(ADA) == seen(ADA)
-        assert self.cells.customer(BOB) is None
+        assert self.cells.read_customer(ADA) == seen(ADA)
+        assert self.cells.read_customer(BOB) is None
         assert self.cells.counts() == {RecordClass.APPLIED: 1}
         claimed = self.cells.claim(0, 3)
         assert (claimed.position, claimed.number) == (1, 1)
@@ -128,33 +128,33 @@ class CellStoreContract:
     def test_loading_gives_a_customer_for_every_id(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))
-        assert self.cells.customers({0: [ADA, BOB]}) == {ADA: seen(ADA), BOB: Customer(BOB)}
-        assert self.cells.customers({}) == {}
+        assert self.cells.load_customers({0: [ADA, BOB]}) == {ADA: seen(ADA), BOB: Customer(BOB)}
+        assert self.cells.load_customers({}) == {}
 
     def test_of_several_customers_those_who_are_known_are_read(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA), seen(BOB)))
         self.commit(effects(tombstones={BOB: 50}), at=1)
         cyd = CustomerId("cyd")
-        assert self.cells.known_customers([cyd, ADA, BOB, ADA]) == {ADA: seen(ADA)}
-        assert self.cells.known_customers([]) == {}
+        assert self.cells.read_customers([cyd, ADA, BOB, ADA]) == {ADA: seen(ADA)}
+        assert self.cells.read_customers([]) == {}
 
     def test_what_is_loaded_is_a_copy(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))
-        self.cells.customers({0: [ADA]})[ADA].counts[EventKind.PRODUCT_VIEWED] = 99
-        assert self.cells.customer(ADA) == seen(ADA)
+        self.cells.load_customers({0: [ADA]})[ADA].counts[EventKind.PRODUCT_VIEWED] = 99
+        assert self.cells.read_customer(ADA) == seen(ADA)
 
     def test_who_is_forgotten_is_gone_and_known_to_be(self) -> None:
         self.cells.claim(0, 1)
         session = Session(KEY, "s", 5, 9)
         self.commit(effects(seen(ADA), sessions=(session,), reviews=(Review(ADA, MUG, 4, "fine", 9),)))
         self.commit(effects(dropped=frozenset([KEY]), taken_down=((ADA, MUG),), tombstones={ADA: 50}), at=1)
-        assert self.cells.customer(ADA) is None
-        assert self.cells.trails([KEY]) == {}
+        assert self.cells.read_customer(ADA) is None
+        assert self.cells.session_summaries([KEY]) == {}
         assert self.cells.reviews(ADA) == []
         assert list(self.cells.scan()) == []
-        assert self.cells.customers({0: [ADA]}) == {ADA: Customer.forgotten(ADA, 50)}
+        assert self.cells.load_customers({0: [ADA]}) == {ADA: Customer.forgotten(ADA, 50)}
 
     def test_who_comes_back_in_the_same_commit_is_there_with_what_came_after(self) -> None:
         self.cells.claim(0, 1)
@@ -162,17 +162,17 @@ class CellStoreContract:
         back = seen(ADA, 2)
         again = Review(ADA, MUG, 5, "better", 60)
         self.commit(effects(back, reviews=(again,), taken_down=((ADA, JUG),), tombstones={ADA: 50}), at=1)
-        assert self.cells.customer(ADA) == back
+        assert self.cells.read_customer(ADA) == back
         assert self.cells.reviews(ADA) == [again]
 
     def test_expired_sessions_are_gone(self) -> None:
         self.cells.claim(0, 1)
         old, young = Session(session_key(0, 1), "a", 0, 0), Session(session_key(0, 2), "b", 0, 1_000)
         self.commit(effects(sessions=(old, young)))
-        assert set(self.cells.trails([old.key, young.key])) == {old.key, young.key}
-        with self.cells.together():
+        assert set(self.cells.session_summaries([old.key, young.key])) == {old.key, young.key}
+        with self.cells.transaction():
             self.cells.commit([Commit(0, 1, 2, 1, 2, Watermark(0, 1_001, 0), effects(seen(ADA)))])
-        assert set(self.cells.trails([old.key, young.key])) == {young.key}
+        assert set(self.cells.session_summaries([old.key, young.key])) == {young.key}
 
     def test_no_session_expires_by_a_time_later_than_the_clock(self) -> None:
         """Two events of a clock that was far ahead have moved the time of the partition."""
@@ -180,10 +180,10 @@ class CellStoreContract:
         session = Session(session_key(0, 1), "a", 0, 0)
         self.commit(effects(sessions=(session,)))
         ahead = Watermark(0, 10**12, 10**12, 10**12)
-        with self.cells.together():
+        with self.cells.transaction():
             self.cells.commit([Commit(0, 1, 2, 1, 2, ahead, effects(seen(ADA)), at_ms=900)])
-        assert set(self.cells.trails([session.key], 1_000)) == {session.key}
-        assert self.cells.trails([session.key], 1_001) == {}
+        assert set(self.cells.session_summaries([session.key], 1_000)) == {session.key}
+        assert self.cells.session_summaries([session.key], 1_001) == {}
 
     def test_reviews_come_latest_first(self) -> None:
         self.cells.claim(0, 1)
@@ -205,9 +205,9 @@ class CellStoreContract:
         self.commit(kept, epoch=3)
         self.cells.erase()
         assert list(self.cells.scan()) == []
-        assert self.cells.customers({0: [ADA, BOB]}) == {ADA: Customer(ADA), BOB: Customer(BOB)}
-        assert (self.cells.trails([KEY]), self.cells.reviews(ADA), self.cells.counts()) == ({}, [], {})
-        assert (self.cells.epoch(0), self.cells.positions([0]), list(self.cells.kept(0, 0))) == (0, {0: 0}, [])
+        assert self.cells.load_customers({0: [ADA, BOB]}) == {ADA: Customer(ADA), BOB: Customer(BOB)}
+        assert (self.cells.session_summaries([KEY]), self.cells.reviews(ADA), self.cells.counts()) == ({}, [], {})
+        assert (self.cells.epoch(0), self.cells.positions([0]), list(self.cells.outbox(0, 0))) == (0, {0: 0}, [])
         with pytest.raises(Fenced):
             self.commit(kept, at=1, epoch=3)
         with pytest.raises(WrongLog):
@@ -244,18 +244,18 @@ class KeptEntriesContract(CellStoreContract):
         assert self.ranges(0) == [(1, 2)]
 
     def ranges(self, after: int) -> list[tuple[int, int]]:
-        return [(entry.from_position, entry.to_position) for entry in self.cells.kept(0, after)]
+        return [(entry.from_position, entry.to_position) for entry in self.cells.outbox(0, after)]
 
 
-class TogetherContract(CellStoreContract):
+class TransactionContract(CellStoreContract):
     """Stores where a round is one transaction."""
 
     def test_leaving_by_an_error_undoes_all_that_was_written_together(self) -> None:
         self.cells.claim(0, 1)
         commit = Commit(0, 1, 1, 0, 1, Watermark(), effects(seen(ADA)))
-        with pytest.raises(Fenced), self.cells.together():  # noqa: PT012 - the first write is what must be undone
+        with pytest.raises(Fenced), self.cells.transaction():  # noqa: PT012 - the first write is what must be undone
             self.cells.commit([commit])
             self.cells.commit([commit])
-        assert self.cells.customer(ADA) is None
+        assert self.cells.read_customer(ADA) is None
         self.commit(effects(seen(BOB)))
-        assert self.cells.customer(BOB) == seen(BOB)
+        assert self.cells.read_customer(BOB) == seen(BOB)

@@ -7,7 +7,7 @@ import pytest
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
-from realtime_pipeline.application.ports.stages import Stage, Stages, Unwatched
+from realtime_pipeline.application.ports.stages import NoObserver, Stage, StageObserver
 from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, LetterState, key_of
 from realtime_pipeline.domain.streams.records import Record
 from tests.contracts.outputs import ADA, letter
@@ -20,7 +20,7 @@ class Interrupted(BaseException):
     """A process that ends here."""
 
 
-class EndsAt(Stages):
+class EndsAt(StageObserver):
     """Ends the process, as it were, when a stage is reached."""
 
     def __init__(self, stage: Stage | None = None) -> None:
@@ -39,7 +39,7 @@ class DeadLettersContract:
 
     letters: DeadLetters
     outputs: Outputs
-    opened: Callable[[Stages], DeadLetters]
+    opened: Callable[[StageObserver], DeadLetters]
     log: Callable[[], list[Record]]
     """All records of the log."""
 
@@ -125,7 +125,7 @@ class DurableContract(DeadLettersContract):
         """The letter is not open: whatever a newer release did about it, it is not done again."""
         self.given(3)
         self.letters.handle([(key(3), None)], Handling(LetterState("waived"), 5, "by a newer release"))
-        again = self.opened(Unwatched())
+        again = self.opened(NoObserver())
         assert [(one.state.value, one.handling is not None) for one in again.letters()] == [("waived", True)]
         assert not again.handle([(key(3), Outgoing(b"bob", b"mended"))], REPLAYED)
         assert (self.states(), self.values()) == ({"0-3": "waived"}, [])

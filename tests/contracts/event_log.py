@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Mapping
 
-from realtime_pipeline.application.ports.event_log import EventLog, PartitionOwner
+from realtime_pipeline.application.ports.event_log import EventLog, RebalanceListener
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.application.routing import partition_for
 from realtime_pipeline.domain.streams.records import Record
@@ -12,25 +12,25 @@ from tests.histories import NOW_MS
 PARTITIONS = 3
 
 
-class Owner(PartitionOwner):
+class Owner(RebalanceListener):
     """Takes what it is given, from given positions, and remembers what it holds."""
 
     def __init__(self, positions: Mapping[int, int] | None = None) -> None:
         self.held: set[int] = set()
         self._positions = positions or {}
 
-    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+    def on_assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
         self.held |= set(partitions)
         return {partition: self._positions.get(partition, 0) for partition in partitions}
 
-    def lost(self, partitions: Collection[int]) -> None:
+    def on_revoked(self, partitions: Collection[int]) -> None:
         self.held -= set(partitions)
 
 
 class LateOwner(Owner):
     """Cannot say at once from where to read."""
 
-    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+    def on_assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
         self.held |= set(partitions)
         return {}
 
@@ -60,7 +60,10 @@ class EventLogContract:
 
     def is_read(self, owner: Owner) -> bool:
         """Whether what is held was read to its end."""
-        return all(self.log.read_to(number) >= end for number, (_, end) in self.log.bounds(sorted(owner.held)).items())
+        return all(
+            self.log.consumed_position(number) >= end
+            for number, (_, end) in self.log.bounds(sorted(owner.held)).items()
+        )
 
     def is_now(self, at_ms: int) -> bool:
         """Whether the log's clock may have shown this."""
@@ -109,15 +112,15 @@ class EventLogContract:
 
     def test_what_was_read_to_its_end_says_so(self) -> None:
         self.publisher.publish([Outgoing(f"{number}".encode(), b"v") for number in range(9)])
-        assert [self.log.read_to(partition) for partition in range(PARTITIONS)] == [0, 0, 0]
+        assert [self.log.consumed_position(partition) for partition in range(PARTITIONS)] == [0, 0, 0]
         self.all(Owner())
         ends = {partition: end for partition, (_, end) in self.log.bounds(range(PARTITIONS)).items()}
         deadline_s = time.monotonic() + 30
-        while any(self.log.read_to(partition) < end for partition, end in ends.items()):
+        while any(self.log.consumed_position(partition) < end for partition, end in ends.items()):
             assert time.monotonic() < deadline_s, "the end is not reached"
             assert list(self.log.poll(10, 0.1)) == []
         self.log.seek({0: 0})
-        assert self.log.read_to(0) == 0
+        assert self.log.consumed_position(0) == 0
 
     def test_records_of_a_key_stay_in_order(self) -> None:
         values = [f"{number}".encode() for number in range(50)]

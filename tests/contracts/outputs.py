@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
@@ -29,7 +29,7 @@ class OutputsContract:
 
     def appended(self, count: int) -> list[Record]:
         """What was appended to the log."""
-        if self.log.read_to(0) == 0 and not self.holds_partitions:
+        if self.log.consumed_position(0) == 0 and not self.holds_partitions:
             self.log.subscribe(Owner())
         records: list[Record] = []
         deadline_s = time.monotonic() + 20
@@ -44,7 +44,7 @@ class OutputsContract:
         self.outputs.claim(0, 1)
         said = (Outgoing(b"bob", b"one", "file:1"), Outgoing(b"bob", b"two"))
         self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),), outgoing=said)])
-        with pytest.raises(Superseded):
+        with pytest.raises(PositionMismatch):
             self.outputs.emit([Emission(0, 1, 0, 9, (), outgoing=said)])
         records = self.appended(2)
         assert [(record.key, record.value, record.origin) for record in records] == [
@@ -71,14 +71,14 @@ class OutputsContract:
     def test_nothing_is_emitted_twice(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),))])
-        with pytest.raises(Superseded) as refused:
+        with pytest.raises(PositionMismatch) as refused:
             self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),))])
         assert refused.value.positions == {0: 9}
         assert list(self.outputs.dead_letters(10)) == [letter(3)]
 
     def test_nothing_is_left_out(self) -> None:
         self.outputs.claim(0, 1)
-        with pytest.raises(Superseded):
+        with pytest.raises(PositionMismatch):
             self.outputs.emit([Emission(0, 1, 4, 9, (letter(5),))])
 
     def test_an_earlier_owner_is_shut_out(self) -> None:

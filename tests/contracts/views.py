@@ -2,12 +2,12 @@
 
 import pytest
 
-from realtime_pipeline.application.errors import Fenced, Superseded
-from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.application.errors import Fenced, PositionMismatch
+from realtime_pipeline.application.ports.views import Merge, RatedProduct, SourceRange, Views
+from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import LARGEST
-from realtime_pipeline.domain.shop.product import ProductState, Tally
+from realtime_pipeline.domain.shop.product import ProductState, ProductStats
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -50,7 +50,7 @@ class ViewsContract:
     def test_a_merge_is_read_back(self) -> None:
         self.merge(looked_at(MUG, 3, "kitchen"))
         assert self.views.products([MUG, JUG]) == {MUG: ProductState(3, category=("kitchen", HOUR))}
-        assert self.views.tallies([MUG, JUG]) == {MUG: Tally(3)}
+        assert self.views.tallies([MUG, JUG]) == {MUG: ProductStats(3)}
         assert self.views.interactions_of([MUG, JUG]) == {MUG: 3}
         assert self.views.interactions() == 3
         assert dict(self.views.scan()) == {MUG: ProductState(3, category=("kitchen", HOUR))}
@@ -61,18 +61,18 @@ class ViewsContract:
         self.merge(looked_at(MUG, 4), ranges={0: (1, 2), 1: (0, 9)})
         assert self.views.products([MUG]) == {MUG: ProductState(7)}
         assert self.views.interactions() == 7
-        assert [(one.product_id, one.actions) for one in self.views.trending(TrendingRules(), None, 9)] == [(MUG, 7)]
+        assert [(one.product_id, one.actions) for one in self.views.trending(TrendingSettings(), None, 9)] == [(MUG, 7)]
 
     def test_a_repeated_merge_is_refused_and_changes_nothing(self) -> None:
         self.merge(looked_at(MUG, 3), ranges={0: (0, 10)})
-        with pytest.raises(Superseded) as refused:
+        with pytest.raises(PositionMismatch) as refused:
             self.merge(looked_at(MUG, 3), ranges={0: (0, 10)})
         assert refused.value.positions == {0: 10}
         assert self.views.products([MUG]) == {MUG: ProductState(3)}
 
     def test_one_range_out_of_place_refuses_the_whole_call(self) -> None:
         self.merge(looked_at(MUG), ranges={0: (0, 5)})
-        with pytest.raises(Superseded) as refused:
+        with pytest.raises(PositionMismatch) as refused:
             self.merge(looked_at(JUG), ranges={0: (4, 6), 1: (0, 2)})
         assert refused.value.positions == {0: 5, 1: 0}
         assert self.views.products([JUG]) == {}
@@ -114,7 +114,7 @@ class ViewsContract:
             state = self.views.products([MUG])[MUG]
             assert (state.name, state.category, state.price) == (("right", now), ("right", now), (3, now))
             self.merge(wrong, {0: (number, number + 1)}, now_hour=HOUR)
-        assert self.views.trending(TrendingRules(), "wrong", 9) == []
+        assert self.views.trending(TrendingSettings(), "wrong", 9) == []
         self.merge(wrong, {0: (5, 6)}, now_hour=HOUR + 1)  # an hour later that may be so
         assert self.views.products([MUG])[MUG].name == ("wrong", ahead)
 
@@ -152,53 +152,53 @@ class ViewsContract:
         assert self.views.sessions_of([MUG], 3) == {MUG: {1: 70}}
 
     def test_trending_forgets_by_half_lives(self) -> None:
-        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        rules = TrendingSettings(window_hours=24, half_life_hours=6.0)
         self.merge(looked_at(MUG, 8, hour=HOUR - 12))
         self.merge(looked_at(JUG, 3, hour=HOUR), {0: (1, 2)})
         self.merge(looked_at(PAN, 99, hour=HOUR - 24), {0: (2, 3)})
-        assert self.views.trending(rules, None, 9) == [Popular(JUG, 3.0, 3), Popular(MUG, 2.0, 8)]
-        assert self.views.trending(rules, None, 1) == [Popular(JUG, 3.0, 3)]
+        assert self.views.trending(rules, None, 9) == [TrendingProduct(JUG, 3.0, 3), TrendingProduct(MUG, 2.0, 8)]
+        assert self.views.trending(rules, None, 1) == [TrendingProduct(JUG, 3.0, 3)]
 
     def test_now_is_never_later_than_the_clock_of_who_reads(self) -> None:
         """Two looks of a clock that was far ahead have moved the shop's time."""
-        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        rules = TrendingSettings(window_hours=24, half_life_hours=6.0)
         self.merge(looked_at(MUG, 8, hour=HOUR - 6))
         self.merge(looked_at(JUG, 2, hour=HOUR + 9_000), {1: (0, 2)}, newest_hour=HOUR + 9_000, now_hour=HOUR)
         now_ms = (HOUR + 1) * HOUR_MS - 1
-        assert self.views.trending(rules, None, 9, now_ms=now_ms) == [Popular(MUG, 4.0, 8)]
-        assert self.views.trending(rules, None, 9) == [Popular(JUG, 2.0, 2)]
+        assert self.views.trending(rules, None, 9, now_ms=now_ms) == [TrendingProduct(MUG, 4.0, 8)]
+        assert self.views.trending(rules, None, 9) == [TrendingProduct(JUG, 2.0, 2)]
 
     def test_what_is_done_after_the_shops_time_counts_as_done_now(self) -> None:
-        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        rules = TrendingSettings(window_hours=24, half_life_hours=6.0)
         self.merge(looked_at(MUG, 8, hour=HOUR - 6))
         self.merge(looked_at(JUG, 3, hour=HOUR + 2), {0: (1, 2)})
         self.merge(looked_at(PAN, 2, hour=HOUR + 500), {0: (2, 3)})
-        both = [Popular(MUG, 4.0, 8), Popular(JUG, 3.0, 3)]
-        assert self.views.trending(rules, None, 9) == [*both, Popular(PAN, 2.0, 2)]
+        both = [TrendingProduct(MUG, 4.0, 8), TrendingProduct(JUG, 3.0, 3)]
+        assert self.views.trending(rules, None, 9) == [*both, TrendingProduct(PAN, 2.0, 2)]
         assert self.views.trending(rules, None, 9, now_ms=(HOUR + 2) * HOUR_MS) == both
         assert self.views.trending(rules, None, 9, now_ms=(HOUR + 1) * HOUR_MS) == both[:1]
 
     def test_single_events_move_the_shops_time_where_no_partition_has_two(self) -> None:
-        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        rules = TrendingSettings(window_hours=24, half_life_hours=6.0)
 
         def single(hour: int) -> Watermark:
             return Watermark(largest_ms=hour * HOUR_MS)
 
         self.merge(looked_at(MUG, 8, hour=HOUR), watermark=single(HOUR))
-        assert self.views.trending(rules, None, 9) == [Popular(MUG, 8.0, 8)]
+        assert self.views.trending(rules, None, 9) == [TrendingProduct(MUG, 8.0, 8)]
         self.merge(looked_at(JUG, 2, hour=HOUR + 900), {1: (0, 1)}, watermark=single(HOUR + 900))
-        assert self.views.trending(rules, None, 1) == [Popular(MUG, 8.0, 8)]
+        assert self.views.trending(rules, None, 1) == [TrendingProduct(MUG, 8.0, 8)]
         self.merge(looked_at(MUG, 2, hour=HOUR + 6), {0: (1, 2)}, newest_hour=HOUR + 6)
-        assert self.views.trending(rules, None, 1) == [Popular(MUG, 6.0, 10)]
+        assert self.views.trending(rules, None, 1) == [TrendingProduct(MUG, 6.0, 10)]
 
     def test_no_activity_is_deleted_by_a_time_later_than_the_clock(self) -> None:
         self.merge(looked_at(MUG, 8))
         ahead = HOUR + 10 * ACTIVITY_HOURS
         self.merge(looked_at(JUG, 2, hour=ahead), {1: (0, 2)}, newest_hour=ahead, now_hour=HOUR)
-        assert self.views.trending(TrendingRules(), None, 9, now_ms=HOUR * HOUR_MS) == [Popular(MUG, 8.0, 8)]
+        assert self.views.trending(TrendingSettings(), None, 9, now_ms=HOUR * HOUR_MS) == [TrendingProduct(MUG, 8.0, 8)]
 
     def test_old_activity_is_let_go_of(self) -> None:
-        rules = TrendingRules(window_hours=10 * ACTIVITY_HOURS, half_life_hours=1e9)
+        rules = TrendingSettings(window_hours=10 * ACTIVITY_HOURS, half_life_hours=1e9)
         done = Activity(views=1)
         for number, hour in enumerate((HOUR - ACTIVITY_HOURS - 1, HOUR - ACTIVITY_HOURS, HOUR)):
             deltas = Deltas({MUG: ProductState(1)}, {(hour, MUG): done}, by_country={(hour, "DE", MUG): done})
@@ -218,18 +218,21 @@ class ViewsContract:
                 },
             )
         )
-        assert self.views.trending(TrendingRules(), None, 9) == [Popular(JUG, 9.0, 9), Popular(MUG, 9.0, 3)]
+        assert self.views.trending(TrendingSettings(), None, 9) == [
+            TrendingProduct(JUG, 9.0, 9),
+            TrendingProduct(MUG, 9.0, 3),
+        ]
 
     def test_trending_in_a_category_goes_by_the_category_said_last(self) -> None:
         self.merge(looked_at(MUG, 2, "kitchen"))
         self.merge(looked_at(JUG, 3, "garden"), {0: (1, 2)})
         self.merge(Deltas({JUG: ProductState(category=("kitchen", HOUR + 1))}), {0: (2, 3)})
-        assert [one.product_id for one in self.views.trending(TrendingRules(), "kitchen", 9)] == [JUG, MUG]
-        assert self.views.trending(TrendingRules(), "garden", 9) == []
+        assert [one.product_id for one in self.views.trending(TrendingSettings(), "kitchen", 9)] == [JUG, MUG]
+        assert self.views.trending(TrendingSettings(), "garden", 9) == []
 
     def test_trending_in_a_category_follows_products_whose_category_becomes_known_or_another(self) -> None:
         def trending_in(category: str) -> list[ProductId]:
-            return [one.product_id for one in self.views.trending(TrendingRules(), category, 9)]
+            return [one.product_id for one in self.views.trending(TrendingSettings(), category, 9)]
 
         self.merge(looked_at(MUG, 2, "kitchen"))
         self.merge(looked_at(JUG, 3, "garden"), {0: (1, 2)})
@@ -243,29 +246,29 @@ class ViewsContract:
         assert (trending_in("kitchen"), trending_in("garden")) == ([PAN, JUG, MUG], [])
 
     def test_trending_in_a_country_is_what_was_done_there(self) -> None:
-        rules = TrendingRules(window_hours=24, half_life_hours=6.0)
+        rules = TrendingSettings(window_hours=24, half_life_hours=6.0)
         both = {MUG: ProductState(9, category=("kitchen", HOUR)), JUG: ProductState(9)}
         anywhere = {(HOUR, MUG): Activity(views=9), (HOUR, JUG): Activity(views=8)}
         at_home = {(HOUR, "DE", MUG): Activity(views=1), (HOUR, "DE", JUG): Activity(views=2, purchases=1)}
         before = {(HOUR - 6, "DE", MUG): Activity(views=4), (HOUR - 24, "DE", MUG): Activity(views=99)}
         self.merge(Deltas(both, anywhere, by_country={**at_home, **before, (HOUR, "FR", JUG): Activity(views=7)}))
-        assert self.views.trending(rules, None, 9, "DE") == [Popular(JUG, 7.0, 3), Popular(MUG, 3.0, 5)]
-        assert self.views.trending(rules, None, 1, "DE") == [Popular(JUG, 7.0, 3)]
-        assert self.views.trending(rules, "kitchen", 9, "DE") == [Popular(MUG, 3.0, 5)]
+        assert self.views.trending(rules, None, 9, "DE") == [TrendingProduct(JUG, 7.0, 3), TrendingProduct(MUG, 3.0, 5)]
+        assert self.views.trending(rules, None, 1, "DE") == [TrendingProduct(JUG, 7.0, 3)]
+        assert self.views.trending(rules, "kitchen", 9, "DE") == [TrendingProduct(MUG, 3.0, 5)]
         assert self.views.trending(rules, None, 9, "AT") == []
         assert [one.product_id for one in self.views.trending(rules, None, 9)] == [MUG, JUG]
         again = Deltas({JUG: ProductState(1)}, {(HOUR, JUG): Activity(1)}, by_country={(HOUR, "DE", JUG): Activity(1)})
         self.merge(again, {0: (1, 2)})
-        assert self.views.trending(rules, None, 9, "DE")[0] == Popular(JUG, 8.0, 4)
+        assert self.views.trending(rules, None, 9, "DE")[0] == TrendingProduct(JUG, 8.0, 4)
 
     def test_what_is_erased_is_as_if_it_had_never_been(self) -> None:
         self.merge(looked_at(MUG, 3, "kitchen"))
         self.merge(Deltas({MUG: ProductState(ratings=1, rating_sum=4)}, {}, {(MUG, SessionKey(1)): 5}), {0: (1, 2)})
-        assert self.views.trending(TrendingRules(), None, 9) != []
+        assert self.views.trending(TrendingSettings(), None, 9) != []
         self.views.erase()
         assert (dict(self.views.scan()), self.views.interactions(), dict(self.views.watermarks())) == ({}, 0, {})
         assert self.views.sessions_of([MUG], 9) == {MUG: {}}
-        assert list(self.views.trending(TrendingRules(), None, 9)) == []
+        assert list(self.views.trending(TrendingSettings(), None, 9)) == []
         assert list(self.views.top_rated(5.0, 9)) == []
         assert self.views.epoch(0) == 0
         with pytest.raises(Fenced):
@@ -276,14 +279,14 @@ class ViewsContract:
         self.merge(Deltas(ratings))
         mean = 51 / 11
         assert self.views.top_rated(5.0, 9) == [
-            Rated(MUG, (5.0 * mean + 5) / (5.0 + 1), 1),
-            Rated(JUG, (5.0 * mean + 46) / (5.0 + 10), 10),
+            RatedProduct(MUG, (5.0 * mean + 5) / (5.0 + 1), 1),
+            RatedProduct(JUG, (5.0 * mean + 46) / (5.0 + 10), 10),
         ]
         assert len(self.views.top_rated(5.0, 1)) == 1
 
     def test_nothing_is_rated_or_trending_at_first(self) -> None:
         assert list(self.views.top_rated(5.0, 9)) == []
-        assert list(self.views.trending(TrendingRules(), None, 9)) == []
+        assert list(self.views.trending(TrendingSettings(), None, 9)) == []
         assert self.views.interactions() == 0
 
     def test_a_product_lies_in_one_view_cell(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
 from tests.histories import append, differences, state
 
 WORKER_POINTS = (
@@ -135,10 +135,10 @@ def test_a_worker_killed_while_it_removes_old_records_has_lost_none_that_count(
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         append(pipeline, shop_lines())
         whole = pipeline.backup(tmp_path / "whole.db")
-    (tmp_path / "settings.toml").write_text("[worker]\nround_records_max = 40\n[log_keep]\nbytes_max = 9000\n")
+    (tmp_path / "settings.toml").write_text("[worker]\nround_records_max = 40\n[log_retention]\nbytes_max = 9000\n")
     for number in times:
         killed(tmp_path, "worker", point, number)
-    settings = Settings(database=str(tmp_path / "shop.db"), log_keep=LogKeepRules(bytes_max=9_000))
+    settings = Settings(database=str(tmp_path / "shop.db"), log_retention=LogRetentionSettings(bytes_max=9_000))
     with Pipeline(settings) as pipeline, Pipeline(Settings(database=whole.file)) as undisturbed:
         undisturbed.process()
         assert differences(undisturbed) == []

@@ -9,10 +9,10 @@ from realtime_pipeline.domain.shop.changes import Changes
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.shop.session import session_key
 
-RULES = ProfileRules(
+RULES = ProfileSettings(
     session_gap_ms=100, open_sessions_max=2, idle_sessions_max=1, closed_sessions_max=2, affinity_half_life_ms=1_000
 )
 ADA = CustomerId("ada")
@@ -21,10 +21,10 @@ ADA = CustomerId("ada")
 class History:
     """A customer to whom things happen."""
 
-    def __init__(self, rules: ProfileRules = RULES) -> None:
+    def __init__(self, settings: ProfileSettings = RULES) -> None:
         self.customer = Customer(ADA)
         self.changes = Changes()
-        self.rules = rules
+        self.settings = settings
         self._position = -1
 
     def happens(self, kind: EventKind, at_ms: int, product: str | None = None, **more: Any) -> Verdict:
@@ -32,7 +32,7 @@ class History:
         event = Event(f"e{self._position}", kind, ADA, at_ms, product_id=product and ProductId(product))  # type: ignore[arg-type]
         event = event._replace(**more)
         begins = session_key(0, self._position)
-        return self.customer.record(event, begins, self.rules, self.changes).verdict
+        return self.customer.record(event, begins, self.settings, self.changes).verdict
 
     def views(self, at_ms: int, product: str = "mug", **more: Any) -> Verdict:
         return self.happens(EventKind.PRODUCT_VIEWED, at_ms, product, **more)
@@ -168,7 +168,7 @@ def test_a_second_opinion_replaces_the_first_unless_it_is_older() -> None:
 
 
 def test_repeats_are_told_from_news_and_the_past_is_closed() -> None:
-    history = History(attrs.evolve(RULES, remembered_events=2))
+    history = History(attrs.evolve(RULES, dedup_events=2))
     verdicts = [history.views(at_ms) for at_ms in (10, 20, 30, 40)]  # the third and fourth evict one each
     assert verdicts == [Verdict.APPLIED] * 4
     assert history.customer.seen.floor_ms == 20
@@ -178,7 +178,7 @@ def test_repeats_are_told_from_news_and_the_past_is_closed() -> None:
 
 
 def test_a_repair_that_is_published_again_counts_once() -> None:
-    history = History(attrs.evolve(RULES, remembered_events=2, remembered_repairs=2))
+    history = History(attrs.evolve(RULES, dedup_events=2, dedup_replays=2))
     assert [history.views(at_ms) for at_ms in range(100, 110)] == [Verdict.APPLIED] * 10
     for number, first in enumerate((Verdict.APPLIED, Verdict.DUPLICATE, Verdict.DUPLICATE)):
         assert history.views(20, event_id="repair", replayed=True) is first
@@ -187,7 +187,7 @@ def test_a_repair_that_is_published_again_counts_once() -> None:
 
 
 def test_of_more_repairs_than_are_remembered_none_counts_twice() -> None:
-    history = History(attrs.evolve(RULES, remembered_events=2, remembered_repairs=4))
+    history = History(attrs.evolve(RULES, dedup_events=2, dedup_replays=4))
     history.views(1_000)
     repairs = [(at_ms, f"repair {at_ms}") for at_ms in range(20)]
     first = [history.views(at_ms, event_id=event_id, replayed=True) for at_ms, event_id in repairs]
@@ -199,7 +199,7 @@ def test_of_more_repairs_than_are_remembered_none_counts_twice() -> None:
 
 
 def test_what_was_forwarded_is_never_too_old_and_makes_nothing_too_old() -> None:
-    history = History(attrs.evolve(RULES, remembered_events=2))
+    history = History(attrs.evolve(RULES, dedup_events=2))
     assert [history.views(at_ms) for at_ms in (100, 110)] == [Verdict.APPLIED] * 2
     forwarded = [history.views(at_ms, forwarded=(3, at_ms)) for at_ms in range(10, 60)]
     assert forwarded == [Verdict.APPLIED] * 50
@@ -209,13 +209,13 @@ def test_what_was_forwarded_is_never_too_old_and_makes_nothing_too_old() -> None
 
 
 def test_an_order_of_many_lines_at_one_instant_is_no_reason_to_forget_its_ids() -> None:
-    history = History(attrs.evolve(RULES, remembered_events=2, remembered_instant_max=100))
+    history = History(attrs.evolve(RULES, dedup_events=2, dedup_same_timestamp_max=100))
     assert [history.views(10) for _ in range(50)] == [Verdict.APPLIED] * 50
     assert [history.views(10, event_id=f"e{number}") for number in range(50)] == [Verdict.DUPLICATE] * 50
 
 
 def test_no_instant_fills_the_memory_without_end() -> None:
-    history = History(attrs.evolve(RULES, remembered_events=2, remembered_instant_max=10))
+    history = History(attrs.evolve(RULES, dedup_events=2, dedup_same_timestamp_max=10))
     verdicts = [history.views(10) for _ in range(50)]
     assert Verdict.TOO_OLD in verdicts
     assert len(history.customer.seen.entries) // 14 <= 12
@@ -240,7 +240,7 @@ def test_an_event_of_a_clock_years_ahead_does_not_have_all_refused_that_follows_
     assert history.views(201) is Verdict.APPLIED
 
 
-@pytest.mark.parametrize("name", [field.name for field in attrs.fields(ProfileRules)])
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(ProfileSettings)])
 def test_every_limit_is_at_least_one(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} must be at least 1"):
         attrs.evolve(RULES, **{name: 0})

@@ -12,15 +12,15 @@ from realtime_pipeline.domain.recommendation.ranking import (
     Visitor,
     blended,
     disliked,
+    inject_new_products,
     ranked,
-    rated,
-    with_new,
+    weighted_by_rating,
 )
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import Amount
-from realtime_pipeline.domain.shop.product import Product, Tally
+from realtime_pipeline.domain.shop.product import Product, ProductStats
 
 A, B, C, D = (ProductId(name) for name in "abcd")
 PRODUCTS = {
@@ -97,7 +97,7 @@ def test_what_was_seen_or_disliked_is_not_shown() -> None:
 )
 def test_new_products_get_the_last_places(rules: ListRules, limit: int, left: str) -> None:
     new = candidates(ProductId("y"), ProductId("z"), kind=ReasonKind.NEW)
-    found = with_new(ranking(rules, limit=limit), new, 2, rules, {}, limit)
+    found = inject_new_products(ranking(rules, limit=limit), new, 2, rules, {}, limit)
     assert "".join(one.product_id for one in found.chosen) == left
 
 
@@ -107,10 +107,18 @@ def test_new_products_count_among_those_of_their_category() -> None:
     new = candidates(*map(ProductId, "xyz"), kind=ReasonKind.NEW)
     before = ranked(candidates(A, C, D), Visitor(), rules, described, 3)
     assert [one.product_id for one in before.chosen] == ["a", "c", "d"]
-    assert [one.product_id for one in with_new(before, new, 2, rules, described, 3).chosen] == ["a", "c", "d"]
-    assert [one.product_id for one in with_new(before, new, 2, rules, described, 4).chosen] == ["a", "c", "d"]
+    assert [one.product_id for one in inject_new_products(before, new, 2, rules, described, 3).chosen] == [
+        "a",
+        "c",
+        "d",
+    ]
+    assert [one.product_id for one in inject_new_products(before, new, 2, rules, described, 4).chosen] == [
+        "a",
+        "c",
+        "d",
+    ]
     alone = ranked(candidates(A), Visitor(), rules, described, 1)
-    assert [one.product_id for one in with_new(alone, new, 1, rules, described, 1).chosen] == ["x"]
+    assert [one.product_id for one in inject_new_products(alone, new, 1, rules, described, 1).chosen] == ["x"]
 
 
 def test_rules_may_name_products_by_number_where_their_ids_are() -> None:
@@ -123,22 +131,22 @@ def test_rules_may_name_products_by_number_where_their_ids_are() -> None:
 
 def test_the_list_says_which_rule_moved_what() -> None:
     boosted = ranking(ListRules(weights={D: 10.0, A: 0.5}))
-    assert [(one.product_id, one.moved) for one in boosted.chosen] == [
+    assert [(one.product_id, one.adjustments) for one in boosted.chosen] == [
         ("d", ("boosted to 10 times its score",)),
         ("b", ()),
         ("a", ("buried to 0.5 times its score",)),
         ("c", ()),
     ]
     mixed = ranking(ListRules(diversity=0.5), limit=2)
-    assert [one.moved for one in mixed.chosen] == [(), ("moved up for diversity",)]
+    assert [one.adjustments for one in mixed.chosen] == [(), ("moved up for diversity",)]
     pinned = ranking(ListRules(pinned={D: 1}), limit=1).chosen[0]
-    assert (pinned.reason.kind, pinned.moved) == (ReasonKind.PINNED, ("pinned to place 1",))
+    assert (pinned.reason.kind, pinned.adjustments) == (ReasonKind.PINNED, ("pinned to place 1",))
 
 
 def test_pinned_products_lose_no_place_to_their_pin() -> None:
     assert listed(ListRules(pinned={A: 9}), limit=3) == ["a", "b", "c"]  # the place is not in this list
     short = ranking(ListRules(pinned={D: 4}, exclude=frozenset((B, C))))
-    assert [(one.product_id, one.moved) for one in short.chosen] == [("a", ()), ("d", ("pinned to place 2",))]
+    assert [(one.product_id, one.adjustments) for one in short.chosen] == [("a", ()), ("d", ("pinned to place 2",))]
     two = listed(ListRules(pinned={C: 4, D: 6}), limit=9)
     assert two == ["a", "b", "d", "c"]  # there is a place 4
     many = ranking(ListRules(pinned={D: 2}), limit=10**9)
@@ -171,7 +179,7 @@ def test_who_was_shown_everything_is_shown_it_again_and_the_list_says_so() -> No
     again = ranking(ListRules(shown_max=2), Visitor(shown={A: 2, B: 3, C: 2, D: 2}))
     assert [one.product_id for one in again.chosen] == ["a", "b", "c", "d"]
     assert again.notes == ("shown_max set aside, which had left nothing of 4 products",)
-    first_few = ranked(candidates(A), Visitor(shown={A: 2}), ListRules(shown_max=2), {}, 4, is_all=False)
+    first_few = ranked(candidates(A), Visitor(shown={A: 2}), ListRules(shown_max=2), {}, 4, exhausted=False)
     assert first_few == Ranking(())  # there may be others yet
 
 
@@ -191,13 +199,13 @@ def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> No
 
 
 def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
-    tallies = {A: Tally(1, 20, 20), B: Tally(1, 20, 100)}
-    found = rated(candidates(A, B, C), tallies, ListRules(rating=1.0), 5.0)
+    tallies = {A: ProductStats(1, 20, 20), B: ProductStats(1, 20, 100)}
+    found = weighted_by_rating(candidates(A, B, C), tallies, ListRules(rating=1.0), 5.0)
     average = (5 * 3.5 + 100) / 25 / 3.5
     assert [one.product_id for one in found] == ["b", "a", "c"]
     assert found[0].score == pytest.approx(2 * average)
-    assert found[0].moved == ("rated 4.7",)
-    assert rated(candidates(A, B), tallies, ListRules(rating=0.0), 5.0) == candidates(A, B)
+    assert found[0].adjustments == ("rated 4.7",)
+    assert weighted_by_rating(candidates(A, B), tallies, ListRules(rating=0.0), 5.0) == candidates(A, B)
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,18 @@ import pytest
 
 from realtime_pipeline.domain.recommendation.neighbours import (
     DAY_MS,
-    NeighbourRules,
+    NeighbourSettings,
     Scored,
+    inverse_document_frequency,
     nearest,
-    rarity,
     score,
 )
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
-from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import decimals_of, in_units
 from realtime_pipeline.domain.shop.product import Product
-from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
+from realtime_pipeline.domain.shop.session import Session, SessionKey, SessionSummary
 
 FAR = 1e12
 A, B, C, D = (ProductId(name) for name in "abcd")
@@ -28,16 +28,22 @@ def listed(*entries: tuple[int, int]) -> dict[SessionKey, int]:
     return {SessionKey(key): at_ms for at_ms, key in entries}
 
 
-def trail(*products: ProductId, weight: int = 1) -> Trail:
-    return Trail(0, dict.fromkeys(products, weight))
+def trail(*products: ProductId, weight: int = 1) -> SessionSummary:
+    return SessionSummary(0, dict.fromkeys(products, weight))
 
 
 def looks(*products: ProductId) -> dict[ProductId, int]:
     return dict.fromkeys(products, 1)
 
 
-PLAIN = NeighbourRules(
-    position_reach=FAR, recency_days=FAR, shared_reach=FAR, order_reach=FAR, before=1.0, rarity=0.0, action_power=0.0
+PLAIN = NeighbourSettings(
+    position_reach=FAR,
+    recency_days=FAR,
+    shared_reach=FAR,
+    order_reach=FAR,
+    before=1.0,
+    idf_weight=0.0,
+    action_power=0.0,
 )
 """Everything counts the same."""
 
@@ -84,14 +90,17 @@ def test_only_the_last_products_count() -> None:
     assert list(found) == [2]
 
 
-def scored(rules: NeighbourRules, limit: int = 10) -> dict[ProductId, Scored]:
+def scored(settings: NeighbourSettings, limit: int = 10) -> dict[ProductId, Scored]:
     """What two neighbours of a visitor lead to, who looked at A, then B."""
     found = score(
         looks(A, B),
         {SessionKey(1): 1.5, SessionKey(2): 0.5, SessionKey(3): 9.0},
         {SessionKey(1): trail(A, B, C), SessionKey(2): trail(D, A, C, weight=5)},  # the third is gone
-        rules,
-    ).weighed({product_id: rarity(known, 8) for product_id, known in {A: 2, B: 1, C: 2, D: 1}.items()}, rules.rarity)
+        settings,
+    ).weighted_by_idf(
+        {product_id: inverse_document_frequency(known, 8) for product_id, known in {A: 2, B: 1, C: 2, D: 1}.items()},
+        settings.idf_weight,
+    )
     return {one.product_id: one for one in found.best(limit)}
 
 
@@ -99,10 +108,10 @@ def test_neighbours_lead_to_what_they_saw() -> None:
     found = scored(PLAIN)
     assert {product_id: one.score for product_id, one in found.items()} == pytest.approx({A: 2, B: 1.5, C: 2, D: 0.5})
     assert list(found) == [A, C, B, D]
-    assert (found[C].sessions, found[C].through) == (2, (B, A))
-    assert (found[D].sessions, found[D].through) == (1, (A,))
-    assert (found[A].sessions, found[A].through) == (1, (B,))  # what it leads to itself by says nothing
-    assert (found[B].sessions, found[B].through) == (1, (B,))  # unless nothing else does
+    assert (found[C].sessions, found[C].via) == (2, (B, A))
+    assert (found[D].sessions, found[D].via) == (1, (A,))
+    assert (found[A].sessions, found[A].via) == (1, (B,))  # what it leads to itself by says nothing
+    assert (found[B].sessions, found[B].via) == (1, (B,))  # unless nothing else does
     assert list(scored(PLAIN, limit=2)) == [A, C]
 
 
@@ -123,7 +132,7 @@ def test_long_sessions_count_less() -> None:
 
 
 def test_rare_products_count_more() -> None:
-    found = scored(attrs.evolve(PLAIN, rarity=3.0))
+    found = scored(attrs.evolve(PLAIN, idf_weight=3.0))
     assert found[C].score == pytest.approx(2 * (1 + 3 * math.log(8 / 2)))
     assert found[D].score == pytest.approx(0.5 * (1 + 3 * math.log(8 / 1)))
 
@@ -137,9 +146,9 @@ def test_what_was_taken_out_of_the_cart_leads_nowhere() -> None:
     lists = {A: listed((9, 1)), B: listed((9, 2))}
     assert list(nearest({A: 0, B: 1}, lists, PLAIN, own=())) == [2]
     other = Session(SessionKey(1), None, 0, 0, 3, {A: (0, 1), B: (1, 1), C: (2, 1)})
-    other.disregard(B)
-    found = score({A: 1, B: 0}, {SessionKey(1): 1.0}, {SessionKey(1): other.trail()}, PLAIN)
-    assert [(one.product_id, one.through) for one in found.best(9)] == [(A, (A,)), (C, (A,))]
+    other.retract(B)
+    found = score({A: 1, B: 0}, {SessionKey(1): 1.0}, {SessionKey(1): other.summary()}, PLAIN)
+    assert [(one.product_id, one.via) for one in found.best(9)] == [(A, (A,)), (C, (A,))]
 
 
 def test_products_of_one_instant_are_in_the_order_of_the_log() -> None:
@@ -152,13 +161,13 @@ def test_products_of_one_instant_are_in_the_order_of_the_log() -> None:
 
 def test_reaches_must_be_sensible() -> None:
     with pytest.raises(ValueError, match="order_reach"):
-        NeighbourRules(order_reach=0.0)
+        NeighbourSettings(order_reach=0.0)
     with pytest.raises(ValueError, match="action_power must be at most"):
-        NeighbourRules(action_power=1_000.0)
+        NeighbourSettings(action_power=1_000.0)
 
 
 def test_hour_weights_halve() -> None:
-    weights = TrendingRules(window_hours=25, half_life_hours=12.0).hour_weights()
+    weights = TrendingSettings(window_hours=25, half_life_hours=12.0).hour_weights()
     assert (weights[0], weights[12], weights[24]) == (1 << 20, 1 << 19, 1 << 18)
 
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 
-RULES = FoldRules(disorder_ms=5, future_ms=10)
+RULES = FoldSettings(max_out_of_orderness_ms=5, max_future_skew_ms=10)
 
 
 def after(*times: tuple[int, int], mark: Watermark | None = None) -> Watermark:

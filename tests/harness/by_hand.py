@@ -4,9 +4,9 @@ from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import Expected, expect
 from harness.oracle.profile import ExpectedCustomer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventLimits, encode_event
 
 HOUR = 472_222
@@ -16,7 +16,7 @@ APPENDED = AT + 10 * 86_400_000
 ANNA, BOB, CLEO = CustomerId("anna"), CustomerId("bob"), CustomerId("cleo")
 TEA, CUP = ProductId("tea"), ProductId("cup")
 SCHEMA = EventSchema(EventLimits())
-RULES = FoldRules(profile=ProfileRules(affinity_half_life_ms=MINUTE))
+RULES = FoldSettings(profile=ProfileSettings(affinity_half_life_ms=MINUTE))
 
 Line = tuple[bytes | None, bytes]
 
@@ -37,13 +37,13 @@ def log(*partitions: list[Line]) -> list[list[Record]]:
     ]
 
 
-def expected_of(partitions: list[list[Record]], rules: FoldRules = RULES) -> Expected:
+def expected_of(partitions: list[list[Record]], settings: FoldSettings = RULES) -> Expected:
     records = [record for records in partitions for record in records]
-    return expect(records, SCHEMA, rules, len(partitions))
+    return expect(records, SCHEMA, settings, len(partitions))
 
 
 def anna(lines: list[Line], **profile: int) -> tuple[Expected, ExpectedCustomer]:
-    expected = expected_of(log(lines), FoldRules(profile=ProfileRules(**profile)))
+    expected = expected_of(log(lines), FoldSettings(profile=ProfileSettings(**profile)))
     return expected, expected.customers[ANNA]
 
 

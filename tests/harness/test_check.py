@@ -16,14 +16,14 @@ from harness.oracle.judging import ExpectedSeen
 from harness.simulation.shop import Shop
 from realtime_pipeline.application.publish_events import Submission
 from realtime_pipeline.domain.shop.events import Event, EventKind
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Decoded, Record
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventDecoder, EventLimits, encode_event
 from realtime_pipeline.pipeline import Pipeline
-from realtime_pipeline.settings import Settings, StoreRules
+from realtime_pipeline.settings import Settings, StoreSettings
 from tests.harness.by_hand import (
     ANNA,
     AT,
@@ -56,7 +56,7 @@ def found_in(pipeline: Pipeline, expected: Expected, limit: int = 1_000) -> list
         container.cells(),
         container.views(),
         container.outputs(),
-        stores.session_keep_ms,
+        stores.session_retention_ms,
         stores.listed_sessions_max,
         limit,
     )
@@ -227,7 +227,7 @@ def test_a_store_of_another_log_differs_where_the_logs_do(store: Pipeline) -> No
 
 def test_a_trail_whose_products_are_not_in_order_of_time_differs() -> None:
     store = store_of(small_shop(), Settings(log="memory", store="memory", partitions=2, fold=RULES))
-    trail = store.container.cells().trails([SessionKey(1)])[SessionKey(1)]
+    trail = store.container.cells().session_summaries([SessionKey(1)])[SessionKey(1)]
     turned = trail._replace(products=dict(reversed(trail.products.items())))
     right = expected_of(small_shop())
     cells = store.container.cells()
@@ -270,7 +270,7 @@ def test_only_the_first_differences_are_listed(store: Pipeline) -> None:
     assert lines[-1].endswith(" more differences")
 
 
-TIGHT = ProfileRules(
+TIGHT = ProfileSettings(
     open_sessions_max=2,
     closed_sessions_max=3,
     session_products_max=3,
@@ -280,8 +280,8 @@ TIGHT = ProfileRules(
     bought_products_max=2,
     shown_products_max=2,
     reviews_max=2,
-    remembered_events=4,
-    remembered_instant_max=6,
+    dedup_events=4,
+    dedup_same_timestamp_max=6,
 )
 
 
@@ -289,8 +289,10 @@ TIGHT = ProfileRules(
     "settings",
     [
         Settings(log="memory", store="memory"),
-        Settings(log="memory", store="memory", fold=FoldRules(profile=TIGHT)),
-        Settings(log="memory", store="memory", stores=StoreRules(session_keep_ms=86_400_000, listed_sessions_max=20)),
+        Settings(log="memory", store="memory", fold=FoldSettings(profile=TIGHT)),
+        Settings(
+            log="memory", store="memory", stores=StoreSettings(session_retention_ms=86_400_000, listed_sessions_max=20)
+        ),
     ],
     ids=["as it comes", "every limit reached", "little kept"],
 )
@@ -311,18 +313,18 @@ def test_a_simulated_shop_comes_out_as_the_oracle_says(settings: Settings) -> No
     assert expected.counts[RecordClass.FORGOTTEN] > 0
 
 
-def in_all_ways(events: Iterable[Mapping[str, object]], dice: Random) -> Iterator[dict[str, object]]:
+def in_all_ways(events: Iterable[Mapping[str, object]], rng: Random) -> Iterator[dict[str, object]]:
     """What comes of a shop, and what its own events lack: visits told by pauses alone, forgettings as of before the
     newest events, cancellations that say a price."""
     for one in events:
         event = dict(one)
         at_ms, properties = event.get("timestamp"), event.get("properties")
-        if "user_id" in event and dice.random() < 0.4:
+        if "user_id" in event and rng.random() < 0.4:
             event.pop("session_id", None)
         if event.get("event_type") == "forget" and isinstance(at_ms, int):
-            event["timestamp"] = at_ms - dice.randrange(2 * 86_400_000)
+            event["timestamp"] = at_ms - rng.randrange(2 * 86_400_000)
         if event.get("event_type") in TYPE_NAMES[EventKind.PURCHASE_CANCELLED] and isinstance(properties, dict):
-            event["properties"] = properties | {"price": dice.randrange(1, 50)}
+            event["properties"] = properties | {"price": rng.randrange(1, 50)}
         yield event
 
 
@@ -333,8 +335,8 @@ def test_a_shop_in_all_its_ways_comes_out_as_the_oracle_says(seed: int) -> None:
         log="memory",
         store="memory",
         partitions=3,
-        fold=FoldRules(profile=attrs.evolve(TIGHT, session_gap_ms=600_000, visitors_max=3, remembered_events=20)),
-        stores=StoreRules(session_keep_ms=2 * 86_400_000, listed_sessions_max=15, activity_hours=96),
+        fold=FoldSettings(profile=attrs.evolve(TIGHT, session_gap_ms=600_000, visitors_max=3, dedup_events=20)),
+        stores=StoreSettings(session_retention_ms=2 * 86_400_000, listed_sessions_max=15, activity_retention_hours=96),
     )
     shop = Shop(seed, 120, 80, AT, dirt=0.05)
     products = [product.product_id for product in shop.products]
@@ -366,14 +368,14 @@ def test_visitors_who_were_not_said_to_be_forgotten_are_missed() -> None:
     rules = pipeline.container.settings().fold
     assert len(records) == 4 + len(said)
     whole = expect(records, SCHEMA, rules, 1)
-    assert (whole.unsaid, whole.handed_on) == ([], 4)  # two histories, and two visitors to be forgotten
+    assert (whole.missing_messages, whole.handed_on) == ([], 4)  # two histories, and two visitors to be forgotten
     for lacking in said:
         expected = expect([record for record in records if record is not lacking], SCHEMA, rules, 1)
-        assert expected.unsaid
-        assert all("log" in line for line in expected.unsaid)
+        assert expected.missing_messages
+        assert all("log" in line for line in expected.missing_messages)
     again = records[-1]._replace(position=len(records))
     assert b'"customer_forgotten"' in again.value
-    assert "should be as of" in expect([*records, again], SCHEMA, rules, 1).unsaid[0]
+    assert "should be as of" in expect([*records, again], SCHEMA, rules, 1).missing_messages[0]
 
 
 @pytest.mark.parametrize(
@@ -404,10 +406,10 @@ def test_what_visitors_hand_on_must_be_in_the_log_as_it_was(was: bytes, becomes:
     pipeline.process()
     (records,) = pipeline.container.memory_log().records
     rules = pipeline.container.settings().fold
-    assert expect(records, SCHEMA, rules, 1).unsaid == []
+    assert expect(records, SCHEMA, rules, 1).missing_messages == []
     handed_on = records[3:]
     assert len(handed_on) == 2
     assert sum(was in record.value for record in handed_on) == 1
     others = [record._replace(value=record.value.replace(was, becomes)) for record in handed_on]
-    (found,) = expect([*records[:3], *others], SCHEMA, rules, 1).unsaid
+    (found,) = expect([*records[:3], *others], SCHEMA, rules, 1).missing_messages
     assert line in found

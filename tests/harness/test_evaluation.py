@@ -19,7 +19,7 @@ from harness.evaluation.protocols import in_time_order, prequential, serenade, s
 from harness.evaluation.served import Served
 from harness.evaluation.visits import Touch, Visit, split, visits_of
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.shop_cache import CacheRules
+from realtime_pipeline.application.shop_cache import CacheSettings
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.shop.events import EventKind
 from tests.harness.real_data import real
@@ -156,7 +156,7 @@ class AsServed(Model):
 @pytest.fixture
 def pipeline() -> Iterator[Pipeline]:
     rules = attrs.evolve(Settings().recommendations, repeat_seen=True)
-    as_new = CacheRules(trending_ms=0, products_ms=0, lists_ms=0)
+    as_new = CacheSettings(trending_ms=0, products_ms=0, lists_ms=0)
     settings = Settings(log="memory", store="memory", partitions=1, recommendations=rules, cache=as_new)
     with Pipeline(settings) as made:
         yield made

@@ -69,7 +69,7 @@ def test_clicks_and_purchases_are_put_down_to_the_newest_list_that_had_the_produ
 
 def test_what_a_visitor_was_shown_after_sign_in_counts_once_as_the_customers() -> None:
     visitor, ann = CustomerId("anonymous:s1"), CustomerId("ann")
-    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 0, "s1", becomes=ann)
+    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 0, "s1", identified_as=ann)
     later = shown(visitor, 5, "plain", "mug")
     events = [login, later, later._replace(customer_id=ann), did("ann", 6, EventKind.PRODUCT_VIEWED, "mug")]
     assert rows_of(events, "mixing", WINDOWS) == ({"plain": [(1, 1, 0)]}, 0)
@@ -77,7 +77,7 @@ def test_what_a_visitor_was_shown_after_sign_in_counts_once_as_the_customers() -
 
 def test_what_a_visitor_was_shown_before_sign_in_is_the_customers() -> None:
     visitor, ann = CustomerId("anonymous:s1"), CustomerId("ann")
-    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 2 * MINUTE, "s1", becomes=ann)
+    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 2 * MINUTE, "s1", identified_as=ann)
     events = [shown(visitor, 0, "plain", "mug"), login, did("ann", 6, EventKind.PRODUCT_PURCHASED, "mug")]
     assert rows_of(events, "mixing", WINDOWS) == ({"plain": [(1, 0, 1)]}, 0)
     assert rows_of([*events, shown("ann", 7, "mixed", "jug")], "mixing", WINDOWS) == ({}, 1)
@@ -85,7 +85,7 @@ def test_what_a_visitor_was_shown_before_sign_in_is_the_customers() -> None:
 
 def test_what_a_visitor_saw_who_is_one_too_many_stays_the_customers() -> None:
     visitor, ann = CustomerId("anonymous:s1"), CustomerId("ann")
-    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 2 * MINUTE, "s1", becomes=ann)
+    login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 2 * MINUTE, "s1", identified_as=ann)
     too_many = Event("f", EventKind.CUSTOMER_FORGOTTEN, visitor, 9 * MINUTE)
     events = [shown(visitor, 0, "plain", "mug"), login, did("ann", 6, EventKind.PRODUCT_PURCHASED, "mug"), too_many]
     assert rows_of(events, "mixing", WINDOWS) == ({"plain": [(1, 0, 1)]}, 0)
@@ -177,7 +177,7 @@ class TestWithAPipeline:
                 found = pipeline.recommend(f"u{number}", 3)
                 given[f"u{number}"] = found.variant
                 assert (found.experiment, len(found)) == ("mixing", 3)
-                pipeline.note_shown(f"u{number}", found)
+                pipeline.record_exposure(f"u{number}", found)
                 if found.variant == "mixed":
                     pipeline.publish(
                         [event(user=f"u{number}", at_ms=_now(pipeline), product=found[0].product.product_id)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.errors import HarnessError
 from harness.files import in_event_time_order, opened
-from harness.line import Line
+from harness.line import SourceRecord
 
 CONTENT = b"first\nsecond\r\n\nlast without an end" + b"." * 300_000
 
@@ -69,17 +69,17 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
         pass
 
 
-def line(time: int | None, origin: str) -> Line:
-    return Line(time, origin.encode(), origin)
+def line(time: int | None, origin: str) -> SourceRecord:
+    return SourceRecord(time, origin.encode(), origin)
 
 
-def files_of(times: list[list[int | None]]) -> list[Line]:
+def files_of(times: list[list[int | None]]) -> list[SourceRecord]:
     return [
         line(time, f"{file}.csv:{row}") for file, rows in enumerate(times) for row, time in enumerate(rows, start=2)
     ]
 
 
-def expected_order(times: list[list[int | None]]) -> list[Line]:
+def expected_order(times: list[list[int | None]]) -> list[SourceRecord]:
     """The definition, written plainly: each line's own time, else its predecessor's, else 0; then file, then line."""
     carried: list[int] = []
     for rows in times:
@@ -99,7 +99,7 @@ def test_lines_come_in_the_order_of_time_then_file_then_line(times: list[list[in
 
 @given(st.lists(st.integers(-(2**53), 2**53) | st.none()), st.binary(), st.text(), st.integers(1, 5))
 def test_spilled_lines_come_back_as_they_were(times: list[int | None], value: bytes, name: str, run_lines: int) -> None:
-    lines = [Line(time, value, f"{name}:{number}") for number, time in enumerate(times, start=1)]
+    lines = [SourceRecord(time, value, f"{name}:{number}") for number, time in enumerate(times, start=1)]
     assert list(in_event_time_order(lines, run_lines)) == list(in_event_time_order(lines, len(lines) + 1))
 
 
@@ -138,7 +138,7 @@ def test_an_abandoned_sort_leaves_no_temporary_file(spill_folder: Path) -> None:
 
 
 def test_an_error_while_reading_leaves_no_temporary_file(spill_folder: Path) -> None:
-    def breaking() -> Iterator[Line]:
+    def breaking() -> Iterator[SourceRecord]:
         yield from files_of([[3, 2, 1]])
         raise HarnessError("the file is cut off")
 

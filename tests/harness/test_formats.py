@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError
-from harness.formats import FORMATS, Line, Options, read
+from harness.formats import FORMATS, Options, SourceRecord, read
 from harness.formats.catalogue import read_catalogue
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import Amount
@@ -31,7 +31,9 @@ class Reading:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def lines(self, format_name: str, content: str | bytes, name: str = "shop.csv", **options: bool) -> list[Line]:
+    def lines(
+        self, format_name: str, content: str | bytes, name: str = "shop.csv", **options: bool
+    ) -> list[SourceRecord]:
         path = self.folder / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return list(read([path], format_name, Options(**options)))
@@ -216,7 +218,7 @@ class TestEvents:
     def test_a_line_is_passed_through_with_its_time_if_it_has_one(
         self, reading: Reading, raw: str, time: int | None
     ) -> None:
-        assert reading.lines("events", f"{raw}\n", "log.jsonl") == [Line(time, raw.encode(), "log.jsonl:1")]
+        assert reading.lines("events", f"{raw}\n", "log.jsonl") == [SourceRecord(time, raw.encode(), "log.jsonl:1")]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_a_row_that_cannot_be_read_is_passed_on_as_it_stood(
 ) -> None:
     number = header.count("\n") + 1
     content = header.encode() + row + b"\r\n"
-    assert reading.lines(format_name, content, "dirt") == [Line(None, row, f"dirt:{number}")]
+    assert reading.lines(format_name, content, "dirt") == [SourceRecord(None, row, f"dirt:{number}")]
 
 
 GOOD = "900001,77A,MUG,6,2020-01-01 12:00:00,2.50,4,Norway\n"
@@ -287,7 +289,7 @@ def test_every_line_behind_the_header_becomes_one_line(
         assert [line.origin for line in lines] == said
 
 
-def ids_of(lines: list[Line]) -> list[str]:
+def ids_of(lines: list[SourceRecord]) -> list[str]:
     return [json.loads(line.value)["event_id"] for line in lines]
 
 

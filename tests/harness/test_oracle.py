@@ -142,7 +142,7 @@ def views(*minutes_and_ids: tuple[float, str]) -> list[Line]:
 
 def test_the_memory_is_cut_back_to_the_newest_as_soon_as_it_holds_more() -> None:
     lines = views((1, "a"), (2, "b"), (3, "c"), (4, "d"), (2, "new"), (1, "a"), (3, "c"), (2.5, "late"))
-    expected, customer = anna(lines, remembered_events=2)
+    expected, customer = anna(lines, dedup_events=2)
     assert customer.seen.floor_ms == AT + 150_000  # the late one is the oldest of three
     assert expected.dead_letters == [(0, 4, "too_old"), (0, 5, "too_old")]
     assert (expected.counts[RecordClass.DUPLICATE], customer.counts) == (1, {EventKind.PRODUCT_VIEWED: 5})
@@ -150,20 +150,20 @@ def test_the_memory_is_cut_back_to_the_newest_as_soon_as_it_holds_more() -> None
 
 def test_the_memory_keeps_an_instant_together() -> None:
     lines = views((1, "a"), (5, "b"), (5, "c"), (5, "d"), (5, "e"), (5, "b"), (1, "f"))
-    expected, customer = anna(lines, remembered_events=2)
+    expected, customer = anna(lines, dedup_events=2)
     assert customer.seen.floor_ms == AT + MINUTE
     assert (expected.counts[RecordClass.DUPLICATE], expected.dead_letters) == (1, [(0, 6, "too_old")])
 
 
 def test_the_memory_keeps_no_more_of_an_instant_than_it_may() -> None:
-    _, customer = anna(views((1, "a"), (5, "b"), (5, "c"), (5, "d")), remembered_events=2, remembered_instant_max=2)
+    _, customer = anna(views((1, "a"), (5, "b"), (5, "c"), (5, "d")), dedup_events=2, dedup_same_timestamp_max=2)
     assert customer.seen.floor_ms == AT + 5 * MINUTE
 
 
 def test_what_is_replayed_by_force_counts_however_old() -> None:
     forced = {"event_type": "view", "user_id": "anna", "event_id": "r", "timestamp": AT + MINUTE, "replayed": True}
     lines = [*views((1, "a"), (2, "b"), (3, "c"), (4, "d")), (None, encode_event(forced))]
-    expected, _ = anna(lines, remembered_events=2)
+    expected, _ = anna(lines, dedup_events=2)
     assert expected.counts[RecordClass.APPLIED] == 5
 
 

@@ -12,7 +12,7 @@ from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.events import EventLimits
 
@@ -131,7 +131,7 @@ def test_what_does_not_matter_for_other_kinds_is_dropped() -> None:
 @pytest.mark.parametrize("beside", [[], [1], "x", {"product_id": []}, {f"p{number}": 1 for number in range(65)}])
 def test_properties_and_context_do_not_matter_for_sign_ins_and_forgettings(beside: object) -> None:
     login = event_of(view(beside, event_type="login", session_id="s1", context=beside))
-    assert (login.customer_id, login.becomes, login.session_id) == ("anonymous:s1", "ada", "s1")
+    assert (login.customer_id, login.identified_as, login.session_id) == ("anonymous:s1", "ada", "s1")
     assert (login.product_id, login.properties, login.context) == (None, {}, {})
     forget = event_of(view(beside, event_type="forget", metadata=beside, context=beside))
     assert (forget.kind, forget.customer_id, forget.properties) == (EventKind.CUSTOMER_FORGOTTEN, "ada", {})
@@ -590,7 +590,7 @@ def merged(**changes: object) -> dict[str, Any]:
 
 def test_histories() -> None:
     visitor = Customer(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
-    right = HistoryMerged("e9", CustomerId("ada"), visitor.customer_id, AT_MS, visitor)
+    right = ProfileMerged("e9", CustomerId("ada"), visitor.customer_id, AT_MS, visitor)
     assert decoded(merged()) == right
     assert decoded(merged(signed_in=None)) == right
     assert decoded(merged(signed_in=[1, 7])) == attrs.evolve(right, signed_in=(1, 7))

@@ -54,7 +54,7 @@ def test_without_java_the_reason_is_said(monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def settings_file(folder: Path) -> str:
-    kafka, redis = servers.kafka_rules(2), servers.redis_rules()
+    kafka, redis = servers.kafka_settings(2), servers.redis_settings()
     file = folder / "settings.toml"
     file.write_text(
         'log = "kafka"\nstore = "redis"\npartitions = 2\n'

@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 from tests import servers
 
 
 @pytest.fixture(params=["single", "cluster"])
-def redis_rules(request: pytest.FixtureRequest) -> RedisRules:
-    return servers.redis_rules(request.param)
+def redis_settings(request: pytest.FixtureRequest) -> RedisSettings:
+    return servers.redis_settings(request.param)
 
 
 @pytest.fixture
-def redis_nodes(redis_rules: RedisRules) -> Iterator[RedisNodes]:
-    nodes = RedisNodes(redis_rules)
+def redis_nodes(redis_settings: RedisSettings) -> Iterator[RedisClient]:
+    nodes = RedisClient(redis_settings)
     yield nodes
     nodes.close()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_pipeline.application.process_events import collector_paused
+from realtime_pipeline.application.process_events import gc_paused
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
 from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventDecoder, EventLimits, encode_event
@@ -415,7 +415,7 @@ ADVERSARIAL: dict[str, Callable[[int], bytes]] = {
 def seconds(call: Callable[[], object]) -> float:
     """CPU time of some calls, the least of some; the worker holds the garbage collector off too."""
     times = []
-    with collector_paused():
+    with gc_paused():
         for _ in range(3):
             began_s = time.process_time()
             for _ in range(5):
@@ -526,7 +526,7 @@ def test_no_value_comes_from_nowhere(data: st.DataObject, kind: EventKind, input
     assert made.occurred_at_ms == AT_MS
     assert made.replayed == ("replayed" in has)
     if kind is EventKind.CUSTOMER_SIGNED_IN:
-        assert (made.customer_id, made.becomes) == ("anonymous:s1", "ada")
+        assert (made.customer_id, made.identified_as) == ("anonymous:s1", "ada")
     else:
         expected = "ada" if "user_id" in has else "anonymous:s1" if "session_id" in has else None
         assert made.customer_id == expected

@@ -17,9 +17,9 @@ from confluent_kafka.admin._resource import ResourceType
 
 from harness.services.kafka import AFTER_A_KILL, kafka_broker
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import NewerRelease, Stopped, Unavailable, Unreachable
+from realtime_pipeline.application.errors import NewerRelease, Unavailable, Unreachable, UnrecoverableState
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.stages import Stage, Stages, Unwatched
+from realtime_pipeline.application.ports.stages import NoObserver, Stage, StageObserver
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.letters import LetterKey
 from realtime_pipeline.domain.streams.records import Record
@@ -30,7 +30,7 @@ from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.log_reader import KafkaLogReader
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules, TopicRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings, TopicSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests import servers
 from tests.contracts.dead_letters import REPLAYED, RESOLVED, DurableContract, key
@@ -43,8 +43,8 @@ pytestmark = pytest.mark.xdist_group("kafka")
 
 
 @pytest.fixture
-def rules() -> KafkaRules:
-    return servers.kafka_rules(PARTITIONS)
+def rules() -> KafkaSettings:
+    return servers.kafka_settings(PARTITIONS)
 
 
 class TestKafkaLog(EventLogContract):
@@ -52,9 +52,9 @@ class TestKafkaLog(EventLogContract):
     turn_records = 300  # brokers return one partition's batch after the other
 
     @pytest.fixture(autouse=True, params=["consumer", "classic"])
-    def _log(self, request: pytest.FixtureRequest, rules: KafkaRules) -> Iterator[None]:
-        self.publisher = KafkaEventPublisher(rules, Unwatched())
-        self.log = KafkaEventLog(attrs.evolve(rules, group_protocol=request.param))
+    def _log(self, request: pytest.FixtureRequest, settings: KafkaSettings) -> Iterator[None]:
+        self.publisher = KafkaEventPublisher(settings, NoObserver())
+        self.log = KafkaEventLog(attrs.evolve(settings, group_protocol=request.param))
         yield
         self.log.close()
         self.publisher.close()
@@ -67,13 +67,13 @@ class TestKafkaOutputs(OutputsContract):
     holds_partitions = True
 
     @pytest.fixture(autouse=True)
-    def _outputs(self, rules: KafkaRules) -> Iterator[None]:
-        log = KafkaEventLog(rules)
+    def _outputs(self, settings: KafkaSettings) -> Iterator[None]:
+        log = KafkaEventLog(settings)
         owner = Owner()
         log.subscribe(owner)
         while not owner.held:
             log.poll(1, 0.2)
-        self.log, self.outputs = log, KafkaOutputs(rules, log, Unwatched())
+        self.log, self.outputs = log, KafkaOutputs(settings, log, NoObserver())
         yield
         self.outputs.close()
         log.close()
@@ -81,25 +81,25 @@ class TestKafkaOutputs(OutputsContract):
 
 class TestKafkaLogReader(LogReaderContract):
     @pytest.fixture(autouse=True)
-    def _reader(self, rules: KafkaRules) -> Iterator[None]:
-        publisher = KafkaEventPublisher(rules, Unwatched())
-        self.publisher, self.reader = publisher, KafkaLogReader(rules)
+    def _reader(self, settings: KafkaSettings) -> Iterator[None]:
+        publisher = KafkaEventPublisher(settings, NoObserver())
+        self.publisher, self.reader = publisher, KafkaLogReader(settings)
         yield
         publisher.close()
 
 
 class TestKafkaDeadLetters(DurableContract):
     @pytest.fixture(autouse=True)
-    def _letters(self, rules: KafkaRules) -> Iterator[None]:
-        log = KafkaEventLog(rules)
+    def _letters(self, settings: KafkaSettings) -> Iterator[None]:
+        log = KafkaEventLog(settings)
         owner = Owner()
         log.subscribe(owner)
         while not owner.held:
             log.poll(1, 0.2)
-        outputs = KafkaOutputs(rules, log, Unwatched())
+        outputs = KafkaOutputs(settings, log, NoObserver())
         self.outputs = outputs
-        self.opened = lambda stages: KafkaDeadLetters(rules, stages)
-        self.letters = self.opened(Unwatched())
+        self.opened = lambda stages: KafkaDeadLetters(settings, stages)
+        self.letters = self.opened(NoObserver())
 
         def records() -> list[Record]:
             found: list[Record] = []
@@ -117,9 +117,9 @@ class TestKafkaDeadLetters(DurableContract):
         """The first knows that the letter is open, or has all in its transaction, when the second comes."""
         self.given(3)
         again = [(key(3), Outgoing(b"bob", b"mended"))]
-        second = self.opened(Unwatched())
+        second = self.opened(NoObserver())
 
-        class Meanwhile(Stages):
+        class Meanwhile(StageObserver):
             def reached(self, stage: Stage, records: int) -> None:
                 if stage is first_at:
                     assert set(second.handle(again, REPLAYED)) == {key(3)}
@@ -128,28 +128,28 @@ class TestKafkaDeadLetters(DurableContract):
             self.opened(Meanwhile()).handle(again, REPLAYED)
         assert (self.states(), self.values()) == ({"0-3": "replayed"}, [b"mended"])
 
-    def test_a_letter_that_only_a_newer_release_reads_is_not_passed_over(self, rules: KafkaRules) -> None:
+    def test_a_letter_that_only_a_newer_release_reads_is_not_passed_over(self, settings: KafkaSettings) -> None:
         self.given(3)
-        newer = made_producer(rules, {})
-        newer.produce(rules.dead_letters_topic, b"{}", partition=0, headers=[("format", "2 1"), ("reason", "late")])
+        newer = made_producer(settings, {})
+        newer.produce(settings.dead_letters_topic, b"{}", partition=0, headers=[("format", "2 1"), ("reason", "late")])
         newer.flush(10)
         assert self.states() == {"0-3": "open"}  # no letter to this release, nor one that it must know
-        newer.produce(rules.dead_letters_topic, b"{}", partition=0, headers=[("format", "2 2"), ("place", "0-4")])
+        newer.produce(settings.dead_letters_topic, b"{}", partition=0, headers=[("format", "2 2"), ("place", "0-4")])
         newer.flush(10)
         with pytest.raises(
             NewerRelease, match=r"a dead letter was written by a newer release .*: upgrade this program"
         ):
             self.states()
 
-    def test_a_mark_that_an_open_transaction_hides_counts(self, rules: KafkaRules) -> None:
+    def test_a_mark_that_an_open_transaction_hides_counts(self, settings: KafkaSettings) -> None:
         self.given(3)
-        worker = made_producer(rules, {"transactional.id": rules.group})
+        worker = made_producer(settings, {"transactional.id": settings.group})
         worker.init_transactions(10)
         worker.begin_transaction()
-        worker.produce(rules.dead_letters_topic, b"of a worker", partition=0)
+        worker.produce(settings.dead_letters_topic, b"of a worker", partition=0)
         worker.flush(10)
-        marks = made_producer(rules, {})
-        marks.produce(rules.dead_letters_topic, b"", partition=0, headers=mark_headers(Mark(key(3), RESOLVED)))
+        marks = made_producer(settings, {})
+        marks.produce(settings.dead_letters_topic, b"", partition=0, headers=mark_headers(Mark(key(3), RESOLVED)))
         marks.flush(10)
         assert self.states() == {"0-3": "open"}
         marked: list[set[LetterKey]] = []
@@ -165,12 +165,12 @@ class TestKafkaDeadLetters(DurableContract):
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
 def test_nothing_comes_of_what_cannot_be_claimed_yet(
-    rules: KafkaRules, protocol: Literal["consumer", "classic"]
+    settings: KafkaSettings, protocol: Literal["consumer", "classic"]
 ) -> None:
-    publisher = KafkaEventPublisher(rules, Unwatched())
+    publisher = KafkaEventPublisher(settings, NoObserver())
     publisher.publish([Outgoing(b"%d" % number, b"%d" % number) for number in range(60)])
-    KafkaTopics(rules).truncate(rules.topic, dict.fromkeys(range(PARTITIONS), 5))
-    log, owner, ends = KafkaEventLog(attrs.evolve(rules, group_protocol=protocol)), LateOwner(), 0.0
+    KafkaTopics(settings).truncate(settings.topic, dict.fromkeys(range(PARTITIONS), 5))
+    log, owner, ends = KafkaEventLog(attrs.evolve(settings, group_protocol=protocol)), LateOwner(), 0.0
     log.subscribe(owner)
     deadline_s = time.monotonic() + 30
     while len(owner.held) < PARTITIONS or time.monotonic() < ends:
@@ -184,14 +184,14 @@ def test_nothing_comes_of_what_cannot_be_claimed_yet(
 def test_who_is_left_without_partitions_because_nobody_is_there_says_so(tmp_path: Path) -> None:
     """A group of the classic kind takes them away when its brokers do not answer."""
     with kafka_broker(tmp_path) as broker:
-        rules = KafkaRules(
+        rules = KafkaSettings(
             brokers=broker.place,
             group_protocol="classic",
-            answer_ms=2_000,
-            transaction_ms=1_000,
+            request_timeout_ms=2_000,
+            transaction_timeout_ms=1_000,
             librdkafka={"session.timeout.ms": 3_000, "heartbeat.interval.ms": 500},
         )
-        KafkaTopics(attrs.evolve(rules, answer_ms=15_000)).create(TopicRules(partitions=1))
+        KafkaTopics(attrs.evolve(rules, request_timeout_ms=15_000)).create(TopicSettings(partitions=1))
         log, owner = KafkaEventLog(rules), Owner()
         log.subscribe(owner)
         deadline_s = time.monotonic() + 30
@@ -207,40 +207,40 @@ def test_who_is_left_without_partitions_because_nobody_is_there_says_so(tmp_path
 
 
 def test_a_topic_that_is_not_there_is_named_with_the_way_out() -> None:
-    rules = KafkaRules(brokers=servers.kafka_place(), topic=servers.unique("nowhere"))
-    with pytest.raises(Stopped, match=r"topic nowhere-\d+: .*topics create"):
+    rules = KafkaSettings(brokers=servers.kafka_place(), topic=servers.unique("nowhere"))
+    with pytest.raises(UnrecoverableState, match=r"topic nowhere-\d+: .*topics create"):
         KafkaEventLog(rules)
 
 
 def test_brokers_that_do_not_answer_are_named() -> None:
-    rules = KafkaRules(brokers="127.0.0.1:1", answer_ms=500)
+    rules = KafkaSettings(brokers="127.0.0.1:1", request_timeout_ms=500)
     with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:1 does not answer about topic user_events"):
         KafkaEventLog(rules)
 
 
-def test_topics_are_made_as_the_fold_needs_them_and_once(rules: KafkaRules) -> None:
-    topics = KafkaTopics(rules)
-    assert topics.create(TopicRules(partitions=PARTITIONS)) == []
-    elsewhere = attrs.evolve(rules, topic=servers.unique("events"), dead_letters_topic=servers.unique("letters"))
-    made = KafkaTopics(elsewhere).create(TopicRules(partitions=1))
+def test_topics_are_made_as_the_fold_needs_them_and_once(settings: KafkaSettings) -> None:
+    topics = KafkaTopics(settings)
+    assert topics.create(TopicSettings(partitions=PARTITIONS)) == []
+    elsewhere = attrs.evolve(settings, topic=servers.unique("events"), dead_letters_topic=servers.unique("letters"))
+    made = KafkaTopics(elsewhere).create(TopicSettings(partitions=1))
     assert sorted(made) == sorted([elsewhere.topic, elsewhere.dead_letters_topic])
-    described = topics.describe(rules.topic)
+    described = topics.describe(settings.topic)
     assert (described.partitions, described.replication) == (PARTITIONS, 1)
     assert described.settings["message.timestamp.type"] == "LogAppendTime"
     assert described.settings["retention.ms"] == str(7 * 86_400_000)
-    assert topics.describe(rules.dead_letters_topic).settings["message.timestamp.type"] == "CreateTime"
-    topics.delete([rules.topic])
+    assert topics.describe(settings.dead_letters_topic).settings["message.timestamp.type"] == "CreateTime"
+    topics.delete([settings.topic])
     deadline_s = time.monotonic() + 10
-    while rules.topic in topics.list():
+    while settings.topic in topics.list():
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
 
 
-def test_a_position_before_the_start_of_the_log_stops_the_reader(rules: KafkaRules) -> None:
-    publisher, log = KafkaEventPublisher(rules, Unwatched()), KafkaEventLog(rules)
+def test_a_position_before_the_start_of_the_log_stops_the_reader(settings: KafkaSettings) -> None:
+    publisher, log = KafkaEventPublisher(settings, NoObserver()), KafkaEventLog(settings)
     publisher.publish([Outgoing(b"k", b"x", partition=1)] * 3)
     log.subscribe(Owner({1: 99}))
-    with pytest.raises(Stopped, match="the position to read from is not in the log any more"):
+    with pytest.raises(UnrecoverableState, match="the position to read from is not in the log any more"):
         nothing_is_read(log, 20)
     log.close()
 
@@ -251,15 +251,15 @@ def nothing_is_read(log: KafkaEventLog, seconds: float) -> None:
         assert log.poll(10, 0.2) == []
 
 
-def test_records_of_an_aborted_transaction_are_not_read(rules: KafkaRules) -> None:
-    producer = Producer({"bootstrap.servers": rules.brokers, "transactional.id": servers.unique("transaction")})
+def test_records_of_an_aborted_transaction_are_not_read(settings: KafkaSettings) -> None:
+    producer = Producer({"bootstrap.servers": settings.brokers, "transactional.id": servers.unique("transaction")})
     producer.init_transactions()
     for value, is_kept in ((b"aborted", False), (b"committed", True)):
         producer.begin_transaction()
-        producer.produce(rules.topic, value, b"k", partition=1)
+        producer.produce(settings.topic, value, b"k", partition=1)
         producer.flush()
         (producer.commit_transaction if is_kept else producer.abort_transaction)()
-    log = KafkaEventLog(rules)
+    log = KafkaEventLog(settings)
     log.subscribe(Owner())
     read: list[bytes] = []
     deadline_s = time.monotonic() + 20
@@ -269,30 +269,29 @@ def test_records_of_an_aborted_transaction_are_not_read(rules: KafkaRules) -> No
     log.close()
 
 
-def test_a_log_that_ends_in_the_mark_of_a_transaction_is_worked_off_to_its_end(rules: KafkaRules) -> None:
-    producer = Producer({"bootstrap.servers": rules.brokers, "transactional.id": servers.unique("transaction")})
+def test_a_log_that_ends_in_the_mark_of_a_transaction_is_worked_off_to_its_end(settings: KafkaSettings) -> None:
+    producer = Producer({"bootstrap.servers": settings.brokers, "transactional.id": servers.unique("transaction")})
     producer.init_transactions()
-    settings = Settings(log="kafka", store="memory", kafka=rules)
-    with Pipeline(settings) as pipeline:
+    with Pipeline(Settings(log="kafka", store="memory", kafka=settings)) as pipeline:
         for number in range(2):
             producer.begin_transaction()
             value = msgspec.json.encode(event(f"e{number}", user=None, product="mug"))
-            producer.produce(rules.topic, value, partition=1)
+            producer.produce(settings.topic, value, partition=1)
             producer.commit_transaction()
             assert pipeline.process() == {RecordClass.APPLIED: 1 + number}
             assert pipeline.container.log().bounds([1])[1] == (0, 2 + 2 * number)
 
 
-def test_records_behind_an_open_transaction_are_counted_as_hidden(rules: KafkaRules) -> None:
-    producer = Producer({"bootstrap.servers": rules.brokers, "transactional.id": servers.unique("transaction")})
+def test_records_behind_an_open_transaction_are_counted_as_hidden(settings: KafkaSettings) -> None:
+    producer = Producer({"bootstrap.servers": settings.brokers, "transactional.id": servers.unique("transaction")})
     producer.init_transactions()
     producer.begin_transaction()
     for _ in range(3):
-        producer.produce(rules.topic, b"v", b"k", partition=1)
+        producer.produce(settings.topic, b"v", b"k", partition=1)
     producer.flush()
-    assert KafkaTopics(rules).describe(rules.topic).hidden == 3
+    assert KafkaTopics(settings).describe(settings.topic).hidden == 3
     producer.commit_transaction()
-    assert KafkaTopics(rules).describe(rules.topic).hidden == 0
+    assert KafkaTopics(settings).describe(settings.topic).hidden == 0
 
 
 def test_a_call_of_the_client_that_does_not_return_is_left_behind() -> None:
@@ -307,13 +306,13 @@ def test_a_call_of_the_client_that_does_not_return_is_left_behind() -> None:
         within(5, lambda: sys.exit(3), "the offsets")
 
 
-def test_what_the_brokers_refuse_is_no_success(rules: KafkaRules) -> None:
-    admin = AdminClient({"bootstrap.servers": rules.brokers})
+def test_what_the_brokers_refuse_is_no_success(settings: KafkaSettings) -> None:
+    admin = AdminClient({"bootstrap.servers": settings.brokers})
     limit = ConfigEntry("max.message.bytes", "500", incremental_operation=AlterConfigOpType.SET)
-    topic = ConfigResource(ResourceType.TOPIC, rules.topic, incremental_configs=[limit])
+    topic = ConfigResource(ResourceType.TOPIC, settings.topic, incremental_configs=[limit])
     for future in admin.incremental_alter_configs([topic]).values():
         future.result()
-    publisher = KafkaEventPublisher(attrs.evolve(rules, compression="none"), Unwatched())
+    publisher = KafkaEventPublisher(attrs.evolve(settings, compression="none"), NoObserver())
     small, large = Outgoing(b"k", b"x", partition=0), Outgoing(b"k", b"x" * 5_000, partition=1)
     with pytest.raises(Unavailable, match="did not take all of 2 events, one is too large"):
         publisher.publish([small, large])
@@ -321,9 +320,9 @@ def test_what_the_brokers_refuse_is_no_success(rules: KafkaRules) -> None:
     publisher.close()
 
 
-def test_a_full_queue_makes_the_publisher_wait_and_loses_nothing(rules: KafkaRules) -> None:
-    publisher = KafkaEventPublisher(attrs.evolve(rules, queued_messages_max=10), Unwatched())
+def test_a_full_queue_makes_the_publisher_wait_and_loses_nothing(settings: KafkaSettings) -> None:
+    publisher = KafkaEventPublisher(attrs.evolve(settings, queue_buffering_max_messages=10), NoObserver())
     publisher.publish([Outgoing(b"k", f"{number}".encode(), partition=0) for number in range(500)])
-    log = KafkaEventLog(rules)
+    log = KafkaEventLog(settings)
     assert log.bounds([0]) == {0: (0, 500)}
     log.close()

@@ -20,13 +20,13 @@ from tests.histories import SetClock
 class TestMemoryCellStore(KeptEntriesContract):
     @pytest.fixture(autouse=True)
     def _cells(self) -> None:
-        self.cells = MemoryCellStore(session_keep_ms=1_000)
+        self.cells = MemoryCellStore(session_retention_ms=1_000)
 
 
 class TestMemoryViews(ViewsContract):
     @pytest.fixture(autouse=True, params=[1, 3])
     def _views(self, request: pytest.FixtureRequest) -> None:
-        self.views = MemoryViews(request.param, listed_sessions_max=3, activity_hours=ACTIVITY_HOURS)
+        self.views = MemoryViews(request.param, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
 
 
 class TestMemoryOutputs(TakenBackContract):

@@ -15,18 +15,18 @@ import pytest
 
 from harness.services.redis import redis_binary, redis_server
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import Stopped, Unavailable, Unreachable
+from realtime_pipeline.application.errors import Unavailable, Unreachable, UnrecoverableState
 from realtime_pipeline.application.ports.cell_store import Commit
-from realtime_pipeline.application.ports.stages import Unwatched
-from realtime_pipeline.application.worker_rules import WorkerRules
-from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.application.ports.stages import NoObserver
+from realtime_pipeline.application.worker_rules import WorkerSettings
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 from tests import servers
 from tests.contracts.cell_store import effects, seen
 from tests.histories import SMALL, differences, event, opened
@@ -38,8 +38,8 @@ FIRST = [event("1", user="ada", product="mug"), event("2", user="bob", product="
 SECOND = [event("3", user="ada", product="jug"), event("4", user="cyd", product="mug")]
 
 
-def in_redis(rules: RedisRules) -> Settings:
-    return attrs.evolve(SMALL, partitions=1, log="memory", store="redis", redis=rules)
+def in_redis(settings: RedisSettings) -> Settings:
+    return attrs.evolve(SMALL, partitions=1, log="memory", store="redis", redis=settings)
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ def test_a_position_that_is_gone_stops_the_worker_and_a_rebuild_mends_it(
     key: Callable[[Keys], str], reason: str
 ) -> None:
     """Also while entries are kept, from which a view that lost everything would be served again."""
-    settings = in_redis(servers.redis_rules())
+    settings = in_redis(servers.redis_settings())
     gone = key(Keys(settings.redis.namespace))
     with opened(settings) as pipeline:
         pipeline.publish(FIRST)
         pipeline.process()
-        assert ask(pipeline.container.redis_nodes(), gone, "UNLINK", gone) == 1
+        assert ask(pipeline.container.redis_client(), gone, "UNLINK", gone) == 1
         pipeline.publish(SECOND)
         for _ in range(2):
-            with pytest.raises(Stopped, match=reason):
+            with pytest.raises(UnrecoverableState, match=reason):
                 pipeline.process()
         pipeline.rebuild()
         pipeline.process()
@@ -73,39 +73,39 @@ def test_a_position_that_is_gone_stops_the_worker_and_a_rebuild_mends_it(
 
 
 def test_entries_that_all_readers_have_are_not_missed() -> None:
-    settings = in_redis(servers.redis_rules())
+    settings = in_redis(servers.redis_settings())
     outbox = Keys(settings.redis.namespace).outbox(0)
     with opened(settings) as pipeline:
         pipeline.publish(FIRST)
         pipeline.process()
-        assert ask(pipeline.container.redis_nodes(), outbox, "UNLINK", outbox) == 1
+        assert ask(pipeline.container.redis_client(), outbox, "UNLINK", outbox) == 1
         pipeline.publish(SECOND)
         pipeline.process()
         assert differences(pipeline) == []
 
 
 def test_sessions_that_expired_are_nobodys_neighbours() -> None:
-    settings = in_redis(servers.redis_rules())
+    settings = in_redis(servers.redis_settings())
     looks = [event(f"{user}-{product}", user=user, product=product) for user in "ab" for product in ("mug", "jug")]
     with opened(settings) as pipeline:
         pipeline.publish([*looks, event("c", user="c", product="mug")])
         pipeline.process()
-        nodes = pipeline.container.redis_nodes()
-        assert [one.product.product_id for one in pipeline.recommend("c") if "visit" in one.because] == ["jug"]
+        nodes = pipeline.container.redis_client()
+        assert [one.product.product_id for one in pipeline.recommend("c") if "visit" in one.explanation] == ["jug"]
         pattern = f"{settings.redis.namespace}:{{c0}}:sessions:*"
         names = {name.decode() for names in nodes.scan(pattern, 1_000) for name in names}
         assert [ask(nodes, name, "PEXPIRE", name, 0) for name in names] == [1]
-        assert [one.product.product_id for one in pipeline.recommend("c") if "visit" in one.because] == []
+        assert [one.product.product_id for one in pipeline.recommend("c") if "visit" in one.explanation] == []
 
 
 def test_a_full_redis_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
     place = servers.redis_place_that("--maxmemory-policy", "noeviction")
-    worker = WorkerRules(unreachable_ms=1)
-    settings = attrs.evolve(in_redis(RedisRules(nodes=place)), worker=worker)
+    worker = WorkerSettings(give_up_after_ms=1)
+    settings = attrs.evolve(in_redis(RedisSettings(nodes=place)), worker=worker)
     with Pipeline(settings) as pipeline:
         pipeline.publish(FIRST)
         pipeline.process()
-        nodes = pipeline.container.redis_nodes()
+        nodes = pipeline.container.redis_client()
         ask(nodes, "", "CONFIG", "SET", "maxmemory", "1")
         pipeline.publish(SECOND)
         with pytest.raises(Unavailable, match=r"^Redis is full: .*: no answer for .* see to it, then start"):
@@ -120,8 +120,8 @@ def test_a_redis_that_does_not_answer_in_time_is_named_and_nothing_is_lost(tmp_p
     if redis_binary() is None:
         pytest.skip("there is no Redis")
     with redis_server(tmp_path) as server:
-        settings = in_redis(RedisRules(nodes=server.place, timeout_ms=100))
-        with Pipeline(attrs.evolve(settings, worker=WorkerRules(unreachable_ms=1))) as pipeline:
+        settings = in_redis(RedisSettings(nodes=server.place, request_timeout_ms=100))
+        with Pipeline(attrs.evolve(settings, worker=WorkerSettings(give_up_after_ms=1))) as pipeline:
             pipeline.publish(FIRST)
             pipeline.process()
             server.process.signal(signal.SIGSTOP)
@@ -142,9 +142,9 @@ def test_a_commit_whose_answer_did_not_come_counts_once(tmp_path: Path) -> None:
     if redis_binary() is None:
         pytest.skip("there is no Redis")
     with redis_server(tmp_path) as server:
-        rules = RedisRules(nodes=server.place, timeout_ms=100)
-        nodes = RedisNodes(rules)
-        cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
+        rules = RedisSettings(nodes=server.place, request_timeout_ms=100)
+        nodes = RedisClient(rules)
+        cells = RedisCellStore(nodes, rules, 1_000, NoObserver())
         nodes.check()
         cells.claim(0, 1)
         server.process.signal(signal.SIGSTOP)
@@ -153,9 +153,9 @@ def test_a_commit_whose_answer_did_not_come_counts_once(tmp_path: Path) -> None:
                 cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
         finally:
             server.process.signal(signal.SIGCONT)
-        claimed = RedisCellStore(RedisNodes(attrs.evolve(rules, timeout_ms=5_000)), rules, 1_000, Unwatched()).claim(
-            0, 2
-        )
+        claimed = RedisCellStore(
+            RedisClient(attrs.evolve(rules, request_timeout_ms=5_000)), rules, 1_000, NoObserver()
+        ).claim(0, 2)
         if claimed.position == 0:
             cells.commit([Commit(0, 2, 1, 0, 1, READER, effects(seen(ADA)))])
         assert (cells.positions([0]), cells.counts()) == ({0: 1}, {RecordClass.APPLIED: 1})
@@ -165,7 +165,7 @@ def test_a_commit_whose_answer_did_not_come_counts_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["single", "cluster"])
 def test_a_child_after_a_fork_opens_connections_of_its_own(kind: str) -> None:
     """While another thread of the parent is busy with the same client, at any point of its work."""
-    settings = in_redis(servers.redis_rules(kind))
+    settings = in_redis(servers.redis_settings(kind))
     ends = Event()
     with opened(settings) as pipeline:
         pipeline.publish(FIRST)
@@ -173,8 +173,8 @@ def test_a_child_after_a_fork_opens_connections_of_its_own(kind: str) -> None:
         cells, views = pipeline.container.cells(), pipeline.container.views()
 
         def found() -> list[object]:
-            trending = views.trending(TrendingRules(), None, 5)
-            return [[(one.product_id, one.actions) for one in trending], sorted(cells.known_customers([ADA]))]
+            trending = views.trending(TrendingSettings(), None, 5)
+            return [[(one.product_id, one.actions) for one in trending], sorted(cells.read_customers([ADA]))]
 
         def read_on() -> None:
             while not ends.is_set():

@@ -14,11 +14,11 @@ from harness.services.redis import RedisServer
 from harness.services.resharding import move_slot, owner_of, slot_of
 from realtime_pipeline import Pipeline, Request, Settings
 from realtime_pipeline.application.errors import Unavailable, Unreachable
-from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.application.ports.stages import NoObserver
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
 from tests import servers
 from tests.histories import NOW_MS, SMALL, differences, event, opened
 
@@ -32,7 +32,7 @@ CUTS = 3
 
 def on_cluster() -> Settings:
     """A log in memory, and an empty store on a cluster."""
-    rules = attrs.evolve(servers.redis_rules("cluster"), view_cells=8, commit_records_max=7)
+    rules = attrs.evolve(servers.redis_settings("cluster"), view_cells=8, commit_records_max=7)
     return attrs.evolve(SMALL, partitions=PARTITIONS, log="memory", store="redis", redis=rules)
 
 
@@ -79,7 +79,7 @@ def reading(pipeline: Pipeline, failures: list[BaseException]) -> Iterator[list[
         lambda: pipeline.similar("p1"),
         pipeline.trending,
         pipeline.top_rated,
-        lambda: pipeline.container.cells().known_customers([CustomerId(f"u{number}") for number in range(CUSTOMERS)]),
+        lambda: pipeline.container.cells().read_customers([CustomerId(f"u{number}") for number in range(CUSTOMERS)]),
     ]
 
     def read(number: int) -> None:
@@ -161,17 +161,17 @@ def test_readers_follow_keys_by_the_rights_that_the_operations_page_names() -> N
         node.command("ACL", "SETUSER", signed_in.username, "reset", "on", ">a secret", *rights)
     slot = slot_of(nodes[0], Keys(namespace).cell(0))
     target = nodes[(nodes.index(owner_of(nodes, slot)) + 1) % len(nodes)]
-    reader = RedisNodes(signed_in)
-    cells = RedisCellStore(reader, signed_in, 1_000, Unwatched())
+    reader = RedisClient(signed_in)
+    cells = RedisCellStore(reader, signed_in, 1_000, NoObserver())
     with opened(settings) as pipeline:
         pipeline.publish([event("1", user="ada", product="mug")])
         pipeline.process()
-        assert move_slot(nodes, slot, target, lambda: cells.known_customers([ADA])[ADA]) > 0
+        assert move_slot(nodes, slot, target, lambda: cells.read_customers([ADA])[ADA]) > 0
         back = nodes[(nodes.index(target) + 1) % len(nodes)]
         back.command("ACL", "SETUSER", signed_in.username, "-asking")
         wanted = f"run ASKING: grant it by ACL SETUSER {signed_in.username} \\+asking, on every node"
         with pytest.raises(Unavailable, match=wanted):
-            move_slot(nodes, slot, back, lambda: cells.known_customers([ADA]))
+            move_slot(nodes, slot, back, lambda: cells.read_customers([ADA]))
         for node in nodes:
             node.command("CLUSTER", "SETSLOT", slot, "STABLE")
     reader.close()
@@ -194,7 +194,7 @@ def test_connections_that_are_cut_cost_readers_nothing() -> None:
 def test_of_a_node_that_is_down_readers_are_told_and_of_nothing_else() -> None:
     nodes, failures = servers.redis_cluster_nodes(), list[BaseException]()
     settings = on_cluster()
-    settings = attrs.evolve(settings, redis=attrs.evolve(settings.redis, timeout_ms=100))
+    settings = attrs.evolve(settings, redis=attrs.evolve(settings.redis, request_timeout_ms=100))
     down = owner_of(nodes, slot_of(nodes[0], Keys(settings.redis.namespace).cell(0)))
     with opened(settings) as pipeline:
         pipeline.publish(history(count(), 60))

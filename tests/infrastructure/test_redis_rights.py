@@ -8,14 +8,14 @@ import pytest
 
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Unavailable
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
 from realtime_pipeline.infrastructure.redis.rights import calls_of_worker
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 from tests import servers
 from tests.histories import SMALL, differences, event, opened, state
 from tests.servers import ask
 
-COMMANDS = [str(call[0]) for call in calls_of_worker(RedisRules())]
+COMMANDS = [str(call[0]) for call in calls_of_worker(RedisSettings())]
 CHECKED_BEFORE_WRITES = {
     *("XADD", "MSET", "UNLINK", "HSET", "HDEL", "HKEYS", "PEXPIRE", "HINCRBY"),
     *("ZADD", "ZCARD", "ZRANGE", "ZREMRANGEBYRANK"),
@@ -36,15 +36,15 @@ SECOND = [
 
 
 @pytest.fixture
-def admin() -> Iterator[RedisNodes]:
-    nodes = RedisNodes(RedisRules(nodes=servers.redis_place()))
+def admin() -> Iterator[RedisClient]:
+    nodes = RedisClient(RedisSettings(nodes=servers.redis_place()))
     yield nodes
     nodes.close()
 
 
-def settings_of_worker(admin: RedisNodes, folder: Path) -> Settings:
+def settings_of_worker(admin: RedisClient, folder: Path) -> Settings:
     """A log in a file, and an empty store in Redis, for a user who has every right that the operations page names."""
-    rules = servers.redis_rules()
+    rules = servers.redis_settings()
     user = f"worker-{rules.namespace}"
     granted = (f"~{rules.namespace}:*", "+@all", "-@admin", "-@dangerous", "+function|load", "+function|list", "+info")
     ask(admin, "", "ACL", "SETUSER", user, "reset", "on", ">a secret", *granted)
@@ -73,7 +73,7 @@ def refusal(pipeline: Pipeline) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_right_that_is_taken_away_costs_no_event(
-    command: str, admin: RedisNodes, tmp_path: Path, in_memory: dict[str, object]
+    command: str, admin: RedisClient, tmp_path: Path, in_memory: dict[str, object]
 ) -> None:
     settings = settings_of_worker(admin, tmp_path)
     user = settings.redis.username
@@ -93,7 +93,7 @@ def test_a_right_that_is_taken_away_costs_no_event(
         assert state(pipeline) == in_memory
 
 
-def test_several_rights_are_named_at_once(admin: RedisNodes, tmp_path: Path) -> None:
+def test_several_rights_are_named_at_once(admin: RedisClient, tmp_path: Path) -> None:
     settings = settings_of_worker(admin, tmp_path)
     user = settings.redis.username
     ask(admin, "", "ACL", "SETUSER", user, "-mset", "-xadd")
@@ -108,7 +108,7 @@ def test_several_rights_are_named_at_once(admin: RedisNodes, tmp_path: Path) -> 
     "patterns", [("~{}:meta", "~{}:{{c*"), ("~another:*",), ("%R~{}:*",)], ids=["cells alone", "another", "read only"]
 )
 def test_keys_that_a_user_may_not_use_are_named_by_their_pattern(
-    patterns: tuple[str, ...], admin: RedisNodes, tmp_path: Path
+    patterns: tuple[str, ...], admin: RedisClient, tmp_path: Path
 ) -> None:
     settings = settings_of_worker(admin, tmp_path)
     user, namespace = settings.redis.username, settings.redis.namespace
@@ -122,7 +122,7 @@ def test_keys_that_a_user_may_not_use_are_named_by_their_pattern(
         assert differences(pipeline) == []
 
 
-def test_a_reader_is_told_which_right_it_lacks(admin: RedisNodes, tmp_path: Path) -> None:
+def test_a_reader_is_told_which_right_it_lacks(admin: RedisClient, tmp_path: Path) -> None:
     settings = settings_of_worker(admin, tmp_path)
     user = settings.redis.username
     with opened(settings) as pipeline:

@@ -8,17 +8,17 @@ import pytest
 from realtime_pipeline.application.errors import NewerRelease
 from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.application.ports.event_log import LogIdentity
-from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.application.ports.stages import NoObserver
 from realtime_pipeline.application.ports.views import Merge, SourceRange
-from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.streams.effects import Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
-from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisRules
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
+from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests import servers
 from tests.contracts.cell_store import effects, seen
@@ -34,14 +34,14 @@ OWN = LIBRARY.partition("name=")[2].partition("\n")[0]
 class Store:
     """An empty store, with what a worker of this release does to it."""
 
-    def __init__(self, nodes: RedisNodes, rules: RedisRules) -> None:
-        self.nodes, self.rules, self.keys = nodes, rules, Keys(rules.namespace)
-        self.cells = RedisCellStore(nodes, rules, 1_000, Unwatched())
-        self.views = RedisViews(nodes, rules, listed_sessions_max=3, activity_hours=ACTIVITY_HOURS)
-        self.group = view_cell_of(MUG, rules.view_groups)
+    def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
+        self.nodes, self.rules, self.keys = client, settings, Keys(settings.namespace)
+        self.cells = RedisCellStore(client, settings, 1_000, NoObserver())
+        self.views = RedisViews(client, settings, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
+        self.group = view_cell_of(MUG, settings.view_groups)
 
     def ask(self, key: str, *request: str | int | bytes) -> Any:
-        return self.nodes.ask([(key, request)])[0]
+        return self.nodes.execute([(key, request)])[0]
 
     def view(self, name: str) -> str:
         return self.keys.view(self.group, name)
@@ -56,8 +56,8 @@ class Store:
 
 
 @pytest.fixture
-def store(redis_nodes: RedisNodes, redis_rules: RedisRules) -> Store:
-    return Store(redis_nodes, redis_rules)
+def store(redis_nodes: RedisClient, redis_settings: RedisSettings) -> Store:
+    return Store(redis_nodes, redis_settings)
 
 
 def test_a_store_of_a_newer_layout_is_neither_processed_nor_read(store: Store) -> None:
@@ -68,9 +68,9 @@ def test_a_store_of_a_newer_layout_is_neither_processed_nor_read(store: Store) -
     before = everything(store.nodes, store.rules.namespace)
     for use in (
         lambda: store.cells.bind(identity),
-        lambda: reader.cells.customer(ADA),
+        lambda: reader.cells.read_customer(ADA),
         lambda: reader.views.products([MUG]),
-        lambda: reader.views.trending(TrendingRules(), None, 9),
+        lambda: reader.views.trending(TrendingSettings(), None, 9),
     ):
         with pytest.raises(NewerRelease, match=rf"\(layout {LAYOUT + 1}, this release has {LAYOUT}\): upgrade this"):
             use()
@@ -145,7 +145,7 @@ def test_a_kept_entry_that_says_more_than_is_read_stays_where_it_is(store: Store
     store.ask(outbox, "DEL", outbox)
     store.ask(outbox, "XADD", outbox, number, "entry", more)
     with pytest.raises(NewerRelease, match="a kept entry was written by a newer release"):
-        list(store.cells.kept(0, 0))
+        list(store.cells.outbox(0, 0))
     assert store.ask(outbox, "XLEN", outbox) == 1
 
 
@@ -154,15 +154,15 @@ def test_functions_of_two_releases_lie_beside_each_other(other: str) -> None:
     """Whichever came first: a worker loads its own, and neither replaces nor deletes those of the other."""
     number = OWN.rpartition("_")[2]
     others = LIBRARY.replace(OWN, f"realtime_pipeline_{other}").replace(f"rp{number}_", f"rp{other}_")
-    nodes = RedisNodes(RedisRules(nodes=servers.redis_place_that(), namespace=servers.unique("test")))
-    nodes.ask([("", ("FUNCTION", "LOAD", others))])
+    nodes = RedisClient(RedisSettings(nodes=servers.redis_place_that(), namespace=servers.unique("test")))
+    nodes.execute([("", ("FUNCTION", "LOAD", others))])
     nodes.check()
-    listed = {library[1].decode() for library in nodes.ask([("", ("FUNCTION", "LIST"))])[0]}
+    listed = {library[1].decode() for library in nodes.execute([("", ("FUNCTION", "LIST"))])[0]}
     assert listed == {OWN, f"realtime_pipeline_{other}"}
     keys = Keys(servers.unique("test"))
     claims = [
         ("FCALL", f"rp{name}_claim", 2, keys.cell(0), keys.outbox(0), epoch, LAYOUT)
         for epoch, name in ((1, other), (2, number))
     ]
-    assert [nodes.ask([(keys.cell(0), claim)])[0][0] for claim in claims] == [b"OK", b"OK"]
+    assert [nodes.execute([(keys.cell(0), claim)])[0][0] for claim in claims] == [b"OK", b"OK"]
     nodes.close()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from realtime_pipeline.application.errors import Stopped, Unavailable
+from realtime_pipeline.application.errors import Unavailable, UnrecoverableState
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission
-from realtime_pipeline.application.ports.stages import Unwatched
+from realtime_pipeline.application.ports.stages import NoObserver
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import ProductState
 from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
@@ -25,7 +25,7 @@ from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEv
 from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
-from tests.contracts.cell_store import TogetherContract, effects
+from tests.contracts.cell_store import TransactionContract, effects
 from tests.contracts.dead_letters import RESOLVED, DurableContract, ForgottenContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
 from tests.contracts.log_reader import LogReaderContract
@@ -42,11 +42,11 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-class TestSqliteCellStore(TogetherContract):
+class TestSqliteCellStore(TransactionContract):
     @pytest.fixture(autouse=True)
     def _cells(self, database: Database) -> None:
         self.database = database
-        self.cells = SqliteCellStore(database, 1_000, Unwatched())
+        self.cells = SqliteCellStore(database, 1_000, NoObserver())
 
     def test_expired_sessions_are_swept_out_of_the_file(self) -> None:
         self.cells.claim(0, 1)
@@ -61,7 +61,7 @@ class TestSqliteCellStore(TogetherContract):
             long_lived = Session(session_key(0, 0), "for ever", 0, number * 10)
             other = Session(session_key(0, number + 1), None, number * 10, number * 10)
             self.commit(effects(sessions=(long_lived, other)), at=number)
-        assert set(self.cells.trails([session_key(0, 0)])) == {session_key(0, 0)}
+        assert set(self.cells.session_summaries([session_key(0, 0)])) == {session_key(0, 0)}
         assert self.database.rows("SELECT count(*) FROM sessions")[0][0] <= 102 + 64
 
 
@@ -69,7 +69,7 @@ class TestSqliteViews(ViewsContract):
     @pytest.fixture(autouse=True)
     def _views(self, database: Database) -> None:
         self.database = database
-        self.views = SqliteViews(database, listed_sessions_max=3, activity_hours=ACTIVITY_HOURS)
+        self.views = SqliteViews(database, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
 
     def test_lists_do_not_grow_without_end(self) -> None:
         for number in range(50):
@@ -81,24 +81,24 @@ class TestSqliteViews(ViewsContract):
 class TestSqliteOutputs(TakenBackContract):
     @pytest.fixture(autouse=True)
     def _outputs(self, database: Database) -> None:
-        publisher = SqliteEventPublisher(database, 2, SetClock(), Unwatched())
+        publisher = SqliteEventPublisher(database, 2, SetClock(), NoObserver())
         self.log, self.outputs = SqliteEventLog(database, 2), SqliteOutputs(database, publisher.append)
 
 
 class TestSqliteLogReader(LogReaderContract):
     @pytest.fixture(autouse=True)
     def _reader(self, database: Database) -> None:
-        self.publisher = SqliteEventPublisher(database, 3, SetClock(), Unwatched())
+        self.publisher = SqliteEventPublisher(database, 3, SetClock(), NoObserver())
         self.reader = SqliteLogReader(database)
 
 
 class TestSqliteDeadLetters(ForgottenContract, DurableContract):
     @pytest.fixture(autouse=True)
     def _letters(self, database: Database) -> None:
-        publisher = SqliteEventPublisher(database, 1, SetClock(), Unwatched())
+        publisher = SqliteEventPublisher(database, 1, SetClock(), NoObserver())
         outputs = self.outputs = SqliteOutputs(database, publisher.append)
         self.opened = lambda stages: SqliteDeadLetters(outputs, stages)
-        self.letters = self.opened(Unwatched())
+        self.letters = self.opened(NoObserver())
         self.log = lambda: [
             Record(*row)
             for row in database.rows(
@@ -119,7 +119,7 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             connection.execute("PRAGMA user_version = 4")
         database.close()
         again = Database(tmp_path / "shop.db")
-        self.letters = SqliteDeadLetters(SqliteOutputs(again, lambda *_: None), Unwatched())
+        self.letters = SqliteDeadLetters(SqliteOutputs(again, lambda *_: None), NoObserver())
         assert self.states() == {"0-3": "open"}
         self.letters.handle([(key(3), None)], RESOLVED)
         assert self.states() == {"0-3": "resolved"}
@@ -130,11 +130,11 @@ class TestSqliteLog(EventLogContract):
     @pytest.fixture(autouse=True)
     def _log(self, database: Database) -> None:
         self.database = database
-        self.publisher = SqliteEventPublisher(database, PARTITIONS, SetClock(), Unwatched())
+        self.publisher = SqliteEventPublisher(database, PARTITIONS, SetClock(), NoObserver())
         self.log = SqliteEventLog(database, PARTITIONS)
 
     def test_the_number_of_partitions_stays_what_it_was(self) -> None:
-        assert SqliteEventPublisher(self.database, 7, SetClock(), Unwatched()).partitions == PARTITIONS
+        assert SqliteEventPublisher(self.database, 7, SetClock(), NoObserver()).partitions == PARTITIONS
         assert SqliteEventLog(self.database, 7).identity == self.log.identity
 
     def test_a_second_worker_takes_over_and_the_first_is_told(self) -> None:
@@ -143,14 +143,14 @@ class TestSqliteLog(EventLogContract):
         other = SqliteEventLog(self.database, PARTITIONS)
         other.subscribe(second)
         other.poll(1, 0)
-        with pytest.raises(Stopped, match="another worker has taken over"):
+        with pytest.raises(UnrecoverableState, match="another worker has taken over"):
             self.log.poll(1, 0)
         assert (first.held, second.held) == (set(), {0, 1, 2})
 
     def test_a_worker_whose_file_was_deleted_stops(self) -> None:
         self.all(Owner())
         self.database.path.unlink()
-        with pytest.raises(Stopped, match="deleted or replaced"):
+        with pytest.raises(UnrecoverableState, match="deleted or replaced"):
             self.log.poll(1, 0)
 
     def test_a_poll_ends_once_it_has_read_much_however_many_records_are_asked_for(
@@ -184,7 +184,7 @@ def test_what_is_put_into_the_log_is_on_the_disk_before_a_store_elsewhere_folds_
     database: Database, is_apart: bool, synced: int
 ) -> None:
     written: list[str] = []
-    publisher = SqliteEventPublisher(database, 2, SetClock(), Unwatched())
+    publisher = SqliteEventPublisher(database, 2, SetClock(), NoObserver())
     outputs = SqliteOutputs(database, publisher.append, is_apart)
     outputs.claim(0, 1)
     database.connection(durable=True).set_trace_callback(written.append)

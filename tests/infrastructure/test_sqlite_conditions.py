@@ -179,7 +179,7 @@ def test_forked_a_pipeline_of_the_parent_is_none_in_the_child(shop: Path) -> Non
         assert "this pipeline was opened before the process was forked" in in_a_child(lambda: str(pipeline.process()))
         container = pipeline.container
         assert in_a_child(lambda: str(container.process_events()(0))).startswith(
-            "Stopped: this worker was made before the process"
+            "UnrecoverableState: this worker was made before the process"
         )
         pipeline.publish(visits("bob", "mug"))
         assert pipeline.process() == {RecordClass.APPLIED: 2}

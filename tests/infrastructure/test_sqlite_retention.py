@@ -13,17 +13,17 @@ import pytest
 
 from harness.errors import HarnessError
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import Damaged, Stopped, Unavailable
+from realtime_pipeline.application.errors import Damaged, Unavailable, UnrecoverableState
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.stages import Stage
-from realtime_pipeline.application.worker_rules import WorkerRules
+from realtime_pipeline.application.worker_rules import WorkerSettings
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.sqlite import database, retention, snapshots
 from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
-from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
 from realtime_pipeline.infrastructure.sqlite.views import VIEW_TABLES
 from tests.application.workers import Crash, CrashAt, let_time_pass, new_worker
 from tests.histories import NOW_MS, SetClock, append, differences, embedded, event, opened, state, visits
@@ -33,7 +33,9 @@ ONE = Settings(partitions=1)
 
 
 def keeping(folder: Path, settings: Settings = ONE, **rules: int) -> Pipeline:
-    return opened(attrs.evolve(embedded("sqlite", folder, settings), log_keep=LogKeepRules(**rules)), SetClock())
+    return opened(
+        attrs.evolve(embedded("sqlite", folder, settings), log_retention=LogRetentionSettings(**rules)), SetClock()
+    )
 
 
 def copy_row_by_row(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int = 1) -> None:
@@ -209,7 +211,9 @@ def test_a_store_is_built_again_from_the_snapshot_and_what_the_log_holds(tmp_pat
     with keeping(tmp_path, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug"))
         pipeline.process()
-        pipeline.container.settings.override(attrs.evolve(pipeline.container.settings(), log_keep=LogKeepRules()))
+        pipeline.container.settings.override(
+            attrs.evolve(pipeline.container.settings(), log_retention=LogRetentionSettings())
+        )
         new_worker(pipeline)
         pipeline.publish(visits("bob", "mug", "pan"))
         pipeline.publish([event("r", "review", "bob", NOW_MS - 5, product="mug", rating=4)])
@@ -250,7 +254,7 @@ def test_without_a_snapshot_nothing_is_erased(change: str, tmp_path: Path) -> No
         before = state(pipeline)
         with pipeline.container.database().transaction() as connection:
             connection.execute(change)
-        with pytest.raises(Stopped, match="no longer holds what came before position 2 of partition 0"):
+        with pytest.raises(UnrecoverableState, match="no longer holds what came before position 2 of partition 0"):
             pipeline.rebuild()
         assert state(pipeline) == before
         pipeline.publish(visits("bob", "mug"))
@@ -373,7 +377,7 @@ def test_a_customer_a_rebuild_brings_back_into_a_snapshot_is_not_in_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the rebuild and the forgetting, which is folded once more, a snapshot begins."""
-    settings = attrs.evolve(ONE, worker=WorkerRules(round_records_max=1, idle_wait_ms=1))
+    settings = attrs.evolve(ONE, worker=WorkerSettings(round_records_max=1, idle_wait_ms=1))
     with keeping(tmp_path, settings, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada-the-first", "mug", "jug"))
         pipeline.process()
@@ -555,10 +559,10 @@ def test_a_worker_that_ends_amid_a_snapshot_lets_the_write_ahead_log_be_reset(
         if is_taken_over:
             with keeping(tmp_path) as other:
                 other.container.process_events()
-            with pytest.raises(Stopped, match="another worker has taken over"):
+            with pytest.raises(UnrecoverableState, match="another worker has taken over"):
                 worker(0)
         else:
-            worker.settle()
+            worker.drain()
         assert rows(pipeline, "PRAGMA wal_checkpoint(TRUNCATE)") == [(0, 0, 0)]
 
 
@@ -594,7 +598,7 @@ def test_records_that_somebody_has_deleted_stop_the_worker(gone: range, tmp_path
         pipeline.publish(visits("bob", "mug", "jug", "pan", "pot"))
         with pipeline.container.database().transaction() as connection:
             connection.executemany("DELETE FROM records WHERE position = ?", [(position,) for position in gone])
-        with pytest.raises(Stopped, match="that are not processed yet are gone from the log"):
+        with pytest.raises(UnrecoverableState, match="that are not processed yet are gone from the log"):
             pipeline.process()
 
 
@@ -607,7 +611,7 @@ def test_a_log_that_begins_behind_its_store_stops_the_worker(tmp_path: Path) -> 
             connection.execute("DELETE FROM records WHERE position < 3")
             connection.execute("UPDATE log_partitions SET first = 3")
         new_worker(pipeline)
-        with pytest.raises(Stopped, match="the store stands at 2 to 2, the log holds 3 to 5"):
+        with pytest.raises(UnrecoverableState, match="the store stands at 2 to 2, the log holds 3 to 5"):
             pipeline.process()
 
 
@@ -619,7 +623,9 @@ def test_a_store_that_fell_behind_a_shortened_log_is_rebuilt_from_the_snapshot(t
         with pipeline.container.database().transaction() as connection:
             connection.execute("UPDATE cells SET position = 0")
         new_worker(pipeline)
-        with pytest.raises(Stopped, match=r"the log holds 2 to 2; .* bring back the right log, rebuild the store or"):
+        with pytest.raises(
+            UnrecoverableState, match=r"the log holds 2 to 2; .* bring back the right log, rebuild the store or"
+        ):
             pipeline.process()
         assert pipeline.rebuild() == 0
         pipeline.process()
@@ -635,7 +641,7 @@ def test_a_store_is_not_erased_when_records_of_its_log_are_gone(gone: int, tmp_p
         with pipeline.container.database().transaction() as connection:
             connection.execute("DELETE FROM records WHERE position = ?", (gone,))
         with pytest.raises(
-            Stopped, match=r"partition 0: of 3 records from position 0 on the log holds 2; bring .*shop"
+            UnrecoverableState, match=r"partition 0: of 3 records from position 0 on the log holds 2; bring .*shop"
         ):
             pipeline.rebuild()
         assert state(pipeline) == before
@@ -704,21 +710,21 @@ def test_pages_are_used_again(tmp_path: Path) -> None:
 
 
 REFUSED: list[Callable[[], Settings]] = [
-    lambda: Settings(log="kafka", store="redis", log_keep=LogKeepRules(age_ms=1)),
-    lambda: Settings(store="redis", log_keep=LogKeepRules(bytes_max=1)),
-    lambda: Settings(log="memory", store="memory", log_keep=LogKeepRules(bytes_max=1)),
+    lambda: Settings(log="kafka", store="redis", log_retention=LogRetentionSettings(age_ms=1)),
+    lambda: Settings(store="redis", log_retention=LogRetentionSettings(bytes_max=1)),
+    lambda: Settings(log="memory", store="memory", log_retention=LogRetentionSettings(bytes_max=1)),
 ]
 
 
 @pytest.mark.parametrize("make", REFUSED)
 def test_where_no_snapshots_are_taken_no_records_are_removed(make: Callable[[], Settings]) -> None:
-    with pytest.raises(ValueError, match="log_keep needs log sqlite and store sqlite"):
+    with pytest.raises(ValueError, match="log_retention needs log sqlite and store sqlite"):
         make()
 
 
 def test_records_are_removed_and_backups_written_while_others_publish_and_read(tmp_path: Path) -> None:
     """Nobody waits for them for long, and each backup is whole: what it holds can be gone on with, and built again."""
-    settings = Settings(database=str(tmp_path / "shop.db"), log_keep=LogKeepRules(bytes_max=30_000))
+    settings = Settings(database=str(tmp_path / "shop.db"), log_retention=LogRetentionSettings(bytes_max=30_000))
     with Pipeline(settings) as pipeline:
         with pipeline.processing():
             for number in range(40):

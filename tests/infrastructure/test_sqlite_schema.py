@@ -9,7 +9,7 @@ import pytest
 
 from harness.releases import EMBEDDED, later_events, opened, settings_for, unpack
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import NewerRelease, Stopped, Unavailable
+from realtime_pipeline.application.errors import NewerRelease, Unavailable, UnrecoverableState
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.schema import OLDEST_VERSION, SCHEMA_VERSION
 from tests.histories import append, differences, event, state
@@ -169,6 +169,6 @@ def test_a_store_is_not_erased_when_records_were_deleted_before_the_upgrade(
     with opened(settings_for(file, None)) as pipeline:
         assert pipeline.container.log().bounds([0]) == {0: (first, 30)}
         before = state(pipeline)
-        with pytest.raises(Stopped, match=words):
+        with pytest.raises(UnrecoverableState, match=words):
             pipeline.rebuild()
         assert state(pipeline) == before

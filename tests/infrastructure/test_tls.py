@@ -11,11 +11,11 @@ import attrs
 import pytest
 
 from realtime_pipeline import Settings
-from realtime_pipeline.application.errors import Refusal, Unavailable
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.application.errors import RecoverableError, Unavailable
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 from tests import servers
 from tests.certificates import Certificates, certificates
 from tests.histories import append, event, opened
@@ -70,9 +70,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture
-def encrypted(made: Certificates) -> Iterator[RedisRules]:
+def encrypted(made: Certificates) -> Iterator[RedisSettings]:
     """A Redis that is reached by TLS alone, by who has a certificate."""
-    rules = servers.redis_rules()
+    rules = servers.redis_settings()
     proxy = TlsProxy(rules.nodes, made)
     yield attrs.evolve(
         rules,
@@ -85,7 +85,7 @@ def encrypted(made: Certificates) -> Iterator[RedisRules]:
     proxy.close()
 
 
-def test_a_pipeline_counts_on_a_redis_that_speaks_tls(encrypted: RedisRules) -> None:
+def test_a_pipeline_counts_on_a_redis_that_speaks_tls(encrypted: RedisSettings) -> None:
     with opened(Settings(log="memory", store="redis", redis=encrypted)) as pipeline:
         append(pipeline, [event(product="mug"), event(product="jug")])
         pipeline.process()
@@ -93,35 +93,35 @@ def test_a_pipeline_counts_on_a_redis_that_speaks_tls(encrypted: RedisRules) -> 
         assert {one.product.title for one in pipeline.trending()} == {"mug", "jug"}
 
 
-def test_who_has_no_certificate_is_told(encrypted: RedisRules) -> None:
-    nodes = RedisNodes(attrs.evolve(encrypted, tls_cert_file="", tls_key_file=""))
+def test_who_has_no_certificate_is_told(encrypted: RedisSettings) -> None:
+    nodes = RedisClient(attrs.evolve(encrypted, tls_cert_file="", tls_key_file=""))
     with pytest.raises(Unavailable, match="Redis"):  # in what words depends on how far the answer came
         nodes.check()
     nodes.close()
 
 
-def test_a_redis_of_another_authority_is_not_waited_for(encrypted: RedisRules, made: Certificates) -> None:
-    nodes = RedisNodes(attrs.evolve(encrypted, tls_ca_file=str(made.stranger)))
+def test_a_redis_of_another_authority_is_not_waited_for(encrypted: RedisSettings, made: Certificates) -> None:
+    nodes = RedisClient(attrs.evolve(encrypted, tls_ca_file=str(made.stranger)))
     with pytest.raises(Unavailable, match="no TLS with Redis") as refused:
         nodes.check()
-    assert not isinstance(refused.value, Refusal)
+    assert not isinstance(refused.value, RecoverableError)
     nodes.close()
 
 
 @pytest.mark.parametrize("name", ["nowhere.pem", "empty.pem"])
-def test_certificates_that_cannot_be_used_are_said_so(encrypted: RedisRules, tmp_path: Path, name: str) -> None:
+def test_certificates_that_cannot_be_used_are_said_so(encrypted: RedisSettings, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty.pem").touch()
     with pytest.raises(Unavailable, match="certificates for Redis cannot be used"):
-        RedisNodes(attrs.evolve(encrypted, tls_cert_file=str(tmp_path / name)))
+        RedisClient(attrs.evolve(encrypted, tls_cert_file=str(tmp_path / name)))
 
 
 @pytest.fixture(scope="module")
-def signed_in() -> KafkaRules:
+def signed_in() -> KafkaSettings:
     """A broker that is reached by TLS, with user and password."""
     return servers.kafka_rules_signed_in()
 
 
-def test_a_pipeline_reads_and_writes_where_it_must_sign_in(signed_in: KafkaRules) -> None:
+def test_a_pipeline_reads_and_writes_where_it_must_sign_in(signed_in: KafkaSettings) -> None:
     with opened(Settings(log="kafka", store="memory", kafka=signed_in, partitions=1)) as pipeline:
         append(pipeline, [event(product="mug"), b"{"])
         pipeline.process()
@@ -130,14 +130,14 @@ def test_a_pipeline_reads_and_writes_where_it_must_sign_in(signed_in: KafkaRules
 
 
 @pytest.mark.parametrize(("user", "password"), [("ada", "guessed"), ("mallory", "a secret")])
-def test_who_cannot_sign_in_is_told(signed_in: KafkaRules, user: str, password: str) -> None:
-    topics = KafkaTopics(attrs.evolve(signed_in, username=user, password=password, answer_ms=2_000))
+def test_who_cannot_sign_in_is_told(signed_in: KafkaSettings, user: str, password: str) -> None:
+    topics = KafkaTopics(attrs.evolve(signed_in, username=user, password=password, request_timeout_ms=2_000))
     with pytest.raises(Unavailable, match="does not let this user in"):
         topics.describe(signed_in.topic)
 
 
-def test_a_broker_of_another_authority_is_not_trusted(signed_in: KafkaRules, made: Certificates) -> None:
+def test_a_broker_of_another_authority_is_not_trusted(signed_in: KafkaSettings, made: Certificates) -> None:
     elsewhere = signed_in.librdkafka | {"ssl.ca.location": str(made.stranger)}
-    topics = KafkaTopics(attrs.evolve(signed_in, librdkafka=elsewhere, answer_ms=2_000))
+    topics = KafkaTopics(attrs.evolve(signed_in, librdkafka=elsewhere, request_timeout_ms=2_000))
     with pytest.raises(Unavailable, match=r"no TLS with Kafka .*certificate"):
         topics.describe(signed_in.topic)

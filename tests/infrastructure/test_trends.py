@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline.application.errors import Unreachable
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, ranked, trending
+from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings, ranked, trending
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import Activity
-from realtime_pipeline.infrastructure.redis.trends import Categories, Trends
+from realtime_pipeline.infrastructure.redis.trends import CategoryIndex, Leaderboard
 
-RULES = TrendingRules(window_hours=3, half_life_hours=1)
+RULES = TrendingSettings(window_hours=3, half_life_hours=1)
 PRODUCTS = tuple(f"p{number}" for number in range(10))
 Views = dict[tuple[int, str], int]
 
@@ -34,8 +34,8 @@ class Shop:
         self.categories_of: dict[str, str] = {}
         self._versions: dict[int, int] = {}
         self._moved: dict[bytes, int] = {}
-        self.trends = Trends()
-        self.categories = Categories()
+        self.trends = Leaderboard()
+        self.categories = CategoryIndex()
 
     def merge(self, looks: Sequence[tuple[int, str, int]]) -> None:
         """Looks so many hours ago, of which some are taken back."""
@@ -56,12 +56,12 @@ class Shop:
         lately = {product for product, number in self._moved.items() if number > self.categories.moved}
         self.categories.sort(self.trends, lately, max(self._moved.values(), default=0), self._sorted)
 
-    def first(self, count: int, category: str | None = None) -> list[Popular]:
+    def first(self, count: int, category: str | None = None) -> list[TrendingProduct]:
         """What the follower says is trending."""
         members = None if category is None else self.categories.members(category)
         return ranked(self.trends.first(count, members))[:count]
 
-    def expected(self, count: int, category: str | None = None) -> list[Popular]:
+    def expected(self, count: int, category: str | None = None) -> list[TrendingProduct]:
         """What the domain says is trending, of all looks."""
         activity = {
             (hour, ProductId(product)): Activity(views=views)
@@ -106,7 +106,7 @@ class TestCategories:
     """What a reader knows of the categories of products that trend."""
 
     def test_nothing_is_lost_when_a_read_fails(self) -> None:
-        trends, categories = Trends(unsorted={b"mug", b"jug"}), Categories()
+        trends, categories = Leaderboard(unsorted={b"mug", b"jug"}), CategoryIndex()
         categories.sort(trends, {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
 
         def fail(products: Collection[bytes]) -> dict[bytes, str]:
@@ -122,7 +122,7 @@ class TestCategories:
         )
 
     def test_all_is_asked_for_again_where_all_was_begun_anew(self) -> None:
-        trends, categories = Trends(unsorted={b"mug", b"jug"}), Categories()
+        trends, categories = Leaderboard(unsorted={b"mug", b"jug"}), CategoryIndex()
         categories.sort(trends, {}, 7, lambda products: dict.fromkeys(products, "kitchen"))
         categories.sort(trends, {}, 0, lambda _: {b"mug": "garden"})
         assert (list(categories.members("kitchen").products), list(categories.members("garden").products)) == (
@@ -132,18 +132,20 @@ class TestCategories:
         assert trends.unsorted == {b"jug"}
 
     def test_what_trends_no_longer_is_not_kept(self) -> None:
-        categories = Categories()
-        categories.sort(Trends(unsorted={b"mug", b"jug"}), {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
-        categories.keep({b"mug"})
+        categories = CategoryIndex()
+        categories.sort(
+            Leaderboard(unsorted={b"mug", b"jug"}), {}, 0, lambda products: dict.fromkeys(products, "kitchen")
+        )
+        categories.evict_others({b"mug"})
         assert list(categories.members("kitchen").products) == [b"mug"]
 
 
 def test_categories_without_products_take_no_memory() -> None:
-    trends, categories, refs = Trends(), Categories(), []
+    trends, categories, refs = Leaderboard(), CategoryIndex(), []
     for number in range(3):
         product, category = b"p%d" % number, f"new {number}"
         trends.unsorted = {product}
         categories.sort(trends, (), 0, lambda _, known=(product, category): dict([known]))  # type: ignore[misc]
         refs.append(weakref.ref(categories.members(category)))
-        categories.keep({product})
+        categories.evict_others({product})
     assert [ref() is None for ref in refs] == [True, True, False]

@@ -13,8 +13,8 @@ def on_kafka(
     kind: str = "single", partitions: int = 4, partitioner: Literal["consistent", "murmur2"] = "consistent"
 ) -> Settings:
     """Topics, a group and a namespace of their own."""
-    kafka = attrs.evolve(servers.kafka_rules(partitions), partitioner=partitioner)
-    return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_rules(kind))
+    kafka = attrs.evolve(servers.kafka_settings(partitions), partitioner=partitioner)
+    return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_settings(kind))
 
 
 def written(folder: Path, settings: Settings) -> Path:

@@ -29,7 +29,7 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "top_rated": lambda shop: shop.top_rated(),
     "profile": lambda shop: shop.profile("a"),
     "dead_letters": lambda shop: shop.dead_letters(),
-    "note_shown": lambda shop: shop.note_shown("a", ["mug"]),
+    "record_exposure": lambda shop: shop.record_exposure("a", ["mug"]),
     "forget": lambda shop: shop.forget("a"),
     "rebuild": lambda shop: shop.rebuild(),
     "restore_outputs": lambda shop: shop.restore_outputs("again"),

@@ -19,7 +19,7 @@ from confluent_kafka.cimpl import NewPartitions
 from harness.cli import main as harness
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import NewerRelease, Stopped, Unavailable, WrongLog
+from realtime_pipeline.application.errors import NewerRelease, Unavailable, UnrecoverableState, WrongLog
 from realtime_pipeline.application.follow_forgetting import Progress
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
@@ -28,9 +28,9 @@ from realtime_pipeline.domain.streams.letters import LetterState
 from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.codecs import messages
 from realtime_pipeline.infrastructure.codecs.formats import Format
-from realtime_pipeline.infrastructure.kafka.rules import TopicRules
+from realtime_pipeline.infrastructure.kafka.rules import TopicSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, described
-from realtime_pipeline.infrastructure.redis.nodes import RedisNodes
+from realtime_pipeline.infrastructure.redis.nodes import RedisClient
 from tests import servers
 from tests.histories import append, differences, event, state
 from tests.integration.kafka_and_redis import on_kafka, written
@@ -106,11 +106,11 @@ def test_a_visitor_signs_in_while_workers_work() -> None:
         looks = [event(f"v{number}", user=None, session="s1", product=f"p{number}") for number in range(5)]
         other.publish([*looks, event("l", "login", user="ada", session="s1")])
         deadline_s = time.monotonic() + 30
-        while not (ada := other.container.cells().customer(CustomerId("ada"))) or len(ada.recent) < 5:
+        while not (ada := other.container.cells().read_customer(CustomerId("ada"))) or len(ada.recent) < 5:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         other.publish([event("v5", user=None, session="s1", product="p5")])
-        while len((other.container.cells().customer(CustomerId("ada")) or ada).recent) < 6:
+        while len((other.container.cells().read_customer(CustomerId("ada")) or ada).recent) < 6:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
     with Pipeline(settings) as pipeline:
@@ -118,15 +118,15 @@ def test_a_visitor_signs_in_while_workers_work() -> None:
         assert differences(pipeline) == []
 
 
-def content(nodes: RedisNodes, key: str) -> object:
+def content(client: RedisClient, key: str) -> object:
     """All that a key holds; not as DUMP has it, which packs it."""
     reading = {
         b"string": ("GET", key),
         b"hash": ("HGETALL", key),
         b"zset": ("ZRANGE", key, 0, -1),
     }
-    (kind,) = nodes.ask([(key, ("TYPE", key))])
-    return nodes.ask([(key, reading[kind])])[0]
+    (kind,) = client.execute([(key, ("TYPE", key))])
+    return client.execute([(key, reading[kind])])[0]
 
 
 def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
@@ -136,8 +136,8 @@ def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
         pipeline.process()
         pipeline.forget("ada-lovelace")
         pipeline.process()
-        assert pipeline.container.cells().customer("ada-lovelace") is None  # type: ignore[arg-type]
-        nodes = pipeline.container.redis_nodes()
+        assert pipeline.container.cells().read_customer("ada-lovelace") is None  # type: ignore[arg-type]
+        nodes = pipeline.container.redis_client()
         namespace = pipeline.container.settings().redis.namespace
         for names in nodes.scan(f"{namespace}:*", 1_000):
             for name in names:
@@ -185,7 +185,7 @@ def test_a_store_is_built_again_when_no_worker_runs_and_nothing_is_put_out_twice
         append(other, HISTORY)
         with Pipeline(settings) as worker, worker.processing():
             wait_for_records(other, len(HISTORY))
-            with pytest.raises(Stopped, match="1 worker is running: end them"):
+            with pytest.raises(UnrecoverableState, match="1 worker is running: end them"):
                 other.rebuild()
         letters = other.container.cells().counts()[RecordClass.DEAD_LETTER]
         assert other.rebuild() == len(HISTORY)
@@ -210,7 +210,7 @@ def test_a_topic_made_anew_under_a_worker_stops_it() -> None:
         worker.process()
         topics = other.container.topics()
         topics.delete([settings.kafka.topic])
-        while settings.kafka.topic not in topics.create(TopicRules(partitions=1)):
+        while settings.kafka.topic not in topics.create(TopicSettings(partitions=1)):
             time.sleep(0.1)
         other.container.publisher.reset()
         append(other, HISTORY)
@@ -233,7 +233,9 @@ def test_a_log_that_was_shortened_is_not_rebuilt_from() -> None:
         append(pipeline, HISTORY[:100])
         counts = pipeline.process()
         pipeline.container.topics().truncate(settings.kafka.topic, {0: 1})
-        with pytest.raises(Stopped, match=r"no longer holds what came before position 1 of partition 0; a store"):
+        with pytest.raises(
+            UnrecoverableState, match=r"no longer holds what came before position 1 of partition 0; a store"
+        ):
             pipeline.rebuild()
         assert pipeline.container.cells().counts() == counts
 
@@ -250,7 +252,7 @@ def test_a_topic_that_was_made_anew_is_another_log() -> None:
     with Pipeline(settings) as pipeline:
         append(pipeline, HISTORY[:50])
         pipeline.process()
-    other = attrs.evolve(settings, kafka=servers.kafka_rules(4))
+    other = attrs.evolve(settings, kafka=servers.kafka_settings(4))
     with Pipeline(other) as pipeline, pytest.raises(WrongLog, match=r"was built from log .*use another namespace"):
         pipeline.process()
 
@@ -258,7 +260,7 @@ def test_a_topic_that_was_made_anew_is_another_log() -> None:
 def test_a_topic_that_was_given_more_partitions_is_stopped_at_with_the_whole_way_out(tmp_path: Path) -> None:
     """The way out is followed to the letter; also customers count who have done more since than they can remember."""
     settings = on_kafka(partitions=2)
-    remembered = settings.fold.profile.remembered_events
+    remembered = settings.fold.profile.dedup_events
     bought = [
         event(f"b{number}-{turn}", "purchase", user=f"u{number}", at_ms=START_MS + turn, product="mug", price=2)
         for turn in range(remembered + 12)
@@ -276,7 +278,7 @@ def test_a_topic_that_was_given_more_partitions_is_stopped_at_with_the_whole_way
         with pytest.raises(WrongLog, match=r"had 2 partitions and has 4: .*\(misrouted\)") as stopped:
             pipeline.process()
     kafka = attrs.evolve(settings.kafka, group=servers.unique("group"))
-    settings = attrs.evolve(settings, kafka=kafka, redis=servers.redis_rules())
+    settings = attrs.evolve(settings, kafka=kafka, redis=servers.redis_settings())
     with Pipeline(settings) as pipeline:
         counts = pipeline.process()
         letters = counts[RecordClass.DEAD_LETTER] - 1
@@ -302,14 +304,14 @@ def _wait_for_partitions(settings: Settings, partitions: int) -> None:
 
 def test_a_broker_that_is_not_there_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "settings.toml"
-    file.write_text('log = "kafka"\nstore = "redis"\n[kafka]\nbrokers = "127.0.0.1:1"\nanswer_ms = 300\n')
+    file.write_text('log = "kafka"\nstore = "redis"\n[kafka]\nbrokers = "127.0.0.1:1"\nrequest_timeout_ms = 300\n')
     assert main(["worker", "--settings", str(file)]) == 1
     assert "Kafka at 127.0.0.1:1 does not answer" in capsys.readouterr().err
 
 
 def test_publishing_while_the_broker_does_not_answer_says_so_and_is_bounded() -> None:
     settings = on_kafka()
-    gone = attrs.evolve(settings.kafka, publish_ms=1_000)
+    gone = attrs.evolve(settings.kafka, delivery_timeout_ms=1_000)
     with Pipeline(attrs.evolve(settings, kafka=gone)) as pipeline:
         publisher = pipeline.container.publisher()
         pipeline.container.topics().delete([gone.topic])

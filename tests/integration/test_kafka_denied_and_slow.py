@@ -22,8 +22,8 @@ pytestmark = pytest.mark.xdist_group("kafka")
 @pytest.fixture
 def signed_in() -> Settings:
     """A pipeline that signs in to Kafka, as a user to whom things can be denied."""
-    kafka = attrs.evolve(servers.kafka_rules_signed_in(), answer_ms=2_000)
-    return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_rules())
+    kafka = attrs.evolve(servers.kafka_rules_signed_in(), request_timeout_ms=2_000)
+    return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_settings())
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def test_outputs_that_may_not_be_written_are_owed_until_they_may(signed_in: Sett
 
 def test_a_broker_that_is_slow_is_waited_for_and_said_so_and_nothing_counts_twice() -> None:
     settings = on_kafka(partitions=1)
-    hasty = attrs.evolve(settings, kafka=attrs.evolve(settings.kafka, publish_ms=500))
+    hasty = attrs.evolve(settings, kafka=attrs.evolve(settings.kafka, delivery_timeout_ms=500))
     with Pipeline(settings) as pipeline, Pipeline(hasty) as publisher:
         append(pipeline, [event("1", product="mug")])
         pipeline.process()

@@ -12,9 +12,9 @@ from confluent_kafka.admin import AdminClient
 from harness.replay import compare
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.errors import Stopped
+from realtime_pipeline.application.errors import UnrecoverableState
 from realtime_pipeline.application.ports.stages import Stage
-from realtime_pipeline.application.worker_rules import WorkerRules
+from realtime_pipeline.application.worker_rules import WorkerSettings
 from realtime_pipeline.cli import main
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -41,8 +41,8 @@ HISTORY = SHOP[:60] + VISITORS + SHOP[60:]
 
 def quick_to_emit(settings: Settings) -> Settings:
     """Rounds of few records, each emitted at once."""
-    kafka = attrs.evolve(settings.kafka, gather_ms=0)
-    return attrs.evolve(settings, kafka=kafka, worker=WorkerRules(round_records_max=30))
+    kafka = attrs.evolve(settings.kafka, outputs_linger_ms=0)
+    return attrs.evolve(settings, kafka=kafka, worker=WorkerSettings(round_records_max=30))
 
 
 def delete_offsets(settings: Settings) -> None:
@@ -123,9 +123,9 @@ def test_a_log_that_was_shortened_does_not_matter_where_all_of_it_was_worked_off
         )
 
 
-@pytest.mark.parametrize(("owed", "letters"), [("again", 2), ("skip", 1)])
+@pytest.mark.parametrize(("in_doubt", "letters"), [("again", 2), ("skip", 1)])
 def test_what_nobody_can_tell_stops_the_worker_with_the_command_that_mends_it(
-    owed: str, letters: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    in_doubt: str, letters: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A worker dies after it has emitted, offsets are deleted, and the topic's retention has taken what was emitted."""
     settings = quick_to_emit(on_kafka(partitions=1))
@@ -137,15 +137,18 @@ def test_what_nobody_can_tell_stops_the_worker_with_the_command_that_mends_it(
         pipeline.container.topics().truncate(settings.kafka.dead_letters_topic, {0: 2})
         delete_offsets(settings)
         for _ in range(2):  # it stays so, whoever looks
-            with Pipeline(settings) as worker, pytest.raises(Stopped, match=r"the group's offsets are gone .*restore"):
+            with (
+                Pipeline(settings) as worker,
+                pytest.raises(UnrecoverableState, match=r"the group's offsets are gone .*restore"),
+            ):
                 worker.process()
-        assert main(["outputs", "restore", "--owed", owed, "--settings", file]) == 0
+        assert main(["outputs", "restore", "--in-doubt", in_doubt, "--settings", file]) == 0
         assert "partition 0: outputs are emitted from position" in capsys.readouterr().out
         append(pipeline, [b"more garbage"])
         pipeline.process()
         assert len(pipeline.dead_letters()) == letters
-        customer = pipeline.container.cells().customer(CustomerId("ada"))
+        customer = pipeline.container.cells().read_customer(CustomerId("ada"))
         assert customer is not None
         assert pipeline.container.cells().counts() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 2}
-    assert main(["outputs", "restore", "--owed", owed, "--settings", file]) == 0
+    assert main(["outputs", "restore", "--in-doubt", in_doubt, "--settings", file]) == 0
     assert "known of every partition: nothing was changed" in capsys.readouterr().out

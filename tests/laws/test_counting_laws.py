@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline import Settings
-from realtime_pipeline.application.worker_rules import WorkerRules
-from realtime_pipeline.domain.recommendation.trending import TrendingRules
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.application.worker_rules import WorkerSettings
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from tests.histories import KINDS, NOW_MS, Kind, append, differences, embedded, event, opened
 from tests.laws.strategies import CATEGORIES, COUNTRIES, PRODUCTS, SESSIONS, USERS
 
 Document = dict[str, Any]
 SETTINGS = Settings(partitions=2)
-DEFAULTS = ProfileRules()
+DEFAULTS = ProfileSettings()
 """Limits that no history here reaches: what leaves a bounded list depends on arrival."""
 
 
@@ -62,10 +62,10 @@ def retried(draw: st.DrawFn) -> list[Document]:
 
 
 def what_counts(
-    kind: Kind, pieces: Sequence[Sequence[Document]], records_max: int = 5_000, profile: ProfileRules = DEFAULTS
+    kind: Kind, pieces: Sequence[Sequence[Document]], records_max: int = 5_000, profile: ProfileSettings = DEFAULTS
 ) -> dict[str, Any]:
     """All numbers that a shop reads of its customers and products, after each piece was published and processed."""
-    worker, fold = WorkerRules(round_records_max=records_max, idle_wait_ms=1), FoldRules(profile=profile)
+    worker, fold = WorkerSettings(round_records_max=records_max, idle_wait_ms=1), FoldSettings(profile=profile)
     settings = attrs.evolve(SETTINGS, worker=worker, fold=fold)
     with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
         for piece in pieces:
@@ -87,8 +87,8 @@ def what_counts(
             "products": {
                 product_id: (state.interactions, state.ratings, state.rating_sum) for product_id, state in views.scan()
             },
-            "trending": views.trending(TrendingRules(), None, 100),
-            "trending in Germany": views.trending(TrendingRules(), None, 100, "DE"),
+            "trending": views.trending(TrendingSettings(), None, 100),
+            "trending in Germany": views.trending(TrendingSettings(), None, 100, "DE"),
             "dead letters": sorted(one.record.value for one in pipeline.dead_letters(100)),
         }
 
@@ -108,7 +108,7 @@ def test_neither_lag_nor_batches_decide_what_counts(kind: Kind, log: list[Docume
 )
 def test_lag_makes_nothing_too_old(kind: Kind, log: tuple[Document, ...], records_max: int) -> None:
     """With a memory so short that late events of customers are too old: which are, the customer's own log decides."""
-    short = ProfileRules(remembered_events=2)
+    short = ProfileSettings(dedup_events=2)
     at_once = what_counts(kind, [[one] for one in log], profile=short)
     assert what_counts(kind, [log], records_max, short) == at_once
 

@@ -11,7 +11,7 @@ from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, kind_named
@@ -194,7 +194,7 @@ def compared(decoded: Decoded) -> object:
 
     What is null in a context, and a country that is none, says nothing, whether it is kept or dropped.
     """
-    if isinstance(decoded, Tick | HistoryMerged):
+    if isinstance(decoded, Tick | ProfileMerged):
         return decoded
     if not isinstance(decoded, Event):
         return type(decoded).__name__
@@ -206,7 +206,7 @@ def history(visitor: str = "anonymous:s1") -> dict[str, Any]:
     """The record by which a worker hands on what a visitor had done."""
     had_done = Customer(CustomerId(visitor), spend=5, recent={ProductId("mug"): AT_MS})
     message = Message(
-        CustomerId("ada"), f"{visitor}/e9", AT_MS, had_done.customer_id, history=had_done, signed_in=(1, 7)
+        CustomerId("ada"), f"{visitor}/e9", AT_MS, had_done.customer_id, profile=had_done, signed_in=(1, 7)
     )
     document: dict[str, Any] = json.loads(encode_message(message).value)
     return document

@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline.application.errors import Damaged, NewerRelease
-from realtime_pipeline.application.ports.cell_store import Entry
+from realtime_pipeline.application.ports.cell_store import OutboxEntry
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.changes import Changes
 from realtime_pipeline.domain.shop.contribution import Contribution
 from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.event_memory import EventMemory, SeenEvents
+from realtime_pipeline.domain.shop.event_memory import SeenEvents, SeenIds
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.product import ProductState
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import Session, SessionKey, Trail
+from realtime_pipeline.domain.shop.session import Session, SessionKey, SessionSummary
 from realtime_pipeline.domain.streams.effects import Activity, DeadLetter, Deltas
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -29,11 +29,11 @@ from realtime_pipeline.infrastructure.codecs.entries import decode_entry, encode
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
     decode_review,
-    decode_trail,
-    decode_trails,
+    decode_session_summaries,
+    decode_session_summary,
     encode_customer,
     encode_review,
-    encode_trail,
+    encode_session_summary,
 )
 from realtime_pipeline.infrastructure.codecs.unknown import names_in
 from realtime_pipeline.infrastructure.redis.values import decode_row, interactions_in, row_of
@@ -54,7 +54,7 @@ sessions = st.builds(
     st.dictionaries(ids, st.tuples(numbers, st.integers(0, 5)), max_size=3),
 )
 orders = st.builds(Order, st.none() | numbers, numbers, numbers)
-memories = st.builds(EventMemory, st.binary(min_size=14, max_size=14), numbers)
+memories = st.builds(SeenIds, st.binary(min_size=14, max_size=14), numbers)
 seen = st.builds(SeenEvents, st.binary(min_size=28, max_size=28), numbers, st.none() | memories)
 contributions = st.tuples(st.just(b"12345678"), st.sampled_from(EventKind), numbers).map(lambda one: Contribution(*one))
 customers = st.builds(
@@ -86,9 +86,9 @@ ADA: Final = Customer(
     last_seen_ms=9,
     orders={"o1": Order(5, 2, 125_000)},
     open_sessions=[Session(SessionKey(4096), "s", 5, 9, 3, {ProductId("mug"): (9, 1)})],
-    seen=SeenEvents(b"1" * 14, 5, EventMemory(b"2" * 14, 6)),
+    seen=SeenEvents(b"1" * 14, 5, SeenIds(b"2" * 14, 6)),
 )
-ENTRY: Final = Entry(
+ENTRY: Final = OutboxEntry(
     0,
     3,
     5,
@@ -110,8 +110,8 @@ STORED: Final[dict[str, Stored]] = {
     "customer": (encode_customer(ADA), decode_customer),
     "review": (encode_review(REVIEW), decode_review),
     "entry": (encode_entry(ENTRY), decode_entry),
-    "trail": (encode_trail(ADA.open_sessions[0]), decode_trail),
-    "trails": (encode_trail(ADA.open_sessions[0]), lambda value: decode_trails([None, value])[1]),
+    "trail": (encode_session_summary(ADA.open_sessions[0]), decode_session_summary),
+    "trails": (encode_session_summary(ADA.open_sessions[0]), lambda value: decode_session_summaries([None, value])[1]),
     "row": (pack(row_of(ProductState(3, name=("Mug", 5)))), decode_row),
 }
 each_stored = pytest.mark.parametrize("stored", STORED.values(), ids=list(STORED))
@@ -160,7 +160,7 @@ def test_what_a_newer_release_adds_outlives_a_fold(
     event = Event(
         "e", EventKind.PRODUCT_PURCHASED, customer.customer_id, 10, "s", ProductId("jug"), amount=5, order_id="o1"
     )
-    customer.record(event, SessionKey(8192), ProfileRules(), Changes())
+    customer.record(event, SessionKey(8192), ProfileSettings(), Changes())
     after = unpack(encode_customer(customer))
     assert after["spend"] == 125_005
     assert top.items() <= after.items()
@@ -232,8 +232,12 @@ def test_a_map_where_an_array_was_is_a_newer_releases(kind: str) -> None:
 def test_elements_that_a_newer_release_adds_to_arrays_are_passed_over() -> None:
     trail, row = (unpack(STORED[kind][0]) for kind in ("trail", "row"))
     longer = pack([*trail, {"dwell": 5}])
-    assert decode_trail(longer) == Trail(9, {ProductId("mug"): 1})
-    assert decode_trails([longer, None, STORED["trail"][0]]) == [Trail(9, {ProductId("mug"): 1}), None, Trail(*trail)]
+    assert decode_session_summary(longer) == SessionSummary(9, {ProductId("mug"): 1})
+    assert decode_session_summaries([longer, None, STORED["trail"][0]]) == [
+        SessionSummary(9, {ProductId("mug"): 1}),
+        None,
+        SessionSummary(*trail),
+    ]
     assert decode_row(pack([*row, "brand", 5])).name == "Mug"
     assert interactions_in(pack([*row, "brand", 5])) == 3
 

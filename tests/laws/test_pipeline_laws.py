@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.worker_rules import WorkerRules
+from realtime_pipeline.application.worker_rules import WorkerSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
@@ -24,7 +24,7 @@ PRODUCT_IDS = [ProductId(name) for name in PRODUCTS]
 
 @contextmanager
 def pipeline_of(kind: Kind, round_records_max: int = 5_000) -> Iterator[Pipeline]:
-    settings = attrs.evolve(SMALL, worker=WorkerRules(round_records_max=round_records_max, cached_customers_max=2))
+    settings = attrs.evolve(SMALL, worker=WorkerSettings(round_records_max=round_records_max, cached_customers_max=2))
     with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
         yield pipeline
 
@@ -171,7 +171,7 @@ def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes
         pipeline.forget("ada")
         pipeline.process()
         assert "ada" not in state(pipeline)["customers"]
-        assert pipeline.container.cells().trails(keys) == {}
+        assert pipeline.container.cells().session_summaries(keys) == {}
         assert pipeline.container.cells().reviews("ada") == []  # type: ignore[arg-type]
         append(pipeline, history)  # a replay of everything must not bring them back
         pipeline.process()
@@ -182,7 +182,7 @@ def model_of(pipeline: Pipeline) -> dict[ProductId, list[tuple[int, object]]]:
     """What neighbours are found by: the sessions listed for each product that are there, whatever their numbers."""
     model: dict[ProductId, list[tuple[int, object]]] = {}
     for product_id, entries in pipeline.container.views().sessions_of(PRODUCT_IDS, 1_000).items():
-        trails = pipeline.container.cells().trails(entries.keys())
+        trails = pipeline.container.cells().session_summaries(entries.keys())
         model[product_id] = sorted(((at_ms, trails[key]) for key, at_ms in entries.items() if key in trails), key=repr)
     return model
 
@@ -192,7 +192,7 @@ def model_of(pipeline: Pipeline) -> dict[ProductId, list[tuple[int, object]]]:
 def test_after_a_forgetting_the_model_is_that_of_a_shop_which_never_saw_the_customer(
     kind: Kind, history: list[bytes], round_records_max: int
 ) -> None:
-    settings = Settings(partitions=2, worker=WorkerRules(round_records_max=round_records_max))
+    settings = Settings(partitions=2, worker=WorkerSettings(round_records_max=round_records_max))
     others = [value for value in history if msgspec.json.decode(value).get("user_id") != "ada"]
     models = []
     for events in (history, others):

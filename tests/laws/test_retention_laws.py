@@ -10,35 +10,35 @@ from hypothesis import strategies as st
 
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.ports.stages import Stage
-from realtime_pipeline.application.worker_rules import WorkerRules
-from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from realtime_pipeline.application.worker_rules import WorkerSettings
+from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
 from tests.application.workers import Crash, CrashAt, let_time_pass, new_worker
 from tests.histories import NOW_MS, SMALL, SetClock, append, embedded, in_pieces, opened, state
 from tests.laws.strategies import histories
 
 STEP_MS = 1_000
 KEPT = st.builds(
-    LogKeepRules, age_ms=st.sampled_from([0, 1, 2 * STEP_MS]), bytes_max=st.sampled_from([0, 1, 500, 2_000])
+    LogRetentionSettings, age_ms=st.sampled_from([0, 1, 2 * STEP_MS]), bytes_max=st.sampled_from([0, 1, 500, 2_000])
 )
 CUTS = st.lists(st.integers(0, 60), max_size=2)
 
 
-def kept_by(folder: str, rules: LogKeepRules, round_records_max: int) -> Pipeline:
-    worker = WorkerRules(round_records_max=round_records_max, cached_customers_max=2, idle_wait_ms=1)
-    settings = attrs.evolve(embedded("sqlite", Path(folder), SMALL), log_keep=rules, worker=worker)
+def kept_by(folder: str, retention: LogRetentionSettings, round_records_max: int) -> Pipeline:
+    worker = WorkerSettings(round_records_max=round_records_max, cached_customers_max=2, idle_wait_ms=1)
+    settings = attrs.evolve(embedded("sqlite", Path(folder), SMALL), log_retention=retention, worker=worker)
     return opened(settings, SetClock())
 
 
-def check_kept(pipeline: Pipeline, rules: LogKeepRules) -> None:
+def check_kept(pipeline: Pipeline, settings: LogRetentionSettings) -> None:
     """All is processed: so nothing is in the log that it does not keep, and nothing has gone that it keeps."""
     database, now_ms = pipeline.container.database(), pipeline.container.clock().now_ms()
     sizes = database.rows("SELECT appended_at_ms, length(value) + ifnull(length(key), 0) FROM records")
     size = sum(size for _, size in sizes)
     assert database.rows("SELECT ifnull(sum(size), 0) FROM log_partitions") == [(size,)]
-    if rules.bytes_max:
-        assert size <= rules.bytes_max
-    if rules.age_ms:
-        assert all(at_ms > now_ms - rules.age_ms for at_ms, _ in sizes)
+    if settings.bytes_max:
+        assert size <= settings.bytes_max
+    if settings.age_ms:
+        assert all(at_ms > now_ms - settings.age_ms for at_ms, _ in sizes)
     for partition, (first, end) in pipeline.container.log().bounds([0, 1]).items():
         positions = database.rows("SELECT position FROM records WHERE partition = ?", (partition,))
         assert sorted(position for (position,) in positions) == list(range(first, end))
@@ -57,19 +57,19 @@ def test_what_the_log_keeps_changes_nothing_in_the_store(
     again: list[bytes],
     cuts: list[int],
     is_twice: bool,
-    rules: LogKeepRules,
+    settings: LogRetentionSettings,
     round_records_max: int,
 ) -> None:
     pieces = [*in_pieces(history * (2 if is_twice else 1), cuts), again]
     found = []
-    for kept in (LogKeepRules(), rules):
+    for kept in (LogRetentionSettings(), settings):
         with tempfile.TemporaryDirectory() as folder, kept_by(folder, kept, round_records_max) as pipeline:
             for piece in pieces:
                 append(pipeline, piece)
                 pipeline.process()
                 check_kept(pipeline, kept)
                 before = state(pipeline)
-                if kept is rules:
+                if kept is settings:
                     pipeline.rebuild()
                     pipeline.process()
                     assert state(pipeline) == before
@@ -90,7 +90,7 @@ def test_a_worker_that_dies_amid_snapshots_and_removals_has_lost_nothing(
 ) -> None:
     """The one without retention is not disturbed, but processes as often."""
     found = []
-    for kept in (LogKeepRules(), LogKeepRules(bytes_max=300)):
+    for kept in (LogRetentionSettings(), LogRetentionSettings(bytes_max=300)):
         with tempfile.TemporaryDirectory() as folder, kept_by(folder, kept, 5_000) as pipeline:
             for number, piece in enumerate(pieces):
                 append(pipeline, piece)
@@ -110,12 +110,14 @@ def test_a_worker_that_dies_amid_snapshots_and_removals_has_lost_nothing(
 
 
 @given(
-    history=histories(largest=20, garbage=False), rules=KEPT.filter(lambda rules: rules != LogKeepRules()), cuts=CUTS
+    history=histories(largest=20, garbage=False),
+    rules=KEPT.filter(lambda rules: rules != LogRetentionSettings()),
+    cuts=CUTS,
 )
 def test_no_snapshot_brings_a_forgotten_customer_back(
-    history: list[bytes], rules: LogKeepRules, cuts: list[int]
+    history: list[bytes], settings: LogRetentionSettings, cuts: list[int]
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, kept_by(folder, rules, 20) as pipeline:
+    with tempfile.TemporaryDirectory() as folder, kept_by(folder, settings, 20) as pipeline:
         for piece in in_pieces(history, cuts):
             append(pipeline, piece)
             pipeline.process()

@@ -16,8 +16,8 @@ EMBEDDED = [
     Mutation(
         "no duplicate check",
         "domain/shop/event_memory.py",
-        "        return found >= 0\n\n    def remember(",
-        "        return False\n\n    def remember(",
+        "        return found >= 0\n\n    def add(",
+        "        return False\n\n    def add(",
     ),
     Mutation(
         "nothing is too old",
@@ -28,27 +28,27 @@ EMBEDDED = [
     Mutation(
         "a repair that is published again counts again",
         "domain/shop/event_memory.py",
-        "        repairs.remember(digest, event.occurred_at_ms, rules.remembered_repairs, ",
-        "        EventMemory().remember(digest, event.occurred_at_ms, rules.remembered_repairs, ",
+        "        repairs.add(digest, event.occurred_at_ms, settings.dedup_replays, ",
+        "        SeenIds().add(digest, event.occurred_at_ms, settings.dedup_replays, ",
     ),
     Mutation(
         "forwarded events are judged by the customer's memory",
         "domain/shop/event_memory.py",
-        "            self.add_merged(digest, rules)\n",
-        "            self.remember(digest, event.occurred_at_ms, rules.remembered_events, 9)\n",
+        "            self.add_merged(digest, settings)\n",
+        "            self.add(digest, event.occurred_at_ms, settings.dedup_events, 9)\n",
         ("tests/application/test_sign_in.py",),
     ),
     Mutation(
         "what comes again across a sign-in counts twice",
         "domain/shop/repeats.py",
-        "    repeats = [one for one in history.contributions if customer.seen.knows(one.digest)]\n",
+        "    repeats = [one for one in profile.contributions if customer.seen.has_counted(one.digest)]\n",
         "    repeats: list[Contribution] = []\n",
         ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
     ),
     Mutation(
         "a refund before its purchase is lost",
         "domain/shop/customer.py",
-        "            self.hold(event.product_id, -event.quantity, event.occurred_at_ms, rules)\n",
+        "            self.add_units(event.product_id, -event.quantity, event.occurred_at_ms, settings)\n",
         "            self.purchases.pop(event.product_id, None)\n",
     ),
     Mutation(
@@ -138,33 +138,34 @@ EMBEDDED = [
     Mutation(
         "memory survives a refusal",
         "application/process_events.py",
-        "        self._held.clear()\n        self._sound = False\n",
-        "        self._known = {n: c.customers for n, c in self._held.items()} or getattr(self, '_known', {})\n"
-        "        self._held.clear()\n        self._sound = False\n"
-        "        claimed, self._claimed = type(self)._claimed, lambda them: (\n"
+        "        self._cells.clear()\n        self._memory_is_valid = False\n",
+        "        self._known = {n: c.customers for n, c in self._cells.items()} or getattr(self, '_known', {})\n"
+        "        self._cells.clear()\n"
+        "        self._memory_is_valid = False\n"
+        "        claimed, self._claim = type(self)._claim, lambda them: (\n"
         "            places := claimed(self, them),\n"
-        "            [self._held[n].customers.update(self._known.get(n, {})) for n in places],\n"
+        "            [self._cells[n].customers.update(self._known.get(n, {})) for n in places],\n"
         "        )[0]\n",
         ("tests/application/test_recovery.py",),
     ),
     Mutation(
         "kept entries are not delivered",
         "application/claim_cells.py",
-        "            self._readers.merge({cell.partition: cell}, self._clock.now_ms())\n",
+        "            self._relay.merge({cell.partition: cell}, self._clock.now_ms())\n",
         "",
         ("tests/application/test_recovery.py",),
     ),
     Mutation(
         "another log's records are folded",
         "application/process_events.py",
-        "                    self._log.vouch()\n",
+        "                    self._log.verify_identity()\n",
         "                    pass\n",
         ("tests/application/test_recovery.py",),
     ),
     Mutation(
         "who has caught up may owe something",
         "application/process_events.py",
-        "                if any(cell.unmerged or cell.owed for cell in self._held.values()):\n",
+        "                if any(cell.unmerged or cell.pending_emission for cell in self._cells.values()):\n",
         "                if False:\n",
         ("tests/application/test_recovery.py",),
     ),
@@ -180,8 +181,8 @@ EMBEDDED = [
     Mutation(
         "an acknowledged publish is undone",
         "infrastructure/sqlite/log.py",
-        "            self._stages.reached(Stage.APPENDED, len(records))\n",
-        "            self._stages.reached(Stage.APPENDED, len(records))\n"
+        "            self._observer.reached(Stage.APPENDED, len(records))\n",
+        "            self._observer.reached(Stage.APPENDED, len(records))\n"
         '            connection.execute("ROLLBACK"); connection.execute("BEGIN")\n',
         ("tests/infrastructure/test_sqlite.py",),
     ),
@@ -259,7 +260,7 @@ EMBEDDED = [
     Mutation(
         "an interrupted poll is not read again",
         "application/process_events.py",
-        "        self._sound = False  # until",
+        "            self._memory_is_valid = False  # until",
         "        # until",
         (
             "tests/application/test_process_events.py::test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice",

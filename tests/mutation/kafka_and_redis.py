@@ -143,7 +143,7 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a worker starts without the rights it needs",
         "infrastructure/redis/nodes.py",
-        "                check_rights(node, self._rules)\n",
+        "                check_rights(node, self._settings)\n",
         "",
         RIGHTS,
     ),
@@ -179,7 +179,7 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a request does not follow its key to another node",
         "infrastructure/redis/nodes.py",
-        "        return self._rules.cluster and isinstance(answer, redis.exceptions.AskError)",
+        "        return self._settings.cluster and isinstance(answer, redis.exceptions.AskError)",
         "        return False",
         (f"{RESHARDING}::test_slots_move_under_six_readers_and_a_worker",),
     ),
@@ -193,14 +193,14 @@ KAFKA_AND_REDIS = [
     Mutation(
         "entries go before the readers have them",
         "application/cells.py",
-        " and cell.kept[0].to_position <= min(reported):\n",
+        " and cell.outbox[0].to_position <= min(reported):\n",
         ":\n",
         WORKER,
     ),
     Mutation(
         "entries go at once",
         "application/cells.py",
-        "not 0 <= now_ms - self.kept[0].since_ms < keep_ms",
+        "not 0 <= now_ms - self.outbox[0].since_ms < retention_ms",
         "now_ms > 0",
         WORKER,
     ),
@@ -319,8 +319,8 @@ KAFKA_AND_REDIS = [
     Mutation(
         "who handles dead letters does not shut others out",
         "infrastructure/kafka/dead_letters.py",
-        '                "transactional.id": f"{self._rules.dead_letters_topic}-handling",\n',
-        '                "transactional.id": f"{self._rules.dead_letters_topic}-{id(self)}",\n',
+        '                "transactional.id": f"{self._settings.dead_letters_topic}-handling",\n',
+        '                "transactional.id": f"{self._settings.dead_letters_topic}-{id(self)}",\n',
         (
             "tests/infrastructure/test_kafka.py::TestKafkaDeadLetters::test_of_two_programs_at_the_same_time_one_publishes",
         ),
@@ -337,15 +337,15 @@ KAFKA_AND_REDIS = [
     Mutation(
         "how far outputs were emitted is not noted",
         "application/cells.py",
-        "                self.cells.note(new)\n",
+        "                self.cells.write_notes(changed)\n",
         "                pass\n",
         LOST,
     ),
     Mutation(
         "outputs that may be out are not looked for",
         "application/recall_outputs.py",
-        "        found = search([_emission(entry) for entry in owing], _since_ms(owing[0]))\n",
-        "        found = owing[0].from_position\n",
+        "        found = search([_emission(entry) for entry in unconfirmed], _since_ms(unconfirmed[0]))\n",
+        "        found = unconfirmed[0].from_position\n",
         LOST,
     ),
     Mutation(
@@ -372,8 +372,8 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a store that is built again forgets how far outputs were",
         "application/rebuild_store.py",
-        "            self._cells.note({partition: Noted(position) for partition, position in emitted.items()})\n",
-        "",
+        "{partition: OwnerNotes(position) for partition, position in emitted.items()}",
+        "{}",
         LOST,
     ),
     Mutation(

@@ -212,7 +212,7 @@ def _complete(event: Event, user_id: str | None) -> Event:
     if kind is SIGNED_IN:
         if user_id is None or event.session_id is None:
             raise RejectedRecord("incomplete_sign_in", "a sign-in needs user_id and session_id")
-        return event._replace(customer_id=CustomerId(ANONYMOUS + event.session_id), becomes=CustomerId(user_id))
+        return event._replace(customer_id=CustomerId(ANONYMOUS + event.session_id), identified_as=CustomerId(user_id))
     if kind in (FORGOTTEN, SHOWN) and customer_id is None:
         raise RejectedRecord("incomplete_event", "a customer is needed")
     if kind is REVIEWED and (customer_id is None or product_id is None):

@@ -13,13 +13,13 @@ from harness.oracle.decoding.times import END_MS, time_ms
 from harness.oracle.decoding.values import identifier, is_id
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 
 EXACT_MAX: Final = 2**53
 _CUSTOMER: Final = msgspec.msgpack.Decoder(Customer)
 
 
-def history_in(document: Fields) -> HistoryMerged:
+def history_in(document: Fields) -> ProfileMerged:
     """Read such a record: `history` is a customer in MessagePack, in base 64.
 
     Raises:
@@ -35,7 +35,7 @@ def history_in(document: Fields) -> HistoryMerged:
         raise RejectedRecord("invalid_history", str(error)) from None
     if user_id.startswith(ANONYMOUS) or any(_implausible(history)):
         raise RejectedRecord("invalid_history", "no events could have come to this")
-    return HistoryMerged(
+    return ProfileMerged(
         event_id,
         CustomerId(user_id),
         CustomerId(ANONYMOUS + session_id),

@@ -8,14 +8,14 @@ PipelineError
  ├─ UnknownLetter       no dead letter has that id
  ├─ UnknownEvent        no record has that event id
  ├─ WrongLog            the store was built from another log
- ├─ Stopped             going on would lose or double something: a person must choose the way out
+ ├─ UnrecoverableState             going on would lose or double something: a person must choose the way out
  │   ├─ NewerRelease    a newer release wrote what this one cannot read: this program must be upgraded
  │   └─ Damaged         a stored value is none that any release has written
  ├─ ProcessingFailed    the thread that processes events in the background has failed
  └─ Unavailable         a log or a store cannot be opened or does not answer
 Refusals (between the worker and its stores; the worker claims again and goes on)
  ├─ Fenced              another owner has claimed the cell since
- ├─ Superseded          a reader does not stand where the call begins
+ ├─ PositionMismatch          a reader does not stand where the call begins
  └─ Unreachable         (also Unavailable) no answer, or one that leaves open what was done: read before going on
 """
 
@@ -54,15 +54,15 @@ class WrongLog(PipelineError):
     """The store was built from another log, or from one cut into another number of partitions."""
 
 
-class Stopped(PipelineError):
+class UnrecoverableState(PipelineError):
     """Going on would lose or double something."""
 
 
-class NewerRelease(Stopped):
+class NewerRelease(UnrecoverableState):
     """A newer release wrote what this one cannot read. Nothing was changed: upgrade this program, then start it."""
 
 
-class Damaged(Stopped):
+class Damaged(UnrecoverableState):
     """A stored value is none that any release has written, or was cut off."""
 
 
@@ -74,15 +74,15 @@ class Unavailable(PipelineError):
     """A log or a store cannot be opened or does not answer."""
 
 
-class Refusal(Exception):
+class RecoverableError(Exception):
     """A store did not do what it was asked to."""
 
 
-class Fenced(Refusal):
+class Fenced(RecoverableError):
     """The write does not carry the epoch, position and number of the cell's owner."""
 
 
-class Superseded(Refusal):
+class PositionMismatch(RecoverableError):
     """A reader does not stand where the write begins; `positions` says where it stands, by partition."""
 
     def __init__(self, positions: Mapping[int, int]) -> None:
@@ -91,7 +91,7 @@ class Superseded(Refusal):
         self.positions = dict(positions)
 
 
-class Unreachable(Refusal, Unavailable):
+class Unreachable(RecoverableError, Unavailable):
     """A store or a log did not answer, or is moving or failing over; whether it did what it was asked is open.
 
     The worker waits and claims again; to everybody else it is as unavailable as anything.

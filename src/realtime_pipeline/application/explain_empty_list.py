@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Final
 
 from realtime_pipeline.application.errors import PipelineError
-from realtime_pipeline.application.known_customers import known_customer
+from realtime_pipeline.application.known_customers import resolve_customer
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.domain.recommendation.experiments import Experiment
-from realtime_pipeline.domain.recommendation.service import RecommendationRules
+from realtime_pipeline.domain.recommendation.service import RecommendationSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.words import counted, numbered
@@ -36,7 +36,7 @@ class ExplainEmptyList:
         cells: CellStore,
         views: Views,
         shop: ShopCache,
-        rules: RecommendationRules,
+        settings: RecommendationSettings,
         experiment: Experiment,
     ) -> None:
         self._experiment = experiment
@@ -44,16 +44,16 @@ class ExplainEmptyList:
         self._cells = cells
         self._views = views
         self._shop = shop
-        self._rules = rules
+        self._settings = settings
 
     def of_customer(self, customer_id: CustomerId) -> str:
         """Why there is nothing to recommend to a customer."""
         cause = self._not_counted()
         if cause is not None:
             return cause
-        customer = known_customer(self._cells, customer_id)
+        customer = resolve_customer(self._cells, customer_id)
         variant = self._experiment.variants.get(self._experiment.variant_of(customer.customer_id))
-        rules = self._rules if variant is None else variant.recommendations
+        rules = self._settings if variant is None else variant.recommendations
         if not any(rules.blend.weights().values()):
             return NO_SOURCES
         who = "nothing is known of customer {}" if customer.is_blank else "nothing that customer {} did leads to others"
@@ -64,11 +64,11 @@ class ExplainEmptyList:
         cause = self._not_counted()
         if cause is not None:
             return cause
-        if not any(self._rules.blend.weights().values()):
+        if not any(self._settings.blend.weights().values()):
             return NO_SOURCES
         is_known = bool(self._views.interactions_of([product_id]))
         which = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
-        return f"{which.format(product_id)}, and {self._nothing_trending(self._rules)}"
+        return f"{which.format(product_id)}, and {self._nothing_trending(self._settings)}"
 
     def of_trending(self, country: str | None = None) -> str:
         """Why nothing is trending, in a country or anywhere."""
@@ -76,11 +76,11 @@ class ExplainEmptyList:
         if cause is not None:
             return cause
         if country is not None:
-            if self._reads_trending(self._rules, country):
+            if self._reads_trending(self._settings, country):
                 return READ_BEFORE
-            if self._reads_trending(self._rules):
+            if self._reads_trending(self._settings):
                 return f"nothing is trending in {country}, but elsewhere; leave out the country"
-        return self._nothing_trending(self._rules)
+        return self._nothing_trending(self._settings)
 
     def of_ratings(self) -> str:
         """Why no product is rated."""
@@ -120,18 +120,18 @@ class ExplainEmptyList:
             max(0, ends[number] - max(bounds[number][0], min(cells[number], *views[number]))) for number in partitions
         )
 
-    def _reads_trending(self, rules: RecommendationRules, country: str | None = None) -> bool:
+    def _reads_trending(self, settings: RecommendationSettings, country: str | None = None) -> bool:
         """Whether anything is trending, past all that is remembered."""
-        return bool(self._views.trending(rules.trending, None, 1, country, 0, self._shop.now_ms()))
+        return bool(self._views.trending(settings.trending, None, 1, country, 0, self._shop.now_ms()))
 
-    def _nothing_trending(self, rules: RecommendationRules) -> str:
-        if self._shop.trending(rules.trending):
+    def _nothing_trending(self, settings: RecommendationSettings) -> str:
+        if self._shop.trending(settings.trending):
             return "what is trending is not asked for: [recommendations.blend] has trending = 0"
-        if self._reads_trending(rules):
+        if self._reads_trending(settings):
             return READ_BEFORE
         if not self._views.interactions():
             return "no counted event views, carts or buys a product"
-        hours = counted(rules.trending.window_hours, "hour")
+        hours = counted(settings.trending.window_hours, "hour")
         return (
             f"nothing is trending: in the {hours} up to the newest event, looks, carts and purchases of no product "
             "come to more than 0 by [recommendations.trending]"

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from realtime_pipeline.application.cells import HeldCell
+from realtime_pipeline.application.cells import OwnedCell
 from realtime_pipeline.application.errors import NewerRelease
 from realtime_pipeline.application.ports.cell_store import CellStore, Commit
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.event_log import LogIdentity
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.routing import MISROUTED, PARTITIONERS
 from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
-from realtime_pipeline.domain.shop.unknown import CannotJoin
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
+from realtime_pipeline.domain.shop.unknown import CannotMerge
 from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.records import Foldable, FromNewer, Record, Rejected
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 
-OF_CUSTOMERS = (Event, HistoryMerged)
+OF_CUSTOMERS = (Event, ProfileMerged)
 Pairs = list[tuple[Record, Foldable]]
 
 
@@ -29,18 +29,18 @@ class FoldRecords:
         decode: Decode,
         encode_message: EncodeMessage,
         identity: LogIdentity,
-        rules: FoldRules,
-        stages: Stages,
+        settings: FoldSettings,
+        observer: StageObserver,
     ) -> None:
         self._cells = cells
         self._decode = decode
         self._encode_message = encode_message
         self._partitions = identity.partitions
         self._partition_for: Callable[[bytes, int], int] = PARTITIONERS[identity.partitioner]
-        self._rules = rules
-        self._stages = stages
+        self._settings = settings
+        self._observer = observer
 
-    def decoded(self, held: Mapping[int, HeldCell], records: Sequence[Record]) -> dict[int, Pairs]:
+    def decoded(self, owned: Mapping[int, OwnedCell], records: Sequence[Record]) -> dict[int, Pairs]:
         """Decode a poll's records, by partition. It needs no store, so it is done outside of any transaction.
 
         Records that the cell has already, or whose partition has gone meanwhile, are dropped.
@@ -50,13 +50,13 @@ class FoldRecords:
         """
         by_partition: dict[int, Pairs] = {}
         for record in records:
-            cell = held.get(record.partition)
+            cell = owned.get(record.partition)
             if cell is not None and record.position >= cell.position:
                 by_partition.setdefault(record.partition, []).append((record, self.routed(record)))
-        self._stages.reached(Stage.DECODED, len(records))
+        self._observer.reached(Stage.DECODED, len(records))
         return by_partition
 
-    def __call__(self, held: Mapping[int, HeldCell], by_partition: dict[int, Pairs], now_ms: int) -> Iterator[Commit]:
+    def __call__(self, owned: Mapping[int, OwnedCell], by_partition: dict[int, Pairs], now_ms: int) -> Iterator[Commit]:
         """Yield the commits of decoded records, made now, those of each cell in order; each moves its cell on.
 
         A commit must be written down before the next is asked for: folding goes on with the same customers. What is
@@ -65,15 +65,15 @@ class FoldRecords:
         Raises:
             NewerRelease: a visitor signs in, and only a newer release can add up what that wrote of them.
         """
-        self._load(held, by_partition)
-        self._stages.reached(Stage.LOADED, sum(map(len, by_partition.values())))
+        self._load(owned, by_partition)
+        self._observer.reached(Stage.LOADED, sum(map(len, by_partition.values())))
         for partition in list(by_partition):
             pairs = by_partition.pop(partition)
-            for part, to_position in self._cut(held[partition], pairs):
-                commit = self._fold(held[partition], part, to_position, now_ms)
-                self._stages.reached(Stage.FOLDED, len(part))
+            for part, to_position in self._cut(owned[partition], pairs):
+                commit = self._fold(owned[partition], part, to_position, now_ms)
+                self._observer.reached(Stage.FOLDED, len(part))
                 yield commit
-                self._stages.reached(Stage.WRITTEN, len(part))
+                self._observer.reached(Stage.WRITTEN, len(part))
 
     def routed(self, record: Record) -> Foldable:
         """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
@@ -87,21 +87,21 @@ class FoldRecords:
             raise NewerRelease(f"partition {record.partition}, position {record.position}: {decoded.reason}")
         return decoded
 
-    def _load(self, held: Mapping[int, HeldCell], by_partition: Mapping[int, Pairs]) -> None:
+    def _load(self, owned: Mapping[int, OwnedCell], by_partition: Mapping[int, Pairs]) -> None:
         """Bring the customers that are not in memory into it, those of all partitions at once."""
-        wanted: dict[int, list[CustomerId]] = {}
+        to_load: dict[int, list[CustomerId]] = {}
         for partition, pairs in by_partition.items():
-            known = held[partition].customers
+            known = owned[partition].customers
             named = {event.customer_id for _, event in pairs if isinstance(event, OF_CUSTOMERS)}
             missing = [id_ for id_ in named if id_ is not None and id_ not in known]
             if missing:
-                wanted[partition] = missing
-        if wanted:
-            loaded = self._cells.customers(wanted)
-            for partition, customer_ids in wanted.items():
-                held[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
+                to_load[partition] = missing
+        if to_load:
+            loaded = self._cells.load_customers(to_load)
+            for partition, customer_ids in to_load.items():
+                owned[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
 
-    def _cut(self, cell: HeldCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
+    def _cut(self, cell: OwnedCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
         """Cut a partition's records: no commit covers too many, and none has a reader standing inside of it."""
         begin = 0
         while begin < len(pairs):
@@ -112,19 +112,19 @@ class FoldRecords:
             yield pairs[begin:end], to_position
             begin = end
 
-    def _fold(self, cell: HeldCell, pairs: Pairs, to_position: int, now_ms: int) -> Commit:
+    def _fold(self, cell: OwnedCell, pairs: Pairs, to_position: int, now_ms: int) -> Commit:
         try:
-            effects, watermark = fold(pairs, cell.customers, cell.watermark, self._rules)
-        except CannotJoin as error:
+            effects, watermark = fold(pairs, cell.customers, cell.watermark, self._settings)
+        except CannotMerge as error:
             raise NewerRelease(
                 f"partition {cell.partition}: a visitor signs in, and a newer release has written of them what this "
                 f"one cannot add up ({error}): upgrade this program"
             ) from None
-        cell.use(effects.customers)
+        cell.mark_used(effects.customers)
         commit = Commit(
             partition=cell.partition,
             epoch=cell.epoch,
-            number=cell.number + 1,
+            number=cell.commit_number + 1,
             from_position=cell.position,
             to_position=to_position,
             watermark=watermark,
@@ -132,5 +132,5 @@ class FoldRecords:
             outgoing=tuple(map(self._encode_message, effects.messages)),
             at_ms=now_ms,
         )
-        cell.position, cell.number, cell.watermark = to_position, commit.number, watermark
+        cell.position, cell.commit_number, cell.watermark = to_position, commit.number, watermark
         return commit

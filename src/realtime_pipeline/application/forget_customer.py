@@ -135,7 +135,7 @@ class ForgetCustomer:
         Raises:
             UnknownCustomer: it is a visitor who has signed in: what they did is the customer's.
         """
-        customer = self._cells.customer(customer_id)
+        customer = self._cells.read_customer(customer_id)
         if customer is not None and customer.forwards_to is not None:
             raise UnknownCustomer(
                 f"{customer_id} has signed in, and is {customer.forwards_to} since: forget that one, whom the visitor "
@@ -149,7 +149,7 @@ class ForgetCustomer:
             **naming(customer_id),
             "timestamp": as_of_ms,
         }
-        partition, position = self._publish.place(self._encode_event(event))
+        partition, position = self._publish.publish_one(self._encode_event(event))
         if position < 0:
             position = self._follow.end_of(partition) - 1
         return attrs.evolve(known, partition=partition, position=position)
@@ -158,7 +158,7 @@ class ForgetCustomer:
         """What is known of a customer before it is known where in the log the forgetting lies."""
         if customer is None:
             return Forgetting(customer_id, as_of_ms, 0, 0)
-        visitors = {one: self._cells.customer(one) for one in customer.visitors}
+        visitors = {one: self._cells.read_customer(one) for one in customer.visitors}
         theirs = [customer, *(visitor for visitor in visitors.values() if visitor is not None)]
         sessions = [
             key for one in theirs for key in (*(open_.key for open_ in one.open_sessions), *one.closed_sessions)
@@ -173,16 +173,16 @@ class ForgetCustomer:
         Of dead letters the first 10,000 are looked at; those in Kafka cannot be taken back, and are among what stays.
         """
         progress, records_before = self._follow(forgetting.partition, forgetting.position)
-        known = [self._cells.customer(name) for name in forgetting.names]
+        known = [self._cells.read_customer(name) for name in forgetting.names]
         profiles = sum(one is not None and one.forgotten_at_ms < forgetting.as_of_ms for one in known)  # else: new ones
-        sessions = self._cells.trails(forgetting.sessions, self._clock.now_ms())
+        sessions = self._cells.session_summaries(forgetting.sessions, self._clock.now_ms())
         reviews = [review for name in forgetting.names for review in self._cells.reviews(name)]
         found = [
             letter
             for letter in self._outputs.dead_letters(LETTERS_READ)
             if letter.customer_id in forgetting.names and _is_before(letter.record, forgetting)
         ]
-        letters = [letter for letter in found if self._outputs.takes_back and not letter.reason.startswith(MISROUTED)]
+        letters = [letter for letter in found if self._outputs.can_retract and not letter.reason.startswith(MISROUTED)]
         stays = [
             *self._keeps,
             "what everybody's events add up to, in numbers: views, purchases and ratings of products",
@@ -193,7 +193,7 @@ class ForgetCustomer:
         if len(found) > len(letters):
             others = len(found) - len(letters)
             why = "in a partition of somebody else's"
-            if not self._outputs.takes_back:
+            if not self._outputs.can_retract:
                 why = "until the retention of their topic ends"
             stays.append(f"{counted(others, 'dead letter')}, {why}")
         return Receipt(

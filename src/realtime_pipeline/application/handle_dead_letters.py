@@ -82,14 +82,14 @@ class HandleDeadLetters:
         find_route: FindRoute,
         encode_replay: EncodeReplay,
         clock: Clock,
-        future_ms: int,
+        max_future_skew_ms: int,
     ) -> None:
         self._letters = letters
         self._decode = decode
         self._find_route = find_route
         self._encode_replay = encode_replay
         self._clock = clock
-        self._future_ms = future_ms
+        self._max_future_skew_ms = max_future_skew_ms
 
     def select(self, selection: Selection) -> Iterator[Letter]:
         """Read the letters of a selection, as they lie.
@@ -219,7 +219,7 @@ class HandleDeadLetters:
         if route.is_workers or not isinstance(decoded, Event):
             return "a worker made this copy: it comes again where its original does"
         ahead_ms = decoded.occurred_at_ms - self._clock.now_ms()
-        if ahead_ms > self._future_ms:
+        if ahead_ms > self._max_future_skew_ms:
             return f"in_the_future: happens in {ahead_ms // 1000} s"
         event = self._encode_replay(value, decoded.event_id)
         again = self._decode(Record(partition, position, None, event, letter.record.appended_at_ms))

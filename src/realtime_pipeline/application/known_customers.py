@@ -7,12 +7,12 @@ from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 
 
-def known_customer(cells: CellStore, customer_id: CustomerId) -> Customer:
+def resolve_customer(cells: CellStore, customer_id: CustomerId) -> Customer:
     """Read a customer, as `known_customers` does."""
-    return known_customers(cells, [customer_id])[0]
+    return resolve_customers(cells, [customer_id])[0]
 
 
-def known_customers(cells: CellStore, customer_ids: Sequence[CustomerId]) -> list[Customer]:
+def resolve_customers(cells: CellStore, customer_ids: Sequence[CustomerId]) -> list[Customer]:
     """Read customers, a blank one where nothing is known; for a visitor who has signed in, whom they turned out to
     be."""
     customers = _read(cells, customer_ids)
@@ -24,5 +24,5 @@ def known_customers(cells: CellStore, customer_ids: Sequence[CustomerId]) -> lis
 
 
 def _read(cells: CellStore, customer_ids: Sequence[CustomerId]) -> list[Customer]:
-    known = cells.known_customers(customer_ids)
+    known = cells.read_customers(customer_ids)
     return [known.get(customer_id) or Customer(customer_id) for customer_id in customer_ids]

@@ -1,4 +1,4 @@
-"""NoteExposure: say that a list was shown, so that it counts for repeats and for experiments."""
+"""RecordExposure: say that a list was shown, so that it counts for repeats and for experiments."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,7 +7,7 @@ from realtime_pipeline.application.publish_events import PublishEvents
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId, naming
 
 
-class NoteExposure:
+class RecordExposure:
     """Publishes that products were shown to a customer."""
 
     def __init__(

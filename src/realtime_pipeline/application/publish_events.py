@@ -63,7 +63,7 @@ class PublishEvents:
         self._append(records)
         return len(records)
 
-    def place(self, value: bytes) -> tuple[int, int]:
+    def publish_one(self, value: bytes) -> tuple[int, int]:
         """Publish one event that must be good; return its partition and position, -1 where the log does not say.
 
         Raises:

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from realtime_pipeline.application.errors import Stopped
-from realtime_pipeline.application.ports.cell_store import CellStore, Noted
+from realtime_pipeline.application.errors import UnrecoverableState
+from realtime_pipeline.application.ports.cell_store import CellStore, OwnerNotes
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.snapshots import Snapshots
@@ -29,7 +29,8 @@ class RebuildStore:
         """Set the store back; return how many records there are to fold again.
 
         Raises:
-            Stopped: workers are running; or records are missing amid the log; or the log no longer holds all records
+            UnrecoverableState: workers are running; or records are missing amid the log; or the log no longer holds all
+            records
                 and no snapshot has what those did; or only what is to be erased can tell how far outputs were emitted.
                 Nothing was erased.
             WrongLog: the store was built from another log.
@@ -37,7 +38,7 @@ class RebuildStore:
         running = self._log.workers()
         if running:
             workers = counted(running, "worker is", "workers are")
-            raise Stopped(f"{workers} running: end them, rebuild, and start them again")
+            raise UnrecoverableState(f"{workers} running: end them, rebuild, and start them again")
         self._cells.bind(self._log.identity)
         partitions = range(self._log.identity.partitions)
         bounds = self._log.bounds(partitions)
@@ -45,7 +46,7 @@ class RebuildStore:
         starts = self._starts(bounds)
         emitted = self._emitted(partitions)
         epochs = {number: 1 + max(self._cells.epoch(number), self._views.epoch(number)) for number in partitions}
-        with self._cells.together():
+        with self._cells.transaction():
             self._cells.erase()
             self._views.erase()
             if any(starts.values()):
@@ -55,7 +56,7 @@ class RebuildStore:
             for partition, epoch in epochs.items():  # a cell that stands at 0 is one to build, not one that is missing
                 self._cells.claim(partition, epoch)
                 self._views.claim(partition, epoch)
-            self._cells.note({partition: Noted(position) for partition, position in emitted.items()})
+            self._cells.write_notes({partition: OwnerNotes(position) for partition, position in emitted.items()})
         return sum(end - starts[partition] for partition, (_, end) in bounds.items())
 
     def _starts(self, bounds: Mapping[int, tuple[int, int]]) -> Mapping[int, int]:
@@ -69,7 +70,7 @@ class RebuildStore:
         if lacking:
             partition = lacking[0]
             others = f", nor that of {counted(len(lacking) - 1, 'other')}" if len(lacking) > 1 else ""
-            raise Stopped(
+            raise UnrecoverableState(
                 f"the log no longer holds what came before position {begun[partition]} of partition {partition}"
                 f"{others}; a store that was built again would lack it: build one beside it, in a new namespace and "
                 "group, if that will do"
@@ -79,9 +80,9 @@ class RebuildStore:
     def _emitted(self, partitions: Collection[int]) -> Mapping[int, int]:
         """How far outputs were emitted."""
         stand, emitted = self._cells.positions(partitions), dict[int, int]()
-        for partition, known in self._outputs.known(partitions).items():
+        for partition, known in self._outputs.committed_positions(partitions).items():
             if known is None and stand[partition] > 0:
-                raise Stopped(
+                raise UnrecoverableState(
                     f"partition {partition}: the group's offsets are gone, and with them how far outputs were emitted: "
                     "let a worker start once, which writes it again, or see realtime-pipeline outputs restore"
                 )

@@ -16,15 +16,21 @@ from realtime_pipeline.application.candidate_sources import (
     depths,
 )
 from realtime_pipeline.application.ports.cell_store import CellStore
-from realtime_pipeline.application.request import Asked, Request
+from realtime_pipeline.application.request import Request, ResolvedRequest
 from realtime_pipeline.application.shop_cache import DEPTHS, ShopCache
-from realtime_pipeline.domain.recommendation.ranking import Candidate, Ranking, Visitor, refusal_notes, with_new
+from realtime_pipeline.domain.recommendation.ranking import (
+    Candidate,
+    Ranking,
+    Visitor,
+    inject_new_products,
+    refusal_notes,
+)
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch
 from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import NOTHING_TOUCHED, Recommendations, RecommendationService
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.product import Product, Tally
+from realtime_pipeline.domain.shop.product import Product, ProductStats
 
 NEW_LOOKED_AT = 200
 NOBODY = CustomerId("")
@@ -98,12 +104,12 @@ class RecommendProducts:
         shop: ShopCache,
         service: RecommendationService,
         affinity_half_life_ms: int,
-        dice: Random,
+        rng: Random,
     ) -> None:
         self._shop = shop
         self._service = service
         self._sources = CandidateSources(cells, shop, service, affinity_half_life_ms)
-        self._dice = dice
+        self._rng = rng
 
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to somebody of whom nothing is known but that they look at a product."""
@@ -115,9 +121,9 @@ class RecommendProducts:
 
     def to_all(self, requests: Sequence[tuple[Customer, Request]]) -> list[Recommendations]:
         """Recommend products to customers, each as if they had asked alone: what all of them need is read at once."""
-        usual = self._service.rules.rules
+        usual = self._service.settings.rules
         asked = [
-            Asked(customer, request, usual if request.rules is None else request.rules)
+            ResolvedRequest(customer, request, usual if request.rules is None else request.rules)
             for customer, request in requests
         ]
         led = self._sources.neighbours(asked)
@@ -127,49 +133,52 @@ class RecommendProducts:
         descriptions = Descriptions(self._shop)
         return [self._list(one, way, descriptions) for one, way in zip(asked, led, strict=True)]
 
-    def _list(self, asked: Asked, neighbours: Neighbours, descriptions: Descriptions) -> Recommendations:
-        request, rules = asked.request, asked.rules
-        visitor = self._service.visitor(asked.customer, request.looking_at, request.shown)
+    def _list(self, resolved: ResolvedRequest, neighbours: Neighbours, descriptions: Descriptions) -> Recommendations:
+        request, rules = resolved.request, resolved.rules
+        visitor = self._service.visitor(resolved.customer, request.looking_at, request.shown)
         described: Mapping[ProductId, Product] = {}
-        tallies: dict[ProductId, Tally] = {}
+        stats: dict[ProductId, ProductStats] = {}
         ranking = Ranking(())
 
         def lacks() -> bool:
             return len(ranking.chosen) < request.limit
 
-        for sources, is_last, is_cut in self._sources.widening(asked, neighbours, lacks):
+        for sources, is_last, is_cut in self._sources.expand(resolved, neighbours, lacks):
             considered = {one.product_id for source in sources for one in source}
             if rules.needs_descriptions:
                 described = descriptions.of(considered | rules.pinned.keys())
             if rules.rating:
-                tallies |= self._shop.tallies(considered - tallies.keys())
+                stats |= self._shop.product_stats(considered - stats.keys())
             limit = request.limit
-            ranking = self._service.rank(sources, visitor, rules, described, tallies, limit, is_all=is_last)
+            ranking = self._service.rank(sources, visitor, rules, described, stats, limit, exhausted=is_last)
             if len(ranking.chosen) == limit:
                 break
             if is_last and is_cut:
                 ranking = attrs.evolve(ranking, notes=(*ranking.notes, NOT_ALL_CONSIDERED))
-        if rules.explore:
-            ranking = self._with_new(ranking, asked, visitor, descriptions)
+        if rules.exploration_share:
+            ranking = self._explore(ranking, resolved, visitor, descriptions)
         led_by = {product_id for one in ranking.chosen for product_id in one.reason.because_of}
-        touched = self._service.touched(led_by, asked.customer, request.looking_at)
+        touched = self._service.touched(led_by, resolved.customer, request.looking_at)
         return self._explained(ranking, descriptions, touched)
 
-    def _with_new(self, ranking: Ranking, asked: Asked, visitor: Visitor, descriptions: Descriptions) -> Ranking:
-        """Draw products that hardly anybody has seen, where the customer looks; on average a share of `explore`."""
-        rules, limit = asked.rules, asked.request.limit
-        places = int(rules.explore * limit + self._dice.random())
+    def _explore(
+        self, ranking: Ranking, resolved: ResolvedRequest, visitor: Visitor, descriptions: Descriptions
+    ) -> Ranking:
+        """Draw products that hardly anybody has seen, where the customer looks; on average a share of
+        `exploration_share`."""
+        rules, limit = resolved.rules, resolved.request.limit
+        places = int(rules.exploration_share * limit + self._rng.random())
         if not places:
             return ranking
         pool: dict[ProductId, str | None] = {}
-        liked_categories = self._sources.categories(asked.customer)
+        liked_categories = self._sources.categories(resolved.customer)
         if rules.only_categories:  # others would be refused
             liked_categories = [one for one in liked_categories if one in rules.only_categories]
             liked_categories = liked_categories or sorted(rules.only_categories)[:CATEGORIES_ASKED_MAX]
         categories: list[str | None] = [*liked_categories]
         for category in categories or [None]:
             listed = self._shop.of_category(category)
-            some = self._dice.sample(listed, min(NEW_LOOKED_AT, len(listed)))
+            some = self._rng.sample(listed, min(NEW_LOOKED_AT, len(listed)))
             liked = [one.product_id for one in self._sources.trending(category)]
             pool.update(dict.fromkeys((*some, *liked), category))
         for product_id in (
@@ -184,17 +193,17 @@ class RecommendProducts:
         few = [
             product_id
             for product_id in pool
-            if known.get(product_id, 0) < rules.explore_below and visitor.shown.get(product_id, 0) < shown_max
+            if known.get(product_id, 0) < rules.exploration_below and visitor.shown.get(product_id, 0) < shown_max
         ]
         described = descriptions.of({*few, *(one.product_id for one in ranking.chosen)})
         passing = [id_ for id_ in few if rules.refusal(described.get(id_, Product(id_))) is None]
-        drawn = self._dice.sample(passing, len(passing))
+        drawn = self._rng.sample(passing, len(passing))
         new = [Candidate(id_, 0.0, Reason(ReasonKind.NEW, known.get(id_, 0), (), pool[id_])) for id_ in drawn]
-        return with_new(ranking, new, places, rules, described, limit)
+        return inject_new_products(ranking, new, places, rules, described, limit)
 
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now, of what the filters of the settings let pass."""
-        filters = self._service.rules.rules.filters
+        filters = self._service.settings.rules.filters
         descriptions = Descriptions(self._shop)
         ranking = Ranking(())
         for depth in depths(max(limit, DEPTHS[0])):
@@ -212,7 +221,7 @@ class RecommendProducts:
 
         `prior_ratings` is how many average ratings each starts with.
         """
-        refusal = self._service.rules.rules.refusal
+        refusal = self._service.settings.rules.refusal
         descriptions = Descriptions(self._shop)
         notes: tuple[str, ...] = ()
         for depth in depths(max(limit, DEPTHS[0])):
@@ -240,11 +249,11 @@ class RecommendProducts:
         return self._service.explain(ranking, descriptions.of(shown), touched)
 
 
-def _wanted(asked: Asked, neighbours: Neighbours) -> Iterator[ProductId]:
+def _wanted(resolved: ResolvedRequest, neighbours: Neighbours) -> Iterator[ProductId]:
     """Of which products one will need to know more, as far as can be told before the list is made."""
-    rules, first = asked.rules, neighbours.first
+    rules, first = resolved.rules, neighbours.first
     if not rules.needs_descriptions and not rules.rating:
-        first = first[: 2 * asked.request.limit]  # some have been seen
+        first = first[: 2 * resolved.request.limit]  # some have been seen
     yield from rules.pinned
     for one in first:
         yield one.product_id

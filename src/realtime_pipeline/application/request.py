@@ -71,7 +71,7 @@ class Request:
 
 
 @attrs.frozen
-class Asked:
+class ResolvedRequest:
     """A request, the customer whom it is for, whatever name it has, and the rules that hold for it."""
 
     customer: Customer

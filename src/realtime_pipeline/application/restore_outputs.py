@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from realtime_pipeline.application.cells import Readers
-from realtime_pipeline.application.errors import Stopped
+from realtime_pipeline.application.cells import OutboxRelay
+from realtime_pipeline.application.errors import UnrecoverableState
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.outputs import GroupOutputs
-from realtime_pipeline.application.recall_outputs import Owed, recalled
+from realtime_pipeline.application.recall_outputs import InDoubt, recover_position
 
 
 class RestoreOutputs:
@@ -15,37 +15,37 @@ class RestoreOutputs:
     Positions that are known are left as they are, but for those before what the store still has.
     """
 
-    def __init__(self, log: EventLog, readers: Readers, outputs: GroupOutputs) -> None:
+    def __init__(self, log: EventLog, relay: OutboxRelay, outputs: GroupOutputs) -> None:
         self._log = log
-        self._readers = readers
+        self._relay = relay
         self._outputs = outputs
 
-    def __call__(self, owed: Owed) -> Mapping[int, int]:
+    def __call__(self, in_doubt: InDoubt) -> Mapping[int, int]:
         """Write what is not known; return the positions written, by partition.
 
         Raises:
-            Stopped: workers are running. Nothing was written.
+            UnrecoverableState: workers are running. Nothing was written.
             WrongLog: the store was built from another log.
             Unavailable: log or store does not answer.
         """
         running = self._log.workers()
         if running:
-            raise Stopped(f"{running} workers are running: end them, restore, and start them again")
-        self._readers.cells.bind(self._log.identity)
+            raise UnrecoverableState(f"{running} workers are running: end them, restore, and start them again")
+        self._relay.cells.bind(self._log.identity)
         written = {}
-        for partition, known in self._outputs.known(range(self._log.identity.partitions)).items():
-            position = self._position(partition, known, owed)
+        for partition, known in self._outputs.committed_positions(range(self._log.identity.partitions)).items():
+            position = self._position(partition, known, in_doubt)
             if position != known:
                 written[partition] = position
         if written:
             self._outputs.restore(written)
         return written
 
-    def _position(self, partition: int, known: int | None, owed: Owed) -> int:
+    def _position(self, partition: int, known: int | None, in_doubt: InDoubt) -> int:
         if known is None:
-            return recalled(self._readers, partition, self._outputs.search, owed)
-        if owed is Owed.AGAIN:
+            return recover_position(self._relay, partition, self._outputs.search, in_doubt)
+        if in_doubt is InDoubt.AGAIN:
             return known
-        position = self._readers.cells.positions([partition])[partition]
-        kept = next(self._readers.cells.kept(partition, known), None)
-        return max(known, position if kept is None else kept.from_position)
+        position = self._relay.cells.positions([partition])[partition]
+        first = next(self._relay.cells.outbox(partition, known), None)
+        return max(known, position if first is None else first.from_position)

@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.application.known_customers import known_customers
+from realtime_pipeline.application.known_customers import resolve_customers
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.recommend_products import RecommendProducts
 from realtime_pipeline.application.request import Request
@@ -44,7 +44,7 @@ class RunExperiment:
         ]
 
     def _together(self, requests: Sequence[Request]) -> list[Recommendations]:
-        customers = known_customers(self._cells, [request.customer_id for request in requests])
+        customers = resolve_customers(self._cells, [request.customer_id for request in requests])
         variants = [self._experiment.variant_of(customer.customer_id) for customer in customers]
         found: dict[int, Recommendations] = {}
         for variant in dict.fromkeys(variants):

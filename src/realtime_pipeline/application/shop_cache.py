@@ -11,12 +11,12 @@ import attrs
 
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.views import Rated, Views
+from realtime_pipeline.application.ports.views import RatedProduct, Views
 from realtime_pipeline.domain.limits import at_least
-from realtime_pipeline.domain.recommendation.neighbours import rarity
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.domain.recommendation.neighbours import inverse_document_frequency
+from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Product, Tally
+from realtime_pipeline.domain.shop.product import Product, ProductStats
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.watermark import shop_time_ms
 
@@ -29,7 +29,7 @@ PRODUCTS_MAX = 100_000
 LISTS_MAX = 2_000
 LIST_LENGTH_MAX = 500
 """Of how many products the sessions are remembered that touched them, and how many of each: 200 take 23 KB."""
-LATE_MAX = 10
+STALE_FACTOR_MAX = 10
 """How many times its age what is trending may have while somebody reads it anew."""
 
 Listed = dict[SessionKey, int]
@@ -40,7 +40,7 @@ V = TypeVar("V")
 
 
 @attrs.frozen
-class CacheRules:
+class CacheSettings:
     """How old what a process answers from may be, in ms; 0 for as new as it is.
 
     `trending_ms` what is trending (at most twice that in all) and what is rated highest, `products_ms` what events say
@@ -56,7 +56,7 @@ class CacheRules:
         at_least(0, self)
 
 
-class _Remembered(Generic[K, V]):
+class TtlCache(Generic[K, V]):
     """What was read of late, let go of as it was read: while requests come, no single one waits for all to be freed."""
 
     def __init__(
@@ -74,23 +74,23 @@ class _Remembered(Generic[K, V]):
         """The values of keys, without those that have none; `read` is asked for what is not remembered."""
         now_ms = self._clock.now_ms()
         with self._lock:
-            self._let_go(now_ms)
+            self._evict(now_ms)
             known = self._known
             found = {key: known[key] for key in keys if key in known}
         lacking = [key for key in keys if key not in found]
         if lacking:
             more = read(lacking)
             found.update(more)
-            kept = more
+            cached = more
             if self._is_kept is not None:
-                kept = {key: value for key, value in more.items() if self._is_kept(key, value)}
-            if kept:
+                cached = {key: value for key, value in more.items() if self._is_kept(key, value)}
+            if cached:
                 with self._lock:
-                    self._known.update(kept)
-                    insort(self._reads, (now_ms, kept.keys()), key=itemgetter(0))  # a slow read may be overtaken
+                    self._known.update(cached)
+                    insort(self._reads, (now_ms, cached.keys()), key=itemgetter(0))  # a slow read may be overtaken
         return found
 
-    def _let_go(self, now_ms: int) -> None:
+    def _evict(self, now_ms: int) -> None:
         reads, known = self._reads, self._known
         while reads and reads[-1][0] > now_ms:  # the clock was set back
             for key in reads.pop()[1]:
@@ -105,10 +105,10 @@ def _is_full(key: tuple[ProductId, int], listed: Listed) -> bool:
     return key[1] <= len(listed) <= LIST_LENGTH_MAX
 
 
-class _Place(NamedTuple):
+class Segment(NamedTuple):
     """Where something is trending, by which rules, and how many products are listed at most."""
 
-    rules: TrendingRules
+    settings: TrendingSettings
     category: str | None
     country: str | None
     depth: int
@@ -120,28 +120,28 @@ class ShopCache:
     What events say of products completes what the catalogue says.
     """
 
-    def __init__(self, views: Views, catalogue: Catalogue, clock: Clock, rules: CacheRules) -> None:
+    def __init__(self, views: Views, catalogue: Catalogue, clock: Clock, settings: CacheSettings) -> None:
         self._views = views
         self._catalogue = catalogue
         self._clock = clock
-        self._rules = rules
+        self._settings = settings
         self._total = (0, 0)
         self._shop_time = (0, 0)
-        self._one_reads, self._one_rates = Lock(), Lock()
-        self._top_rated: dict[int, tuple[int, float, Sequence[Rated]]] = {}
-        self._trending: dict[_Place, tuple[int, Sequence[Popular]]] = {}
-        self._interactions = _Remembered[ProductId, int](clock, rules.products_ms, PRODUCTS_MAX)
-        self._rarities = _Remembered[ProductId, float](clock, rules.products_ms, PRODUCTS_MAX)
-        self._facts = _Remembered[ProductId, tuple[Product, Tally]](clock, rules.products_ms, PRODUCTS_MAX)
-        self._lists = _Remembered[tuple[ProductId, int], Listed](clock, rules.lists_ms, LISTS_MAX, _is_full)
+        self._refresh_lock, self._rating_lock = Lock(), Lock()
+        self._top_rated: dict[int, tuple[int, float, Sequence[RatedProduct]]] = {}
+        self._trending: dict[Segment, tuple[int, Sequence[TrendingProduct]]] = {}
+        self._interactions = TtlCache[ProductId, int](clock, settings.products_ms, PRODUCTS_MAX)
+        self._idf = TtlCache[ProductId, float](clock, settings.products_ms, PRODUCTS_MAX)
+        self._facts = TtlCache[ProductId, tuple[Product, ProductStats]](clock, settings.products_ms, PRODUCTS_MAX)
+        self._lists = TtlCache[tuple[ProductId, int], Listed](clock, settings.lists_ms, LISTS_MAX, _is_full)
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had; those never seen are left out."""
         return self._interactions(product_ids, self._views.interactions_of)
 
-    def rarities_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
+    def idf_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
         """How rare products are; those never seen are left out."""
-        return self._rarities(product_ids, self._read_rarities)
+        return self._idf(product_ids, self._read_idf)
 
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, Listed]:
         """List, for each product, the sessions that touched it and when, newest first, at most `limit`."""
@@ -153,7 +153,7 @@ class ShopCache:
         lists = self._lists([(product_id, limit) for product_id in product_ids], read)
         return {product_id: listed for (product_id, _), listed in lists.items()}
 
-    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+    def product_stats(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductStats]:
         """The numbers of products; those never seen are left out."""
         return {product_id: tally for product_id, (_, tally) in self._facts(product_ids, self._read_facts).items()}
 
@@ -162,7 +162,7 @@ class ShopCache:
 
         The catalogue is not asked: it may be dear, and only what is shown or chosen by its word is its business.
         """
-        if self._rules.products_ms:
+        if self._settings.products_ms:
             self._facts(product_ids, self._read_facts)
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
@@ -180,58 +180,64 @@ class ShopCache:
         return self._catalogue.of_category(category)
 
     def trending(
-        self, rules: TrendingRules, category: str | None = None, country: str | None = None, limit: int = DEPTHS[0]
-    ) -> Sequence[Popular]:
+        self,
+        settings: TrendingSettings,
+        category: str | None = None,
+        country: str | None = None,
+        limit: int = DEPTHS[0],
+    ) -> Sequence[TrendingProduct]:
         """What is trending, in a category, in a country or anywhere: at most `limit` products.
 
         When the list that is remembered is too old, the first who asks reads it again; who asks meanwhile gets what was
         read before, unless that is much too old. A list longer than any that is remembered is always read.
         """
         if limit > DEPTHS[-1]:
-            old_ms, now_ms = self._rules.trending_ms, self._clock.now_ms()
-            return self._views.trending(rules, category, limit, country, old_ms, now_ms)
+            max_staleness_ms, now_ms = self._settings.trending_ms, self._clock.now_ms()
+            return self._views.trending(settings, category, limit, country, max_staleness_ms, now_ms)
         for depth in DEPTHS:
-            place = _Place(rules, category, country, depth)
+            segment = Segment(settings, category, country, depth)
             if depth >= limit:
-                return self._trending_in(place)[:limit]
-            read = self._trending.get(place)
+                return self._trending_in(segment)[:limit]
+            read = self._trending.get(segment)
             if read is not None and self._is_fresh(read[0]) and len(read[1]) < depth:
                 return read[1]  # there are no more
         raise AssertionError("no depth is as large as the largest")
 
-    def _trending_in(self, place: _Place) -> Sequence[Popular]:
-        read = self._trending.get(place)
+    def _trending_in(self, segment: Segment) -> Sequence[TrendingProduct]:
+        read = self._trending.get(segment)
         if read is not None and self._is_fresh(read[0]):
             return read[1]
-        is_of_use = read is not None and self._is_fresh(read[0], LATE_MAX)
-        if self._one_reads.acquire(blocking=not is_of_use):
+        is_of_use = read is not None and self._is_fresh(read[0], STALE_FACTOR_MAX)
+        if self._refresh_lock.acquire(blocking=not is_of_use):
             try:
-                return self._read_trending(place)
+                return self._read_trending(segment)
             finally:
-                self._one_reads.release()
+                self._refresh_lock.release()
         return () if read is None else read[1]
 
-    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
         """Which products are rated highest; a list longer than any that is remembered is always read."""
         depth = next((depth for depth in DEPTHS if depth >= limit), None)
         if depth is None:
             return self._views.top_rated(prior_ratings, limit)
-        with self._one_rates:
+        with self._rating_lock:
             known = self._top_rated.get(depth)
             if known is None or known[1] != prior_ratings or not self._is_fresh(known[0]):
                 rated = self._views.top_rated(prior_ratings, depth)
                 known = self._top_rated[depth] = self._clock.now_ms(), prior_ratings, rated
         return known[2][:limit]
 
-    def _read_trending(self, place: _Place) -> Sequence[Popular]:
-        read = self._trending.get(place)
+    def _read_trending(self, segment: Segment) -> Sequence[TrendingProduct]:
+        read = self._trending.get(segment)
         if read is None or not self._is_fresh(read[0]):
-            old_ms, now_ms = self._rules.trending_ms, self._clock.now_ms()
-            popular = self._views.trending(place.rules, place.category, place.depth, place.country, old_ms, now_ms)
-            self._trending.pop(place, None)
-            while self._trending and sum(one.depth for one in self._trending) + place.depth > TRENDING_MAX:
+            max_staleness_ms, now_ms = self._settings.trending_ms, self._clock.now_ms()
+            popular = self._views.trending(
+                segment.settings, segment.category, segment.depth, segment.country, max_staleness_ms, now_ms
+            )
+            self._trending.pop(segment, None)
+            while self._trending and sum(one.depth for one in self._trending) + segment.depth > TRENDING_MAX:
                 self._trending.pop(next(iter(self._trending)))
-            read = self._trending[place] = (self._clock.now_ms(), popular)
+            read = self._trending[segment] = (self._clock.now_ms(), popular)
         return read[1]
 
     def now_ms(self) -> int:
@@ -248,10 +254,10 @@ class ShopCache:
             self._shop_time = now_ms, time_ms
         return time_ms
 
-    def _read_rarities(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
+    def _read_idf(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
         known = self._views.interactions_of(product_ids)
         total = self._interactions_total()
-        return {product_id: rarity(number, total) for product_id, number in known.items()}
+        return {product_id: inverse_document_frequency(number, total) for product_id, number in known.items()}
 
     def _interactions_total(self) -> int:
         read_ms, total = self._total
@@ -260,11 +266,11 @@ class ShopCache:
             self._total = (self._clock.now_ms(), total)
         return total
 
-    def _read_facts(self, product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Product, Tally]]:
+    def _read_facts(self, product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Product, ProductStats]]:
         return {
-            product_id: (state.described(product_id), state.tally)
+            product_id: (state.as_product(product_id), state.stats)
             for product_id, state in self._views.products(product_ids).items()
         }
 
     def _is_fresh(self, read_ms: int, times: int = 1) -> bool:
-        return 0 <= self._clock.now_ms() - read_ms < times * self._rules.trending_ms
+        return 0 <= self._clock.now_ms() - read_ms < times * self._settings.trending_ms

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from realtime_pipeline.application.errors import UnknownCustomer
-from realtime_pipeline.application.known_customers import known_customer
+from realtime_pipeline.application.known_customers import resolve_customer
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.shop_cache import ShopCache
 from realtime_pipeline.domain.shop.customer import Customer
@@ -86,7 +86,7 @@ class ShowCustomer:
         Raises:
             UnknownCustomer: nobody of that id has been seen, or they were forgotten.
         """
-        customer = known_customer(self._cells, customer_id)
+        customer = resolve_customer(self._cells, customer_id)
         if customer.is_blank:
             raise UnknownCustomer(
                 f"nothing is known of customer {customer_id}: never seen, not processed yet, or forgotten"

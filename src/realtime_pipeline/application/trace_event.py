@@ -18,12 +18,12 @@ from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.fold import fold
 from realtime_pipeline.domain.streams.letters import Letter, LetterKey
 from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from realtime_pipeline.domain.streams.traces import Change, Copy, Totals, Trace, change_of, copy_of
 from realtime_pipeline.domain.streams.watermark import Watermark
 
@@ -49,7 +49,7 @@ class TraceEvent:
         fold_records: FoldRecords,
         find_event_id: FindEventId,
         name_of: Callable[[int, int], str],
-        rules: FoldRules,
+        settings: FoldSettings,
         log_in_words: str,
     ) -> None:
         self._log = log
@@ -59,7 +59,7 @@ class TraceEvent:
         self._fold_records = fold_records
         self._find_event_id = find_event_id
         self._name_of = name_of
-        self._rules = rules
+        self._settings = settings
         self._log_in_words = log_in_words
 
     def __call__(
@@ -89,7 +89,7 @@ class TraceEvent:
         return Trace(event_id, self._log_in_words, tuple(copies), bounds, more)
 
     def _names(self, customer_id: CustomerId) -> list[CustomerId]:
-        customer = self._cells.customer(customer_id)
+        customer = self._cells.read_customer(customer_id)
         if customer is None:
             return [customer_id]
         return [customer_id, *customer.visitors, *([] if customer.forwards_to is None else [customer.forwards_to])]
@@ -146,7 +146,7 @@ class TraceEvent:
         counter: "_Counter",
     ) -> Iterator[Copy]:
         for partition, pairs in found.items():
-            begin, to_fold = bounds[partition][0], dict[int, Event | HistoryMerged]()
+            begin, to_fold = bounds[partition][0], dict[int, Event | ProfileMerged]()
             for record, decoded in pairs:
                 letter = letters.get(LetterKey(record.partition, record.position, record.appended_at_ms))
                 if letter is not None:
@@ -165,7 +165,7 @@ class TraceEvent:
                 yield from self._folded(partition, begin, to_fold, counter)
 
     def _folded(
-        self, partition: int, begin: int, copies: Mapping[int, Event | HistoryMerged], counter: "_Counter"
+        self, partition: int, begin: int, copies: Mapping[int, Event | ProfileMerged], counter: "_Counter"
     ) -> Iterator[Copy]:
         """Fold the customers of some records once more, from where the log begins, and look at what those came to."""
         doubt = ""
@@ -183,7 +183,7 @@ class TraceEvent:
                 continue
             customer = None if decoded.customer_id is None else customers[decoded.customer_id]
             before = Totals.of(customer)
-            effects, _ = fold([(record, decoded)], customers, Watermark(), self._rules)
+            effects, _ = fold([(record, decoded)], customers, Watermark(), self._settings)
             if is_copy:
                 (record_class,) = effects.counts
                 reason = effects.dead_letters[0].reason if effects.dead_letters else None

@@ -11,13 +11,13 @@ from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import SessionKey, Trail
+from realtime_pipeline.domain.shop.session import SessionKey, SessionSummary
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 
 
 @attrs.frozen
-class Entry:
+class OutboxEntry:
     """What a commit owes its readers (the views and the outputs): exactly the records in [from, to).
 
     `outgoing` are records for the log: what its customers' folds have to say to others. `at_ms` is when it was made, by
@@ -50,9 +50,9 @@ class Commit:
     at_ms: int = 0
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> OutboxEntry:
         """What this commit owes its readers."""
-        return Entry(
+        return OutboxEntry(
             self.partition,
             self.from_position,
             self.to_position,
@@ -66,7 +66,7 @@ class Commit:
 
 
 @attrs.frozen
-class Noted:
+class OwnerNotes:
     """What a cell's owner has seen, and wrote down for whoever comes after.
 
     Outputs of all records before `emitted` were emitted. The log holds no record in [`empty_from`, `empty_to`): only
@@ -79,7 +79,7 @@ class Noted:
 
 
 @attrs.frozen
-class Claimed:
+class ClaimedCell:
     """A cell as its new owner finds it. `number` is that of the last commit."""
 
     position: int
@@ -90,7 +90,7 @@ class Claimed:
 class CellStore(ABC):
     """Keeps cells. Whatever is killed, a cell holds the effects of a whole number of commits.
 
-    Writing goes: `claim` once, then `customers` and `commit` again and again. Reading is open to everybody and
+    Writing goes: `claim` once, then `load_customers` and `commit` again and again. Reading is open to everybody and
     sees whole commits only. Every method may raise `Unreachable` where the store is across a network.
     """
 
@@ -116,7 +116,7 @@ class CellStore(ABC):
         """Read where cells stand; 0 for one that was never claimed."""
 
     @abstractmethod
-    def claim(self, partition: int, epoch: int) -> Claimed:
+    def claim(self, partition: int, epoch: int) -> ClaimedCell:
         """Write a new epoch, so that no earlier owner can change the cell any more, then read where it stands.
 
         Raises:
@@ -124,14 +124,14 @@ class CellStore(ABC):
         """
 
     @abstractmethod
-    def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
+    def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
         """Load the customers wanted of each partition: a blank one where nothing is kept.
 
         One who was forgotten knows when.
         """
 
     @abstractmethod
-    def kept(self, partition: int, after: int) -> Iterator[Entry]:
+    def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Read the entries that end after a position, in order; some at a time."""
 
     @abstractmethod
@@ -151,23 +151,23 @@ class CellStore(ABC):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position: every reader has them. A stale epoch is ignored."""
 
-    def note(self, noted: Mapping[int, Noted]) -> None:
+    def write_notes(self, notes: Mapping[int, OwnerNotes]) -> None:
         """Write down what owners have seen of their partitions. It stays true, so an earlier owner may write it too.
 
         Does nothing where cells and outputs are one database, which forgets neither.
         """
-        _ = noted
+        _ = notes
 
-    def noted(self, partition: int) -> Noted:
+    def read_notes(self, partition: int) -> OwnerNotes:
         """Read what an owner wrote down last."""
         _ = partition
-        return Noted()
+        return OwnerNotes()
 
     @abstractmethod
     def erase(self) -> None:
         """Delete all cells and all that lies in them; the store still belongs to its log."""
 
-    def together(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Make one transaction of a round's commits, merges and emissions, where they all lie in one database.
 
         Leaving by an exception then undoes them all. Elsewhere this does nothing, and each step stands alone.
@@ -175,15 +175,17 @@ class CellStore(ABC):
         return nullcontext()
 
     @abstractmethod
-    def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+    def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
         """Read customers; those never seen or forgotten are left out."""
 
-    def customer(self, customer_id: CustomerId) -> Customer | None:
+    def read_customer(self, customer_id: CustomerId) -> Customer | None:
         """Read a customer; None for one never seen or forgotten."""
-        return self.known_customers([customer_id]).get(customer_id)
+        return self.read_customers([customer_id]).get(customer_id)
 
     @abstractmethod
-    def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
+    def session_summaries(
+        self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
+    ) -> dict[SessionKey, SessionSummary]:
         """Read what sessions leave for others; those that are gone are left out, and those that have expired.
 
         How long a session is kept is a setting of the store, counted in event time of its partition (`newest_ms`), and

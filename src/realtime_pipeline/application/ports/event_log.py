@@ -36,18 +36,18 @@ class LogIdentity:
         )
 
 
-class PartitionOwner(ABC):
+class RebalanceListener(ABC):
     """Who is told of partitions that come and go. Called from within `EventLog.poll`, never beside it."""
 
     @abstractmethod
-    def gained(self, partitions: Collection[int]) -> Mapping[int, int]:
+    def on_assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Take partitions on; answer with the position from which each is to be read.
 
-        One that is left out is held, and not read before `EventLog.seek` names it. Never raises a `Refusal`.
+        One that is left out is held, and not read before `EventLog.seek` names it. Never raises a `RecoverableError`.
         """
 
     @abstractmethod
-    def lost(self, partitions: Collection[int]) -> None:
+    def on_revoked(self, partitions: Collection[int]) -> None:
         """Drop everything held for partitions; somebody else may have them already."""
 
 
@@ -63,7 +63,7 @@ class EventLog(ABC):
         """Which log this is; fixed when the log is made."""
 
     @abstractmethod
-    def subscribe(self, owner: PartitionOwner) -> None:
+    def subscribe(self, listener: RebalanceListener) -> None:
         """Ask for partitions. They come, and go, during `poll`."""
 
     @abstractmethod
@@ -73,11 +73,11 @@ class EventLog(ABC):
         Waits up to `timeout_s` for the first one, never for more.
 
         Raises:
-            Stopped: another process reads this log in this one's place, or a position lies outside the log.
+            UnrecoverableState: another process reads this log in this one's place, or a position lies outside the log.
         """
 
     @abstractmethod
-    def vouch(self) -> None:
+    def verify_identity(self) -> None:
         """See that what was polled last is of this log, and not of another that has come into its place.
 
         To be called before anything that lasts is made of it. A log that has to ask somebody asks when it is polled,
@@ -85,12 +85,12 @@ class EventLog(ABC):
 
         Raises:
             WrongLog: it is of another.
-            Stopped: the log is gone.
+            UnrecoverableState: the log is gone.
             Unreachable: it does not answer.
         """
 
     @abstractmethod
-    def read_to(self, partition: int) -> int:
+    def consumed_position(self, partition: int) -> int:
         """Up to where a partition was read, since its position was last named: further than the last record returned,
         where what lies there is no record, as the marks that end transactions. May lag behind `poll`.
         """
@@ -136,5 +136,5 @@ class EventLog(ABC):
         """See that nobody has deleted records amid the log, where its positions have no gaps.
 
         Raises:
-            Stopped: records are gone.
+            UnrecoverableState: records are gone.
         """

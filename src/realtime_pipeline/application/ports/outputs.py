@@ -32,7 +32,7 @@ Search: TypeAlias = Callable[[Sequence[Emission], int], int | None]
 """Looks for emissions of one partition among all that was put out since a time (ms): answers with the position up to
 which they were emitted; None where that cannot be told any more."""
 
-Recall: TypeAlias = Callable[[Search], int]
+RecoverPosition: TypeAlias = Callable[[Search], int]
 """Tells from the store up to which position outputs were emitted."""
 
 
@@ -46,12 +46,12 @@ class Outputs(ABC):
 
     @property
     @abstractmethod
-    def gather_ms(self) -> int:
+    def linger_ms(self) -> int:
         """For how long emissions may be gathered, where each call is dear; 0: emit at once."""
 
     @property
     @abstractmethod
-    def takes_back(self) -> bool:
+    def can_retract(self) -> bool:
         """Whether the dead letters of who is forgotten are taken back; elsewhere their retention ends them."""
 
     @abstractmethod
@@ -59,21 +59,21 @@ class Outputs(ABC):
         """The largest epoch by which the partition's outputs were claimed, as far as this process knows; else 0."""
 
     @abstractmethod
-    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
+    def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
         """Shut earlier owners out, then read up to which position outputs were emitted.
 
         Where that was never written, or was deleted, `recall` says it, and it is written again.
 
         Raises:
             Fenced: a larger epoch has claimed the partition's outputs already.
-            Stopped: it cannot be recalled.
+            UnrecoverableState: it cannot be recalled.
         """
 
     @abstractmethod
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Read up to which position outputs were emitted."""
 
-    def known(self, partitions: Collection[int]) -> Mapping[int, int | None]:
+    def committed_positions(self, partitions: Collection[int]) -> Mapping[int, int | None]:
         """Read positions as workers have written them; None where none is there, or another tool has written it."""
         return self.positions(partitions)
 
@@ -85,7 +85,7 @@ class Outputs(ABC):
 
         Raises:
             Fenced: some epoch is not its owner's; nothing of that partition was written.
-            Superseded: the outputs of some partition do not stand at `from`; nothing of it was written.
+            PositionMismatch: the outputs of some partition do not stand at `from`; nothing of it was written.
             Unreachable: what was written is not known.
         """
 

@@ -13,14 +13,14 @@ class Snapshots(ABC):
 
     @abstractmethod
     def restore(self) -> None:
-        """Put cells and views back as they were, into a store that was erased; a part of `CellStore.together`.
+        """Put cells and views back as they were, into a store that was erased; a part of `CellStore.transaction`.
 
         One that is being taken is of the store from before, and is given up.
         """
 
     @abstractmethod
     def erase(self) -> None:
-        """Delete all snapshots, a part of `CellStore.together`; one that is being taken is given up."""
+        """Delete all snapshots, a part of `CellStore.transaction`; one that is being taken is given up."""
 
     @abstractmethod
     def forgotten(self) -> int:

@@ -36,7 +36,7 @@ class Stage(StrEnum):
     """A part of a backup is written."""
 
 
-class Stages(ABC):
+class StageObserver(ABC):
     """Is told of each step as it ends."""
 
     @abstractmethod
@@ -44,7 +44,7 @@ class Stages(ABC):
         """A step over so many records is done."""
 
 
-class Unwatched(Stages):
+class NoObserver(StageObserver):
     """Nobody is looking."""
 
     def reached(self, stage: Stage, records: int) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState, Tally
+from realtime_pipeline.domain.shop.product import ProductState, ProductStats
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import Deltas
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
@@ -34,7 +34,7 @@ class Merge:
 
 
 @attrs.frozen
-class Rated:
+class RatedProduct:
     """A product, the Bayesian average of its ratings, and how many there are."""
 
     product_id: ProductId
@@ -61,7 +61,7 @@ class Views(ABC):
 
     @property
     @abstractmethod
-    def gather_ms(self) -> int:
+    def linger_ms(self) -> int:
         """How long what is to be merged may be gathered; 0 where a merge is cheap, or a part of the commit."""
 
     @abstractmethod
@@ -90,7 +90,7 @@ class Views(ABC):
 
         Raises:
             Fenced: some range has an epoch that is not the view cell's, which was not changed.
-            Superseded: some range does not begin where the view cell stands, which was not changed. Carries the
+            PositionMismatch: some range does not begin where the view cell stands, which was not changed. Carries the
                 positions of all the merge's partitions.
             Unreachable: what was written is not known.
         """
@@ -115,7 +115,7 @@ class Views(ABC):
         """Read products; those never seen are left out."""
 
     @abstractmethod
-    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductStats]:
         """Read only the numbers of products; those never seen are left out."""
 
     @abstractmethod
@@ -129,22 +129,22 @@ class Views(ABC):
     @abstractmethod
     def trending(
         self,
-        rules: TrendingRules,
+        settings: TrendingSettings,
         category: str | None,
         limit: int,
         country: str | None = None,
-        old_ms: int = 0,
+        max_staleness_ms: int = 0,
         now_ms: int = END_OF_TIME,
-    ) -> Sequence[Popular]:
+    ) -> Sequence[TrendingProduct]:
         """Rank products as `domain.recommendation.trending` does, of one category or of all.
 
         With `country`, by what is known to have been done there. Time is `shop_time_ms` of what was merged, by the
-        reader's clock `now_ms`. A product's category is the one said last. What is ranked may be as it was `old_ms`
-        ago, where that is cheaper.
+        reader's clock `now_ms`. A product's category is the one said last. What is ranked may be as it was
+        `max_staleness_ms` ago, where that is cheaper.
         """
 
     @abstractmethod
-    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
         """Rank products that have ratings by Bayesian average, the mean of all ratings being the prior."""
 
     @abstractmethod

@@ -7,7 +7,7 @@ from itertools import accumulate
 import attrs
 
 from realtime_pipeline.domain.limits import in_bounds
-from realtime_pipeline.domain.recommendation.service import RecommendationRules
+from realtime_pipeline.domain.recommendation.service import RecommendationSettings
 from realtime_pipeline.domain.shop.events import CustomerId
 
 
@@ -16,7 +16,7 @@ class Variant:
     """One way of recommending, and its share of the customers, as against the shares of the others."""
 
     share: float = 1.0
-    recommendations: RecommendationRules = attrs.Factory(RecommendationRules)
+    recommendations: RecommendationSettings = attrs.Factory(RecommendationSettings)
 
     def __attrs_post_init__(self) -> None:
         in_bounds("share", self.share, 0)

@@ -16,7 +16,7 @@ import attrs
 
 from realtime_pipeline.domain.limits import POWER_MAX, at_least, at_most
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.session import SessionKey, Trail
+from realtime_pipeline.domain.shop.session import SessionKey, SessionSummary
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 
 DAY_MS: Final = 86_400_000
@@ -25,7 +25,7 @@ K = TypeVar("K")
 
 
 @attrs.frozen
-class NeighbourRules:
+class NeighbourSettings:
     """Which sessions are neighbours, and what each of them counts.
 
     What was taken out of the cart weighs 0, and neither leads anywhere nor is led to.
@@ -34,8 +34,8 @@ class NeighbourRules:
     to 1/e over a reach: of steps back among the visitor's products (`position_reach`), of days by which a session is
     older than the newest candidate (`recency_days`), of steps back to the latest product shared (`shared_reach`), and
     of steps from there to a product in the neighbour's own order (`order_reach`; `before` is what products count that
-    came before it). A session of n products is divided by n^`length_damping`: 0.5 is the cosine's. `rarity` is how much
-    more rare products count, `action_power` how much more those carted and bought: their weight to this power.
+    came before it). A session of n products is divided by n^`length_damping`: 0.5 is the cosine's. `idf_weight` is how
+    much more rare products count, `action_power` how much more those carted and bought: their weight to this power.
     """
 
     m: int = 200
@@ -47,7 +47,7 @@ class NeighbourRules:
     order_reach: float = 3.0
     before: float = 0.8
     length_damping: float = 0.0
-    rarity: float = 1.0
+    idf_weight: float = 1.0
     action_power: float = 0.5
 
     def __attrs_post_init__(self) -> None:
@@ -66,7 +66,7 @@ class Scored(NamedTuple):  # hundreds for every list of recommendations
     product_id: ProductId
     score: float
     sessions: int
-    through: tuple[ProductId, ...]
+    via: tuple[ProductId, ...]
 
 
 @attrs.frozen
@@ -78,45 +78,45 @@ class Scores:
     """
 
     scores: Mapping[ProductId, float]
-    led: Mapping[ProductId, Sequence[ProductId]]
+    via: Mapping[ProductId, Sequence[ProductId]]
     steps: Mapping[ProductId, int]
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def weighed(self, rarities: Mapping[ProductId, float], rarity: float) -> Self:
+    def weighted_by_idf(self, idf: Mapping[ProductId, float], weight: float) -> Self:
         """Rare products count more: each score times 1 + rarity · ln(all interactions / those with the product).
 
-        A product of which `rarities` says nothing is common.
+        A product of which `idf` says nothing is common.
         """
-        rare = rarities.get
-        scores = {product_id: worth * (1 + rarity * rare(product_id, 0.0)) for product_id, worth in self.scores.items()}
+        rare = idf.get
+        scores = {product_id: worth * (1 + weight * rare(product_id, 0.0)) for product_id, worth in self.scores.items()}
         return attrs.evolve(self, scores=scores)
 
     def best(self, limit: int) -> list[Scored]:
         """The best `limit` products, the best first; ties to the smaller id."""
-        first = sorted((-self.scores[one], one) for one in _highest(self.scores, limit))[:limit]
+        first = sorted((-self.scores[one], one) for one in _top(self.scores, limit))[:limit]
         found = []
         for worth, one in first:
-            led = self.led[one]
+            via = self.via[one]
             if one in self.steps:  # that it leads to itself says nothing, unless nothing else does
-                led = [way for way in led if way != one] or led
-            found.append(Scored(one, -worth, len(led), self._ways(led)))
+                via = [way for way in via if way != one] or via
+            found.append(Scored(one, -worth, len(via), self._via(via)))
         return found
 
-    def _ways(self, led: Sequence[ProductId]) -> tuple[ProductId, ...]:
+    def _via(self, via: Sequence[ProductId]) -> tuple[ProductId, ...]:
         """The visitor's products by which neighbours were found, the one that led most often first; ties to the
         later."""
-        ways = dict.fromkeys(led)
-        if len(ways) == 1:
-            return tuple(ways)
-        return tuple(sorted(ways, key=lambda product_id: (-led.count(product_id), self.steps[product_id])))
+        distinct = dict.fromkeys(via)
+        if len(distinct) == 1:
+            return tuple(distinct)
+        return tuple(sorted(distinct, key=lambda product_id: (-via.count(product_id), self.steps[product_id])))
 
 
 def nearest(
     session: Mapping[ProductId, int],
     lists: Mapping[ProductId, Mapping[SessionKey, int]],
-    rules: NeighbourRules,
+    settings: NeighbourSettings,
     own: Collection[SessionKey],
     now_ms: int = END_OF_TIME,
 ) -> dict[SessionKey, float]:
@@ -130,8 +130,8 @@ def nearest(
     """
     similarity: dict[SessionKey, float] = {}
     times: dict[SessionKey, int] = {}
-    for back, (product_id, weight) in enumerate(_newest_first(session, rules)):
-        worth = weight**rules.action_power * math.exp(-back / rules.position_reach)
+    for back, (product_id, weight) in enumerate(_newest_first(session, settings)):
+        worth = weight**settings.action_power * math.exp(-back / settings.position_reach)
         listed = lists.get(product_id, {})
         if not times:
             times, similarity = dict(listed), dict.fromkeys(listed, worth)
@@ -150,20 +150,20 @@ def nearest(
     if not times:
         return {}
     newest_first = sorted(times.values(), reverse=True)
-    newest_ms, oldest_ms = min(newest_first[0], now_ms), newest_first[: rules.m][-1]
-    reach_ms, exp = rules.recency_days * DAY_MS, math.exp
+    newest_ms, oldest_ms = min(newest_first[0], now_ms), newest_first[: settings.m][-1]
+    reach_ms, exp = settings.recency_days * DAY_MS, math.exp
     near = [
         (similarity[key] * exp((at_ms - newest_ms) / reach_ms) if at_ms < newest_ms else similarity[key], at_ms, key)
         for key, at_ms in times.items()
         if at_ms >= oldest_ms
     ]
-    if len(near) > rules.m:  # some are as old as the last of them
-        near = sorted(near, key=lambda one: one[1:], reverse=True)[: rules.m]
+    if len(near) > settings.m:  # some are as old as the last of them
+        near = sorted(near, key=lambda one: one[1:], reverse=True)[: settings.m]
     near.sort(reverse=True)
-    return {key: worth for worth, _, key in near[: rules.k]}
+    return {key: worth for worth, _, key in near[: settings.k]}
 
 
-def _highest(values: Mapping[K, float], limit: int) -> list[K]:
+def _top(values: Mapping[K, float], limit: int) -> list[K]:
     """The keys of the `limit` highest values, in no order, and of those that are as high as the last of them.
 
     Numbers are sorted, not pairs: that is half the cost.
@@ -174,7 +174,7 @@ def _highest(values: Mapping[K, float], limit: int) -> list[K]:
     return [key for key, value in values.items() if value >= least]
 
 
-def rarity(known: int, total: int) -> float:
+def inverse_document_frequency(known: int, total: int) -> float:
     """How rare a product is: ln(all interactions / those with the product); 0 where none are known, as if all were."""
     return math.log(total / known) if 0 < known < total else 0.0
 
@@ -182,8 +182,8 @@ def rarity(known: int, total: int) -> float:
 def score(
     session: Mapping[ProductId, int],
     neighbours: Mapping[SessionKey, float],
-    trails: Mapping[SessionKey, Trail],
-    rules: NeighbourRules,
+    summaries: Mapping[SessionKey, SessionSummary],
+    settings: NeighbourSettings,
 ) -> Scores:
     """Score what the neighbours saw.
 
@@ -192,13 +192,13 @@ def score(
     product lies for the visitor (0: it is the last), n how many products the neighbour has, d how many steps the
     product lies from the shared one there; times `before` where it came earlier. Sessions that are gone are skipped.
     """
-    steps = {product_id: back for back, (product_id, _) in enumerate(_newest_first(session, rules))}
-    shared_worth = {product_id: math.exp(-back / rules.shared_reach) for product_id, back in steps.items()}
-    others = [(similarity, trails[key].products) for key, similarity in neighbours.items() if key in trails]
+    steps = {product_id: back for back, (product_id, _) in enumerate(_newest_first(session, settings))}
+    shared_worth = {product_id: math.exp(-back / settings.shared_reach) for product_id, back in steps.items()}
+    others = [(similarity, summaries[key].products) for key, similarity in neighbours.items() if key in summaries]
     longest = max((len(products) for _, products in others), default=0)
-    after = [math.exp(-step / rules.order_reach) for step in range(longest + 1)]
-    curve = [rules.before * worth for worth in reversed(after[1:])] + after
-    power = _Powers(rules.action_power)
+    after = [math.exp(-step / settings.order_reach) for step in range(longest + 1)]
+    curve = [settings.before * worth for worth in reversed(after[1:])] + after
+    power = _Powers(settings.action_power)
     scores: dict[ProductId, float] = {}
     led: dict[ProductId, list[ProductId]] = {}
     for similarity, products in others:
@@ -208,8 +208,8 @@ def score(
         else:
             continue
         base = similarity * shared_worth[latest]
-        if rules.length_damping:
-            base *= len(products) ** -rules.length_damping
+        if settings.length_damping:
+            base *= len(products) ** -settings.length_damping
         step = longest - list(products).index(latest)
         for product_id, weight in products.items():
             if weight:
@@ -235,5 +235,5 @@ class _Powers(dict[int, float]):
         return found
 
 
-def _newest_first(session: Mapping[ProductId, int], rules: NeighbourRules) -> list[tuple[ProductId, int]]:
-    return [item for item in reversed(list(session.items())) if item[1]][: rules.last]
+def _newest_first(session: Mapping[ProductId, int], settings: NeighbourSettings) -> list[tuple[ProductId, int]]:
+    return [item for item in reversed(list(session.items())) if item[1]][: settings.last]

@@ -12,7 +12,7 @@ from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.rules import DISLIKED_MAX, ListRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Product, Tally, bayesian_average
+from realtime_pipeline.domain.shop.product import Product, ProductStats, bayesian_average
 from realtime_pipeline.domain.words import counted, numbered
 
 RATING_MEAN = 3.5
@@ -52,16 +52,16 @@ class Blend:
 
 
 class Candidate(NamedTuple):  # many for every list of recommendations
-    """A product that might be shown, with its score and why; `moved` names the rules that changed its place."""
+    """A product that might be shown, with its score and why; `adjustments` names the rules that changed its place."""
 
     product_id: ProductId
     score: float
     reason: Reason
-    moved: tuple[str, ...] = ()
+    adjustments: tuple[str, ...] = ()
 
-    def moved_by(self, rule: str, weight: float = 1.0) -> "Candidate":
+    def adjusted(self, rule: str, weight: float = 1.0) -> "Candidate":
         """This candidate, with a rule that changed its place, and its score times a weight."""
-        return Candidate(self.product_id, self.score * weight, self.reason, (*self.moved, rule))
+        return Candidate(self.product_id, self.score * weight, self.reason, (*self.adjustments, rule))
 
 
 @attrs.frozen
@@ -122,7 +122,7 @@ def ranked(
     products: Mapping[ProductId, Product],
     limit: int,
     *,
-    is_all: bool = True,
+    exhausted: bool = True,
 ) -> Ranking:
     """Choose at most `limit` of the candidates, which are all there are, or else the first of them.
 
@@ -146,14 +146,14 @@ def ranked(
             continue
         weight = rules.weight(product) if weighs else 1.0
         if weight != 1:
-            one = one.moved_by(f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score", weight)  # noqa: PLW2901
+            one = one.adjusted(f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score", weight)  # noqa: PLW2901
         is_stale = rules.shown_max and visitor.shown.get(one.product_id, 0) >= rules.shown_max
         (stale if is_stale else passing).append(one)
     notes = []
-    if is_all and not passing and stale:
+    if exhausted and not passing and stale:
         notes.append(f"shown_max set aside, which had left nothing of {counted(len(stale), 'product')}")
         passing = stale
-    chosen = _mixed(sorted(passing, key=_order), rules, products, limit, list(pins.values()))
+    chosen = _diversified(sorted(passing, key=_order), rules, products, limit, list(pins.values()))
     if not chosen:
         notes += refusal_notes(refused, len(candidates))
         if not pins:
@@ -181,7 +181,7 @@ def _hidden_notes(candidates: Sequence[Candidate], visitor: Visitor) -> list[str
     ]
 
 
-def with_new(
+def inject_new_products(
     ranking: Ranking,
     new: Sequence[Candidate],
     places: int,
@@ -216,23 +216,23 @@ def with_new(
     return attrs.evolve(ranking, chosen=tuple(_pinned([*staying, *taken], pins, limit)))
 
 
-def rated(
-    candidates: Sequence[Candidate], tallies: Mapping[ProductId, Tally], rules: ListRules, prior_ratings: float
+def weighted_by_rating(
+    candidates: Sequence[Candidate], stats: Mapping[ProductId, ProductStats], rules: ListRules, prior_ratings: float
 ) -> list[Candidate]:
     """Weigh products by (Bayesian average of their ratings / an average rating)^`rating`."""
     if not rules.rating:
         return list(candidates)
     weighed = []
     for one in candidates:
-        tally = tallies.get(one.product_id)
-        if tally is not None and tally.ratings:
-            average = bayesian_average(tally.ratings, tally.rating_sum, RATING_MEAN, prior_ratings)
-            one = one.moved_by(f"rated {average:.1f}", (average / RATING_MEAN) ** rules.rating)  # noqa: PLW2901
+        product_stats = stats.get(one.product_id)
+        if product_stats is not None and product_stats.ratings:
+            average = bayesian_average(product_stats.ratings, product_stats.rating_sum, RATING_MEAN, prior_ratings)
+            one = one.adjusted(f"rated {average:.1f}", (average / RATING_MEAN) ** rules.rating)  # noqa: PLW2901
         weighed.append(one)
     return sorted(weighed, key=_order)
 
 
-def _mixed(
+def _diversified(
     candidates: Sequence[Candidate],
     rules: ListRules,
     products: Mapping[ProductId, Product],
@@ -267,7 +267,7 @@ def _mixed(
             (1 - rules.diversity) * candidates[place].score - penalty * (categories[place] in used) for place in heads
         ]
         place = heads[worths.index(max(worths))]  # the first of equals
-        taken.append(candidates[place] if place == heads[0] else candidates[place].moved_by("moved up for diversity"))
+        taken.append(candidates[place] if place == heads[0] else candidates[place].adjusted("moved up for diversity"))
         category = categories[place]
         if category is None:
             new += 1

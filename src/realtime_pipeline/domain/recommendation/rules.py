@@ -41,9 +41,9 @@ class ListRules:
     `rating` is the power to which a product's rating counts, as a share of an average one. `per_category` is how many
     of one category are shown at most, 0 for any number. `shown_max` is how often a product may have been shown to the
     customer before (by their profile, or as the request says), 0 for any number. `diversity` from 0 to 1 trades score
-    for categories that are not yet in the list. `explore` is the share of places, the last ones, for products that had
-    fewer than `explore_below` views, carts and purchases so far: else nobody would ever see them. `pinned` maps
-    products to their slots, from 1: they are shown whatever the other rules say.
+    for categories that are not yet in the list. `exploration_share` is the share of places, the last ones, for products
+    that had fewer than `exploration_below` views, carts and purchases so far: else nobody would ever see them. `pinned`
+    maps products to their slots, from 1: they are shown whatever the other rules say.
     """
 
     exclude: frozenset[ProductId] = attrs.field(default=frozenset(), converter=_as_ids)
@@ -59,8 +59,8 @@ class ListRules:
     per_category: int = 0
     shown_max: int = 0
     diversity: float = 0.0
-    explore: float = 0.0
-    explore_below: int = 20
+    exploration_share: float = 0.0
+    exploration_below: int = 20
     pinned: Mapping[ProductId, int] = attrs.field(factory=dict, converter=_as_slots)
 
     def __attrs_post_init__(self) -> None:
@@ -71,9 +71,9 @@ class ListRules:
         in_bounds("price_max", self.price_max, 0, math.inf)
         if self.price_min > self.price_max:
             raise ValueError(f"price_min {self.price_min} is more than price_max {self.price_max}")
-        for name in ("price_min", "rating", "per_category", "shown_max", "explore_below"):
+        for name in ("price_min", "rating", "per_category", "shown_max", "exploration_below"):
             in_bounds(name, getattr(self, name), 0)
-        for name in ("diversity", "explore"):
+        for name in ("diversity", "exploration_share"):
             in_bounds(name, getattr(self, name), 0, 1)
         in_bounds("rating", self.rating, 0, POWER_MAX)
         self._check_pins()
@@ -109,7 +109,7 @@ class ListRules:
         return type(self)(**{name: getattr(self, name) for name in kept})
 
     @property
-    def moves_far(self) -> bool:
+    def reorders_globally(self) -> bool:
         """Whether something that stands low by its score may come out on top."""
         return any(weight != 1 for weight in (*self.weights.values(), *self.category_weights.values()))
 

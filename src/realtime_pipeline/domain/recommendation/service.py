@@ -7,7 +7,7 @@ from typing import Final, Self, overload
 import attrs
 
 from realtime_pipeline.domain.limits import at_least
-from realtime_pipeline.domain.recommendation.neighbours import NeighbourRules, Scored
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings, Scored
 from realtime_pipeline.domain.recommendation.ranking import (
     Blend,
     Candidate,
@@ -16,15 +16,15 @@ from realtime_pipeline.domain.recommendation.ranking import (
     blended,
     disliked,
     ranked,
-    rated,
+    weighted_by_rating,
 )
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
 from realtime_pipeline.domain.recommendation.rules import ListRules
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Product, Tally
-from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED, ProfileRules
+from realtime_pipeline.domain.shop.product import Product, ProductStats
+from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED, ProfileSettings
 
 NOTHING_SHOWN: Final[Mapping[ProductId, int]] = MappingProxyType({})
 NOTHING_TOUCHED: Final[Mapping[ProductId, Touch]] = MappingProxyType({})
@@ -37,26 +37,28 @@ LOOKED_AT: Final = 1
 
 @attrs.frozen
 class Recommendation:
-    """A product to show, how strongly, and why; `because` says the reason in words, `moved` which rules moved it."""
+    """A product to show, how strongly, and why; `explanation` says the reason in words, `adjustments` which rules
+    changed its score or place."""
 
     product: Product
     score: float
     reason: Reason
-    because: str
-    moved: tuple[str, ...] = ()
+    explanation: str
+    adjustments: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """This as JSON takes it; see `Product.as_dict` and `Reason.as_dict`.
 
         Example:
-            {"product": {"product_id": "jug", ...}, "score": 4.0, "because": "you looked at A mug: ...", "moved": [],
+            {"product": {"product_id": "jug", ...}, "score": 4.0, "explanation": "you looked at A mug: ...",
+            "adjustments": [],
              "reason": {"kind": "neighbours", ...}}
         """
         return {
             "product": self.product.as_dict(),
             "score": self.score,
-            "because": self.because,
-            "moved": list(self.moved),
+            "explanation": self.explanation,
+            "adjustments": list(self.adjustments),
             "reason": self.reason.as_dict(),
         }
 
@@ -100,7 +102,7 @@ class Recommendations(Sequence[Recommendation]):
 
 
 @attrs.frozen
-class RecommendationRules:
+class RecommendationSettings:
     """The recommender's settings. `repeat_seen` also recommends what the visitor saw in this very session, and what
     neighbours lead to by nothing but that product itself.
 
@@ -108,8 +110,8 @@ class RecommendationRules:
     requests that bring none of their own.
     """
 
-    neighbours: NeighbourRules = attrs.Factory(NeighbourRules)
-    trending: TrendingRules = attrs.Factory(TrendingRules)
+    neighbours: NeighbourSettings = attrs.Factory(NeighbourSettings)
+    trending: TrendingSettings = attrs.Factory(TrendingSettings)
     blend: Blend = attrs.Factory(Blend)
     rules: ListRules = attrs.Factory(ListRules)
     categories: int = 3
@@ -128,25 +130,25 @@ class RecommendationService:
     the products of a session.
     """
 
-    rules: RecommendationRules
+    settings: RecommendationSettings
     prior_ratings: float = 5.0
-    profile: ProfileRules = attrs.Factory(ProfileRules)
+    profile: ProfileSettings = attrs.Factory(ProfileSettings)
     _touches: Mapping[int, Touch] = attrs.field(init=False)
 
     @_touches.default
     def _touches_by_weight(self) -> Mapping[int, Touch]:
         """What a weight of a session's product says was done; none that two actions have."""
-        weights = [self.profile.weight(kind) for kind in _TOUCHES]
+        weights = [self.profile.interest_weight(kind) for kind in _TOUCHES]
         touches = zip(weights, _TOUCHES.values(), strict=True)
         return {weight: touch for weight, touch in touches if weights.count(weight) == 1}
 
-    def interests(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
+    def seed_products(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
         """The products to start from with the weight of what was done (never 0), the one touched last at the end.
 
         Those of the current session, after those touched last before it; `looking_at`, what the visitor has before
         them as the shop says, comes last.
         """
-        last = self.rules.neighbours.last
+        last = self.settings.neighbours.last
         session = customer.current_session
         found = dict.fromkeys(customer.recent_products(last)[::-1], LOOKED_AT)
         if session is not None:
@@ -160,7 +162,7 @@ class RecommendationService:
     def touched(
         self, product_ids: Collection[ProductId], customer: Customer, looking_at: Sequence[ProductId] = ()
     ) -> dict[ProductId, Touch]:
-        """What a customer did with products that `interests` may start from.
+        """What a customer did with products that `seed_products` may start from.
 
         Of products from before the session only purchases are known; where two actions have the same weight, a session
         does not tell which of them it was.
@@ -182,7 +184,7 @@ class RecommendationService:
         """What the ranking must know of a customer; `shown` says how often they were shown products, where they know
         better than the profile."""
         seen: frozenset[ProductId] = frozenset()
-        if not self.rules.repeat_seen:
+        if not self.settings.repeat_seen:
             session = customer.current_session
             seen = frozenset(looking_at) | frozenset(session.products if session is not None else ())
         known = {product_id: times for product_id, (times, _) in customer.shown.items()}
@@ -190,22 +192,22 @@ class RecommendationService:
 
     def from_neighbours(self, scored: Sequence[Scored]) -> list[Candidate]:
         """Turn what the neighbours lead to into candidates."""
-        repeat = self.rules.repeat_seen
+        repeat = self.settings.repeat_seen
         return [
-            Candidate(one.product_id, one.score, Reason(ReasonKind.NEIGHBOURS, one.sessions, one.through))
+            Candidate(one.product_id, one.score, Reason(ReasonKind.NEIGHBOURS, one.sessions, one.via))
             for one in scored
-            if repeat or one.through[0] != one.product_id
+            if repeat or one.via[0] != one.product_id
         ]
 
     def from_trending(
-        self, popular: Sequence[Popular], category: str | None = None, country: str | None = None
+        self, trending: Sequence[TrendingProduct], category: str | None = None, country: str | None = None
     ) -> list[Candidate]:
         """Turn what is trending, in a category, in a country or anywhere, into candidates."""
         kind = ReasonKind.TRENDING if country is None else ReasonKind.TRENDING_IN_COUNTRY
         if category is not None:
             kind = ReasonKind.TRENDING_IN_CATEGORY
         return [
-            Candidate(one.product_id, one.score, Reason(kind, one.actions, (), category, country)) for one in popular
+            Candidate(one.product_id, one.score, Reason(kind, one.actions, (), category, country)) for one in trending
         ]
 
     def rank(
@@ -214,14 +216,14 @@ class RecommendationService:
         visitor: Visitor,
         rules: ListRules,
         products: Mapping[ProductId, Product],
-        tallies: Mapping[ProductId, Tally],
+        stats: Mapping[ProductId, ProductStats],
         limit: int,
         *,
-        is_all: bool = True,
+        exhausted: bool = True,
     ) -> Ranking:
         """Blend the sources, weigh products by their ratings, and choose by the rules."""
-        candidates = rated(blended(sources, self.rules.blend), tallies, rules, self.prior_ratings)
-        return ranked(candidates, visitor, rules, products, limit, is_all=is_all)
+        candidates = weighted_by_rating(blended(sources, self.settings.blend), stats, rules, self.prior_ratings)
+        return ranked(candidates, visitor, rules, products, limit, exhausted=exhausted)
 
     @staticmethod
     def popular(
@@ -245,5 +247,5 @@ class RecommendationService:
                 did[led_by] = done_in_words(led_by, products, touched)
             product = products.get(one.product_id) or Product(one.product_id)
             because = in_words(one.reason, did[led_by])
-            items.append(Recommendation(product, one.score, one.reason, because, one.moved))
+            items.append(Recommendation(product, one.score, one.reason, because, one.adjustments))
         return Recommendations(tuple(items), ranking.notes)

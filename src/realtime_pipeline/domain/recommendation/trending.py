@@ -17,7 +17,7 @@ AHEAD_MS: Final = 5 * 60_000
 
 
 @attrs.frozen
-class TrendingRules:
+class TrendingSettings:
     """How far back trending looks, how fast it forgets, and what an action is worth."""
 
     window_hours: int = 72
@@ -57,7 +57,7 @@ def latest_hour(now_ms: int) -> int:
 
 
 @attrs.frozen
-class Popular:
+class TrendingProduct:
     """A product and how much it is looked at now; `actions` counts views, carts and purchases in the window."""
 
     product_id: ProductId
@@ -66,27 +66,27 @@ class Popular:
 
 
 def trending(
-    activity: Mapping[tuple[int, ProductId], Activity], newest_hour: int, latest_hour: int, rules: TrendingRules
-) -> list[Popular]:
+    activity: Mapping[tuple[int, ProductId], Activity], newest_hour: int, latest_hour: int, settings: TrendingSettings
+) -> list[TrendingProduct]:
     """Rank products by Σ over the hours of the window of 2^(-age / half-life) · weighted actions.
 
     Ages are counted from `newest_hour`, up to which the shop's time has come; what is done after that and up to
     `latest_hour`, that of the reader's clock, has the age 0, and what is still later does not count. Products with a
     score of 0 or less (everything taken back) are left out; ties go to the smaller id.
     """
-    weights = rules.hour_weights()
+    weights = settings.hour_weights()
     scores: dict[ProductId, int] = {}
     actions: dict[ProductId, int] = {}
     for (hour, product_id), counted in activity.items():
         age = max(0, newest_hour - hour)
-        if hour <= latest_hour and age < rules.window_hours:
-            scores[product_id] = scores.get(product_id, 0) + weights[age] * rules.score(counted)
+        if hour <= latest_hour and age < settings.window_hours:
+            scores[product_id] = scores.get(product_id, 0) + weights[age] * settings.score(counted)
             total = counted.views + counted.carts + counted.purchases
             actions[product_id] = actions.get(product_id, 0) + total
     return ranked((id_, score, actions[id_]) for id_, score in scores.items())
 
 
-def ranked(scored: Iterable[tuple[ProductId, int, int]]) -> list[Popular]:
+def ranked(scored: Iterable[tuple[ProductId, int, int]]) -> list[TrendingProduct]:
     """Order (product, score in 2^-20, actions), the largest score first."""
     positive = sorted((row for row in scored if row[1] > 0), key=lambda row: (-row[1], row[0]))
-    return [Popular(product_id, score / ONE, actions) for product_id, score, actions in positive]
+    return [TrendingProduct(product_id, score / ONE, actions) for product_id, score, actions in positive]

@@ -29,7 +29,7 @@ class Changes:
     """What folding events changed beside the customers' own records.
 
     `visitors_forgotten` are those who go with the customer they signed in as, and when: they have other owners.
-    `repeats` are events that a visitor had counted, and the customer they signed in as too: they count once.
+    `duplicates` are events that a visitor had counted, and the customer they signed in as too: they count once.
     """
 
     sessions: dict[SessionKey, Session] = attrs.Factory(dict)
@@ -37,4 +37,4 @@ class Changes:
     reviews: dict[tuple[CustomerId, ProductId], Review | None] = attrs.Factory(dict)
     tombstones: dict[CustomerId, int] = attrs.Factory(dict)
     visitors_forgotten: dict[CustomerId, int] = attrs.Factory(dict)
-    repeats: list[Contribution] = attrs.Factory(list)
+    duplicates: list[Contribution] = attrs.Factory(list)

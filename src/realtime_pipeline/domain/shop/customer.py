@@ -10,8 +10,8 @@ from realtime_pipeline.domain.shop.event_memory import BEFORE_ALL_TIME, SeenEven
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.order import Order
-from realtime_pipeline.domain.shop.product import Fact, later
-from realtime_pipeline.domain.shop.profile_rules import PURCHASED, ProfileRules
+from realtime_pipeline.domain.shop.product import LastWrite, last_write_wins
+from realtime_pipeline.domain.shop.profile_rules import PURCHASED, ProfileSettings
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.shop.unknown import Unknown
@@ -49,7 +49,7 @@ class Customer:
     sessions_begun: int = 0
     first_seen_ms: int | None = None
     last_seen_ms: int | None = None
-    country: Fact | None = None
+    country: LastWrite | None = None
     affinity: dict[str, tuple[float, int]] = attrs.Factory(dict)
     recent: dict[ProductId, int] = attrs.Factory(dict)
     purchases: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
@@ -98,13 +98,13 @@ class Customer:
         """The products touched last, the latest first (ties: the larger id)."""
         return sorted(self.recent, key=lambda product: (self.recent[product], product), reverse=True)[:limit]
 
-    def record(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Recorded:
+    def record(self, event: Event, begins: SessionKey, settings: ProfileSettings, changes: Changes) -> Recorded:
         """Fold one event in, in the order of the log.
 
         `begins` names the session that the event begins, should it begin one.
         """
         at_ms, kind = event.occurred_at_ms, event.kind
-        verdict = Verdict.FORGOTTEN if at_ms <= self.forgotten_at_ms else self.seen.admit(event, rules)
+        verdict = Verdict.FORGOTTEN if at_ms <= self.forgotten_at_ms else self.seen.admit(event, settings)
         if verdict is not Verdict.APPLIED:
             return REFUSED[verdict]
         self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -115,22 +115,22 @@ class Customer:
         elif at_ms < self.first_seen_ms:
             self.first_seen_ms = at_ms
         if event.context and event.country is not None:
-            self.country = later(self.country, (event.country, at_ms))
+            self.country = last_write_wins(self.country, (event.country, at_ms))
         if self.customer_id.startswith(ANONYMOUS):
-            self._note_contribution(event, rules)
+            self._record_contribution(event, settings)
         if kind in _BESIDE_SESSIONS:
-            return self._beside_sessions(event, rules, changes)
+            return self._record_outside_session(event, settings, changes)
         if kind is PURCHASED:
-            self._buy(event, rules)
-        return self._browse(event, begins, rules, changes)
+            self._record_purchase(event, settings)
+        return self._record_in_session(event, begins, settings, changes)
 
-    def admit(self, event: Event, rules: ProfileRules) -> Verdict:
+    def admit(self, event: Event, settings: ProfileSettings) -> Verdict:
         """Judge an event by its id and time, and remember it when it is its first delivery."""
         if event.occurred_at_ms <= self.forgotten_at_ms:
             return Verdict.FORGOTTEN
-        return self.seen.admit(event, rules)
+        return self.seen.admit(event, settings)
 
-    def _note_contribution(self, event: Event, rules: ProfileRules) -> None:
+    def _record_contribution(self, event: Event, settings: ProfileSettings) -> None:
         one = Contribution(
             digest_of(event.event_id),
             event.kind,
@@ -144,30 +144,34 @@ class Customer:
             event.rating,
             event.shown,
         )
-        self.contributions = (*self.contributions, one)[-rules.contributions_max :]
+        self.contributions = (*self.contributions, one)[-settings.contributions_max :]
 
-    def _beside_sessions(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:
+    def _record_outside_session(self, event: Event, settings: ProfileSettings, changes: Changes) -> Recorded:
         if event.kind is REVIEWED:
-            return self._review(event, rules, changes)
-        return self._refund(event, rules) if event.kind is CANCELLED else self._see(event, rules)
+            return self._record_review(event, settings, changes)
+        return (
+            self._record_refund(event, settings) if event.kind is CANCELLED else self._record_exposure(event, settings)
+        )
 
-    def _browse(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Recorded:
+    def _record_in_session(
+        self, event: Event, begins: SessionKey, settings: ProfileSettings, changes: Changes
+    ) -> Recorded:
         """Place a view, a cart change or a purchase in its session, and note the interest it shows."""
-        at_ms, product_id, weight = event.occurred_at_ms, event.product_id, rules.weight(event.kind)
-        session = self._session_of(event, begins, rules, changes)
+        at_ms, product_id, weight = event.occurred_at_ms, event.product_id, settings.interest_weight(event.kind)
+        session = self._session_of(event, begins, settings, changes)
         session.touch(at_ms)
         changes.sessions[session.key] = session
         if weight:
             if product_id is not None:
-                session.add(product_id, at_ms, weight, rules.session_products_max)
-                note(self.recent, product_id, at_ms, rules.recent_products_max)
+                session.add(product_id, at_ms, weight, settings.session_products_max)
+                keep_latest(self.recent, product_id, at_ms, settings.recent_products_max)
             if event.category is not None:
-                self.note_affinity(event.category, at_ms, weight, rules)
+                self.add_affinity(event.category, at_ms, weight, settings)
         elif product_id is not None:
-            session.disregard(product_id)
+            session.retract(product_id)
         return Recorded(Verdict.APPLIED, session.key)
 
-    def _session_of(self, event: Event, begins: SessionKey, rules: ProfileRules, changes: Changes) -> Session:
+    def _session_of(self, event: Event, begins: SessionKey, settings: ProfileSettings, changes: Changes) -> Session:
         """Find the open session that takes the event, the one touched last first; else begin one.
 
         When another begins, those not touched for longer than the gap close for good, but for the `idle_sessions_max`
@@ -178,7 +182,7 @@ class Customer:
         at_ms = event.occurred_at_ms
         taker: Session | None = None
         for session in self.open_sessions:
-            if session.takes(event.session_id, at_ms, rules.session_gap_ms) and (
+            if session.belongs(event.session_id, at_ms, settings.session_gap_ms) and (
                 taker is None or (session.last_at_ms, session.key) > (taker.last_at_ms, taker.key)
             ):
                 taker = session
@@ -186,32 +190,32 @@ class Customer:
             return taker
         session = Session(begins, event.session_id, at_ms, at_ms)
         self.sessions_begun += 1
-        self.open(session, rules, changes)
+        self.open_session(session, settings, changes)
         return session
 
-    def open(self, session: Session, rules: ProfileRules, changes: Changes) -> None:
+    def open_session(self, session: Session, settings: ProfileSettings, changes: Changes) -> None:
         """Add an open session, closing idle ones, and the one touched longest ago where there are too many."""
         if not self.open_sessions:
             self.open_sessions.append(session)
             return
-        gap_ms, at_ms = rules.session_gap_ms, session.last_at_ms
+        gap_ms, at_ms = settings.session_gap_ms, session.last_at_ms
         idle = [one for one in self.open_sessions if at_ms - one.last_at_ms > gap_ms]
-        if len(idle) > rules.idle_sessions_max:
+        if len(idle) > settings.idle_sessions_max:
             idle.sort(key=_by_touch)
-            for one in idle[: len(idle) - rules.idle_sessions_max]:
-                self.close(one, rules, changes)
-        elif len(self.open_sessions) >= rules.open_sessions_max:
-            self.close(min(self.open_sessions, key=_by_touch), rules, changes)
+            for one in idle[: len(idle) - settings.idle_sessions_max]:
+                self.close_session(one, settings, changes)
+        elif len(self.open_sessions) >= settings.open_sessions_max:
+            self.close_session(min(self.open_sessions, key=_by_touch), settings, changes)
         self.open_sessions.append(session)
 
-    def close(self, session: Session, rules: ProfileRules, changes: Changes) -> None:
+    def close_session(self, session: Session, settings: ProfileSettings, changes: Changes) -> None:
         """Close a session for good; over `closed_sessions_max` the first that closed is dropped."""
         self.open_sessions.remove(session)
         self.closed_sessions.append(session.key)
-        if len(self.closed_sessions) > rules.closed_sessions_max:
+        if len(self.closed_sessions) > settings.closed_sessions_max:
             self.drop_session(self.closed_sessions.pop(0), changes)
 
-    def note_affinity(self, category: str, at_ms: int, weight: float, rules: ProfileRules) -> None:
+    def add_affinity(self, category: str, at_ms: int, weight: float, settings: ProfileSettings) -> None:
         """Add a weight that halves every half-life.
 
         The score stands at the newest time it has: score(t) = Σ w·2^(−(t − tᵢ)/h). A late event is decayed to that
@@ -219,27 +223,27 @@ class Customer:
         """
         score, scored_at_ms = self.affinity.get(category, (0.0, at_ms))
         if at_ms >= scored_at_ms:
-            new = (decay(score, at_ms - scored_at_ms, rules.affinity_half_life_ms) + weight, at_ms)
+            new = (decay(score, at_ms - scored_at_ms, settings.affinity_half_life_ms) + weight, at_ms)
         else:
-            new = (score + decay(weight, scored_at_ms - at_ms, rules.affinity_half_life_ms), scored_at_ms)
+            new = (score + decay(weight, scored_at_ms - at_ms, settings.affinity_half_life_ms), scored_at_ms)
         self.affinity[category] = new
-        if len(self.affinity) > rules.categories_max:
-            del self.affinity[min(self._affinities(rules.affinity_half_life_ms))[1]]
+        if len(self.affinity) > settings.categories_max:
+            del self.affinity[min(self._affinities(settings.affinity_half_life_ms))[1]]
 
     def _affinities(self, half_life_ms: int) -> list[tuple[float, str]]:
         """Categories with their affinity as of the newest one."""
         newest_ms = max([at_ms for _, at_ms in self.affinity.values()], default=0)
         return [(decay(score, newest_ms - at_ms, half_life_ms), name) for name, (score, at_ms) in self.affinity.items()]
 
-    def _buy(self, event: Event, rules: ProfileRules) -> None:
+    def _record_purchase(self, event: Event, settings: ProfileSettings) -> None:
         self.spend = bounded(self.spend + event.amount)
         self.units += event.quantity
         if event.product_id is not None:
-            self.hold(event.product_id, event.quantity, event.occurred_at_ms, rules)
+            self.add_units(event.product_id, event.quantity, event.occurred_at_ms, settings)
         if event.order_id is None:
             self.orders_placed += 1
             return
-        order = self._order(event.order_id, rules)
+        order = self._order(event.order_id, settings)
         if order.placed_at_ms is None:
             self.orders_placed += 1
             order.placed_at_ms = event.occurred_at_ms
@@ -247,37 +251,37 @@ class Customer:
         order.units += event.quantity
         order.amount = bounded(order.amount + event.amount)
 
-    def _refund(self, event: Event, rules: ProfileRules) -> Recorded:
+    def _record_refund(self, event: Event, settings: ProfileSettings) -> Recorded:
         """Take back what was bought, in units and money; it may come before its purchase."""
         self.spend = bounded(self.spend - event.amount)
         self.units -= event.quantity
         if event.product_id is not None:
-            self.hold(event.product_id, -event.quantity, event.occurred_at_ms, rules)
+            self.add_units(event.product_id, -event.quantity, event.occurred_at_ms, settings)
         if event.order_id is not None:
-            order = self._order(event.order_id, rules)
+            order = self._order(event.order_id, settings)
             order.units -= event.quantity
             order.amount = bounded(order.amount - event.amount)
         return APPLIED
 
-    def _order(self, order_id: str, rules: ProfileRules) -> Order:
+    def _order(self, order_id: str, settings: ProfileSettings) -> Order:
         """The order of an id, begun where it is not known; over `orders_max` the one that came first leaves."""
         order = self.orders.get(order_id)
         if order is None:
             order = self.orders[order_id] = Order()
-            if len(self.orders) > rules.orders_max:
+            if len(self.orders) > settings.orders_max:
                 del self.orders[next(iter(self.orders))]
         return order
 
-    def hold(self, product_id: ProductId, units: int, at_ms: int, rules: ProfileRules) -> None:
+    def add_units(self, product_id: ProductId, units: int, at_ms: int, settings: ProfileSettings) -> None:
         """Add units of a product bought (or, less than 0, refunded); over the limit the one bought or refunded longest
         ago leaves (ties: smaller id)."""
         purchases = self.purchases
         before, before_ms = purchases.get(product_id, (0, at_ms))
         purchases[product_id] = (bounded(before + units), max(before_ms, at_ms))
-        if len(purchases) > rules.bought_products_max:
+        if len(purchases) > settings.bought_products_max:
             del purchases[min(purchases, key=lambda one: (purchases[one][1], one))]
 
-    def _review(self, event: Event, rules: ProfileRules, changes: Changes) -> Recorded:
+    def _record_review(self, event: Event, settings: ProfileSettings, changes: Changes) -> Recorded:
         if event.product_id is None or event.rating is None:
             return APPLIED
         known = self.reviewed.get(event.product_id)
@@ -287,7 +291,7 @@ class Customer:
         changes.reviews[self.customer_id, event.product_id] = Review(
             self.customer_id, event.product_id, event.rating, event.text, event.occurred_at_ms
         )
-        if len(self.reviewed) > rules.reviews_max:
+        if len(self.reviewed) > settings.reviews_max:
             earliest = next(iter(self.reviewed))
             del self.reviewed[earliest]
             changes.reviews[self.customer_id, earliest] = None
@@ -295,17 +299,17 @@ class Customer:
             return Recorded(Verdict.APPLIED, rating_sum=event.rating - known[0])
         return Recorded(Verdict.APPLIED, ratings=1, rating_sum=event.rating)
 
-    def _see(self, event: Event, rules: ProfileRules) -> Recorded:
+    def _record_exposure(self, event: Event, settings: ProfileSettings) -> Recorded:
         for product_id in event.shown:
-            self.note_shown(product_id, 1, event.occurred_at_ms, rules)
+            self.add_exposures(product_id, 1, event.occurred_at_ms, settings)
         return APPLIED
 
-    def note_shown(self, product_id: ProductId, times: int, last_ms: int, rules: ProfileRules) -> None:
+    def add_exposures(self, product_id: ProductId, times: int, last_ms: int, settings: ProfileSettings) -> None:
         """Note that a product was shown; over the limit, the one not shown for longest leaves (ties: smaller id)."""
         shown = self.shown
         before, before_ms = shown.get(product_id, (0, 0))
         shown[product_id] = (bounded(before + times), max(before_ms, last_ms))
-        if len(shown) > rules.shown_products_max:
+        if len(shown) > settings.shown_products_max:
             del shown[min(shown, key=lambda one: (shown[one][1], one))]
 
     def forget(self, at_ms: int, latest_ms: int, changes: Changes) -> None:
@@ -345,7 +349,7 @@ def _by_touch(session: Session) -> tuple[int, SessionKey]:
     return session.last_at_ms, session.key
 
 
-def note(times: dict[ProductId, int], product_id: ProductId, at_ms: int, most: int) -> None:
+def keep_latest(times: dict[ProductId, int], product_id: ProductId, at_ms: int, most: int) -> None:
     """Note when something was done with a product last; over `most` the one of longest ago leaves.
 
     Of those of one time, the one with the smaller id.

@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.domain.shop.events import Event
-from realtime_pipeline.domain.shop.profile_rules import ProfileRules
+from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 
 DIGEST_BYTES: Final = 8
 _TIME_BYTES: Final = 6
@@ -32,19 +32,19 @@ def digest_of(event_id: str) -> bytes:
 
 
 @attrs.define
-class EventMemory:
+class SeenIds:
     """The ids of the newest events: what tells a repeat from a first delivery.
 
     Holds a 64-bit digest and the time of each event. When half as many again as `keep` are held, or a further half, it
     is cut back to the newest `keep`; events of one instant stay together (an order of 500 lines has one time), up to
-    `instant_max`. `floor_ms` is the latest time among those it evicted: at or before it, a repeat can no longer be told
-    from a first delivery.
+    `same_timestamp_max`. `floor_ms` is the latest time among those it evicted: at or before it, a repeat can no longer
+    be told from a first delivery.
     """
 
     entries: bytes = b""
     floor_ms: int = BEFORE_ALL_TIME
 
-    def has(self, digest: bytes) -> bool:
+    def contains(self, digest: bytes) -> bool:
         """Whether an event of this id is remembered."""
         entries = self.entries
         found = entries.find(digest)
@@ -52,24 +52,24 @@ class EventMemory:
             found = entries.find(digest, found + 1)
         return found >= 0
 
-    def remember(self, digest: bytes, at_ms: int, keep: int, instant_max: int) -> None:
+    def add(self, digest: bytes, at_ms: int, keep: int, same_timestamp_max: int) -> None:
         """Remember an event that it does not have."""
         self.entries = entries = self.entries + at_ms.to_bytes(_TIME_BYTES) + digest
         over = len(entries) // _ENTRY - keep
         if over > 0 and over % max(1, keep // 2) == 0:
-            self._cut_back(keep, instant_max)
+            self._evict(keep, same_timestamp_max)
 
     def digests(self) -> bytes:
         """The digests of all events remembered, one behind the other, the first that came first."""
         entries = self.entries
         return b"".join([entries[at + _TIME_BYTES : at + _ENTRY] for at in range(0, len(entries), _ENTRY)])
 
-    def _cut_back(self, keep: int, instant_max: int) -> None:
+    def _evict(self, keep: int, same_timestamp_max: int) -> None:
         entries = self.entries
         ordered = sorted(entries[at : at + _ENTRY] for at in range(0, len(entries), _ENTRY))
         cut = len(ordered) - keep
         time = slice(_TIME_BYTES)
-        while cut > 0 and len(ordered) - cut < instant_max and ordered[cut - 1][time] == ordered[cut][time]:
+        while cut > 0 and len(ordered) - cut < same_timestamp_max and ordered[cut - 1][time] == ordered[cut][time]:
             cut -= 1
         if cut > 0:
             self.floor_ms = max(self.floor_ms, int.from_bytes(ordered[cut - 1][time]))
@@ -77,7 +77,7 @@ class EventMemory:
 
 
 @attrs.define
-class SeenEvents(EventMemory):
+class SeenEvents(SeenIds):
     """All that tells a customer's events that come again from first deliveries.
 
     It holds the ids of the customer's own events; `repairs` those of events that were `replayed`, `merged_ids` the
@@ -86,24 +86,24 @@ class SeenEvents(EventMemory):
     customer to the last position from which a profile or an event was forwarded.
     """
 
-    repairs: EventMemory | None = None
+    repairs: SeenIds | None = None
     merged_ids: bytes = b""
     forwarded_up_to: dict[int, int] = attrs.Factory(dict)
 
-    def admit(self, event: Event, rules: ProfileRules) -> Verdict:
+    def admit(self, event: Event, settings: ProfileSettings) -> Verdict:
         """Judge an event by its id and time, and remember it when it is its first delivery."""
         digest = blake2b(event.event_id.encode(), digest_size=DIGEST_BYTES).digest()
         if event.forwarded is not None or event.replayed:
-            return self._admit_late(event, digest, rules)
+            return self._admit_late(event, digest, settings)
         may_repeat = digest in self.entries or self.merged_ids or self.repairs is not None  # mostly nothing of it
-        if may_repeat and self.knows(digest):
+        if may_repeat and self.has_counted(digest):
             return Verdict.DUPLICATE
         if event.occurred_at_ms <= self.floor_ms:
             return Verdict.TOO_OLD
-        self.remember(digest, event.occurred_at_ms, rules.remembered_events, rules.remembered_instant_max)
+        self.add(digest, event.occurred_at_ms, settings.dedup_events, settings.dedup_same_timestamp_max)
         return Verdict.APPLIED
 
-    def _admit_late(self, event: Event, digest: bytes, rules: ProfileRules) -> Verdict:
+    def _admit_late(self, event: Event, digest: bytes, settings: ProfileSettings) -> Verdict:
         """Judge an event that may be older than the memory reaches.
 
         What was forwarded has been judged by the visitor's memory: how late it comes decides nothing here. `replayed`
@@ -111,32 +111,32 @@ class SeenEvents(EventMemory):
         """
         if event.forwarded is not None and not self.advance(event.forwarded):
             return Verdict.DUPLICATE
-        if self.knows(digest):
+        if self.has_counted(digest):
             return Verdict.DUPLICATE
         if event.forwarded is not None:
-            self.add_merged(digest, rules)
+            self.add_merged(digest, settings)
             return Verdict.APPLIED
-        repairs = self.repairs = self.repairs or EventMemory()
+        repairs = self.repairs = self.repairs or SeenIds()
         if event.occurred_at_ms <= repairs.floor_ms:
             return Verdict.TOO_OLD
-        repairs.remember(digest, event.occurred_at_ms, rules.remembered_repairs, rules.remembered_instant_max)
+        repairs.add(digest, event.occurred_at_ms, settings.dedup_replays, settings.dedup_same_timestamp_max)
         return Verdict.APPLIED
 
-    def knows(self, digest: bytes) -> bool:
+    def has_counted(self, digest: bytes) -> bool:
         """Whether an event of this id was counted, as far as ids are remembered."""
         return (
-            self.has(digest)
-            or (self.repairs is not None and self.repairs.has(digest))
+            self.contains(digest)
+            or (self.repairs is not None and self.repairs.contains(digest))
             or (bool(self.merged_ids) and _holds(self.merged_ids, digest))
         )
 
-    def advance(self, place: tuple[int, int]) -> bool:
+    def advance(self, log_position: tuple[int, int]) -> bool:
         """Note the position up to which a partition has forwarded something; False where that came before.
 
         A partition forwards in the order of its positions, so what stands at or before the last one is a repeat,
         however long ago: another store that is built from the same log forwards everything again.
         """
-        partition, position = place
+        partition, position = log_position
         if position <= self.forwarded_up_to.get(partition, -1):
             return False
         self.forwarded_up_to[partition] = position
@@ -147,9 +147,9 @@ class SeenEvents(EventMemory):
         repairs = b"" if self.repairs is None else self.repairs.digests()
         return self.merged_ids + repairs + self.digests()
 
-    def add_merged(self, digests: bytes, rules: ProfileRules) -> None:
-        """Remember ids that came by a sign-in; over `merged_ids_max` those that came first leave."""
-        self.merged_ids = (self.merged_ids + digests)[-DIGEST_BYTES * rules.merged_ids_max :]
+    def add_merged(self, digests: bytes, settings: ProfileSettings) -> None:
+        """Remember ids that came by a sign-in; over `dedup_merged_ids_max` those that came first leave."""
+        self.merged_ids = (self.merged_ids + digests)[-DIGEST_BYTES * settings.dedup_merged_ids_max :]
 
 
 def _holds(digests: bytes, digest: bytes) -> bool:

@@ -62,11 +62,11 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     """Something that happened in the shop, as every part of the program knows it.
 
     Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount` the
-    total of a purchase or refund (0 where none is given). `shown` are the products of a list that was shown; `becomes`
-    is the customer that a visitor signs in as.
-    `replayed` is set on records that are brought back by force although the customer's memory no longer reaches to
-    their time. `forwarded` is set on the copy of a visitor's event that goes to the customer they signed in as: the
-    (partition, position) of the original record, whose owner has judged it already.
+    total of a purchase or refund (0 where none is given). `shown` are the products of a list that was shown;
+    `identified_as` is the customer that a visitor signs in as. `replayed` is set on records that are brought back by
+    force although the customer's memory no longer reaches to their time. `forwarded` is set on the copy of a visitor's
+    event that goes to the customer they signed in as: the (partition, position) of the original record, whose owner has
+    judged it already.
     """
 
     event_id: str
@@ -87,7 +87,7 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     properties: Mapping[str, object] = NOTHING
     context: Mapping[str, object] = NOTHING
     shown: tuple[ProductId, ...] = ()
-    becomes: CustomerId | None = None
+    identified_as: CustomerId | None = None
     forwarded: tuple[int, int] | None = None
 
     @property

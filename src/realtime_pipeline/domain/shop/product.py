@@ -8,7 +8,7 @@ import attrs
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import Amount, as_number
 
-Fact = tuple[str | int, int]
+LastWrite = tuple[str | int, int]
 """A value and when it was last said, in ms. Of two, the later holds; at the same time, the larger value."""
 
 
@@ -56,7 +56,7 @@ AHEAD_MAX_MS: Final = 3_600_000
 """A fact that is said to be of a time so much later than the clock comes from a clock that is wrong."""
 
 
-def later(one: Fact | None, other: Fact | None, latest_ms: int = sys.maxsize) -> Fact | None:
+def last_write_wins(one: LastWrite | None, other: LastWrite | None, latest_ms: int = sys.maxsize) -> LastWrite | None:
     """Merge what two sources said: commutative, associative, idempotent.
 
     A field is always of one type (name and category text, price a number), so values compare. A fact of a time after
@@ -71,7 +71,7 @@ def later(one: Fact | None, other: Fact | None, latest_ms: int = sys.maxsize) ->
     return max(one, other)
 
 
-class Tally(NamedTuple):  # hundreds for every list of recommendations
+class ProductStats(NamedTuple):  # hundreds for every list of recommendations
     """How often a product was viewed, carted and bought, how many ratings it has, and their sum."""
 
     interactions: int
@@ -89,34 +89,34 @@ class ProductState:
     interactions: int = 0
     ratings: int = 0
     rating_sum: int = 0
-    name: Fact | None = None
-    category: Fact | None = None
-    price: Fact | None = None
+    name: LastWrite | None = None
+    category: LastWrite | None = None
+    price: LastWrite | None = None
 
     def describe(self, name: str | None, category: str | None, price: int | None, at_ms: int) -> None:
         """Note what an event said of the product."""
         if name is not None:
-            self.name = later(self.name, (name, at_ms))
+            self.name = last_write_wins(self.name, (name, at_ms))
         if category is not None:
-            self.category = later(self.category, (category, at_ms))
+            self.category = last_write_wins(self.category, (category, at_ms))
         if price is not None:
-            self.price = later(self.price, (price, at_ms))
+            self.price = last_write_wins(self.price, (price, at_ms))
 
     def merge(self, delta: Self, latest_ms: int = sys.maxsize) -> None:
         """Add a delta; see `later`."""
         self.interactions += delta.interactions
         self.ratings += delta.ratings
         self.rating_sum += delta.rating_sum
-        self.name = later(self.name, delta.name, latest_ms)
-        self.category = later(self.category, delta.category, latest_ms)
-        self.price = later(self.price, delta.price, latest_ms)
+        self.name = last_write_wins(self.name, delta.name, latest_ms)
+        self.category = last_write_wins(self.category, delta.category, latest_ms)
+        self.price = last_write_wins(self.price, delta.price, latest_ms)
 
     @property
-    def tally(self) -> Tally:
+    def stats(self) -> ProductStats:
         """The numbers alone."""
-        return Tally(self.interactions, self.ratings, self.rating_sum)
+        return ProductStats(self.interactions, self.ratings, self.rating_sum)
 
-    def described(self, product_id: ProductId) -> Product:
+    def as_product(self, product_id: ProductId) -> Product:
         """The product as the events describe it."""
         return Product(
             product_id,

@@ -13,12 +13,12 @@ PURCHASED: Final = EventKind.PRODUCT_PURCHASED
 
 
 @attrs.frozen
-class ProfileRules:
+class ProfileSettings:
     """What a profile keeps, and for how long. Every list has a limit.
 
     The limits are part of the fold: changing one changes what a replay of the log gives. Sessions that were not touched
-    for longer than `session_gap_ms` close when another begins, but for `idle_sessions_max`. `remembered_events` ids of
-    a customer's own events tell repeats, `remembered_repairs` those of `replayed` events, `merged_ids_max` those of
+    for longer than `session_gap_ms` close when another begins, but for `idle_sessions_max`. `dedup_events` ids of
+    a customer's own events tell repeats, `dedup_replays` those of `replayed` events, `dedup_merged_ids_max` those of
     visitors who signed in; of a visitor's last `contributions_max` events it is known what each added.
     """
 
@@ -35,10 +35,10 @@ class ProfileRules:
     shown_products_max: int = 50
     reviews_max: int = 50
     visitors_max: int = 64
-    remembered_events: int = 128
-    remembered_repairs: int = 256
-    remembered_instant_max: int = 4096
-    merged_ids_max: int = 256
+    dedup_events: int = 128
+    dedup_replays: int = 256
+    dedup_same_timestamp_max: int = 4096
+    dedup_merged_ids_max: int = 256
     contributions_max: int = 32
     view_weight: int = 1
     cart_weight: int = 3
@@ -48,7 +48,7 @@ class ProfileRules:
         at_least(1, self)
         at_most(WEIGHT_MAX, self, "view_weight", "cart_weight", "purchase_weight")
 
-    def weight(self, kind: EventKind) -> int:
+    def interest_weight(self, kind: EventKind) -> int:
         """How much an action says of interest; 0 for those that say none."""
         if kind is VIEWED:
             return self.view_weight

@@ -22,7 +22,7 @@ def partition_of(key: SessionKey) -> int:
     return key % PARTITIONS_MAX
 
 
-class Trail(NamedTuple):  # a hundred are read for every list of recommendations
+class SessionSummary(NamedTuple):  # a hundred are read for every list of recommendations
     """What a session leaves for others: when it was touched last, and its products.
 
     `products` maps each to the largest weight of what was done (0 once it was taken out of the cart again), the one
@@ -49,11 +49,13 @@ class Session:
     events: int = 0
     products: dict[ProductId, tuple[int, int]] = attrs.Factory(dict)
 
-    def trail(self) -> Trail:
+    def summary(self) -> SessionSummary:
         """What others are led by."""
-        return Trail(self.last_at_ms, {product_id: weight for product_id, (_, weight) in self.products.items()})
+        return SessionSummary(
+            self.last_at_ms, {product_id: weight for product_id, (_, weight) in self.products.items()}
+        )
 
-    def takes(self, session_id: str | None, at_ms: int, gap_ms: int) -> bool:
+    def belongs(self, session_id: str | None, at_ms: int, gap_ms: int) -> bool:
         """Say whether an event belongs here: by the session's id, else by being at most `gap_ms` away."""
         if session_id is not None or self.session_id is not None:
             return session_id == self.session_id
@@ -92,7 +94,7 @@ class Session:
             first = min(first, product_id)
         return first
 
-    def disregard(self, product_id: ProductId) -> None:
+    def retract(self, product_id: ProductId) -> None:
         """Take back what was done with a product: it says nothing any more, until it is touched again."""
         seen = self.products.get(product_id)
         if seen is not None:

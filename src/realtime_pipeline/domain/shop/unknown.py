@@ -10,26 +10,26 @@ Unknown = Mapping[str, Any]
 """By name, fields that are unknown; below the name of a known field, what is unknown in it."""
 
 
-class CannotJoin(Exception):
+class CannotMerge(Exception):
     """Two profiles have unknown parts of the same name: only the release that wrote them can add them up."""
 
 
-def joined(known: Unknown | None, more: Unknown | None, nested: frozenset[str]) -> Unknown | None:
+def merged_unknown(known: Unknown | None, more: Unknown | None, nested: frozenset[str]) -> Unknown | None:
     """Give a profile the unknown fields of another, where it has none of these names.
 
     Raises:
-        CannotJoin: it has one of them, or they are parts of a field that is known (`nested` has the names of those).
+        CannotMerge: it has one of them, or they are parts of a field that is known (`nested` has the names of those).
     """
     if known is None or more is None:
         both = known or more
     else:
         if known.keys() & more.keys():
-            raise CannotJoin(f"both profiles have {', '.join(sorted(known.keys() & more.keys()))}")
+            raise CannotMerge(f"both profiles have {', '.join(sorted(known.keys() & more.keys()))}")
         both = {**known, **more}
     if more is not None and not nested.isdisjoint(more):
-        raise CannotJoin(f"the visitor's profile has unknown parts in {', '.join(sorted(nested & more.keys()))}")
+        raise CannotMerge(f"the visitor's profile has unknown parts in {', '.join(sorted(nested & more.keys()))}")
     if both is not None and len(both) > UNKNOWN_MAX:
-        raise CannotJoin(f"the profile would have {len(both)} unknown fields")
+        raise CannotMerge(f"the profile would have {len(both)} unknown fields")
     return both
 
 

@@ -96,7 +96,9 @@ class Deltas:
             state = self.products[product_id] = ProductState()
         return state
 
-    def count(self, product_id: ProductId, kind: EventKind, at_ms: int, country: str | None, times: int = 1) -> None:
+    def count_activity(
+        self, product_id: ProductId, kind: EventKind, at_ms: int, country: str | None, times: int = 1
+    ) -> None:
         """Count what is done with a product in the hour of `at_ms`, and where; -1 takes it out."""
         hour = at_ms // HOUR_MS
         activity = self.activity.get((hour, product_id))
@@ -106,7 +108,7 @@ class Deltas:
         if country is not None:
             self.by_country.setdefault((hour, country, product_id), Activity()).count(kind, times)
 
-    def list_session(self, product_id: ProductId, key: SessionKey, at_ms: int) -> None:
+    def index_session(self, product_id: ProductId, key: SessionKey, at_ms: int) -> None:
         """Note that a session touched a product, at the latest of the times it did."""
         entry = (product_id, key)
         known_ms = self.index.get(entry)
@@ -144,7 +146,7 @@ class Deltas:
             self.index.update(other.index)
             return
         for (product_id, session), at_ms in other.index.items():
-            self.list_session(product_id, session, at_ms)
+            self.index_session(product_id, session, at_ms)
 
 
 @attrs.frozen

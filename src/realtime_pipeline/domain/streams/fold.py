@@ -11,11 +11,11 @@ from realtime_pipeline.domain.shop.event_memory import Verdict
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.session import session_key
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged, join_history, part_with_history
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged, detach_profile, merge_profile
 from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
 from realtime_pipeline.domain.streams.messages import Message, message_id
 from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Tick
-from realtime_pipeline.domain.streams.rules import FoldRules
+from realtime_pipeline.domain.streams.rules import FoldSettings
 from realtime_pipeline.domain.streams.watermark import Watermark
 
 _ACTIONS: Final = (VIEWED, CARTED, PURCHASED, CANCELLED)
@@ -26,7 +26,7 @@ def fold(
     records: Iterable[tuple[Record, Foldable]],
     customers: Mapping[CustomerId, Customer],
     watermark: Watermark,
-    rules: FoldRules,
+    settings: FoldSettings,
 ) -> tuple[Effects, Watermark]:
     """Fold records of one partition, in log order.
 
@@ -36,21 +36,21 @@ def fold(
     news: it counts for its product as often as it comes.
 
     Raises:
-        CannotJoin: profiles have parts, written by a newer release, that only that one can add up.
+        CannotMerge: profiles have parts, written by a newer release, that only that one can add up.
     """
-    folding = _Folding(customers, watermark, rules)
+    folding = _Folding(customers, watermark, settings)
     for record, decoded in records:
-        folding.counts[folding.take(record, decoded)] += 1
+        folding.counts[folding.fold(record, decoded)] += 1
     return folding.effects(), folding.clock()
 
 
 class _Folding:
     """The state of one call of `fold`."""
 
-    def __init__(self, customers: Mapping[CustomerId, Customer], watermark: Watermark, rules: FoldRules) -> None:
+    def __init__(self, customers: Mapping[CustomerId, Customer], watermark: Watermark, settings: FoldSettings) -> None:
         self._customers = customers
-        self._rules = rules
-        self._profile, self._future_ms = rules.profile, rules.future_ms
+        self._settings = settings
+        self._profile_settings, self._max_future_skew_ms = settings.profile, settings.max_future_skew_ms
         self._watermark = watermark
         self._newest_ms, self._largest_ms = watermark.newest_ms, watermark.largest_ms
         self._appended_at_ms = watermark.appended_at_ms
@@ -80,12 +80,12 @@ class _Folding:
 
     def clock(self) -> Watermark:
         """The watermark after the records taken so far."""
-        self._watermark = self._watermark.seen(
-            self._largest_ms, self._newest_ms, self._appended_at_ms, self._rules.disorder_ms
+        self._watermark = self._watermark.advanced(
+            self._largest_ms, self._newest_ms, self._appended_at_ms, self._settings.max_out_of_orderness_ms
         )
         return self._watermark
 
-    def _move_on(self, record: Record, at_ms: int) -> None:
+    def _advance_time(self, record: Record, at_ms: int) -> None:
         """Count an event of a record into the two largest times."""
         at_ms = min(at_ms, record.appended_at_ms)
         if at_ms > self._largest_ms:
@@ -93,12 +93,12 @@ class _Folding:
         elif at_ms > self._newest_ms:
             self._newest_ms = at_ms
 
-    def take(self, record: Record, decoded: Foldable) -> RecordClass:
+    def fold(self, record: Record, decoded: Foldable) -> RecordClass:
         """Put one record into its class, with all that follows from it."""
         if isinstance(decoded, Event):
-            taken = self._event(record, decoded)
-        elif isinstance(decoded, HistoryMerged):
-            taken = self._history(record, decoded)
+            taken = self._fold_event(record, decoded)
+        elif isinstance(decoded, ProfileMerged):
+            taken = self._merge_profile(record, decoded)
         elif isinstance(decoded, Tick):
             self._watermark = self.clock().ticked(record.appended_at_ms, decoded.floor_ms)
             taken = RecordClass.CONTROL
@@ -115,32 +115,32 @@ class _Folding:
         return RecordClass.DEAD_LETTER
 
     def _latest_ms(self, record: Record) -> int:
-        return record.appended_at_ms + self._future_ms
+        return record.appended_at_ms + self._max_future_skew_ms
 
     def _reject_ahead(self, record: Record, at_ms: int, customer_id: CustomerId | None) -> RecordClass:
         ahead_s = (at_ms - record.appended_at_ms) // 1000
         return self._reject(record, f"in_the_future: happens {ahead_s} s after it was recorded", customer_id)
 
-    def _event(self, record: Record, event: Event) -> RecordClass:
+    def _fold_event(self, record: Record, event: Event) -> RecordClass:
         if event.kind is FORGOTTEN and event.customer_id is not None:
             return self._forget(record, event, event.customer_id)
-        if event.occurred_at_ms > record.appended_at_ms + self._future_ms and event.forwarded is None:
+        if event.occurred_at_ms > record.appended_at_ms + self._max_future_skew_ms and event.forwarded is None:
             return self._reject_ahead(record, event.occurred_at_ms, event.customer_id)
         recorded = APPLIED
         if event.customer_id is not None:
             customer = self._customers[event.customer_id]
             if event.kind is SIGNED_IN or customer.forwards_to is not None:
-                return self._visitor(record, event, customer)
+                return self._record_of_visitor(record, event, customer)
             begins = session_key(record.partition, record.position)
-            recorded = customer.record(event, begins, self._profile, self._changes)
+            recorded = customer.record(event, begins, self._profile_settings, self._changes)
             if recorded.verdict is not Verdict.APPLIED:
                 if recorded.verdict is Verdict.DUPLICATE and event.forwarded is not None:
                     self._changed[event.customer_id] = customer  # how far its partition has forwarded is noted
                 return self._refuse(record, recorded.verdict, event.customer_id)
             self._changed[event.customer_id] = customer
-        self._move_on(record, event.occurred_at_ms)
+        self._advance_time(record, event.occurred_at_ms)
         if event.product_id is not None:
-            self._share(event, event.product_id, recorded)
+            self._project(event, event.product_id, recorded)
         return RecordClass.APPLIED
 
     def _forget(self, record: Record, event: Event, customer_id: CustomerId) -> RecordClass:
@@ -159,9 +159,9 @@ class _Folding:
         self._forget_visitors(event.event_id)
         return RecordClass.APPLIED
 
-    def _visitor(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
+    def _record_of_visitor(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
         """Let a visitor sign in; what comes of one who has goes on to the customer they turned out to be."""
-        profile, at_ms = self._profile, event.occurred_at_ms
+        profile, at_ms = self._profile_settings, event.occurred_at_ms
         # By a clock that is ahead a message would outlive a forgetting that comes after it in the log.
         sent_ms = min(at_ms, record.appended_at_ms)
         verdict = visitor.admit(event, profile)
@@ -173,43 +173,45 @@ class _Folding:
             to = visitor.forwards_to or visitor.customer_id
             self._messages.append(Message(to, event.event_id, sent_ms, visitor.customer_id, record))
             return RecordClass.FORWARDED
-        self._move_on(record, at_ms)
-        if event.becomes is not None and event.becomes != visitor.forwards_to:
-            history = part_with_history(visitor, event.becomes, profile, self._changes)
+        self._advance_time(record, at_ms)
+        if event.identified_as is not None and event.identified_as != visitor.forwards_to:
+            history = detach_profile(visitor, event.identified_as, profile, self._changes)
             event_id = message_id(visitor.customer_id, event.event_id)
             place = record.partition, record.position
-            message = Message(event.becomes, event_id, sent_ms, visitor.customer_id, history=history, signed_in=place)
+            message = Message(
+                event.identified_as, event_id, sent_ms, visitor.customer_id, profile=history, signed_in=place
+            )
             self._messages.append(message)
         visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
         return RecordClass.APPLIED
 
-    def _history(self, record: Record, merged: HistoryMerged) -> RecordClass:
+    def _merge_profile(self, record: Record, merged: ProfileMerged) -> RecordClass:
         """Add what a visitor had done to the customer they turned out to be; where that one is forgotten, both are."""
         if merged.occurred_at_ms > self._latest_ms(record):  # the sign-in was taken in: what follows is not lost again
             merged = attrs.evolve(merged, occurred_at_ms=self._latest_ms(record))
-        customer, profile = self._customers[merged.customer_id], self._profile
-        if merged.is_known_to(customer):
+        customer, profile = self._customers[merged.customer_id], self._profile_settings
+        if merged.is_merged_into(customer):
             return RecordClass.DUPLICATE  # longer ago than the memory may reach
         if merged.occurred_at_ms <= customer.forgotten_at_ms:
             self._changes.visitors_forgotten[merged.visitor] = customer.forgotten_at_ms
             self._forget_visitors(merged.event_id)
             return RecordClass.FORGOTTEN
         begins = session_key(record.partition, record.position)
-        session = join_history(customer, merged, begins, profile, self._changes)
+        session = merge_profile(customer, merged, begins, profile, self._changes)
         self._changed[merged.customer_id] = customer
-        self._take_back_repeats()
+        self._retract_duplicates()
         self._forget_visitors(merged.event_id)
         # Time does not move on: the sign-in has moved it on where it lies, and one event may count only once.
         if session is not None:
-            moved = merged.history.open_sessions[-1].products
+            moved = merged.profile.open_sessions[-1].products
             for product_id, (touched_ms, _) in moved.items():
                 self._deltas.product(product_id)  # views know a product once a delta names it
-                self._deltas.list_session(product_id, session.key, touched_ms)
+                self._deltas.index_session(product_id, session.key, touched_ms)
         return RecordClass.APPLIED
 
-    def _take_back_repeats(self) -> None:
+    def _retract_duplicates(self) -> None:
         """Take out of the views what a visitor's events added that their customer has counted, too."""
-        repeats, self._changes.repeats = self._changes.repeats, []
+        repeats, self._changes.duplicates = self._changes.duplicates, []
         for one in repeats:
             if one.product_id is None:
                 continue
@@ -218,7 +220,7 @@ class _Folding:
                 product.ratings -= 1
                 product.rating_sum -= one.rating
             elif one.kind in _ACTIONS:
-                self._deltas.count(one.product_id, one.kind, one.at_ms, one.country, -1)
+                self._deltas.count_activity(one.product_id, one.kind, one.at_ms, one.country, -1)
                 product.interactions -= one.kind is not CANCELLED
 
     def _forget_visitors(self, because_of: str) -> None:
@@ -238,7 +240,7 @@ class _Folding:
         self._letters_forgotten.add(customer_id)
         self._dead_letters = [letter for letter in self._dead_letters if letter.customer_id != customer_id]
 
-    def _share(self, event: Event, product_id: ProductId, recorded: Recorded) -> None:
+    def _project(self, event: Event, product_id: ProductId, recorded: Recorded) -> None:
         """Add what the event means to everybody: the product's facts, ratings, activity and list of sessions."""
         kind, at_ms = event.kind, event.occurred_at_ms
         product = self._deltas.product(product_id)
@@ -250,9 +252,9 @@ class _Folding:
             return
         if kind not in _ACTIONS:
             return
-        self._deltas.count(product_id, kind, at_ms, event.country if event.context else None)
+        self._deltas.count_activity(product_id, kind, at_ms, event.country if event.context else None)
         if kind is CANCELLED:
             return
         product.interactions += 1
         if recorded.session is not None:
-            self._deltas.list_session(product_id, recorded.session, at_ms)
+            self._deltas.index_session(product_id, recorded.session, at_ms)

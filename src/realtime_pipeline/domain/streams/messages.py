@@ -32,5 +32,5 @@ class Message:
     occurred_at_ms: int
     visitor: CustomerId | None = None
     record: Record | None = None
-    history: Customer | None = None
+    profile: Customer | None = None
     signed_in: tuple[int, int] | None = None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import attrs
 
 from realtime_pipeline.domain.shop.events import CustomerId, Event
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 
 
 class Record(NamedTuple):  # one for every row of the log: see Event
@@ -51,5 +51,5 @@ class FromNewer:
     reason: str
 
 
-Foldable = Event | HistoryMerged | Tick | Ignored | Rejected
+Foldable = Event | ProfileMerged | Tick | Ignored | Rejected
 Decoded = Foldable | FromNewer

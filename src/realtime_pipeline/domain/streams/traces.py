@@ -8,7 +8,7 @@ from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import as_number
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.effects import Effects, RecordClass
 from realtime_pipeline.domain.streams.letters import LetterState
@@ -137,16 +137,16 @@ def copy_of(record: Record, decoded: object, record_class: RecordClass | None, r
     copy = Copy(record.partition, record.position, record.appended_at_ms, record.origin, record_class, reason=reason)
     if isinstance(decoded, Event):
         return attrs.evolve(copy, kind=decoded.kind, customer_id=decoded.customer_id, product_id=decoded.product_id)
-    if isinstance(decoded, HistoryMerged):
+    if isinstance(decoded, ProfileMerged):
         return attrs.evolve(copy, customer_id=decoded.customer_id)
     return copy
 
 
-def change_of(before: Totals, after: Totals, effects: Effects, decoded: Event | HistoryMerged) -> Change:
+def change_of(before: Totals, after: Totals, effects: Effects, decoded: Event | ProfileMerged) -> Change:
     """What folding one record changed, by the totals of its customer around it and the effects of the fold."""
     products = effects.deltas.products.values()
     session = next(iter(effects.sessions), None)
-    to = decoded.becomes if isinstance(decoded, Event) else None
+    to = decoded.identified_as if isinstance(decoded, Event) else None
     if RecordClass.FORWARDED in effects.counts:
         to = effects.messages[0].to
     return Change(

@@ -24,7 +24,7 @@ class Watermark:
     appended_at_ms: int = BEGINNING_OF_TIME
     largest_ms: int = BEGINNING_OF_TIME
 
-    def seen(self, largest_ms: int, newest_ms: int, appended_at_ms: int, bound_ms: int) -> Self:
+    def advanced(self, largest_ms: int, newest_ms: int, appended_at_ms: int, bound_ms: int) -> Self:
         """Move on by events, of which, with all before, these are the two largest times: by the largest less the bound
         on disorder."""
         return type(self)(

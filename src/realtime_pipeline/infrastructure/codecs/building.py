@@ -191,7 +191,9 @@ def _sign_in(
     """A sign-in is the visitor's, and says no more than the customer they signed in as."""
     if user_id is None or session_id is None:
         raise Invalid("incomplete_sign_in: it needs the session_id, and the user_id that it turned out to be")
-    return Event(event_id, SIGNED_IN, anonymous(session_id), at_ms, session_id, replayed=again, becomes=customer_id)
+    return Event(
+        event_id, SIGNED_IN, anonymous(session_id), at_ms, session_id, replayed=again, identified_as=customer_id
+    )
 
 
 def _shown(stated: Properties, customer_id: CustomerId | None) -> tuple[ProductId, ...]:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from realtime_pipeline.application.errors import NewerRelease
-from realtime_pipeline.application.ports.cell_store import Entry
+from realtime_pipeline.application.ports.cell_store import OutboxEntry
 from realtime_pipeline.domain.streams.effects import Deltas
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.formats import ENTRY, FORMAT, MarkedMaps, format_in
@@ -17,13 +17,13 @@ from realtime_pipeline.infrastructure.codecs.unknown import names_in
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _unpack: Final = msgspec.msgpack.Decoder().decode
-_decode: Final = msgspec.msgpack.Decoder(Entry).decode
-_entries: Final = MarkedMaps(ENTRY, Entry(0, 0, 0, Watermark(), Deltas(), (), frozenset()))
+_decode: Final = msgspec.msgpack.Decoder(OutboxEntry).decode
+_entries: Final = MarkedMaps(ENTRY, OutboxEntry(0, 0, 0, Watermark(), Deltas(), (), frozenset()))
 encode_entry = _entries.encoder()
 """Write an entry."""
 
 
-def decode_entry(value: bytes) -> Entry:
+def decode_entry(value: bytes) -> OutboxEntry:
     """Read an entry.
 
     Raises:

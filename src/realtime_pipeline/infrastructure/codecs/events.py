@@ -15,9 +15,9 @@ from realtime_pipeline.infrastructure.codecs.fields import owner_in
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.limits import EventLimits
 from realtime_pipeline.infrastructure.codecs.messages import (
-    HISTORY_MERGED,
     MESSAGE_FORMAT,
-    decode_history,
+    PROFILE_MERGED,
+    decode_profile,
     newer_message,
 )
 from realtime_pipeline.infrastructure.codecs.nesting import check_depth
@@ -53,7 +53,7 @@ TICK_KEY: Final = b"\0tick"
 """The key of ticks, and what the key of a newer release's ticks begins with. No event can have it, since ids are
 printable."""
 
-_OF_WORKERS: Final = f'"{HISTORY_MERGED}"'.encode(), f'"{MESSAGE_FORMAT}"'.encode()
+_OF_WORKERS: Final = f'"{PROFILE_MERGED}"'.encode(), f'"{MESSAGE_FORMAT}"'.encode()
 """What may have more bytes than an event names one of these."""
 _encode_document: Final = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -140,8 +140,8 @@ class EventDecoder:
             newer = newer_message(document)
             if newer is not None:
                 return newer
-            if type_ == HISTORY_MERGED:  # a worker's own, as large as the profile's limits let it be
-                return decode_history(document)
+            if type_ == PROFILE_MERGED:  # a worker's own, as large as the profile's limits let it be
+                return decode_profile(document)
             if len(record.value) > self._limits.bytes_max(has_user=document.get("user_id") is not None):
                 raise Invalid(self._too_large(record.value))
             kind = self._kinds.get(type_)
@@ -169,7 +169,7 @@ class EventDecoder:
         owner = self._owner(document)
         is_workers = (
             document.get("forwarded") is not None
-            or type_in(document) == HISTORY_MERGED
+            or type_in(document) == PROFILE_MERGED
             or newer_message(document) is not None
         )
         return Route(None if owner is None else routing_key(owner), is_workers)

@@ -73,7 +73,7 @@ class Format:
 WAYS_OUT: Final = "bring the store back from a backup, or rebuild it from the log"
 
 CUSTOMER: Final = Format("a customer's profile", 1, 1)
-TRAIL: Final = Format("a session's trail", 1, 1)
+SESSION_SUMMARY: Final = Format("a session's trail", 1, 1)
 REVIEW: Final = Format("a review", 1, 1)
 ENTRY: Final = Format("a kept entry", 1, 1)
 PRODUCT: Final = Format("a product's row", 1, 1)

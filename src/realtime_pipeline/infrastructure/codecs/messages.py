@@ -22,7 +22,7 @@ from realtime_pipeline.domain.shop.events import (
 from realtime_pipeline.domain.shop.ids import is_printable_id
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.review import RATINGS
-from realtime_pipeline.domain.shop.sign_in import HistoryMerged
+from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import FromNewer, Record, Rejected
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME
@@ -30,9 +30,9 @@ from realtime_pipeline.infrastructure.codecs.fields import owner_in
 from realtime_pipeline.infrastructure.codecs.formats import MESSAGE
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, encode_customer
 from realtime_pipeline.infrastructure.codecs.upcasters import Document
-from realtime_pipeline.infrastructure.codecs.wire import Place
+from realtime_pipeline.infrastructure.codecs.wire import LogPosition
 
-HISTORY_MERGED: Final = "history_merged"
+PROFILE_MERGED: Final = "history_merged"
 MESSAGE_FORMAT: Final = "message_format"
 """The field by which a worker's message says its format: by it, workers also know messages of types that are newer than
 they are."""
@@ -44,7 +44,7 @@ KIND_LENGTH_MAX: Final = 64
 """Characters of the name of a kind of event that this release does not know."""
 
 
-class _History(msgspec.Struct):
+class _ProfileDocument(msgspec.Struct):
     """A visitor's history on its way; `history` is a customer as stores write one, in base 64; `signed_in` is where in
     the log the visitor signed in (partition, position)."""
 
@@ -53,7 +53,7 @@ class _History(msgspec.Struct):
     session_id: _Id
     timestamp: Annotated[int, msgspec.Meta(ge=0, lt=END_OF_TIME)]
     history: str
-    signed_in: Place | None = None
+    signed_in: LogPosition | None = None
 
 
 def encode_message(message: Message) -> Outgoing:
@@ -62,15 +62,15 @@ def encode_message(message: Message) -> Outgoing:
     if message.record is not None:
         return Outgoing(key, _forwarded(message, message.record), message.record.origin)
     document: dict[str, object] = {
-        "event_type": EventKind.CUSTOMER_FORGOTTEN.value if message.history is None else HISTORY_MERGED,
+        "event_type": EventKind.CUSTOMER_FORGOTTEN.value if message.profile is None else PROFILE_MERGED,
         "event_id": message.event_id,
         **naming(message.to),
         "timestamp": message.occurred_at_ms,
         MESSAGE_FORMAT: [MESSAGE.written, MESSAGE.read_by],
     }
-    if message.history is not None and message.visitor is not None:
+    if message.profile is not None and message.visitor is not None:
         document |= naming(message.visitor)
-        document["history"] = b64encode(encode_customer(message.history)).decode()
+        document["history"] = b64encode(encode_customer(message.profile)).decode()
         document["signed_in"] = message.signed_in
     return Outgoing(key, _encode(document))
 
@@ -102,14 +102,14 @@ def newer_message(document: Document) -> FromNewer | None:
     return None
 
 
-def decode_history(document: Document) -> HistoryMerged | Rejected | FromNewer:
+def decode_profile(document: Document) -> ProfileMerged | Rejected | FromNewer:
     """Read a visitor's history. Whoever wrote it: what could not have come of events is refused; but what a newer
     release wrote, and this one cannot read, is for that to read."""
     owner = owner_in(document, ("user_id",))
     try:
-        said = msgspec.convert(document, _History)
-        history = decode_customer(b64decode(said.history, validate=True))
-        _check(said, history)
+        read = msgspec.convert(document, _ProfileDocument)
+        profile = decode_customer(b64decode(read.history, validate=True))
+        _check(read, profile)
     except NewerRelease as newer:
         return FromNewer(str(newer))
     except (ValueError, Damaged) as error:
@@ -117,38 +117,38 @@ def decode_history(document: Document) -> HistoryMerged | Rejected | FromNewer:
         if isinstance(refusal, NewerRelease):
             return FromNewer(str(refusal))
         return Rejected(f"invalid_history: {error}"[:200], owner)
-    visitor = anonymous(said.session_id)
-    return HistoryMerged(said.event_id, CustomerId(said.user_id), visitor, said.timestamp, history, said.signed_in)
+    visitor = anonymous(read.session_id)
+    return ProfileMerged(read.event_id, CustomerId(read.user_id), visitor, read.timestamp, profile, read.signed_in)
 
 
-def _check(said: _History, history: Customer) -> None:
+def _check(document: _ProfileDocument, profile: Customer) -> None:
     """See that ids are ids, times times, and numbers such as can grow.
 
     Raises:
         ValueError: some are not.
     """
-    ids = said.event_id, said.user_id, said.session_id
-    if not all(map(is_printable_id, ids)) or said.user_id.startswith(ANONYMOUS):
+    ids = document.event_id, document.user_id, document.session_id
+    if not all(map(is_printable_id, ids)) or document.user_id.startswith(ANONYMOUS):
         raise ValueError("its ids are none")
-    sessions, orders = history.open_sessions, history.orders.values()
-    events = history.contributions
+    sessions, orders = profile.open_sessions, profile.orders.values()
+    events = profile.contributions
     products = {
-        *(*history.recent, *history.purchases, *history.shown),
+        *(*profile.recent, *profile.purchases, *profile.shown),
         *(id_ for one in sessions for id_ in one.products),
         *(id_ for one in events for id_ in (one.product_id, *one.shown) if id_ is not None),
     }
     visits = [one.session_id for one in sessions if one.session_id is not None]
-    orders_of = [*history.orders, *(one.order_id for one in events if one.order_id is not None)]
+    orders_of = [*profile.orders, *(one.order_id for one in events if one.order_id is not None)]
     if not all(0 < len(id_) <= ID_LENGTH_MAX and is_printable_id(id_) for id_ in (*products, *visits, *orders_of)):
         raise ValueError("the ids it speaks of are none")
-    if history.country is not None and country_code(history.country[0]) != history.country[0]:
+    if profile.country is not None and country_code(profile.country[0]) != profile.country[0]:
         raise ValueError("its country is none")
     times = (
-        *(one for one in (history.first_seen_ms, history.last_seen_ms) if one is not None),
-        *([] if history.country is None else [history.country[1]]),
-        *(at_ms for _, at_ms in (*history.affinity.values(), *history.shown.values())),
-        *history.recent.values(),
-        *(last_ms for _, last_ms in history.purchases.values()),
+        *(one for one in (profile.first_seen_ms, profile.last_seen_ms) if one is not None),
+        *([] if profile.country is None else [profile.country[1]]),
+        *(at_ms for _, at_ms in (*profile.affinity.values(), *profile.shown.values())),
+        *profile.recent.values(),
+        *(last_ms for _, last_ms in profile.purchases.values()),
         *(order.placed_at_ms for order in orders if order.placed_at_ms is not None),
         *(one.at_ms for one in events),
         *(at_ms for one in sessions for at_ms in (one.started_at_ms, one.last_at_ms)),
@@ -157,17 +157,17 @@ def _check(said: _History, history: Customer) -> None:
     if not all(0 <= at_ms < END_OF_TIME for at_ms in times):
         raise ValueError("its times are none")
     sums = (  # what is refunded may be more than was bought
-        *(history.units, *(order.units for order in orders)),
-        *(units for units, _ in history.purchases.values()),
+        *(profile.units, *(order.units for order in orders)),
+        *(units for units, _ in profile.purchases.values()),
         *(one.quantity for one in events),
     )
     counts = (
-        *(history.orders_placed, history.sessions_begun, *history.counts.values()),
-        *(times for times, _ in history.shown.values()),
+        *(profile.orders_placed, profile.sessions_begun, *profile.counts.values()),
+        *(times for times, _ in profile.shown.values()),
         *(number for one in sessions for number in (one.events, *(weight for _, weight in one.products.values()))),
     )
-    amounts = (history.spend, *(order.amount for order in orders), *(one.amount for one in events))
-    scores = (score for score, _ in history.affinity.values())
+    amounts = (profile.spend, *(order.amount for order in orders), *(one.amount for one in events))
+    scores = (score for score, _ in profile.affinity.values())
     if (
         any(abs(units) > _COUNT_MAX for units in sums)
         or not all(0 <= count <= _COUNT_MAX for count in counts)
@@ -175,10 +175,10 @@ def _check(said: _History, history: Customer) -> None:
         or not all(0 <= score <= _COUNT_MAX for score in scores)
     ):
         raise ValueError("its numbers are none that grow")
-    if len(history.seen.merged_ids) % DIGEST_BYTES or any(len(one.digest) != DIGEST_BYTES for one in events):
+    if len(profile.seen.merged_ids) % DIGEST_BYTES or any(len(one.digest) != DIGEST_BYTES for one in events):
         raise ValueError("its ids of events are no digests")
     if any(one.rating not in (None, *RATINGS) for one in events):
         raise ValueError("its ratings are none")
-    kinds = (*history.counts, *(one.kind for one in events))
+    kinds = (*profile.counts, *(one.kind for one in events))
     if not all(0 < len(kind) <= KIND_LENGTH_MAX and kind.isprintable() for kind in kinds if not kind.is_known):
         raise ValueError("its kinds of events are none")

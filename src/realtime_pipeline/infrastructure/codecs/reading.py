@@ -19,7 +19,7 @@ from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.limits import QUANTITY_LIMIT
 from realtime_pipeline.infrastructure.codecs.spelling import PROPERTIES, check_spelling, incomplete_event, spelt
 from realtime_pipeline.infrastructure.codecs.upcasters import FIELDS, Document, object_in, properties_in
-from realtime_pipeline.infrastructure.codecs.wire import Money, Place, Properties, Wire
+from realtime_pipeline.infrastructure.codecs.wire import LogPosition, Money, Properties, Wire
 
 _convert: Final = msgspec.convert
 _LABELS: Final = ("category", "name")
@@ -158,7 +158,7 @@ def _replayed(value: object) -> bool:
 
 def _forwarded(value: object) -> tuple[int, int] | None:
     try:
-        place: tuple[int, int] | None = msgspec.convert(value, Place | None)
+        place: tuple[int, int] | None = msgspec.convert(value, LogPosition | None)
     except msgspec.ValidationError:
         raise Invalid("invalid_forwarded: it must be the partition and position of a record") from None
     return place

@@ -14,12 +14,12 @@ from realtime_pipeline.application.errors import Damaged, NewerRelease
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import Session, Trail
+from realtime_pipeline.domain.shop.session import Session, SessionSummary
 from realtime_pipeline.infrastructure.codecs.formats import (
     CUSTOMER,
     FORMAT,
     REVIEW,
-    TRAIL,
+    SESSION_SUMMARY,
     MarkedMaps,
     fields_of,
     format_in,
@@ -32,14 +32,14 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _decode_customer = msgspec.msgpack.Decoder(Customer).decode
 _decode_review = msgspec.msgpack.Decoder(Review).decode
-_decode_trail = msgspec.msgpack.Decoder(Trail).decode
-_decode_trails = msgspec.msgpack.Decoder(list[Trail | None]).decode
+_decode_summary = msgspec.msgpack.Decoder(SessionSummary).decode
+_decode_summaries = msgspec.msgpack.Decoder(list[SessionSummary | None]).decode
 _customers: Final = MarkedMaps(CUSTOMER, Customer(CustomerId("")))
 _encode_customer = _customers.encoder()
 _reviews: Final = MarkedMaps(REVIEW, Review(CustomerId(""), ProductId(""), 1, "", 0))
 encode_review = _reviews.encoder()
 """Write a review."""
-_TRAIL_PARTS: Final = len(Trail._fields)
+_TRAIL_PARTS: Final = len(SessionSummary._fields)
 
 
 def encode_customer(customer: Customer) -> bytes:
@@ -94,12 +94,12 @@ def decode_review(value: bytes) -> Review:
         raise REVIEW.refused(error, found) from None
 
 
-def encode_trail(session: Session) -> bytes:
+def encode_session_summary(session: Session) -> bytes:
     """Write what a session leaves for others."""
-    return _encode(session.trail())
+    return _encode(session.summary())
 
 
-def decode_trail(value: bytes) -> Trail:
+def decode_session_summary(value: bytes) -> SessionSummary:
     """Read what a session leaves for others.
 
     Raises:
@@ -107,31 +107,31 @@ def decode_trail(value: bytes) -> Trail:
         Damaged: no release wrote it.
     """
     try:
-        return _decode_trail(value)
+        return _decode_summary(value)
     except ValueError:
-        return _longer_trail(value)
+        return _longer_summary(value)
 
 
-def decode_trails(values: Sequence[bytes | None]) -> Sequence[Trail | None]:
+def decode_session_summaries(values: Sequence[bytes | None]) -> Sequence[SessionSummary | None]:
     """Read many at once, which costs half of one by one; None for one that is not there.
 
     Raises:
-        NewerRelease, Damaged: as `decode_trail`.
+        NewerRelease, Damaged: as `decode_session_summary`.
     """
     joined = b"".join([_NIL if value is None else value for value in values])
     try:
-        trails = _decode_trails(b"\xdd%b%b" % (len(values).to_bytes(4, "big"), joined))
+        trails = _decode_summaries(b"\xdd%b%b" % (len(values).to_bytes(4, "big"), joined))
     except ValueError:
-        return [None if value is None else decode_trail(value) for value in values]
+        return [None if value is None else decode_session_summary(value) for value in values]
     return trails
 
 
-def _longer_trail(value: bytes) -> Trail:
+def _longer_summary(value: bytes) -> SessionSummary:
     """Read a trail to which a newer release has added elements: the first are those that are known."""
     try:
         parts = _decode(value)
         if not isinstance(parts, list) or len(parts) <= _TRAIL_PARTS:
             raise ValueError("it is no such array")
-        return msgspec.convert(parts[:_TRAIL_PARTS], Trail)
+        return msgspec.convert(parts[:_TRAIL_PARTS], SessionSummary)
     except (ValueError, RecursionError) as error:
-        raise TRAIL.refused(error, format_in(value)) from None
+        raise SESSION_SUMMARY.refused(error, format_in(value)) from None

@@ -14,7 +14,7 @@ Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] | int | None
 Money = Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None
 Partition = Annotated[int, msgspec.Meta(ge=0, lt=PARTITIONS_MAX)]
 Position = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-Place = tuple[Partition, Position]
+LogPosition = tuple[Partition, Position]
 """Partition and position of a record of the log."""
 
 
@@ -43,7 +43,7 @@ class Wire(msgspec.Struct):
     properties: Properties | None = None
     context: dict[str, object] | None = None
     replayed: bool = False
-    forwarded: Place | None = None
+    forwarded: LogPosition | None = None
 
 
 class PlainProperties(Properties, forbid_unknown_fields=True):

@@ -11,8 +11,8 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
-from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
+from realtime_pipeline.application.errors import RecoverableError, Unavailable, Unreachable, UnrecoverableState
+from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaSettings
 
 Client = TypeVar("Client", "_Producer", "_Consumer", "Admin")
 
@@ -20,8 +20,8 @@ quiet = logging.getLogger("realtime_pipeline.kafka")
 quiet.addHandler(logging.NullHandler())
 """librdkafka's own words about brokers that come and go: for who wants to hear them."""
 
-_GONE = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION))
-_SHUT = frozenset(
+TOPIC_GONE = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION))
+ACCESS_DENIED = frozenset(
     (
         KafkaError._AUTHENTICATION,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -51,7 +51,7 @@ class Admin(AdminClient):
     def refusal(self) -> KafkaError | None:
         """Why a broker did not let this client in since it was asked last; None where none did."""
         self.poll(0)
-        refusals = [error for error in self._heard if error.code() in _SHUT or error.code() == KafkaError._SSL]
+        refusals = [error for error in self._heard if error.code() in ACCESS_DENIED or error.code() == KafkaError._SSL]
         self._heard.clear()
         return refusals[-1] if refusals else None
 
@@ -75,14 +75,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
 
 
-def made_producer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Producer:
+def made_producer(settings: KafkaSettings, more: dict[str, OPTION_TYPES]) -> Producer:
     """A producer: every record acknowledged by all replicas in sync, none twice, none out of order."""
     options = {
-        "compression.type": rules.compression,
-        "linger.ms": rules.linger_ms,
-        "queue.buffering.max.messages": rules.queued_messages_max,
+        "compression.type": settings.compression,
+        "linger.ms": settings.linger_ms,
+        "queue.buffering.max.messages": settings.queue_buffering_max_messages,
         **KEEP_BROKERS,
-        **rules.options(),
+        **settings.options(),
         "acks": "all",
         "enable.idempotence": True,
         **more,
@@ -90,13 +90,13 @@ def made_producer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Producer:
     return _made(_Producer, options)
 
 
-def made_consumer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Consumer:
+def made_consumer(settings: KafkaSettings, more: dict[str, OPTION_TYPES]) -> Consumer:
     """A consumer that commits nothing by itself, and sees only what was committed."""
     options = {
-        "queued.max.messages.kbytes": rules.fetched_kilobytes_max,
+        "queued.max.messages.kbytes": settings.queued_max_messages_kbytes,
         "fetch.wait.max.ms": 100,
         **KEEP_BROKERS,
-        **rules.options(),
+        **settings.options(),
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
@@ -106,9 +106,9 @@ def made_consumer(rules: KafkaRules, more: dict[str, OPTION_TYPES]) -> Consumer:
     return _made(_Consumer, options)
 
 
-def made_admin(rules: KafkaRules) -> Admin:
+def made_admin(settings: KafkaSettings) -> Admin:
     """A client that makes and describes topics."""
-    return _made(Admin, KEEP_BROKERS | rules.options())
+    return _made(Admin, KEEP_BROKERS | settings.options())
 
 
 def _made(kind: type[Client], options: dict[str, OPTION_TYPES]) -> Client:
@@ -146,19 +146,19 @@ def within(wait_s: float, call: Callable[[], object], of_what: str) -> None:
 
 def is_gone(error: KafkaError) -> bool:
     """Whether a broker knows no such topic."""
-    return error.code() in _GONE
+    return error.code() in TOPIC_GONE
 
 
-def meaning(error: KafkaError, of_what: str) -> Refusal | Stopped | Unavailable:
+def translate_error(error: KafkaError, of_what: str) -> RecoverableError | UnrecoverableState | Unavailable:
     """What an error of Kafka means to the worker."""
     if is_gone(error):  # as a broker says that has just started, too
         return Unreachable(f"{of_what}: the topic is not there; create it (realtime-pipeline topics create)")
-    if error.code() in _SHUT:
+    if error.code() in ACCESS_DENIED:
         return Unavailable(f"{of_what}: Kafka does not let this user in: {error.str()}")
     if error.code() == KafkaError._SSL:
         return Unavailable(f"{of_what}: no TLS with Kafka ({error.str()}); see kafka.librdkafka in the settings")
     if error.code() == KafkaError._AUTO_OFFSET_RESET:
-        return Stopped(
+        return UnrecoverableState(
             f"{of_what}: the position to read from is not in the log any more ({error.str()}); "
             "bring back the right log, or build another store, in a new namespace and group"
         )

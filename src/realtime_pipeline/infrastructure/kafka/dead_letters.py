@@ -8,16 +8,16 @@ from typing import Final
 import attrs
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer
 
-from realtime_pipeline.application.errors import Stopped, Unavailable
+from realtime_pipeline.application.errors import Unavailable, UnrecoverableState
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, key_of
-from realtime_pipeline.infrastructure.kafka.clients import made_producer, meaning
+from realtime_pipeline.infrastructure.kafka.clients import made_producer, translate_error
 from realtime_pipeline.infrastructure.kafka.letters import LettersTopic, Mark, mark_headers, wanted
 from realtime_pipeline.infrastructure.kafka.publisher import origin_header
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import described
 
 _ANOTHER: Final = frozenset((KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH))
@@ -44,11 +44,11 @@ class KafkaDeadLetters(DeadLetters):
     known, once they are read to the end that the topic has then, hidden messages included.
     """
 
-    def __init__(self, rules: KafkaRules, stages: Stages) -> None:
-        self._rules = rules
-        self._stages = stages
-        self._topic = LettersTopic(rules)
-        self._partition_for = PARTITIONERS[rules.partitioner]
+    def __init__(self, settings: KafkaSettings, observer: StageObserver) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._topic = LettersTopic(settings)
+        self._partition_for = PARTITIONERS[settings.partitioner]
         self._marks: dict[LetterKey, _Marked] = {}
         self._marks_read: dict[int, int] = {}
         self._begins: dict[int, int] = {}
@@ -62,7 +62,7 @@ class KafkaDeadLetters(DeadLetters):
             marks = {key: marked.handling for key, marked in self._marks.items()}
         seen: set[LetterKey] = set()
         now_in = -1
-        for number, _, found in self._topic.read(ranges, self._rules.answer_ms / 1000):
+        for number, _, found in self._topic.read(ranges, self._settings.request_timeout_ms / 1000):
             if number != now_in:  # all letters of a record's partition lie in one of the topic's
                 now_in = number
                 seen.clear()
@@ -74,14 +74,14 @@ class KafkaDeadLetters(DeadLetters):
 
     def handle(self, batch: Sequence[tuple[LetterKey, Outgoing | None]], handling: Handling) -> Collection[LetterKey]:
         """Put records and marks into one transaction, as the only program that does."""
-        log_partitions = described(self._rules, self._rules.topic).partitions
+        log_partitions = described(self._settings, self._settings.topic).partitions
         with self._lock:
             try:
                 producer = self._only_producer()
                 ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)
-                self._read_marks(ranges, self._rules.transaction_ms / 1000 + _SLACK_S)
+                self._read_marks(ranges, self._settings.transaction_timeout_ms / 1000 + _SLACK_S)
                 due = {key: outgoing for key, outgoing in batch if key not in self._marks}
-                self._stages.reached(Stage.FETCHED, len(due))
+                self._observer.reached(Stage.FETCHED, len(due))
                 if due:
                     self._transact(producer, due, handling, log_partitions, len(ranges))
             except KafkaException as error:
@@ -104,7 +104,7 @@ class KafkaDeadLetters(DeadLetters):
         unread = {
             number: (max(begins[number], self._marks_read.get(number, 0)), ranges[number][1]) for number in ranges
         }
-        for number, offset, found in self._topic.read(unread, self._rules.answer_ms / 1000 + more_s):
+        for number, offset, found in self._topic.read(unread, self._settings.request_timeout_ms / 1000 + more_s):
             if isinstance(found, Mark):
                 known = self._marks.get(found.key)
                 if known is None or known.offset is None:
@@ -114,13 +114,13 @@ class KafkaDeadLetters(DeadLetters):
     def _only_producer(self) -> Producer:
         """A producer that shuts all earlier ones out."""
         producer = made_producer(
-            self._rules,
+            self._settings,
             {
-                "transactional.id": f"{self._rules.dead_letters_topic}-handling",
-                "transaction.timeout.ms": self._rules.transaction_ms,
+                "transactional.id": f"{self._settings.dead_letters_topic}-handling",
+                "transaction.timeout.ms": self._settings.transaction_timeout_ms,
             },
         )
-        producer.init_transactions(self._rules.answer_ms / 1000 + _SLACK_S)
+        producer.init_transactions(self._settings.request_timeout_ms / 1000 + _SLACK_S)
         return producer
 
     def _transact(
@@ -136,27 +136,27 @@ class KafkaDeadLetters(DeadLetters):
         try:
             for one in records:
                 partition = self._partition_for(one.value if one.key is None else one.key, log_partitions)
-                producer.produce(self._rules.topic, one.value, one.key, partition, headers=origin_header(one))
+                producer.produce(self._settings.topic, one.value, one.key, partition, headers=origin_header(one))
             for key in due:
                 name, partition = f"{key.partition}-{key.position}".encode(), key.partition % letter_partitions
                 headers = mark_headers(Mark(key, handling))
-                producer.produce(self._rules.dead_letters_topic, b"", name, partition, headers=headers)
-            producer.flush(self._rules.answer_ms / 1000)
-            self._stages.reached(Stage.APPENDED, len(due))
-            producer.commit_transaction(self._rules.answer_ms / 1000)
+                producer.produce(self._settings.dead_letters_topic, b"", name, partition, headers=headers)
+            producer.flush(self._settings.request_timeout_ms / 1000)
+            self._observer.reached(Stage.APPENDED, len(due))
+            producer.commit_transaction(self._settings.request_timeout_ms / 1000)
         except BaseException:
             with suppress(KafkaException):  # it was shut out, or its outcome is open: whoever comes next ends it
                 producer.abort_transaction(ABORT_S)
             raise
-        self._stages.reached(Stage.ACKNOWLEDGED, len(due))
+        self._observer.reached(Stage.ACKNOWLEDGED, len(due))
 
-    def _failed(self, error: KafkaError) -> Unavailable | Stopped:
+    def _failed(self, error: KafkaError) -> Unavailable | UnrecoverableState:
         if error.code() in _ANOTHER:
             return Unavailable(
                 "another program handles dead letters at the same time, and nothing of this batch was done: "
                 "let only one run, then run it again"
             )
-        found = meaning(error, "the dead letters")
-        if isinstance(found, Unavailable | Stopped):
+        found = translate_error(error, "the dead letters")
+        if isinstance(found, Unavailable | UnrecoverableState):
             return found
-        return Unavailable(f"Kafka at {self._rules.brokers} did not take what was to be published: {found}")
+        return Unavailable(f"Kafka at {self._settings.brokers} did not take what was to be published: {found}")

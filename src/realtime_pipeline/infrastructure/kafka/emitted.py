@@ -10,9 +10,9 @@ from confluent_kafka import OFFSET_END, Consumer, IsolationLevel, KafkaError, Ka
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from realtime_pipeline.application.errors import Unreachable
-from realtime_pipeline.infrastructure.kafka.clients import made_admin, made_consumer, meaning
+from realtime_pipeline.infrastructure.kafka.clients import made_admin, made_consumer, translate_error
 from realtime_pipeline.infrastructure.kafka.publisher import Headers
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
 
 EMITTED: Final = "emitted"
 """The header that says in which transaction an output was emitted: group, partition, and where its range ends."""
@@ -50,7 +50,7 @@ class _Found:
 
 
 def last_emitted(
-    rules: KafkaRules, places: Collection[tuple[str, int]], partition: int, range_: tuple[int, int], since_ms: int
+    settings: KafkaSettings, places: Collection[tuple[str, int]], partition: int, range_: tuple[int, int], since_ms: int
 ) -> int | None:
     """Look for outputs of the records [from, to) of a partition of the log, in all that may hold some.
 
@@ -61,14 +61,16 @@ def last_emitted(
         Unreachable: Kafka does not answer, or a transaction is open that hides what is looked for.
     """
     from_position, to_position = range_
-    found = _Found(rules.group, partition, from_position)
-    consumer = made_consumer(rules, {"group.id": f"{rules.group}-emitted-{uuid4().hex}", "enable.partition.eof": True})
+    found = _Found(settings.group, partition, from_position)
+    consumer = made_consumer(
+        settings, {"group.id": f"{settings.group}-emitted-{uuid4().hex}", "enable.partition.eof": True}
+    )
     try:
-        ends = _ends(rules, places)
-        starts, is_whole = _starts(consumer, rules, ends, since_ms - CLOCKS_APART_MS)
-        is_whole = _read(consumer, rules, starts, ends, found, to_position) and is_whole
+        ends = _ends(settings, places)
+        starts, is_whole = _starts(consumer, settings, ends, since_ms - CLOCKS_APART_MS)
+        is_whole = _read(consumer, settings, starts, ends, found, to_position) and is_whole
     except KafkaException as error:
-        raise meaning(error.args[0], "the search for outputs") from None
+        raise translate_error(error.args[0], "the search for outputs") from None
     finally:
         consumer.close()
     if found.position >= to_position:
@@ -88,20 +90,23 @@ def _said(headers: Mapping[str, bytes]) -> tuple[str, int, int]:
         return "", -1, 0
 
 
-def _ends(rules: KafkaRules, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+def _ends(settings: KafkaSettings, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
     """Where partitions end now, behind transactions that are open, too."""
     latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     asked = {TopicPartition(topic, number): latest for topic, number in places}
-    admin, wait_s = made_admin(rules), rules.answer_ms / 1000  # kept: its answers come only as long as it is there
+    admin, wait_s = (
+        made_admin(settings),
+        settings.request_timeout_ms / 1000,
+    )  # kept: its answers come only as long as it is there
     answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=wait_s)
     return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
 
 
 def _starts(
-    consumer: Consumer, rules: KafkaRules, ends: Mapping[tuple[str, int], int], since_ms: int
+    consumer: Consumer, settings: KafkaSettings, ends: Mapping[tuple[str, int], int], since_ms: int
 ) -> tuple[list[TopicPartition], bool]:
     """From where to read what is of a time or later, and whether none of that is gone."""
-    wait_s, is_whole = rules.answer_ms / 1000, True
+    wait_s, is_whole = settings.request_timeout_ms / 1000, True
     times = [TopicPartition(topic, number, max(since_ms, 0)) for topic, number in ends]
     starts = consumer.offsets_for_times(times, wait_s)
     for place in starts:
@@ -119,7 +124,7 @@ def _starts(
 
 def _read(
     consumer: Consumer,
-    rules: KafkaRules,
+    settings: KafkaSettings,
     starts: list[TopicPartition],
     ends: Mapping[tuple[str, int], int],
     found: _Found,
@@ -131,10 +136,10 @@ def _read(
     while unread and found.position < enough:
         if time.monotonic() > until_s:
             return False
-        messages = consumer.consume(1, rules.answer_ms / 1000)
+        messages = consumer.consume(1, settings.request_timeout_ms / 1000)
         messages += consumer.consume(READ_AT_ONCE, 0) if messages else []
         if not messages:
-            raise Unreachable(f"Kafka at {rules.brokers} does not return what was emitted")
+            raise Unreachable(f"Kafka at {settings.brokers} does not return what was emitted")
         for message in messages:
             error, place = message.error(), (message.topic() or "", message.partition() or 0)
             offset = message.offset() or 0

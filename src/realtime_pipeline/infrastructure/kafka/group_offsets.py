@@ -6,9 +6,9 @@ from typing import Any, Final
 from confluent_kafka import KafkaException, TopicPartition
 
 from realtime_pipeline.application.errors import Fenced, Unreachable
-from realtime_pipeline.infrastructure.kafka.clients import meaning
+from realtime_pipeline.infrastructure.kafka.clients import translate_error
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
 
 EPOCH: Final = "epoch="
 """What the metadata of offsets begins with that workers have committed."""
@@ -22,18 +22,18 @@ class GroupOffsets:
     Kafka deletes them when the group has had no members for `offsets.retention.minutes`; tools delete and change them.
     """
 
-    def __init__(self, rules: KafkaRules, log: KafkaEventLog) -> None:
-        self._rules = rules
+    def __init__(self, settings: KafkaSettings, log: KafkaEventLog) -> None:
+        self._settings = settings
         self._log = log
 
     def known(self, partitions: Collection[int]) -> Mapping[int, int | None]:
         """Read offsets, once no transaction is open that holds some; None for what no worker has committed."""
-        places = [TopicPartition(self._rules.topic, partition) for partition in partitions]
-        wait_s = (self._rules.answer_ms + self._rules.transaction_ms) / 1000
+        places = [TopicPartition(self._settings.topic, partition) for partition in partitions]
+        wait_s = (self._settings.request_timeout_ms + self._settings.transaction_timeout_ms) / 1000
         try:
             found = self._log.consumer.committed(places, wait_s)
         except KafkaException as error:
-            raise meaning(error.args[0], "the group's offsets") from None
+            raise translate_error(error.args[0], "the group's offsets") from None
         for place in found:
             if place.error is not None:
                 raise Unreachable(f"the group's offset of partition {place.partition}: {place.error.str()}")
@@ -41,11 +41,11 @@ class GroupOffsets:
 
     def place(self, partition: int, epoch: int, position: int) -> TopicPartition:
         """An offset to commit."""
-        return TopicPartition(self._rules.topic, partition, position, metadata=f"{EPOCH}{epoch}")
+        return TopicPartition(self._settings.topic, partition, position, metadata=f"{EPOCH}{epoch}")
 
     def unknown(self, partition: int) -> TopicPartition:
         """An offset to commit where none is known: who is no owner is refused all the same."""
-        return TopicPartition(self._rules.topic, partition, 0, metadata=UNKNOWN)
+        return TopicPartition(self._settings.topic, partition, 0, metadata=UNKNOWN)
 
     def commit(self, places: list[TopicPartition]) -> None:
         """Commit offsets as the group's member.
@@ -62,7 +62,7 @@ class GroupOffsets:
         try:
             self._commit([self.place(partition, 0, position) for partition, position in positions.items()])
         except KafkaException as error:
-            raise meaning(error.args[0], "the group's offsets") from None
+            raise translate_error(error.args[0], "the group's offsets") from None
 
     def membership(self) -> Any:
         """What the group knows this worker by. Without it brokers take offsets from anybody."""

@@ -14,7 +14,7 @@ from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.codecs.formats import FORMAT, LETTER
 from realtime_pipeline.infrastructure.kafka.publisher import Headers
 from realtime_pipeline.infrastructure.kafka.ranges import read_range, reader
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import topic_bounds
 
 _MARK: Final = "mark"
@@ -85,12 +85,12 @@ def read_message(message: Message) -> DeadLetter | Mark | None:
 class LettersTopic:
     """Reads the topic's partitions, each up to an end that is known before."""
 
-    def __init__(self, rules: KafkaRules) -> None:
-        self._rules = rules
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
 
     def bounds(self, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED) -> Mapping[int, tuple[int, int]]:
         """The first offset still held, and the one after the last that such readers see, of each partition."""
-        return topic_bounds(self._rules, self._rules.dead_letters_topic, isolation)
+        return topic_bounds(self._settings, self._settings.dead_letters_topic, isolation)
 
     def read(
         self, ranges: Mapping[int, tuple[int, int]], wait_s: float, limit: int | None = None
@@ -102,8 +102,8 @@ class LettersTopic:
             Unavailable: Kafka does not answer, or does not come to the end of a range within `wait_s`: an open
                 transaction hides it.
         """
-        name = self._rules.dead_letters_topic
-        with reader(self._rules, "the dead letters") as consumer:
+        name = self._settings.dead_letters_topic
+        with reader(self._settings, "the dead letters") as consumer:
             for partition, (begin, end) in sorted(ranges.items()):
                 letters = 0
                 for message in read_range(consumer, name, partition, begin, end, wait_s):

@@ -5,14 +5,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from realtime_pipeline.application.errors import PipelineError, Refusal, Stopped, Unreachable, WrongLog
-from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
+from realtime_pipeline.application.errors import (
+    PipelineError,
+    RecoverableError,
+    Unreachable,
+    UnrecoverableState,
+    WrongLog,
+)
+from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, RebalanceListener
 from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.forks import OpeningProcess
-from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, meaning
+from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, translate_error
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
-from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
+from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaSettings
 from realtime_pipeline.infrastructure.kafka.tails import last_positions
 from realtime_pipeline.infrastructure.kafka.topics import Described, asked, described, members
 
@@ -21,8 +27,8 @@ TAIL = 100
 """Among how many of a partition's last entries its last record is looked for first: marks of transactions are none."""
 ASK_EVERY_S = 1.0
 _UNSUPPORTED = frozenset((KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE))
-_PASSING = frozenset((KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
-_NOT_TAKEN = frozenset(
+TRANSIENT = frozenset((KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
+MEMBER_REJECTED = frozenset(
     (
         KafkaError.GROUP_MAX_SIZE_REACHED,
         KafkaError.INCONSISTENT_GROUP_PROTOCOL,
@@ -37,18 +43,18 @@ class KafkaEventLog(EventLog):
     Where to read from is never Kafka's to say: the owner names the position when it gains a partition.
     """
 
-    def __init__(self, rules: KafkaRules) -> None:
-        self._rules = rules
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
         self._process = OpeningProcess()
-        topic = described(rules, rules.topic)
+        topic = described(settings, settings.topic)
         if topic.partitions > PARTITIONS_MAX:
             raise WrongLog(
-                f"topic {rules.topic} has {topic.partitions} partitions: at most {PARTITIONS_MAX} can be told apart"
+                f"topic {settings.topic} has {topic.partitions} partitions: at most {PARTITIONS_MAX} can be told apart"
             )
-        self._identity = LogIdentity(topic.topic_id, topic.partitions, rules.partitioner)
-        self._protocol = "classic" if rules.group_protocol == "classic" else "consumer"
+        self._identity = LogIdentity(topic.topic_id, topic.partitions, settings.partitioner)
+        self._protocol = "classic" if settings.group_protocol == "classic" else "consumer"
         self._consumer: Consumer | None = None
-        self._owner: PartitionOwner | None = None
+        self._listener: RebalanceListener | None = None
         self._assigned: set[int] = set()
         self._admin: Admin | None = None
         self._starts: dict[int, int] = {}
@@ -73,13 +79,13 @@ class KafkaEventLog(EventLog):
         self._process.check()
         if self._consumer is None:
             more: dict[str, OPTION_TYPES] = {
-                "group.id": self._rules.group,
+                "group.id": self._settings.group,
                 "group.protocol": self._protocol,
                 "enable.partition.eof": True,
             }
             if self._protocol == "classic":
                 more["partition.assignment.strategy"] = "cooperative-sticky"
-            self._consumer = made_consumer(self._rules, more)
+            self._consumer = made_consumer(self._settings, more)
         return self._consumer
 
     def close(self) -> None:
@@ -88,17 +94,17 @@ class KafkaEventLog(EventLog):
             self._consumer.close()
             self._consumer = None
 
-    def subscribe(self, owner: PartitionOwner) -> None:
+    def subscribe(self, listener: RebalanceListener) -> None:
         """Join the group; partitions come during `poll`."""
-        if self._owner is not None:
+        if self._listener is not None:
             self.close()
-        self._owner = owner
+        self._listener = listener
         self._assigned.clear()
         self._join()
 
     def _join(self) -> None:
         self.consumer.subscribe(
-            [self._rules.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            [self._settings.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
@@ -114,7 +120,7 @@ class KafkaEventLog(EventLog):
             raise failure
         if records:
             self._ask_for_topic()
-        elif self._owner is not None and not self._assigned:
+        elif self._listener is not None and not self._assigned:
             self._ask_whether_anybody_is_there()
         return self._without_revoked(records) if self._revoked else records
 
@@ -124,7 +130,7 @@ class KafkaEventLog(EventLog):
         if time.monotonic() - self._heard_s >= ASK_EVERY_S:
             try:
                 self._check_topic()
-            except Stopped as error:  # a broker that has just started knows of no topic yet
+            except UnrecoverableState as error:  # a broker that has just started knows of no topic yet
                 raise Unreachable(str(error)) from None
             self._heard_s = time.monotonic()
 
@@ -136,7 +142,7 @@ class KafkaEventLog(EventLog):
                 messages += more
                 if len(more) < CONSUMED_AT_ONCE:
                     break
-        return [record_of(message) for message in messages if not self._is_passing(message)]
+        return [record_of(message) for message in messages if not self._is_transient(message)]
 
     def _without_revoked(self, records: Sequence[Record]) -> Sequence[Record]:
         """Drop the records of partitions that went during this poll; those that came back are read anew.
@@ -148,19 +154,23 @@ class KafkaEventLog(EventLog):
             self.seek(again)
         return [record for record in records if record.partition not in self._revoked]
 
-    def vouch(self) -> None:
+    def verify_identity(self) -> None:
         """Hear which topic had the name when records had come."""
         if self._answer is not None:
             self._check(self._answer)
             self._answer = None
 
-    def read_to(self, partition: int) -> int:
+    def consumed_position(self, partition: int) -> int:
         """Where the partition's end was last reached; 0 where it was not."""
         return self._ends_reached.get(partition, 0)
 
     def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from other positions."""
-        places = [self._place(number, position) for number, position in positions.items() if number in self._assigned]
+        places = [
+            self._topic_partition(number, position)
+            for number, position in positions.items()
+            if number in self._assigned
+        ]
         for number in positions:
             self._ends_reached.pop(number, None)
         try:
@@ -171,28 +181,30 @@ class KafkaEventLog(EventLog):
 
     def pause(self, partitions: Collection[int]) -> None:
         """Return no more records of partitions."""
-        self.consumer.pause([self._place(number) for number in partitions if number in self._assigned])
+        self.consumer.pause([self._topic_partition(number) for number in partitions if number in self._assigned])
 
     def resume(self, partitions: Collection[int]) -> None:
         """Return records of partitions again."""
-        self.consumer.resume([self._place(number) for number in partitions if number in self._assigned])
+        self.consumer.resume([self._topic_partition(number) for number in partitions if number in self._assigned])
 
     def workers(self) -> int:
         """How many members the group has, beside this one."""
         mine = self._consumer.memberid() if self._consumer is not None else None
-        return sum(member != mine for member in members(self._rules))
+        return sum(member != mine for member in members(self._settings))
 
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
         """The first position still held, and the one after the last, of each partition."""
         found = {}
         try:
             for number in partitions:
-                low_high = self.consumer.get_watermark_offsets(self._place(number), self._rules.answer_ms / 1000)
+                low_high = self.consumer.get_watermark_offsets(
+                    self._topic_partition(number), self._settings.request_timeout_ms / 1000
+                )
                 if low_high is None:
                     raise Unreachable("Kafka does not say how far the log reaches")
                 found[number] = low_high
         except KafkaException as error:
-            raise meaning(error.args[0], f"topic {self._rules.topic}") from None
+            raise translate_error(error.args[0], f"topic {self._settings.topic}") from None
         return found
 
     def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
@@ -202,7 +214,7 @@ class KafkaEventLog(EventLog):
         lacking, reach = {number for number, (low, high) in bounds.items() if low < high}, TAIL
         while lacking:
             starts = {number: max(bounds[number][0], bounds[number][1] - reach) for number in lacking}
-            last = last_positions(self._rules, starts)
+            last = last_positions(self._settings, starts)
             found.update((number, position + 1) for number, position in last.items())
             lacking = {number for number in lacking - last.keys() if starts[number] > bounds[number][0]}
             reach *= 10
@@ -212,9 +224,9 @@ class KafkaEventLog(EventLog):
         try:
             return self.consumer.consume(limit, timeout_s)
         except KafkaException as error:
-            raise meaning(error.args[0], f"topic {self._rules.topic}") from None
+            raise translate_error(error.args[0], f"topic {self._settings.topic}") from None
 
-    def _is_passing(self, message: Message) -> bool:
+    def _is_transient(self, message: Message) -> bool:
         """Say whether a message is no record, but word of something that passes. What does not pass is raised."""
         error = message.error()
         if error is None:
@@ -222,44 +234,46 @@ class KafkaEventLog(EventLog):
         if error.code() == KafkaError._PARTITION_EOF:
             self._ends_reached[message.partition() or 0] = message.offset() or 0
             return True
-        if error.code() in _UNSUPPORTED and self._rules.group_protocol == "auto" and self._protocol == "consumer":
+        if error.code() in _UNSUPPORTED and self._settings.group_protocol == "auto" and self._protocol == "consumer":
             self._protocol = "classic"  # brokers older than the new group protocol
             self.close()
             self._join()
             return True
-        if error.code() in _PASSING or (error.retriable() and not error.fatal()):
+        if error.code() in TRANSIENT or (error.retriable() and not error.fatal()):
             return True
-        if error.code() in _NOT_TAKEN:
-            raise Stopped(f"the group {self._rules.group} does not take this worker: {error.str()}; see [kafka]")
+        if error.code() in MEMBER_REJECTED:
+            raise UnrecoverableState(
+                f"the group {self._settings.group} does not take this worker: {error.str()}; see [kafka]"
+            )
         if is_gone(error):
             self._check_topic()  # else a broker spoke that had just started
             return True
-        found = meaning(error, f"topic {self._rules.topic}, partition {message.partition()}")
-        if not isinstance(found, Refusal):
+        found = translate_error(error, f"topic {self._settings.topic}, partition {message.partition()}")
+        if not isinstance(found, RecoverableError):
             self._check_topic()  # one made anew is named as such, also while it is shorter than the old one was
             raise found
         if error.fatal():
-            raise Stopped(f"Kafka has shut this worker out: {error.str()}; start it again")
+            raise UnrecoverableState(f"Kafka has shut this worker out: {error.str()}; start it again")
         return True
 
     def _check_topic(self) -> None:
         """See at once that the topic is there, and the one that it was."""
         self._ask_for_topic()
-        self.vouch()
+        self.verify_identity()
 
     def _ask_for_topic(self) -> None:
         """Ask which topic it is, after records have come: the client reads by name, and would go on in another topic
         of the same name at the position where it was. The answer takes its time, in which decoding goes on."""
         if self._admin is None:
-            self._admin = made_admin(self._rules)
-        self._answer = asked(self._rules, self._rules.topic, self._admin)
+            self._admin = made_admin(self._settings)
+        self._answer = asked(self._settings, self._settings.topic, self._admin)
 
     def _check(self, answer: Callable[[], Described]) -> None:
         topic = answer()
         if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):
             raise WrongLog(
-                f"topic {self._rules.topic} was made again, or given more partitions, under the worker: the store was "
-                f"built from log {self._identity.log_id}/{self._identity.partitions}, this is "
+                f"topic {self._settings.topic} was made again, or given more partitions, under the worker: the store "
+                f"was built from log {self._identity.log_id}/{self._identity.partitions}, this is "
                 f"{topic.topic_id}/{topic.partitions}; use another namespace and group"
             )
 
@@ -268,20 +282,20 @@ class KafkaEventLog(EventLog):
         numbers = [place.partition for place in places]
         positions: Mapping[int, int] = {}
         try:
-            if self._owner is not None and numbers:
-                positions = self._owner.gained(numbers)
+            if self._listener is not None and numbers:
+                positions = self._listener.on_assigned(numbers)
         except Exception as error:  # raised by `poll`: none may pass through the client's own code
             self._failure = error
         self._assigned |= set(numbers)
         waiting = self._ends_of([number for number in numbers if number not in positions])
         begin = {**waiting, **positions}
-        consumer.incremental_assign([self._place(number, begin[number]) for number in numbers])
+        consumer.incremental_assign([self._topic_partition(number, begin[number]) for number in numbers])
         self._starts.update(positions)
         for number in numbers:
             self._ends_reached.pop(number, None)
         # Whether a partition is paused outlives its going and coming back.
-        consumer.resume([self._place(number) for number in positions])
-        consumer.pause([self._place(number) for number in waiting])
+        consumer.resume([self._topic_partition(number) for number in positions])
+        consumer.pause([self._topic_partition(number) for number in waiting])
 
     def _ends_of(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Where those that cannot be claimed yet may wait: at their ends, as numbers.
@@ -298,14 +312,14 @@ class KafkaEventLog(EventLog):
         numbers = [place.partition for place in places]
         self._assigned -= set(numbers)
         self._revoked |= set(numbers)
-        if self._owner is not None:
-            self._owner.lost(numbers)
+        if self._listener is not None:
+            self._listener.on_revoked(numbers)
         consumer.incremental_unassign(places)
 
-    def _place(self, number: int, position: int | None = None) -> TopicPartition:
+    def _topic_partition(self, number: int, position: int | None = None) -> TopicPartition:
         if position is None:
-            return TopicPartition(self._rules.topic, number)
-        return TopicPartition(self._rules.topic, number, position)
+            return TopicPartition(self._settings.topic, number)
+        return TopicPartition(self._settings.topic, number, position)
 
 
 def record_of(message: Message) -> Record:
@@ -317,5 +331,5 @@ def record_of(message: Message) -> Record:
         origin = said.decode("utf-8", "replace") if isinstance(said, bytes) else None
     partition, position = message.partition(), message.offset()
     if partition is None or position is None:
-        raise Stopped("Kafka returned a record without a place")  # only errors have none
+        raise UnrecoverableState("Kafka returned a record without a place")  # only errors have none
     return Record(partition, position, message.key(), message.value() or b"", message.timestamp()[1], origin)

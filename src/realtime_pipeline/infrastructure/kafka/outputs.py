@@ -6,23 +6,30 @@ from uuid import uuid4
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from realtime_pipeline.application.errors import Fenced, Refusal, Stopped, Superseded, Unavailable, Unreachable
+from realtime_pipeline.application.errors import (
+    Fenced,
+    PositionMismatch,
+    RecoverableError,
+    Unavailable,
+    Unreachable,
+    UnrecoverableState,
+)
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.outputs import Emission, GroupOutputs, Recall, nothing_emitted
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.outputs import Emission, GroupOutputs, RecoverPosition, nothing_emitted
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.infrastructure.forks import OpeningProcess
-from realtime_pipeline.infrastructure.kafka.clients import made_producer, meaning, within
+from realtime_pipeline.infrastructure.kafka.clients import made_producer, translate_error, within
 from realtime_pipeline.infrastructure.kafka.emitted import emitted_header, last_emitted
 from realtime_pipeline.infrastructure.kafka.group_offsets import GroupOffsets
 from realtime_pipeline.infrastructure.kafka.letters import LettersTopic, letter_headers
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.publisher import Headers, origin_header
-from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaRules
+from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import OUTPUT_BYTES_MAX, described
 
-_NOT_MINE = frozenset(
+FENCED = frozenset(
     (
         KafkaError.ILLEGAL_GENERATION,
         KafkaError.UNKNOWN_MEMBER_ID,
@@ -46,28 +53,28 @@ class KafkaOutputs(GroupOutputs):
     waited for by whoever reads the offset.
     """
 
-    def __init__(self, rules: KafkaRules, log: KafkaEventLog, stages: Stages) -> None:
-        self._rules = rules
+    def __init__(self, settings: KafkaSettings, log: KafkaEventLog, observer: StageObserver) -> None:
+        self._settings = settings
         self._log = log
-        self._offsets = GroupOffsets(rules, log)
+        self._offsets = GroupOffsets(settings, log)
         self._process = OpeningProcess()
-        self._stages = stages
+        self._observer = observer
         self._producer: Producer | None = None
         self._stand: dict[int, tuple[int, int]] = {}
         self._letter_partitions: int | None = None
-        self._partition_for = PARTITIONERS[rules.partitioner]
+        self._partition_for = PARTITIONERS[settings.partitioner]
 
     @property
-    def gather_ms(self) -> int:
+    def linger_ms(self) -> int:
         """A transaction takes some tens of milliseconds, however much is in it."""
-        return self._rules.gather_ms
+        return self._settings.outputs_linger_ms
 
     def close(self) -> None:
         """Give up what is open."""
         self._producer = None
 
     @property
-    def takes_back(self) -> bool:
+    def can_retract(self) -> bool:
         """What is in a topic stays until its retention ends."""
         return False
 
@@ -75,15 +82,15 @@ class KafkaOutputs(GroupOutputs):
         """The epoch by which this process claimed outputs; what shuts others out is the group's generation."""
         return self._stand.get(partition, (0, 0))[0]
 
-    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
+    def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
         """Read the position, once no transaction is open any more; commit it again: the group refuses non-owners."""
         if epoch <= self.epoch(partition):
             raise Fenced(f"the outputs of partition {partition} have epoch {self.epoch(partition)} already")
-        known = self.known([partition])[partition]
+        known = self.committed_positions([partition])[partition]
         try:
             if known is None:
                 self._offsets.commit([self._offsets.unknown(partition)])
-            position = recall(self.search) if known is None else known
+            position = recover(self.search) if known is None else known
             self._offsets.commit([self._offsets.place(partition, epoch, position)])
         except KafkaException as error:
             raise self._refused(error.args[0]) from None
@@ -92,9 +99,9 @@ class KafkaOutputs(GroupOutputs):
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Read what the group has committed; 0 where it has nothing."""
-        return {partition: position or 0 for partition, position in self.known(partitions).items()}
+        return {partition: position or 0 for partition, position in self.committed_positions(partitions).items()}
 
-    def known(self, partitions: Collection[int]) -> Mapping[int, int | None]:
+    def committed_positions(self, partitions: Collection[int]) -> Mapping[int, int | None]:
         """Read what workers have committed; None where they have not, or somebody else has deleted or changed it."""
         return self._offsets.known(partitions)
 
@@ -107,10 +114,10 @@ class KafkaOutputs(GroupOutputs):
         places: set[tuple[str, int]] = set()
         for one in wanted:
             if one.dead_letters:
-                places.add((self._rules.dead_letters_topic, one.partition % self._topic_partitions()))
-            places |= {(self._rules.topic, self._partition_of(record)) for record in one.outgoing}
+                places.add((self._settings.dead_letters_topic, one.partition % self._topic_partitions()))
+            places |= {(self._settings.topic, self._partition_of(record)) for record in one.outgoing}
         range_ = (wanted[0].from_position, wanted[-1].to_position)
-        return last_emitted(self._rules, places, wanted[0].partition, range_, since_ms)
+        return last_emitted(self._settings, places, wanted[0].partition, range_, since_ms)
 
     def emit(self, emissions: Sequence[Emission]) -> None:
         """Put outputs and positions out, in one transaction."""
@@ -120,7 +127,7 @@ class KafkaOutputs(GroupOutputs):
             if one.epoch != epoch:
                 raise Fenced(f"the outputs of partition {one.partition} have another epoch")
             if one.from_position != position:
-                raise Superseded({one.partition: position})
+                raise PositionMismatch({one.partition: position})
         places = [self._offsets.place(one.partition, one.epoch, one.to_position) for one in emissions]
         try:
             if any(one.dead_letters or one.outgoing for one in emissions):
@@ -130,7 +137,7 @@ class KafkaOutputs(GroupOutputs):
         except KafkaException as error:
             raise self._refused(error.args[0]) from None
         except Fenced:
-            self._give_up()
+            self._abort()
             raise
         except Unreachable:
             self._producer = None  # a call on it has not returned; its time-out ends the transaction
@@ -140,22 +147,25 @@ class KafkaOutputs(GroupOutputs):
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position; of each partition at most `limit` are read."""
-        topic = LettersTopic(self._rules)
-        read = topic.read(topic.bounds(), self._rules.answer_ms / 1000, limit)
+        topic = LettersTopic(self._settings)
+        read = topic.read(topic.bounds(), self._settings.request_timeout_ms / 1000, limit)
         found = [letter for _, _, letter in read if isinstance(letter, DeadLetter)]
         found.sort(key=lambda letter: (letter.record.partition, letter.record.position))
         return found[:limit]
 
     def _transact(self, emissions: Sequence[Emission], places: list[TopicPartition]) -> None:
-        wait_s = self._rules.answer_ms / 1000
+        wait_s = self._settings.request_timeout_ms / 1000
         if self._producer is None:
-            transactional_id, timeout_ms = f"{self._rules.group}-{uuid4().hex}", self._rules.transaction_ms
+            transactional_id, timeout_ms = (
+                f"{self._settings.group}-{uuid4().hex}",
+                self._settings.transaction_timeout_ms,
+            )
             more: dict[str, OPTION_TYPES] = {
                 "transactional.id": transactional_id,
                 "transaction.timeout.ms": timeout_ms,
                 "message.max.bytes": OUTPUT_BYTES_MAX,
             }
-            self._producer = made_producer(self._rules, more)
+            self._producer = made_producer(self._settings, more)
             self._producer.init_transactions(wait_s)
         producer = self._producer
         producer.begin_transaction()
@@ -164,27 +174,27 @@ class KafkaOutputs(GroupOutputs):
         if producer.flush(wait_s) > 0:
             raise KafkaException(_why_undelivered(producer))
         sent = sum(len(one.dead_letters) + len(one.outgoing) for one in emissions)
-        self._stages.reached(Stage.OUTPUTS_SENT, sent)
+        self._observer.reached(Stage.OUTPUTS_SENT, sent)
         membership = self._offsets.membership()
         within(
             wait_s + RETURN_S,
             lambda: producer.send_offsets_to_transaction(places, membership, wait_s),
             "the group's offsets",
         )
-        self._stages.reached(Stage.POSITIONS_SENT, sent)
+        self._observer.reached(Stage.POSITIONS_SENT, sent)
         producer.commit_transaction(wait_s)
 
     def _put_out(self, producer: Producer, emission: Emission) -> None:
         """Send the outputs of one partition."""
         partitions = self._topic_partitions()
-        of_whom = emitted_header(self._rules.group, emission.partition, emission.to_position)
+        of_whom = emitted_header(self._settings.group, emission.partition, emission.to_position)
         for letter in emission.dead_letters:
-            record, topic = letter.record, self._rules.dead_letters_topic
+            record, topic = letter.record, self._settings.dead_letters_topic
             headers = letter_headers(letter) + of_whom
             self._produce(producer, topic, record.key, record.value, record.partition % partitions, headers)
         for one in emission.outgoing:
             headers = (origin_header(one) or []) + of_whom
-            self._produce(producer, self._rules.topic, one.key, one.value, self._partition_of(one), headers)
+            self._produce(producer, self._settings.topic, one.key, one.value, self._partition_of(one), headers)
 
     def _partition_of(self, record: Outgoing) -> int:
         return self._partition_for(record.value if record.key is None else record.key, self._log.identity.partitions)
@@ -200,19 +210,19 @@ class KafkaOutputs(GroupOutputs):
             except BufferError:
                 producer.poll(0.05)  # a delivery that fails for good ends the transaction, and so the wait
 
-    def _refused(self, error: KafkaError) -> Refusal | Stopped | Unavailable:
+    def _refused(self, error: KafkaError) -> RecoverableError | UnrecoverableState | Unavailable:
         """Give the transaction up, with its producer: whether it was committed is read back by the next claim."""
-        self._give_up()
-        if error.code() in _NOT_MINE:
+        self._abort()
+        if error.code() in FENCED:
             return Fenced(f"the group has given these partitions to another worker: {error.str()}")
         if error.code() in _TOO_LARGE:
-            return Stopped(
-                f"a dead letter is larger than topic {self._rules.dead_letters_topic} takes ({error.str()}): set its "
-                f"max.message.bytes to {OUTPUT_BYTES_MAX}"
+            return UnrecoverableState(
+                f"a dead letter is larger than topic {self._settings.dead_letters_topic} takes ({error.str()}): set "
+                f"its max.message.bytes to {OUTPUT_BYTES_MAX}"
             )
-        return meaning(error, "the outputs")
+        return translate_error(error, "the outputs")
 
-    def _give_up(self) -> None:
+    def _abort(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(KafkaException):  # there is none open, or its time-out ends it
@@ -220,7 +230,7 @@ class KafkaOutputs(GroupOutputs):
 
     def _topic_partitions(self) -> int:
         if self._letter_partitions is None:
-            self._letter_partitions = described(self._rules, self._rules.dead_letters_topic).partitions
+            self._letter_partitions = described(self._settings, self._settings.dead_letters_topic).partitions
         return self._letter_partitions
 
 

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from realtime_pipeline.application.errors import Stopped, Unavailable
+from realtime_pipeline.application.errors import Unavailable, UnrecoverableState
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.forks import OpeningProcess
-from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_producer, meaning
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_producer, translate_error
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import described
 
 ORIGIN = "origin"
@@ -31,11 +31,11 @@ class KafkaEventPublisher(EventPublisher):
     Partitions are chosen here, by the partitioner of the settings: a record without a key goes by its own bytes.
     """
 
-    def __init__(self, rules: KafkaRules, stages: Stages) -> None:
-        self._rules = rules
-        self._stages = stages
-        self._partitions = described(rules, rules.topic).partitions
-        self._partition_for = PARTITIONERS[rules.partitioner]
+    def __init__(self, settings: KafkaSettings, observer: StageObserver) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._partitions = described(settings, settings.topic).partitions
+        self._partition_for = PARTITIONERS[settings.partitioner]
         self._producer = self._made()
         self._process = OpeningProcess()
 
@@ -70,7 +70,7 @@ class KafkaEventPublisher(EventPublisher):
             if partition is not None and offset is not None:  # negative where a repeat was acknowledged
                 ends[partition] = max(ends.get(partition, 0), offset + 1)
 
-        deadline_s = time.monotonic() + self._rules.publish_ms / 1000
+        deadline_s = time.monotonic() + self._settings.delivery_timeout_ms / 1000
         producer = self._producer
         for record in records:
             partition = record.partition
@@ -80,7 +80,7 @@ class KafkaEventPublisher(EventPublisher):
             while True:
                 try:
                     producer.produce(
-                        self._rules.topic,
+                        self._settings.topic,
                         value=record.value,
                         key=record.key,
                         partition=partition,
@@ -93,20 +93,20 @@ class KafkaEventPublisher(EventPublisher):
                     self._check(deadline_s, delivered, len(records))
                 except KafkaException as error:
                     raise self._failed(error.args[0], len(records)) from None
-        self._stages.reached(Stage.APPENDED, len(records))
+        self._observer.reached(Stage.APPENDED, len(records))
         while delivered < len(records):
             producer.poll(_SERVE_S)
             self._check(deadline_s + _SERVE_S, delivered, len(records))
         if failures:
             raise self._failed(failures[0], len(records))
-        self._stages.reached(Stage.ACKNOWLEDGED, len(records))
+        self._observer.reached(Stage.ACKNOWLEDGED, len(records))
         return ends
 
     def _check(self, deadline_s: float, delivered: int, total: int) -> None:
         if time.monotonic() > deadline_s:
             raise Unavailable(
-                f"Kafka at {self._rules.brokers} has acknowledged {delivered} of {counted(total, 'event')} in "
-                f"{self._rules.publish_ms / 1000:g} s; publish them again, with their ids, when it answers"
+                f"Kafka at {self._settings.brokers} has acknowledged {delivered} of {counted(total, 'event')} in "
+                f"{self._settings.delivery_timeout_ms / 1000:g} s; publish them again, with their ids, when it answers"
             )
 
     def _failed(self, error: KafkaError, total: int) -> Unavailable:
@@ -115,14 +115,14 @@ class KafkaEventPublisher(EventPublisher):
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return Unavailable(
                 f"Kafka did not take all of {counted(total, 'event')}, one is too large ({error.str()}): raise "
-                f"max.message.bytes of topic {self._rules.topic} and message.max.bytes in [kafka.librdkafka], or leave "
-                "it out"
+                f"max.message.bytes of topic {self._settings.topic} and message.max.bytes in [kafka.librdkafka], or "
+                "leave it out"
             )
-        found = meaning(error, f"topic {self._rules.topic}")
-        if isinstance(found, Unavailable | Stopped) or is_gone(error):
+        found = translate_error(error, f"topic {self._settings.topic}")
+        if isinstance(found, Unavailable | UnrecoverableState) or is_gone(error):
             return Unavailable(f"Kafka did not take all of {counted(total, 'event')}: {found}")
         why = f"{error.str()}; publish them again, with ids"
         return Unavailable(f"Kafka did not take all of {counted(total, 'event')}: {why}")
 
     def _made(self) -> Producer:
-        return made_producer(self._rules, {"delivery.timeout.ms": self._rules.publish_ms})
+        return made_producer(self._settings, {"delivery.timeout.ms": self._settings.delivery_timeout_ms})

@@ -9,25 +9,25 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.infrastructure.kafka.clients import made_consumer
-from realtime_pipeline.infrastructure.kafka.rules import KafkaRules
+from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
 
 _READ_AT_ONCE: Final = 500
 
 
 @contextmanager
-def reader(rules: KafkaRules, of_what: str) -> Iterator[Consumer]:
+def reader(settings: KafkaSettings, of_what: str) -> Iterator[Consumer]:
     """A consumer that takes no partition from anybody; its group is its own, and holds nothing.
 
     Raises:
         Unavailable: what the block reads cannot be read.
     """
-    group = f"{rules.group}-look-{uuid4().hex}"
-    consumer = made_consumer(rules, {"group.id": group, "enable.partition.eof": True})
+    group = f"{settings.group}-look-{uuid4().hex}"
+    consumer = made_consumer(settings, {"group.id": group, "enable.partition.eof": True})
     try:
         yield consumer
     except KafkaException as error:
         code: KafkaError = error.args[0]
-        raise Unavailable(f"Kafka at {rules.brokers} does not return {of_what}: {code.str()}") from None
+        raise Unavailable(f"Kafka at {settings.brokers} does not return {of_what}: {code.str()}") from None
     finally:
         consumer.close()
 

@@ -17,7 +17,7 @@ OPTION_TYPES = str | int | float | bool
 
 
 @attrs.frozen
-class KafkaRules:
+class KafkaSettings:
     """Brokers, topics, the workers' group, and what is waited for.
 
     `brokers` are `host:port`, separated by commas. `partitioner` says how producers put keys into partitions:
@@ -38,21 +38,21 @@ class KafkaRules:
     password_file: str = ""
     compression: str = "lz4"
     linger_ms: int = 5
-    queued_messages_max: int = 100_000
-    publish_ms: int = 30_000
-    answer_ms: int = 15_000
-    fetched_kilobytes_max: int = 65_536
-    gather_ms: int = 1_000
-    transaction_ms: int = 8_000
+    queue_buffering_max_messages: int = 100_000
+    delivery_timeout_ms: int = 30_000
+    request_timeout_ms: int = 15_000
+    queued_max_messages_kbytes: int = 65_536
+    outputs_linger_ms: int = 1_000
+    transaction_timeout_ms: int = 8_000
     librdkafka: dict[str, OPTION_TYPES] = attrs.field(factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
         at_most(LIBRDKAFKA_MAX, self)
         at_most(LINGER_MS_MAX, self, "linger_ms")
-        at_most(FETCHED_KILOBYTES_MAX, self, "fetched_kilobytes_max")
-        if self.transaction_ms > 8_000:
-            raise ValueError("kafka.transaction_ms must be at most 8000: a crash is waited out for so long")
+        at_most(FETCHED_KILOBYTES_MAX, self, "queued_max_messages_kbytes")
+        if self.transaction_timeout_ms > 8_000:
+            raise ValueError("kafka.transaction_timeout_ms must be at most 8000: a crash is waited out for so long")
         for name in ("brokers", "topic", "dead_letters_topic", "group"):
             if not getattr(self, name):
                 raise ValueError(f"kafka.{name} must not be empty")
@@ -69,7 +69,7 @@ class KafkaRules:
 
 
 @attrs.frozen
-class TopicRules:
+class TopicSettings:
     """How topics are made. `min_insync` replicas must have a record before it is acknowledged."""
 
     partitions: int = 24

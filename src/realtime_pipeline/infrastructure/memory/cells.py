@@ -6,20 +6,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from realtime_pipeline.application.errors import Fenced, WrongLog
-from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry, Noted
+from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, SessionSummary
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
-    decode_trail,
+    decode_session_summary,
     encode_customer,
-    encode_trail,
+    encode_session_summary,
 )
 
 ENTRY_BYTES = 200
@@ -32,9 +32,9 @@ class _Cell:
     position: int = 0
     number: int = 0
     watermark: Watermark = attrs.Factory(Watermark)
-    entries: list[Entry] = attrs.Factory(list)
+    entries: list[OutboxEntry] = attrs.Factory(list)
     counts: dict[RecordClass, int] = attrs.Factory(dict)
-    noted: Noted = attrs.Factory(Noted)
+    noted: OwnerNotes = attrs.Factory(OwnerNotes)
 
 
 class MemoryCellStore(CellStore):
@@ -43,8 +43,8 @@ class MemoryCellStore(CellStore):
     Customers and sessions are kept as bytes, so that nobody holds a part of the store by accident.
     """
 
-    def __init__(self, session_keep_ms: int) -> None:
-        self._session_keep_ms = session_keep_ms
+    def __init__(self, session_retention_ms: int) -> None:
+        self._session_retention_ms = session_retention_ms
         self._identity: LogIdentity | None = None
         self._cells: dict[int, _Cell] = {}
         self._customers: dict[CustomerId, bytes] = {}
@@ -71,19 +71,19 @@ class MemoryCellStore(CellStore):
         """Read where cells stand."""
         return {partition: self._cell(partition).position for partition in partitions}
 
-    def claim(self, partition: int, epoch: int) -> Claimed:
+    def claim(self, partition: int, epoch: int) -> ClaimedCell:
         """Write a new epoch, then read where the cell stands."""
         cell = self._cell(partition)
         if epoch <= cell.epoch:
             raise Fenced(f"partition {partition} has epoch {cell.epoch} already")
         cell.epoch = epoch
-        return Claimed(cell.position, cell.number, cell.watermark)
+        return ClaimedCell(cell.position, cell.number, cell.watermark)
 
-    def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
+    def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
         """Load the customers wanted of each partition."""
         return {id_: self._loaded(id_) for customer_ids in wanted.values() for id_ in customer_ids}
 
-    def kept(self, partition: int, after: int) -> Iterator[Entry]:
+    def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Read the entries that end after a position."""
         return iter([entry for entry in self._cell(partition).entries if entry.to_position > after])
 
@@ -109,7 +109,7 @@ class MemoryCellStore(CellStore):
         for key in effects.sessions_dropped:
             self._sessions.pop(key, None)
         for key, session in effects.sessions.items():
-            self._sessions[key] = encode_trail(session)
+            self._sessions[key] = encode_session_summary(session)
         for (customer_id, product_id), review in effects.reviews.items():
             if review is not None:
                 self._reviews.setdefault(customer_id, {})[product_id] = review
@@ -126,12 +126,12 @@ class MemoryCellStore(CellStore):
         if epoch == cell.epoch:
             cell.entries = [entry for entry in cell.entries if entry.to_position > to_position]
 
-    def note(self, noted: Mapping[int, Noted]) -> None:
+    def write_notes(self, notes: Mapping[int, OwnerNotes]) -> None:
         """Write down what owners have seen."""
-        for partition, one in noted.items():
+        for partition, one in notes.items():
             self._cell(partition).noted = one
 
-    def noted(self, partition: int) -> Noted:
+    def read_notes(self, partition: int) -> OwnerNotes:
         """Read what an owner wrote down last."""
         return self._cell(partition).noted
 
@@ -140,17 +140,19 @@ class MemoryCellStore(CellStore):
         for kept in (self._cells, self._customers, self._sessions, self._reviews, self._tombstones):
             kept.clear()
 
-    def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+    def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
         """Read customers."""
         values = ((customer_id, self._customers.get(customer_id)) for customer_id in customer_ids)
         return {customer_id: decode_customer(value, customer_id) for customer_id, value in values if value is not None}
 
-    def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
+    def session_summaries(
+        self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
+    ) -> dict[SessionKey, SessionSummary]:
         """Read what sessions leave for others."""
         values = ((key, self._sessions.get(key)) for key in keys)
-        found = {key: decode_trail(value) for key, value in values if value is not None}
+        found = {key: decode_session_summary(value) for key, value in values if value is not None}
         oldest_ms = {
-            partition: min(cell.watermark.newest_ms, now_ms) - self._session_keep_ms
+            partition: min(cell.watermark.newest_ms, now_ms) - self._session_retention_ms
             for partition, cell in list(self._cells.items())
         }
         return {key: trail for key, trail in found.items() if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
@@ -177,7 +179,7 @@ class MemoryCellStore(CellStore):
         return self._cells.setdefault(partition, _Cell())
 
     def _loaded(self, customer_id: CustomerId) -> Customer:
-        known = self.customer(customer_id)
+        known = self.read_customer(customer_id)
         if known is not None:
             return known
         forgotten_at_ms = self._tombstones.get(tombstone_key(customer_id))

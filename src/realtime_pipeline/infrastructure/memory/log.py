@@ -5,7 +5,7 @@ from threading import Condition
 from uuid import uuid4
 
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
+from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, RebalanceListener
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.application.routing import CONSISTENT, partition_for
 from realtime_pipeline.domain.streams.records import Record
@@ -47,7 +47,7 @@ class MemoryEventLog(EventLog):
     def __init__(self, log: MemoryLog, partitions: Collection[int] | None = None) -> None:
         self._log = log
         self._wanted = list(range(log.partitions)) if partitions is None else list(partitions)
-        self._owner: PartitionOwner | None = None
+        self._owner: RebalanceListener | None = None
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
 
@@ -56,14 +56,14 @@ class MemoryEventLog(EventLog):
         """Which log this is."""
         return self._log.identity
 
-    def subscribe(self, owner: PartitionOwner) -> None:
+    def subscribe(self, listener: RebalanceListener) -> None:
         """Take the partitions at the next poll."""
-        self._owner = owner
+        self._owner = listener
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
         """Read records, waiting for another thread to publish some."""
         if self._owner is not None:
-            self._positions.update(self._owner.gained(self._wanted))
+            self._positions.update(self._owner.on_assigned(self._wanted))
             self._owner = None
         with self._log.appended:
             self._log.appended.wait_for(self._has_more, timeout_s)
@@ -85,10 +85,10 @@ class MemoryEventLog(EventLog):
             polled += records
         return polled
 
-    def vouch(self) -> None:
+    def verify_identity(self) -> None:
         """It is always the same log."""
 
-    def read_to(self, partition: int) -> int:
+    def consumed_position(self, partition: int) -> int:
         """Up to where a partition was read."""
         return self._positions.get(partition, 0)
 

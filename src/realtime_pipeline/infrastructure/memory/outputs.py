@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
-from realtime_pipeline.application.ports.outputs import Emission, Outputs, Recall, nothing_emitted
+from realtime_pipeline.application.ports.outputs import Emission, Outputs, RecoverPosition, nothing_emitted
 from realtime_pipeline.domain.streams.effects import DeadLetter
 
 
@@ -18,12 +18,12 @@ class MemoryOutputs(Outputs):
         self._dead_letters: list[DeadLetter] = []
 
     @property
-    def gather_ms(self) -> int:
+    def linger_ms(self) -> int:
         """A call costs nothing."""
         return 0
 
     @property
-    def takes_back(self) -> bool:
+    def can_retract(self) -> bool:
         """They are taken out of the list."""
         return True
 
@@ -31,7 +31,7 @@ class MemoryOutputs(Outputs):
         """The largest epoch by which outputs were claimed."""
         return self._epochs.get(partition, 0)
 
-    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
+    def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
         """Shut earlier owners out, then read the position."""
         if epoch <= self._epochs.get(partition, 0):
             raise Fenced(f"the outputs of partition {partition} have epoch {self._epochs[partition]} already")
@@ -52,7 +52,7 @@ class MemoryOutputs(Outputs):
             raise Fenced(f"the outputs of partition {emission.partition} have another epoch")
         position = self._positions.get(emission.partition, 0)
         if position != emission.from_position:
-            raise Superseded({emission.partition: position})
+            raise PositionMismatch({emission.partition: position})
         if emission.outgoing:  # first: where that fails, all is said again
             self._publisher.publish(emission.outgoing)
         self._positions[emission.partition] = emission.to_position

@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
-from realtime_pipeline.application.errors import Fenced, Superseded
-from realtime_pipeline.application.ports.views import Merge, Rated, Views
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules, latest_hour, trending
+from realtime_pipeline.application.errors import Fenced, PositionMismatch
+from realtime_pipeline.application.ports.views import Merge, RatedProduct, Views
+from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings, latest_hour, trending
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, Tally, bayesian_average
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, ProductStats, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
@@ -39,10 +39,10 @@ class MemoryViews(Views):
     One thread merges; others may read meanwhile (what is walked through is copied first), and see part of a merge.
     """
 
-    def __init__(self, view_cells: int, listed_sessions_max: int, activity_hours: int) -> None:
+    def __init__(self, view_cells: int, listed_sessions_max: int, activity_retention_hours: int) -> None:
         self._cells = [_ViewCell() for _ in range(view_cells)]
         self._listed_sessions_max = listed_sessions_max
-        self._activity_hours = activity_hours
+        self._activity_hours = activity_retention_hours
 
     @property
     def view_cells(self) -> int:
@@ -55,7 +55,7 @@ class MemoryViews(Views):
         return sys.maxsize
 
     @property
-    def gather_ms(self) -> int:
+    def linger_ms(self) -> int:
         """A merge is cheap."""
         return 0
 
@@ -87,7 +87,7 @@ class MemoryViews(Views):
                 raise Fenced(f"the views have another epoch from partition {source_range.partition}")
         positions = {one.partition: cell.source(one.partition).position for one in merge.ranges}
         if any(positions[one.partition] != one.from_position for one in merge.ranges):
-            raise Superseded(positions)
+            raise PositionMismatch(positions)
         for one in merge.ranges:
             source = cell.source(one.partition)
             source.position, source.watermark = one.to_position, one.watermark
@@ -129,10 +129,10 @@ class MemoryViews(Views):
         states = ((product_id, self._cell_of(product_id).state.products.get(product_id)) for product_id in product_ids)
         return {product_id: attrs.evolve(state) for product_id, state in states if state is not None}
 
-    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductStats]:
         """Read the counts of products."""
         states = ((product_id, self._cell_of(product_id).state.products.get(product_id)) for product_id in product_ids)
-        return {product_id: state.tally for product_id, state in states if state is not None}
+        return {product_id: state.stats for product_id, state in states if state is not None}
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had."""
@@ -144,13 +144,13 @@ class MemoryViews(Views):
 
     def trending(
         self,
-        rules: TrendingRules,
+        settings: TrendingSettings,
         category: str | None,
         limit: int,
         country: str | None = None,
-        old_ms: int = 0,
+        max_staleness_ms: int = 0,
         now_ms: int = END_OF_TIME,
-    ) -> Sequence[Popular]:
+    ) -> Sequence[TrendingProduct]:
         """Rank products by what is done with them lately."""
         activity = {}
         for cell in self._cells:
@@ -159,15 +159,15 @@ class MemoryViews(Views):
                 if category is None or (said is not None and said[0] == category):
                     activity[hour, product_id] = counted
         newest_ms = shop_time_ms(self.watermarks().values(), now_ms)
-        return trending(activity, newest_ms // HOUR_MS, latest_hour(now_ms), rules)[:limit]
+        return trending(activity, newest_ms // HOUR_MS, latest_hour(now_ms), settings)[:limit]
 
-    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
         """Rank products by the Bayesian average of their ratings."""
         rated = [(product_id, state) for product_id, state in self.scan() if state.ratings]
         total = sum(state.ratings for _, state in rated)
         mean = sum(state.rating_sum for _, state in rated) / total if total else 0.0
         averages = [
-            Rated(id_, bayesian_average(state.ratings, state.rating_sum, mean, prior_ratings), state.ratings)
+            RatedProduct(id_, bayesian_average(state.ratings, state.rating_sum, mean, prior_ratings), state.ratings)
             for id_, state in rated
         ]
         return sorted(averages, key=lambda one: (-one.average, one.product_id))[:limit]

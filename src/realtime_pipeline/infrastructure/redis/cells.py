@@ -4,27 +4,27 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from realtime_pipeline.application.errors import Fenced, Stopped, WrongLog
-from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry, Noted
+from realtime_pipeline.application.errors import Fenced, UnrecoverableState, WrongLog
+from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.routing import CONSISTENT, PARTITIONERS
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail, partition_of
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, SessionSummary, partition_of
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.entries import decode_entry
-from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_review, decode_trails
+from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_review, decode_session_summaries
 from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys, by_sessions_hash
-from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes
-from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisRules
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisClient
+from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisSettings
 
-KEPT_AT_ONCE = 64
+OUTBOX_READ_MAX = 64
 LOADED_AT_ONCE = READ_AT_ONCE = 500
 """A longer request would hold up every reader of its node."""
 SCANNED_KEYS = 1_000
@@ -38,61 +38,67 @@ class RedisCellStore(CellStore):
     three times as much.
     """
 
-    def __init__(self, nodes: RedisNodes, rules: RedisRules, session_keep_ms: int, stages: Stages) -> None:
-        self._nodes = nodes
-        self._rules = rules
-        self._keys = Keys(rules.namespace)
-        self._session_keep_ms = session_keep_ms
-        self._stages = stages
+    def __init__(
+        self, client: RedisClient, settings: RedisSettings, session_retention_ms: int, observer: StageObserver
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._keys = Keys(settings.namespace)
+        self._session_retention_ms = session_retention_ms
+        self._observer = observer
         self._log: tuple[int, str] | None = None
 
     @property
     def commit_records_max(self) -> int:
         """A longer commit would hold up every reader of its node."""
-        return self._rules.commit_records_max
+        return self._settings.commit_records_max
 
     def bind(self, identity: LogIdentity) -> None:
         """Tie the store to a log, and see that Redis is fit for it."""
-        self._nodes.check()
+        self._client.check()
         written = str(identity)
         meta = self._keys.meta
         named: Request = ("HMGET", meta, "built_from", "layout", "view_cells")
-        bound, layout, view_cells = self._ask(meta, *named)
+        bound, layout, view_cells = self._execute(meta, *named)
         if bound is None:  # said last, so that a store which says what it was built from says all
-            new: dict[str, str | int] = {"layout": LAYOUT, "view_cells": self._rules.view_cells, "built_from": written}
+            new: dict[str, str | int] = {
+                "layout": LAYOUT,
+                "view_cells": self._settings.view_cells,
+                "built_from": written,
+            }
             writes: list[Request] = [("HSETNX", meta, field, value) for field, value in new.items()]
-            *_, (bound, layout, view_cells) = self._nodes.ask([(meta, request) for request in (*writes, named)])
+            *_, (bound, layout, view_cells) = self._client.execute([(meta, request) for request in (*writes, named)])
         if bound.decode() != written:
             raise WrongLog(
-                f"the store {self._rules.namespace} was built from log {bound.decode()}, this is {written}; "
+                f"the store {self._settings.namespace} was built from log {bound.decode()}, this is {written}; "
                 f"use another namespace and group{identity.way_out(bound.decode())}"
             )
-        self._rules.check_layout(layout, view_cells)
+        self._settings.check_layout(layout, view_cells)
         self._log = identity.partitions, identity.partitioner
 
     def epoch(self, partition: int) -> int:
         """The largest epoch written to the cell."""
         key = self._keys.cell(partition)
-        return int(self._ask(key, "HGET", key, "epoch") or 0)
+        return int(self._execute(key, "HGET", key, "epoch") or 0)
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Read where cells stand."""
         cells = [self._keys.cell(partition) for partition in partitions]
-        answers = self._nodes.ask([(cell, ("HGET", cell, "position")) for cell in cells])
+        answers = self._client.execute([(cell, ("HGET", cell, "position")) for cell in cells])
         return {partition: int(said or 0) for partition, said in zip(partitions, answers, strict=True)}
 
-    def claim(self, partition: int, epoch: int) -> Claimed:
+    def claim(self, partition: int, epoch: int) -> ClaimedCell:
         """Write a new epoch, then read where the cell stands."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "FCALL", "rp9_claim", 2, cell, self._keys.outbox(partition), epoch, LAYOUT)
+        said = self._execute(cell, "FCALL", "rp9_claim", 2, cell, self._keys.outbox(partition), epoch, LAYOUT)
         if said[0] == b"NEWER":
-            raise self._rules.newer(int(said[1]))
+            raise self._settings.newer(int(said[1]))
         if said[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
         position, number, *times = map(int, said[1:])
-        return Claimed(position, number, Watermark(*times))
+        return ClaimedCell(position, number, Watermark(*times))
 
-    def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
+    def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
         """Load the customers wanted of each partition."""
         found: dict[CustomerId, Customer] = {}
         missing: dict[int, list[CustomerId]] = {}
@@ -102,7 +108,7 @@ class RedisCellStore(CellStore):
             for begin in range(0, len(ids), LOADED_AT_ONCE)
         ]
         keys = [self._keys.customers(partition, ids) for partition, ids in parts]
-        answers = self._nodes.ask([(names[0], ("MGET", *names)) for names in keys])
+        answers = self._client.execute([(names[0], ("MGET", *names)) for names in keys])
         for (partition, ids), values in zip(parts, answers, strict=True):
             for customer_id, value in zip(ids, values, strict=True):
                 if value is None:
@@ -120,80 +126,84 @@ class RedisCellStore(CellStore):
             tombstones, names = self._keys.tombstones(partition), self._keys.customers(partition, ids)
             asked.append((tombstones, ("HMGET", tombstones, *map(tombstone_key, ids))))
             asked.append((names[0], ("EXISTS", *names)))
-        answers = iter(self._nodes.ask(asked))
+        answers = iter(self._client.execute(asked))
         found: dict[CustomerId, Customer] = {}
         for (partition, ids), times, there in zip(missing.items(), answers, answers, strict=True):
             if there:
                 names = self._keys.customers(partition, ids)
-                if any(value is not None for value in self._ask(names[0], "MGET", *names)):
+                if any(value is not None for value in self._execute(names[0], "MGET", *names)):
                     raise Fenced(f"partition {partition} has another owner, who has written to it meanwhile")
-                raise Stopped(f"a customer's key of partition {partition} is of another type; use another namespace")
+                raise UnrecoverableState(
+                    f"a customer's key of partition {partition} is of another type; use another namespace"
+                )
             for customer_id, at_ms in zip(ids, times, strict=True):
                 found[customer_id] = (
                     Customer(customer_id) if at_ms is None else Customer.forgotten(customer_id, int(at_ms))
                 )
         return found
 
-    def kept(self, partition: int, after: int) -> Iterator[Entry]:
+    def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Read the entries that end after a position, some at a time."""
         outbox, count = self._keys.outbox(partition), 1  # at first: often nobody wants more
-        while entries := self._ask(outbox, "XRANGE", outbox, f"({after}-0", "+", "COUNT", count):
+        while entries := self._execute(outbox, "XRANGE", outbox, f"({after}-0", "+", "COUNT", count):
             for _, fields in entries:
                 yield decode_entry(fields[b"entry"])
             after = int(entries[-1][0].partition(b"-")[0])
-            count = min(4 * count, KEPT_AT_ONCE)
+            count = min(4 * count, OUTBOX_READ_MAX)
 
     def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
         """Write each commit by one call, some calls at a time."""
         sizes: list[int] = []
         requests: list[tuple[Key, Request]] = []
         for commit in commits:
-            if len(requests) == self._rules.commits_at_once:
+            if len(requests) == self._settings.commits_per_request:
                 self._send(requests)
-                self._stages.reached(Stage.COMMITTING, len(requests))
+                self._observer.reached(Stage.COMMITTING, len(requests))
                 requests.clear()
-            request, size = commit_request(self._keys, commit, self._session_keep_ms)
+            request, size = commit_request(self._keys, commit, self._session_retention_ms)
             requests.append((self._keys.cell(commit.partition), request))
             sizes.append(size)
         self._send(requests)
         return sizes
 
     def _send(self, requests: Sequence[tuple[Key, Request]]) -> None:
-        for (cell, _), said in zip(requests, self._nodes.ask(requests, wait=True), strict=True):
+        for (cell, _), said in zip(requests, self._client.execute(requests, wait=True), strict=True):
             if said[0] != b"OK":
                 raise Fenced(f"{cell} is another owner's or stands elsewhere")
 
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Let go of entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._ask(cell, "FCALL", "rp9_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._execute(cell, "FCALL", "rp9_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
-    def note(self, noted: Mapping[int, Noted]) -> None:
+    def write_notes(self, notes: Mapping[int, OwnerNotes]) -> None:
         """Write down what owners have seen, as one field of the cell, so that it is all of one time."""
-        cells = [(self._keys.cell(partition), one) for partition, one in noted.items()]
-        self._nodes.ask(
+        cells = [(self._keys.cell(partition), one) for partition, one in notes.items()]
+        self._client.execute(
             [(cell, ("HSET", cell, "noted", f"{one.emitted} {one.empty_from} {one.empty_to}")) for cell, one in cells]
         )
 
-    def noted(self, partition: int) -> Noted:
+    def read_notes(self, partition: int) -> OwnerNotes:
         """Read what an owner wrote down last."""
         cell = self._keys.cell(partition)
-        said = self._ask(cell, "HGET", cell, "noted")
-        return Noted() if said is None else Noted(*map(int, said.split()))
+        said = self._execute(cell, "HGET", cell, "noted")
+        return OwnerNotes() if said is None else OwnerNotes(*map(int, said.split()))
 
     def erase(self) -> None:
         """Delete all cells: first what says that they are there, so that none is found half erased."""
         cells = [self._keys.cell(partition) for partition in range(self._known_log()[0])]
-        self._nodes.ask([(cell, ("UNLINK", cell)) for cell in cells])
-        self._nodes.erase(self._keys.cell_pattern)
+        self._client.execute([(cell, ("UNLINK", cell)) for cell in cells])
+        self._client.erase(self._keys.cell_pattern)
 
-    def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+    def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
         """Read customers: one by one, as `MGET` takes a key of another type for none."""
         keys = [self._keys.customers(self._partition_of(one), [one])[0] for one in customer_ids]
-        values = zip(customer_ids, self._nodes.ask([(key, ("GET", key)) for key in keys]), strict=True)
+        values = zip(customer_ids, self._client.execute([(key, ("GET", key)) for key in keys]), strict=True)
         return {customer_id: decode_customer(value, customer_id) for customer_id, value in values if value is not None}
 
-    def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
+    def session_summaries(
+        self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
+    ) -> dict[SessionKey, SessionSummary]:
         """Read what sessions leave for others, and how far the time of their cells has come."""
         listed = by_sessions_hash(keys)
         parts = [some[at : at + READ_AT_ONCE] for some in listed for at in range(0, len(some), READ_AT_ONCE)]
@@ -201,11 +211,13 @@ class RedisCellStore(CellStore):
         cells = {partition: self._keys.cell(partition) for partition in {partition_of(some[0]) for some in listed}}
         asked: list[tuple[Key, Request]] = [(cell, ("HGET", cell, "newest_ms")) for cell in cells.values()]
         asked += [(name, ("HMGET", name, *some)) for name, some in zip(names, parts, strict=True)]
-        answers = self._nodes.ask(asked)
+        answers = self._client.execute(asked)
         newest_ms = zip(cells, answers, strict=False)
-        oldest_ms = {partition: min(int(at_ms or 0), now_ms) - self._session_keep_ms for partition, at_ms in newest_ms}
+        oldest_ms = {
+            partition: min(int(at_ms or 0), now_ms) - self._session_retention_ms for partition, at_ms in newest_ms
+        }
         order = [key for some in parts for key in some]
-        trails = decode_trails([value for values in answers[len(cells) :] for value in values])
+        trails = decode_session_summaries([value for values in answers[len(cells) :] for value in values])
         return {
             key: trail
             for key, trail in zip(order, trails, strict=True)
@@ -215,18 +227,18 @@ class RedisCellStore(CellStore):
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
         key = self._keys.reviews(self._partition_of(customer_id), customer_id)
-        reviews = map(decode_review, self._ask(key, "HVALS", key))
+        reviews = map(decode_review, self._execute(key, "HVALS", key))
         return sorted(reviews, key=lambda review: (-review.occurred_at_ms, review.product_id))
 
     def scan(self) -> Iterator[Customer]:
         """Read every customer, some at a time. The ids of all are held meanwhile: Redis may list one twice."""
         seen: set[bytes] = set()
-        pattern = f"{self._rules.namespace}:{{c*}}:customer:*"  # others' ids may look like this too
-        is_customer = re.compile(rf"{re.escape(self._rules.namespace)}:\{{c\d+\}}:customer:".encode()).match
-        for listed in self._nodes.scan(pattern, SCANNED_KEYS):
+        pattern = f"{self._settings.namespace}:{{c*}}:customer:*"  # others' ids may look like this too
+        is_customer = re.compile(rf"{re.escape(self._settings.namespace)}:\{{c\d+\}}:customer:".encode()).match
+        for listed in self._client.scan(pattern, SCANNED_KEYS):
             names = [name for name in listed if name not in seen and is_customer(name)]
             seen.update(names)
-            for value in self._nodes.ask([(name.decode(), ("GET", name)) for name in names]):
+            for value in self._client.execute([(name.decode(), ("GET", name)) for name in names]):
                 if value is not None:
                     yield decode_customer(value)
 
@@ -234,7 +246,7 @@ class RedisCellStore(CellStore):
         """How many records were folded into each class."""
         cells = [self._keys.cell(partition) for partition in range(self._known_log()[0])]
         total: dict[RecordClass, int] = {}
-        for fields in self._nodes.ask([(cell, ("HGETALL", cell)) for cell in cells]):
+        for fields in self._client.execute([(cell, ("HGETALL", cell)) for cell in cells]):
             for name, count in fields.items():
                 if name.startswith(COUNT):
                     class_ = RecordClass(name[len(COUNT) :].decode())
@@ -249,13 +261,13 @@ class RedisCellStore(CellStore):
         """Into how many partitions the log is cut that the store was built from, and by which partitioner."""
         if self._log is None:
             meta = self._keys.meta
-            built_from, layout, view_cells = self._ask(meta, "HMGET", meta, "built_from", "layout", "view_cells")
-            self._rules.check_layout(layout, view_cells)
+            built_from, layout, view_cells = self._execute(meta, "HMGET", meta, "built_from", "layout", "view_cells")
+            self._settings.check_layout(layout, view_cells)
             if built_from is None:
                 return 1, CONSISTENT  # nothing is kept yet, wherever one looks
             _, partitions, partitioner = built_from.decode().rsplit("/", 2)
             self._log = int(partitions), partitioner
         return self._log
 
-    def _ask(self, key: Key, *request: str | int | bytes) -> Any:
-        return self._nodes.ask([(key, request)])[0]
+    def _execute(self, key: Key, *request: str | int | bytes) -> Any:
+        return self._client.execute([(key, request)])[0]

@@ -7,7 +7,7 @@ from realtime_pipeline.application.ports.cell_store import Commit
 from realtime_pipeline.domain.streams.effects import Effects
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.entries import encode_entry
-from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_review, encode_trail
+from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_review, encode_session_summary
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 
@@ -51,13 +51,13 @@ class _Hashes:
         return written
 
 
-def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Request, int]:
+def commit_request(keys: Keys, commit: Commit, session_retention_ms: int) -> tuple[Request, int]:
     """Write a commit as a request; say how many bytes its entry takes."""
     partition, effects, watermark = commit.partition, commit.effects, commit.watermark
     entry = encode_entry(commit.entry)
     customers = keys.customers(partition, effects.customers)
     gone = [keys.reviews(partition, customer_id) for customer_id in effects.tombstones]
-    hashes = _hashes(keys, partition, effects, session_keep_ms, gone)
+    hashes = _hashes(keys, partition, effects, session_retention_ms, gone)
     kept = {*customers, *hashes.names()}  # of who came back since
     unlinked = [key for key in keys.customers(partition, list(effects.tombstones)) + gone if key not in kept]
     names = [keys.cell(partition), keys.outbox(partition), *unlinked, *customers, *hashes.names()]
@@ -87,14 +87,16 @@ def commit_request(keys: Keys, commit: Commit, session_keep_ms: int) -> tuple[Re
     return request, len(entry)
 
 
-def _hashes(keys: Keys, partition: int, effects: Effects, session_keep_ms: int, replaced: Collection[str]) -> _Hashes:
+def _hashes(
+    keys: Keys, partition: int, effects: Effects, session_retention_ms: int, replaced: Collection[str]
+) -> _Hashes:
     hashes = _Hashes(replaced)
     for customer_id, at_ms in effects.tombstones.items():
         hashes.write(keys.tombstones(partition), tombstone_key(customer_id), at_ms)
     for key in effects.sessions_dropped - effects.sessions.keys():
         hashes.delete(keys.sessions(key), key)
     for key, session in effects.sessions.items():
-        hashes.write(keys.sessions(key), key, encode_trail(session), session_keep_ms)
+        hashes.write(keys.sessions(key), key, encode_session_summary(session), session_retention_ms)
     for (customer_id, product_id), review in effects.reviews.items():
         name = keys.reviews(partition, customer_id)
         if review is None:

@@ -12,7 +12,7 @@ Reply = Any
 _packed = cast("Callable[[Request], bytes]", pack_command)  # its own types know commands of one word only
 
 
-def exchange(node: "redis.Redis", requests: Sequence[Request]) -> list[Reply]:
+def round_trip(node: "redis.Redis", requests: Sequence[Request]) -> list[Reply]:
     """Send requests over one connection, then read as many answers; a refusal is an answer, as an exception.
 
     The client's own pipelines send them in parts, and cost three times as much for short requests: nothing here asks

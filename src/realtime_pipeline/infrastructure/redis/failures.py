@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import redis
 
-from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable, Unreachable
+from realtime_pipeline.application.errors import RecoverableError, Unavailable, Unreachable, UnrecoverableState
 from realtime_pipeline.infrastructure.redis.rights import missing_right
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 
 MOVING = (redis.exceptions.MovedError, redis.exceptions.AskError, redis.exceptions.TryAgainError)
 """What nodes answer while a slot moves; nothing was done. Only the keys' new node, or time, can help."""
-SILENT = (
+UNREACHABLE = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
     *MOVING,
@@ -25,9 +25,9 @@ SILENT = (
 )
 ERRORS = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError)
 """What the client raises: that of a cluster which cannot be found is of another family."""
-_SHUT = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
+ACCESS_DENIED = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
 _DENIED_IN_FUNCTION = "ACL failure in script"
-_PASSING = (
+TRANSIENT = (
     "NOREPLICAS",
     "MISCONF",
     "BUSY",
@@ -41,19 +41,23 @@ _PASSING = (
 """What a server says that will do what it is asked a little later: it waits for a replica, its disk, a script."""
 
 
-def meaning(error: BaseException, rules: RedisRules) -> Refusal | Stopped | Unavailable:
+def translate_error(
+    error: BaseException, settings: RedisSettings
+) -> RecoverableError | UnrecoverableState | Unavailable:
     """What an error of Redis means to the worker, and to who reads."""
-    shut_out = _shut_out(error, rules)
+    shut_out = _access_denied(error, settings)
     if shut_out is not None:
         return Unavailable(shut_out)
-    if isinstance(error, SILENT):
+    if isinstance(error, UNREACHABLE):
         return Unreachable(f"{_why_silent(error)}: {error}")
     text = str(error)
-    if text.startswith(_PASSING):
+    if text.startswith(TRANSIENT):
         return Unreachable(f"Redis does not take writes now: {text}")
     if text.startswith(("WRONGTYPE", "ERR a ")):
-        return Stopped(f"Redis holds something else where the store should be ({text}); use another namespace")
-    return Stopped(f"Redis refused a request: {text}")
+        return UnrecoverableState(
+            f"Redis holds something else where the store should be ({text}); use another namespace"
+        )
+    return UnrecoverableState(f"Redis refused a request: {text}")
 
 
 def _why_silent(error: BaseException) -> str:
@@ -64,13 +68,13 @@ def _why_silent(error: BaseException) -> str:
     return "Redis does not answer"
 
 
-def _shut_out(error: BaseException, rules: RedisRules) -> str | None:
+def _access_denied(error: BaseException, settings: RedisSettings) -> str | None:
     """What in the settings or in the user's rights is to be mended before Redis will answer; None where nothing is."""
     causes = list(_causes(error))
     denied = next((str(cause) for cause in causes if _is_denied(cause)), None)
     if denied is not None:
-        return missing_right(denied, rules)
-    refusal = next((one for one in causes if isinstance(one, _SHUT)), None)
+        return missing_right(denied, settings)
+    refusal = next((one for one in causes if isinstance(one, ACCESS_DENIED)), None)
     if refusal is not None:
         return f"Redis does not let this user in: {refusal}; see redis.username and its password"
     if any(isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_REQUIRED" in str(one) for one in causes):

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import redis
 
-from realtime_pipeline.application.errors import Refusal, Stopped, Unavailable
-from realtime_pipeline.infrastructure.redis.exchange import Reply, Request, exchange
-from realtime_pipeline.infrastructure.redis.failures import ERRORS, SILENT, meaning
+from realtime_pipeline.application.errors import RecoverableError, Unavailable, UnrecoverableState
+from realtime_pipeline.infrastructure.redis.exchange import Reply, Request, round_trip
+from realtime_pipeline.infrastructure.redis.failures import ERRORS, UNREACHABLE, translate_error
 from realtime_pipeline.infrastructure.redis.functions import check_functions, is_unknown_function, load_functions
 from realtime_pipeline.infrastructure.redis.rights import check_rights
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 from realtime_pipeline.infrastructure.redis.topology import Topology
 
 Key = str
@@ -33,16 +33,16 @@ _ASKING: Final[Request] = ("ASKING",)
 _NO_ANSWER = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
 
 
-class RedisNodes:
+class RedisClient:
     """Sends requests to the node that has their key, those of one node in one go.
 
     A request whose key has moved follows it: the node that says so has done nothing. Reads that get no answer are sent
     once more. A write never is: when its answer does not come, only a look at the store can tell what was done.
     """
 
-    def __init__(self, rules: RedisRules) -> None:
-        self._rules = rules
-        self._topology = Topology(rules)
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
+        self._topology = Topology(settings)
 
     def close(self) -> None:
         """Close all connections."""
@@ -72,18 +72,18 @@ class RedisNodes:
                         f"{_EVICTING_LOSES[policy.partition('-')[0]]}: set maxmemory-policy noeviction"
                     )
                 check_functions(node)
-                check_rights(node, self._rules)
+                check_rights(node, self._settings)
         except ERRORS as error:
             raise self._failed(error) from None
 
-    def ask(self, requests: Sequence[tuple[Key, Request]], wait: bool = False) -> list[Reply]:
+    def execute(self, requests: Sequence[tuple[Key, Request]], wait: bool = False) -> list[Reply]:
         """Send requests, each by a key on its node; return the answers in order.
 
         With `wait`, the answers count only when as many replicas as the settings say have what was written.
 
         Raises:
             Unreachable: some answer did not come, or a key is being moved, and the request can be made nowhere yet.
-            Stopped: a key is of another type than this program gives it.
+            UnrecoverableState: a key is of another type than this program gives it.
             Unavailable: this user may not do it.
         """
         try:
@@ -126,7 +126,7 @@ class RedisNodes:
         while not is_empty:
             is_empty = True
             for names in self.scan(pattern, ERASED_KEYS):
-                self.ask([(name.decode(), ("UNLINK", name)) for name in names])
+                self.execute([(name.decode(), ("UNLINK", name)) for name in names])
                 is_empty = is_empty and not names
 
     def _answered(self, requests: Sequence[tuple[Key, Request]], wait: bool) -> list[Reply]:
@@ -160,7 +160,7 @@ class RedisNodes:
         return replies
 
     def _has_moved(self, answer: Reply) -> bool:
-        return self._rules.cluster and isinstance(answer, redis.exceptions.AskError)  # MOVED is one of these
+        return self._settings.cluster and isinstance(answer, redis.exceptions.AskError)  # MOVED is one of these
 
     def _redirected(
         self, keys: Sequence[Key], replies: Sequence[Reply], again: Sequence[int]
@@ -202,8 +202,8 @@ class RedisNodes:
     def _sent(self, node: "redis.Redis", requests: Sequence[Request], wait: bool, asking: bool) -> list[Reply]:
         if asking:  # each for the one that follows
             requests = [part for request in requests for part in (_ASKING, request)]
-        waits = wait and (self._rules.wait_replicas > 0 or self._rules.wait_disk)
-        answers = exchange(node, [*requests, self._waiting()] if waits else requests)
+        waits = wait and (self._settings.wait_replicas > 0 or self._settings.wait_disk)
+        answers = round_trip(node, [*requests, self._waiting()] if waits else requests)
         if waits:
             self._check_reached(answers.pop())
         if not asking:
@@ -215,27 +215,29 @@ class RedisNodes:
 
     def _waiting(self) -> Request:
         """What is asked to be said when what was written is where it must be."""
-        rules = self._rules
-        if rules.wait_disk:
-            return ("WAITAOF", 1, rules.wait_replicas, rules.wait_ms)
-        return ("WAIT", rules.wait_replicas, rules.wait_ms)
+        settings = self._settings
+        if settings.wait_disk:
+            return ("WAITAOF", 1, settings.wait_replicas, settings.wait_timeout_ms)
+        return ("WAIT", settings.wait_replicas, settings.wait_timeout_ms)
 
     def _check_reached(self, answer: Reply) -> None:
-        if isinstance(answer, redis.exceptions.ResponseError) and self._rules.wait_disk:
+        if isinstance(answer, redis.exceptions.ResponseError) and self._settings.wait_disk:
             raise Unavailable(
                 f"Redis cannot wait for its disk ({answer}): set appendonly yes, or redis.wait_disk = false"
             )
         if isinstance(answer, Exception):
             raise answer
-        on_disk, replicas = answer if self._rules.wait_disk else (1, answer)
+        on_disk, replicas = answer if self._settings.wait_disk else (1, answer)
         if on_disk < 1:
             raise redis.exceptions.TimeoutError("the commit is not on the disk yet")
-        if replicas < self._rules.wait_replicas:
-            raise redis.exceptions.TimeoutError(f"{replicas} of {self._rules.wait_replicas} replicas have the commit")
+        if replicas < self._settings.wait_replicas:
+            raise redis.exceptions.TimeoutError(
+                f"{replicas} of {self._settings.wait_replicas} replicas have the commit"
+            )
 
-    def _failed(self, error: BaseException) -> Refusal | Stopped | Unavailable:
-        if not self._rules.cluster and isinstance(error, redis.exceptions.AskError):
+    def _failed(self, error: BaseException) -> RecoverableError | UnrecoverableState | Unavailable:
+        if not self._settings.cluster and isinstance(error, redis.exceptions.AskError):
             return Unavailable("this Redis is one of a cluster: set redis.cluster = true")
-        if isinstance(error, SILENT):
+        if isinstance(error, UNREACHABLE):
             self._topology.suspect()
-        return meaning(error, self._rules)
+        return translate_error(error, self._settings)

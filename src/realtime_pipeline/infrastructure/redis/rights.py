@@ -9,21 +9,21 @@ import redis
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 
 _encode = msgspec.msgpack.Encoder().encode
 _COMMAND = re.compile(r"run the '([^']+)' command")
 
 
-def calls_of_worker(rules: RedisRules) -> list[Request]:
+def calls_of_worker(settings: RedisSettings) -> list[Request]:
     """A call of each command that workers, `rebuild` and the Functions use, complete with keys: none is made."""
-    keys = Keys(rules.namespace)
+    keys = Keys(settings.namespace)
     customer, reviews = keys.cell(0).replace(":cell", ":customer:0"), keys.cell(0).replace(":cell", ":reviews:0")
     products, sessions = keys.view(0, "products"), keys.view(0, "list:0")
     waits: list[Request] = []
-    if rules.wait_disk:
+    if settings.wait_disk:
         waits = [("WAITAOF", "1", "0", "0")]
-    elif rules.wait_replicas:
+    elif settings.wait_replicas:
         waits = [("WAIT", "0", "0")]
     return [
         ("HMGET", keys.meta, "f"),
@@ -54,17 +54,17 @@ def calls_of_worker(rules: RedisRules) -> list[Request]:
         ("ZINTERCARD", "1", sessions),
         ("SCAN", "0"),
         *waits,
-        *([("ASKING",)] if rules.cluster else []),
+        *([("ASKING",)] if settings.cluster else []),
     ]
 
 
-def check_rights(node: "redis.Redis", rules: RedisRules) -> None:
+def check_rights(node: "redis.Redis", settings: RedisSettings) -> None:
     """See that a worker's user may do on a node all that workers do; asking takes no right but to call Functions.
 
     Raises:
         Unavailable: some right is missing; the message names it, and the rule that grants it.
     """
-    calls = [(_key_in(call, rules), call) for call in calls_of_worker(rules)]
+    calls = [(_key_in(call, settings), call) for call in calls_of_worker(settings)]
     keys = list(dict.fromkeys(key for key, _ in calls if key))
     # Functions may be called, as this one is: where one may not be called with a key, it is the key that is denied.
     asked: list[Request] = [*(("FCALL", "rp9_denied", "1", key) for key in keys), *(call for _, call in calls)]
@@ -73,31 +73,31 @@ def check_rights(node: "redis.Redis", rules: RedisRules) -> None:
     refused = [calls[number - len(keys) - 1] for number in denied if number > len(keys)]
     commands = [str(call[0]) for key, call in refused if key not in shut_keys]
     if denied:
-        raise Unavailable(_lacking(commands, rules, is_key=bool(shut_keys)))
+        raise Unavailable(_lacking(commands, settings, is_key=bool(shut_keys)))
 
 
-def _key_in(call: Request, rules: RedisRules) -> str | None:
-    return next((part for part in map(str, call) if part.startswith(f"{rules.namespace}:")), None)
+def _key_in(call: Request, settings: RedisSettings) -> str | None:
+    return next((part for part in map(str, call) if part.startswith(f"{settings.namespace}:")), None)
 
 
-def missing_right(refusal: str, rules: RedisRules) -> str:
+def missing_right(refusal: str, settings: RedisSettings) -> str:
     """Say which right a refusal of Redis names, and by which rule it is granted."""
     command = _COMMAND.search(refusal)
     if command is None and "key" not in refusal:  # some servers do not say what a Function may not do
-        user = rules.username or "default"
+        user = settings.username or "default"
         return (
             f"Redis does not let the user {user} do this ({refusal}): start a worker, which names every right it lacks"
         )
-    return _lacking([command[1].upper()] if command else [], rules, is_key=command is None)
+    return _lacking([command[1].upper()] if command else [], settings, is_key=command is None)
 
 
-def _lacking(commands: Sequence[str], rules: RedisRules, is_key: bool) -> str:
-    user = rules.username or "default"
+def _lacking(commands: Sequence[str], settings: RedisSettings, is_key: bool) -> str:
+    user = settings.username or "default"
     what = [f"run {', '.join(commands)}"] if commands else []
     granted = [f"+{command.lower()}" for command in commands]
     if is_key:
-        what.append(f"use the keys {rules.namespace}:*")
-        granted.insert(0, f"~{rules.namespace}:*")
-    where = ", on every node" if rules.cluster else ""
+        what.append(f"use the keys {settings.namespace}:*")
+        granted.insert(0, f"~{settings.namespace}:*")
+    where = ", on every node" if settings.cluster else ""
     rule = f"ACL SETUSER {user} {' '.join(granted)}"
     return f"Redis does not let the user {user} {' or '.join(what)}: grant it by {rule}{where}"

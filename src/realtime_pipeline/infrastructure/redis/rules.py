@@ -11,7 +11,7 @@ from realtime_pipeline.infrastructure.secrets import secret
 LAYOUT: Final = 7
 """How a store lies in Redis: the store says it, and so does each cell and each group of view cells. Who claims a cell
 raises its number; whoever has a smaller one cannot claim it any more, nor merge. A store that says nothing is older."""
-GATHER_MS_MAX: Final = 1_000
+LINGER_MS_MAX: Final = 1_000
 WAIT_MS_MAX: Final = 600_000
 VIEW_CELLS_MAX: Final = 16_384
 """A cluster has no more slots."""
@@ -21,16 +21,16 @@ of which none is long; readers find all of these cells' products in the same has
 
 
 @attrs.frozen
-class RedisRules:
+class RedisSettings:
     """A server, or some masters of a cluster, as `host:port` with commas between; how to sign in; how much at once.
 
     Every key begins with `namespace`: several stores can lie in one Redis. `view_cells` is used when a store is made,
     and then stays: 8 for a single server, about 32 for each master of a cluster; every eight lie together. A call that
     merges goes over about `merge_records_max` records' worth of changes; changes of what customers share are gathered
-    until the last merge is `gather_ms` ago. The password comes from the
-    environment (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`. With `wait_replicas`, a commit counts
-    only when so many replicas have it within `wait_ms`; with `wait_disk`, when it is on the disk of the master, and of
-    those replicas (needs Redis 7.2 or Valkey, with an append-only file).
+    until the last merge is `merge_linger_ms` ago. The password comes from the environment
+    (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`. With `wait_replicas`, a commit counts only when so
+    many replicas have it within `wait_timeout_ms`; with `wait_disk`, when it is on the disk of the master, and of those
+    replicas (needs Redis 7.2 or Valkey, with an append-only file).
     """
 
     nodes: str = "127.0.0.1:6379"
@@ -44,25 +44,33 @@ class RedisRules:
     tls_ca_file: str = ""
     tls_cert_file: str = ""
     tls_key_file: str = ""
-    timeout_ms: int = 2_000
+    request_timeout_ms: int = 2_000
     commit_records_max: int = 250
-    commits_at_once: int = 64
+    commits_per_request: int = 64
     merge_records_max: int = 500
-    gather_ms: int = 100
+    merge_linger_ms: int = 100
     wait_replicas: int = 0
     wait_disk: bool = False
-    wait_ms: int = 500
+    wait_timeout_ms: int = 500
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)
-        at_least(1, self, "view_cells", "timeout_ms", "commit_records_max", "commits_at_once", "merge_records_max")
-        at_most(WAIT_MS_MAX, self, "timeout_ms", "wait_ms")
+        at_least(
+            1,
+            self,
+            "view_cells",
+            "request_timeout_ms",
+            "commit_records_max",
+            "commits_per_request",
+            "merge_records_max",
+        )
+        at_most(WAIT_MS_MAX, self, "request_timeout_ms", "wait_timeout_ms")
         at_most(VIEW_CELLS_MAX, self, "view_cells")
         if self.view_cells % CELLS_TOGETHER:
             raise ValueError(f"redis.view_cells is a multiple of {CELLS_TOGETHER}, not {self.view_cells}")
-        if self.gather_ms > GATHER_MS_MAX:
+        if self.merge_linger_ms > LINGER_MS_MAX:
             raise ValueError(
-                f"redis.gather_ms must be at most {GATHER_MS_MAX}: readers would know of nothing meanwhile"
+                f"redis.merge_linger_ms must be at most {LINGER_MS_MAX}: readers would know of nothing meanwhile"
             )
         if any(not host or "@" in host or not port.isdecimal() for host, _, port in self._parts()):
             raise ValueError("redis.nodes are written host:port, with commas between")
@@ -74,7 +82,7 @@ class RedisRules:
         """On how many nodes the view cells can lie at most."""
         return self.view_cells // CELLS_TOGETHER
 
-    def places(self) -> list[tuple[str, int]]:
+    def endpoints(self) -> list[tuple[str, int]]:
         """The nodes as (host, port)."""
         return [(host, int(port)) for host, _, port in self._parts()]
 

@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from redis.retry import Retry
 
 from realtime_pipeline.application.errors import Unavailable
-from realtime_pipeline.infrastructure.redis.rules import RedisRules
+from realtime_pipeline.infrastructure.redis.rules import RedisSettings
 
 Located = dict[str, tuple["redis.Redis", list[int]]]
 """By name of a node: its client, and the numbers of the keys that it has."""
@@ -26,16 +26,16 @@ class Topology:
     thread loses the connection that it is using.
     """
 
-    def __init__(self, rules: RedisRules) -> None:
-        self._rules = rules
+    def __init__(self, settings: RedisSettings) -> None:
+        self._settings = settings
         self._options: dict[str, Any] = {
-            "username": rules.username or None,
-            "password": rules.sign_in(),
-            "socket_timeout": rules.timeout_ms / 1000,
-            "socket_connect_timeout": rules.timeout_ms / 1000,
+            "username": settings.username or None,
+            "password": settings.sign_in(),
+            "socket_timeout": settings.request_timeout_ms / 1000,
+            "socket_connect_timeout": settings.request_timeout_ms / 1000,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,  # lists with scores come flat, and cost a fifth less than those of pairs
-            **_tls(rules),
+            **_tls(settings),
         }
         self._left_to_parent: list[object] = []
         self._begin()
@@ -47,8 +47,8 @@ class Topology:
         self._cluster: RedisCluster | None = None
         self._joining: dict[str, ClusterNode] = {}
         self._single: redis.Redis | None = None
-        if not self._rules.cluster:
-            host, port = self._rules.places()[0]
+        if not self._settings.cluster:
+            host, port = self._settings.endpoints()[0]
             self._single = redis.Redis(host=host, port=port, **self._options)
 
     def _leave_to_parent(self) -> None:
@@ -74,7 +74,7 @@ class Topology:
     @property
     def is_cluster(self) -> bool:
         """Whether keys lie on several nodes."""
-        return self._rules.cluster
+        return self._settings.cluster
 
     def masters(self) -> list["redis.Redis"]:
         """A client for each node that keeps keys, those included to which keys are being moved.
@@ -124,7 +124,7 @@ class Topology:
         with self._lock:
             cluster, is_stale, self._is_stale = self._cluster, self._is_stale, False
             if cluster is None:
-                nodes = [ClusterNode(*place) for place in self._rules.places()]
+                nodes = [ClusterNode(*place) for place in self._settings.endpoints()]
                 cluster = self._cluster = RedisCluster(startup_nodes=nodes, **self._options)
                 return cluster
         if is_stale:
@@ -137,20 +137,20 @@ class Topology:
         return cluster
 
 
-def _tls(rules: RedisRules) -> dict[str, Any]:
-    if not rules.tls:
+def _tls(settings: RedisSettings) -> dict[str, Any]:
+    if not settings.tls:
         return {}
     try:
-        context = ssl.create_default_context(cafile=rules.tls_ca_file or None)
-        if rules.tls_cert_file:
-            context.load_cert_chain(rules.tls_cert_file, rules.tls_key_file or None)
+        context = ssl.create_default_context(cafile=settings.tls_ca_file or None)
+        if settings.tls_cert_file:
+            context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file or None)
     except OSError as error:
         raise Unavailable(
             f"certificates for Redis cannot be used ({error}); see redis.tls_ca_file, tls_cert_file and tls_key_file"
         ) from None
     return {
         "ssl": True,
-        "ssl_ca_certs": rules.tls_ca_file or None,
-        "ssl_certfile": rules.tls_cert_file or None,
-        "ssl_keyfile": rules.tls_key_file or None,
+        "ssl_ca_certs": settings.tls_ca_file or None,
+        "ssl_certfile": settings.tls_cert_file or None,
+        "ssl_keyfile": settings.tls_key_file or None,
     }

@@ -7,12 +7,12 @@ from itertools import islice
 
 import attrs
 
-from realtime_pipeline.domain.recommendation.trending import TrendingRules
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import Activity
 from realtime_pipeline.infrastructure.redis.merges import ACTIONS
 
-LEADERS_KEPT_MAX = 1_000
+CATEGORIES_MAX = 1_000
 """Of how many categories it is kept which products lead."""
 
 Row = tuple[ProductId, int, int]
@@ -30,7 +30,7 @@ class Members:
     """The products of a category; `joined` is how many have ever come in."""
 
     products: set[bytes] = attrs.Factory(set)
-    joined: int = 0
+    members_ever: int = 0
 
 
 @attrs.define
@@ -43,12 +43,12 @@ class _Leaders:
     floor: int
     products: set[bytes]
     most: int
-    turn: int
-    joined: int
+    version: int
+    member_count_seen: int
 
 
 @attrs.define
-class Trends:
+class Leaderboard:
     """Scores and actions of products over the window.
 
     `unsorted` are products that have come since they were last sorted into categories, and those that have none. Of an
@@ -60,16 +60,16 @@ class Trends:
     scores: dict[bytes, int] = attrs.Factory(dict)
     actions: dict[bytes, int] = attrs.Factory(dict)
     unsorted: set[bytes] = attrs.Factory(set)
-    _rules: TrendingRules | None = None
+    _settings: TrendingSettings | None = None
     _hours: dict[int, tuple[int, Counted]] = attrs.Factory(dict)
-    _turn: int = 0
+    _version: int = 0
     _changed: deque[set[bytes]] = attrs.Factory(deque)
     _changes: int = 0
     _leaders: dict[Members | None, _Leaders] = attrs.Factory(dict)
 
     def follow(
         self,
-        rules: TrendingRules,
+        settings: TrendingSettings,
         newest_hour: int,
         latest_hour: int,
         versions: Mapping[int, int],
@@ -79,28 +79,28 @@ class Trends:
 
         Hours after the newest and up to the latest have no age, later ones do not count.
         """
-        if rules != self._rules:
+        if settings != self._settings:
             self._hours.clear()
-        if (rules, newest_hour) != (self._rules, self.newest_hour):
-            self._begin_anew(rules, newest_hour)
-        first = newest_hour - rules.window_hours
+        if (settings, newest_hour) != (self._settings, self.newest_hour):
+            self._reset(settings, newest_hour)
+        first = newest_hour - settings.window_hours
         current = {hour: version for hour, version in versions.items() if first < hour <= latest_hour}
         others = [hour for hour, version in current.items() if self._hours.get(hour, (-1, {}))[0] != version]
-        found = [_counted(fields, rules) for fields in read(others)]
+        found = [_counted(fields, settings) for fields in read(others)]
         changed: set[bytes] = set()
         for hour in self._hours.keys() - current.keys():
             changed |= self._replace(hour, self._hours.pop(hour)[1], {})
         for hour, counted in zip(others, found, strict=True):
             changed |= self._replace(hour, self._hours.get(hour, (0, {}))[1], counted)
             self._hours[hour] = (current[hour], counted)
-        self._note(changed)
+        self._record_change(changed)
 
     def first(self, count: int, members: Members | None = None) -> list[Row]:
         """The products with the largest scores, of all or of a category's; with those that tie with the last, in no
         order."""
         if members is not None and not members.products:
             return []
-        leaders = self._known_leaders(count, members) or self._found_leaders(count, members)
+        leaders = self._current_leaders(count, members) or self._find_leaders(count, members)
         scores = {product: self.scores[product] for product in leaders.products}
         least = 1
         if len(scores) > count:
@@ -111,12 +111,12 @@ class Trends:
             if score >= least
         ]
 
-    def _known_leaders(self, count: int, members: Members | None) -> _Leaders | None:
+    def _current_leaders(self, count: int, members: Members | None) -> _Leaders | None:
         """Who leads, after the changes since they were found; None where they must be found anew."""
         leaders = self._leaders.get(members)
-        if leaders is None or (members is not None and members.joined != leaders.joined):
+        if leaders is None or (members is not None and members.members_ever != leaders.member_count_seen):
             return None
-        behind = self._turn - leaders.turn
+        behind = self._version - leaders.version
         if behind > len(self._changed):
             return None
         for changed in islice(reversed(self._changed), behind):
@@ -125,13 +125,13 @@ class Trends:
                     leaders.products.add(product)
                 else:
                     leaders.products.discard(product)
-        leaders.turn = self._turn
+        leaders.version = self._version
         if members is not None:
             leaders.products &= members.products
         is_enough = len(leaders.products) >= count or leaders.floor == 1
         return leaders if is_enough and len(leaders.products) <= leaders.most else None
 
-    def _found_leaders(self, count: int, members: Members | None) -> _Leaders:
+    def _find_leaders(self, count: int, members: Members | None) -> _Leaders:
         """Find twice as many as are wanted, so that some may fall behind before all must be looked through again."""
         scores, floor = self.scores, 1
         if members is not None:
@@ -140,14 +140,14 @@ class Trends:
             floor = max(1, heapq.nlargest(2 * count, scores.values())[-1])
         products = {product for product, score in scores.items() if score >= floor}
         self._leaders.pop(members, None)
-        if len(self._leaders) >= LEADERS_KEPT_MAX:
+        if len(self._leaders) >= CATEGORIES_MAX:
             del self._leaders[next(iter(self._leaders))]
-        joined = 0 if members is None else members.joined
-        found = self._leaders[members] = _Leaders(floor, products, 4 * max(count, len(products)), self._turn, joined)
+        joined = 0 if members is None else members.members_ever
+        found = self._leaders[members] = _Leaders(floor, products, 4 * max(count, len(products)), self._version, joined)
         return found
 
-    def _begin_anew(self, rules: TrendingRules, newest_hour: int) -> None:
-        self._rules, self.newest_hour = rules, newest_hour
+    def _reset(self, settings: TrendingSettings, newest_hour: int) -> None:
+        self._settings, self.newest_hour = settings, newest_hour
         for kept in (self.scores, self.actions, self.unsorted, self._changed, self._leaders):
             kept.clear()
         self._changes = 0
@@ -156,10 +156,10 @@ class Trends:
 
     def _replace(self, hour: int, before: Counted, after: Counted) -> set[bytes]:
         """Take what an hour had out, and put in what it has; return the products of which that is another number."""
-        rules, age = self._rules, max(0, self.newest_hour - hour)
-        if rules is None or age >= rules.window_hours:
+        settings, age = self._settings, max(0, self.newest_hour - hour)
+        if settings is None or age >= settings.window_hours:
             return set()
-        weight, none = rules.hour_weight(age), (0, 0)
+        weight, none = settings.hour_weight(age), (0, 0)
         scores, actions = self.scores, self.actions
         self.unsorted.update(after.keys() - scores.keys())
         changed = {product for product, counted in after.items() if before.get(product) != counted}
@@ -170,10 +170,10 @@ class Trends:
             actions[product] = actions.get(product, 0) + done - was_done
         return changed
 
-    def _note(self, changed: set[bytes]) -> None:
+    def _record_change(self, changed: set[bytes]) -> None:
         """Keep in mind what has changed, as long as that is less than all there is."""
         if changed:
-            self._turn += 1
+            self._version += 1
             self._changed.append(changed)
             self._changes += len(changed)
         while self._changes > len(self.scores):
@@ -181,7 +181,7 @@ class Trends:
 
 
 @attrs.define
-class Categories:
+class CategoryIndex:
     """Which of a group's products are of which category, learned when they begin to trend.
 
     `moved` is the number of the last product that was found to have gone from one category to another.
@@ -193,7 +193,7 @@ class Categories:
 
     def sort(
         self,
-        trends: Trends,
+        trends: Leaderboard,
         moved: Collection[bytes],
         last_moved: int,
         read: Callable[[Collection[bytes]], Mapping[bytes, str]],
@@ -210,11 +210,11 @@ class Categories:
             self._of[product] = category
             members = self._members.setdefault(category, Members())
             members.products.add(product)
-            members.joined += 1
+            members.members_ever += 1
         trends.unsorted = {product for product in (trends.unsorted | again) if product not in self._of}
         self.moved = last_moved
 
-    def keep(self, products: Collection[bytes]) -> None:
+    def evict_others(self, products: Collection[bytes]) -> None:
         """Let go of what is known of other products."""
         for product in self._of.keys() - products:
             self._remove(product)
@@ -232,8 +232,8 @@ class Categories:
         return self._members.get(category) or Members()
 
 
-def _counted(fields: Fields, rules: TrendingRules) -> Counted:
-    worth = {kind.encode(): rules.score(attrs.evolve(Activity(), **{action: 1})) for kind, action in ACTIONS.items()}
+def _counted(fields: Fields, settings: TrendingSettings) -> Counted:
+    worth = {kind.encode(): settings.score(attrs.evolve(Activity(), **{action: 1})) for kind, action in ACTIONS.items()}
     counted: Counted = {}
     for field, text in fields.items():
         kind, _, product = field.partition(b":")

@@ -4,19 +4,19 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from realtime_pipeline.application.errors import Fenced, Stopped, Superseded
-from realtime_pipeline.application.ports.views import Merge, Rated, Views
-from realtime_pipeline.domain.recommendation.trending import Popular, TrendingRules
+from realtime_pipeline.application.errors import Fenced, PositionMismatch, UnrecoverableState
+from realtime_pipeline.application.ports.views import Merge, RatedProduct, Views
+from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, Tally, bayesian_average
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, ProductStats, bayesian_average
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
 from realtime_pipeline.infrastructure.redis.exchange import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
-from realtime_pipeline.infrastructure.redis.nodes import Key, RedisNodes
-from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisRules
+from realtime_pipeline.infrastructure.redis.nodes import Key, RedisClient
+from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.trending import RedisTrending
 from realtime_pipeline.infrastructure.redis.values import interactions_in, listed_in, source_in, state_in
 
@@ -32,31 +32,33 @@ class RedisViews(Views):
     One command with many fields costs a tenth of many commands; that is why a product is not a key of its own.
     """
 
-    def __init__(self, nodes: RedisNodes, rules: RedisRules, listed_sessions_max: int, activity_hours: int) -> None:
-        self._nodes = nodes
-        self._keys = Keys(rules.namespace)
-        self._rules = rules
-        self._groups = rules.view_groups
+    def __init__(
+        self, client: RedisClient, settings: RedisSettings, listed_sessions_max: int, activity_retention_hours: int
+    ) -> None:
+        self._client = client
+        self._keys = Keys(settings.namespace)
+        self._settings = settings
+        self._groups = settings.view_groups
         self._listed_sessions_max = listed_sessions_max
-        self._activity_hours = activity_hours
-        self._trending = RedisTrending(nodes, rules, self._shop_time_ms)
+        self._activity_hours = activity_retention_hours
+        self._trending = RedisTrending(client, settings, self._shop_time_ms)
         self._oldest_hour = [0] * self._groups
         self._is_known = False
 
     @property
     def view_cells(self) -> int:
         """How many view cells there are."""
-        return self._rules.view_cells
+        return self._settings.view_cells
 
     @property
     def merge_records_max(self) -> int:
         """A longer merge would hold up every reader of its node; this many records go in a call for each view cell."""
-        return self._rules.merge_records_max * self._rules.view_cells
+        return self._settings.merge_records_max * self._settings.view_cells
 
     @property
-    def gather_ms(self) -> int:
+    def linger_ms(self) -> int:
         """A merge goes to every view cell, however little is in it."""
-        return self._rules.gather_ms
+        return self._settings.merge_linger_ms
 
     def epoch(self, partition: int) -> int:
         """The largest epoch any view cell has from a partition."""
@@ -69,7 +71,7 @@ class RedisViews(Views):
         requests: list[tuple[Key, Request]] = [
             (key, ("FCALL", "rp9_claim_views", 2, key, totals, partition, epoch, LAYOUT)) for key, totals in keys
         ]
-        answers = self._nodes.ask(requests)
+        answers = self._client.execute(requests)
         self._check_older(answers)
         if any(said[0] != b"OK" for said in answers):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
@@ -82,7 +84,7 @@ class RedisViews(Views):
         nothing of a partition, beside others that have merged something of it, has been claimed too.
 
         Raises:
-            Stopped: some view cell has.
+            UnrecoverableState: some view cell has.
         """
         sources = self._sources_of([partition])[partition]
         for group in range(self._groups):
@@ -91,7 +93,7 @@ class RedisViews(Views):
             furthest = max(position for _, position, _ in beside)
             if lost and furthest:
                 key = self._keys.sources(group, group + lost[0] * self._groups)
-                raise Stopped(
+                raise UnrecoverableState(
                     f"partition {partition}: the position of a view cell is missing in {key}, while those beside it "
                     f"stand at {furthest}: somebody has deleted it; rebuild the store from the log"
                 )
@@ -105,12 +107,12 @@ class RedisViews(Views):
         """Add deltas to view cells, each by one call."""
         old = self._old_hours(merges, now_ms)
         requests = [self._request(merge, old[merge.view_cell % self._groups], now_ms) for merge in merges]
-        answers = self._nodes.ask(requests)
+        answers = self._client.execute(requests)
         self._check_older(answers)
         for said in answers:
             if said[0] == b"SUPERSEDED":
                 numbers = [int(number) for number in said[1:]]
-                raise Superseded(dict(zip(numbers[::2], numbers[1::2], strict=True)))
+                raise PositionMismatch(dict(zip(numbers[::2], numbers[1::2], strict=True)))
             if said[0] != b"OK":
                 raise Fenced("a view cell has another epoch from some partition of the call")
 
@@ -122,7 +124,7 @@ class RedisViews(Views):
         """
         for said in answers:
             if said[0] == b"NEWER":
-                raise self._rules.newer(int(said[1]))
+                raise self._settings.newer(int(said[1]))
 
     def _old_hours(self, merges: Sequence[Merge], now_ms: int) -> dict[int, list[Hour]]:
         """By group, the hours that are too old when these merges are done; looked for where time has moved on."""
@@ -158,15 +160,15 @@ class RedisViews(Views):
         Readers are told before and after: versions begin anew, and the same number may then mean another thing.
         """
         meta = self._keys.meta
-        self._ask(meta, "HINCRBY", meta, "erased", 1)
-        self._nodes.erase(self._keys.view_pattern)
-        self._ask(meta, "HINCRBY", meta, "erased", 1)
+        self._execute(meta, "HINCRBY", meta, "erased", 1)
+        self._client.erase(self._keys.view_pattern)
+        self._execute(meta, "HINCRBY", meta, "erased", 1)
         self._oldest_hour = [0] * self._groups
 
     def watermarks(self) -> Mapping[int, Watermark]:
         """How far each source partition's time has come, by what all view cells have heard."""
         heard: dict[int, Watermark] = {}
-        for fields in self._nodes.ask([(key, ("HGETALL", key)) for key in self._sources()]):
+        for fields in self._client.execute([(key, ("HGETALL", key)) for key in self._sources()]):
             for partition, said in fields.items():
                 _, _, mark = source_in(said)
                 known = heard.get(int(partition))
@@ -182,7 +184,7 @@ class RedisViews(Views):
         self._check_layout()
         last = min(limit, self._listed_sessions_max) - 1
         keys = [self._keys.list(self._group_of(product_id), product_id) for product_id in product_ids]
-        answers = self._nodes.ask([(key, ("ZRANGE", key, 0, last, "REV", "WITHSCORES")) for key in keys])
+        answers = self._client.execute([(key, ("ZRANGE", key, 0, last, "REV", "WITHSCORES")) for key in keys])
         return {product_id: listed_in(answer) for product_id, answer in zip(product_ids, answers, strict=True)}
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
@@ -190,10 +192,10 @@ class RedisViews(Views):
         read = self._fields(_FIELDS, product_ids)
         return {product_id: state_in(*said) for product_id, said in read.items() if said[0] is not None}
 
-    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductStats]:
         """Read the numbers of products."""
         return {
-            product_id: Tally(interactions_in(row), int(ratings or 0), int(rating_sum or 0))
+            product_id: ProductStats(interactions_in(row), int(ratings or 0), int(rating_sum or 0))
             for product_id, (row, ratings, rating_sum) in self._fields(_FIELDS, product_ids).items()
             if row is not None
         }
@@ -210,7 +212,7 @@ class RedisViews(Views):
         for product_id in product_ids:
             by_group.setdefault(self._group_of(product_id), []).append(product_id)
         asked = [(self._keys.view(group, name), ids) for group, ids in by_group.items() for name in names]
-        answers = iter(self._nodes.ask([(key, ("HMGET", key, *ids)) for key, ids in asked]))
+        answers = iter(self._client.execute([(key, ("HMGET", key, *ids)) for key, ids in asked]))
         found: dict[ProductId, tuple[Any, ...]] = {}
         for ids in by_group.values():
             found.update(zip(ids, zip(*[next(answers) for _ in names], strict=True), strict=True))
@@ -219,30 +221,32 @@ class RedisViews(Views):
     def interactions(self) -> int:
         """How many views, carts and purchases there were."""
         totals = [self._keys.view(group, "totals") for group in range(self._groups)]
-        return sum(int(said or 0) for said in self._nodes.ask([(key, ("HGET", key, "interactions")) for key in totals]))
+        return sum(
+            int(said or 0) for said in self._client.execute([(key, ("HGET", key, "interactions")) for key in totals])
+        )
 
     def trending(
         self,
-        rules: TrendingRules,
+        settings: TrendingSettings,
         category: str | None,
         limit: int,
         country: str | None = None,
-        old_ms: int = 0,
+        max_staleness_ms: int = 0,
         now_ms: int = END_OF_TIME,
-    ) -> Sequence[Popular]:
+    ) -> Sequence[TrendingProduct]:
         """Rank products by what is done with them lately."""
-        return self._trending.ranked(rules, category, limit, country, old_ms, now_ms)
+        return self._trending.ranked(settings, category, limit, country, max_staleness_ms, now_ms)
 
     def _older(self, group: int, oldest_hour: int) -> list[Hour]:
         """The hours before one that have activity, of all countries."""
         known = self._keys.view(group, "countries")
-        countries = [None, *(country.decode() for country in self._ask(known, "HKEYS", known))]
+        countries = [None, *(country.decode() for country in self._execute(known, "HKEYS", known))]
         keys = [self._keys.hours(group, country) for country in countries]
-        answers = self._nodes.ask([(key, ("HKEYS", key)) for key in keys])
+        answers = self._client.execute([(key, ("HKEYS", key)) for key in keys])
         listed = ((int(hour), country) for country, hours in zip(countries, answers, strict=True) for hour in hours)
         return [(hour, country) for hour, country in listed if hour < oldest_hour]
 
-    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
         """Rank products by the Bayesian average of their ratings."""
         rated: list[tuple[ProductId, int, int]] = []
         for names in self._listed("ratings"):
@@ -250,7 +254,7 @@ class RedisViews(Views):
             rated += [(id_, int(n), int(sum_ or 0)) for id_, (n, sum_) in numbers.items() if int(n or 0)]
         total = sum(ratings for _, ratings, _ in rated)
         mean = sum(rating_sum for *_, rating_sum in rated) / total if total else 0.0
-        averages = [Rated(id_, bayesian_average(n, sum_, mean, prior_ratings), n) for id_, n, sum_ in rated]
+        averages = [RatedProduct(id_, bayesian_average(n, sum_, mean, prior_ratings), n) for id_, n, sum_ in rated]
         return sorted(averages, key=lambda one: (-one.average, one.product_id))[:limit]
 
     def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
@@ -266,7 +270,7 @@ class RedisViews(Views):
             seen: set[bytes] = set()
             cursor = -1
             while cursor:
-                cursor, fields = self._ask(key, "HSCAN", key, max(cursor, 0), "COUNT", SCANNED_PRODUCTS)
+                cursor, fields = self._execute(key, "HSCAN", key, max(cursor, 0), "COUNT", SCANNED_PRODUCTS)
                 names = [field for field in fields if field not in seen]
                 seen.update(names)
                 yield [ProductId(field.decode()) for field in names]
@@ -279,23 +283,23 @@ class RedisViews(Views):
         """
         if not self._is_known:
             meta = self._keys.meta
-            layout, view_cells = self._ask(meta, "HMGET", meta, "layout", "view_cells")
-            self._rules.check_layout(layout, view_cells)
+            layout, view_cells = self._execute(meta, "HMGET", meta, "layout", "view_cells")
+            self._settings.check_layout(layout, view_cells)
             self._is_known = view_cells is not None
 
     def _sources_of(self, partitions: Collection[int]) -> dict[int, list[tuple[int, int, Watermark]]]:
         """For each partition, what each view cell has of it: epoch, position, watermark."""
         names = list(partitions)
-        answers = self._nodes.ask([(key, ("HMGET", key, *names)) for key in self._sources()]) if names else []
+        answers = self._client.execute([(key, ("HMGET", key, *names)) for key in self._sources()]) if names else []
         return {name: [source_in(answer[index]) for answer in answers] for index, name in enumerate(names)}
 
     def _sources(self) -> list[Key]:
-        return [self._keys.sources(cell % self._groups, cell) for cell in range(self._rules.view_cells)]
+        return [self._keys.sources(cell % self._groups, cell) for cell in range(self._settings.view_cells)]
 
     def _group_of(self, product_id: ProductId) -> int:
         """In which group the view cell of a product lies: its number modulo theirs, of which theirs is a multiple."""
         return view_cell_of(product_id, self._groups)
 
-    def _ask(self, key: Key, *request: str | int | bytes) -> Any:
+    def _execute(self, key: Key, *request: str | int | bytes) -> Any:
         asked: Request = request
-        return self._nodes.ask([(key, asked)])[0]
+        return self._client.execute([(key, asked)])[0]

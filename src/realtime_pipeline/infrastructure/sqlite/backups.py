@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.backups import Backup, Backups
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.infrastructure.sqlite.database import Database, expanded
 from realtime_pipeline.whole_file import check_free, name_part
 
@@ -39,9 +39,9 @@ class SqliteBackups(Backups):
     grows until it is done. It is written beside its place, checked, synced, and only then given its name.
     """
 
-    def __init__(self, database: Database, stages: Stages) -> None:
+    def __init__(self, database: Database, observer: StageObserver) -> None:
         self._database = database
-        self._stages = stages
+        self._observer = observer
 
     def write(self, file: str) -> Backup:
         """Copy, check, sync, and put the copy in its place."""
@@ -85,7 +85,7 @@ class SqliteBackups(Backups):
         """Copy page by page, then see that the copy is whole and stands where the file stood."""
 
         def tell(_status: int, remaining: int, total: int) -> None:
-            self._stages.reached(Stage.BACKING_UP, total - remaining)
+            self._observer.reached(Stage.BACKING_UP, total - remaining)
 
         with closing(sqlite3.connect(part, isolation_level=None)) as copy:
             source.backup(copy, pages=STEP_PAGES, progress=tell)

@@ -8,21 +8,21 @@ from contextlib import AbstractContextManager, contextmanager
 import msgspec
 
 from realtime_pipeline.application.errors import Fenced, WrongLog
-from realtime_pipeline.application.ports.cell_store import CellStore, Claimed, Commit, Entry
+from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry
 from realtime_pipeline.application.ports.event_log import LogIdentity
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, Trail
+from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, SessionSummary
 from realtime_pipeline.domain.streams.effects import Effects, RecordClass
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
-    decode_trail,
+    decode_session_summary,
     encode_customer,
-    encode_trail,
+    encode_session_summary,
 )
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
@@ -51,13 +51,13 @@ class SqliteCellStore(CellStore):
     """Tables of one file. A round's commits, merges and emissions are one transaction of it.
 
     So no reader can ever be behind, and no entries need keeping: `claim` finds none. Sessions expire
-    `session_keep_ms` after their last event, counted in event time; each commit sweeps some of them out.
+    `session_retention_ms` after their last event, counted in event time; each commit sweeps some of them out.
     """
 
-    def __init__(self, database: Database, session_keep_ms: int, stages: Stages) -> None:
+    def __init__(self, database: Database, session_retention_ms: int, observer: StageObserver) -> None:
         self._database = database
-        self._session_keep_ms = session_keep_ms
-        self._stages = stages
+        self._session_retention_ms = session_retention_ms
+        self._observer = observer
         self._swept_to = -1
 
     @property
@@ -65,7 +65,7 @@ class SqliteCellStore(CellStore):
         """Readers of the file do not wait for a commit."""
         return sys.maxsize
 
-    def together(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Make one transaction of all that is written within."""
         return self._together()
 
@@ -96,7 +96,7 @@ class SqliteCellStore(CellStore):
         stand = dict(self._database.rows("SELECT partition, position FROM cells"))
         return {partition: stand.get(partition, 0) for partition in partitions}
 
-    def claim(self, partition: int, epoch: int) -> Claimed:
+    def claim(self, partition: int, epoch: int) -> ClaimedCell:
         """Write a new epoch, then read where the cell stands."""
         with self._database.transaction() as connection:
             written = connection.execute(
@@ -111,12 +111,12 @@ class SqliteCellStore(CellStore):
                 " WHERE partition = ?",
                 (partition,),
             ).fetchone()
-        return Claimed(row[0], row[1], Watermark(*row[2:]))
+        return ClaimedCell(row[0], row[1], Watermark(*row[2:]))
 
-    def customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
+    def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
         """Load the customers wanted of each partition."""
         customer_ids = [customer_id for ids in wanted.values() for customer_id in ids]
-        found = self.known_customers(customer_ids)
+        found = self.read_customers(customer_ids)
         missing = [customer_id for customer_id in customer_ids if customer_id not in found]
         found.update((customer_id, Customer(customer_id)) for customer_id in missing)
         if missing and self._database.rows("SELECT 1 FROM tombstones LIMIT 1"):
@@ -129,7 +129,7 @@ class SqliteCellStore(CellStore):
                 found[by_digest[digest]] = Customer.forgotten(by_digest[digest], at_ms)
         return found
 
-    def kept(self, partition: int, after: int) -> Iterator[Entry]:
+    def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Nothing is kept: no reader can be behind."""
         return iter(())
 
@@ -160,7 +160,7 @@ class SqliteCellStore(CellStore):
             if moved.rowcount != 1:
                 raise Fenced(f"partition {commit.partition} is another owner's or stands elsewhere")
             self._erase(connection, commit.effects)
-            self._stages.reached(Stage.COMMITTING, commit.to_position - commit.from_position)
+            self._observer.reached(Stage.COMMITTING, commit.to_position - commit.from_position)
             self._write(connection, commit)
             self._sweep(connection, commit)
         return 0
@@ -175,7 +175,7 @@ class SqliteCellStore(CellStore):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
         self._swept_to = -1
 
-    def known_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+    def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
         """Read customers."""
         rows = self._database.rows(
             "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
@@ -183,15 +183,17 @@ class SqliteCellStore(CellStore):
         )
         return {customer_id: decode_customer(record, customer_id) for customer_id, record in rows}
 
-    def trails(self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME) -> dict[SessionKey, Trail]:
+    def session_summaries(
+        self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
+    ) -> dict[SessionKey, SessionSummary]:
         """Read what sessions leave for others."""
         rows = self._database.rows(
             "SELECT session_key, record FROM sessions WHERE session_key IN (SELECT value FROM json_each(?))",
             (as_json(keys),),
         )
         newest_ms = self._database.rows("SELECT partition, newest_ms FROM cells")
-        oldest_ms = {partition: min(at_ms, now_ms) - self._session_keep_ms for partition, at_ms in newest_ms}
-        found = ((key, decode_trail(record)) for key, record in rows)
+        oldest_ms = {partition: min(at_ms, now_ms) - self._session_retention_ms for partition, at_ms in newest_ms}
+        found = ((key, decode_session_summary(record)) for key, record in rows)
         return {key: trail for key, trail in found if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
@@ -242,7 +244,7 @@ class SqliteCellStore(CellStore):
         )
         connection.executemany(
             "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)",
-            ((key, session.last_at_ms, encode_trail(session)) for key, session in effects.sessions.items()),
+            ((key, session.last_at_ms, encode_session_summary(session)) for key, session in effects.sessions.items()),
         )
         connection.executemany(
             "INSERT OR REPLACE INTO reviews VALUES (?, ?, ?, ?, ?)",
@@ -262,7 +264,7 @@ class SqliteCellStore(CellStore):
 
         Time is that of the partition, and at most that of the worker's clock.
         """
-        expired_ms = min(commit.watermark.newest_ms, commit.at_ms) - self._session_keep_ms
+        expired_ms = min(commit.watermark.newest_ms, commit.at_ms) - self._session_retention_ms
         looked_at = max(SWEPT_MIN, 2 * len(commit.effects.sessions))
         rows = connection.execute(
             "SELECT session_key, last_at_ms FROM sessions WHERE session_key > ? ORDER BY session_key LIMIT ?",

@@ -5,7 +5,7 @@ from typing import Any
 
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, LetterState
 from realtime_pipeline.domain.streams.records import Record
@@ -32,10 +32,10 @@ class _Bytes:
 class SqliteDeadLetters(DeadLetters):
     """A table of marks beside that of the letters; where the log lies in the same file, one transaction for both."""
 
-    def __init__(self, outputs: SqliteOutputs, stages: Stages) -> None:
+    def __init__(self, outputs: SqliteOutputs, observer: StageObserver) -> None:
         self._database = outputs.database
         self._append = outputs.append
-        self._stages = stages
+        self._observer = observer
 
     def letters(self, partitions: Collection[int] | None = None) -> Iterator[Letter]:
         """Read letters, by partition and position, up to the last that each partition has at the first read."""
@@ -78,5 +78,5 @@ class SqliteDeadLetters(DeadLetters):
             records = [outgoing for outgoing in marked.values() if outgoing is not None]
             if records:
                 self._append(connection, records)
-                self._stages.reached(Stage.APPENDED, len(records))
+                self._observer.reached(Stage.APPENDED, len(records))
         return marked.keys()

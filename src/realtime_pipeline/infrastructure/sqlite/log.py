@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from realtime_pipeline.application.errors import Stopped
+from realtime_pipeline.application.errors import UnrecoverableState
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, PartitionOwner
+from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, RebalanceListener
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.routing import CONSISTENT, partition_for
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.words import counted
@@ -34,11 +34,11 @@ def log_identity(database: Database, partitions: int) -> LogIdentity:
 class SqliteEventPublisher(EventPublisher):
     """Appends records to the file, synced to the disk before `publish` returns. Any number of processes may."""
 
-    def __init__(self, database: Database, partitions: int, clock: Clock, stages: Stages) -> None:
+    def __init__(self, database: Database, partitions: int, clock: Clock, observer: StageObserver) -> None:
         self._database = database
         self._partitions = log_identity(database, partitions).partitions
         self._clock = clock
-        self._stages = stages
+        self._observer = observer
 
     @property
     def partitions(self) -> int:
@@ -50,8 +50,8 @@ class SqliteEventPublisher(EventPublisher):
         with self._database.transaction(durable=True) as connection:
             self._database.check_there()
             ends = self.append(connection, records)
-            self._stages.reached(Stage.APPENDED, len(records))
-        self._stages.reached(Stage.ACKNOWLEDGED, len(records))
+            self._observer.reached(Stage.APPENDED, len(records))
+        self._observer.reached(Stage.ACKNOWLEDGED, len(records))
         return ends
 
     def append(self, connection: sqlite3.Connection, records: Sequence[Outgoing]) -> Mapping[int, int]:
@@ -93,7 +93,7 @@ class SqliteEventLog(EventLog):
         self._identity = log_identity(database, partitions)
         self._token = uuid4().hex
         self._process = os.getpid()
-        self._subscriber: PartitionOwner | None = None
+        self._subscriber: RebalanceListener | None = None
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
         self._looked_at: tuple[int, int] | None = None
@@ -104,9 +104,9 @@ class SqliteEventLog(EventLog):
         """Which log this is."""
         return self._identity
 
-    def subscribe(self, owner: PartitionOwner) -> None:
+    def subscribe(self, listener: RebalanceListener) -> None:
         """Become the file's worker; the partitions come at the next poll."""
-        self._subscriber = owner
+        self._subscriber = listener
         self._positions.clear()
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('worker', ?)", (self._token,))
@@ -126,10 +126,10 @@ class SqliteEventLog(EventLog):
                 return []
             time.sleep(LOOK_AGAIN_S)
 
-    def vouch(self) -> None:
+    def verify_identity(self) -> None:
         """`poll` has seen that the file is the one that it was."""
 
-    def read_to(self, partition: int) -> int:
+    def consumed_position(self, partition: int) -> int:
         """Up to where a partition was read."""
         return self._positions.get(partition, 0)
 
@@ -165,25 +165,27 @@ class SqliteEventLog(EventLog):
         )
         for partition, first, end, held in rows:
             if partition in partitions and held != end - first:
-                raise Stopped(
+                raise UnrecoverableState(
                     f"partition {partition}: of {counted(end - first, 'record')} from position {first} on the log "
                     f"holds {held:,}; bring {self._database.path} back from a backup"
                 )
 
     def _check_owner(self) -> None:
         if os.getpid() != self._process:
-            raise Stopped("this worker was made before the process was forked: open a Pipeline in each, after the fork")
+            raise UnrecoverableState(
+                "this worker was made before the process was forked: open a Pipeline in each, after the fork"
+            )
         if not self._database.is_there():
-            raise Stopped(f"{self._database.path} was deleted or replaced under the worker: start it again")
+            raise UnrecoverableState(f"{self._database.path} was deleted or replaced under the worker: start it again")
         token = self._database.rows("SELECT value FROM meta WHERE name = 'worker'")[0][0]
         if self._subscriber is not None and token != self._token:
-            self._subscriber.lost(list(self._positions))
+            self._subscriber.on_revoked(list(self._positions))
             self._positions.clear()
-            raise Stopped(
+            raise UnrecoverableState(
                 f"another worker has taken over {self._database.path}; one file has one worker: let only one run"
             )
         if self._subscriber is not None and not self._positions:
-            self.seek(self._subscriber.gained(range(self._identity.partitions)))
+            self.seek(self._subscriber.on_assigned(range(self._identity.partitions)))
 
     def _version(self) -> tuple[int, int]:
         """What changes when others write to the file: a number that means something on one thread's connection only."""
@@ -224,12 +226,12 @@ class SqliteEventLog(EventLog):
         """See that what was read is all there is from where it was to be read: positions have no gaps.
 
         Raises:
-            Stopped: records are gone.
+            UnrecoverableState: records are gone.
         """
         position = self._positions[partition]
         expected = range(position, position + len(read))
         if (not read and position < end) or (read and (read[0], read[-1]) != (expected[0], expected[-1])):
-            raise Stopped(
+            raise UnrecoverableState(
                 f"partition {partition}: records that are not processed yet are gone from the log, from position "
                 f"{position} on; bring {self._database.path} back from a backup"
             )

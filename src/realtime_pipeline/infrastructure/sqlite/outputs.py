@@ -3,9 +3,9 @@
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from realtime_pipeline.application.errors import Fenced, Superseded
+from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.outputs import Emission, Outputs, Recall, nothing_emitted
+from realtime_pipeline.application.ports.outputs import Emission, Outputs, RecoverPosition, nothing_emitted
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -27,12 +27,12 @@ class SqliteOutputs(Outputs):
         self._is_apart = is_apart
 
     @property
-    def gather_ms(self) -> int:
+    def linger_ms(self) -> int:
         """Emissions are part of the round's transaction."""
         return 0
 
     @property
-    def takes_back(self) -> bool:
+    def can_retract(self) -> bool:
         """They are deleted."""
         return True
 
@@ -41,7 +41,7 @@ class SqliteOutputs(Outputs):
         rows = self.database.rows("SELECT epoch FROM output_positions WHERE partition = ?", (partition,))
         return rows[0][0] if rows else 0
 
-    def claim(self, partition: int, epoch: int, recall: Recall = nothing_emitted) -> int:
+    def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
         """Shut earlier owners out, then read the position."""
         with self.database.transaction() as connection:
             written = connection.execute(
@@ -73,7 +73,7 @@ class SqliteOutputs(Outputs):
             if epoch != emission.epoch:
                 raise Fenced(f"the outputs of partition {emission.partition} have another epoch")
             if position != emission.from_position:
-                raise Superseded({emission.partition: position})
+                raise PositionMismatch({emission.partition: position})
             connection.execute(
                 "UPDATE output_positions SET position = ? WHERE partition = ?",
                 (emission.to_position, emission.partition),

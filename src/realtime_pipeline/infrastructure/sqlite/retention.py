@@ -8,10 +8,10 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.stages import Stage, Stages
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.infrastructure.sqlite.database import Database
-from realtime_pipeline.infrastructure.sqlite.rules import LogKeepRules
+from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
 from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
 
 REMOVED_MAX = 4_000
@@ -43,13 +43,18 @@ class SqliteRetention(Upkeep):
     """
 
     def __init__(
-        self, database: Database, snapshots: SqliteSnapshots, rules: LogKeepRules, clock: Clock, stages: Stages
+        self,
+        database: Database,
+        snapshots: SqliteSnapshots,
+        settings: LogRetentionSettings,
+        clock: Clock,
+        observer: StageObserver,
     ) -> None:
         self._database = database
         self._snapshots = snapshots
-        self._rules = rules
+        self._settings = settings
         self._clock = clock
-        self._stages = stages
+        self._observer = observer
         self._look_at_s = self._snapshot_at_s = self._began_s = self._copied_s = 0.0
 
     def step(self, is_paced: bool = True) -> bool:
@@ -79,7 +84,7 @@ class SqliteRetention(Upkeep):
 
     def _look(self, is_paced: bool) -> bool:
         covered = self._snapshots.positions()
-        due = self._due() if self._rules.age_ms or self._rules.bytes_max else {}
+        due = self._due() if self._settings.age_ms or self._settings.bytes_max else {}
         removable = {partition: end for partition, (first, end) in due.items() if first < covered.get(partition, 0)}
         if removable:
             self._remove(removable)
@@ -99,8 +104,8 @@ class SqliteRetention(Upkeep):
         stands, now_ms = self._stands(), self._clock.now_ms()
         page = max(1, REMOVED_MAX // max(1, len(stands)))
         heads = [self._heads(partition, first, stand, page, now_ms) for partition, (stand, first) in stands.items()]
-        old_ms = now_ms - self._rules.age_ms if self._rules.age_ms else -1
-        excess = self._size() - self._rules.bytes_max if self._rules.bytes_max else 0
+        old_ms = now_ms - self._settings.age_ms if self._settings.age_ms else -1
+        excess = self._size() - self._settings.bytes_max if self._settings.bytes_max else 0
         due: dict[int, tuple[int, int]] = {}
         for head in islice(heapq.merge(*heads, key=attrgetter("appended_at_ms")), REMOVED_MAX):
             if head.appended_at_ms > old_ms and excess <= 0:
@@ -168,4 +173,4 @@ class SqliteRetention(Upkeep):
                     "UPDATE log_partitions SET first = max(first, ?), size = size - ? WHERE partition = ?",
                     (end, size, partition),
                 )
-            self._stages.reached(Stage.LOG_TRIMMING, removed)
+            self._observer.reached(Stage.LOG_TRIMMING, removed)

@@ -1,4 +1,4 @@
-"""LogKeepRules: for how long the log in SQLite keeps its records."""
+"""LogRetentionSettings: for how long the log in SQLite keeps its records."""
 
 import attrs
 
@@ -6,7 +6,7 @@ from realtime_pipeline.domain.limits import at_least
 
 
 @attrs.frozen
-class LogKeepRules:
+class LogRetentionSettings:
     """Which records of the log in SQLite are kept; others are removed once they are processed.
 
     Those older than `age_ms` go, by when they were appended; and the oldest ones, while keys and values of all records

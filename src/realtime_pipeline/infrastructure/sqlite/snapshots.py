@@ -10,8 +10,8 @@ import msgspec
 
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.snapshots import Snapshots
-from realtime_pipeline.application.ports.stages import Stage, Stages
-from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_trails
+from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_session_summaries
 from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.connections import Connections
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -81,7 +81,7 @@ def _check_readable(name: str, rows: Sequence[tuple[Any, ...]]) -> None:
         for customer_id, record in rows:
             decode_customer(record, customer_id)
     elif name == "sessions":
-        decode_trails([record for *_, record in rows])
+        decode_session_summaries([record for *_, record in rows])
 
 
 class SqliteSnapshots(Snapshots):
@@ -91,10 +91,10 @@ class SqliteSnapshots(Snapshots):
     the one before it, which is deleted in pieces too. One of another schema counts as none.
     """
 
-    def __init__(self, database: Database, clock: Clock, stages: Stages) -> None:
+    def __init__(self, database: Database, clock: Clock, observer: StageObserver) -> None:
         self._database = database
         self._clock = clock
-        self._stages = stages
+        self._observer = observer
         self._copy: _Copy | None = None
 
     def positions(self) -> Mapping[int, int]:
@@ -173,7 +173,7 @@ class SqliteSnapshots(Snapshots):
                         "INSERT INTO snapshot_chunks VALUES (?, ?, ?, ?)", (copy.number, copy.chunks, name, packed)
                     )
                     copy.chunks += 1
-                    self._stages.reached(Stage.SNAPSHOTTING, len(rows))
+                    self._observer.reached(Stage.SNAPSHOTTING, len(rows))
                 else:
                     self._complete(connection, copy)
         except BaseException:

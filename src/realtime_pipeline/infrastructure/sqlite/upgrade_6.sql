@@ -24,6 +24,6 @@ CREATE TABLE IF NOT EXISTS snapshot_chunks (
     snapshot INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, rows BLOB NOT NULL,
     PRIMARY KEY (snapshot, number)
 );
--- Digests of customers who were forgotten, and may be in a snapshot still: in that of `number`, the newest one that had
+-- Digests of customers who were forgotten, and may be in a snapshot still: in that of `commit_number`, the newest one that had
 -- begun, or in an older one.
 CREATE TABLE IF NOT EXISTS snapshot_forgotten (digest TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;

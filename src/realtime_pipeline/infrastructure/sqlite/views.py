@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from realtime_pipeline.application.errors import Fenced, Superseded
-from realtime_pipeline.application.ports.views import Merge, Rated, SourceRange, Views
-from realtime_pipeline.domain.recommendation.trending import ONE, Popular, TrendingRules, latest_hour
+from realtime_pipeline.application.errors import Fenced, PositionMismatch
+from realtime_pipeline.application.ports.views import Merge, RatedProduct, SourceRange, Views
+from realtime_pipeline.domain.recommendation.trending import ONE, TrendingProduct, TrendingSettings, latest_hour
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, Fact, ProductState, Tally
+from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, LastWrite, ProductState, ProductStats
 from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas
 from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
@@ -38,13 +38,13 @@ class SqliteViews(Views):
     """One view cell: tables of products, their hourly activity and their newest sessions.
 
     Of a product's sessions the `listed_sessions_max` newest are kept (a little more between trims), of activity the
-    last `activity_hours`.
+    last `activity_retention_hours`.
     """
 
-    def __init__(self, database: Database, listed_sessions_max: int, activity_hours: int) -> None:
+    def __init__(self, database: Database, listed_sessions_max: int, activity_retention_hours: int) -> None:
         self._database = database
         self._listed_sessions_max = listed_sessions_max
-        self._activity_hours = activity_hours
+        self._activity_hours = activity_retention_hours
 
     @property
     def view_cells(self) -> int:
@@ -57,7 +57,7 @@ class SqliteViews(Views):
         return sys.maxsize
 
     @property
-    def gather_ms(self) -> int:
+    def linger_ms(self) -> int:
         """A merge is a part of the commit's transaction."""
         return 0
 
@@ -125,14 +125,14 @@ class SqliteViews(Views):
         )
         return {product_id: _state(*columns) for product_id, *columns in rows}
 
-    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, Tally]:
+    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductStats]:
         """Read the counts of products."""
         rows = self._database.rows(
             "SELECT product_id, interactions, ratings, rating_sum FROM products"
             " WHERE product_id IN (SELECT value FROM json_each(?))",
             (as_json(product_ids),),
         )
-        return {product_id: Tally(*counts) for product_id, *counts in rows}
+        return {product_id: ProductStats(*counts) for product_id, *counts in rows}
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had."""
@@ -149,18 +149,18 @@ class SqliteViews(Views):
 
     def trending(
         self,
-        rules: TrendingRules,
+        settings: TrendingSettings,
         category: str | None,
         limit: int,
         country: str | None = None,
-        old_ms: int = 0,
+        max_staleness_ms: int = 0,
         now_ms: int = END_OF_TIME,
-    ) -> Sequence[Popular]:
+    ) -> Sequence[TrendingProduct]:
         """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
         newest, latest = shop_time_ms(self.watermarks().values(), now_ms) // HOUR_MS, latest_hour(now_ms)
         later = self._database.rows("SELECT DISTINCT hour FROM activity WHERE hour > ? AND hour <= ?", (newest, latest))
-        weights = {newest - age: weight for age, weight in enumerate(rules.hour_weights())}
-        weights.update((hour, rules.hour_weight(0)) for (hour,) in later)
+        weights = {newest - age: weight for age, weight in enumerate(settings.hour_weights())}
+        weights.update((hour, settings.hour_weight(0)) for (hour,) in later)
         rows = self._database.rows(
             "SELECT product_id,"
             "  sum(weight.value * (:view * views + :cart * carts + :purchase * purchases)) AS score,"
@@ -170,18 +170,18 @@ class SqliteViews(Views):
             " JOIN products ON products.id = product WHERE :category IS NULL OR category = :category"
             " GROUP BY product HAVING score > 0 ORDER BY score DESC, product_id LIMIT :limit",
             {
-                "view": rules.view_weight,
-                "cart": rules.cart_weight,
-                "purchase": rules.purchase_weight,
+                "view": settings.view_weight,
+                "cart": settings.cart_weight,
+                "purchase": settings.purchase_weight,
                 "weights": _to_json(weights).decode(),
                 "category": category,
                 "country": country or ANYWHERE,
                 "limit": limit,
             },
         )
-        return [Popular(product_id, score / ONE, actions) for product_id, score, actions in rows]
+        return [TrendingProduct(product_id, score / ONE, actions) for product_id, score, actions in rows]
 
-    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[Rated]:
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
         """Rank products by the Bayesian average of their ratings, as `domain.shop.product.bayesian_average`."""
         ratings, rating_sum = self._database.rows(
             "SELECT sum(ratings), sum(rating_sum) FROM products WHERE ratings > 0"
@@ -192,7 +192,7 @@ class SqliteViews(Views):
             " FROM products WHERE ratings > 0 ORDER BY average DESC, product_id LIMIT :limit",
             {"prior": float(prior_ratings), "mean": mean, "limit": limit},
         )
-        return [Rated(*row) for row in rows]
+        return [RatedProduct(*row) for row in rows]
 
     def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
         """Read every product."""
@@ -211,7 +211,7 @@ class SqliteViews(Views):
         if any(stands.get(one.partition, (0, 0))[0] != one.epoch for one in ranges):
             raise Fenced("the views have another epoch from some partition of the call")
         if any(stands[one.partition][1] != one.from_position for one in ranges):
-            raise Superseded({one.partition: stands[one.partition][1] for one in ranges})
+            raise PositionMismatch({one.partition: stands[one.partition][1] for one in ranges})
         connection.executemany(
             "UPDATE sources SET position = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ?, largest_ms = ?"
             " WHERE partition = ?",
@@ -325,7 +325,7 @@ def _state(interactions: int, ratings: int, rating_sum: int, *facts: str | int |
     )
 
 
-def _fact(value: str | int | None, at_ms: str | int | None) -> Fact | None:
+def _fact(value: str | int | None, at_ms: str | int | None) -> LastWrite | None:
     return None if value is None or at_ms is None else (value, int(at_ms))
 
 

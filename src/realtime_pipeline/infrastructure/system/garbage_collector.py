@@ -8,7 +8,7 @@ OF_REQUESTS: Final = 5_000
 """Each request that comes meanwhile waits until they have been looked through: some 0.4 µs an object."""
 
 
-def settle_collector(young: int = OF_A_ROUND) -> None:
+def tune_gc(young: int = OF_A_ROUND) -> None:
     """Make full collections rare: what a worker keeps lives long, holds no cycles, and is freed when let go.
 
     `young` is how many new objects there may be before they are looked through. Changes the whole process, so only
