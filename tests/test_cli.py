@@ -123,7 +123,7 @@ def test_a_backup_is_a_database_of_its_own(shop: Path, capsys: pytest.CaptureFix
 def test_the_receipt_says_until_when_the_log_has_what_was_published(
     shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REALTIME_PIPELINE_LOG_KEEP__BYTES_MAX", "1")
+    monkeypatch.setenv("REALTIME_PIPELINE_LOG_RETENTION__BYTES_MAX", "1")
     ran(capsys, "publish", str(shop))
     ran(capsys, "worker", "--until-caught-up")
     ran(capsys, "forget", "ada")

@@ -184,7 +184,7 @@ def test_an_error_names_the_source_of_the_value(tmp_path: Path) -> None:
     [
         ("RECOMMENDATIONS__TRENDING__WINDOW_HOURS", "400", "recommendations.trending.window_hours is 400, more than"),
         (
-            "STORES__ACTIVITY_HOURS",
+            "STORES__ACTIVITY_RETENTION_HOURS",
             "10",
             "recommendations.trending.window_hours is 72, more than stores.activity_retention_hours",
         ),

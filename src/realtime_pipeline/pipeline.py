@@ -102,7 +102,9 @@ class Pipeline(Operating):
 
         Raises:
             UnrecoverableState: going on would lose or double something, or another thread of this pipeline is
-            processing. WrongLog: the store was built from another log. Unavailable: a log or a store does not answer.
+            processing.
+            WrongLog: the store was built from another log.
+            Unavailable: a log or a store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
         with self._background.alone():

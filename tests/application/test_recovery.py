@@ -162,7 +162,7 @@ def once_silent(monkeypatch: pytest.MonkeyPatch, port: object, name: str) -> lis
     return asked
 
 
-@pytest.mark.parametrize(("port", "name"), [("views", "merge"), ("outputs", "emit"), ("log", "vouch")])
+@pytest.mark.parametrize(("port", "name"), [("views", "merge"), ("outputs", "emit"), ("log", "verify_identity")])
 def test_who_has_caught_up_owes_nothing(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, port: str, name: str
 ) -> None:
@@ -214,7 +214,7 @@ def test_nothing_is_made_of_records_of_another_log(pipeline: Pipeline, monkeypat
     def vouch() -> None:
         raise WrongLog("another")
 
-    monkeypatch.setattr(pipeline.container.log(), "vouch", vouch)
+    monkeypatch.setattr(pipeline.container.log(), "verify_identity", vouch)
     worker = pipeline.container.process_events()
     for _ in range(2):
         with pytest.raises(WrongLog):
@@ -305,7 +305,7 @@ def test_what_another_owner_has_let_go_of_is_no_gap(pipeline: Pipeline, monkeypa
                 other.catch_up(held)
                 container.relay().verify_and_trim(list(held.values()), container.clock().now_ms(), 0)
 
-    monkeypatch.setattr(cells, "kept", stopped_after_the_first)
+    monkeypatch.setattr(cells, "outbox", stopped_after_the_first)
     new_worker(pipeline)
     container.process_events()(0)  # refused, and claimed again in the next round
     assert taken_over

@@ -173,7 +173,7 @@ def test_another_log_is_refused(pipeline: Pipeline) -> None:
 
 
 def test_refusals_without_end_stop_the_worker(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_events, "REFUSED_WAIT_S", 0)
+    monkeypatch.setattr(process_events, "CONFLICT_WAIT_S", 0)
     append(pipeline, HISTORY)
     cells = pipeline.container.cells()
 

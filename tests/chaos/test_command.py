@@ -12,7 +12,7 @@ from harness.chaos.rounds import Outcome
 from harness.errors import HarnessError
 
 
-class Arena:
+class ClusterUnderTest:
     """A round whose stores differ, and whose servers are gone when it is cleared away."""
 
     def __init__(self, *_: object) -> None:
@@ -47,7 +47,7 @@ def refused(_: object) -> Outcome:
 def test_a_round_that_fails_says_how_and_the_next_is_played(
     play: object, found: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "Arena", Arena)
+    monkeypatch.setattr(command, "ClusterUnderTest", ClusterUnderTest)
     monkeypatch.setattr(command, "servers", no_servers)
     monkeypatch.setattr(command, "KINDS", {"a fault": play})
     figures = command.run(Namespace(seed=7, first=3, rounds=2, kind=None))

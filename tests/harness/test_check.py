@@ -172,7 +172,7 @@ PLANTED: list[tuple[Callable[[Expected], Expected], str]] = [
     (of_tea(category=("food", 1)), "trending in food: how many there are is 0, should be 1"),
     (of_tea(price=(1, 1)), "product tea's price is (40000"),
     (whole(by_country={(HOUR, "DE", TEA): (1, 0, 0)}), "trending in DE: how many there are is 0, should be 1"),
-    (whole(unsaid=["history h is 0 times in the log"]), "history h is 0 times in the log"),
+    (whole(missing_messages=["history h is 0 times in the log"]), "history h is 0 times in the log"),
     (
         whole(stubs={ANNA: Stub(CLEO, AT, {}, [], -1, ExpectedSeen())}),
         "customer anna: is Customer(customer_id='anna'",
@@ -231,7 +231,7 @@ def test_a_trail_whose_products_are_not_in_order_of_time_differs() -> None:
     turned = trail._replace(products=dict(reversed(trail.products.items())))
     right = expected_of(small_shop())
     cells = store.container.cells()
-    vars(cells)["trails"] = lambda keys: {SessionKey(1): turned} if SessionKey(1) in keys else {}
+    vars(cells)["session_summaries"] = lambda keys: {SessionKey(1): turned} if SessionKey(1) in keys else {}
     assert any("session 1's products for others are not in order of time" in line for line in found_in(store, right))
 
 

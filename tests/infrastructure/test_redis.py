@@ -227,7 +227,7 @@ class TestChecksBeforeWrites:
             self.commit()
             return answers
 
-        monkeypatch.setattr(self.nodes, "ask", ask_and_be_overtaken)
+        monkeypatch.setattr(self.nodes, "execute", ask_and_be_overtaken)
         with pytest.raises(Fenced, match="partition 0 has another owner"):
             self.cells.load_customers({0: [ADA]})
 

@@ -49,7 +49,7 @@ def check_kept(pipeline: Pipeline, settings: LogRetentionSettings) -> None:
     again=histories(first=100, largest=5),
     cuts=CUTS,
     is_twice=st.booleans(),
-    rules=KEPT,
+    settings=KEPT,
     round_records_max=st.integers(1, 30),
 )
 def test_what_the_log_keeps_changes_nothing_in_the_store(
@@ -111,7 +111,7 @@ def test_a_worker_that_dies_amid_snapshots_and_removals_has_lost_nothing(
 
 @given(
     history=histories(largest=20, garbage=False),
-    rules=KEPT.filter(lambda rules: rules != LogRetentionSettings()),
+    settings=KEPT.filter(lambda settings: settings != LogRetentionSettings()),
     cuts=CUTS,
 )
 def test_no_snapshot_brings_a_forgotten_customer_back(
