@@ -16,7 +16,7 @@ import realtime_pipeline
 from realtime_pipeline import Forgetting, Pipeline, PipelineError, Request, Settings, Unavailable
 from realtime_pipeline.application import errors
 from realtime_pipeline.domain.shop.events import CustomerId
-from tests.histories import NOW_MS, append, event, opened
+from tests.support.histories import NOW_MS, append, event, opened
 
 LIBRARY = (Path(__file__).parents[1] / "docs/library.md").read_text("utf-8")
 METHODS = {

@@ -16,15 +16,15 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, Pipeline, PipelineError, Request, Settings
 from realtime_pipeline.application.errors import InvalidEvents, InvalidSettings, Unavailable, UnknownCustomer
-from realtime_pipeline.application.forget_customer import Forgetting
+from realtime_pipeline.application.maintenance.forget_customer import Forgetting
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from realtime_pipeline.infrastructure.sqlite import database
-from realtime_pipeline.report import profile_in_words
-from tests.histories import HOUR_MS, KINDS, Kind, append, embedded, event, opened, visits
+from realtime_pipeline.interfaces.text import profile_in_words
+from tests.support.histories import HOUR_MS, KINDS, Kind, append, embedded, event, opened, visits
 
 
 def test_everything_in_memory() -> None:

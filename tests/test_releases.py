@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from harness.errors import HarnessError
-from harness.releases import (
+from harness.commands.release_fixture import (
     APART,
     EMBEDDED,
     KEYS,
@@ -24,12 +23,13 @@ from harness.releases import (
     unpack,
     write_fixture,
 )
+from harness.support.errors import HarnessError
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
-from tests import servers
-from tests.histories import differences
+from tests.support import servers
+from tests.support.histories import differences
 
 RELEASES = sorted(path for path in Path(__file__).with_name("releases").iterdir() if path.is_dir())
 each_release = pytest.mark.parametrize("release", RELEASES, ids=lambda path: path.name)

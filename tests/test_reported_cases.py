@@ -7,12 +7,12 @@ import attrs
 import pytest
 
 from realtime_pipeline import Settings
-from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.domain.profile.settings import ProfileSettings
+from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.shop.events import EventKind
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.rules import FoldSettings
-from tests.histories import (
+from realtime_pipeline.domain.streams.settings import FoldSettings
+from tests.support.histories import (
     HOUR_MS,
     KINDS,
     NOW_MS,

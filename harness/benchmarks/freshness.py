@@ -11,12 +11,12 @@ from multiprocessing.synchronize import Event
 import msgspec
 
 from harness.benchmarks.worker import START_MS
-from harness.console import console, heading, percentile, progress
-from harness.errors import HarnessError
-from harness.places import environment
 from harness.simulation.shop import Shop
+from harness.support.console import console, heading, percentile, progress
+from harness.support.environment import environment
+from harness.support.errors import HarnessError
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.publish_events import Submission
+from realtime_pipeline.application.ingestion.publish_events import Submission
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 
 BATCHES_PER_S = 50

@@ -9,9 +9,9 @@ from pathlib import Path
 import attrs
 
 from harness.benchmarks.worker import WORKLOADS
-from harness.console import console, heading
-from harness.feed import process_all, publish
-from harness.line import SourceRecord
+from harness.support.console import console, heading
+from harness.support.log_io import process_all, publish
+from harness.support.source_record import SourceRecord
 from realtime_pipeline import Pipeline, Settings, load_settings
 
 

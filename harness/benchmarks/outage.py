@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-from harness.chaos.arena import ClusterUnderTest, servers
+from harness.chaos.cluster_under_test import ClusterUnderTest, servers
 from harness.chaos.workers import WorkerProcess
-from harness.console import console, heading
-from harness.errors import HarnessError
+from harness.support.console import console, heading
+from harness.support.errors import HarnessError
 
 FULL_LOAD_S = 1.5
 CATCH_UP_S = 900.0

@@ -13,11 +13,11 @@ from typing import Final
 import attrs
 import msgspec
 
-from harness.console import console, heading, percentile
-from harness.errors import HarnessError
-from harness.feed import process_all, publish
-from harness.line import SourceRecord
-from harness.places import environment
+from harness.support.console import console, heading, percentile
+from harness.support.environment import environment
+from harness.support.errors import HarnessError
+from harness.support.log_io import process_all, publish
+from harness.support.source_record import SourceRecord
 from realtime_pipeline import ListRules, Pipeline, Request, Settings
 from realtime_pipeline.infrastructure.system.garbage_collector import OF_REQUESTS, tune_gc
 

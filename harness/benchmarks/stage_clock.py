@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
 
 NOT_TIMED = frozenset((Stage.COMMITTING,))
 

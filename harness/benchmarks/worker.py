@@ -16,12 +16,12 @@ import msgspec
 from dependency_injector import providers
 
 from harness.benchmarks.stage_clock import StageClock
-from harness.console import console, heading
-from harness.errors import HarnessError
-from harness.feed import process_all, publish
-from harness.line import SourceRecord
-from harness.places import environment
 from harness.simulation.shop import Shop
+from harness.support.console import console, heading
+from harness.support.environment import environment
+from harness.support.errors import HarnessError
+from harness.support.log_io import process_all, publish
+from harness.support.source_record import SourceRecord
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc

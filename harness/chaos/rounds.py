@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-from harness.chaos.arena import RECOVERY_MS, SESSION_MS, START_MS, TRANSACTION_MS, ClusterUnderTest
+from harness.chaos.cluster_under_test import RECOVERY_MS, SESSION_MS, START_MS, TRANSACTION_MS, ClusterUnderTest
 from harness.chaos.log import sign_ins_behind
 from harness.chaos.workers import WorkerProcess
-from harness.errors import HarnessError
 from harness.services.kafka import AFTER_A_KILL
 from harness.services.process import ServerProcess
 from harness.services.redis import RedisServer
 from harness.services.resharding import move_slot, owner_of, slot_of
+from harness.support.errors import HarnessError
 
 POINTS = (
     "fetched",

@@ -6,7 +6,6 @@ from itertools import chain, islice
 from typing import Final
 
 from harness.checking.views import in_lists, in_products, in_top_rated, in_trending
-from harness.comparing import CHUNK, Line, chunks, diff, each_once, shown
 from harness.oracle.customer import Stub
 from harness.oracle.expected import Expected
 from harness.oracle.judging import NEVER_MS, ExpectedSeen, Remembered
@@ -14,15 +13,16 @@ from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
 from harness.oracle.sign_in import KEY_STRIDE
 from harness.oracle.sorting import UNREADABLE, identified
+from harness.support.diff import CHUNK, Line, chunks, diff, each_once, shown
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.deduplication import SeenEvents, SeenIds
+from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
-from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.event_memory import SeenEvents, SeenIds
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import in_units
-from realtime_pipeline.domain.shop.session import Session, SessionKey, SessionSummary
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 FOLD_CODES: Final = frozenset(("too_old", "misrouted", "in_the_future"))

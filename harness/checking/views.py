@@ -6,12 +6,12 @@ from typing import Final
 
 import attrs
 
-from harness.comparing import CHUNK, Line, chunks, diff, each_once, same, shown
 from harness.oracle.expected import HOUR_MS, Expected
+from harness.support.diff import CHUNK, Line, chunks, diff, each_once, same, shown
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState
+from realtime_pipeline.domain.views.product_stats import ProductState
 
 Counted = Mapping[tuple[int, ProductId], tuple[int, int, int]]
 """Views, carts and purchases by hour and product."""

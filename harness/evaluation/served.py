@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from harness.evaluation.models import Model, Scores
 from harness.evaluation.visits import Touch
-from realtime_pipeline.application.candidate_sources import CANDIDATES_MAX
+from realtime_pipeline.application.serving.candidate_sources import CANDIDATES_MAX
+from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.recommendation.neighbours import (
     NeighbourSettings,
     inverse_document_frequency,
@@ -15,8 +17,6 @@ from realtime_pipeline.domain.recommendation.neighbours import (
 from realtime_pipeline.domain.recommendation.neighbours import Scores as Found
 from realtime_pipeline.domain.recommendation.service import LOOKED_AT
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
-from realtime_pipeline.domain.shop.session import Session, SessionKey, SessionSummary
 
 
 class Served(Model):

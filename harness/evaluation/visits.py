@@ -8,14 +8,14 @@ from typing import Final
 import attrs
 from dependency_injector import providers
 
-from harness.console import console
-from harness.errors import HarnessError
 from harness.formats import read
+from harness.support.console import console
+from harness.support.errors import HarnessError
 from realtime_pipeline import Container, Settings
 from realtime_pipeline.application.ports.decoding import Decode
+from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.events import ANONYMOUS, Event, EventKind
 from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected
-from realtime_pipeline.domain.words import counted
 
 _KINDS: Final = frozenset((EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_PURCHASED))
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from harness.errors import HarnessError
 from harness.formats import amazon_reviews, events, online_retail, rees46, retailrocket, rsc15
 from harness.formats.rows import Options
-from harness.line import SourceRecord
+from harness.support.errors import HarnessError
+from harness.support.source_record import SourceRecord
 
 __all__ = ["FORMATS", "Options", "Reader", "SourceRecord", "read"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from harness.formats.rows import Options, Properties, ShopEvent, events, number, numbered
-from harness.line import SourceRecord
+from harness.support.source_record import SourceRecord
 
 
 class _Review(msgspec.Struct, rename="camel"):

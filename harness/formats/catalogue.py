@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.errors import HarnessError
 from harness.formats.rows import numbered
+from harness.support.errors import HarnessError
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
 from realtime_pipeline.domain.shop.product import Product

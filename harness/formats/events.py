@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from harness.files import display_name
 from harness.formats.rows import Options, numbered, utc_ms
-from harness.line import SourceRecord
+from harness.support.files import display_name
+from harness.support.source_record import SourceRecord
 
 _MOST_MS = 2**53
 """Further from 1970 there is no time; and JSON readers disagree about larger numbers."""

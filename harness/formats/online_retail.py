@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.formats.rows import Options, Properties, ShopEvent, delimited, events, number, title_cased, utc_ms
-from harness.line import SourceRecord
+from harness.support.source_record import SourceRecord
 
 _HEADER = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
 

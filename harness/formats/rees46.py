@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from harness.formats.rows import Options, Properties, ShopEvent, delimited, events, number, title_cased, utc_ms
-from harness.line import SourceRecord
+from harness.support.source_record import SourceRecord
 
 _HEADER = [
     "event_time",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.formats.rows import Options, Properties, ShopEvent, delimited, events
-from harness.line import SourceRecord
+from harness.support.source_record import SourceRecord
 
 _HEADER = ["timestamp", "user_id", "item_id", "session_id"]
 

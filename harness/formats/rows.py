@@ -13,9 +13,9 @@ from zlib import crc32
 import attrs
 import msgspec
 
-from harness.errors import HarnessError
-from harness.files import COMPRESSIONS, display_name, opened
-from harness.line import SourceRecord
+from harness.support.errors import HarnessError
+from harness.support.files import COMPRESSIONS, display_name, opened
+from harness.support.source_record import SourceRecord
 
 _HEAD_BYTES: Final = 64 * 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

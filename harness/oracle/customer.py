@@ -23,13 +23,13 @@ from harness.oracle.sign_in import (
     sent_ms,
     signed_in_at,
 )
-from realtime_pipeline.domain.shop.contribution import Contribution
-from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.event_memory import SeenEvents
+from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.deduplication import SeenEvents
+from realtime_pipeline.domain.profile.session import Session, SessionKey
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
-from realtime_pipeline.domain.shop.session import Session, SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 

@@ -14,17 +14,17 @@ from harness.oracle.customer import History, Stub, history_of
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.judging import NEVER_MS
+from harness.oracle.missing_messages import messages_in_log, missing_messages
 from harness.oracle.profile import ExpectedCustomer, country_of
 from harness.oracle.sessions import LOOKS, ExpectedSession
 from harness.oracle.sign_in import KEY_STRIDE, ExpectedMessage, Placed, history_in
 from harness.oracle.sorting import Belongs, Sorted, key_of, sort, stays
-from harness.oracle.unsaid import messages_in_log, missing_messages
-from realtime_pipeline.domain.shop.contribution import Contribution
+from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.session import SessionKey
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.domain.streams.rules import FoldSettings
+from realtime_pipeline.domain.streams.settings import FoldSettings
 
 HOUR_MS: Final = 3_600_000
 

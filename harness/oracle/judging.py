@@ -12,9 +12,9 @@ from typing import Final
 import attrs
 
 from harness.oracle.sign_in import LATEST, Placed, history_in, latest_ms
-from realtime_pipeline.domain.shop.contribution import Contribution
+from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 NEVER_MS: Final = -1

@@ -15,10 +15,10 @@ import attrs
 from harness.oracle.judging import NEVER_MS, ExpectedSeen
 from harness.oracle.sessions import LOOKS, Visit, weights_of
 from harness.oracle.sign_in import history_in
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.session import SessionKey
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
-from realtime_pipeline.domain.shop.session import SessionKey
 
 
 @attrs.frozen

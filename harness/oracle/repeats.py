@@ -7,11 +7,11 @@ import attrs
 
 from harness.oracle.sessions import weights_of
 from harness.oracle.sign_in import HISTORY, Placed, history_in
-from realtime_pipeline.domain.shop.contribution import Contribution
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.order import Order
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 
 _SIGNS = {EventKind.PRODUCT_PURCHASED: 1, EventKind.PURCHASE_CANCELLED: -1}
 

@@ -6,9 +6,9 @@ from typing import Final
 import attrs
 
 from harness.oracle.sign_in import Placed, history_in
+from realtime_pipeline.domain.profile.session import Session, SessionKey
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
-from realtime_pipeline.domain.shop.session import Session, SessionKey
 
 LOOKS: Final = (EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, EventKind.PRODUCT_PURCHASED)
 IN_SESSIONS: Final = (*LOOKS, EventKind.PRODUCT_UNCARTED)

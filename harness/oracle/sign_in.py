@@ -6,10 +6,10 @@ from typing import Final
 import attrs
 
 from harness.oracle.naming import message_id
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.identity import ProfileMerged
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
-from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 HISTORY: Final = "history"

@@ -9,9 +9,9 @@ import attrs
 
 from harness.oracle.profile import country_of
 from harness.oracle.sign_in import APPENDED, KEY_STRIDE, LATEST, Placed, as_event
+from realtime_pipeline.domain.profile.identity import ProfileMerged
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Rejected, Tick
 

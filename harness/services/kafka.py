@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import attrs
 
-from harness.errors import HarnessError
 from harness.services.process import ServerProcess, free_port
+from harness.support.errors import HarnessError
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.support.errors import HarnessError
 
 STOP_S = 60.0
 

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.errors import HarnessError
 from harness.services.process import ServerProcess, free_port, free_ports
+from harness.support.errors import HarnessError
 
 READY_S = 20.0
 CLUSTER_SLOTS = 16_384

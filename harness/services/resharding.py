@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.errors import HarnessError
 from harness.services.redis import RedisServer
+from harness.support.errors import HarnessError
 
 KEYS_AT_ONCE = 100
 MIGRATE_MS = 5_000

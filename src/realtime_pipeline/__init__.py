@@ -18,27 +18,27 @@ from realtime_pipeline.application.errors import (
     UnrecoverableState,
     WrongLog,
 )
-from realtime_pipeline.application.follow_forgetting import Progress
-from realtime_pipeline.application.forget_customer import Forgetting, Receipt
-from realtime_pipeline.application.handle_dead_letters import Replay
+from realtime_pipeline.application.maintenance.follow_forgetting import Progress
+from realtime_pipeline.application.maintenance.forget_customer import Forgetting, Receipt
+from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
 from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.catalogue import Catalogue
-from realtime_pipeline.application.recommend_products import TopRated, TopRatedProducts
-from realtime_pipeline.application.request import Request
-from realtime_pipeline.application.show_customer import Profile
-from realtime_pipeline.container import Container
+from realtime_pipeline.application.serving.recommend_products import TopRated, TopRatedProducts
+from realtime_pipeline.application.serving.request import Request
+from realtime_pipeline.application.serving.show_customer import Profile
+from realtime_pipeline.composition.container import Container
+from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.composition.settings_file import load_rules, load_settings
+from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
-from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
 from realtime_pipeline.domain.shop.money import Amount
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.letters import Letter, LetterState
 from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
 from realtime_pipeline.pipeline import Pipeline
-from realtime_pipeline.settings import Settings
-from realtime_pipeline.settings_file import load_rules, load_settings
 
 __all__ = [
     "Amount",

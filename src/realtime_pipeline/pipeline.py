@@ -10,28 +10,27 @@ from typing import Final, Literal, Self
 from dependency_injector import providers
 
 from realtime_pipeline.application.errors import Unavailable
-from realtime_pipeline.application.forget_customer import Forgetting, Receipt
+from realtime_pipeline.application.maintenance.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.ports.backups import Backup
-from realtime_pipeline.application.recall_outputs import InDoubt
-from realtime_pipeline.application.recommend_products import TopRatedProducts
-from realtime_pipeline.application.request import Request, checked_country
-from realtime_pipeline.application.show_customer import Profile
-from realtime_pipeline.arguments import (
+from realtime_pipeline.application.processing.output_positions import InDoubt
+from realtime_pipeline.application.serving.recommend_products import TopRatedProducts
+from realtime_pipeline.application.serving.request import Request, checked_country
+from realtime_pipeline.application.serving.request_checks import (
     checked,
     checked_all,
     customer_named,
-    encoded,
     limit_of,
     product_named,
     product_shown,
 )
-from realtime_pipeline.background import BackgroundWorker
-from realtime_pipeline.container import Container
-from realtime_pipeline.domain.recommendation.rules import ListRules
+from realtime_pipeline.application.serving.show_customer import Profile
+from realtime_pipeline.composition.container import Container
+from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.operating import Operating
-from realtime_pipeline.settings import Settings
+from realtime_pipeline.infrastructure.system.background_worker import BackgroundWorker
+from realtime_pipeline.operations import Operating
 
 _EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}
 """What log or store need beside the library, and by which module it is known to be there."""
@@ -91,8 +90,7 @@ class Pipeline(Operating):
                 their ids.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        values = encoded(events)
-        return self._working.publish_events()(values)
+        return self._working.publish_events().documents(events)
 
     def process(self) -> Mapping[RecordClass, int]:
         """Process all that has been published so far.

@@ -8,10 +8,10 @@ import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Pipeline
-from realtime_pipeline.application.worker_rules import WorkerSettings
+from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
-from tests.application.workers import GatheredViews
-from tests.histories import SMALL, embedded, opened
+from tests.support.histories import SMALL, embedded, opened
+from tests.support.workers import GatheredViews
 
 
 @pytest.fixture(params=[(MemoryViews, 1), (MemoryViews, 3), (GatheredViews, 3)], ids=["one", "three", "gathered"])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.chaos import command
 from harness.chaos.rounds import Outcome
-from harness.errors import HarnessError
+from harness.commands import chaos as command
+from harness.support.errors import HarnessError
 
 
 class ClusterUnderTest:

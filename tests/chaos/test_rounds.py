@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.chaos.rounds import KINDS
-from harness.cli import main
+from harness.commands.main import main
 from harness.services.kafka import why_no_kafka
 from harness.services.redis import redis_binary
 

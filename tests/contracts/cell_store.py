@@ -5,12 +5,13 @@ import pytest
 from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, Commit
 from realtime_pipeline.application.ports.event_log import LogIdentity
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.session import Session, SessionKey, session_key
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import Session, SessionKey, session_key
-from realtime_pipeline.domain.streams.effects import Deltas, Effects, RecordClass
+from realtime_pipeline.domain.streams.effects import Effects, RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.deltas import Deltas
 
 ADA, BOB = CustomerId("ada"), CustomerId("bob")
 MUG, JUG = ProductId("mug"), ProductId("jug")

@@ -6,9 +6,9 @@ import pytest
 
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.observer import NoObserver, Stage, StageObserver
 from realtime_pipeline.application.ports.outputs import Emission, Outputs
-from realtime_pipeline.application.ports.stages import NoObserver, Stage, StageObserver
-from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, LetterState, key_of
+from realtime_pipeline.domain.streams.dead_letters import Handling, Letter, LetterKey, LetterState, key_of
 from realtime_pipeline.domain.streams.records import Record
 from tests.contracts.outputs import ADA, letter
 

@@ -7,7 +7,7 @@ from realtime_pipeline.application.ports.event_log import EventLog, RebalanceLis
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.application.routing import partition_for
 from realtime_pipeline.domain.streams.records import Record
-from tests.histories import NOW_MS
+from tests.support.histories import NOW_MS
 
 PARTITIONS = 3
 

@@ -4,13 +4,14 @@ import pytest
 
 from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.views import Merge, RatedProduct, SourceRange, Views
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import LARGEST
-from realtime_pipeline.domain.shop.product import ProductState, ProductStats
-from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
 from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.activity import HOUR_MS, Activity
+from realtime_pipeline.domain.views.deltas import Deltas, view_cell_of
+from realtime_pipeline.domain.views.product_stats import ProductState, ProductStats
 
 MUG, JUG, PAN = ProductId("mug"), ProductId("jug"), ProductId("pan")
 HOUR = 1_000

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.handle_dead_letters import Replay
+from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.codecs.limits import EventLimits
-from tests.histories import NOW_MS, append, event
+from tests.support.histories import NOW_MS, append, event
 
 LETTERS = 600
 """More than one batch."""
@@ -22,9 +22,9 @@ import sys
 from pathlib import Path
 from signal import SIGKILL
 from dependency_injector import providers
-from harness.faults import SignalAt
+from harness.commands.fault import SignalAt
 from realtime_pipeline import Pipeline, load_settings
-from realtime_pipeline.application.ports.stages import Stage
+from realtime_pipeline.application.ports.observer import Stage
 
 with Pipeline(load_settings(database=sys.argv[1], events={"quantity_max": 9})) as pipeline:
     fault = SignalAt(Stage.APPENDED, int(sys.argv[2]), SIGKILL, None)

@@ -12,8 +12,8 @@ import pytest
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
-from tests.histories import append, differences, state
+from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSettings
+from tests.support.histories import append, differences, state
 
 WORKER_POINTS = (
     "fetched",
@@ -169,7 +169,14 @@ def test_a_worker_asked_to_stop_ends_its_round_and_says_what_it_did(tmp_path: Pa
     lines = shop_lines(20)
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         append(pipeline, lines)
-        command = [sys.executable, "-m", "realtime_pipeline.cli", "worker", "--database", str(tmp_path / "shop.db")]
+        command = [
+            sys.executable,
+            "-m",
+            "realtime_pipeline.interfaces.cli.main",
+            "worker",
+            "--database",
+            str(tmp_path / "shop.db"),
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
             try:
                 assert worker.stderr is not None

@@ -3,10 +3,10 @@
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import Expected, expect
 from harness.oracle.profile import ExpectedCustomer
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.domain.streams.rules import FoldSettings
+from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventLimits, encode_event
 
 HOUR = 472_222

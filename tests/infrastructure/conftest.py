@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from realtime_pipeline.infrastructure.redis.nodes import RedisClient
-from realtime_pipeline.infrastructure.redis.rules import RedisSettings
-from tests import servers
+from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
+from tests.support import servers
 
 
 @pytest.fixture(params=["single", "cluster"])

@@ -12,13 +12,13 @@ import pytest
 
 from realtime_pipeline import Settings
 from realtime_pipeline.application.errors import RecoverableError, Unavailable
-from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
-from realtime_pipeline.infrastructure.redis.nodes import RedisClient
-from realtime_pipeline.infrastructure.redis.rules import RedisSettings
-from tests import servers
-from tests.certificates import Certificates, certificates
-from tests.histories import append, event, opened
+from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
+from tests.support import servers
+from tests.support.certificates import Certificates, certificates
+from tests.support.histories import append, event, opened
 
 
 class TlsProxy:

@@ -6,7 +6,7 @@ from typing import Literal
 import attrs
 
 from realtime_pipeline import Settings
-from tests import servers
+from tests.support import servers
 
 
 def on_kafka(

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.request import Request
+from realtime_pipeline.application.serving.request import Request
 from realtime_pipeline.domain.streams.effects import RecordClass
-from tests.forks import in_a_child
-from tests.histories import event
 from tests.integration.kafka_and_redis import on_kafka, written
+from tests.support.forks import in_a_child
+from tests.support.histories import event
 
 KINDS = pytest.mark.parametrize("kind", ["sqlite", pytest.param("kafka", marks=pytest.mark.xdist_group("kafka"))])
 FORKED = "Unavailable: this pipeline was opened before the process was forked"

@@ -16,24 +16,24 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from harness.cli import main as harness
+from harness.commands.main import main as harness
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import NewerRelease, Unavailable, UnrecoverableState, WrongLog
-from realtime_pipeline.application.follow_forgetting import Progress
-from realtime_pipeline.cli import main
+from realtime_pipeline.application.maintenance.follow_forgetting import Progress
+from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.streams.dead_letters import LetterState
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.letters import LetterState
-from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.codecs import messages
 from realtime_pipeline.infrastructure.codecs.formats import Format
-from realtime_pipeline.infrastructure.kafka.rules import TopicSettings
+from realtime_pipeline.infrastructure.kafka.settings import TopicSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics, described
-from realtime_pipeline.infrastructure.redis.nodes import RedisClient
-from tests import servers
-from tests.histories import append, differences, event, state
+from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.interfaces.cli.main import main
 from tests.integration.kafka_and_redis import on_kafka, written
+from tests.support import servers
+from tests.support.histories import append, differences, event, state
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -284,7 +284,7 @@ def test_a_topic_that_was_given_more_partitions_is_stopped_at_with_the_whole_way
         letters = counts[RecordClass.DEAD_LETTER] - 1
         assert 0 < letters < 100
         _, _, way_out = str(stopped.value).rpartition(": ")
-        command = way_out.replace("realtime-pipeline", f"{sys.executable} -m realtime_pipeline.cli")
+        command = way_out.replace("realtime-pipeline", f"{sys.executable} -m realtime_pipeline.interfaces.cli.main")
         environment = os.environ | {"REALTIME_PIPELINE_SETTINGS": str(written(tmp_path, settings))}
         said = subprocess.run(
             ["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=True, timeout=60
@@ -382,7 +382,7 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing_to_emit(tmp_path: Path) ->
     file = written(tmp_path, settings)
     with Pipeline(settings) as pipeline:
         append(pipeline, HISTORY)
-        command = [sys.executable, "-m", "realtime_pipeline.cli", "worker", "--settings", str(file)]
+        command = [sys.executable, "-m", "realtime_pipeline.interfaces.cli.main", "worker", "--settings", str(file)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
             stopper = threading.Timer(60, worker.kill)
             stopper.start()
@@ -443,9 +443,9 @@ KILLED_REPLAY = """
 import sys
 from signal import SIGKILL
 from dependency_injector import providers
-from harness.faults import SignalAt
+from harness.commands.fault import SignalAt
 from realtime_pipeline import Pipeline, load_settings
-from realtime_pipeline.application.ports.stages import Stage
+from realtime_pipeline.application.ports.observer import Stage
 
 with Pipeline(load_settings(sys.argv[1])) as pipeline:
     pipeline.container.stages.override(providers.Object(SignalAt(Stage.APPENDED, 1, SIGKILL, None)))

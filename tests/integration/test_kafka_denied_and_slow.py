@@ -12,9 +12,9 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.domain.streams.effects import RecordClass
-from tests import servers
-from tests.histories import append, differences, event
 from tests.integration.kafka_and_redis import on_kafka
+from tests.support import servers
+from tests.support.histories import append, differences, event
 
 pytestmark = pytest.mark.xdist_group("kafka")
 

@@ -9,19 +9,19 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from harness.replay import compare
+from harness.checking.compare import compare
 from harness.simulation.shop import Shop
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import UnrecoverableState
-from realtime_pipeline.application.ports.stages import Stage
-from realtime_pipeline.application.worker_rules import WorkerSettings
-from realtime_pipeline.cli import main
+from realtime_pipeline.application.ports.observer import Stage
+from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
-from tests.application.workers import Crash, CrashAt, new_worker
-from tests.histories import append, event
+from realtime_pipeline.interfaces.cli.main import main
 from tests.integration.kafka_and_redis import on_kafka, written
+from tests.support.histories import append, event
+from tests.support.workers import Crash, CrashAt, new_worker
 
 pytestmark = pytest.mark.xdist_group("kafka")
 

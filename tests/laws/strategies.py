@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from tests.histories import NOW_MS, event
+from tests.support.histories import NOW_MS, event
 
 USERS = ("ada", "bob", "cyd")
 SESSIONS = ("s1", "s2", "s3")

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline import Settings
-from realtime_pipeline.application.worker_rules import WorkerSettings
+from realtime_pipeline.application.processing.settings import WorkerSettings
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
-from realtime_pipeline.domain.streams.rules import FoldSettings
-from tests.histories import KINDS, NOW_MS, Kind, append, differences, embedded, event, opened
+from realtime_pipeline.domain.streams.settings import FoldSettings
 from tests.laws.strategies import CATEGORIES, COUNTRIES, PRODUCTS, SESSIONS, USERS
+from tests.support.histories import KINDS, NOW_MS, Kind, append, differences, embedded, event, opened
 
 Document = dict[str, Any]
 SETTINGS = Settings(partitions=2)

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_pipeline.application.handle_dead_letters import Replay
+from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
 from realtime_pipeline.domain.shop.events import ProductId
-from tests.histories import NOW_MS, SMALL, append, differences, event
 from tests.laws.strategies import histories
 from tests.laws.test_pipeline_laws import pipeline_of
+from tests.support.histories import NOW_MS, SMALL, append, differences, event
 
 MENDED = ProductId("mended")
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
-from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, kind_named

@@ -12,20 +12,22 @@ from hypothesis import strategies as st
 from realtime_pipeline.application.errors import Damaged, NewerRelease
 from realtime_pipeline.application.ports.cell_store import OutboxEntry
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.domain.shop.changes import Changes
-from realtime_pipeline.domain.shop.contribution import Contribution
-from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.event_memory import SeenEvents, SeenIds
+from realtime_pipeline.domain.profile.changes import Changes
+from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.deduplication import SeenEvents, SeenIds
+from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
-from realtime_pipeline.domain.shop.product import ProductState
-from realtime_pipeline.domain.shop.profile_rules import ProfileSettings
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import Session, SessionKey, SessionSummary
-from realtime_pipeline.domain.streams.effects import Activity, DeadLetter, Deltas
+from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.watermark import Watermark
-from realtime_pipeline.infrastructure.codecs.entries import decode_entry, encode_entry
+from realtime_pipeline.domain.views.activity import Activity
+from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.product_stats import ProductState
+from realtime_pipeline.infrastructure.codecs.outbox import decode_entry, encode_entry
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
     decode_review,
@@ -35,8 +37,8 @@ from realtime_pipeline.infrastructure.codecs.state import (
     encode_review,
     encode_session_summary,
 )
-from realtime_pipeline.infrastructure.codecs.unknown import names_in
-from realtime_pipeline.infrastructure.redis.values import decode_row, interactions_in, row_of
+from realtime_pipeline.infrastructure.codecs.unknown_fields import names_in
+from realtime_pipeline.infrastructure.redis.rows import decode_row, interactions_in, row_of
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
 AT_MS: Final = 1_760_000_000_000

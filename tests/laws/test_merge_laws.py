@@ -5,10 +5,11 @@ from copy import deepcopy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState
-from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import Activity, Deltas
+from realtime_pipeline.domain.views.activity import Activity
+from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.product_stats import ProductState
 
 products = st.sampled_from([ProductId(name) for name in ("mug", "jug", "pan")])
 counts = st.integers(-3, 5)

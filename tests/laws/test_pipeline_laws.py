@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.application.worker_rules import WorkerSettings
+from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
-from tests.histories import KINDS, SMALL, Kind, append, differences, embedded, in_pieces, opened, state
 from tests.laws.strategies import PRODUCTS, has_id_and_owner, histories
+from tests.support.histories import KINDS, SMALL, Kind, append, differences, embedded, in_pieces, opened, state
 
 PRODUCT_IDS = [ProductId(name) for name in PRODUCTS]
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline import Pipeline
-from realtime_pipeline.application.ports.stages import Stage
-from realtime_pipeline.application.worker_rules import WorkerSettings
-from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
-from tests.application.workers import Crash, CrashAt, let_time_pass, new_worker
-from tests.histories import NOW_MS, SMALL, SetClock, append, embedded, in_pieces, opened, state
+from realtime_pipeline.application.ports.observer import Stage
+from realtime_pipeline.application.processing.settings import WorkerSettings
+from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSettings
 from tests.laws.strategies import histories
+from tests.support.histories import NOW_MS, SMALL, SetClock, append, embedded, in_pieces, opened, state
+from tests.support.workers import Crash, CrashAt, let_time_pass, new_worker
 
 STEP_MS = 1_000
 KEPT = st.builds(

@@ -5,10 +5,10 @@ from collections import Counter
 from hypothesis import given
 
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.infrastructure.codecs.letters import find_event_id
-from tests.histories import SMALL, append
+from realtime_pipeline.infrastructure.codecs.dead_letters import find_event_id
 from tests.laws.strategies import histories
 from tests.laws.test_pipeline_laws import pipeline_of
+from tests.support.histories import SMALL, append
 
 
 @given(history=histories(largest=12))

@@ -2,16 +2,16 @@
 
 from tests.mutation.mutation import Mutation
 
-REDIS = ("tests/infrastructure/test_redis.py", "tests/infrastructure/test_redis_servers.py")
-RIGHTS = ("tests/infrastructure/test_redis_rights.py",)
-RESHARDING = "tests/infrastructure/test_redis_resharding.py"
-KAFKA = "tests/infrastructure/test_kafka.py"
-WORKER = ("tests/application/test_recovery.py", "tests/application/test_waiting.py")
-LOST = ("tests/application/test_lost_positions.py",)
+REDIS = ("tests/infrastructure/redis/test_redis.py", "tests/infrastructure/redis/test_servers.py")
+RIGHTS = ("tests/infrastructure/redis/test_rights.py",)
+RESHARDING = "tests/infrastructure/redis/test_resharding.py"
+KAFKA = "tests/infrastructure/kafka/test_kafka.py"
+WORKER = ("tests/application/processing/test_recovery.py", "tests/application/processing/test_backpressure.py")
+LOST = ("tests/application/processing/test_output_positions.py",)
 LOST_OFFSETS = "tests/integration/test_lost_offsets.py"
 FORKS = "tests/integration/test_forks.py"
 FUNCTIONS = "infrastructure/redis/functions.lua"
-REDIS_VERSIONS = ("tests/infrastructure/test_redis_versions.py",)
+REDIS_VERSIONS = ("tests/infrastructure/redis/test_versions.py",)
 
 KAFKA_AND_REDIS = [
     Mutation(
@@ -142,7 +142,7 @@ KAFKA_AND_REDIS = [
     ),
     Mutation(
         "a worker starts without the rights it needs",
-        "infrastructure/redis/nodes.py",
+        "infrastructure/redis/client.py",
         "                check_rights(node, self._settings)\n",
         "",
         RIGHTS,
@@ -156,7 +156,7 @@ KAFKA_AND_REDIS = [
     ),
     Mutation(
         "who came back in the commit that forgets them is erased",
-        "infrastructure/redis/commits.py",
+        "infrastructure/redis/commit_request.py",
         " + gone if key not in kept]\n",
         " + gone]\n",
         REDIS,
@@ -174,53 +174,53 @@ KAFKA_AND_REDIS = [
         "infrastructure/redis/views.py",
         "        self._check_positions(partition)\n",
         "",
-        ("tests/infrastructure/test_redis_failures.py",),
+        ("tests/infrastructure/redis/test_errors.py",),
     ),
     Mutation(
         "a request does not follow its key to another node",
-        "infrastructure/redis/nodes.py",
+        "infrastructure/redis/client.py",
         "        return self._settings.cluster and isinstance(answer, redis.exceptions.AskError)",
         "        return False",
         (f"{RESHARDING}::test_slots_move_under_six_readers_and_a_worker",),
     ),
     Mutation(
         "any eviction policy will do",
-        "infrastructure/redis/nodes.py",
+        "infrastructure/redis/client.py",
         "                if policy.startswith(_EVICTING):\n",
         "                if False:\n",
         REDIS,
     ),
     Mutation(
         "entries go before the readers have them",
-        "application/cells.py",
+        "application/processing/outbox_relay.py",
         " and cell.outbox[0].to_position <= min(reported):\n",
         ":\n",
         WORKER,
     ),
     Mutation(
         "entries go at once",
-        "application/cells.py",
+        "application/processing/owned_cell.py",
         "not 0 <= now_ms - self.outbox[0].since_ms < retention_ms",
         "now_ms > 0",
         WORKER,
     ),
     Mutation(
         "nobody looks back",
-        "application/cells.py",
+        "application/processing/outbox_relay.py",
         "            if any(has < should for has, should in zip(reported, believed, strict=True)):\n",
         "            if False:\n",
         WORKER,
     ),
     Mutation(
         "a missing cell is begun anew",
-        "application/claim_cells.py",
+        "application/processing/claim_cells.py",
         "            if not found:\n",
         "            if False:\n",
         WORKER,
     ),
     Mutation(
         "without an answer all is well",
-        "application/process_events.py",
+        "application/processing/process_events.py",
         "            self._wait_out(silence)\n",
         "            self._sound = True\n",
         WORKER,
@@ -272,21 +272,21 @@ KAFKA_AND_REDIS = [
         "domain/recommendation/neighbours.py",
         "        times.pop(key, None)\n",
         "        pass\n",
-        ("tests/domain/test_recommendation.py",),
+        ("tests/domain/recommendation/test_recommendation.py",),
     ),
     Mutation(
         "filters let everything pass",
         "domain/recommendation/ranking.py",
         "        if refusal is not None:\n",
         "        if False:\n",
-        ("tests/domain/test_ranking.py",),
+        ("tests/domain/recommendation/test_ranking.py",),
     ),
     Mutation(
         "what the customer dislikes is shown",
         "domain/recommendation/ranking.py",
         "    hidden = {*visitor.seen, *visitor.disliked, *pins.values()}\n",
         "    hidden = {*visitor.seen, *pins.values()}\n",
-        ("tests/domain/test_ranking.py",),
+        ("tests/domain/recommendation/test_ranking.py",),
     ),
     Mutation(
         "a call of Kafka's client is waited for, however long",
@@ -297,17 +297,17 @@ KAFKA_AND_REDIS = [
     ),
     Mutation(
         "who signed in is not forgotten with the customer",
-        "domain/shop/customer.py",
+        "domain/profile/customer.py",
         "        changes.visitors_forgotten.update(dict.fromkeys(self.visitors, at_ms))\n",
         "",
-        ("tests/application/test_sign_in.py",),
+        ("tests/application/processing/test_sign_in.py",),
     ),
     Mutation(
         "a visitor's later events are the visitor's",
         "domain/streams/fold.py",
         "            if event.kind is SIGNED_IN or customer.forwards_to is not None:\n",
         "            if event.kind is SIGNED_IN:\n",
-        ("tests/application/test_sign_in.py",),
+        ("tests/application/processing/test_sign_in.py",),
     ),
     Mutation(
         "what is for the log is not published with the rest",
@@ -322,7 +322,7 @@ KAFKA_AND_REDIS = [
         '                "transactional.id": f"{self._settings.dead_letters_topic}-handling",\n',
         '                "transactional.id": f"{self._settings.dead_letters_topic}-{id(self)}",\n',
         (
-            "tests/infrastructure/test_kafka.py::TestKafkaDeadLetters::test_of_two_programs_at_the_same_time_one_publishes",
+            "tests/infrastructure/kafka/test_kafka.py::TestKafkaDeadLetters::test_of_two_programs_at_the_same_time_one_publishes",
         ),
     ),
     Mutation(
@@ -331,47 +331,47 @@ KAFKA_AND_REDIS = [
         "                ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)\n",
         "                ranges = self._topic.bounds(IsolationLevel.READ_COMMITTED)\n",
         (
-            "tests/infrastructure/test_kafka.py::TestKafkaDeadLetters::test_a_mark_that_an_open_transaction_hides_counts",
+            "tests/infrastructure/kafka/test_kafka.py::TestKafkaDeadLetters::test_a_mark_that_an_open_transaction_hides_counts",
         ),
     ),
     Mutation(
         "how far outputs were emitted is not noted",
-        "application/cells.py",
+        "application/processing/outbox_relay.py",
         "                self.cells.write_notes(changed)\n",
         "                pass\n",
         LOST,
     ),
     Mutation(
         "outputs that may be out are not looked for",
-        "application/recall_outputs.py",
+        "application/processing/output_positions.py",
         "        found = search([_emission(entry) for entry in unconfirmed], _since_ms(unconfirmed[0]))\n",
         "        found = unconfirmed[0].from_position\n",
         LOST,
     ),
     Mutation(
         "outputs that cannot be found are emitted again",
-        "application/recall_outputs.py",
+        "application/processing/output_positions.py",
         "        if found is not None:\n",
         "        found = found or 0\n        if True:\n",
         LOST,
     ),
     Mutation(
         "a store that lost commits guesses how far its outputs were",
-        "application/recall_outputs.py",
+        "application/processing/output_positions.py",
         "    has_lost_commits = furthest > position  # what is folded again may be out\n",
         "    has_lost_commits = False\n",
         LOST,
     ),
     Mutation(
         "a store is emptied that alone knows how far outputs were",
-        "application/rebuild_store.py",
+        "application/maintenance/rebuild_store.py",
         "            if known is None and stand[partition] > 0:\n",
         "            if False:\n",
         LOST,
     ),
     Mutation(
         "a store that is built again forgets how far outputs were",
-        "application/rebuild_store.py",
+        "application/maintenance/rebuild_store.py",
         "{partition: OwnerNotes(position) for partition, position in emitted.items()}",
         "{}",
         LOST,
@@ -392,14 +392,14 @@ KAFKA_AND_REDIS = [
     ),
     Mutation(
         "marks of transactions that are gone are taken for records",
-        "application/claim_cells.py",
+        "application/processing/claim_cells.py",
         "            if noted.empty_from <= cell.position and first <= noted.empty_to:\n",
         "            if False:\n",
         (f"{LOST_OFFSETS}::test_a_log_that_was_shortened_does_not_matter_where_all_of_it_was_worked_off",),
     ),
     Mutation(
         "a forked process uses what its parent has opened",
-        "background.py",
+        "infrastructure/system/background_worker.py",
         "        self._process.check()\n",
         "",
         (f"{FORKS}::test_a_pipeline_that_was_used_before_the_fork_says_so_at_once_whatever_is_asked[sqlite]",),

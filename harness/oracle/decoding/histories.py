@@ -11,9 +11,9 @@ from harness.oracle.decoding.errors import RejectedRecord
 from harness.oracle.decoding.fields import Fields
 from harness.oracle.decoding.times import END_MS, time_ms
 from harness.oracle.decoding.values import identifier, is_id
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId
-from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 
 EXACT_MAX: Final = 2**53
 _CUSTOMER: Final = msgspec.msgpack.Decoder(Customer)

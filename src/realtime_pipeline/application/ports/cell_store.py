@@ -8,12 +8,14 @@ import attrs
 
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.session import SessionKey, SessionSummary
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import SessionKey, SessionSummary
-from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
+from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.effects import DeadLetter, Effects, RecordClass
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.deltas import Deltas
 
 
 @attrs.frozen

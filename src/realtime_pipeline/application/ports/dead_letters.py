@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey
+from realtime_pipeline.domain.streams.dead_letters import Handling, Letter, LetterKey
 
 BATCH_LETTERS_MAX = 500
 """How many letters a call of `handle` takes at most, so that no transaction holds others up for long."""

@@ -1,6 +1,6 @@
 """What the use cases need of the codecs: plain functions, since there is one of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -24,6 +24,12 @@ class Route(NamedTuple):
 
 FindRoute = Callable[[bytes], Route]
 """Find out where event bytes belong, valid or not."""
+
+EncodeEvent = Callable[[Mapping[str, object]], bytes]
+"""The bytes of an event document.
+
+Raises TypeError, ValueError, OverflowError or RecursionError where JSON cannot hold it.
+"""
 
 EncodeMessage = Callable[[Message], Outgoing]
 """The record of a message to another customer."""

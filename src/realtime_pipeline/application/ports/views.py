@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import ProductState, ProductStats
-from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import Deltas
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
+from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.product_stats import ProductState, ProductStats
 
 
 @attrs.frozen

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple, Self, TypeVar
 import attrs
 
 from realtime_pipeline.domain.limits import POWER_MAX, at_least, at_most
+from realtime_pipeline.domain.profile.session import SessionKey, SessionSummary
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.session import SessionKey, SessionSummary
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME
+from realtime_pipeline.domain.shop.times import END_OF_TIME
 
 DAY_MS: Final = 86_400_000
 

@@ -3,65 +3,19 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import pairwise
-from typing import NamedTuple
 
 import attrs
 
-from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.plurals import counted, numbered
+from realtime_pipeline.domain.recommendation.blending import Candidate, by_score
+from realtime_pipeline.domain.recommendation.list_rules import DISLIKED_MAX, ListRules
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
-from realtime_pipeline.domain.recommendation.rules import DISLIKED_MAX, ListRules
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Product, ProductStats, bayesian_average
-from realtime_pipeline.domain.words import counted, numbered
+from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.views.product_stats import ProductStats, bayesian_average
 
 RATING_MEAN = 3.5
 """What a product without ratings is taken to be rated."""
-
-
-@attrs.frozen
-class Blend:
-    """What the best product of each source is worth; the others of the source are worth down to half as much.
-
-    So by default every neighbour's product comes before what is trending; equal weights mix the sources. A source of
-    weight 0 is not asked.
-    """
-
-    neighbours: float = 4.0
-    trending_in_category: float = 2.0
-    trending_in_country: float = 1.0
-    trending: float = 0.5
-
-    def __attrs_post_init__(self) -> None:
-        at_least(0, self)
-
-    @property
-    def is_in_turn(self) -> bool:
-        """Whether no product of a source comes before one of the source before it."""
-        weights = [weight for weight in self.weights().values() if weight]
-        return all(one / 2 >= other for one, other in pairwise(weights))
-
-    def weights(self) -> Mapping[ReasonKind, float]:
-        """What each source is worth."""
-        return {
-            ReasonKind.NEIGHBOURS: self.neighbours,
-            ReasonKind.TRENDING_IN_CATEGORY: self.trending_in_category,
-            ReasonKind.TRENDING_IN_COUNTRY: self.trending_in_country,
-            ReasonKind.TRENDING: self.trending,
-        }
-
-
-class Candidate(NamedTuple):  # many for every list of recommendations
-    """A product that might be shown, with its score and why; `adjustments` names the rules that changed its place."""
-
-    product_id: ProductId
-    score: float
-    reason: Reason
-    adjustments: tuple[str, ...] = ()
-
-    def adjusted(self, rule: str, weight: float = 1.0) -> "Candidate":
-        """This candidate, with a rule that changed its place, and its score times a weight."""
-        return Candidate(self.product_id, self.score * weight, self.reason, (*self.adjustments, rule))
 
 
 @attrs.frozen
@@ -92,27 +46,6 @@ class Ranking:
 def disliked(reviewed: Mapping[ProductId, tuple[int, int]]) -> frozenset[ProductId]:
     """The products that a customer gave one star or two."""
     return frozenset(product_id for product_id, (rating, _) in reviewed.items() if rating <= DISLIKED_MAX)
-
-
-def blended(sources: Sequence[Sequence[Candidate]], blend: Blend) -> list[Candidate]:
-    """Make the scores of several sources, each of one kind, comparable; each product once, where it is worth most; the
-    best first.
-
-    The best of a source is worth the source's weight w, one with a score of s · best w · (1 + s) / 2. Ties go to the
-    smaller id.
-    """
-    best: dict[ProductId, Candidate] = {}
-    weights = blend.weights()
-    for source in filter(None, sources):
-        top = max([one.score for one in source])
-        weight = weights.get(source[0].reason.kind, 0.0)
-        for one in source:
-            share = one.score / top if top > 0 else 0.0
-            worth = weight * (1 + share) / 2
-            known = best.get(one.product_id)
-            if known is None or worth > known.score:
-                best[one.product_id] = Candidate(one.product_id, worth, one.reason)
-    return sorted(best.values(), key=_order)
 
 
 def ranked(
@@ -153,7 +86,7 @@ def ranked(
     if exhausted and not passing and stale:
         notes.append(f"shown_max set aside, which had left nothing of {counted(len(stale), 'product')}")
         passing = stale
-    chosen = _diversified(sorted(passing, key=_order), rules, products, limit, list(pins.values()))
+    chosen = _diversified(sorted(passing, key=by_score), rules, products, limit, list(pins.values()))
     if not chosen:
         notes += refusal_notes(refused, len(candidates))
         if not pins:
@@ -229,7 +162,7 @@ def weighted_by_rating(
             average = bayesian_average(product_stats.ratings, product_stats.rating_sum, RATING_MEAN, prior_ratings)
             one = one.adjusted(f"rated {average:.1f}", (average / RATING_MEAN) ** rules.rating)  # noqa: PLW2901
         weighed.append(one)
-    return sorted(weighed, key=_order)
+    return sorted(weighed, key=by_score)
 
 
 def _diversified(
@@ -305,7 +238,3 @@ def _pinned(chosen: Sequence[Candidate], pins: Mapping[int, ProductId], limit: i
 
 def _pin(product_id: ProductId, slot: int) -> Candidate:
     return Candidate(product_id, 0.0, Reason(ReasonKind.PINNED, 0), (f"pinned to place {slot}",))
-
-
-def _order(one: Candidate) -> tuple[float, ProductId]:
-    return (-one.score, one.product_id)

@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import attrs
 
+from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
-from realtime_pipeline.domain.words import counted
 
 
 class ReasonKind(StrEnum):

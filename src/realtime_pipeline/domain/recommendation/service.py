@@ -7,24 +7,17 @@ from typing import Final, Self, overload
 import attrs
 
 from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.settings import CARTED, PURCHASED, VIEWED, ProfileSettings
+from realtime_pipeline.domain.recommendation.blending import Blend, Candidate, blended
+from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings, Scored
-from realtime_pipeline.domain.recommendation.ranking import (
-    Blend,
-    Candidate,
-    Ranking,
-    Visitor,
-    blended,
-    disliked,
-    ranked,
-    weighted_by_rating,
-)
+from realtime_pipeline.domain.recommendation.ranking import Ranking, Visitor, disliked, ranked, weighted_by_rating
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
-from realtime_pipeline.domain.recommendation.rules import ListRules
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
-from realtime_pipeline.domain.shop.customer import Customer
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import Product, ProductStats
-from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED, ProfileSettings
+from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.views.product_stats import ProductStats
 
 NOTHING_SHOWN: Final[Mapping[ProductId, int]] = MappingProxyType({})
 NOTHING_TOUCHED: Final[Mapping[ProductId, Touch]] = MappingProxyType({})

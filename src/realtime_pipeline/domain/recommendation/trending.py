@@ -7,7 +7,7 @@ import attrs
 
 from realtime_pipeline.domain.limits import WEIGHT_MAX, at_least, at_most
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity
+from realtime_pipeline.domain.views.activity import HOUR_MS, Activity
 
 ONE: Final = 1 << 20
 """Weights are whole multiples of 2^-20, so that sums are exact and the order of products is the same everywhere."""

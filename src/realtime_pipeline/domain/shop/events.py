@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple, NewType
 
-from realtime_pipeline.domain.names import OpenStrEnum
+from realtime_pipeline.domain.open_enum import OpenStrEnum
 from realtime_pipeline.domain.shop.money import Amount
 
 CustomerId = NewType("CustomerId", str)

@@ -16,3 +16,7 @@ def utc_text(at_ms: int) -> str:
     """
     time = _EPOCH + timedelta(milliseconds=max(_FIRST_MS, min(_LAST_MS, at_ms)))
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+END_OF_TIME: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999: where the tick that ends a finite replay lifts a partition to."""

@@ -5,18 +5,19 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.domain.shop.changes import APPLIED, Changes, Recorded
-from realtime_pipeline.domain.shop.customer import CANCELLED, FORGOTTEN, REVIEWED, SIGNED_IN, Customer
-from realtime_pipeline.domain.shop.event_memory import Verdict
+from realtime_pipeline.domain.profile.changes import APPLIED, Changes, Recorded
+from realtime_pipeline.domain.profile.customer import CANCELLED, FORGOTTEN, REVIEWED, SIGNED_IN, Customer
+from realtime_pipeline.domain.profile.deduplication import Verdict
+from realtime_pipeline.domain.profile.identity import ProfileMerged, detach_profile, merge_profile
+from realtime_pipeline.domain.profile.session import session_key
+from realtime_pipeline.domain.profile.settings import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
-from realtime_pipeline.domain.shop.profile_rules import CARTED, PURCHASED, VIEWED
-from realtime_pipeline.domain.shop.session import session_key
-from realtime_pipeline.domain.shop.sign_in import ProfileMerged, detach_profile, merge_profile
-from realtime_pipeline.domain.streams.effects import DeadLetter, Deltas, Effects, RecordClass
+from realtime_pipeline.domain.streams.effects import DeadLetter, Effects, RecordClass
 from realtime_pipeline.domain.streams.messages import Message, message_id
 from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Tick
-from realtime_pipeline.domain.streams.rules import FoldSettings
+from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.deltas import Deltas
 
 _ACTIONS: Final = (VIEWED, CARTED, PURCHASED, CANCELLED)
 TOO_OLD: Final = "too_old: so many newer events of this customer were folded that a repeat could not be told from news"

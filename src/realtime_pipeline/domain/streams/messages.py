@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import attrs
 
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import ID_LENGTH_MAX, CustomerId
 from realtime_pipeline.domain.streams.records import Record
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import attrs
 
+from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.shop.events import CustomerId, Event
-from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 
 
 class Record(NamedTuple):  # one for every row of the log: see Event

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import attrs
 
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.identity import ProfileMerged
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX, SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import as_number
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey
-from realtime_pipeline.domain.shop.sign_in import ProfileMerged
 from realtime_pipeline.domain.shop.times import utc_text
+from realtime_pipeline.domain.streams.dead_letters import LetterState
 from realtime_pipeline.domain.streams.effects import Effects, RecordClass
-from realtime_pipeline.domain.streams.letters import LetterState
 from realtime_pipeline.domain.streams.records import Record
 
 

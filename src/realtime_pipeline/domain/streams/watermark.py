@@ -5,9 +5,9 @@ from typing import Final, Self
 
 import attrs
 
+from realtime_pipeline.domain.shop.times import END_OF_TIME
+
 BEGINNING_OF_TIME: Final = -1
-END_OF_TIME: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999: where the tick that ends a finite replay lifts a partition to."""
 
 
 @attrs.frozen

@@ -10,7 +10,8 @@ import msgspec
 from realtime_pipeline.application.ports.decoding import Route
 from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, EventKind, routing_key
 from realtime_pipeline.domain.streams.records import Decoded, FromNewer, Ignored, Record, Rejected, Tick
-from realtime_pipeline.infrastructure.codecs.building import SIGNED_IN, EventBuilder
+from realtime_pipeline.infrastructure.codecs.event_builder import SIGNED_IN, EventBuilder
+from realtime_pipeline.infrastructure.codecs.event_reader import read_event
 from realtime_pipeline.infrastructure.codecs.fields import owner_in
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.limits import EventLimits
@@ -21,7 +22,6 @@ from realtime_pipeline.infrastructure.codecs.messages import (
     newer_message,
 )
 from realtime_pipeline.infrastructure.codecs.nesting import check_depth
-from realtime_pipeline.infrastructure.codecs.reading import read_event
 from realtime_pipeline.infrastructure.codecs.spelling import check_spelling
 from realtime_pipeline.infrastructure.codecs.upcasters import Document, type_in
 from realtime_pipeline.infrastructure.codecs.wire import Plain

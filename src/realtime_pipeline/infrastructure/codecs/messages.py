@@ -7,8 +7,9 @@ import msgspec
 
 from realtime_pipeline.application.errors import Damaged, NewerRelease
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.domain.shop.customer import Customer
-from realtime_pipeline.domain.shop.event_memory import DIGEST_BYTES
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.deduplication import DIGEST_BYTES
+from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.shop.events import (
     ANONYMOUS,
     ID_LENGTH_MAX,
@@ -22,10 +23,9 @@ from realtime_pipeline.domain.shop.events import (
 from realtime_pipeline.domain.shop.ids import is_printable_id
 from realtime_pipeline.domain.shop.money import bounded
 from realtime_pipeline.domain.shop.review import RATINGS
-from realtime_pipeline.domain.shop.sign_in import ProfileMerged
+from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import FromNewer, Record, Rejected
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME
 from realtime_pipeline.infrastructure.codecs.fields import owner_in
 from realtime_pipeline.infrastructure.codecs.formats import MESSAGE
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, encode_customer

@@ -11,10 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from realtime_pipeline.application.errors import Damaged, NewerRelease
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.session import Session, SessionSummary
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import Session, SessionSummary
 from realtime_pipeline.infrastructure.codecs.formats import (
     CUSTOMER,
     FORMAT,
@@ -24,7 +24,7 @@ from realtime_pipeline.infrastructure.codecs.formats import (
     fields_of,
     format_in,
 )
-from realtime_pipeline.infrastructure.codecs.unknown import overlaid, unknown_in
+from realtime_pipeline.infrastructure.codecs.unknown_fields import overlaid, unknown_in
 
 _NIL: Final = b"\xc0"
 

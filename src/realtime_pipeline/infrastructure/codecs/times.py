@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME
+from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

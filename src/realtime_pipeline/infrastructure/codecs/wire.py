@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 import msgspec
 
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.domain.shop.events import ID_LENGTH_MAX
 from realtime_pipeline.domain.shop.review import RATINGS
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
 
 SHOWN_MAX: Final = 100
 """How many products a list that was shown may have."""

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from realtime_pipeline.application.errors import RecoverableError, Unavailable, Unreachable, UnrecoverableState
-from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaSettings
+from realtime_pipeline.infrastructure.kafka.settings import OPTION_TYPES, KafkaSettings
 
 Client = TypeVar("Client", "_Producer", "_Consumer", "Admin")
 

@@ -11,13 +11,13 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer
 from realtime_pipeline.application.errors import Unavailable, UnrecoverableState
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.routing import PARTITIONERS
-from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, key_of
+from realtime_pipeline.domain.streams.dead_letters import Handling, Letter, LetterKey, key_of
 from realtime_pipeline.infrastructure.kafka.clients import made_producer, translate_error
-from realtime_pipeline.infrastructure.kafka.letters import LettersTopic, Mark, mark_headers, wanted
+from realtime_pipeline.infrastructure.kafka.dead_letters_topic import LettersTopic, Mark, mark_headers, wanted
 from realtime_pipeline.infrastructure.kafka.publisher import origin_header
-from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import described
 
 _ANOTHER: Final = frozenset((KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH))

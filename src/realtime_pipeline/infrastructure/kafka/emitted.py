@@ -12,7 +12,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 from realtime_pipeline.application.errors import Unreachable
 from realtime_pipeline.infrastructure.kafka.clients import made_admin, made_consumer, translate_error
 from realtime_pipeline.infrastructure.kafka.publisher import Headers
-from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 
 EMITTED: Final = "emitted"
 """The header that says in which transaction an output was emitted: group, partition, and where its range ends."""

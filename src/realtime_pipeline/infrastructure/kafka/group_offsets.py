@@ -8,7 +8,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from realtime_pipeline.application.errors import Fenced, Unreachable
 from realtime_pipeline.infrastructure.kafka.clients import translate_error
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
-from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 
 EPOCH: Final = "epoch="
 """What the metadata of offsets begins with that workers have committed."""

@@ -13,13 +13,13 @@ from realtime_pipeline.application.errors import (
     WrongLog,
 )
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, RebalanceListener
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, made_consumer, translate_error
+from realtime_pipeline.infrastructure.kafka.last_positions import last_positions
 from realtime_pipeline.infrastructure.kafka.publisher import ORIGIN
-from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaSettings
-from realtime_pipeline.infrastructure.kafka.tails import last_positions
+from realtime_pipeline.infrastructure.kafka.settings import OPTION_TYPES, KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import Described, asked, described, members
 
 CONSUMED_AT_ONCE = 500

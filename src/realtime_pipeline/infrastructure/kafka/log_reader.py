@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.kafka.log import record_of
-from realtime_pipeline.infrastructure.kafka.ranges import read_range, reader
-from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
+from realtime_pipeline.infrastructure.kafka.read_range import read_range, reader
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 
 
 class KafkaLogReader(LogReader):

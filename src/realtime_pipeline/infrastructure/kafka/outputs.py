@@ -15,18 +15,18 @@ from realtime_pipeline.application.errors import (
     UnrecoverableState,
 )
 from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.ports.outputs import Emission, GroupOutputs, RecoverPosition, nothing_emitted
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import made_producer, translate_error, within
+from realtime_pipeline.infrastructure.kafka.dead_letters_topic import LettersTopic, letter_headers
 from realtime_pipeline.infrastructure.kafka.emitted import emitted_header, last_emitted
 from realtime_pipeline.infrastructure.kafka.group_offsets import GroupOffsets
-from realtime_pipeline.infrastructure.kafka.letters import LettersTopic, letter_headers
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.publisher import Headers, origin_header
-from realtime_pipeline.infrastructure.kafka.rules import OPTION_TYPES, KafkaSettings
+from realtime_pipeline.infrastructure.kafka.settings import OPTION_TYPES, KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import OUTPUT_BYTES_MAX, described
 
 FENCED = frozenset(

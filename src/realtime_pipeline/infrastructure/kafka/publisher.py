@@ -7,12 +7,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from realtime_pipeline.application.errors import Unavailable, UnrecoverableState
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.routing import PARTITIONERS
-from realtime_pipeline.domain.words import counted
+from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import is_gone, made_producer, translate_error
-from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import described
 
 ORIGIN = "origin"

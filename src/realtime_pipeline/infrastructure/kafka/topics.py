@@ -20,7 +20,7 @@ from realtime_pipeline.application.errors import (
 )
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, translate_error
-from realtime_pipeline.infrastructure.kafka.rules import KafkaSettings, TopicSettings
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
 
 OUTPUT_BYTES_MAX: Final = 4 << 20
 """What comes out may be larger than what went in: a dead letter is a whole record, with the reason and its place."""

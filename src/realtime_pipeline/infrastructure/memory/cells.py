@@ -8,12 +8,13 @@ import attrs
 from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX, SessionKey, SessionSummary
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, SessionSummary
+from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
+from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,

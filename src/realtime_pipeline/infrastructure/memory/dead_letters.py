@@ -7,7 +7,7 @@ from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.application.ports.outputs import Outputs
-from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, key_of
+from realtime_pipeline.domain.streams.dead_letters import Handling, Letter, LetterKey, key_of
 
 _ALL = 2**31
 

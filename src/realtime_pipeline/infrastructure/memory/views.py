@@ -7,12 +7,15 @@ import attrs
 
 from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.views import Merge, RatedProduct, Views
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings, latest_hour, trending
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, ProductStats, bayesian_average
-from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import HOUR_MS, Activity, Deltas, view_cell_of
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
+from realtime_pipeline.domain.shop.last_write import AHEAD_MAX_MS
+from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
+from realtime_pipeline.domain.views.activity import HOUR_MS, Activity
+from realtime_pipeline.domain.views.deltas import Deltas, view_cell_of
+from realtime_pipeline.domain.views.product_stats import ProductState, ProductStats, bayesian_average
 
 
 @attrs.define

@@ -7,22 +7,23 @@ from typing import Any
 from realtime_pipeline.application.errors import Fenced, UnrecoverableState, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.routing import CONSISTENT, PARTITIONERS
-from realtime_pipeline.domain.shop.customer import Customer
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX, SessionKey, SessionSummary, partition_of
 from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, SessionSummary, partition_of
+from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark
+from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
-from realtime_pipeline.infrastructure.codecs.entries import decode_entry
+from realtime_pipeline.infrastructure.codecs.outbox import decode_entry
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_review, decode_session_summaries
-from realtime_pipeline.infrastructure.redis.commits import COUNT, commit_request
-from realtime_pipeline.infrastructure.redis.exchange import Request
+from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
+from realtime_pipeline.infrastructure.redis.commit_request import COUNT, commit_request
+from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys, by_sessions_hash
-from realtime_pipeline.infrastructure.redis.nodes import Key, RedisClient
-from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisSettings
+from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
 
 OUTBOX_READ_MAX = 64
 LOADED_AT_ONCE = READ_AT_ONCE = 500

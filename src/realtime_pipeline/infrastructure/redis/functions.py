@@ -6,7 +6,7 @@ from importlib.resources import files
 import redis
 
 from realtime_pipeline.application.errors import Unavailable
-from realtime_pipeline.infrastructure.redis.exchange import Reply, Request
+from realtime_pipeline.infrastructure.redis.connection import Reply, Request
 
 
 @cache

@@ -27,8 +27,8 @@ from collections.abc import Collection, Iterable
 
 import attrs
 
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX, SessionKey, partition_of
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
-from realtime_pipeline.domain.shop.session import PARTITIONS_MAX, SessionKey, partition_of
 
 SESSIONS_BUCKET = 1 << 15
 _SPAN = PARTITIONS_MAX * SESSIONS_BUCKET

@@ -7,9 +7,9 @@ import msgspec
 import redis
 
 from realtime_pipeline.application.errors import Unavailable
-from realtime_pipeline.infrastructure.redis.exchange import Request
+from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.rules import RedisSettings
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 
 _encode = msgspec.msgpack.Encoder().encode
 _COMMAND = re.compile(r"run the '([^']+)' command")

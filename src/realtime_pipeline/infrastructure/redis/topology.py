@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from redis.retry import Retry
 
 from realtime_pipeline.application.errors import Unavailable
-from realtime_pipeline.infrastructure.redis.rules import RedisSettings
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 
 Located = dict[str, tuple["redis.Redis", list[int]]]
 """By name of a node: its client, and the numbers of the keys that it has."""

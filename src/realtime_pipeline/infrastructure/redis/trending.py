@@ -8,13 +8,13 @@ from threading import Lock
 from typing import Any
 
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings, latest_hour, ranked
-from realtime_pipeline.domain.streams.effects import HOUR_MS
-from realtime_pipeline.infrastructure.redis.exchange import Request
+from realtime_pipeline.domain.views.activity import HOUR_MS
+from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
+from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.nodes import Key, RedisClient
-from realtime_pipeline.infrastructure.redis.rules import RedisSettings
-from realtime_pipeline.infrastructure.redis.trends import CategoryIndex, Leaderboard, Row
-from realtime_pipeline.infrastructure.redis.values import decode_row
+from realtime_pipeline.infrastructure.redis.leaderboard import CategoryIndex, Leaderboard, Row
+from realtime_pipeline.infrastructure.redis.rows import decode_row
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 
 LOOKED_UP_AT_ONCE = 500
 FOLLOWED_COUNTRIES_MAX = 50

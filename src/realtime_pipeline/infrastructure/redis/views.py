@@ -6,19 +6,22 @@ from typing import Any
 
 from realtime_pipeline.application.errors import Fenced, PositionMismatch, UnrecoverableState
 from realtime_pipeline.application.ports.views import Merge, RatedProduct, Views
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, ProductState, ProductStats, bayesian_average
-from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import HOUR_MS, view_cell_of
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
-from realtime_pipeline.infrastructure.redis.exchange import Request
+from realtime_pipeline.domain.shop.last_write import AHEAD_MAX_MS
+from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
+from realtime_pipeline.domain.views.activity import HOUR_MS
+from realtime_pipeline.domain.views.deltas import view_cell_of
+from realtime_pipeline.domain.views.product_stats import ProductState, ProductStats, bayesian_average
+from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
+from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.merges import Hour, merge_request
-from realtime_pipeline.infrastructure.redis.nodes import Key, RedisClient
-from realtime_pipeline.infrastructure.redis.rules import LAYOUT, RedisSettings
+from realtime_pipeline.infrastructure.redis.merge_request import Hour, merge_request
+from realtime_pipeline.infrastructure.redis.rows import interactions_in, listed_in, source_in, state_in
+from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.trending import RedisTrending
-from realtime_pipeline.infrastructure.redis.values import interactions_in, listed_in, source_in, state_in
 
 SCANNED_PRODUCTS = 1_000
 GONE_MAX = 1_000

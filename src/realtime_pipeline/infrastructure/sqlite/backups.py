@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.backups import Backup, Backups
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.infrastructure.atomic_file import check_free, name_part
 from realtime_pipeline.infrastructure.sqlite.database import Database, expanded
-from realtime_pipeline.whole_file import check_free, name_part
 
 STEP_PAGES = 1_024
 """How much is copied at a time: 4 MB."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.domain.streams.dead_letters import Handling, Letter, LetterKey, LetterState
 from realtime_pipeline.domain.streams.effects import DeadLetter
-from realtime_pipeline.domain.streams.letters import Handling, Letter, LetterKey, LetterState
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 

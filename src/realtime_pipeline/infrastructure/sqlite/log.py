@@ -11,10 +11,10 @@ from realtime_pipeline.application.errors import UnrecoverableState
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog, LogIdentity, RebalanceListener
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.routing import CONSISTENT, partition_for
+from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.streams.records import Record
-from realtime_pipeline.domain.words import counted
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
 LOOK_AGAIN_S = 0.002

@@ -8,10 +8,10 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.infrastructure.sqlite.database import Database
-from realtime_pipeline.infrastructure.sqlite.rules import LogRetentionSettings
+from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSettings
 from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
 
 REMOVED_MAX = 4_000

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.ports.snapshots import Snapshots
-from realtime_pipeline.application.ports.stages import Stage, StageObserver
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_session_summaries
 from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.connections import Connections

@@ -10,12 +10,15 @@ import msgspec
 
 from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.views import Merge, RatedProduct, SourceRange, Views
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.trending import ONE, TrendingProduct, TrendingSettings, latest_hour
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.product import AHEAD_MAX_MS, LastWrite, ProductState, ProductStats
-from realtime_pipeline.domain.shop.session import SessionKey
-from realtime_pipeline.domain.streams.effects import HOUR_MS, Deltas
-from realtime_pipeline.domain.streams.watermark import END_OF_TIME, Watermark, shop_time_ms
+from realtime_pipeline.domain.shop.last_write import AHEAD_MAX_MS, LastWrite
+from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
+from realtime_pipeline.domain.views.activity import HOUR_MS
+from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.product_stats import ProductState, ProductStats
 from realtime_pipeline.infrastructure.sqlite.cells import as_json
 from realtime_pipeline.infrastructure.sqlite.database import Database
 

@@ -1,0 +1,83 @@
+"""`fault`: a worker or a publisher that brings itself down at a named point, so that tests can look at what is left.
+
+`kill -9` at the point: no handler runs, nothing is flushed, exactly as when the machine's out-of-memory killer comes.
+Or it stops there, as a process does that a machine has no time for, until somebody lets it go on.
+"""
+
+import argparse
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from dependency_injector import providers
+
+from harness.support.errors import HarnessError
+from harness.support.files import opened
+from realtime_pipeline import Pipeline, load_settings
+from realtime_pipeline.application.ingestion.publish_events import Submission
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.application.processing.process_events import Round
+
+POINTS = {stage.value: stage for stage in Stage}
+SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+class SignalAt(StageObserver):
+    """Sends this process a signal when a stage is reached for the n-th time with records to work on."""
+
+    def __init__(self, stage: Stage, times: int, number: signal.Signals, mark: Path | None) -> None:
+        self._stage = stage
+        self._left = times
+        self._signal = number
+        self._mark = mark
+
+    def reached(self, stage: Stage, records: int) -> None:
+        """Die or stop, if this is the time; leave a mark first, for who waits for it."""
+        if stage is self._stage and records:
+            self._left -= 1
+            if self._left == 0:
+                if self._mark is not None:
+                    self._mark.touch()
+                os.kill(os.getpid(), self._signal)
+
+
+def run(options: argparse.Namespace) -> Mapping[str, object]:
+    """Work, or publish, until the point is reached; not to reach it is a failure, unless the worker goes on and on."""
+    database = None if options.database is None else str(options.database)
+    settings = load_settings(options.settings, database=database)
+    with Pipeline(settings) as pipeline:
+        if options.at is not None:
+            fault = SignalAt(POINTS[options.at], options.times, SIGNALS[options.how], options.mark)
+            pipeline.container.observer.override(providers.Object(fault))
+        if options.role == "worker":
+            if options.on:
+                _work_on(pipeline)
+                return {}
+            pipeline.container.process_events().catch_up()
+        elif options.data is None:
+            raise HarnessError("a publisher and a backup need --data FILE")
+        elif options.role == "backup":
+            pipeline.backup(options.data)
+        else:
+            with opened(options.data) as stream:
+                for count in pipeline.container.publish_events().stream(Submission(line.strip()) for line in stream):
+                    print(f"acknowledged {count}", flush=True)
+    raise HarnessError(f"{options.at} was not reached {options.times} times")
+
+
+def _work_on(pipeline: Pipeline) -> None:
+    stopping = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+
+    def tell(done: Round) -> None:
+        if done.problem:
+            print(done.problem, flush=True)
+
+    pipeline.container.process_events().run(lambda: stopping, tell)

@@ -1,0 +1,271 @@
+"""`release-fixture`: the small stores of a release, which every later release must read.
+
+A folder holds what this code writes:
+
+embedded.db.gz   log and store in one SQLite file; a visitor's profile is in the log and not merged yet
+apart.db.gz      the log and the outputs of a store in Redis
+redis.jsonl.gz   that store's keys; its last commits are kept, and neither merged nor put out yet
+log.jsonl.gz     all records of the embedded log: partition, position, key, value, append time and origin
+"""
+
+import argparse
+import gzip
+import json
+import tempfile
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import msgspec
+from dependency_injector import providers
+
+from harness.services.redis import redis_server
+from harness.support.errors import HarnessError
+from harness.support.log_io import logged
+from realtime_pipeline import Container, Pipeline, Settings
+from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
+
+EMBEDDED: Final = "embedded.db.gz"
+APART: Final = "apart.db.gz"
+KEYS: Final = "redis.jsonl.gz"
+LOG: Final = "log.jsonl.gz"
+NAMESPACE: Final = "release"
+PARTITIONS: Final = 2
+NOW_MS: Final = 1_760_000_000_000
+_MINUTE_MS: Final = 60_000
+_WRITERS: Final = {"string": "SET", "hash": "HSET", "set": "SADD", "zset": "ZADD", "stream": "XADD"}
+
+
+class StandingClock(Clock):
+    """A clock at which a fixture was written, and is read."""
+
+    def now_ms(self) -> int:
+        """The time of the fixtures."""
+        return NOW_MS
+
+
+class _Left(Exception):
+    """The worker is left where it stands."""
+
+
+class _Leave(StageObserver):
+    """Leaves the worker when it has committed something."""
+
+    def reached(self, stage: Stage, records: int) -> None:
+        if stage is Stage.COMMITTED and records:
+            raise _Left
+
+
+def _event(number: int, kind: str, user: str | None, session: str | None = None, **properties: object) -> bytes:
+    document = {
+        "event_id": f"e{number}",
+        "event_type": kind,
+        "user_id": user,
+        "session_id": session,
+        "timestamp": NOW_MS - 120 * _MINUTE_MS + number * _MINUTE_MS,
+        "properties": properties or None,
+        "context": {"country": "DE"} if user == "ada" else None,
+    }
+    return msgspec.json.encode({name: value for name, value in document.items() if value is not None})
+
+
+def first_events() -> list[bytes]:
+    """Events of every kind, a repeat, a record of no known type and one that is no event: a store processes them."""
+    events: list[bytes] = []
+
+    def add(kind: str, user: str | None, session: str | None = None, **properties: object) -> None:
+        events.append(_event(len(events), kind, user, session, **properties))
+
+    for user, products in {"ada": "mug jug pan", "bob": "mug jug tent", "cyd": "mug tent pan"}.items():
+        for product in products.split():
+            add("view", user, product_id=product, name=product.title(), category="kitchen", price=12.5)
+    add("add_to_cart", "ada", product_id="mug", category="kitchen")
+    add("purchase", "ada", product_id="mug", price=12.5, quantity=3, order_id="o1", category="kitchen")
+    add("cancellation", "ada", product_id="mug", price=12.5, quantity=1, order_id="o1")
+    add("review", "ada", product_id="mug", rating=4, text="Solid.")
+    add("review", "bob", product_id="tent", rating=2, text="Wet.")
+    add("exposure", "ada", products=["tent", "lamp"])
+    add("remove_from_cart", "bob", product_id="jug")
+    for product in ("mug", "lamp"):
+        add("view", None, "s1", product_id=product, category="light")
+    add("purchase", None, "s1", product_id="lamp", price=30, quantity=1, order_id="o2", category="light")
+    add("sign_in", "ada", "s1")
+    add("view", None, "s1", product_id="pan", category="kitchen")
+    add("view", "dan", product_id="tent", category="outdoor")
+    add("forget", "dan")
+    add("view", "eve", "s2", product_id="lamp", category="light")
+    add("video_play", "eve")
+    return [*events, events[0], b"no event", _event(len(events), "purchase", "eve", product_id="mug", price=-1)]
+
+
+def last_events() -> list[bytes]:
+    """Events that a store has processed in part: a visitor looks, buys, and signs in."""
+    return [
+        _event(60, "view", None, "s3", product_id="tent", category="outdoor"),
+        _event(61, "purchase", None, "s3", product_id="pan", price=20, quantity=2, order_id="o3", category="kitchen"),
+        _event(62, "review", None, "s3", product_id="pan", rating=5, text="Flat."),
+        _event(63, "sign_in", "bob", "s3"),
+        _event(64, "view", "cyd", product_id="lamp", category="light"),
+        b"[]",
+    ]
+
+
+def later_events() -> list[bytes]:
+    """Events that a later release adds: they touch what the release of the fixture has written."""
+    return [
+        _event(70, "purchase", "ada", product_id="jug", price=7.25, quantity=1, order_id="o4", category="kitchen"),
+        _event(71, "cancellation", "ada", product_id="mug", price=12.5, quantity=1, order_id="o1"),
+        _event(72, "review", "ada", product_id="mug", rating=5, text="Still solid."),
+        _event(73, "view", "bob", product_id="lamp", category="light"),
+        _event(74, "view", None, "s3", product_id="mug", category="kitchen"),
+        _event(75, "sign_in", "cyd", "s4"),
+        _event(76, "forget", "eve"),
+        _event(0, "view", "ada", product_id="mug", name="Mug", category="kitchen", price=12.5),
+    ]
+
+
+def append(pipeline: Pipeline, values: Sequence[bytes]) -> None:
+    """Put records into the log as a producer does, also those that are no events."""
+    route = pipeline.container.decoder().routing_key
+    keys = [route(value) for value in values]
+    outgoing = [Outgoing(None if key is None else key.encode(), value) for key, value in zip(keys, values, strict=True)]
+    pipeline.container.publisher().publish(outgoing)
+
+
+def opened(settings: Settings) -> Pipeline:
+    """A pipeline at the time of the fixtures."""
+    container = Container()
+    container.clock.override(providers.Object(StandingClock()))
+    return Pipeline(settings, container)
+
+
+def write_fixture(folder: Path) -> Mapping[str, int]:
+    """Write the stores of this release; return the bytes of each file.
+
+    Raises:
+        HarnessError: the folder has some already: what a release wrote is never written again.
+    """
+    if any((folder / name).exists() for name in (EMBEDDED, APART, KEYS, LOG)):
+        raise HarnessError(f"{folder} has a release's stores already: name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        _write_embedded(Path(made) / "embedded.db", folder)
+        _write_apart(Path(made), folder)
+    return {file.name: file.stat().st_size for file in sorted(folder.glob("*.gz"))}
+
+
+def _write_embedded(database: Path, folder: Path) -> None:
+    settings = Settings(partitions=PARTITIONS, database=str(database))
+    with opened(settings) as pipeline:
+        append(pipeline, first_events())
+        pipeline.process()
+        append(pipeline, last_events())
+        pipeline.container.process_events()(0)  # one round: what it puts into the log is for the next
+    with opened(settings) as pipeline:
+        records = list(logged(pipeline.container.log()))
+    _pack(database, folder / EMBEDDED)
+    records.sort()
+    lines = [json.dumps(record_as_dict(record)) for record in records]
+    (folder / LOG).write_bytes(_zipped("".join(f"{line}\n" for line in lines).encode()))
+
+
+def _write_apart(made: Path, folder: Path) -> None:
+    database = made / "apart.db"
+    with redis_server(made / "redis") as server:
+        rules = RedisSettings(nodes=server.place, namespace=NAMESPACE)
+        settings = Settings(partitions=PARTITIONS, database=str(database), store="redis", redis=rules)
+        with opened(settings) as pipeline:
+            append(pipeline, first_events())
+            pipeline.process()
+        with opened(settings) as pipeline:
+            pipeline.container.observer.override(providers.Object(_Leave()))
+            append(pipeline, last_events())
+            with suppress(_Left):
+                pipeline.process()
+            client = pipeline.container.redis_client().masters()[0]
+            lines = "".join(f"{json.dumps(one)}\n" for one in _keys_of(client))
+    _pack(database, folder / APART)
+    (folder / KEYS).write_bytes(_zipped(lines.encode()))
+
+
+def _pack(database: Path, file: Path) -> None:
+    """Compress a SQLite file, which is whole once it was closed."""
+    file.write_bytes(_zipped(database.read_bytes()))
+
+
+def _zipped(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+def unpack(file: Path, database: Path) -> None:
+    """Write a compressed SQLite file out."""
+    database.write_bytes(gzip.decompress(file.read_bytes()))
+
+
+def record_as_dict(record: Record) -> dict[str, object]:
+    """A record of the log, its bytes in base 64."""
+    key = None if record.key is None else b64encode(record.key).decode()
+    return {**record._asdict(), "key": key, "value": b64encode(record.value).decode()}
+
+
+def records_in(file: Path) -> list[Record]:
+    """Read the records of a log."""
+    found = []
+    for line in gzip.decompress(file.read_bytes()).splitlines():
+        said = json.loads(line)
+        key = None if said["key"] is None else b64decode(said["key"])
+        found.append(Record(**{**said, "key": key, "value": b64decode(said["value"])}))
+    return found
+
+
+def _keys_of(client: Any) -> Iterator[dict[str, object]]:
+    """Every key of the store: its name, its type, and its value as the words that write it."""
+    for name in sorted(client.scan_iter(f"{NAMESPACE}:*", 1_000)):
+        kind = client.type(name).decode()
+        for words in _words_of(client, kind, name):
+            yield {"name": name.decode(), "type": kind, "words": [b64encode(word).decode() for word in words]}
+
+
+def _words_of(client: Any, kind: str, name: bytes) -> Iterator[list[bytes]]:
+    if kind == "string":
+        yield [client.get(name)]
+    elif kind == "hash":
+        yield [word for pair in sorted(client.hgetall(name).items()) for word in pair]
+    elif kind == "set":
+        yield sorted(client.smembers(name))
+    elif kind == "zset":
+        yield [
+            word for member, score in client.zrange(name, 0, -1, withscores=True) for word in (b"%d" % score, member)
+        ]
+    else:
+        for number, fields in client.xrange(name):
+            yield [number, *(word for pair in fields.items() for word in pair)]
+
+
+def restore_keys(file: Path, client: Any, namespace: str) -> None:
+    """Write the keys of a store in Redis, in another namespace."""
+    for line in gzip.decompress(file.read_bytes()).splitlines():
+        one = json.loads(line)
+        name = namespace + one["name"].removeprefix(NAMESPACE)
+        client.execute_command(_WRITERS[one["type"]], name, *map(b64decode, one["words"]))
+
+
+def settings_for(database: Path, redis: RedisSettings | None = None) -> Settings:
+    """Settings by which a fixture's store is read."""
+    settings = Settings(partitions=PARTITIONS, database=str(database))
+    return settings if redis is None else attrs.evolve(settings, store="redis", redis=redis)
+
+
+def run(options: argparse.Namespace) -> Mapping[str, object]:
+    """Write the fixture of this release, and say how large it is."""
+    sizes = write_fixture(options.folder)
+    for name, size in sizes.items():
+        print(f"{size:>8,} bytes  {options.folder / name}")
+    return dict(sizes)

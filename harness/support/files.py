@@ -1,0 +1,170 @@
+"""Files as they lie on disk: compressed or not, and in whatever order their lines were written."""
+
+import gzip
+import heapq
+import io
+import os
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from operator import itemgetter
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, Final
+
+import msgspec
+import zstandard
+
+from harness.support.errors import HarnessError
+from harness.support.source_record import SourceRecord
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+COMPRESSIONS: Final = (".gz", ".zst")
+"""The suffixes by which a compressed file is known."""
+
+_CHUNK_BYTES: Final = 128 * 1024
+_BLOCK_LINES: Final = 500
+
+_Timed = tuple[int, SourceRecord]
+_Spilled = tuple[int, int | None, bytes, str]
+
+_time = itemgetter(0)
+_rows_of = msgspec.msgpack.Decoder(list[_Spilled]).decode
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain, .gz or .zst file as its decompressed bytes; any failure to read it is a HarnessError."""
+    try:
+        with path.open("rb") as file:
+            yield _decompressed(path, file)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise HarnessError(f"{path}: cannot be read: {reason}") from error
+
+
+def display_name(path: Path) -> str:
+    """Name a file for people, as valid text even where the file system's name is not."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
+
+
+def in_event_time_order(lines: Iterable[SourceRecord], run_lines: int = 500_000) -> Iterator[SourceRecord]:
+    """Sort lines by time, ties in the order they came, keeping at most `run_lines` of them in memory at once.
+
+    A line without a time stays behind the line before it in its file, at time 0 at the file's start.
+    """
+    if run_lines < 1:
+        raise ValueError(f"a run of {run_lines} lines holds nothing")
+    timed = _timed(lines)
+    run = sorted(islice(timed, run_lines), key=_time)
+    if len(run) < run_lines:
+        yield from (line for _, line in run)
+        return
+    with _room_for_runs():
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the next statement
+    with file:
+        runs: list[Iterator[_Timed]] = []
+        while run:
+            runs.append(_spilled(file, run))
+            run.clear()  # before the next is read: there is to be one run in memory, not two
+            run = sorted(islice(timed, run_lines), key=_time)
+        # merge keeps equal times in the order of the runs, so the whole sort is stable
+        yield from (line for _, line in heapq.merge(*runs, key=_time))
+
+
+def _decompressed(path: Path, file: BinaryIO) -> BinaryIO:
+    if path.suffix == ".gz":
+        return io.BufferedReader(gzip.GzipFile(fileobj=file), _CHUNK_BYTES)
+    if path.suffix == ".zst":
+        return io.BufferedReader(_Chunks(_zstd_chunks(file)), _CHUNK_BYTES)
+    return file
+
+
+def _zstd_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Decompress frame after frame. zstandard's own reader would take a file that is cut off for a whole one."""
+    frame = None
+    rest = b""
+    while chunk := rest or file.read(_CHUNK_BYTES):
+        frame = frame or zstandard.ZstdDecompressor().decompressobj()
+        yield frame.decompress(chunk)
+        rest = frame.unused_data
+        if frame.eof:
+            frame = None
+    if frame is not None:
+        raise EOFError("Compressed file ended before its end was marked")
+
+
+class _Chunks(io.RawIOBase):
+    """A stream made of chunks."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        target = memoryview(buffer)
+        size = min(len(target), len(self._rest))
+        target[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+
+def _timed(lines: Iterable[SourceRecord]) -> Iterator[_Timed]:
+    time = 0
+    before: SourceRecord | None = None
+    for line in lines:
+        if line.occurred_at_ms is not None:
+            time = line.occurred_at_ms
+        elif before is None or not _follows(before, line):
+            time = 0
+        before = line
+        yield time, line
+
+
+def _follows(before: SourceRecord, line: SourceRecord) -> bool:
+    """Whether both stand in one file; of two files of the same name, the second starts at a low number again."""
+    file, _, number = line.origin.rpartition(":")
+    file_before, _, number_before = before.origin.rpartition(":")
+    return file == file_before and int(number) > int(number_before)
+
+
+def _spilled(file: IO[bytes], run: list[_Timed]) -> Iterator[_Timed]:
+    """Write a run to the end of the file at once, and read it back block by block when asked.
+
+    All runs share one file, so that their number is not bounded by that of open files.
+    """
+    blocks: list[tuple[int, int]] = []
+    with _room_for_runs():
+        file.seek(0, os.SEEK_END)
+        for start in range(0, len(run), _BLOCK_LINES):
+            block = run[start : start + _BLOCK_LINES]
+            rows = [(time, line.occurred_at_ms, line.value, line.origin) for time, line in block]
+            blocks.append((file.tell(), file.write(msgspec.msgpack.encode(rows))))
+        file.flush()
+    return _read_back(file, blocks)
+
+
+@contextmanager
+def _room_for_runs() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HarnessError(f"{tempfile.gettempdir()}: cannot hold the lines to sort: {error.strerror}") from error
+
+
+def _read_back(file: IO[bytes], blocks: list[tuple[int, int]]) -> Iterator[_Timed]:
+    for offset, size in blocks:
+        file.seek(offset)
+        for time, occurred_at_ms, value, origin in _rows_of(file.read(size)):
+            yield time, SourceRecord(occurred_at_ms, value, origin)

@@ -1,0 +1,93 @@
+"""Putting lines into the pipeline, and having them worked off, with progress."""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from harness.support.console import progress
+from harness.support.errors import HarnessError
+from harness.support.source_record import SourceRecord
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.ingestion.publish_events import Submission
+from realtime_pipeline.application.ports.event_log import EventLog, RebalanceListener
+from realtime_pipeline.application.processing.process_events import Round
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.records import Record
+
+LOG_WAIT_S = 0.2
+LOG_SILENCE_S = 60.0
+
+
+def publish(pipeline: Pipeline, lines: Iterable[SourceRecord], expected: int | None, finite: bool = True) -> int:
+    """Publish every line, garbage too; return how many.
+
+    A finite replay ends with a tick that lifts time to its end. A database that is kept may be gone on with.
+    """
+    published = 0
+    with progress() as bars:
+        bar = bars.add_task("publishing", total=expected)
+        submissions = (Submission(line.value, line.origin) for line in lines)
+        for count in pipeline.container.publish_events().stream(submissions):
+            published += count
+            bars.update(bar, completed=published)
+        bars.update(bar, total=published, completed=published)
+    if finite:
+        pipeline.container.publish_events().end_of_time()
+    return published
+
+
+def process_all(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[RecordClass, int]]:
+    """Process all that is in the log; return the seconds it took and what each class came to in this run."""
+    counts = dict.fromkeys(RecordClass, 0)
+    with progress() as bars:
+        bar = bars.add_task("processing", total=expected)
+
+        def tell(done: Round) -> None:
+            for name, count in done.counts.items():
+                counts[name] += count
+            bars.update(bar, advance=done.records - done.counts.get(RecordClass.CONTROL, 0))
+
+        began_s = time.perf_counter()
+        pipeline.container.process_events().catch_up(tell)
+        return time.perf_counter() - began_s, counts
+
+
+class _FromTheStart(RebalanceListener):
+    """Reads partitions from their beginning, and writes nothing anywhere."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.ends: dict[int, int] = {}
+        self.unread: dict[int, bool] = {}
+        self._log = log
+
+    def on_assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
+        bounds = self._log.bounds(partitions)
+        self.ends.update((partition, end) for partition, (_, end) in bounds.items())
+        self.unread.update((partition, first < end) for partition, (first, end) in bounds.items())
+        return {partition: first for partition, (first, _) in bounds.items()}
+
+    def on_revoked(self, partitions: Collection[int]) -> None:
+        """Nothing is held."""
+
+
+def logged(log: EventLog) -> Iterator[Record]:
+    """Read a whole log from its beginning to where it ends now. No worker may be reading it meanwhile.
+
+    Raises:
+        HarnessError: the log returns nothing for a minute.
+    """
+    reader = _FromTheStart(log)
+    log.subscribe(reader)
+    came_s = time.monotonic()
+    while len(reader.unread) < log.identity.partitions or any(reader.unread.values()):
+        records = log.poll(5_000, LOG_WAIT_S)
+        for record in records:
+            if record.position + 1 >= reader.ends[record.partition]:
+                reader.unread[record.partition] = False
+        yield from records
+        for partition, end in reader.ends.items():  # behind the last record there may be what is none
+            if log.consumed_position(partition) >= end:
+                reader.unread[partition] = False
+        if records:
+            came_s = time.monotonic()
+        elif time.monotonic() - came_s > LOG_SILENCE_S:
+            raise HarnessError(f"the log returned nothing for {LOG_SILENCE_S:.0f} s")

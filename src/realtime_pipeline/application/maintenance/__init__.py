@@ -1,0 +1,1 @@
+"""What operators do now and then: rebuild, forget, repair dead letters, trace an event."""

@@ -1,0 +1,136 @@
+"""FoldRecords: make commits of records, for the cells that are held."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from realtime_pipeline.application.errors import NewerRelease
+from realtime_pipeline.application.ports.cell_store import CellStore, Commit
+from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.application.processing.owned_cell import OwnedCell
+from realtime_pipeline.application.routing import MISROUTED, PARTITIONERS
+from realtime_pipeline.domain.profile.identity import ProfileMerged
+from realtime_pipeline.domain.profile.unknown_fields import CannotMerge
+from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
+from realtime_pipeline.domain.streams.fold import fold
+from realtime_pipeline.domain.streams.records import Foldable, FromNewer, Record, Rejected
+from realtime_pipeline.domain.streams.settings import FoldSettings
+
+OF_CUSTOMERS = (Event, ProfileMerged)
+Pairs = list[tuple[Record, Foldable]]
+
+
+class FoldRecords:
+    """Decodes records; loads the customers they name, and folds them, one commit after the other."""
+
+    def __init__(
+        self,
+        cells: CellStore,
+        decode: Decode,
+        encode_message: EncodeMessage,
+        identity: LogIdentity,
+        settings: FoldSettings,
+        observer: StageObserver,
+    ) -> None:
+        self._cells = cells
+        self._decode = decode
+        self._encode_message = encode_message
+        self._partitions = identity.partitions
+        self._partition_for: Callable[[bytes, int], int] = PARTITIONERS[identity.partitioner]
+        self._settings = settings
+        self._observer = observer
+
+    def decoded(self, owned: Mapping[int, OwnedCell], records: Sequence[Record]) -> dict[int, Pairs]:
+        """Decode a poll's records, by partition. It needs no store, so it is done outside of any transaction.
+
+        Records that the cell has already, or whose partition has gone meanwhile, are dropped.
+
+        Raises:
+            NewerRelease: a newer release wrote one that this one cannot read.
+        """
+        by_partition: dict[int, Pairs] = {}
+        for record in records:
+            cell = owned.get(record.partition)
+            if cell is not None and record.position >= cell.position:
+                by_partition.setdefault(record.partition, []).append((record, self.routed(record)))
+        self._observer.reached(Stage.DECODED, len(records))
+        return by_partition
+
+    def __call__(self, owned: Mapping[int, OwnedCell], by_partition: dict[int, Pairs], now_ms: int) -> Iterator[Commit]:
+        """Yield the commits of decoded records, made now, those of each cell in order; each moves its cell on.
+
+        A commit must be written down before the next is asked for: folding goes on with the same customers. What is
+        folded is taken out of `by_partition`, so that it is freed while it is still in the processor's cache.
+
+        Raises:
+            NewerRelease: a visitor signs in, and only a newer release can add up what that wrote of them.
+        """
+        self._load(owned, by_partition)
+        self._observer.reached(Stage.LOADED, sum(map(len, by_partition.values())))
+        for partition in list(by_partition):
+            pairs = by_partition.pop(partition)
+            for part, to_position in self._cut(owned[partition], pairs):
+                commit = self._fold(owned[partition], part, to_position, now_ms)
+                self._observer.reached(Stage.FOLDED, len(part))
+                yield commit
+                self._observer.reached(Stage.WRITTEN, len(part))
+
+    def routed(self, record: Record) -> Foldable:
+        """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
+        decoded = self._decode(record)
+        if isinstance(decoded, OF_CUSTOMERS) and decoded.customer_id is not None:
+            belongs = self._partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
+            if belongs != record.partition:
+                reason = f"{MISROUTED}: its key belongs to partition {belongs}, it came in {record.partition}"
+                return Rejected(reason, decoded.customer_id)
+        elif isinstance(decoded, FromNewer):
+            raise NewerRelease(f"partition {record.partition}, position {record.position}: {decoded.reason}")
+        return decoded
+
+    def _load(self, owned: Mapping[int, OwnedCell], by_partition: Mapping[int, Pairs]) -> None:
+        """Bring the customers that are not in memory into it, those of all partitions at once."""
+        to_load: dict[int, list[CustomerId]] = {}
+        for partition, pairs in by_partition.items():
+            known = owned[partition].customers
+            named = {event.customer_id for _, event in pairs if isinstance(event, OF_CUSTOMERS)}
+            missing = [id_ for id_ in named if id_ is not None and id_ not in known]
+            if missing:
+                to_load[partition] = missing
+        if to_load:
+            loaded = self._cells.load_customers(to_load)
+            for partition, customer_ids in to_load.items():
+                owned[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
+
+    def _cut(self, cell: OwnedCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
+        """Cut a partition's records: no commit covers too many, and none has a reader standing inside of it."""
+        begin = 0
+        while begin < len(pairs):
+            end = min(begin + self._cells.commit_records_max, len(pairs))
+            to_position = cell.next_cut(pairs[end - 1][0].position + 1)
+            while end > begin and pairs[end - 1][0].position >= to_position:
+                end -= 1
+            yield pairs[begin:end], to_position
+            begin = end
+
+    def _fold(self, cell: OwnedCell, pairs: Pairs, to_position: int, now_ms: int) -> Commit:
+        try:
+            effects, watermark = fold(pairs, cell.customers, cell.watermark, self._settings)
+        except CannotMerge as error:
+            raise NewerRelease(
+                f"partition {cell.partition}: a visitor signs in, and a newer release has written of them what this "
+                f"one cannot add up ({error}): upgrade this program"
+            ) from None
+        cell.mark_used(effects.customers)
+        commit = Commit(
+            partition=cell.partition,
+            epoch=cell.epoch,
+            number=cell.commit_number + 1,
+            from_position=cell.position,
+            to_position=to_position,
+            watermark=watermark,
+            effects=effects,
+            outgoing=tuple(map(self._encode_message, effects.messages)),
+            at_ms=now_ms,
+        )
+        cell.position, cell.commit_number, cell.watermark = to_position, commit.number, watermark
+        return commit

@@ -1,0 +1,138 @@
+"""ExplainEmptyList: why there was nothing to show, and what to do about it."""
+
+from collections.abc import Callable
+from typing import Final
+
+from realtime_pipeline.application.errors import PipelineError
+from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.serving.resolve_customers import resolve_customer
+from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.domain.plurals import counted, numbered
+from realtime_pipeline.domain.recommendation.experiments import Experiment
+from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.streams.effects import RecordClass
+
+NO_EVENTS: Final = "the log has no events; publish some, and let a worker process them"
+NO_SOURCES: Final = "every source of recommendations has weight 0; give one of [recommendations.blend] a weight"
+READ_BEFORE: Final = (
+    "what is trending was read before there was any; ask again (the setting cache.trending_ms says when)"
+)
+NO_RATINGS: Final = "no review with a rating has been counted"
+
+
+class ExplainEmptyList:
+    """Looks for the cause of an empty list that has no notes of its own, the nearest to the log first.
+
+    What filters and the customer's own session took out of a list is in the list's notes. This reads the log's ends and
+    the store's positions, which takes longer than a list: ask only where a person wants to know.
+    """
+
+    def __init__(
+        self,
+        log: Callable[[], EventLog],
+        cells: CellStore,
+        views: Views,
+        shop: ShopCache,
+        settings: RecommendationSettings,
+        experiment: Experiment,
+    ) -> None:
+        self._experiment = experiment
+        self._log = log
+        self._cells = cells
+        self._views = views
+        self._shop = shop
+        self._settings = settings
+
+    def of_customer(self, customer_id: CustomerId) -> str:
+        """Why there is nothing to recommend to a customer."""
+        cause = self._not_counted()
+        if cause is not None:
+            return cause
+        customer = resolve_customer(self._cells, customer_id)
+        variant = self._experiment.variants.get(self._experiment.variant_of(customer.customer_id))
+        rules = self._settings if variant is None else variant.recommendations
+        if not any(rules.blend.weights().values()):
+            return NO_SOURCES
+        who = "nothing is known of customer {}" if customer.is_blank else "nothing that customer {} did leads to others"
+        return f"{who.format(customer_id)}, and {self._nothing_trending(rules)}"
+
+    def of_product(self, product_id: ProductId) -> str:
+        """Why there is nothing to recommend beside a product."""
+        cause = self._not_counted()
+        if cause is not None:
+            return cause
+        if not any(self._settings.blend.weights().values()):
+            return NO_SOURCES
+        is_known = bool(self._views.interactions_of([product_id]))
+        which = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
+        return f"{which.format(product_id)}, and {self._nothing_trending(self._settings)}"
+
+    def of_trending(self, country: str | None = None) -> str:
+        """Why nothing is trending, in a country or anywhere."""
+        cause = self._not_counted()
+        if cause is not None:
+            return cause
+        if country is not None:
+            if self._reads_trending(self._settings, country):
+                return READ_BEFORE
+            if self._reads_trending(self._settings):
+                return f"nothing is trending in {country}, but elsewhere; leave out the country"
+        return self._nothing_trending(self._settings)
+
+    def of_ratings(self) -> str:
+        """Why no product is rated."""
+        return self._not_counted() or NO_RATINGS
+
+    def _not_counted(self) -> str | None:
+        """Why no event has been counted yet; None where some have, and none is waiting."""
+        counts = self._cells.counts()
+        processed = sum(counts.values())
+        try:
+            waiting = self._waiting()
+        except PipelineError as error:
+            return None if processed else f"nothing was processed yet, and the log cannot be read: {error}"
+        if waiting:
+            wait = numbered(waiting, "record waits", "records wait")
+            way_out = "run a worker (realtime-pipeline worker), or wait until it has caught up"
+            return f"{waiting:,} {wait} to be processed; {way_out}"
+        if not processed:
+            return NO_EVENTS
+        if counts.get(RecordClass.APPLIED, 0):
+            return None
+        letters, ignored = counts.get(RecordClass.DEAD_LETTER, 0), counts.get(RecordClass.IGNORED, 0)
+        looks = [
+            f"{counted(letters, 'dead letter')} (realtime-pipeline dead-letters says why)" if letters else "",
+            f"{ignored:,} of types that [event_types] does not map" if ignored else "",
+        ]
+        among = ", ".join(filter(None, looks))
+        return f"{counted(processed, 'record')} processed, and none counts{f': {among}' if among else ''}"
+
+    def _waiting(self) -> int:
+        """How many records of the log the store, or what its customers share, has not come to."""
+        log = self._log()
+        partitions = range(log.identity.partitions)
+        cells, views = self._cells.positions(partitions), self._views.positions(partitions)
+        bounds, ends = log.bounds(partitions), log.ends(partitions)
+        return sum(
+            max(0, ends[number] - max(bounds[number][0], min(cells[number], *views[number]))) for number in partitions
+        )
+
+    def _reads_trending(self, settings: RecommendationSettings, country: str | None = None) -> bool:
+        """Whether anything is trending, past all that is remembered."""
+        return bool(self._views.trending(settings.trending, None, 1, country, 0, self._shop.now_ms()))
+
+    def _nothing_trending(self, settings: RecommendationSettings) -> str:
+        if self._shop.trending(settings.trending):
+            return "what is trending is not asked for: [recommendations.blend] has trending = 0"
+        if self._reads_trending(settings):
+            return READ_BEFORE
+        if not self._views.interactions():
+            return "no counted event views, carts or buys a product"
+        hours = counted(settings.trending.window_hours, "hour")
+        return (
+            f"nothing is trending: in the {hours} up to the newest event, looks, carts and purchases of no product "
+            "come to more than 0 by [recommendations.trending]"
+        )

@@ -1,0 +1,103 @@
+"""ShowCustomer: what the shop knows of one customer, in full."""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from realtime_pipeline.application.errors import UnknownCustomer
+from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.serving.resolve_customers import resolve_customer
+from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.money import as_number
+from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.shop.times import utc_text
+
+
+@attrs.frozen
+class Profile:
+    """A customer with what belongs to them, for reading.
+
+    `categories` are (name, affinity) with the dearest first; `recent` the products touched last, the latest first.
+    """
+
+    customer: Customer
+    categories: tuple[tuple[str, float], ...]
+    recent: tuple[Product, ...]
+    reviews: Sequence[Review]
+    products: Mapping[ProductId, Product]
+
+    def as_dict(self) -> dict[str, object]:
+        """This as JSON takes it: times in UTC, money in units of the currency, events by their kind.
+
+        Example:
+            {"customer_id": "ada", "first_seen": "2025-10-10T01:21:51.250Z", "last_seen": "2025-10-10T01:30:02.000Z",
+             "events": {"product_viewed": 3, "product_purchased": 1}, "spend": 12.5, "units": 1, "orders": 1,
+             "sessions": 1, "country": "DE", "visitors": [],
+             "categories": [{"category": "kitchen", "affinity": 8.0}],
+             "recent": [{"product": {"product_id": "mug", ...}, "touched_at": "2025-10-10T01:30:02.000Z"}],
+             "bought": [{"product_id": "mug", "units": 1, "last_at": "2025-10-10T01:30:02.000Z"}],
+             "reviews": [{"customer_id": "ada", "product_id": "mug", "rating": 5, ...}]}
+        """
+        customer = self.customer
+        return {
+            "customer_id": customer.customer_id,
+            "first_seen": _time(customer.first_seen_ms),
+            "last_seen": _time(customer.last_seen_ms),
+            "events": {kind.value: count for kind, count in customer.counts.items()},
+            "spend": as_number(customer.spend),
+            "units": customer.units,
+            "orders": customer.orders_placed,
+            "sessions": customer.sessions_begun,
+            "country": None if customer.country is None else customer.country[0],
+            "visitors": list(customer.visitors),
+            "categories": [{"category": name, "affinity": affinity} for name, affinity in self.categories],
+            "recent": [
+                {"product": product.as_dict(), "touched_at": _time(customer.recent.get(product.product_id))}
+                for product in self.recent
+            ],
+            "bought": [
+                {"product_id": product_id, "units": units, "last_at": utc_text(last_ms)}
+                for product_id, (units, last_ms) in customer.purchases.items()
+                if units > 0
+            ],
+            "reviews": [review.as_dict() for review in self.reviews],
+        }
+
+
+def _time(at_ms: int | None) -> str | None:
+    return None if at_ms is None else utc_text(at_ms)
+
+
+class ShowCustomer:
+    """Shows a customer's profile."""
+
+    def __init__(self, cells: CellStore, shop: ShopCache, affinity_half_life_ms: int, recent_products_max: int) -> None:
+        self._cells = cells
+        self._shop = shop
+        self._affinity_half_life_ms = affinity_half_life_ms
+        self._recent_products_max = recent_products_max
+
+    def __call__(self, customer_id: CustomerId) -> Profile:
+        """Read a profile.
+
+        Raises:
+            UnknownCustomer: nobody of that id has been seen, or they were forgotten.
+        """
+        customer = resolve_customer(self._cells, customer_id)
+        if customer.is_blank:
+            raise UnknownCustomer(
+                f"nothing is known of customer {customer_id}: never seen, not processed yet, or forgotten"
+            )
+        recent = customer.recent_products(self._recent_products_max)
+        reviews = self._cells.reviews(customer.customer_id)
+        products = self._shop.products({*recent, *(review.product_id for review in reviews)})
+        return Profile(
+            customer,
+            tuple(customer.favourite_categories(self._affinity_half_life_ms)),
+            tuple(products.get(product_id, Product(product_id)) for product_id in recent),
+            reviews,
+            products,
+        )

@@ -1,0 +1,117 @@
+"""Settings: frozen values with defaults."""
+
+from os import PathLike
+from typing import Literal, get_args
+
+import attrs
+
+from realtime_pipeline.application.processing.settings import WorkerSettings
+from realtime_pipeline.application.serving.shared_cache import CacheSettings
+from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
+from realtime_pipeline.domain.recommendation.experiments import Experiment
+from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.money import decimals_of
+from realtime_pipeline.domain.streams.settings import FoldSettings
+from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventLimits, kind_named
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
+from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSettings
+
+ACTIVITY_RETENTION_HOURS_MAX = 10 * 366 * 24
+SESSION_RETENTION_MAX_MS = 100 * 365 * 86_400_000
+
+LogTechnology = Literal["sqlite", "memory", "kafka"]
+StoreTechnology = Literal["sqlite", "memory", "redis"]
+
+
+def _as_text(path: str | PathLike[str]) -> str:
+    return str(path) if isinstance(path, PathLike) else path
+
+
+@attrs.frozen
+class StoreSettings:
+    """What stores keep of what everybody does.
+
+    Sessions for `session_retention_ms` of event time, of each product's sessions the newest `listed_sessions_max`, its
+    hourly activity for `activity_retention_hours`.
+    """
+
+    session_retention_ms: int = 30 * 86_400_000
+    listed_sessions_max: int = 500
+    activity_retention_hours: int = 14 * 24
+
+    def __attrs_post_init__(self) -> None:
+        at_least(1, self)
+        at_most(SESSION_RETENTION_MAX_MS, self, "session_retention_ms")
+        at_most(ACTIVITY_RETENTION_HOURS_MAX, self, "activity_retention_hours")
+
+
+@attrs.frozen
+class Settings:
+    """Everything that can be set, with the embedded defaults.
+
+    `partitions` is used when a log is made, and then stays. `event_types` maps a shop's own event types to known
+    ones: `{"video_play": "view", "order_placed": "purchase"}`. `rating_prior` is how many average ratings a
+    product starts with. `currency` (a code of ISO 4217) says with how many decimals money is printed: two where it is
+    empty.
+    """
+
+    log: LogTechnology = "sqlite"
+    store: StoreTechnology = "sqlite"
+    database: str = attrs.field(default="shop.db", converter=_as_text)
+    partitions: int = 4
+    rating_prior: float = 5.0
+    currency: str = ""
+    event_types: dict[str, str] = attrs.Factory(dict)
+    events: EventLimits = attrs.Factory(EventLimits)
+    fold: FoldSettings = attrs.Factory(FoldSettings)
+    worker: WorkerSettings = attrs.Factory(WorkerSettings)
+    stores: StoreSettings = attrs.Factory(StoreSettings)
+    log_retention: LogRetentionSettings = attrs.Factory(LogRetentionSettings)
+    cache: CacheSettings = attrs.Factory(CacheSettings)
+    recommendations: RecommendationSettings = attrs.Factory(RecommendationSettings)
+    experiment: Experiment = attrs.Factory(Experiment)
+    kafka: KafkaSettings = attrs.Factory(KafkaSettings)
+    redis: RedisSettings = attrs.Factory(RedisSettings)
+
+    def __attrs_post_init__(self) -> None:
+        for field in attrs.fields(type(self)):
+            if isinstance(field.type, type) and attrs.has(field.type):
+                found = getattr(self, field.name)
+                if not isinstance(found, field.type):
+                    kind = type(found).__name__
+                    raise TypeError(f"settings: {field.name} is to be {field.type.__name__}(…), not a {kind}")
+        self._check_technologies()
+        if type(self.partitions) is not int:
+            raise TypeError(f"partitions must be a whole number, not {self.partitions!r}")
+        in_bounds("partitions", self.partitions, 1, PARTITIONS_MAX)
+        in_bounds("rating_prior", self.rating_prior, 0)
+        decimals_of(self.currency)
+        for type_name, kind_name in self.event_types.items():
+            if type_name in TYPE_NAMES[EventKind.CUSTOMER_FORGOTTEN]:
+                raise ValueError(f"event_types: {type_name} must keep its meaning, so that customers can be forgotten")
+            if kind_named(kind_name) is None:
+                raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no kind of event")
+        every = (self.recommendations, *(variant.recommendations for variant in self.experiment.variants.values()))
+        window = max(rules.trending.window_hours for rules in every)
+        if window > self.stores.activity_retention_hours:
+            raise ValueError(
+                f"recommendations.trending.window_hours is {window}, more than stores.activity_retention_hours, "
+                f"which is {self.stores.activity_retention_hours}"
+            )
+
+    def _check_technologies(self) -> None:
+        for what, name, known in (("log", self.log, LogTechnology), ("store", self.store, StoreTechnology)):
+            if name not in get_args(known):
+                raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
+        if (self.log, self.store) == ("kafka", "sqlite"):
+            raise ValueError("log kafka needs store redis: SQLite keeps nothing for outputs that lie elsewhere")
+        if self.log_retention != LogRetentionSettings() and (self.log, self.store) != ("sqlite", "sqlite"):
+            raise ValueError(
+                "log_retention needs log sqlite and store sqlite: Kafka has a retention of its own (topics create "
+                "--retention-days), and elsewhere no snapshot is taken to build a store again from"
+            )
+        if self.database.startswith((":memory:", "file:")) or not self.database:
+            raise ValueError(f'database is a file, not "{self.database}"; for nothing on disk: log and store "memory"')

@@ -1,0 +1,1 @@
+"""What is known of one customer: an ordered fold over that customer's events."""

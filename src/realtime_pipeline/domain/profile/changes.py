@@ -1,0 +1,40 @@
+"""What one event comes to, and what it changes beside its customer's own record."""
+
+from typing import Final, NamedTuple
+
+import attrs
+
+from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.deduplication import Verdict
+from realtime_pipeline.domain.profile.session import Session, SessionKey
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.review import Review
+
+
+class Recorded(NamedTuple):  # one for every event: see Event
+    """What one event came to: the verdict, the session it fell in, and what it adds to its product's ratings."""
+
+    verdict: Verdict
+    session: SessionKey | None = None
+    ratings: int = 0
+    rating_sum: int = 0
+
+
+APPLIED: Final = Recorded(Verdict.APPLIED)
+REFUSED: Final = {verdict: Recorded(verdict) for verdict in Verdict}
+
+
+@attrs.define
+class Changes:
+    """What folding events changed beside the customers' own records.
+
+    `visitors_forgotten` are those who go with the customer they signed in as, and when: they have other owners.
+    `duplicates` are events that a visitor had counted, and the customer they signed in as too: they count once.
+    """
+
+    sessions: dict[SessionKey, Session] = attrs.Factory(dict)
+    sessions_dropped: set[SessionKey] = attrs.Factory(set)
+    reviews: dict[tuple[CustomerId, ProductId], Review | None] = attrs.Factory(dict)
+    tombstones: dict[CustomerId, int] = attrs.Factory(dict)
+    visitors_forgotten: dict[CustomerId, int] = attrs.Factory(dict)
+    duplicates: list[Contribution] = attrs.Factory(list)

@@ -1,0 +1,19 @@
+"""The settings of the fold: part of what a replay of the log gives."""
+
+import attrs
+
+from realtime_pipeline.domain.limits import at_least
+from realtime_pipeline.domain.profile.settings import ProfileSettings
+
+
+@attrs.frozen
+class FoldSettings:
+    """The fold's settings. `max_out_of_orderness_ms` bounds how far event time may lag behind the newest before time
+    moves on."""
+
+    profile: ProfileSettings = attrs.Factory(ProfileSettings)
+    max_out_of_orderness_ms: int = 5_000
+    max_future_skew_ms: int = 5 * 60_000
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)

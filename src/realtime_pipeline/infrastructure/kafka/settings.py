@@ -1,0 +1,84 @@
+"""Where Kafka is, and how it is used."""
+
+from typing import Final, Literal
+
+import attrs
+
+from realtime_pipeline.domain.limits import at_least, at_most
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
+from realtime_pipeline.infrastructure.secrets import secret
+
+LIBRDKAFKA_MAX: Final = 2**31 - 1
+LINGER_MS_MAX: Final = 900_000
+FETCHED_KILOBYTES_MAX: Final = 2_097_151
+"""The largest numbers that librdkafka takes (its CONFIGURATION.md)."""
+
+OPTION_TYPES = str | int | float | bool
+
+
+@attrs.frozen
+class KafkaSettings:
+    """Brokers, topics, the workers' group, and what is waited for.
+
+    `brokers` are `host:port`, separated by commas. `partitioner` says how producers put keys into partitions:
+    `consistent` (CRC-32), or `murmur2` where some are written in Java; it is fixed once a store is built. With
+    `group_protocol = "auto"` workers share partitions by the new protocol where the brokers have it, else by the
+    cooperative-sticky one. Whatever librdkafka knows can be set in `librdkafka` by its own name, SASL and TLS too; a
+    password comes from the environment (`REALTIME_PIPELINE_KAFKA__PASSWORD`) or from `password_file`.
+    """
+
+    brokers: str = "127.0.0.1:9092"
+    topic: str = "user_events"
+    dead_letters_topic: str = "dead_letters"
+    group: str = "realtime-pipeline"
+    partitioner: Literal["consistent", "murmur2"] = "consistent"
+    group_protocol: Literal["auto", "consumer", "classic"] = "auto"
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+    password_file: str = ""
+    compression: str = "lz4"
+    linger_ms: int = 5
+    queue_buffering_max_messages: int = 100_000
+    delivery_timeout_ms: int = 30_000
+    request_timeout_ms: int = 15_000
+    queued_max_messages_kbytes: int = 65_536
+    outputs_linger_ms: int = 1_000
+    transaction_timeout_ms: int = 8_000
+    librdkafka: dict[str, OPTION_TYPES] = attrs.field(factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        at_least(0, self)
+        at_most(LIBRDKAFKA_MAX, self)
+        at_most(LINGER_MS_MAX, self, "linger_ms")
+        at_most(FETCHED_KILOBYTES_MAX, self, "queued_max_messages_kbytes")
+        if self.transaction_timeout_ms > 8_000:
+            raise ValueError("kafka.transaction_timeout_ms must be at most 8000: a crash is waited out for so long")
+        for name in ("brokers", "topic", "dead_letters_topic", "group"):
+            if not getattr(self, name):
+                raise ValueError(f"kafka.{name} must not be empty")
+
+    def options(self) -> dict[str, OPTION_TYPES]:
+        """What every client is told."""
+        options: dict[str, OPTION_TYPES] = {"bootstrap.servers": self.brokers, "log_level": 3}
+        if self.username:
+            options |= {
+                "sasl.username": self.username,
+                "sasl.password": secret(self.password, self.password_file, "kafka.password_file"),
+            }
+        return options | self.librdkafka
+
+
+@attrs.frozen
+class TopicSettings:
+    """How topics are made. `min_insync` replicas must have a record before it is acknowledged."""
+
+    partitions: int = 24
+    replication: int = 1
+    min_insync: int = 1
+    retention_ms: int = 7 * 86_400_000
+    compression: str = "producer"
+
+    def __attrs_post_init__(self) -> None:
+        at_least(1, self)
+        if self.partitions > PARTITIONS_MAX:
+            raise ValueError(f"partitions must be at most {PARTITIONS_MAX}, not {self.partitions}")

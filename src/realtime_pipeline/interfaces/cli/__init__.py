@@ -1,0 +1,1 @@
+"""The `realtime-pipeline` command, one module a group of subcommands."""

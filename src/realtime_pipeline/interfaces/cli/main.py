@@ -1,0 +1,261 @@
+"""The `realtime-pipeline` command."""
+
+import argparse
+import io
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
+from realtime_pipeline.application.processing.ignored_types import add_types
+from realtime_pipeline.application.processing.process_events import Round
+from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.composition.settings_file import load_settings
+from realtime_pipeline.domain.plurals import counted, numbered
+from realtime_pipeline.domain.shop.times import utc_text
+from realtime_pipeline.infrastructure.files import event_lines as event_files
+from realtime_pipeline.infrastructure.sqlite.database import expanded
+from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
+from realtime_pipeline.interfaces.cli import backup as backup_cli
+from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
+from realtime_pipeline.interfaces.cli import queries as readers_cli
+from realtime_pipeline.interfaces.cli import topics as topics_cli
+from realtime_pipeline.interfaces.cli import trace as trace_cli
+from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
+from realtime_pipeline.interfaces.cli.progress import ProgressLine
+from realtime_pipeline.interfaces.text import counts_in_words, ignored_in_words, receipt_in_words
+from realtime_pipeline.pipeline import Pipeline
+
+LOOK_AGAIN_S = 0.2
+TERMINATED = 128 + signal.SIGTERM
+
+EPILOG = """\
+Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then from the environment
+(REALTIME_PIPELINE_DATABASE, REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS, ...), then from options.
+
+  realtime-pipeline publish events.jsonl       append a file's events to the log (- reads standard input)
+  realtime-pipeline worker --until-caught-up   process what has been published, then end
+  realtime-pipeline recommend ada              what ada may like next, each with its reason
+
+With log = "kafka" and store = "redis" (REALTIME_PIPELINE_LOG=kafka, REALTIME_PIPELINE_STORE=redis), begin with
+realtime-pipeline topics create.
+"""
+
+
+class Termination:
+    """Ends a command at SIGTERM: at once, but not between publishing events and counting them."""
+
+    def __init__(self) -> None:
+        self._is_held_off = self._is_due = False
+        signal.signal(signal.SIGTERM, self._end)
+
+    @contextmanager
+    def held_off(self) -> Iterator[None]:
+        """Finish what is in the block first."""
+        self._is_held_off = True
+        try:
+            yield
+        finally:
+            self._is_held_off = False
+        if self._is_due:
+            sys.exit(TERMINATED)
+
+    def _end(self, _signal: int, _frame: FrameType | None) -> None:
+        self._is_due = True
+        if not self._is_held_off:
+            sys.exit(TERMINATED)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code: 0 done, 1 failed with a line that says why, 2 not understood."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of products are of all alphabets, terminals are not
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(options.settings, database=options.database)
+        _check_places(settings, reads=options.reads)
+        with Pipeline(settings) as pipeline:
+            command: Callable[[Pipeline, Settings, argparse.Namespace], None] = options.command
+            command(pipeline, settings, options)
+    except PipelineError as error:
+        print(f"realtime-pipeline: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; Python would complain once more at exit
+        return 1
+    except OSError as error:
+        print(f"realtime-pipeline: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="realtime-pipeline",
+        description="A shop's events turned into live profiles and recommendations, each event counted exactly once.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--database", metavar="FILE", help="the SQLite file (default: shop.db)")
+    common.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('realtime-pipeline')}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    publish = commands.add_parser("publish", parents=[common], help="append the events of a file, one JSON a line")
+    publish.add_argument(
+        "files", metavar="FILE", nargs="+", help="JSON lines in any accepted schema, also as .gz; - for standard input"
+    )
+    publish.set_defaults(command=_publish, reads=False)
+
+    worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
+    worker.add_argument("--until-caught-up", action="store_true", help="end when all published so far is processed")
+    worker.set_defaults(command=_worker, reads=False)
+
+    readers_cli.add_readers(commands, common)
+    dead_letters_cli.add_dead_letters(commands, common, ProgressLine)
+    trace_cli.add_trace(commands, common, ProgressLine)
+    forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
+    forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
+    forget.add_argument(
+        "--wait",
+        type=_seconds,
+        default=0,
+        metavar="SECONDS",
+        help="wait so long for it to be done, and show the receipt",
+    )
+    add_json(forget)
+    forget.set_defaults(command=_forget, reads=True)
+
+    rebuild = commands.add_parser(
+        "rebuild", parents=[common], help="set the store back; the worker builds it again from the log"
+    )
+    rebuild.add_argument("--yes", action="store_true", required=True, help="recommendations are poor meanwhile")
+    rebuild.set_defaults(command=_rebuild, reads=True)
+    backup_cli.add_backup(commands, common)
+    topics_cli.add_topics(commands, common)
+    topics_cli.add_outputs(commands, common)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
+    return seconds
+
+
+def _check_places(settings: Settings, reads: bool) -> None:
+    if "memory" in {settings.log, settings.store}:
+        raise InvalidSettings("a command's memory ends with it: log is sqlite or kafka here, store sqlite or redis")
+    is_there = expanded(Path(settings.database)).exists()
+    if reads and "sqlite" in {settings.log, settings.store} and not is_there:
+        raise Unavailable(f"there is no database {settings.database} yet: publish events first, or name another")
+
+
+def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    event_files.check_there(options.files)
+    publish, progress, published, copies = pipeline.container.publish_events(), ProgressLine("event", "published"), 0, 0
+    termination = Termination()
+    try:
+        for name in options.files:
+            lines = publish.lines()
+            for batch in event_files.batches(name):
+                with termination.held_off():
+                    published += lines.publish(batch)
+                    progress.tell(published)
+            copies += lines.copies
+            lines.end()
+    finally:
+        progress.end()
+        if copies:
+            print(f"{counted(copies, 'line is a copy', 'lines are copies')} made by a worker: skipped")
+        were = numbered(published, "event was", "events were")
+        print(f"{published:,} {were} published; the worker counts any it cannot read as dead letters")
+
+
+def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    stopping = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+    worker = pipeline.container.process_events()
+    tune_gc()
+    print(f"working on {_place(settings)}; stop with Ctrl-C", file=sys.stderr)
+    progress, processed, types = ProgressLine("record", "processed"), 0, dict[str, int]()
+
+    def tell(done: Round) -> None:
+        nonlocal processed
+        processed += done.records
+        add_types(types, done.ignored_types)
+        progress.tell(processed)
+        progress.say(done.problem)
+
+    try:
+        if options.until_caught_up:
+            worker.catch_up(tell, lambda: stopping)
+        else:
+            worker.run(lambda: stopping, tell)
+    finally:
+        progress.end()
+    print(f"{counted(processed, 'record')} processed; {_place_of_store(settings)} has now")
+    print("\n".join((counts_in_words(pipeline.container.cells().counts()), *ignored_in_words(types))))
+
+
+def _place(settings: Settings) -> str:
+    log, store = settings.kafka.topic if settings.log == "kafka" else settings.database, _place_of_store(settings)
+    return store if log == store else f"{log}, into {store}"
+
+
+def _place_of_store(settings: Settings) -> str:
+    return f"Redis at {settings.redis.nodes}" if settings.store == "redis" else settings.database
+
+
+def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
+    deadline_s = time.monotonic() + options.wait
+    forgetting = pipeline.forget(options.customer)
+    if not options.json:
+        print(
+            f"{options.customer} is to be forgotten as of {utc_text(forgetting.as_of_ms)}; "
+            "it is done when the worker has come to that record"
+        )
+    if options.wait <= 0:
+        if options.json:
+            print_json({"forgetting": forgetting.as_dict()})
+        return
+    receipt = pipeline.receipt(forgetting)
+    while not receipt.is_done and time.monotonic() < deadline_s:
+        time.sleep(LOOK_AGAIN_S)
+        receipt = pipeline.receipt(forgetting)
+    if options.json:
+        print_json(receipt.as_dict())
+    else:
+        print("\n".join(receipt_in_words(receipt)))
+    if not receipt.is_done:
+        raise Unavailable(f"{options.customer} is not forgotten after {options.wait:g} s: is a worker running?")
+
+
+def _rebuild(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
+    records = pipeline.rebuild()
+    print(f"the store is set back: {_place(settings)}; a worker has {counted(records, 'record')} to fold again")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""How far a command has come, on standard error."""
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from realtime_pipeline.domain.plurals import counted
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+LINE_EVERY_S: Final = 5.0
+REDRAW_EVERY_S: Final = 0.1
+
+
+class ProgressLine:
+    """Shows a number that grows: in place on a terminal, else as a line every 5 s; at the end it shows the last number.
+
+    `singular` and `done` are what is counted and what was done with it: ("event", "published"). On a terminal rich
+    draws the line, in the calling thread, so that nothing runs on behind a command that ends.
+    """
+
+    def __init__(self, singular: str, done: str) -> None:
+        self._singular, self._done = singular, done
+        self._in_place = sys.stderr.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
+        self._live: tuple[Progress, TaskID] | None = None
+        self._number = self._shown = 0
+        self._shown_at_s = time.monotonic() - LINE_EVERY_S
+        self._trouble_at_s = self._shown_at_s
+
+    def tell(self, number: int) -> None:
+        """Note the number so far, and show it when it is time."""
+        self._number = number
+        every_s = REDRAW_EVERY_S if self._in_place else LINE_EVERY_S
+        if time.monotonic() - self._shown_at_s >= every_s:
+            self._show()
+
+    def say(self, trouble: str) -> None:
+        """Say what holds the command up, at most every 5 s; nothing where nothing does."""
+        now_s = time.monotonic()
+        if trouble and now_s - self._trouble_at_s >= LINE_EVERY_S:
+            self._trouble_at_s = now_s
+            if self._live is None:
+                print(f"held up: {trouble}", file=sys.stderr, flush=True)
+            else:
+                self._live[0].console.print(f"held up: {trouble}", soft_wrap=True)
+
+    def end(self) -> None:
+        """Show the last number, and leave the line to what is printed next."""
+        self._show()
+        if self._live is not None:
+            self._live[0].stop()
+            self._live = None
+
+    def _show(self) -> None:
+        if self._number == self._shown:
+            return
+        self._shown, self._shown_at_s = self._number, time.monotonic()
+        text = f"{counted(self._number, self._singular)} {self._done}"
+        if not self._in_place:
+            print(text, file=sys.stderr, flush=True)
+            return
+        if self._live is None:
+            self._live = _live_line()
+        progress, line = self._live
+        progress.update(line, description=text, refresh=True)
+
+
+def _live_line() -> "tuple[Progress, TaskID]":
+    """Begin a line that rich redraws; rich is imported only where there is a terminal to draw on."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+    columns = (TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    progress = Progress(*columns, console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+    progress.start()
+    return progress, progress.add_task("", total=None)

@@ -1,0 +1,133 @@
+"""Profiles and recommendations as lines of text, for commands and demos."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from realtime_pipeline.application.maintenance.follow_forgetting import Progress
+from realtime_pipeline.application.maintenance.forget_customer import Receipt
+from realtime_pipeline.application.serving.recommend_products import TopRated
+from realtime_pipeline.application.serving.show_customer import Profile
+from realtime_pipeline.domain.plurals import counted
+from realtime_pipeline.domain.recommendation.service import Recommendation
+from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.ids import JOINER
+from realtime_pipeline.domain.shop.money import DECIMALS_USUAL, in_units
+from realtime_pipeline.domain.shop.product import Product
+from realtime_pipeline.domain.shop.times import utc_text
+from realtime_pipeline.domain.streams.effects import RecordClass
+
+KINDS = {
+    EventKind.PRODUCT_VIEWED: ("view", "views"),
+    EventKind.PRODUCT_CARTED: ("put in the cart", "put in the cart"),
+    EventKind.PRODUCT_UNCARTED: ("taken out of it", "taken out of it"),
+    EventKind.PRODUCT_PURCHASED: ("purchase", "purchases"),
+    EventKind.PURCHASE_CANCELLED: ("cancellation", "cancellations"),
+    EventKind.PRODUCT_REVIEWED: ("review", "reviews"),
+    EventKind.RECOMMENDATIONS_SHOWN: ("list shown", "lists shown"),
+    EventKind.CUSTOMER_SIGNED_IN: ("sign-in", "sign-ins"),
+}
+"""What one of them is called, and several."""
+
+
+def recommendations_in_words(
+    recommendations: Sequence[Recommendation], decimals: int = DECIMALS_USUAL
+) -> Iterator[str]:
+    """Write recommendations, two lines each: product and score, then the reason. Prices with so many decimals."""
+    for number, one in enumerate(recommendations, start=1):
+        yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{one.score:,.1f}]")
+        yield plain(f"     {'; '.join((one.explanation, *one.adjustments))}")
+
+
+def receipt_in_words(receipt: Receipt) -> Iterator[str]:
+    """Write the receipt of a forgetting: how far the worker is, what was erased, what is left, what stays."""
+    asked = receipt.forgetting
+    left = [counted(count, name.removesuffix("s")) for name, count in receipt.left.items() if count]
+    if receipt.progress is Progress.QUEUED:
+        yield f"  waiting for the worker: {counted(receipt.records_before, 'record')} before it"
+    elif receipt.progress is Progress.FOLLOWED:
+        yield "  waiting for the worker: the profile is erased, what follows from it is not done yet"
+    if left:
+        yield f"  still there: {', '.join(left)}"
+    elif receipt.is_done:
+        had = ((asked.events, "event"), (len(asked.sessions), "session"), (asked.reviews, "review"))
+        yield f"  erased: {', '.join(counted(number, what) for number, what in had)}"
+        yield from (plain(f"  stays: {what}") for what in receipt.stays)
+
+
+def ratings_in_words(rated: Sequence[TopRated], decimals: int = DECIMALS_USUAL) -> Iterator[str]:
+    """Write products with how they are rated, a line each."""
+    for number, one in enumerate(rated, start=1):
+        stars = f"{one.average:.2f} stars, by {counted(one.ratings, 'rating')}"
+        yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{stars}]")
+
+
+def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
+    """Write a product in a line."""
+    parts = [product.title]
+    if product.category is not None:
+        parts.append(f"({product.category})")
+    if product.price is not None:
+        parts.append(in_units(product.price, decimals))
+    return plain(" ".join(parts))
+
+
+def plain(text: str) -> str:
+    """Leave out what is no character to print: names come from outside, and must not steer a terminal."""
+    return "".join(character for character in text if character.isprintable() or character == JOINER)
+
+
+def profile_in_words(profile: Profile, decimals: int = DECIMALS_USUAL) -> Iterator[str]:
+    """Write a profile, a line for each thing that is known."""
+    return map(plain, _profile_lines(profile, decimals))
+
+
+def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
+    customer = profile.customer
+    yield f"customer {customer.customer_id}"
+    if customer.first_seen_ms is not None and customer.last_seen_ms is not None:
+        yield f"  seen       {utc_text(customer.first_seen_ms)} to {utc_text(customer.last_seen_ms)}"
+    done = (
+        counted(count, one, several) for kind, (one, several) in KINDS.items() if (count := customer.counts.get(kind))
+    )
+    yield f"  did        {', '.join(done) or 'nothing yet'}"
+    if customer.units or customer.orders_placed:
+        orders = f"{counted(customer.units, 'piece')} in {counted(customer.orders_placed, 'order')}"
+        yield f"  bought     {orders} for {in_units(customer.spend, decimals)}"
+    yield f"  sessions   {customer.sessions_begun:,}"
+    if customer.country is not None:
+        yield f"  is in      {customer.country[0]}"
+    if profile.categories:
+        yield f"  likes      {', '.join(f'{name} ({score:.1f})' for name, score in profile.categories[:5])}"
+    if profile.recent:
+        yield f"  lately     {'; '.join(product.title for product in profile.recent[:5])}"
+    for review in profile.reviews[:3]:
+        product = profile.products.get(review.product_id, Product(review.product_id))
+        said = f": {review.text}" if review.text else ""
+        yield f"  rated      {product.title} {'★' * review.rating}{said}"
+
+
+def counts_in_words(counts: Mapping[RecordClass, int]) -> str:
+    """Write how many records fell into each class."""
+    classes = (counted(counts.get(name, 0), *words) for name, words in CLASSES.items())
+    return f"{counted(sum(counts.values()), 'record')}: {', '.join(classes)}"
+
+
+def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
+    """Write which types of events were ignored, the most frequent first, and what to do; nothing where none were."""
+    if types:
+        ordered = sorted(types.items(), key=lambda one: (-one[1], one[0]))
+        named = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
+        yield plain(f"ignored types: {named}; map them in [event_types]")
+
+
+EMPTY = '""'
+"""A type without a name."""
+
+CLASSES: Mapping[RecordClass, tuple[str, ...]] = {
+    RecordClass.APPLIED: ("applied", "applied"),
+    RecordClass.DUPLICATE: ("duplicate",),
+    RecordClass.IGNORED: ("ignored", "ignored"),
+    RecordClass.FORGOTTEN: ("forgotten", "forgotten"),
+    RecordClass.FORWARDED: ("forwarded", "forwarded"),
+    RecordClass.DEAD_LETTER: ("dead letter",),
+    RecordClass.CONTROL: ("control", "control"),
+}

@@ -1,0 +1,60 @@
+"""The memory adapters keep the ports' contracts: that makes them fit to stand in for the others in tests."""
+
+import pytest
+
+from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
+from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
+from realtime_pipeline.infrastructure.memory.log_reader import MemoryLogReader
+from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
+from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from tests.contracts.cell_store import KeptEntriesContract
+from tests.contracts.dead_letters import ForgottenContract
+from tests.contracts.event_log import PARTITIONS, EventLogContract
+from tests.contracts.log_reader import LogReaderContract
+from tests.contracts.outputs import TakenBackContract
+from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
+from tests.support.histories import SetClock
+
+
+class TestMemoryCellStore(KeptEntriesContract):
+    @pytest.fixture(autouse=True)
+    def _cells(self) -> None:
+        self.cells = MemoryCellStore(session_retention_ms=1_000)
+
+
+class TestMemoryViews(ViewsContract):
+    @pytest.fixture(autouse=True, params=[1, 3])
+    def _views(self, request: pytest.FixtureRequest) -> None:
+        self.views = MemoryViews(request.param, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
+
+
+class TestMemoryOutputs(TakenBackContract):
+    @pytest.fixture(autouse=True)
+    def _outputs(self) -> None:
+        log = MemoryLog(2, SetClock())
+        self.log, self.outputs = MemoryEventLog(log), MemoryOutputs(log)
+
+
+class TestMemoryDeadLetters(ForgottenContract):
+    @pytest.fixture(autouse=True)
+    def _letters(self) -> None:
+        log = MemoryLog(1, SetClock())
+        self.outputs = MemoryOutputs(log)
+        self.letters = MemoryDeadLetters(self.outputs, log)
+        self.opened = lambda _: self.letters
+        self.log = lambda: log.records[0]
+
+
+class TestMemoryLog(EventLogContract):
+    @pytest.fixture(autouse=True)
+    def _log(self) -> None:
+        self.publisher = MemoryLog(PARTITIONS, SetClock())
+        self.log = MemoryEventLog(self.publisher)
+
+
+class TestMemoryLogReader(LogReaderContract):
+    @pytest.fixture(autouse=True)
+    def _reader(self) -> None:
+        log = MemoryLog(3, SetClock())
+        self.publisher, self.reader = log, MemoryLogReader(log)

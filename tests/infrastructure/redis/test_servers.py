@@ -1,0 +1,257 @@
+"""What a Redis may be, demand and refuse: its rights, replicas, memory, Functions; and one that is not there."""
+
+import signal
+from pathlib import Path
+
+import attrs
+import pytest
+
+from harness.services.redis import redis_server
+from realtime_pipeline.application.errors import Unavailable, Unreachable, UnrecoverableState
+from realtime_pipeline.application.ports.cell_store import Commit
+from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.application.ports.observer import NoObserver
+from realtime_pipeline.application.ports.views import Merge, SourceRange
+from realtime_pipeline.domain.profile.session import Session, session_key
+from realtime_pipeline.domain.recommendation.trending import TrendingSettings
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.activity import Activity
+from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.product_stats import ProductState
+from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
+from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
+from realtime_pipeline.infrastructure.redis.views import RedisViews
+from tests.contracts.cell_store import effects, seen
+from tests.support import servers
+from tests.support.servers import ask
+
+ADA, MUG = CustomerId("ada"), ProductId("mug")
+READER = Watermark(1, 2, 3)
+
+
+def test_a_redis_that_drops_keys_is_refused() -> None:
+    """Under one policy after the other; sessions expire, so that those of `volatile-*` take them first."""
+    place = servers.redis_place_that("--maxmemory-policy", "allkeys-lru")
+    nodes = RedisClient(RedisSettings(nodes=place))
+    policies = {
+        "allkeys-lru": "positions and customers too",
+        "allkeys-random": "positions and customers too",
+        "volatile-lru": "sessions first",
+        "volatile-lfu": "sessions first",
+        "volatile-random": "sessions first",
+        "volatile-ttl": "sessions first",
+    }
+    for policy, lost in policies.items():
+        ask(nodes, "", "CONFIG", "SET", "maxmemory-policy", policy)
+        with pytest.raises(Unavailable) as refused:
+            nodes.check()
+        said = f"Redis drops keys when memory is short (maxmemory-policy {policy}), {lost}"
+        assert str(refused.value) == f"{said}: set maxmemory-policy noeviction"
+    ask(nodes, "", "CONFIG", "SET", "maxmemory-policy", "noeviction")
+    nodes.check()
+    nodes.close()
+
+
+def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_needed(tmp_path: Path) -> None:
+    place, namespace = servers.redis_place(), servers.unique("rights")
+    admin = RedisClient(RedisSettings(nodes=place))
+    rights = (
+        (servers.ROOT / "docs" / "operations.md").read_text("utf-8").partition("workers needs `~rp:*` (the namespace)")
+    )
+    granted = rights[2].partition("`")[2].partition("`")[0].split()
+    assert "-@dangerous" in granted
+    ask(admin, "", "ACL", "SETUSER", "worker", "reset", "on", ">secret", f"~{namespace}:*", *granted)
+    (tmp_path / "password").write_text("secret\n")
+    rules = RedisSettings(nodes=place, namespace=namespace, username="worker", password_file=str(tmp_path / "password"))
+    nodes = RedisClient(rules)
+    cells = RedisCellStore(nodes, rules, 1_000, NoObserver())
+    cells.bind(LogIdentity("a", 1, "consistent"))
+    cells.claim(0, 1)
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    cells.trim(0, 1, 1)
+    views = RedisViews(nodes, rules, 3, 24)
+    views.claim(0, 1)
+    views.merge([Merge(0, (SourceRange(0, 1, 0, 1, READER),), Deltas({MUG: ProductState(1)}))])
+    assert [one.customer_id for one in cells.scan()] == [ADA]
+    assert dict(views.scan()) == {MUG: ProductState(1)}
+    nodes.close()
+    mistaken = attrs.evolve(rules, password_file="", password=f"not {namespace}")
+    shut_out = RedisClient(mistaken)
+    with pytest.raises(Unavailable, match="does not let this user in") as refused:
+        shut_out.check()
+    assert mistaken.password not in f"{refused.value!r} {mistaken!r}"
+    shut_out.close()
+    admin.close()
+
+
+def committed(settings: RedisSettings) -> None:
+    nodes = RedisClient(settings)
+    cells = RedisCellStore(nodes, settings, 1_000, NoObserver())
+    try:
+        cells.claim(0, 1 + cells.epoch(0))
+        here = cells.positions([0])[0]
+        cells.commit([Commit(0, cells.epoch(0), 1 + here, here, here + 1, READER, effects(seen(ADA)))])
+    finally:
+        nodes.close()
+
+
+def test_a_commit_counts_when_a_replica_has_it(tmp_path: Path) -> None:
+    place = servers.redis_place_that()
+    host, port = place.split(":")
+    with redis_server(tmp_path, None, "--replicaof", host, port) as replica:
+        rules = RedisSettings(nodes=place, wait_replicas=1, wait_timeout_ms=20_000, request_timeout_ms=30_000)
+        committed(rules)
+        assert replica.told("replication", "master_link_status") == "up"
+        replica.process.signal(signal.SIGSTOP)
+        with pytest.raises(Unreachable, match="0 of 1 replicas have the commit"):
+            committed(attrs.evolve(rules, wait_timeout_ms=50))
+        replica.process.signal(signal.SIGCONT)
+
+
+def test_a_commit_counts_when_it_is_on_the_disk() -> None:
+    committed(RedisSettings(nodes=servers.redis_place_that("--appendfsync", "always"), wait_disk=True))
+    with pytest.raises(Unavailable, match=r"cannot wait for its disk .*: set appendonly yes"):
+        committed(RedisSettings(nodes=servers.redis_place_that("--appendonly", "no"), wait_disk=True))
+
+
+def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
+    place, namespace = servers.redis_place(), servers.unique("readers")
+    page = (servers.ROOT / "docs" / "operations.md").read_text("utf-8")
+    granted = page.partition("readers need `~rp:*` and `")[2].partition("`")[0].split()
+    assert granted == ["+@read"]
+    worker_rules = RedisSettings(nodes=place, namespace=namespace)
+    worker = RedisClient(worker_rules)
+    cells, views = RedisCellStore(worker, worker_rules, 1_000, NoObserver()), RedisViews(worker, worker_rules, 3, 24)
+    cells.bind(LogIdentity("a", 1, "consistent"))
+    cells.claim(0, 1)
+    session = Session(session_key(0, 0), "s", 5, 9, 1, {MUG: (9, 1)})
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA), sessions=(session,)))])
+    views.claim(0, 1)
+    listed = Deltas({MUG: ProductState(1)}, {(0, MUG): Activity(views=1)}, {(MUG, session.key): 9})
+    ranges = (SourceRange(0, 1, 0, 1, READER),)
+    views.merge([Merge(cell, ranges, part) for cell, part in enumerate(listed.parts(views.view_cells))])
+    ask(worker, "", "ACL", "SETUSER", "reader", "reset", "on", ">secret", f"~{namespace}:*", *granted)
+    rules = attrs.evolve(worker_rules, username="reader", password="secret")  # noqa: S106
+    reader = RedisClient(rules)
+    read, seen_views = RedisCellStore(reader, rules, 1_000, NoObserver()), RedisViews(reader, rules, 3, 24)
+    assert read.read_customer(ADA) is not None
+    assert read.session_summaries([session.key]) == {session.key: session.summary()}
+    assert seen_views.sessions_of([MUG], 3) == {MUG: {session.key: 9}}
+    assert [one.product_id for one in seen_views.trending(TrendingSettings(), None, 5)] == [MUG]
+    assert seen_views.products([MUG]).keys() == {MUG}
+    with pytest.raises(Unavailable, match=r"let the user reader run FCALL: grant it by ACL SETUSER reader \+fcall"):
+        read.claim(0, 2)
+    reader.close()
+    worker.close()
+
+
+def test_a_master_that_waits_for_a_replica_is_waited_for() -> None:
+    place = servers.redis_place_that("--min-replicas-to-write", "1")
+    rules = RedisSettings(nodes=place)
+    nodes = RedisClient(rules)
+    with pytest.raises(Unreachable, match="does not take writes now: NOREPLICAS"):
+        RedisCellStore(nodes, rules, 1_000, NoObserver()).claim(0, 1)
+    nodes.close()
+
+
+def test_a_full_redis_lets_room_be_made() -> None:
+    rules = RedisSettings(nodes=servers.redis_place_that("--maxmemory-policy", "noeviction"))
+    nodes = RedisClient(rules)
+    cells, views = RedisCellStore(nodes, rules, 1_000, NoObserver()), RedisViews(nodes, rules, 3, 24)
+    identity = LogIdentity("a", 1, "consistent")
+    cells.bind(identity)
+    cells.claim(0, 1)
+    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    views.claim(0, 1)
+    ask(nodes, "", "CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(Unreachable, match=r"Redis is full: .*maxmemory"):
+        cells.commit([Commit(0, 1, 2, 1, 2, READER, effects(seen(ADA)))])
+    cells = RedisCellStore(nodes, rules, 1_000, NoObserver())
+    cells.bind(identity)  # as a worker does that is started again
+    assert cells.claim(0, 2).position == 1
+    ranges = (SourceRange(0, 1, 0, 1, READER),)  # what is owed to the views must go there before it can be let go of
+    parts = Deltas({MUG: ProductState(1)}).parts(views.view_cells)
+    views.merge([Merge(cell, ranges, part) for cell, part in enumerate(parts)])
+    assert (views.positions([0]), views.interactions_of([MUG])) == ({0: (1,) * views.view_cells}, {MUG: 1})
+    cells.trim(0, 2, 1)
+    assert list(cells.outbox(0, 0)) == []
+    nodes.close()
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+def test_a_redis_that_is_not_there_is_said_so(cluster: bool) -> None:
+    nodes = RedisClient(RedisSettings(nodes="127.0.0.1:1", request_timeout_ms=200, cluster=cluster))
+    for _ in range(2):  # a cluster is looked for anew each time
+        with pytest.raises(Unreachable, match="Redis does not answer"):
+            nodes.execute([("k", ("GET", "k"))])
+    with pytest.raises(Unreachable, match="Redis does not answer"):
+        nodes.check()
+
+
+def test_a_single_server_is_not_taken_for_a_cluster() -> None:
+    nodes = RedisClient(RedisSettings(nodes=servers.redis_place(), cluster=True))
+    with pytest.raises(Unavailable, match=r"set redis\.cluster = false"):
+        nodes.check()
+    nodes.close()
+
+
+def test_a_node_of_a_cluster_is_not_taken_for_a_single_server() -> None:
+    nodes = RedisClient(RedisSettings(nodes=servers.redis_masters()))
+    with pytest.raises(Unavailable, match=r"set redis\.cluster = true"):
+        nodes.execute([(key, ("GET", key)) for key in "abcdefgh"])
+    nodes.close()
+
+
+def test_a_worker_who_may_not_bring_its_functions_is_told() -> None:
+    place = servers.redis_place_that()
+    owner = RedisClient(RedisSettings(nodes=place))
+    rights = ("~rp:*", "+@all", "-@admin", "-@dangerous", "-function|load", "+function|list", "+info")
+    ask(owner, "", "ACL", "SETUSER", "worker", "reset", "on", ">secret", *rights)
+    owner.close()
+    rules = RedisSettings(nodes=place, username="worker", password="secret")  # noqa: S106
+    nodes = RedisClient(rules)
+    with pytest.raises(Unavailable, match=r"may not load them.*a worker's user needs \+function\|load"):
+        RedisCellStore(nodes, rules, 1_000, NoObserver()).bind(LogIdentity("a", 1, "consistent"))
+    nodes.close()
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+def test_a_wrong_password_is_said_so(cluster: bool) -> None:
+    place = servers.redis_place_that()
+    owner = RedisClient(RedisSettings(nodes=place))
+    ask(owner, "", "CONFIG", "SET", "requirepass", "a secret")
+    owner.close()
+    nodes = RedisClient(RedisSettings(nodes=place, cluster=cluster, password="guessed"))  # noqa: S106
+    with pytest.raises(Unavailable, match="does not let this user in") as refused:
+        nodes.check()
+    assert not isinstance(refused.value, Unreachable)
+    nodes.close()
+
+
+def test_functions_of_another_build_under_the_same_name_are_not_used() -> None:
+    place = servers.redis_place_that()
+    nodes = RedisClient(RedisSettings(nodes=place))
+    nodes.check()
+    library = (servers.ROOT / "src/realtime_pipeline/infrastructure/redis/functions.lua").read_text("utf-8")
+    ask(nodes, "", "FUNCTION", "LOAD", "REPLACE", library + "-- and something else")
+    with pytest.raises(Unavailable, match="Redis has other Functions under the name realtime_pipeline_"):
+        nodes.check()
+    nodes.close()
+
+
+def test_requests_that_are_refused_leave_no_connections_behind() -> None:
+    rules = servers.redis_settings("cluster")
+    nodes = RedisClient(rules)
+    ask(nodes, f"{rules.namespace}:k", "SET", f"{rules.namespace}:k", "text")
+
+    def connections() -> int:
+        return sum(len(node.client_list()) for node in nodes.masters())
+
+    before = connections()
+    for _ in range(10):
+        with pytest.raises(UnrecoverableState, match="something else"):
+            ask(nodes, f"{rules.namespace}:k", "HGET", f"{rules.namespace}:k", "field")
+    assert connections() <= before + 1
+    nodes.close()

@@ -1,0 +1,207 @@
+"""What a file may meet with while it is used: denied, moved, full, held by others, shortened, forked."""
+
+import os
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from realtime_pipeline import Pipeline, PipelineError, Settings
+from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.sqlite import database
+from tests.support.histories import differences, visits
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # the forks are meant
+
+NOBODY = 65_534
+USES: dict[str, Callable[[Pipeline], object]] = {
+    "publish": lambda pipeline: pipeline.publish(visits("bob", "mug")),
+    "process": lambda pipeline: pipeline.process(),
+    "profile": lambda pipeline: pipeline.profile("ada"),
+}
+
+
+def on(file: Path) -> Pipeline:
+    return Pipeline(Settings(database=str(file)))
+
+
+def counted(file: Path) -> int:
+    """Process what a file holds, and see that it is as the oracle says."""
+    with on(file) as pipeline:
+        counts = pipeline.process()
+        assert differences(pipeline) == []
+    return counts[RecordClass.APPLIED]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A file with one event, processed."""
+    file = tmp_path / "shop.db"
+    with on(file) as pipeline:
+        pipeline.publish(visits("ada", "mug"))
+        pipeline.process()
+    return file
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Give up the rights of root, whom no file is denied."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter: pytest's own are shut."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize("use", ["publish", "process"])
+@pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o444, 0o777), (0o666, 0o555)])
+def test_denied(use: str, file_mode: int, folder_mode: int, shop: Path, open_folder: Path) -> None:
+    file = open_folder / "shop.db"
+    file.write_bytes(shop.read_bytes())
+    file.chmod(file_mode)
+    open_folder.chmod(folder_mode)
+    with as_nobody(), on(file) as pipeline, pytest.raises(Unavailable, match="must be writable for this user"):
+        USES[use](pipeline)
+    open_folder.chmod(0o777)
+    assert counted(file) == 1
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_moved(use: str, is_replaced: bool, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written to a file that has gone would be acknowledged and lost."""
+    if use == "profile":  # who only reads sees after a second, and loses nothing meanwhile
+        monkeypatch.setattr(database, "SEEN_EVERY_S", 0.0)
+    away = shop.with_name("away.db")
+    with on(shop) as pipeline:
+        pipeline.process()
+        for apart in (False, True):  # each of a thread's connections
+            pipeline.container.database().connection(durable=apart)
+        shop.rename(away)
+        if is_replaced:
+            with on(shop) as other:
+                other.publish(visits("cyd", "mug"))
+        with pytest.raises(PipelineError, match=r"was deleted, moved or replaced|was deleted or replaced"):
+            USES[use](pipeline)
+    assert counted(away) == 1
+
+
+def test_full_for_who_publishes(shop: Path) -> None:
+    with on(shop) as pipeline:
+        _leave_no_room(pipeline, durable=True)
+        with pytest.raises(Unavailable, match="its disk is full: make room"):
+            pipeline.publish(visits("bob", *(f"p{number}" for number in range(500))))
+    assert counted(shop) == 1
+
+
+def test_full_for_the_worker(shop: Path) -> None:
+    with on(shop) as pipeline:
+        for number in range(20):
+            pipeline.publish(visits(f"u{number}", *(f"p{number}-{product}" for product in range(25))))
+        _leave_no_room(pipeline, durable=False)
+        with pytest.raises(Unavailable, match="its disk is full: make room"):
+            pipeline.process()
+    assert counted(shop) == 501
+
+
+def _leave_no_room(pipeline: Pipeline, durable: bool) -> None:
+    connection = pipeline.container.database().connection(durable)
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    assert connection.execute(f"PRAGMA max_page_count = {pages + 1}").fetchone()[0] == pages + 1
+
+
+def test_held_by_another_program_for_long(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    with on(shop) as pipeline, closing(sqlite3.connect(shop, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert pipeline.profile("ada").customer.customer_id == "ada"  # readers wait for nobody
+        with pytest.raises(Unavailable, match="another program has held it for"):
+            pipeline.publish(visits("bob", "mug"))
+        other.execute("ROLLBACK")
+        pipeline.publish(visits("bob", "mug"))
+    assert counted(shop) == 2
+
+
+def in_a_child(use: Callable[[], str]) -> str:
+    """Fork, and return what the child comes to; whatever happens there does not come back into the tests."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            try:
+                result = use()
+            except BaseException as error:
+                result = f"{type(error).__name__}: {error}"
+            os.write(writing, result.encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        result = answer.read().decode()
+    os.waitpid(child, 0)
+    return result
+
+
+def test_forked_each_process_opens_connections_of_its_own(shop: Path) -> None:
+    with on(shop) as pipeline:
+        pipeline.process()
+        before = pipeline.container.database().connection()
+
+        def use() -> str:
+            with on(shop) as mine:
+                mine.publish(visits("bob", "mug"))
+                return f"{mine.profile('ada').customer.customer_id}, {len(mine.trending())}"
+
+        assert in_a_child(use) == "ada, 1"
+        assert pipeline.container.database().connection() is not before
+        assert pipeline.process() == {RecordClass.APPLIED: 2}
+        assert differences(pipeline) == []
+
+
+def test_forked_a_pipeline_of_the_parent_is_none_in_the_child(shop: Path) -> None:
+    with on(shop) as pipeline:
+        pipeline.process()
+        assert "this pipeline was opened before the process was forked" in in_a_child(lambda: str(pipeline.process()))
+        container = pipeline.container
+        assert in_a_child(lambda: str(container.process_events()(0))).startswith(
+            "UnrecoverableState: this worker was made before the process"
+        )
+        pipeline.publish(visits("bob", "mug"))
+        assert pipeline.process() == {RecordClass.APPLIED: 2}
+
+
+def test_forked_amid_a_transaction_the_child_is_told_at_once(shop: Path) -> None:
+    with on(shop) as pipeline:
+        holding, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with pipeline.container.database().transaction():
+                holding.set()
+                done.wait(30)
+
+        other = threading.Thread(target=hold)
+        other.start()
+        holding.wait(30)
+        try:
+            for use in (lambda: str(pipeline.container.cells().counts()), lambda: str(on(shop).profile("ada"))):
+                assert "was in use when this process was forked, and cannot be opened here" in in_a_child(use)
+        finally:
+            done.set()
+        other.join()
+        assert pipeline.profile("ada").customer.customer_id == "ada"
+    assert counted(shop) == 1

@@ -1,0 +1,69 @@
+"""An export is there whole, or not at all, whatever ends it."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from realtime_pipeline import Pipeline, Settings, Unavailable
+from realtime_pipeline.infrastructure.atomic_file import PART, whole_file
+from tests.support.histories import append
+
+ENDED = """
+import argparse, os, sys
+from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.interfaces.cli.dead_letters import add_dead_letters
+
+class Ends:
+    def __init__(self, name, done): ...
+    def end(self): ...
+    def tell(self, number):
+        if number == 2:
+            os.kill(os.getpid(), int(sys.argv[3]))
+
+parser, settings = argparse.ArgumentParser(), Settings(database=sys.argv[1])
+add_dead_letters(parser.add_subparsers(), argparse.ArgumentParser(add_help=False), Ends)
+options = parser.parse_args(["dead-letters", "export", sys.argv[2]])
+with Pipeline(settings) as pipeline:
+    options.command(pipeline, settings, options)
+"""
+"""Exports letters, and ends itself by a signal when it has come to the second."""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_export_that_is_ended_leaves_no_file_of_that_name(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    database, folder = str(tmp_path / "shop.db"), tmp_path / "exports"
+    folder.mkdir()
+    with Pipeline(Settings(database=database, partitions=1)) as pipeline:
+        append(pipeline, [b"one", b"two", b"three"])
+        pipeline.process()
+    arguments = [database, str(folder / "letters.jsonl"), str(int(number))]
+    ended = subprocess.run([sys.executable, "-c", ENDED, *arguments], check=False, timeout=60)
+    assert ended.returncode == code
+    left = [file.name for file in folder.iterdir()]
+    assert "letters.jsonl" not in left
+    assert all(name.endswith(PART) for name in left)
+    assert len(left) == (0 if number == signal.SIGTERM else 1)
+
+
+def test_a_file_that_somebody_else_makes_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "letters.jsonl"
+    with pytest.raises(Unavailable, match="exists already"), whole_file(file):
+        file.write_bytes(b"theirs")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("letters.jsonl", b"theirs")]
+
+
+def test_an_error_leaves_nothing_and_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "letters.jsonl") as stream:
+        stream.write(b"%d" % (1 // 0))
+    assert list(tmp_path.iterdir()) == []
+    before = signal.getsignal(signal.SIGTERM)
+    with whole_file(tmp_path / "letters.jsonl") as stream:
+        stream.write(b"whole")
+    assert (tmp_path / "letters.jsonl").read_bytes() == b"whole"
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(FileNotFoundError) as raised, whole_file(tmp_path / "none" / "letters.jsonl"):
+        pass
+    assert raised.value.filename == str(tmp_path / "none" / "letters.jsonl")

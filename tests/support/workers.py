@@ -1,0 +1,66 @@
+"""Workers that crash and are started again, and the history they work on."""
+
+import msgspec
+from dependency_injector import providers
+
+from harness.simulation.shop import Shop
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from tests.support.histories import NOW_MS, SetClock
+
+HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
+
+
+ELSEWHERE = {
+    Stage.APPENDED,
+    Stage.ACKNOWLEDGED,
+    Stage.OUTPUTS_SENT,
+    Stage.POSITIONS_SENT,
+    Stage.TRIMMING,
+    Stage.SNAPSHOTTING,
+    Stage.LOG_TRIMMING,
+    Stage.BACKING_UP,
+}
+"""Stages of a publisher, of a backup, of a log that does not keep everything, and of stores across a network."""
+
+
+class Crash(Exception):
+    """The process dies here; what is in memory is lost with it."""
+
+
+class CrashAt(StageObserver):
+    """Raises when a stage is reached for the n-th time."""
+
+    def __init__(self, stage: Stage, times: int) -> None:
+        self._stage, self._left = stage, times
+
+    def reached(self, stage: Stage, records: int) -> None:
+        if stage is self._stage and records:
+            self._left -= 1
+            if self._left == 0:
+                raise Crash(stage)
+
+
+def new_worker(pipeline: Pipeline, observer: StageObserver | None = None) -> None:
+    """As after a restart: nothing is left but the log and the stores."""
+    if observer is not None:
+        pipeline.container.observer.override(providers.Object(observer))
+    else:
+        pipeline.container.observer.reset_override()
+    pipeline.container.log.reset()
+    pipeline.container.upkeep.reset()
+    pipeline.container.process_events.reset()
+
+
+def let_time_pass(pipeline: Pipeline, ms: int) -> None:
+    clock = pipeline.container.clock()
+    assert isinstance(clock, SetClock)
+    clock.at_ms += ms
+
+
+class GatheredViews(MemoryViews):
+    """Views that changes are gathered for, over some rounds."""
+
+    linger_ms = 10**9
+    merge_records_max = 30
