@@ -20,7 +20,9 @@ from realtime_pipeline.application.maintenance.forget_customer import Forgetting
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+from realtime_pipeline.infrastructure.memory.customer_queries import MemoryCustomerQueries
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
+from realtime_pipeline.infrastructure.memory.product_queries import MemoryProductQueries
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from realtime_pipeline.infrastructure.sqlite import database
 from realtime_pipeline.interfaces.text import profile_in_words
@@ -77,15 +79,18 @@ def test_ids_may_be_emoji() -> None:
 def test_a_store_swapped_for_another_by_the_container(tmp_path: Path) -> None:
     """The log in SQLite, all stores in memory: nothing else changes."""
     container = Container()
-    cells = MemoryCellStore(session_retention_ms=10**9)
+    cells, views = MemoryCellStore(), MemoryViews(2, listed_sessions_max=10, activity_retention_hours=100)
+    customers = MemoryCustomerQueries(cells, session_retention_ms=10**9)
     container.cells.override(providers.Object(cells))
-    container.views.override(providers.Object(MemoryViews(2, listed_sessions_max=10, activity_retention_hours=100)))
+    container.customer_queries.override(providers.Object(customers))
+    container.views.override(providers.Object(views))
+    container.product_queries.override(providers.Object(MemoryProductQueries(views)))
     with Pipeline(Settings(database=str(tmp_path / "shop.db")), container) as pipeline:
         container.outputs.override(providers.Object(MemoryOutputs(container.publisher())))
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
         assert [one.product.product_id for one in pipeline.recommend("bob")] == ["jug"]
-        assert cells.read_customer(CustomerId("ada")) is not None
+        assert customers.read_customer(CustomerId("ada")) is not None
         assert container.database().rows("SELECT count(*) FROM customers") == [(0,)]
 
 
@@ -142,10 +147,10 @@ def test_processing_in_the_background_while_others_publish_and_read(kind: Kind, 
             for publisher in publishers:
                 publisher.join()
             deadline = time.monotonic() + 20
-            while sum(pipeline.container.cells().counts().values()) < 120 and time.monotonic() < deadline:
+            while sum(pipeline.container.customer_queries().counts().values()) < 120 and time.monotonic() < deadline:
                 pipeline.recommend("user-0")
                 time.sleep(0.01)
-        assert pipeline.container.cells().counts() == {RecordClass.APPLIED: 120}
+        assert pipeline.container.customer_queries().counts() == {RecordClass.APPLIED: 120}
         assert [pipeline.profile(f"user-{number}").customer.sessions_begun for number in range(3)] == [20, 20, 20]
 
 

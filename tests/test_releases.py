@@ -56,10 +56,10 @@ def test_a_store_of_a_release_is_read_by_this_one(release: Path, store: Pipeline
     assert ada.counts[EventKind.PRODUCT_VIEWED] == 3 + 2 + 1  # her own, the visitor's, and after the sign-in
     assert ada.country is not None
     assert ada.country[0] == "DE"
-    assert [one.rating for one in store.container.cells().reviews(ada.customer_id)] == [4]
+    assert [one.rating for one in store.container.customer_queries().reviews(ada.customer_id)] == [4]
     assert store.trending(1)[0].product.product_id == "lamp"  # bought; the purchase of mugs was cancelled
     assert store.recommend("cyd", 5)
-    counts = store.container.cells().counts()
+    counts = store.container.customer_queries().counts()
     assert (counts[RecordClass.IGNORED], counts[RecordClass.DUPLICATE]) == (1, 1)
 
 

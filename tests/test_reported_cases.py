@@ -161,7 +161,7 @@ def test_what_is_on_its_way_when_a_customer_is_forgotten_goes_too(
         pipeline.process()
         assert differences(pipeline) == []
         assert pipeline.receipt(forgetting).is_done
-        assert [one.customer_id for one in pipeline.container.cells().scan() if one.spend] == []
+        assert [one.customer_id for one in pipeline.container.customer_queries().scan() if one.spend] == []
 
 
 def test_a_category_at_most_so_often_is_filled_from_further_down() -> None:

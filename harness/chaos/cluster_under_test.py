@@ -296,7 +296,7 @@ class ClusterUnderTest:
 
     def counts(self) -> Mapping[str, int]:
         """How many records the store has in each class."""
-        return {name.value: count for name, count in self.pipeline.container.cells().counts().items()}
+        return {name.value: count for name, count in self.pipeline.container.customer_queries().counts().items()}
 
     def differences(self) -> list[str]:
         """Where the stores are not what the oracle makes of the log.

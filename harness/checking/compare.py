@@ -34,7 +34,8 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
     return expected, differences(
         expected,
         container.cells(),
-        container.views(),
+        container.customer_queries(),
+        container.product_queries(),
         container.outputs(),
         settings.stores.session_retention_ms,
         settings.stores.listed_sessions_max,

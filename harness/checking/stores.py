@@ -15,8 +15,9 @@ from harness.oracle.sign_in import KEY_STRIDE
 from harness.oracle.sorting import UNREADABLE, identified
 from harness.support.diff import CHUNK, Line, chunks, diff, each_once, shown
 from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.outputs import Outputs
-from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import SeenEvents, SeenIds
 from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
@@ -44,8 +45,9 @@ _PLAIN_FIELDS: Final = (
 
 def differences(
     expected: Expected,
-    cells: CellStore,
-    views: Views,
+    owner: CellStore,
+    cells: CustomerQueries,
+    views: ProductQueries,
     outputs: Outputs,
     session_retention_ms: int,
     listed_max: int,
@@ -61,7 +63,7 @@ def differences(
         expected.missing_messages,
         _in_counts(expected, cells),
         _in_customers(expected, cells),
-        _in_forgotten(expected, cells),
+        _in_forgotten(expected, owner, cells),
         _in_sessions(expected, cells, session_retention_ms),
         in_products(expected, views),
         in_lists(expected, views, listed_max),
@@ -82,13 +84,13 @@ def compared(expected: Expected) -> str:
     )
 
 
-def _in_counts(expected: Expected, cells: CellStore) -> Iterator[Line]:
+def _in_counts(expected: Expected, cells: CustomerQueries) -> Iterator[Line]:
     held = cells.counts()
     for class_ in RecordClass:
         yield from diff(f"the count of {class_}", held.get(class_, 0), expected.counts.get(class_, 0))
 
 
-def _in_customers(expected: Expected, cells: CellStore) -> Iterator[Line]:
+def _in_customers(expected: Expected, cells: CustomerQueries) -> Iterator[Line]:
     reviews: dict[CustomerId, dict[ProductId, tuple[int, str, int]]] = {}
     for (customer_id, product_id), said in expected.reviews.items():
         reviews.setdefault(customer_id, {})[product_id] = said
@@ -196,7 +198,7 @@ def _in_session(found: Session, wanted: ExpectedSession) -> Iterator[Line]:
 
 
 def _in_reviews(
-    cells: CellStore, customer_id: CustomerId, wanted: Mapping[ProductId, tuple[int, str, int]]
+    cells: CustomerQueries, customer_id: CustomerId, wanted: Mapping[ProductId, tuple[int, str, int]]
 ) -> Iterator[Line]:
     found = cells.reviews(customer_id)
     held = {review.product_id: (review.rating, review.text, review.occurred_at_ms) for review in found}
@@ -206,7 +208,7 @@ def _in_reviews(
         yield "reviews are not each once, the latest first"
 
 
-def _in_forgotten(expected: Expected, cells: CellStore) -> Iterator[Line]:
+def _in_forgotten(expected: Expected, owner: CellStore, cells: CustomerQueries) -> Iterator[Line]:
     """Nothing may be left of who was forgotten but when, for the owner."""
     by_partition: dict[int, list[CustomerId]] = {}
     for customer_id in expected.forgotten:
@@ -217,13 +219,13 @@ def _in_forgotten(expected: Expected, cells: CellStore) -> Iterator[Line]:
             yield f"customer {customer_id}: has reviews, and should be forgotten"
     for partition, customer_ids in by_partition.items():
         for chunk in chunks(customer_ids):
-            for customer_id, customer in cells.load_customers({partition: chunk}).items():
+            for customer_id, customer in owner.load_customers({partition: chunk}).items():
                 wanted = Customer(customer_id, forgotten_at_ms=expected.forgotten[customer_id])
                 if customer != wanted:
                     yield f"customer {customer_id}: is loaded as {shown(customer)}, should be {shown(wanted)}"
 
 
-def _in_sessions(expected: Expected, cells: CellStore, session_retention_ms: int) -> Iterator[Line]:
+def _in_sessions(expected: Expected, cells: CustomerQueries, session_retention_ms: int) -> Iterator[Line]:
     for chunk in chunks([*expected.sessions, *expected.sessions_gone]):
         found = cells.session_summaries(chunk)
         for key in chunk:

@@ -8,7 +8,7 @@ import attrs
 
 from harness.oracle.expected import HOUR_MS, Expected
 from harness.support.diff import CHUNK, Line, chunks, diff, each_once, same, shown
-from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.views.product_stats import ProductState
@@ -26,7 +26,7 @@ _ALONE: Final = {"views": (1, 0, 0), "carts": (0, 1, 0), "purchases": (0, 0, 1)}
 """Each looked at alone, since no port shows the activity itself."""
 
 
-def in_products(expected: Expected, views: Views) -> Iterator[Line]:
+def in_products(expected: Expected, views: ProductQueries) -> Iterator[Line]:
     """Compare every product, the number of all interactions, and how far each partition's time has come."""
     times_seen: Counter[ProductId] = Counter()
     for product_id, state in views.scan():
@@ -61,7 +61,7 @@ def _described(state: ProductState) -> dict[str, object]:
     }
 
 
-def in_lists(expected: Expected, views: Views, listed_max: int) -> Iterator[Line]:
+def in_lists(expected: Expected, views: ProductQueries, listed_max: int) -> Iterator[Line]:
     """Compare the newest sessions of every product."""
     for chunk in chunks(list(expected.products)):
         found = views.sessions_of(chunk, listed_max)
@@ -76,7 +76,7 @@ def in_lists(expected: Expected, views: Views, listed_max: int) -> Iterator[Line
                 yield f"product {product_id}: its list of sessions is {where}"
 
 
-def in_trending(expected: Expected, views: Views, settings: TrendingSettings) -> Iterator[Line]:
+def in_trending(expected: Expected, views: ProductQueries, settings: TrendingSettings) -> Iterator[Line]:
     """Compare what is trending: in all, in the largest categories and countries, and by each kind of action alone."""
     by_category: dict[str, set[ProductId]] = {}
     for product_id, product in expected.products.items():
@@ -101,7 +101,7 @@ def in_trending(expected: Expected, views: Views, settings: TrendingSettings) ->
 def _in_ranking(
     where: str,
     expected: Expected,
-    views: Views,
+    views: ProductQueries,
     settings: TrendingSettings,
     category: str | None,
     of: Collection[ProductId],
@@ -145,7 +145,7 @@ def _in_ranks(where: str, found: Sequence[object], wanted: Sequence[object]) -> 
             return
 
 
-def in_top_rated(expected: Expected, views: Views) -> Iterator[Line]:
+def in_top_rated(expected: Expected, views: ProductQueries) -> Iterator[Line]:
     """Compare the Bayesian averages (C·m + Σ ratings) / (C + n) of all products that have ratings."""
     rated = {id_: (one.ratings, one.rating_sum) for id_, one in expected.products.items() if one.ratings}
     ratings = sum(count for count, _ in rated.values())

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     with environment(options) as settings, Pipeline(settings) as pipeline:
         published = publish(pipeline, _lines(shop, options.sessions), None, finite=False)
         seconds, _ = process_all(pipeline, published)
-        console.print(counts_in_words(pipeline.container.cells().counts()))
+        console.print(counts_in_words(pipeline.container.customer_queries().counts()))
         _show_customers(pipeline)
         _show_products(pipeline)
         fresh_ms, rate = _freshness(pipeline, shop)

@@ -52,7 +52,7 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object
     classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
     handed_on = sum(classes.values()) - rows  # what visitors who signed in had to say is in the log too
     adds_up = handed_on == 0 or (
-        handed_on > 0 and any(_is_of_visitors(one) for one in pipeline.container.cells().scan())
+        handed_on > 0 and any(_is_of_visitors(one) for one in pipeline.container.customer_queries().scan())
     )
     heading(f"{rows:,} lines at {rows / seconds:,.0f} a second")
     for name, words in CLASSES.items():
@@ -96,7 +96,7 @@ def _dead_letters(pipeline: Pipeline, count: int) -> dict[str, int]:
 def _show_customers(pipeline: Pipeline, named: list[str]) -> None:
     for customer_id in named or most_active(pipeline, SHOWN_CUSTOMERS):
         heading(f"Customer {customer_id}")
-        if pipeline.container.cells().read_customer(CustomerId(customer_id)) is None:
+        if pipeline.container.customer_queries().read_customer(CustomerId(customer_id)) is None:
             console.print("  never seen, or forgotten; what anybody new would be shown:")
         else:
             for line in profile_in_words(pipeline.profile(customer_id)):
@@ -111,7 +111,9 @@ def most_active(pipeline: Pipeline, limit: int) -> list[CustomerId]:
     def events(customer: Customer) -> tuple[int, str]:
         return (-sum(customer.counts.values()), customer.customer_id)
 
-    busiest = heapq.nsmallest(limit, ((events(one), one.customer_id) for one in pipeline.container.cells().scan()))
+    busiest = heapq.nsmallest(
+        limit, ((events(one), one.customer_id) for one in pipeline.container.customer_queries().scan())
+    )
     return [customer_id for _, customer_id in busiest]
 
 

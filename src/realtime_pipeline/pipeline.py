@@ -107,7 +107,7 @@ class Pipeline(Operating):
         """
         with self._background.alone():
             self.container.process_events().catch_up()
-        return self.container.cells().counts()
+        return self.container.customer_queries().counts()
 
     def processing(self, on_failure: Callable[[BaseException], object] | None = None) -> AbstractContextManager[None]:
         """Process what is published, in a thread of its own, until the block ends.

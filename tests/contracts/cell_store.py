@@ -4,6 +4,7 @@ import pytest
 
 from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, Commit
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import Session, SessionKey, session_key
@@ -50,6 +51,7 @@ class CellStoreContract:
     """A fresh store, tied to nothing, with partition 0 unclaimed. Sessions are kept for 1,000 ms."""
 
     cells: CellStore
+    customers: CustomerQueries
 
     def commit(
         self, changed: Effects, at: int = 0, to: int | None = None, number: int | None = None, epoch: int = 1
@@ -93,10 +95,10 @@ class CellStoreContract:
         session = Session(KEY, "s", 5, 9, 1, {MUG: (9, 1)})
         review = Review(ADA, MUG, 4, "fine", 9)
         self.commit(effects(seen(ADA), sessions=(session,), reviews=(review,)))
-        assert self.cells.read_customer(ADA) == seen(ADA)
-        assert self.cells.session_summaries([KEY]) == {KEY: session.summary()}
-        assert self.cells.reviews(ADA) == [review]
-        assert self.cells.counts() == {RecordClass.APPLIED: 1}
+        assert self.customers.read_customer(ADA) == seen(ADA)
+        assert self.customers.session_summaries([KEY]) == {KEY: session.summary()}
+        assert self.customers.reviews(ADA) == [review]
+        assert self.customers.counts() == {RecordClass.APPLIED: 1}
         claimed = self.cells.claim(0, 2)
         assert (claimed.position, claimed.number, claimed.watermark) == (1, 1, Watermark(7, 1, 700, 2))
 
@@ -109,9 +111,9 @@ class CellStoreContract:
         self.cells.claim(0, 2)
         with pytest.raises(Fenced):
             self.commit(effects(seen(ADA, 7), seen(BOB)), at=at, to=at + 2, number=number, epoch=epoch)
-        assert self.cells.read_customer(ADA) == seen(ADA)
-        assert self.cells.read_customer(BOB) is None
-        assert self.cells.counts() == {RecordClass.APPLIED: 1}
+        assert self.customers.read_customer(ADA) == seen(ADA)
+        assert self.customers.read_customer(BOB) is None
+        assert self.customers.counts() == {RecordClass.APPLIED: 1}
         claimed = self.cells.claim(0, 3)
         assert (claimed.position, claimed.number) == (1, 1)
 
@@ -124,7 +126,7 @@ class CellStoreContract:
         self.commit(effects(seen(ADA)))
         with pytest.raises(Fenced):
             self.commit(effects(seen(ADA)))
-        assert self.cells.counts() == {RecordClass.APPLIED: 1}
+        assert self.customers.counts() == {RecordClass.APPLIED: 1}
 
     def test_loading_gives_a_customer_for_every_id(self) -> None:
         self.cells.claim(0, 1)
@@ -137,24 +139,24 @@ class CellStoreContract:
         self.commit(effects(seen(ADA), seen(BOB)))
         self.commit(effects(tombstones={BOB: 50}), at=1)
         cyd = CustomerId("cyd")
-        assert self.cells.read_customers([cyd, ADA, BOB, ADA]) == {ADA: seen(ADA)}
-        assert self.cells.read_customers([]) == {}
+        assert self.customers.read_customers([cyd, ADA, BOB, ADA]) == {ADA: seen(ADA)}
+        assert self.customers.read_customers([]) == {}
 
     def test_what_is_loaded_is_a_copy(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))
         self.cells.load_customers({0: [ADA]})[ADA].counts[EventKind.PRODUCT_VIEWED] = 99
-        assert self.cells.read_customer(ADA) == seen(ADA)
+        assert self.customers.read_customer(ADA) == seen(ADA)
 
     def test_who_is_forgotten_is_gone_and_known_to_be(self) -> None:
         self.cells.claim(0, 1)
         session = Session(KEY, "s", 5, 9)
         self.commit(effects(seen(ADA), sessions=(session,), reviews=(Review(ADA, MUG, 4, "fine", 9),)))
         self.commit(effects(dropped=frozenset([KEY]), taken_down=((ADA, MUG),), tombstones={ADA: 50}), at=1)
-        assert self.cells.read_customer(ADA) is None
-        assert self.cells.session_summaries([KEY]) == {}
-        assert self.cells.reviews(ADA) == []
-        assert list(self.cells.scan()) == []
+        assert self.customers.read_customer(ADA) is None
+        assert self.customers.session_summaries([KEY]) == {}
+        assert self.customers.reviews(ADA) == []
+        assert list(self.customers.scan()) == []
         assert self.cells.load_customers({0: [ADA]}) == {ADA: Customer.forgotten(ADA, 50)}
 
     def test_who_comes_back_in_the_same_commit_is_there_with_what_came_after(self) -> None:
@@ -163,17 +165,17 @@ class CellStoreContract:
         back = seen(ADA, 2)
         again = Review(ADA, MUG, 5, "better", 60)
         self.commit(effects(back, reviews=(again,), taken_down=((ADA, JUG),), tombstones={ADA: 50}), at=1)
-        assert self.cells.read_customer(ADA) == back
-        assert self.cells.reviews(ADA) == [again]
+        assert self.customers.read_customer(ADA) == back
+        assert self.customers.reviews(ADA) == [again]
 
     def test_expired_sessions_are_gone(self) -> None:
         self.cells.claim(0, 1)
         old, young = Session(session_key(0, 1), "a", 0, 0), Session(session_key(0, 2), "b", 0, 1_000)
         self.commit(effects(sessions=(old, young)))
-        assert set(self.cells.session_summaries([old.key, young.key])) == {old.key, young.key}
+        assert set(self.customers.session_summaries([old.key, young.key])) == {old.key, young.key}
         with self.cells.transaction():
             self.cells.commit([Commit(0, 1, 2, 1, 2, Watermark(0, 1_001, 0), effects(seen(ADA)))])
-        assert set(self.cells.session_summaries([old.key, young.key])) == {young.key}
+        assert set(self.customers.session_summaries([old.key, young.key])) == {young.key}
 
     def test_no_session_expires_by_a_time_later_than_the_clock(self) -> None:
         """Two events of a clock that was far ahead have moved the time of the partition."""
@@ -183,20 +185,20 @@ class CellStoreContract:
         ahead = Watermark(0, 10**12, 10**12, 10**12)
         with self.cells.transaction():
             self.cells.commit([Commit(0, 1, 2, 1, 2, ahead, effects(seen(ADA)), at_ms=900)])
-        assert set(self.cells.session_summaries([session.key], 1_000)) == {session.key}
-        assert self.cells.session_summaries([session.key], 1_001) == {}
+        assert set(self.customers.session_summaries([session.key], 1_000)) == {session.key}
+        assert self.customers.session_summaries([session.key], 1_001) == {}
 
     def test_reviews_come_latest_first(self) -> None:
         self.cells.claim(0, 1)
         one, two, three = (Review(ADA, ProductId(name), 3, "", at) for name, at in (("b", 5), ("c", 9), ("a", 5)))
         self.commit(effects(reviews=(one, two, three)))
-        assert self.cells.reviews(ADA) == [two, three, one]
+        assert self.customers.reviews(ADA) == [two, three, one]
 
     def test_counts_add_up_over_commits_and_cells(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(applied=3))
         self.commit(effects(applied=4), at=1)
-        assert self.cells.counts() == {RecordClass.APPLIED: 7}
+        assert self.customers.counts() == {RecordClass.APPLIED: 7}
 
     def test_what_is_erased_is_as_if_it_had_never_been(self) -> None:
         self.cells.bind(LogIdentity("a", 2, "consistent"))
@@ -205,9 +207,13 @@ class CellStoreContract:
         kept = effects(seen(ADA), sessions=(session,), reviews=(Review(ADA, MUG, 4, "fine", 9),), tombstones={BOB: 5})
         self.commit(kept, epoch=3)
         self.cells.erase()
-        assert list(self.cells.scan()) == []
+        assert list(self.customers.scan()) == []
         assert self.cells.load_customers({0: [ADA, BOB]}) == {ADA: Customer(ADA), BOB: Customer(BOB)}
-        assert (self.cells.session_summaries([KEY]), self.cells.reviews(ADA), self.cells.counts()) == ({}, [], {})
+        assert (self.customers.session_summaries([KEY]), self.customers.reviews(ADA), self.customers.counts()) == (
+            {},
+            [],
+            {},
+        )
         assert (self.cells.epoch(0), self.cells.positions([0]), list(self.cells.outbox(0, 0))) == (0, {0: 0}, [])
         with pytest.raises(Fenced):
             self.commit(kept, at=1, epoch=3)
@@ -218,7 +224,7 @@ class CellStoreContract:
         self.cells.claim(0, 1)
         names = [CustomerId(f"customer-{number}") for number in range(2_500)]
         self.commit(effects(*(seen(name) for name in names)))
-        found = [customer.customer_id for customer in self.cells.scan()]
+        found = [customer.customer_id for customer in self.customers.scan()]
         assert sorted(found) == sorted(names)
 
     def test_a_store_belongs_to_one_log(self) -> None:
@@ -257,6 +263,6 @@ class TransactionContract(CellStoreContract):
         with pytest.raises(Fenced), self.cells.transaction():  # noqa: PT012 - the first write is what must be undone
             self.cells.commit([commit])
             self.cells.commit([commit])
-        assert self.cells.read_customer(ADA) is None
+        assert self.customers.read_customer(ADA) is None
         self.commit(effects(seen(BOB)))
-        assert self.cells.read_customer(BOB) == seen(BOB)
+        assert self.customers.read_customer(BOB) == seen(BOB)

@@ -28,7 +28,7 @@ from realtime_pipeline.application.ports.observer import Stage
 
 with Pipeline(load_settings(database=sys.argv[1], events={"quantity_max": 9})) as pipeline:
     fault = SignalAt(Stage.APPENDED, int(sys.argv[2]), SIGKILL, None)
-    pipeline.container.stages.override(providers.Object(fault))
+    pipeline.container.observer.override(providers.Object(fault))
     pipeline.replay_dead_letters()
 """
 
@@ -56,4 +56,4 @@ def test_a_killed_replay_is_run_again(tmp_path: Path, batch: int, done: int) -> 
         counts = pipeline.process()
         assert (counts[RecordClass.APPLIED], counts[RecordClass.DEAD_LETTER]) == (LETTERS, LETTERS)
         mug = ProductId("mug")
-        assert pipeline.container.views().interactions_of([mug]) == {mug: LETTERS}
+        assert pipeline.container.product_queries().interactions_of([mug]) == {mug: LETTERS}

@@ -80,7 +80,7 @@ def test_two_workers_share_the_partitions_and_a_third_takes_over() -> None:
                 append(publisher, HISTORY[begin : begin + 100])
                 time.sleep(0.05)
             deadline_s = time.monotonic() + 60
-            while sum(publisher.container.cells().counts().values()) < len(HISTORY):
+            while sum(publisher.container.customer_queries().counts().values()) < len(HISTORY):
                 assert time.monotonic() < deadline_s
                 time.sleep(0.1)
         one.close()
@@ -106,11 +106,11 @@ def test_a_visitor_signs_in_while_workers_work() -> None:
         looks = [event(f"v{number}", user=None, session="s1", product=f"p{number}") for number in range(5)]
         other.publish([*looks, event("l", "login", user="ada", session="s1")])
         deadline_s = time.monotonic() + 30
-        while not (ada := other.container.cells().read_customer(CustomerId("ada"))) or len(ada.recent) < 5:
+        while not (ada := other.container.customer_queries().read_customer(CustomerId("ada"))) or len(ada.recent) < 5:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         other.publish([event("v5", user=None, session="s1", product="p5")])
-        while len((other.container.cells().read_customer(CustomerId("ada")) or ada).recent) < 6:
+        while len((other.container.customer_queries().read_customer(CustomerId("ada")) or ada).recent) < 6:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
     with Pipeline(settings) as pipeline:
@@ -136,7 +136,7 @@ def test_who_is_forgotten_is_in_no_key_of_redis() -> None:
         pipeline.process()
         pipeline.forget("ada-lovelace")
         pipeline.process()
-        assert pipeline.container.cells().read_customer("ada-lovelace") is None  # type: ignore[arg-type]
+        assert pipeline.container.customer_queries().read_customer("ada-lovelace") is None  # type: ignore[arg-type]
         nodes = pipeline.container.redis_client()
         namespace = pipeline.container.settings().redis.namespace
         for names in nodes.scan(f"{namespace}:*", 1_000):
@@ -159,7 +159,7 @@ def test_a_forgetting_is_not_done_before_the_events_that_lie_before_it() -> None
         assert forgetting.position >= 1
         pipeline.process()
         assert pipeline.receipt(forgetting).is_done
-        assert list(pipeline.container.cells().scan()) == []
+        assert list(pipeline.container.customer_queries().scan()) == []
         again = pipeline.forget("ada")
         assert not pipeline.receipt(again).is_done
         with pipeline.processing():
@@ -187,9 +187,9 @@ def test_a_store_is_built_again_when_no_worker_runs_and_nothing_is_put_out_twice
             wait_for_records(other, len(HISTORY))
             with pytest.raises(UnrecoverableState, match="1 worker is running: end them"):
                 other.rebuild()
-        letters = other.container.cells().counts()[RecordClass.DEAD_LETTER]
+        letters = other.container.customer_queries().counts()[RecordClass.DEAD_LETTER]
         assert other.rebuild() == len(HISTORY)
-        assert other.container.cells().counts() == {}
+        assert other.container.customer_queries().counts() == {}
         assert sum(other.process().values()) == len(HISTORY)
         assert len(other.dead_letters(1_000)) == letters
         assert differences(other) == []
@@ -216,15 +216,15 @@ def test_a_topic_made_anew_under_a_worker_stops_it() -> None:
         append(other, HISTORY)
         with pytest.raises(WrongLog, match="was made again, or given more partitions, under the worker"):
             nothing_is_folded(worker, 60)
-        assert sum(other.container.cells().counts().values()) == 50
+        assert sum(other.container.customer_queries().counts().values()) == 50
 
 
 def nothing_is_folded(pipeline: Pipeline, seconds: float) -> None:
-    before = pipeline.container.cells().counts()
+    before = pipeline.container.customer_queries().counts()
     deadline_s = time.monotonic() + seconds
     while time.monotonic() < deadline_s:
         pipeline.container.process_events()(0.2)
-        assert pipeline.container.cells().counts() == before
+        assert pipeline.container.customer_queries().counts() == before
 
 
 def test_a_log_that_was_shortened_is_not_rebuilt_from() -> None:
@@ -237,12 +237,12 @@ def test_a_log_that_was_shortened_is_not_rebuilt_from() -> None:
             UnrecoverableState, match=r"no longer holds what came before position 1 of partition 0; a store"
         ):
             pipeline.rebuild()
-        assert pipeline.container.cells().counts() == counts
+        assert pipeline.container.customer_queries().counts() == counts
 
 
 def wait_for_records(pipeline: Pipeline, records: int) -> None:
     deadline_s = time.monotonic() + 60
-    while sum(pipeline.container.cells().counts().values()) < records:
+    while sum(pipeline.container.customer_queries().counts().values()) < records:
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
 
@@ -387,7 +387,7 @@ def test_a_worker_that_is_asked_to_end_leaves_nothing_to_emit(tmp_path: Path) ->
             stopper = threading.Timer(60, worker.kill)
             stopper.start()
             try:
-                while sum(pipeline.container.cells().counts().values()) < len(HISTORY):
+                while sum(pipeline.container.customer_queries().counts().values()) < len(HISTORY):
                     assert worker.poll() is None
                     time.sleep(0.05)
                 worker.terminate()
@@ -448,7 +448,7 @@ from realtime_pipeline import Pipeline, load_settings
 from realtime_pipeline.application.ports.observer import Stage
 
 with Pipeline(load_settings(sys.argv[1])) as pipeline:
-    pipeline.container.stages.override(providers.Object(SignalAt(Stage.APPENDED, 1, SIGKILL, None)))
+    pipeline.container.observer.override(providers.Object(SignalAt(Stage.APPENDED, 1, SIGKILL, None)))
     pipeline.replay_dead_letters(repairs={"0-0": {"event_type": "view", "timestamp": 1, "product_id": "mug"}})
 """
 

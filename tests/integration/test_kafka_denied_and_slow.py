@@ -66,7 +66,7 @@ def test_a_worker_that_may_not_read_is_told_and_has_changed_nothing(signed_in: S
             pytest.raises(Unavailable, match="Kafka does not let this user in"),
         ):
             worker.process()
-        assert publisher.container.cells().counts() == {}
+        assert publisher.container.customer_queries().counts() == {}
         assert publisher.process() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 1}
         assert differences(publisher) == []
 

@@ -147,8 +147,8 @@ def test_what_nobody_can_tell_stops_the_worker_with_the_command_that_mends_it(
         append(pipeline, [b"more garbage"])
         pipeline.process()
         assert len(pipeline.dead_letters()) == letters
-        customer = pipeline.container.cells().read_customer(CustomerId("ada"))
+        customer = pipeline.container.customer_queries().read_customer(CustomerId("ada"))
         assert customer is not None
-        assert pipeline.container.cells().counts() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 2}
+        assert pipeline.container.customer_queries().counts() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 2}
     assert main(["outputs", "restore", "--in-doubt", in_doubt, "--settings", file]) == 0
     assert "known of every partition: nothing was changed" in capsys.readouterr().out

@@ -72,7 +72,7 @@ def what_counts(
             append(pipeline, piece)
             pipeline.process()
         assert differences(pipeline) == []
-        views = pipeline.container.views()
+        products = pipeline.container.product_queries()
         return {
             "customers": {
                 one.customer_id: (
@@ -82,13 +82,14 @@ def what_counts(
                     {order_id: attrs.astuple(order) for order_id, order in one.orders.items()},
                     one.shown,
                 )
-                for one in pipeline.container.cells().scan()
+                for one in pipeline.container.customer_queries().scan()
             },
             "products": {
-                product_id: (state.interactions, state.ratings, state.rating_sum) for product_id, state in views.scan()
+                product_id: (state.interactions, state.ratings, state.rating_sum)
+                for product_id, state in products.scan()
             },
-            "trending": views.trending(TrendingSettings(), None, 100),
-            "trending in Germany": views.trending(TrendingSettings(), None, 100, "DE"),
+            "trending": products.trending(TrendingSettings(), None, 100),
+            "trending in Germany": products.trending(TrendingSettings(), None, 100, "DE"),
             "dead letters": sorted(one.record.value for one in pipeline.dead_letters(100)),
         }
 

@@ -32,7 +32,9 @@ def test_a_letter_is_published_once(history: list[bytes], turns: list[set[int]],
             assert pipeline.resolve_dead_letters(open_ids) == len(open_ids)
             assert pipeline.replay_dead_letters(repairs=dict.fromkeys(ids, repair)) == Replay(handled=len(ids))
         pipeline.process()
-        assert pipeline.container.views().interactions_of([MENDED]) == ({MENDED: len(handled)} if handled else {})
+        assert pipeline.container.product_queries().interactions_of([MENDED]) == (
+            {MENDED: len(handled)} if handled else {}
+        )
         assert differences(pipeline) == []
         ends = pipeline.container.log().bounds(range(SMALL.partitions))
-        assert sum(pipeline.container.cells().counts().values()) == sum(end for _, end in ends.values())
+        assert sum(pipeline.container.customer_queries().counts().values()) == sum(end for _, end in ends.values())

@@ -164,15 +164,15 @@ def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes
         pipeline.process()
         keys = {
             key
-            for one in pipeline.container.cells().scan()
+            for one in pipeline.container.customer_queries().scan()
             if one.customer_id == "ada"
             for key in [*one.closed_sessions, *(session.key for session in one.open_sessions)]
         }
         pipeline.forget("ada")
         pipeline.process()
         assert "ada" not in state(pipeline)["customers"]
-        assert pipeline.container.cells().session_summaries(keys) == {}
-        assert pipeline.container.cells().reviews("ada") == []  # type: ignore[arg-type]
+        assert pipeline.container.customer_queries().session_summaries(keys) == {}
+        assert pipeline.container.customer_queries().reviews("ada") == []  # type: ignore[arg-type]
         append(pipeline, history)  # a replay of everything must not bring them back
         pipeline.process()
         assert "ada" not in state(pipeline)["customers"]
@@ -181,8 +181,8 @@ def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes
 def model_of(pipeline: Pipeline) -> dict[ProductId, list[tuple[int, object]]]:
     """What neighbours are found by: the sessions listed for each product that are there, whatever their numbers."""
     model: dict[ProductId, list[tuple[int, object]]] = {}
-    for product_id, entries in pipeline.container.views().sessions_of(PRODUCT_IDS, 1_000).items():
-        trails = pipeline.container.cells().session_summaries(entries.keys())
+    for product_id, entries in pipeline.container.product_queries().sessions_of(PRODUCT_IDS, 1_000).items():
+        trails = pipeline.container.customer_queries().session_summaries(entries.keys())
         model[product_id] = sorted(((at_ms, trails[key]) for key, at_ms in entries.items() if key in trails), key=repr)
     return model
 

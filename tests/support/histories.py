@@ -132,7 +132,8 @@ def differences(pipeline: Pipeline) -> list[str]:
 
 def state(pipeline: Pipeline) -> dict[str, Any]:
     """All that can be read of a store, as plain values."""
-    cells, views, outputs = (pipeline.container.cells(), pipeline.container.views(), pipeline.container.outputs())
+    container = pipeline.container
+    cells, views, outputs = container.customer_queries(), container.product_queries(), container.outputs()
     customers = {customer.customer_id: attrs.asdict(customer, recurse=False) for customer in cells.scan()}
     products = dict(views.scan())
     keys = {key for one in cells.scan() for key in [*one.closed_sessions, *(s.key for s in one.open_sessions)]}

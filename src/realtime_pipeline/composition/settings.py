@@ -22,8 +22,8 @@ from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSetting
 ACTIVITY_RETENTION_HOURS_MAX = 10 * 366 * 24
 SESSION_RETENTION_MAX_MS = 100 * 365 * 86_400_000
 
-LogTechnology = Literal["sqlite", "memory", "kafka"]
-StoreTechnology = Literal["sqlite", "memory", "redis"]
+LogName = Literal["sqlite", "memory", "kafka"]
+StoreName = Literal["sqlite", "memory", "redis"]
 
 
 def _as_text(path: str | PathLike[str]) -> str:
@@ -58,8 +58,8 @@ class Settings:
     empty.
     """
 
-    log: LogTechnology = "sqlite"
-    store: StoreTechnology = "sqlite"
+    log: LogName = "sqlite"
+    store: StoreName = "sqlite"
     database: str = attrs.field(default="shop.db", converter=_as_text)
     partitions: int = 4
     rating_prior: float = 5.0
@@ -103,7 +103,7 @@ class Settings:
             )
 
     def _check_technologies(self) -> None:
-        for what, name, known in (("log", self.log, LogTechnology), ("store", self.store, StoreTechnology)):
+        for what, name, known in (("log", self.log, LogName), ("store", self.store, StoreName)):
             if name not in get_args(known):
                 raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
         if (self.log, self.store) == ("kafka", "sqlite"):

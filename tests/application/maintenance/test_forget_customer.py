@@ -19,7 +19,7 @@ SLOW = attrs.evolve(SETTINGS, partitions=4, worker=WorkerSettings(round_records_
 
 
 def names(pipeline: Pipeline) -> set[str]:
-    return {customer.customer_id for customer in pipeline.container.cells().scan()}
+    return {customer.customer_id for customer in pipeline.container.customer_queries().scan()}
 
 
 @KINDS
@@ -86,7 +86,7 @@ def test_a_forgetting_is_not_done_before_those_of_visitors_whom_the_owner_has_ye
         assert Progress.FOLLOWED in progress
         assert pipeline.receipt(forgetting).is_done
         assert names(pipeline) == {"bob"}
-        assert pipeline.container.cells().read_customer(CustomerId("anonymous:s0")) is None
+        assert pipeline.container.customer_queries().read_customer(CustomerId("anonymous:s0")) is None
 
 
 @KINDS
@@ -125,7 +125,7 @@ def test_a_forgetting_as_of_a_time_that_is_forgotten_already_takes_dead_letters_
             ("bob", 4),
             ("ada", 6),
         ]
-        assert pipeline.container.cells().counts()[RecordClass.FORGOTTEN] == 1
+        assert pipeline.container.customer_queries().counts()[RecordClass.FORGOTTEN] == 1
         assert names(pipeline) == {"ada"}
         assert differences(pipeline) == []
 

@@ -117,7 +117,7 @@ def test_a_new_store_begins_where_the_log_does(pipeline: Pipeline) -> None:
     for _ in range(2):
         pipeline.container.process_events.reset()
         pipeline.process()
-    assert sum(pipeline.container.cells().counts().values()) == len(HISTORY) - 2 * 5
+    assert sum(pipeline.container.customer_queries().counts().values()) == len(HISTORY) - 2 * 5
     stands = {number: len(records) for number, records in enumerate(memory_log.records)}
     assert pipeline.container.cells().positions([0, 1]) == stands
     assert pipeline.container.outputs().positions([0, 1]) == stands

@@ -74,7 +74,8 @@ class Profiles:
     def _kept(self) -> dict[Any, bytes]:
         cells = self.container.cells()
         assert isinstance(cells, MemoryCellStore)
-        return cells._customers
+        found: dict[Any, bytes] = cells.customers
+        return found
 
     def _key(self, customer_id: str) -> str:
         namespace = self.container.settings().redis.namespace
@@ -119,7 +120,7 @@ def test_a_profile_that_only_a_newer_worker_reads_stops_this_one(pipeline: Pipel
         NewerRelease, match=r"customer ada: a customer's profile was written by a newer release .*: upgrade this"
     ):
         pipeline.process()
-    assert (profiles.read("ada"), pipeline.container.cells().counts()) == (stored, before)
+    assert (profiles.read("ada"), pipeline.container.customer_queries().counts()) == (stored, before)
     with pytest.raises(NewerRelease, match="upgrade this program"):
         pipeline.recommend("ada")
 
@@ -135,7 +136,7 @@ def test_a_profile_that_is_cut_off_stops_the_worker_and_is_left_as_it_is(pipelin
     append(pipeline, [event("b", product="mug")])
     with pytest.raises(Damaged, match=r"customer ada: a customer's profile is damaged .* rebuild it from the log"):
         pipeline.process()
-    assert (profiles._raw("ada"), pipeline.container.cells().counts()) == (whole[:-3], before)
+    assert (profiles._raw("ada"), pipeline.container.customer_queries().counts()) == (whole[:-3], before)
 
 
 @KINDS
@@ -220,7 +221,7 @@ def test_a_message_that_only_a_newer_worker_reads_stops_this_one(pipeline: Pipel
         with pytest.raises(NewerRelease, match=r"partition \d, position \d: .*upgrade this program"):
             pipeline.process()
         new_worker(pipeline)
-    assert pipeline.container.cells().counts() == before
+    assert pipeline.container.customer_queries().counts() == before
     assert pipeline.dead_letters() == []
 
 
@@ -242,7 +243,7 @@ def test_a_tick_that_only_a_newer_worker_reads_stops_this_one(pipeline: Pipeline
     pipeline.container.publisher().publish([Outgoing(TICK_KEY + b"2", b"{}", partition=0)])
     with pytest.raises(NewerRelease, match=r"partition 0, position 0: a tick .*upgrade this program"):
         pipeline.process()
-    assert pipeline.container.cells().counts() == {}
+    assert pipeline.container.customer_queries().counts() == {}
 
 
 @pytest.mark.parametrize("kind", ["memory"])
@@ -269,7 +270,7 @@ def test_parts_that_only_a_newer_worker_can_add_up_stop_this_one(pipeline: Pipel
     append(pipeline, [merged(pipeline, as_it_is, lambda fields: fields | NEWER)])
     with pytest.raises(NewerRelease, match=r"cannot add up \(both profiles have loyalty\): upgrade this program"):
         pipeline.process()
-    assert (profiles.read("ada"), pipeline.container.cells().counts()) == (stored, before)
+    assert (profiles.read("ada"), pipeline.container.customer_queries().counts()) == (stored, before)
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])

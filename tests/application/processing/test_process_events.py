@@ -47,19 +47,21 @@ def test_ticks_move_time_on_a_quiet_partition(kind: Kind, tmp_path: Path) -> Non
     with opened(embedded(kind, tmp_path), clock) as pipeline:
         append(pipeline, [event("e1", at_ms=NOW_MS)], partition=None)
         pipeline.process()
-        marks = pipeline.container.views().watermarks()
+        marks = pipeline.container.product_queries().watermarks()
         partition = max(marks, key=lambda number: marks[number].at_ms)
         assert marks[partition].at_ms == NOW_MS - SMALL.fold.max_out_of_orderness_ms
         clock.at_ms += 3_000
         pipeline.container.publish_events().tick(partition)
         assert pipeline.process()[RecordClass.CONTROL] == 1
         assert (
-            pipeline.container.views().watermarks()[partition].at_ms
+            pipeline.container.product_queries().watermarks()[partition].at_ms
             == NOW_MS - SMALL.fold.max_out_of_orderness_ms + 3_000
         )
         pipeline.container.publish_events().end_of_time()
         pipeline.process()
-        assert {mark.at_ms for mark in pipeline.container.views().watermarks().values()} == {253_402_300_799_999}
+        assert {mark.at_ms for mark in pipeline.container.product_queries().watermarks().values()} == {
+            253_402_300_799_999
+        }
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Kind, tmp_
             assert pipeline.profile("ada").customer.first_seen_ms == NOW_MS + ahead_ms
             pipeline.forget("ada")
             pipeline.process()
-            assert pipeline.container.cells().read_customer(CustomerId("ada")) is None
+            assert pipeline.container.customer_queries().read_customer(CustomerId("ada")) is None
         assert differences(pipeline) == []
 
 

@@ -185,7 +185,7 @@ def test_what_was_owed_before_catching_up_began_is_caught_up_with(pipeline: Pipe
     append(pipeline, [event("1", user=None, session="s1", product="mug"), event("2", "login", session="s1")])
     worker(0)
     pipeline.process()
-    assert pipeline.container.cells().counts() == {RecordClass.APPLIED: 3}
+    assert pipeline.container.customer_queries().counts() == {RecordClass.APPLIED: 3}
     assert differences(pipeline) == []
 
 

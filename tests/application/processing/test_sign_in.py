@@ -71,18 +71,18 @@ def test_with_the_customer_their_visitors_are_forgotten(kind: Kind, tmp_path: Pa
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         review = event("r", "review", user=None, session="s1", product="mug", rating=4, text="by s1")
         processed(pipeline, *looks("mug"), review, *looks("jug", session="s2"), login(), login(session="s2"))
-        cells = pipeline.container.cells()
-        assert len(cells.reviews(CustomerId(VISITOR))) == 1
+        customers = pipeline.container.customer_queries()
+        assert len(customers.reviews(CustomerId(VISITOR))) == 1
         with pytest.raises(UnknownCustomer, match=f"{VISITOR} has signed in, and is ada since: forget that one"):
             pipeline.forget(VISITOR)
         pipeline.forget("ada")
         pipeline.process()
         assert differences(pipeline) == []
-        assert list(cells.scan()) == []
-        assert cells.reviews(CustomerId(VISITOR)) == []
+        assert list(customers.scan()) == []
+        assert customers.reviews(CustomerId(VISITOR)) == []
         replayed = processed(pipeline, *looks("mug"), review, login())
         assert replayed[RecordClass.FORGOTTEN] == 3  # nothing brings them back
-        assert list(cells.scan()) == []
+        assert list(customers.scan()) == []
 
 
 @KINDS
@@ -95,7 +95,7 @@ def test_a_sign_in_that_comes_after_the_customer_was_forgotten_takes_the_visitor
         pipeline.process()
         counts = processed(pipeline, login())
         assert counts[RecordClass.FORGOTTEN] == 1
-        assert list(pipeline.container.cells().scan()) == []
+        assert list(pipeline.container.customer_queries().scan()) == []
 
 
 @KINDS
@@ -105,7 +105,7 @@ def test_over_the_limit_the_visitor_of_longest_ago_is_forgotten(kind: Kind, tmp_
         for number in range(3):
             processed(pipeline, *looks("mug", session=f"s{number}"), login(session=f"s{number}"))
         assert list(pipeline.profile("ada").customer.visitors) == ["anonymous:s1", "anonymous:s2"]
-        assert pipeline.container.cells().read_customer(CustomerId("anonymous:s0")) is None
+        assert pipeline.container.customer_queries().read_customer(CustomerId("anonymous:s0")) is None
         assert pipeline.profile("ada").customer.counts.keys() >= {"product_viewed"}
 
 
@@ -146,12 +146,12 @@ def test_long_ids_do_not_keep_visitors_from_being_forgotten(kind: Kind, tmp_path
         pipeline.forget("ada")
         pipeline.process()
         assert differences(pipeline) == []
-        assert list(pipeline.container.cells().scan()) == []
+        assert list(pipeline.container.customer_queries().scan()) == []
         # One who is found to be the customer only afterwards goes the same way.
         other = "x" * 128
         looked = event("b", user=None, session=other, product="jug", at_ms=NOW_MS - 90_000)
         processed(pipeline, looked, event("c" * 128, "login", user="ada", session=other, at_ms=NOW_MS - 50_000))
-        assert list(pipeline.container.cells().scan()) == []
+        assert list(pipeline.container.customer_queries().scan()) == []
         assert pipeline.dead_letters() == []
 
 
@@ -177,7 +177,7 @@ def test_what_visitors_of_like_names_did_is_all_there(kind: Kind, tmp_path: Path
         assert (set(ada.recent), set(ada.visitors)) == ({"mug", "jug"}, {"anonymous:a", "anonymous:a/b"})
         pipeline.forget("ada")
         pipeline.process()
-        assert list(pipeline.container.cells().scan()) == []
+        assert list(pipeline.container.customer_queries().scan()) == []
 
 
 @KINDS
@@ -193,7 +193,7 @@ def test_what_was_taken_in_is_done_though_the_clock_goes_back(kind: Kind, tmp_pa
         processed(pipeline)
         assert pipeline.receipt(forgetting).is_done
         assert pipeline.dead_letters() == []
-        assert list(pipeline.container.cells().scan()) == []
+        assert list(pipeline.container.customer_queries().scan()) == []
 
 
 @KINDS
@@ -209,7 +209,7 @@ def test_who_is_forgotten_is_not_done_with_while_something_of_their_visits_is_th
         assert with_visitor
         assert not any(one.is_done for one in with_visitor)
         assert pipeline.receipt(forgetting).is_done
-        assert pipeline.container.cells().reviews(CustomerId(VISITOR)) == []
+        assert pipeline.container.customer_queries().reviews(CustomerId(VISITOR)) == []
 
 
 @KINDS

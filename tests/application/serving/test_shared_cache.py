@@ -17,15 +17,16 @@ from realtime_pipeline.domain.recommendation.trending import TrendingProduct, Tr
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.infrastructure.memory.product_queries import MemoryProductQueries
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.support.histories import NOW_MS, SetClock, append, event, visits
 
 
-class SlowViews(MemoryViews):
-    """Views that are read as slowly as a test wants."""
+class SlowQueries(MemoryProductQueries):
+    """Queries that are answered as slowly as a test wants."""
 
-    def __init__(self) -> None:
-        super().__init__(1, listed_sessions_max=10, activity_retention_hours=100)
+    def __init__(self, views: MemoryViews) -> None:
+        super().__init__(views)
         self.asked, self.may_answer = Event(), Event()
         self.may_answer.set()
 
@@ -62,7 +63,7 @@ class Shop:
     """A pipeline, and what it stands on."""
 
     pipeline: Pipeline
-    views: SlowViews
+    views: SlowQueries
     clock: SetClock
     stock: Stock
 
@@ -79,8 +80,11 @@ class Shop:
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    container, views, clock, stock = Container(), SlowViews(), SetClock(), Stock()
-    container.views.override(providers.Object(views))
+    container, clock, stock = Container(), SetClock(), Stock()
+    merged = MemoryViews(1, listed_sessions_max=10, activity_retention_hours=100)
+    views = SlowQueries(merged)
+    container.views.override(providers.Object(merged))
+    container.product_queries.override(providers.Object(views))
     container.clock.override(providers.Object(clock))
     container.catalogue.override(providers.Object(stock))
     cache = CacheSettings(trending_ms=1_000, products_ms=5_000)

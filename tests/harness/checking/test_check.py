@@ -54,7 +54,8 @@ def found_in(pipeline: Pipeline, expected: Expected, limit: int = 1_000) -> list
     return differences(
         expected,
         container.cells(),
-        container.views(),
+        container.customer_queries(),
+        container.product_queries(),
         container.outputs(),
         stores.session_retention_ms,
         stores.listed_sessions_max,
@@ -227,11 +228,11 @@ def test_a_store_of_another_log_differs_where_the_logs_do(store: Pipeline) -> No
 
 def test_a_trail_whose_products_are_not_in_order_of_time_differs() -> None:
     store = store_of(small_shop(), Settings(log="memory", store="memory", partitions=2, fold=RULES))
-    trail = store.container.cells().session_summaries([SessionKey(1)])[SessionKey(1)]
+    trail = store.container.customer_queries().session_summaries([SessionKey(1)])[SessionKey(1)]
     turned = trail._replace(products=dict(reversed(trail.products.items())))
     right = expected_of(small_shop())
-    cells = store.container.cells()
-    vars(cells)["session_summaries"] = lambda keys: {SessionKey(1): turned} if SessionKey(1) in keys else {}
+    queries = store.container.customer_queries()
+    vars(queries)["session_summaries"] = lambda keys: {SessionKey(1): turned} if SessionKey(1) in keys else {}
     assert any("session 1's products for others are not in order of time" in line for line in found_in(store, right))
 
 

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.xdist_group("kafka")
 
 
 @pytest.fixture
-def rules() -> KafkaSettings:
+def settings() -> KafkaSettings:
     return servers.kafka_settings(PARTITIONS)
 
 

@@ -3,10 +3,12 @@
 import pytest
 
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+from realtime_pipeline.infrastructure.memory.customer_queries import MemoryCustomerQueries
 from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.log_reader import MemoryLogReader
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
+from realtime_pipeline.infrastructure.memory.product_queries import MemoryProductQueries
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.contracts.cell_store import KeptEntriesContract
 from tests.contracts.dead_letters import ForgottenContract
@@ -20,13 +22,15 @@ from tests.support.histories import SetClock
 class TestMemoryCellStore(KeptEntriesContract):
     @pytest.fixture(autouse=True)
     def _cells(self) -> None:
-        self.cells = MemoryCellStore(session_retention_ms=1_000)
+        cells = MemoryCellStore()
+        self.cells, self.customers = cells, MemoryCustomerQueries(cells, session_retention_ms=1_000)
 
 
 class TestMemoryViews(ViewsContract):
     @pytest.fixture(autouse=True, params=[1, 3])
     def _views(self, request: pytest.FixtureRequest) -> None:
-        self.views = MemoryViews(request.param, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
+        views = MemoryViews(request.param, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
+        self.views, self.products = views, MemoryProductQueries(views)
 
 
 class TestMemoryOutputs(TakenBackContract):

@@ -25,6 +25,7 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from tests.contracts.cell_store import effects, seen
@@ -158,7 +159,8 @@ def test_a_commit_whose_answer_did_not_come_counts_once(tmp_path: Path) -> None:
         ).claim(0, 2)
         if claimed.position == 0:
             cells.commit([Commit(0, 2, 1, 0, 1, READER, effects(seen(ADA)))])
-        assert (cells.positions([0]), cells.counts()) == ({0: 1}, {RecordClass.APPLIED: 1})
+        counts = RedisCustomerQueries(nodes, rules, 1_000).counts()
+        assert (cells.positions([0]), counts) == ({0: 1}, {RecordClass.APPLIED: 1})
         nodes.close()
 
 
@@ -170,11 +172,11 @@ def test_a_child_after_a_fork_opens_connections_of_its_own(kind: str) -> None:
     with opened(settings) as pipeline:
         pipeline.publish(FIRST)
         pipeline.process()
-        cells, views = pipeline.container.cells(), pipeline.container.views()
+        customers, products = pipeline.container.customer_queries(), pipeline.container.product_queries()
 
         def found() -> list[object]:
-            trending = views.trending(TrendingSettings(), None, 5)
-            return [[(one.product_id, one.actions) for one in trending], sorted(cells.read_customers([ADA]))]
+            trending = products.trending(TrendingSettings(), None, 5)
+            return [[(one.product_id, one.actions) for one in trending], sorted(customers.read_customers([ADA]))]
 
         def read_on() -> None:
             while not ends.is_set():

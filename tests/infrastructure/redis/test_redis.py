@@ -21,7 +21,9 @@ from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.connection import Reply, Request
+from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
 from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import KeptEntriesContract, effects, seen
@@ -33,6 +35,7 @@ class TestRedisCellStore(KeptEntriesContract):
     @pytest.fixture(autouse=True)
     def _cells(self, redis_nodes: RedisClient, redis_settings: RedisSettings) -> None:
         self.cells = RedisCellStore(redis_nodes, redis_settings, 1_000, NoObserver())
+        self.customers = RedisCustomerQueries(redis_nodes, redis_settings, 1_000)
 
 
 class TestRedisViews(ViewsContract):
@@ -41,6 +44,7 @@ class TestRedisViews(ViewsContract):
         self.views = RedisViews(
             redis_nodes, redis_settings, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS
         )
+        self.products = RedisProductQueries(redis_nodes, redis_settings, listed_sessions_max=3)
         self.nodes, self.rules, self.namespace = redis_nodes, redis_settings, redis_settings.namespace
 
     def test_old_hours_are_let_go_of_also_those_of_countries(self) -> None:
@@ -59,7 +63,7 @@ class TestRedisViews(ViewsContract):
         assert {name for name in kept if name.startswith("activity")} == {
             f"activity:{hour}{country}" for hour in (HOUR - 1, HOUR) for country in ("", ":DE", ":FR")
         }
-        assert [(one.product_id, one.actions) for one in self.views.trending(TrendingSettings(), None, 9, "FR")] == [
+        assert [(one.product_id, one.actions) for one in self.products.trending(TrendingSettings(), None, 9, "FR")] == [
             (MUG, 2)
         ]
 
@@ -74,7 +78,7 @@ class TestRedisViews(ViewsContract):
         assert {name for name in kept if name.startswith(("activity", "hours"))} == {f"activity:{HOUR}", "hours"}
 
     def test_a_reader_takes_nothing_of_an_erased_store_for_what_was_merged_since(self) -> None:
-        reader = RedisViews(self.nodes, self.rules, listed_sessions_max=3, activity_retention_hours=24)
+        reader = RedisProductQueries(self.nodes, self.rules, listed_sessions_max=3)
         for product, views in ((MUG, 3), (JUG, 50)):  # each time one merge: the hour's version is the same
             self.views.erase()
             self.views.claim(0, 1)
@@ -92,7 +96,7 @@ class TestRedisViews(ViewsContract):
         for cell, part in enumerate(deltas.parts(self.views.view_cells)):
             self.views.merge([Merge(cell, (source,), part)])
         nodes = Failing(self.rules)
-        reader = RedisViews(nodes, self.rules, listed_sessions_max=3, activity_retention_hours=24)
+        reader = RedisProductQueries(nodes, self.rules, listed_sessions_max=3)
 
         def actions(rules: TrendingSettings) -> list[int]:
             return [one.actions for one in reader.trending(rules, None, 9, max_staleness_ms=60_000)]
@@ -136,7 +140,9 @@ class TestChecksBeforeWrites:
         self.nodes, self.keys, self.namespace = redis_nodes, Keys(redis_settings.namespace), redis_settings.namespace
         self.groups = redis_settings.view_groups
         self.cells = RedisCellStore(redis_nodes, redis_settings, 1_000, NoObserver())
+        self.customers = RedisCustomerQueries(redis_nodes, redis_settings, 1_000)
         self.views = RedisViews(redis_nodes, redis_settings, 3, 24 * 14)
+        self.products = RedisProductQueries(redis_nodes, redis_settings, 3)
         self.cells.claim(0, 1)
         self.views.claim(0, 1)
 
@@ -250,14 +256,14 @@ class TestChecksBeforeWrites:
     def test_numbers_beyond_what_floats_hold_are_exact(self) -> None:
         ask(self.nodes, self.view("totals"), "HSET", self.view("totals"), "interactions", 2**53)
         self.merge(interactions=1)
-        assert self.views.interactions() == 2**53 + 1
+        assert self.products.interactions() == 2**53 + 1
 
     def test_functions_that_were_lost_are_loaded_again(self) -> None:
         for node in self.nodes.masters():
             node.execute_command("FUNCTION", "FLUSH")
         self.commit()
         self.merge()
-        assert self.views.interactions() == 3
+        assert self.products.interactions() == 3
 
 
 def test_reviews_of_who_is_called_like_a_key_are_no_customers(
@@ -268,7 +274,8 @@ def test_reviews_of_who_is_called_like_a_key_are_no_customers(
     review = Review(odd, MUG, 5, "", 1)
     cells.claim(0, 1)
     cells.commit([Commit(0, 1, 1, 0, 1, READER, attrs.evolve(effects(seen(odd)), reviews={(odd, MUG): review}))])
-    assert [one.customer_id for one in cells.scan()] == [odd]
+    customers = RedisCustomerQueries(redis_nodes, redis_settings, 1_000)
+    assert [one.customer_id for one in customers.scan()] == [odd]
 
 
 def test_a_store_has_as_many_view_cells_as_it_was_made_with(
@@ -278,10 +285,11 @@ def test_a_store_has_as_many_view_cells_as_it_was_made_with(
     RedisCellStore(redis_nodes, redis_settings, 1_000, NoObserver()).bind(identity)
     others = attrs.evolve(redis_settings, view_cells=redis_settings.view_cells + 8)
     cells = RedisCellStore(redis_nodes, others, 1_000, NoObserver())
-    views = RedisViews(redis_nodes, others, listed_sessions_max=3, activity_retention_hours=24)
+    customers = RedisCustomerQueries(redis_nodes, others, 1_000)
+    views = RedisProductQueries(redis_nodes, others, listed_sessions_max=3)
     for use in (
         lambda: cells.bind(identity),
-        lambda: cells.read_customer(ADA),
+        lambda: customers.read_customer(ADA),
         lambda: views.trending(TrendingSettings(), None, 9),
         lambda: views.sessions_of([MUG], 9),
         lambda: views.products([MUG]),
@@ -296,11 +304,12 @@ def test_a_store_that_says_nothing_of_how_it_lies_is_older_and_refused(
 ) -> None:
     identity, meta = LogIdentity("a", 1, "consistent"), Keys(redis_settings.namespace).meta
     cells = RedisCellStore(redis_nodes, redis_settings, 1_000, NoObserver())
-    views = RedisViews(redis_nodes, redis_settings, listed_sessions_max=3, activity_retention_hours=24)
+    customers = RedisCustomerQueries(redis_nodes, redis_settings, 1_000)
+    views = RedisProductQueries(redis_nodes, redis_settings, listed_sessions_max=3)
     ask(redis_nodes, meta, "HSET", meta, "built_from", "a/1/consistent", "view_cells", redis_settings.view_cells)
     for use in (
         lambda: cells.bind(identity),
-        lambda: cells.read_customer(ADA),
+        lambda: customers.read_customer(ADA),
         lambda: views.trending(TrendingSettings(), None, 9),
         lambda: views.sessions_of([MUG], 9),
         lambda: views.products([MUG]),
@@ -317,6 +326,7 @@ def test_thousands_of_sessions_can_be_asked_for_at_once(
     session = Session(session_key(0, 8_999), None, 1, 2)
     cells.claim(0, 1)
     cells.commit([Commit(0, 1, 1, 0, 1, READER, attrs.evolve(effects(seen(ADA)), sessions={session.key: session}))])
-    assert cells.session_summaries([session_key(0, position) for position in range(9_000)]) == {
+    customers = RedisCustomerQueries(redis_nodes, redis_settings, 1_000)
+    assert customers.session_summaries([session_key(0, position) for position in range(9_000)]) == {
         session.key: session.summary()
     }

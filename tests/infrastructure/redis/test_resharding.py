@@ -14,10 +14,9 @@ from harness.services.redis import RedisServer
 from harness.services.resharding import move_slot, owner_of, slot_of
 from realtime_pipeline import Pipeline, Request, Settings
 from realtime_pipeline.application.errors import Unavailable, Unreachable
-from realtime_pipeline.application.ports.observer import NoObserver
 from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from tests.support import servers
 from tests.support.histories import NOW_MS, SMALL, differences, event, opened
@@ -79,7 +78,9 @@ def reading(pipeline: Pipeline, failures: list[BaseException]) -> Iterator[list[
         lambda: pipeline.similar("p1"),
         pipeline.trending,
         pipeline.top_rated,
-        lambda: pipeline.container.cells().read_customers([CustomerId(f"u{number}") for number in range(CUSTOMERS)]),
+        lambda: pipeline.container.customer_queries().read_customers(
+            [CustomerId(f"u{number}") for number in range(CUSTOMERS)]
+        ),
     ]
 
     def read(number: int) -> None:
@@ -162,16 +163,16 @@ def test_readers_follow_keys_by_the_rights_that_the_operations_page_names() -> N
     slot = slot_of(nodes[0], Keys(namespace).cell(0))
     target = nodes[(nodes.index(owner_of(nodes, slot)) + 1) % len(nodes)]
     reader = RedisClient(signed_in)
-    cells = RedisCellStore(reader, signed_in, 1_000, NoObserver())
+    customers = RedisCustomerQueries(reader, signed_in, 1_000)
     with opened(settings) as pipeline:
         pipeline.publish([event("1", user="ada", product="mug")])
         pipeline.process()
-        assert move_slot(nodes, slot, target, lambda: cells.read_customers([ADA])[ADA]) > 0
+        assert move_slot(nodes, slot, target, lambda: customers.read_customers([ADA])[ADA]) > 0
         back = nodes[(nodes.index(target) + 1) % len(nodes)]
         back.command("ACL", "SETUSER", signed_in.username, "-asking")
         wanted = f"run ASKING: grant it by ACL SETUSER {signed_in.username} \\+asking, on every node"
         with pytest.raises(Unavailable, match=wanted):
-            move_slot(nodes, slot, back, lambda: cells.read_customers([ADA]))
+            move_slot(nodes, slot, back, lambda: customers.read_customers([ADA]))
         for node in nodes:
             node.command("CLUSTER", "SETSLOT", slot, "STABLE")
     reader.close()

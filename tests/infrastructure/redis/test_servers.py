@@ -21,6 +21,8 @@ from realtime_pipeline.domain.views.deltas import Deltas
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
+from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import effects, seen
@@ -74,8 +76,8 @@ def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_
     views = RedisViews(nodes, rules, 3, 24)
     views.claim(0, 1)
     views.merge([Merge(0, (SourceRange(0, 1, 0, 1, READER),), Deltas({MUG: ProductState(1)}))])
-    assert [one.customer_id for one in cells.scan()] == [ADA]
-    assert dict(views.scan()) == {MUG: ProductState(1)}
+    assert [one.customer_id for one in RedisCustomerQueries(nodes, rules, 1_000).scan()] == [ADA]
+    assert dict(RedisProductQueries(nodes, rules, 3).scan()) == {MUG: ProductState(1)}
     nodes.close()
     mistaken = attrs.evolve(rules, password_file="", password=f"not {namespace}")
     shut_out = RedisClient(mistaken)
@@ -135,14 +137,14 @@ def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
     ask(worker, "", "ACL", "SETUSER", "reader", "reset", "on", ">secret", f"~{namespace}:*", *granted)
     rules = attrs.evolve(worker_rules, username="reader", password="secret")  # noqa: S106
     reader = RedisClient(rules)
-    read, seen_views = RedisCellStore(reader, rules, 1_000, NoObserver()), RedisViews(reader, rules, 3, 24)
+    read, seen_views = RedisCustomerQueries(reader, rules, 1_000), RedisProductQueries(reader, rules, 3)
     assert read.read_customer(ADA) is not None
     assert read.session_summaries([session.key]) == {session.key: session.summary()}
     assert seen_views.sessions_of([MUG], 3) == {MUG: {session.key: 9}}
     assert [one.product_id for one in seen_views.trending(TrendingSettings(), None, 5)] == [MUG]
     assert seen_views.products([MUG]).keys() == {MUG}
     with pytest.raises(Unavailable, match=r"let the user reader run FCALL: grant it by ACL SETUSER reader \+fcall"):
-        read.claim(0, 2)
+        RedisCellStore(reader, rules, 1_000, NoObserver()).claim(0, 2)
     reader.close()
     worker.close()
 
@@ -174,7 +176,8 @@ def test_a_full_redis_lets_room_be_made() -> None:
     ranges = (SourceRange(0, 1, 0, 1, READER),)  # what is owed to the views must go there before it can be let go of
     parts = Deltas({MUG: ProductState(1)}).parts(views.view_cells)
     views.merge([Merge(cell, ranges, part) for cell, part in enumerate(parts)])
-    assert (views.positions([0]), views.interactions_of([MUG])) == ({0: (1,) * views.view_cells}, {MUG: 1})
+    products = RedisProductQueries(nodes, rules, 3)
+    assert (views.positions([0]), products.interactions_of([MUG])) == ({0: (1,) * views.view_cells}, {MUG: 1})
     cells.trim(0, 2, 1)
     assert list(cells.outbox(0, 0)) == []
     nodes.close()

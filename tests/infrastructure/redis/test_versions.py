@@ -17,7 +17,9 @@ from realtime_pipeline.domain.views.deltas import Deltas, view_cell_of
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
+from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
 from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import effects, seen
@@ -37,6 +39,8 @@ class Store:
     def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
         self.nodes, self.rules, self.keys = client, settings, Keys(settings.namespace)
         self.cells = RedisCellStore(client, settings, 1_000, NoObserver())
+        self.customers = RedisCustomerQueries(client, settings, 1_000)
+        self.products = RedisProductQueries(client, settings, listed_sessions_max=3)
         self.views = RedisViews(client, settings, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
         self.group = view_cell_of(MUG, settings.view_groups)
 
@@ -68,9 +72,9 @@ def test_a_store_of_a_newer_layout_is_neither_processed_nor_read(store: Store) -
     before = everything(store.nodes, store.rules.namespace)
     for use in (
         lambda: store.cells.bind(identity),
-        lambda: reader.cells.read_customer(ADA),
-        lambda: reader.views.products([MUG]),
-        lambda: reader.views.trending(TrendingSettings(), None, 9),
+        lambda: reader.customers.read_customer(ADA),
+        lambda: reader.products.products([MUG]),
+        lambda: reader.products.trending(TrendingSettings(), None, 9),
     ):
         with pytest.raises(NewerRelease, match=rf"\(layout {LAYOUT + 1}, this release has {LAYOUT}\): upgrade this"):
             use()
@@ -123,7 +127,7 @@ def test_what_a_newer_release_has_added_to_a_product_outlives_a_merge(store: Sto
     store.ask(key, "HSET", key, "mug", msgspec.msgpack.encode([*row, "brand", 5]))
     store.merge(1)
     assert msgspec.msgpack.decode(store.ask(key, "HGET", key, "mug")) == [2, *row[1:], "brand", 5]
-    assert store.views.products([MUG])[MUG].interactions == 2
+    assert store.products.products([MUG])[MUG].interactions == 2
 
 
 def test_what_a_newer_release_says_of_a_source_is_passed_over(store: Store) -> None:
@@ -132,7 +136,7 @@ def test_what_a_newer_release_says_of_a_source_is_passed_over(store: Store) -> N
     for cell in range(store.rules.view_cells):
         key = store.keys.sources(cell % store.rules.view_groups, cell)
         store.ask(key, "HSET", key, 0, "1 1 1 2 3 4 more")
-    assert store.views.watermarks() == {0: MARK}
+    assert store.products.watermarks() == {0: MARK}
     assert store.views.positions([0]) == {0: (1,) * store.rules.view_cells}
 
 

@@ -198,7 +198,10 @@ def test_forked_amid_a_transaction_the_child_is_told_at_once(shop: Path) -> None
         other.start()
         holding.wait(30)
         try:
-            for use in (lambda: str(pipeline.container.cells().counts()), lambda: str(on(shop).profile("ada"))):
+            for use in (
+                lambda: str(pipeline.container.customer_queries().counts()),
+                lambda: str(on(shop).profile("ada")),
+            ):
                 assert "was in use when this process was forked, and cannot be opened here" in in_a_child(use)
         finally:
             done.set()

@@ -19,11 +19,13 @@ from realtime_pipeline.domain.views.deltas import Deltas
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.sqlite import log
 from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
+from realtime_pipeline.infrastructure.sqlite.customer_queries import SqliteCustomerQueries
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLetters
 from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEventPublisher
 from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
+from realtime_pipeline.infrastructure.sqlite.product_queries import SqliteProductQueries
 from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 from tests.contracts.cell_store import TransactionContract, effects
 from tests.contracts.dead_letters import RESOLVED, DurableContract, ForgottenContract, key
@@ -47,6 +49,7 @@ class TestSqliteCellStore(TransactionContract):
     def _cells(self, database: Database) -> None:
         self.database = database
         self.cells = SqliteCellStore(database, 1_000, NoObserver())
+        self.customers = SqliteCustomerQueries(database, 1_000)
 
     def test_expired_sessions_are_swept_out_of_the_file(self) -> None:
         self.cells.claim(0, 1)
@@ -61,7 +64,7 @@ class TestSqliteCellStore(TransactionContract):
             long_lived = Session(session_key(0, 0), "for ever", 0, number * 10)
             other = Session(session_key(0, number + 1), None, number * 10, number * 10)
             self.commit(effects(sessions=(long_lived, other)), at=number)
-        assert set(self.cells.session_summaries([session_key(0, 0)])) == {session_key(0, 0)}
+        assert set(self.customers.session_summaries([session_key(0, 0)])) == {session_key(0, 0)}
         assert self.database.rows("SELECT count(*) FROM sessions")[0][0] <= 102 + 64
 
 
@@ -70,6 +73,7 @@ class TestSqliteViews(ViewsContract):
     def _views(self, database: Database) -> None:
         self.database = database
         self.views = SqliteViews(database, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
+        self.products = SqliteProductQueries(database, listed_sessions_max=3)
 
     def test_lists_do_not_grow_without_end(self) -> None:
         for number in range(50):

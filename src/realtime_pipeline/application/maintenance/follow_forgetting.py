@@ -5,10 +5,10 @@ from enum import StrEnum
 from threading import Lock
 from typing import Final
 
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.outputs import Outputs
-from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.product_queries import ProductQueries
 
 HOPS: Final = 3
 """A sign-in that lay in the log before the forgetting leads to a message to the customer, and that one to a message to
@@ -34,20 +34,22 @@ class FollowForgetting:
     1,000 forgettings asked for.
     """
 
-    def __init__(self, log: Callable[[], EventLog], cells: CellStore, views: Views, outputs: Outputs) -> None:
+    def __init__(
+        self, log: Callable[[], EventLog], customers: CustomerQueries, products: ProductQueries, outputs: Outputs
+    ) -> None:
         self._log = log
-        self._cells = cells
-        self._views = views
+        self._customers = customers
+        self._products = products
         self._outputs = outputs
         self._waiting: dict[tuple[int, int], tuple[int, Mapping[int, int]]] = {}
         self._lock = Lock()
 
     def __call__(self, partition: int, position: int) -> tuple[Progress, int]:
         """Say how far the workers have come with a record, and how many records its owner has yet to fold before it."""
-        stands_at = self._cells.positions([partition])[partition]
+        stands_at = self._customers.positions([partition])[partition]
         if stands_at <= position:
             return Progress.QUEUED, position - stands_at
-        follow = (*self._views.positions([partition])[partition], self._outputs.positions([partition])[partition])
+        follow = (*self._products.positions([partition])[partition], self._outputs.positions([partition])[partition])
         if min(follow) <= position or not self._is_through(partition, position):
             return Progress.FOLLOWED, 0
         return Progress.PROCESSED, 0
@@ -78,5 +80,5 @@ class FollowForgetting:
         return log.ends(range(log.identity.partitions))
 
     def _are_processed(self, ends: Mapping[int, int]) -> bool:
-        cells, outputs = self._cells.positions(ends.keys()), self._outputs.positions(ends.keys())
+        cells, outputs = self._customers.positions(ends.keys()), self._outputs.positions(ends.keys())
         return all(min(cells[number], outputs[number]) >= end for number, end in ends.items())

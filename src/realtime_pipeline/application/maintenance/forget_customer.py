@@ -7,8 +7,8 @@ import attrs
 from realtime_pipeline.application.errors import UnknownCustomer
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.maintenance.follow_forgetting import FollowForgetting, Progress
-from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.routing import MISROUTED
@@ -110,7 +110,7 @@ class ForgetCustomer:
     def __init__(
         self,
         publish: PublishEvents,
-        cells: CellStore,
+        customers: CustomerQueries,
         outputs: Outputs,
         follow: FollowForgetting,
         clock: Clock,
@@ -118,7 +118,7 @@ class ForgetCustomer:
         snapshots: Snapshots,
     ) -> None:
         self._publish = publish
-        self._cells = cells
+        self._customers = customers
         self._outputs = outputs
         self._follow = follow
         self._clock = clock
@@ -133,7 +133,7 @@ class ForgetCustomer:
         Raises:
             UnknownCustomer: it is a visitor who has signed in: what they did is the customer's.
         """
-        customer = self._cells.read_customer(customer_id)
+        customer = self._customers.read_customer(customer_id)
         if customer is not None and customer.forwards_to is not None:
             raise UnknownCustomer(
                 f"{customer_id} has signed in, and is {customer.forwards_to} since: forget that one, whom the visitor "
@@ -156,12 +156,12 @@ class ForgetCustomer:
         """What is known of a customer before it is known where in the log the forgetting lies."""
         if customer is None:
             return Forgetting(customer_id, as_of_ms, 0, 0)
-        visitors = {one: self._cells.read_customer(one) for one in customer.visitors}
+        visitors = {one: self._customers.read_customer(one) for one in customer.visitors}
         theirs = [customer, *(visitor for visitor in visitors.values() if visitor is not None)]
         sessions = [
             key for one in theirs for key in (*(open_.key for open_ in one.open_sessions), *one.closed_sessions)
         ]
-        reviews = sum(len(self._cells.reviews(one.customer_id)) for one in theirs)
+        reviews = sum(len(self._customers.reviews(one.customer_id)) for one in theirs)
         events = sum(customer.counts.values())
         return Forgetting(customer_id, as_of_ms, 0, 0, events, reviews, tuple(sessions), tuple(visitors))
 
@@ -171,10 +171,10 @@ class ForgetCustomer:
         Of dead letters the first 10,000 are looked at; those in Kafka cannot be taken back, and are among what stays.
         """
         progress, records_before = self._follow(forgetting.partition, forgetting.position)
-        known = [self._cells.read_customer(name) for name in forgetting.names]
+        known = [self._customers.read_customer(name) for name in forgetting.names]
         profiles = sum(one is not None and one.forgotten_at_ms < forgetting.as_of_ms for one in known)  # else: new ones
-        sessions = self._cells.session_summaries(forgetting.sessions, self._clock.now_ms())
-        reviews = [review for name in forgetting.names for review in self._cells.reviews(name)]
+        sessions = self._customers.session_summaries(forgetting.sessions, self._clock.now_ms())
+        reviews = [review for name in forgetting.names for review in self._customers.reviews(name)]
         found = [
             letter
             for letter in self._outputs.dead_letters(LETTERS_READ)

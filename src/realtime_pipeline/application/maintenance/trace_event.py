@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.decoding import FindEventId
 from realtime_pipeline.application.ports.event_log import EventLog
@@ -44,7 +44,7 @@ class TraceEvent:
         self,
         log: EventLog,
         reader: LogReader,
-        cells: CellStore,
+        customers: CustomerQueries,
         letters: DeadLetters,
         fold_records: FoldRecords,
         find_event_id: FindEventId,
@@ -54,7 +54,7 @@ class TraceEvent:
     ) -> None:
         self._log = log
         self._reader = reader
-        self._cells = cells
+        self._customers = customers
         self._letters = letters
         self._fold_records = fold_records
         self._find_event_id = find_event_id
@@ -76,7 +76,7 @@ class TraceEvent:
             names = self._names(customer_id)
             partitions = {find(routing_key(name).encode(), identity.partitions) for name in names}
         bounds = dict(self._log.bounds(partitions))
-        stands = self._cells.positions(partitions)
+        stands = self._customers.positions(partitions)
         counter = _Counter(on_progress)
         found, more = self._search(event_id, bounds, counter)
         letters, gone = self._letters_of(event_id, set(partitions), found)
@@ -89,7 +89,7 @@ class TraceEvent:
         return Trace(event_id, self._log_in_words, tuple(copies), bounds, more)
 
     def _names(self, customer_id: CustomerId) -> list[CustomerId]:
-        customer = self._cells.read_customer(customer_id)
+        customer = self._customers.read_customer(customer_id)
         if customer is None:
             return [customer_id]
         return [customer_id, *customer.visitors, *([] if customer.forwards_to is None else [customer.forwards_to])]

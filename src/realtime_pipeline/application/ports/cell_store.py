@@ -9,11 +9,8 @@ import attrs
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.session import SessionKey, SessionSummary
 from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.times import END_OF_TIME
-from realtime_pipeline.domain.streams.effects import DeadLetter, Effects, RecordClass
+from realtime_pipeline.domain.streams.effects import DeadLetter, Effects
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.deltas import Deltas
 
@@ -175,33 +172,3 @@ class CellStore(ABC):
         Leaving by an exception then undoes them all. Elsewhere this does nothing, and each step stands alone.
         """
         return nullcontext()
-
-    @abstractmethod
-    def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-        """Read customers; those never seen or forgotten are left out."""
-
-    def read_customer(self, customer_id: CustomerId) -> Customer | None:
-        """Read a customer; None for one never seen or forgotten."""
-        return self.read_customers([customer_id]).get(customer_id)
-
-    @abstractmethod
-    def session_summaries(
-        self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
-    ) -> dict[SessionKey, SessionSummary]:
-        """Read what sessions leave for others; those that are gone are left out, and those that have expired.
-
-        How long a session is kept is a setting of the store, counted in event time of its partition (`newest_ms`), and
-        at most up to `now_ms`, the reader's clock.
-        """
-
-    @abstractmethod
-    def reviews(self, customer_id: CustomerId) -> list[Review]:
-        """Read a customer's reviews, the latest first (ties: by product)."""
-
-    @abstractmethod
-    def scan(self) -> Iterator[Customer]:
-        """Read every customer, in no particular order, holding a bounded number at a time."""
-
-    @abstractmethod
-    def counts(self) -> Mapping[RecordClass, int]:
-        """How many records were folded into each class, over all cells."""

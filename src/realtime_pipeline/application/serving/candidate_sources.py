@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.request import ResolvedRequest
 from realtime_pipeline.application.serving.shared_cache import DEPTHS, ShopCache
 from realtime_pipeline.domain.profile.customer import Customer
@@ -57,12 +57,12 @@ class CandidateSources:
 
     def __init__(
         self,
-        cells: CellStore,
+        customers: CustomerQueries,
         shop: ShopCache,
         service: RecommendationService,
         affinity_half_life_ms: int,
     ) -> None:
-        self._cells = cells
+        self._customers = customers
         self._shop = shop
         self._service = service
         self._affinity_half_life_ms = affinity_half_life_ms
@@ -83,7 +83,7 @@ class CandidateSources:
             nearest(session, lists, rules, _own(one.customer), time_ms)
             for one, session in zip(resolved, sessions, strict=True)
         ]
-        summaries = self._cells.session_summaries(set().union(*nearest_sessions), self._shop.now_ms())
+        summaries = self._customers.session_summaries(set().union(*nearest_sessions), self._shop.now_ms())
         found = [
             score(session, keys, summaries, rules) for session, keys in zip(sessions, nearest_sessions, strict=True)
         ]

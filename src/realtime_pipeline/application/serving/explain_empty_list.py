@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from realtime_pipeline.application.errors import PipelineError
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.event_log import EventLog
-from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.serving.resolve_customers import resolve_customer
 from realtime_pipeline.application.serving.shared_cache import ShopCache
 from realtime_pipeline.domain.plurals import counted, numbered
@@ -33,16 +33,16 @@ class ExplainEmptyList:
     def __init__(
         self,
         log: Callable[[], EventLog],
-        cells: CellStore,
-        views: Views,
+        customers: CustomerQueries,
+        products: ProductQueries,
         shop: ShopCache,
         settings: RecommendationSettings,
         experiment: Experiment,
     ) -> None:
         self._experiment = experiment
         self._log = log
-        self._cells = cells
-        self._views = views
+        self._customers = customers
+        self._products = products
         self._shop = shop
         self._settings = settings
 
@@ -51,7 +51,7 @@ class ExplainEmptyList:
         cause = self._not_counted()
         if cause is not None:
             return cause
-        customer = resolve_customer(self._cells, customer_id)
+        customer = resolve_customer(self._customers, customer_id)
         variant = self._experiment.variants.get(self._experiment.variant_of(customer.customer_id))
         rules = self._settings if variant is None else variant.recommendations
         if not any(rules.blend.weights().values()):
@@ -66,7 +66,7 @@ class ExplainEmptyList:
             return cause
         if not any(self._settings.blend.weights().values()):
             return NO_SOURCES
-        is_known = bool(self._views.interactions_of([product_id]))
+        is_known = bool(self._products.interactions_of([product_id]))
         which = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
         return f"{which.format(product_id)}, and {self._nothing_trending(self._settings)}"
 
@@ -88,7 +88,7 @@ class ExplainEmptyList:
 
     def _not_counted(self) -> str | None:
         """Why no event has been counted yet; None where some have, and none is waiting."""
-        counts = self._cells.counts()
+        counts = self._customers.counts()
         processed = sum(counts.values())
         try:
             waiting = self._waiting()
@@ -114,7 +114,7 @@ class ExplainEmptyList:
         """How many records of the log the store, or what its customers share, has not come to."""
         log = self._log()
         partitions = range(log.identity.partitions)
-        cells, views = self._cells.positions(partitions), self._views.positions(partitions)
+        cells, views = self._customers.positions(partitions), self._products.positions(partitions)
         bounds, ends = log.bounds(partitions), log.ends(partitions)
         return sum(
             max(0, ends[number] - max(bounds[number][0], min(cells[number], *views[number]))) for number in partitions
@@ -122,14 +122,14 @@ class ExplainEmptyList:
 
     def _reads_trending(self, settings: RecommendationSettings, country: str | None = None) -> bool:
         """Whether anything is trending, past all that is remembered."""
-        return bool(self._views.trending(settings.trending, None, 1, country, 0, self._shop.now_ms()))
+        return bool(self._products.trending(settings.trending, None, 1, country, 0, self._shop.now_ms()))
 
     def _nothing_trending(self, settings: RecommendationSettings) -> str:
         if self._shop.trending(settings.trending):
             return "what is trending is not asked for: [recommendations.blend] has trending = 0"
         if self._reads_trending(settings):
             return READ_BEFORE
-        if not self._views.interactions():
+        if not self._products.interactions():
             return "no counted event views, carts or buys a product"
         hours = counted(settings.trending.window_hours, "hour")
         return (

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import attrs
 
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.candidate_sources import (
     CATEGORIES_ASKED_MAX,
     CONSIDERED_MAX,
@@ -96,7 +96,7 @@ class RecommendProducts:
 
     def __init__(
         self,
-        cells: CellStore,
+        customers: CustomerQueries,
         shop: ShopCache,
         service: RecommendationService,
         affinity_half_life_ms: int,
@@ -104,7 +104,7 @@ class RecommendProducts:
     ) -> None:
         self._shop = shop
         self._service = service
-        self._sources = CandidateSources(cells, shop, service, affinity_half_life_ms)
+        self._sources = CandidateSources(customers, shop, service, affinity_half_life_ms)
         self._rng = rng
 
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:

@@ -2,27 +2,27 @@
 
 from collections.abc import Sequence
 
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 
 
-def resolve_customer(cells: CellStore, customer_id: CustomerId) -> Customer:
+def resolve_customer(queries: CustomerQueries, customer_id: CustomerId) -> Customer:
     """Read a customer, as `known_customers` does."""
-    return resolve_customers(cells, [customer_id])[0]
+    return resolve_customers(queries, [customer_id])[0]
 
 
-def resolve_customers(cells: CellStore, customer_ids: Sequence[CustomerId]) -> list[Customer]:
+def resolve_customers(queries: CustomerQueries, customer_ids: Sequence[CustomerId]) -> list[Customer]:
     """Read customers, a blank one where nothing is known; for a visitor who has signed in, whom they turned out to
     be."""
-    customers = _read(cells, customer_ids)
+    customers = _read(queries, customer_ids)
     signed_in = [one.forwards_to for one in customers if one.forwards_to is not None]
     if not signed_in:
         return customers
-    whom = iter(_read(cells, signed_in))
+    whom = iter(_read(queries, signed_in))
     return [one if one.forwards_to is None else next(whom) for one in customers]
 
 
-def _read(cells: CellStore, customer_ids: Sequence[CustomerId]) -> list[Customer]:
-    known = cells.read_customers(customer_ids)
+def _read(queries: CustomerQueries, customer_ids: Sequence[CustomerId]) -> list[Customer]:
+    known = queries.read_customers(customer_ids)
     return [known.get(customer_id) or Customer(customer_id) for customer_id in customer_ids]

@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.request import Request
 from realtime_pipeline.application.serving.resolve_customers import resolve_customers
@@ -21,12 +21,12 @@ class RunExperiment:
 
     def __init__(
         self,
-        cells: CellStore,
+        customers: CustomerQueries,
         experiment: Experiment,
         variants: Mapping[str, RecommendProducts],
         otherwise: RecommendProducts,
     ) -> None:
-        self._cells = cells
+        self._customers = customers
         self._experiment = experiment
         self._variants = variants
         self._otherwise = otherwise
@@ -44,7 +44,7 @@ class RunExperiment:
         ]
 
     def _together(self, requests: Sequence[Request]) -> list[Recommendations]:
-        customers = resolve_customers(self._cells, [request.customer_id for request in requests])
+        customers = resolve_customers(self._customers, [request.customer_id for request in requests])
         variants = [self._experiment.variant_of(customer.customer_id) for customer in customers]
         found: dict[int, Recommendations] = {}
         for variant in dict.fromkeys(variants):

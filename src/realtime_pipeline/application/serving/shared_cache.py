@@ -11,7 +11,7 @@ import attrs
 
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.application.ports.views import RatedProduct, Views
+from realtime_pipeline.application.ports.product_queries import ProductQueries, RatedProduct
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.neighbours import inverse_document_frequency
@@ -121,8 +121,8 @@ class ShopCache:
     What events say of products completes what the catalogue says.
     """
 
-    def __init__(self, views: Views, catalogue: Catalogue, clock: Clock, settings: CacheSettings) -> None:
-        self._views = views
+    def __init__(self, products: ProductQueries, catalogue: Catalogue, clock: Clock, settings: CacheSettings) -> None:
+        self._products = products
         self._catalogue = catalogue
         self._clock = clock
         self._settings = settings
@@ -138,7 +138,7 @@ class ShopCache:
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """How many views, carts and purchases products had; those never seen are left out."""
-        return self._interactions(product_ids, self._views.interactions_of)
+        return self._interactions(product_ids, self._products.interactions_of)
 
     def idf_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
         """How rare products are; those never seen are left out."""
@@ -148,7 +148,7 @@ class ShopCache:
         """List, for each product, the sessions that touched it and when, newest first, at most `limit`."""
 
         def read(lacking: Sequence[tuple[ProductId, int]]) -> dict[tuple[ProductId, int], Listed]:
-            lists = self._views.sessions_of([product_id for product_id, _ in lacking], limit)
+            lists = self._products.sessions_of([product_id for product_id, _ in lacking], limit)
             return {(product_id, limit): listed for product_id, listed in lists.items()}
 
         lists = self._lists([(product_id, limit) for product_id in product_ids], read)
@@ -194,7 +194,7 @@ class ShopCache:
         """
         if limit > DEPTHS[-1]:
             max_staleness_ms, now_ms = self._settings.trending_ms, self._clock.now_ms()
-            return self._views.trending(settings, category, limit, country, max_staleness_ms, now_ms)
+            return self._products.trending(settings, category, limit, country, max_staleness_ms, now_ms)
         for depth in DEPTHS:
             segment = Segment(settings, category, country, depth)
             if depth >= limit:
@@ -220,11 +220,11 @@ class ShopCache:
         """Which products are rated highest; a list longer than any that is remembered is always read."""
         depth = next((depth for depth in DEPTHS if depth >= limit), None)
         if depth is None:
-            return self._views.top_rated(prior_ratings, limit)
+            return self._products.top_rated(prior_ratings, limit)
         with self._rating_lock:
             known = self._top_rated.get(depth)
             if known is None or known[1] != prior_ratings or not self._is_fresh(known[0]):
-                rated = self._views.top_rated(prior_ratings, depth)
+                rated = self._products.top_rated(prior_ratings, depth)
                 known = self._top_rated[depth] = self._clock.now_ms(), prior_ratings, rated
         return known[2][:limit]
 
@@ -232,7 +232,7 @@ class ShopCache:
         read = self._trending.get(segment)
         if read is None or not self._is_fresh(read[0]):
             max_staleness_ms, now_ms = self._settings.trending_ms, self._clock.now_ms()
-            popular = self._views.trending(
+            popular = self._products.trending(
                 segment.settings, segment.category, segment.depth, segment.country, max_staleness_ms, now_ms
             )
             self._trending.pop(segment, None)
@@ -251,26 +251,26 @@ class ShopCache:
         read_ms, time_ms = self._shop_time
         if not read_ms or not self._is_fresh(read_ms):
             now_ms = self._clock.now_ms()
-            time_ms = shop_time_ms(self._views.watermarks().values(), now_ms)
+            time_ms = shop_time_ms(self._products.watermarks().values(), now_ms)
             self._shop_time = now_ms, time_ms
         return time_ms
 
     def _read_idf(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
-        known = self._views.interactions_of(product_ids)
+        known = self._products.interactions_of(product_ids)
         total = self._interactions_total()
         return {product_id: inverse_document_frequency(number, total) for product_id, number in known.items()}
 
     def _interactions_total(self) -> int:
         read_ms, total = self._total
         if not total or not self._is_fresh(read_ms):
-            total = self._views.interactions()
+            total = self._products.interactions()
             self._total = (self._clock.now_ms(), total)
         return total
 
     def _read_facts(self, product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Product, ProductStats]]:
         return {
             product_id: (state.as_product(product_id), state.stats)
-            for product_id, state in self._views.products(product_ids).items()
+            for product_id, state in self._products.products(product_ids).items()
         }
 
     def _is_fresh(self, read_ms: int, times: int = 1) -> bool:

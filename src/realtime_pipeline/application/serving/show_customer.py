@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from realtime_pipeline.application.errors import UnknownCustomer
-from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.resolve_customers import resolve_customer
 from realtime_pipeline.application.serving.shared_cache import ShopCache
 from realtime_pipeline.domain.profile.customer import Customer
@@ -74,8 +74,10 @@ def _time(at_ms: int | None) -> str | None:
 class ShowCustomer:
     """Shows a customer's profile."""
 
-    def __init__(self, cells: CellStore, shop: ShopCache, affinity_half_life_ms: int, recent_products_max: int) -> None:
-        self._cells = cells
+    def __init__(
+        self, customers: CustomerQueries, shop: ShopCache, affinity_half_life_ms: int, recent_products_max: int
+    ) -> None:
+        self._customers = customers
         self._shop = shop
         self._affinity_half_life_ms = affinity_half_life_ms
         self._recent_products_max = recent_products_max
@@ -86,13 +88,13 @@ class ShowCustomer:
         Raises:
             UnknownCustomer: nobody of that id has been seen, or they were forgotten.
         """
-        customer = resolve_customer(self._cells, customer_id)
+        customer = resolve_customer(self._customers, customer_id)
         if customer.is_blank:
             raise UnknownCustomer(
                 f"nothing is known of customer {customer_id}: never seen, not processed yet, or forgotten"
             )
         recent = customer.recent_products(self._recent_products_max)
-        reviews = self._cells.reviews(customer.customer_id)
+        reviews = self._customers.reviews(customer.customer_id)
         products = self._shop.products({*recent, *(review.product_id for review in reviews)})
         return Profile(
             customer,

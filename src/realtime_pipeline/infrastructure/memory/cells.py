@@ -9,16 +9,14 @@ from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.session import PARTITIONS_MAX, SessionKey, SessionSummary
+from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
-    decode_session_summary,
     encode_customer,
     encode_session_summary,
 )
@@ -28,7 +26,9 @@ ENTRY_BYTES = 200
 
 
 @attrs.define
-class _Cell:
+class Cell:
+    """One partition's cell: what its owner has written of it beside customers and sessions."""
+
     epoch: int = 0
     position: int = 0
     number: int = 0
@@ -41,16 +41,16 @@ class _Cell:
 class MemoryCellStore(CellStore):
     """Dictionaries, behind the same claims, fences and kept entries as a store across a network.
 
-    Customers and sessions are kept as bytes, so that nobody holds a part of the store by accident.
+    Customers and sessions are stored as bytes, so that no caller shares an object with the store. `cells`, `customers`,
+    `sessions` and `reviews` belong to this class; `MemoryCustomerQueries` reads them.
     """
 
-    def __init__(self, session_retention_ms: int) -> None:
-        self._session_retention_ms = session_retention_ms
+    def __init__(self) -> None:
         self._identity: LogIdentity | None = None
-        self._cells: dict[int, _Cell] = {}
-        self._customers: dict[CustomerId, bytes] = {}
-        self._sessions: dict[SessionKey, bytes] = {}
-        self._reviews: dict[CustomerId, dict[ProductId, Review]] = {}
+        self.cells: dict[int, Cell] = {}
+        self.customers: dict[CustomerId, bytes] = {}
+        self.sessions: dict[SessionKey, bytes] = {}
+        self.reviews: dict[CustomerId, dict[ProductId, Review]] = {}
         self._tombstones: dict[bytes, int] = {}
 
     @property
@@ -102,20 +102,20 @@ class MemoryCellStore(CellStore):
             raise Fenced(f"partition {commit.partition} stands at {cell}, not where {commit.from_position} begins")
         effects = commit.effects
         for customer_id, at_ms in effects.tombstones.items():
-            self._customers.pop(customer_id, None)
-            self._reviews.pop(customer_id, None)
+            self.customers.pop(customer_id, None)
+            self.reviews.pop(customer_id, None)
             self._tombstones[tombstone_key(customer_id)] = at_ms
         for customer_id, customer in effects.customers.items():
-            self._customers[customer_id] = encode_customer(customer)
+            self.customers[customer_id] = encode_customer(customer)
         for key in effects.sessions_dropped:
-            self._sessions.pop(key, None)
+            self.sessions.pop(key, None)
         for key, session in effects.sessions.items():
-            self._sessions[key] = encode_session_summary(session)
+            self.sessions[key] = encode_session_summary(session)
         for (customer_id, product_id), review in effects.reviews.items():
             if review is not None:
-                self._reviews.setdefault(customer_id, {})[product_id] = review
-            elif customer_id in self._reviews:
-                self._reviews[customer_id].pop(product_id, None)
+                self.reviews.setdefault(customer_id, {})[product_id] = review
+            elif customer_id in self.reviews:
+                self.reviews[customer_id].pop(product_id, None)
         for name, count in effects.counts.items():
             cell.counts[name] = cell.counts.get(name, 0) + count
         cell.position, cell.number, cell.watermark = commit.to_position, commit.number, commit.watermark
@@ -138,50 +138,15 @@ class MemoryCellStore(CellStore):
 
     def erase(self) -> None:
         """Delete all cells."""
-        for kept in (self._cells, self._customers, self._sessions, self._reviews, self._tombstones):
+        for kept in (self.cells, self.customers, self.sessions, self.reviews, self._tombstones):
             kept.clear()
 
-    def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-        """Read customers."""
-        values = ((customer_id, self._customers.get(customer_id)) for customer_id in customer_ids)
-        return {customer_id: decode_customer(value, customer_id) for customer_id, value in values if value is not None}
-
-    def session_summaries(
-        self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
-    ) -> dict[SessionKey, SessionSummary]:
-        """Read what sessions leave for others."""
-        values = ((key, self._sessions.get(key)) for key in keys)
-        found = {key: decode_session_summary(value) for key, value in values if value is not None}
-        oldest_ms = {
-            partition: min(cell.watermark.newest_ms, now_ms) - self._session_retention_ms
-            for partition, cell in list(self._cells.items())
-        }
-        return {key: trail for key, trail in found.items() if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
-
-    def reviews(self, customer_id: CustomerId) -> list[Review]:
-        """Read a customer's reviews."""
-        reviews = self._reviews.get(customer_id, {})
-        return sorted([*reviews.values()], key=lambda review: (-review.occurred_at_ms, review.product_id))
-
-    def scan(self) -> Iterator[Customer]:
-        """Read every customer."""
-        for value in list(self._customers.values()):
-            yield decode_customer(value)
-
-    def counts(self) -> Mapping[RecordClass, int]:
-        """How many records were folded into each class."""
-        total: dict[RecordClass, int] = {}
-        for cell in list(self._cells.values()):
-            for name, count in list(cell.counts.items()):
-                total[name] = total.get(name, 0) + count
-        return total
-
-    def _cell(self, partition: int) -> _Cell:
-        return self._cells.setdefault(partition, _Cell())
+    def _cell(self, partition: int) -> Cell:
+        return self.cells.setdefault(partition, Cell())
 
     def _loaded(self, customer_id: CustomerId) -> Customer:
-        known = self.read_customer(customer_id)
-        if known is not None:
-            return known
+        value = self.customers.get(customer_id)
+        if value is not None:
+            return decode_customer(value, customer_id)
         forgotten_at_ms = self._tombstones.get(tombstone_key(customer_id))
         return Customer(customer_id) if forgotten_at_ms is None else Customer.forgotten(customer_id, forgotten_at_ms)

@@ -5,33 +5,27 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
-import msgspec
-
 from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.session import PARTITIONS_MAX, SessionKey, SessionSummary
+from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.domain.shop.times import END_OF_TIME
-from realtime_pipeline.domain.streams.effects import Effects, RecordClass
+from realtime_pipeline.domain.streams.effects import Effects
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.state import (
-    decode_customer,
-    decode_session_summary,
     encode_customer,
     encode_session_summary,
 )
 from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.statements import as_json, read_customers
 
 CELL_TABLES = ("cells", "counts", "customers", "tombstones", "sessions", "reviews")
 """What is erased, and what a snapshot holds."""
 
 SWEPT_MIN = 64
-SCANNED_ROWS = 1_000
 
 _NOTE_FORGOTTEN = """
 INSERT OR REPLACE INTO snapshot_forgotten SELECT ?, newest FROM (
@@ -39,13 +33,6 @@ INSERT OR REPLACE INTO snapshot_forgotten SELECT ?, newest FROM (
 ) WHERE newest IS NOT NULL
 """
 """Replaced where the customer was forgotten before: newer snapshots may hold what came since, or what a rebuild did."""
-
-_to_json = msgspec.json.Encoder().encode
-
-
-def as_json(values: Iterable[str] | Iterable[int]) -> str:
-    """Write a list so that `json_each` can read it: one statement, however many values."""
-    return _to_json(list(values)).decode()
 
 
 class SqliteCellStore(CellStore):
@@ -117,7 +104,7 @@ class SqliteCellStore(CellStore):
     def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
         """Load the customers wanted of each partition."""
         customer_ids = [customer_id for ids in wanted.values() for customer_id in ids]
-        found = self.read_customers(customer_ids)
+        found = read_customers(self._database, customer_ids)
         missing = [customer_id for customer_id in customer_ids if customer_id not in found]
         found.update((customer_id, Customer(customer_id)) for customer_id in missing)
         if missing and self._database.rows("SELECT 1 FROM tombstones LIMIT 1"):
@@ -175,51 +162,6 @@ class SqliteCellStore(CellStore):
             for table in CELL_TABLES:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
         self._swept_to = -1
-
-    def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-        """Read customers."""
-        rows = self._database.rows(
-            "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
-            (as_json(customer_ids),),
-        )
-        return {customer_id: decode_customer(record, customer_id) for customer_id, record in rows}
-
-    def session_summaries(
-        self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
-    ) -> dict[SessionKey, SessionSummary]:
-        """Read what sessions leave for others."""
-        rows = self._database.rows(
-            "SELECT session_key, record FROM sessions WHERE session_key IN (SELECT value FROM json_each(?))",
-            (as_json(keys),),
-        )
-        newest_ms = self._database.rows("SELECT partition, newest_ms FROM cells")
-        oldest_ms = {partition: min(at_ms, now_ms) - self._session_retention_ms for partition, at_ms in newest_ms}
-        found = ((key, decode_session_summary(record)) for key, record in rows)
-        return {key: trail for key, trail in found if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
-
-    def reviews(self, customer_id: CustomerId) -> list[Review]:
-        """Read a customer's reviews."""
-        rows = self._database.rows(
-            "SELECT customer_id, product_id, rating, text, occurred_at_ms FROM reviews WHERE customer_id = ?"
-            " ORDER BY occurred_at_ms DESC, product_id",
-            (customer_id,),
-        )
-        return [Review(*row) for row in rows]
-
-    def scan(self) -> Iterator[Customer]:
-        """Read every customer, some at a time."""
-        last = -1
-        while rows := self._database.rows(
-            "SELECT rowid, record FROM customers WHERE rowid > ? ORDER BY rowid LIMIT ?", (last, SCANNED_ROWS)
-        ):
-            for _, record in rows:
-                yield decode_customer(record)
-            last = rows[-1][0]
-
-    def counts(self) -> Mapping[RecordClass, int]:
-        """How many records were folded into each class."""
-        rows = self._database.rows("SELECT class, sum(records) FROM counts GROUP BY class")
-        return {RecordClass(name): count for name, count in rows}
 
     @staticmethod
     def _erase(connection: sqlite3.Connection, effects: Effects) -> None:

@@ -3,26 +3,20 @@
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from realtime_pipeline.application.errors import Fenced, PositionMismatch
-from realtime_pipeline.application.ports.views import Merge, RatedProduct, SourceRange, Views
-from realtime_pipeline.domain.profile.session import SessionKey
-from realtime_pipeline.domain.recommendation.trending import ONE, TrendingProduct, TrendingSettings, latest_hour
+from realtime_pipeline.application.ports.views import Merge, SourceRange, Views
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.last_write import AHEAD_MAX_MS, LastWrite
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.activity import HOUR_MS
 from realtime_pipeline.domain.views.deltas import Deltas
-from realtime_pipeline.domain.views.product_stats import ProductState, ProductStats
-from realtime_pipeline.infrastructure.sqlite.cells import as_json
+from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.sqlite.database import Database
-
-_to_json = msgspec.json.Encoder().encode
+from realtime_pipeline.infrastructure.sqlite.statements import as_json
 
 VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals")
 """What is erased, and what a snapshot holds."""
@@ -33,8 +27,8 @@ TRIM_OVER = 1.2
 ANYWHERE = ""
 """The country of what was done in any."""
 
-_TIMES = "SELECT partition, watermark_ms, newest_ms, appended_at_ms, largest_ms FROM sources"
-_STATE = "interactions, ratings, rating_sum, name, name_at_ms, category, category_at_ms, price, price_at_ms"
+TIMES = "SELECT partition, watermark_ms, newest_ms, appended_at_ms, largest_ms FROM sources"
+STATE = "interactions, ratings, rating_sum, name, name_at_ms, category, category_at_ms, price, price_at_ms"
 
 
 class SqliteViews(Views):
@@ -100,110 +94,6 @@ class SqliteViews(Views):
             for table in VIEW_TABLES:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
 
-    def watermarks(self) -> Mapping[int, Watermark]:
-        """How far each source partition's time has come."""
-        return _marks(self._database.rows(_TIMES))
-
-    def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
-        """List the sessions that touched each product, newest first."""
-        limit = min(limit, self._listed_sessions_max)
-        return {
-            product_id: dict(
-                self._database.rows(
-                    "SELECT session_key, at_ms FROM product_sessions"
-                    " WHERE product = (SELECT id FROM products WHERE product_id = ?)"
-                    " ORDER BY at_ms DESC, session_key DESC LIMIT ?",
-                    (product_id, limit),
-                )
-            )
-            for product_id in product_ids
-        }
-
-    def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
-        """Read products."""
-        rows = self._database.rows(
-            f"SELECT product_id, {_STATE} FROM products"  # noqa: S608 - a constant list of columns
-            " WHERE product_id IN (SELECT value FROM json_each(?))",
-            (as_json(product_ids),),
-        )
-        return {product_id: _state(*columns) for product_id, *columns in rows}
-
-    def tallies(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductStats]:
-        """Read the counts of products."""
-        rows = self._database.rows(
-            "SELECT product_id, interactions, ratings, rating_sum FROM products"
-            " WHERE product_id IN (SELECT value FROM json_each(?))",
-            (as_json(product_ids),),
-        )
-        return {product_id: ProductStats(*counts) for product_id, *counts in rows}
-
-    def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
-        """How many views, carts and purchases products had."""
-        rows = self._database.rows(
-            "SELECT product_id, interactions FROM products WHERE product_id IN (SELECT value FROM json_each(?))",
-            (as_json(product_ids),),
-        )
-        return dict(rows)
-
-    def interactions(self) -> int:
-        """How many views, carts and purchases there were."""
-        rows = self._database.rows("SELECT value FROM totals WHERE name = 'interactions'")
-        return rows[0][0] if rows else 0
-
-    def trending(
-        self,
-        settings: TrendingSettings,
-        category: str | None,
-        limit: int,
-        country: str | None = None,
-        max_staleness_ms: int = 0,
-        now_ms: int = END_OF_TIME,
-    ) -> Sequence[TrendingProduct]:
-        """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
-        newest, latest = shop_time_ms(self.watermarks().values(), now_ms) // HOUR_MS, latest_hour(now_ms)
-        later = self._database.rows("SELECT DISTINCT hour FROM activity WHERE hour > ? AND hour <= ?", (newest, latest))
-        weights = {newest - age: weight for age, weight in enumerate(settings.hour_weights())}
-        weights.update((hour, settings.hour_weight(0)) for (hour,) in later)
-        rows = self._database.rows(
-            "SELECT product_id,"
-            "  sum(weight.value * (:view * views + :cart * carts + :purchase * purchases)) AS score,"
-            "  sum(views + carts + purchases)"
-            " FROM json_each(:weights) AS weight"
-            " JOIN activity ON country = :country AND hour = CAST(weight.key AS INTEGER)"
-            " JOIN products ON products.id = product WHERE :category IS NULL OR category = :category"
-            " GROUP BY product HAVING score > 0 ORDER BY score DESC, product_id LIMIT :limit",
-            {
-                "view": settings.view_weight,
-                "cart": settings.cart_weight,
-                "purchase": settings.purchase_weight,
-                "weights": _to_json(weights).decode(),
-                "category": category,
-                "country": country or ANYWHERE,
-                "limit": limit,
-            },
-        )
-        return [TrendingProduct(product_id, score / ONE, actions) for product_id, score, actions in rows]
-
-    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
-        """Rank products by the Bayesian average of their ratings, as `domain.shop.product.bayesian_average`."""
-        ratings, rating_sum = self._database.rows(
-            "SELECT sum(ratings), sum(rating_sum) FROM products WHERE ratings > 0"
-        )[0]
-        mean = rating_sum / ratings if ratings else 0.0
-        rows = self._database.rows(
-            "SELECT product_id, (:prior * :mean + rating_sum) / (:prior + ratings) AS average, ratings"
-            " FROM products WHERE ratings > 0 ORDER BY average DESC, product_id LIMIT :limit",
-            {"prior": float(prior_ratings), "mean": mean, "limit": limit},
-        )
-        return [RatedProduct(*row) for row in rows]
-
-    def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
-        """Read every product."""
-        for product_id, *columns in self._database.rows(
-            f"SELECT product_id, {_STATE} FROM products"  # noqa: S608 - a constant list of columns
-        ):
-            yield product_id, _state(*columns)
-
     @staticmethod
     def _move(connection: sqlite3.Connection, ranges: Sequence[SourceRange]) -> None:
         """Check that every range is its owner's and begins where the views stand; move on to where it ends."""
@@ -257,7 +147,7 @@ class SqliteViews(Views):
     def _products_for(connection: sqlite3.Connection, deltas: Deltas) -> list[Any]:
         """Read the rows of all products the deltas name, made where there were none."""
         select = (
-            f"SELECT id, product_id, listed, {_STATE} FROM products"  # noqa: S608 - a constant list of columns
+            f"SELECT id, product_id, listed, {STATE} FROM products"  # noqa: S608 - a constant list of columns
             " WHERE product_id IN (SELECT value FROM json_each(?))"
         )
         named = {*deltas.products, *(product_id for product_id, _ in deltas.index)}
@@ -282,7 +172,7 @@ class SqliteViews(Views):
         """Merge the products' deltas in; return the numbers of those whose lists may have grown too long."""
         written = []
         for number, product_id, listed, *columns in rows:
-            state = _state(*columns)
+            state = state_of(*columns)
             if product_id in deltas.products:
                 state.merge(deltas.products[product_id], latest_ms)
             written.append((*_columns(state), listed + entries[product_id], number))
@@ -308,15 +198,17 @@ class SqliteViews(Views):
                 (product, kept),
             )
             connection.execute("UPDATE products SET listed = ? WHERE id = ?", (kept, product))
-        newest_ms = shop_time_ms(_marks(connection.execute(_TIMES)).values(), now_ms)
+        newest_ms = shop_time_ms(marks(connection.execute(TIMES)).values(), now_ms)
         connection.execute("DELETE FROM activity WHERE hour < ?", (newest_ms // HOUR_MS - self._activity_hours,))
 
 
-def _marks(rows: Iterable[Sequence[int]]) -> dict[int, Watermark]:
+def marks(rows: Iterable[Sequence[int]]) -> dict[int, Watermark]:
+    """The watermarks of source partitions, of rows that `TIMES` selects."""
     return {partition: Watermark(*times) for partition, *times in rows}
 
 
-def _state(interactions: int, ratings: int, rating_sum: int, *facts: str | int | None) -> ProductState:
+def state_of(interactions: int, ratings: int, rating_sum: int, *facts: str | int | None) -> ProductState:
+    """A product's state, of the columns of `STATE`."""
     name, name_at_ms, category, category_at_ms, price, price_at_ms = facts
     return ProductState(
         interactions,

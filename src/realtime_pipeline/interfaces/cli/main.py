@@ -216,7 +216,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
     finally:
         progress.end()
     print(f"{counted(processed, 'record')} processed; {_place_of_store(settings)} has now")
-    print("\n".join((counts_in_words(pipeline.container.cells().counts()), *ignored_in_words(types))))
+    print("\n".join((counts_in_words(pipeline.container.customer_queries().counts()), *ignored_in_words(types))))
 
 
 def _place(settings: Settings) -> str:

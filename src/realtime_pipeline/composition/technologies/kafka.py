@@ -1,0 +1,53 @@
+"""Log in Kafka, with outputs and dead letters in its topics."""
+
+from realtime_pipeline.application.ports.dead_letters import DeadLetters
+from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.log_reader import LogReader
+from realtime_pipeline.application.ports.outputs import GroupOutputs
+from realtime_pipeline.composition.parts import LogTechnology, Parts
+from realtime_pipeline.composition.technologies import memory
+
+
+def _publisher(parts: Parts) -> EventPublisher:
+    from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
+
+    publisher = KafkaEventPublisher(parts.settings().kafka, parts.observer())
+    parts.resources().callback(publisher.close)
+    return publisher
+
+
+def _log(parts: Parts) -> EventLog:
+    return parts.kafka_log()
+
+
+def _reader(parts: Parts) -> LogReader:
+    from realtime_pipeline.infrastructure.kafka.log_reader import KafkaLogReader
+
+    return KafkaLogReader(parts.settings().kafka)
+
+
+def outputs(parts: Parts) -> GroupOutputs:
+    """Dead letters in their topic, what is for the log in the log's; positions with the group of workers."""
+    from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
+
+    return KafkaOutputs(parts.settings().kafka, parts.kafka_log(), parts.observer())
+
+
+def dead_letters(parts: Parts) -> DeadLetters:
+    """Marks in the topic of dead letters, behind the letters."""
+    from realtime_pipeline.infrastructure.kafka.dead_letters import KafkaDeadLetters
+    from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
+
+    if not isinstance(parts.outputs(), KafkaOutputs):  # swapped: their letters can be read, but not marked in topics
+        return memory.dead_letters(parts)
+    return KafkaDeadLetters(parts.settings().kafka, parts.observer())
+
+
+LOG = LogTechnology(
+    publisher=_publisher,
+    log=_log,
+    reader=_reader,
+    name=lambda settings: f"topic {settings.kafka.topic}",
+    retention=lambda settings: f"what was published, in topic {settings.kafka.topic}, until its retention ends",
+)

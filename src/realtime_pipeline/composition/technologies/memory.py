@@ -1,0 +1,88 @@
+"""Log and store in the memory of this process: fakes for tests, and a log for tries."""
+
+from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
+from realtime_pipeline.application.ports.dead_letters import DeadLetters
+from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.log_reader import LogReader
+from realtime_pipeline.application.ports.outputs import Outputs
+from realtime_pipeline.application.ports.product_queries import ProductQueries
+from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.composition.parts import LogTechnology, Parts, StoreTechnology
+
+
+def _publisher(parts: Parts) -> EventPublisher:
+    return parts.memory_log()
+
+
+def _log(parts: Parts) -> EventLog:
+    from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
+
+    return MemoryEventLog(parts.memory_log())
+
+
+def _reader(parts: Parts) -> LogReader:
+    from realtime_pipeline.infrastructure.memory.log_reader import MemoryLogReader
+
+    return MemoryLogReader(parts.memory_log())
+
+
+def _cells(_: Parts) -> CellStore:
+    from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+
+    return MemoryCellStore()
+
+
+def _customer_queries(parts: Parts) -> CustomerQueries:
+    from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+    from realtime_pipeline.infrastructure.memory.customer_queries import MemoryCustomerQueries
+
+    cells = parts.cells()
+    if not isinstance(cells, MemoryCellStore):
+        raise InvalidSettings("the container's cells are swapped: override customer_queries too, so that both agree")
+    return MemoryCustomerQueries(cells, parts.settings().stores.session_retention_ms)
+
+
+def _views(parts: Parts) -> Views:
+    from realtime_pipeline.infrastructure.memory.views import MemoryViews
+
+    stores = parts.settings().stores
+    return MemoryViews(1, stores.listed_sessions_max, stores.activity_retention_hours)
+
+
+def _product_queries(parts: Parts) -> ProductQueries:
+    from realtime_pipeline.infrastructure.memory.product_queries import MemoryProductQueries
+    from realtime_pipeline.infrastructure.memory.views import MemoryViews
+
+    views = parts.views()
+    if not isinstance(views, MemoryViews):
+        raise InvalidSettings("the container's views are swapped: override product_queries too, so that both agree")
+    return MemoryProductQueries(views)
+
+
+def outputs(parts: Parts) -> Outputs:
+    """Dead letters in memory; what is for the log goes to the publisher."""
+    from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
+
+    return MemoryOutputs(parts.publisher())
+
+
+def dead_letters(parts: Parts) -> DeadLetters:
+    """Marks in memory, beside the letters of any outputs; they last as long as the process."""
+    from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
+
+    return MemoryDeadLetters(parts.outputs(), parts.publisher(), outlives=parts.settings().log != "memory")
+
+
+LOG = LogTechnology(
+    publisher=_publisher,
+    log=_log,
+    reader=_reader,
+    name=lambda _: "memory",
+    retention=lambda _: "what was published, until this process ends",
+)
+STORE = StoreTechnology(
+    cells=_cells, customer_queries=_customer_queries, views=_views, product_queries=_product_queries
+)

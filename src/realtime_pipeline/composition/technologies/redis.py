@@ -1,0 +1,41 @@
+"""Store in Redis."""
+
+from realtime_pipeline.application.ports.cell_store import CellStore
+from realtime_pipeline.application.ports.customer_queries import CustomerQueries
+from realtime_pipeline.application.ports.product_queries import ProductQueries
+from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.composition.parts import Parts, StoreTechnology
+
+
+def _cells(parts: Parts) -> CellStore:
+    from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
+
+    settings = parts.settings()
+    return RedisCellStore(parts.redis_client(), settings.redis, settings.stores.session_retention_ms, parts.observer())
+
+
+def _customer_queries(parts: Parts) -> CustomerQueries:
+    from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
+
+    settings = parts.settings()
+    return RedisCustomerQueries(parts.redis_client(), settings.redis, settings.stores.session_retention_ms)
+
+
+def _views(parts: Parts) -> Views:
+    from realtime_pipeline.infrastructure.redis.views import RedisViews
+
+    settings = parts.settings()
+    stores = settings.stores
+    return RedisViews(parts.redis_client(), settings.redis, stores.listed_sessions_max, stores.activity_retention_hours)
+
+
+def _product_queries(parts: Parts) -> ProductQueries:
+    from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
+
+    settings = parts.settings()
+    return RedisProductQueries(parts.redis_client(), settings.redis, settings.stores.listed_sessions_max)
+
+
+STORE = StoreTechnology(
+    cells=_cells, customer_queries=_customer_queries, views=_views, product_queries=_product_queries
+)

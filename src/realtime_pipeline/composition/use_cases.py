@@ -1,0 +1,194 @@
+"""The use cases, each made by a plain constructor call of what the container provides."""
+
+from random import Random
+from typing import Protocol
+from uuid import uuid4
+
+import attrs
+from dependency_injector import providers
+
+from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.ingestion.publish_events import PublishEvents
+from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
+from realtime_pipeline.application.maintenance.follow_forgetting import FollowForgetting
+from realtime_pipeline.application.maintenance.forget_customer import ForgetCustomer
+from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters
+from realtime_pipeline.application.maintenance.rebuild_store import RebuildStore
+from realtime_pipeline.application.maintenance.restore_outputs import RestoreOutputs
+from realtime_pipeline.application.maintenance.trace_event import TraceEvent
+from realtime_pipeline.application.ports.catalogue import Catalogue
+from realtime_pipeline.application.ports.dead_letters import DeadLetters
+from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.log_reader import LogReader
+from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.application.ports.upkeep import Upkeep
+from realtime_pipeline.application.processing.fold_records import FoldRecords
+from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
+from realtime_pipeline.application.processing.process_events import ProcessEvents
+from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
+from realtime_pipeline.application.serving.recommend_products import RecommendProducts
+from realtime_pipeline.application.serving.run_experiment import RunExperiment
+from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.show_customer import ShowCustomer
+from realtime_pipeline.composition.parts import Parts
+from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.composition.tables import COMBINATIONS, LOGS, STORES
+from realtime_pipeline.domain.recommendation.service import RecommendationService
+from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, find_event_id
+from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, encode_event, encode_tick
+from realtime_pipeline.infrastructure.codecs.messages import encode_message
+
+
+class Provided(Parts, Protocol):
+    """The providers that use cases are made of."""
+
+    log: providers.Singleton[EventLog]
+    log_reader: providers.Singleton[LogReader]
+    decoder: providers.Singleton[EventDecoder]
+    relay: providers.Singleton[OutboxRelay]
+    snapshots: providers.Singleton[Snapshots]
+    upkeep: providers.Singleton[Upkeep]
+    dead_letters: providers.Singleton[DeadLetters]
+    catalogue: providers.Singleton[Catalogue]
+    shop_cache: providers.Singleton[ShopCache]
+    publish_events: providers.Singleton[PublishEvents]
+    recommend_products: providers.Singleton[RecommendProducts]
+
+
+def relay(provided: Provided) -> OutboxRelay:
+    """What carries a commit's outbox to views and outputs."""
+    return OutboxRelay(provided.cells(), provided.views(), provided.outputs(), provided.observer())
+
+
+def process_events(provided: Provided) -> ProcessEvents:
+    """The worker."""
+    settings = provided.settings()
+    return ProcessEvents(
+        provided.log(),
+        provided.relay(),
+        provided.snapshots(),
+        provided.decoder(),
+        encode_message,
+        settings.fold,
+        settings.worker,
+        provided.observer(),
+        provided.clock(),
+        provided.upkeep(),
+    )
+
+
+def publish_events(provided: Provided) -> PublishEvents:
+    """Publishing; the log is opened when the first event is appended."""
+    decoder = provided.decoder()
+    return PublishEvents(provided.publisher, decoder, decoder.route, encode_event, encode_tick, TICK_KEY)
+
+
+def record_exposure(provided: Provided) -> RecordExposure:
+    """Recording that a list was shown."""
+    return RecordExposure(provided.publish_events(), provided.clock(), lambda: uuid4().hex)
+
+
+def shop_cache(provided: Provided) -> ShopCache:
+    """What all requests share."""
+    settings = provided.settings().cache
+    return ShopCache(provided.product_queries(), provided.catalogue(), provided.clock(), settings)
+
+
+def recommend_products(provided: Provided, settings: Settings | None = None) -> RecommendProducts:
+    """Recommending, by the settings given, or those of the container."""
+    settings = settings or provided.settings()
+    return RecommendProducts(
+        provided.customer_queries(),
+        provided.shop_cache(),
+        RecommendationService(settings.recommendations, settings.rating_prior, settings.fold.profile),
+        settings.fold.profile.affinity_half_life_ms,
+        Random(),  # noqa: S311 - which new product is shown is no secret
+    )
+
+
+def run_experiment(provided: Provided) -> RunExperiment:
+    """Recommending by the variant that each customer gets."""
+    settings = provided.settings()
+    variants = {
+        name: recommend_products(provided, attrs.evolve(settings, recommendations=variant.recommendations))
+        for name, variant in settings.experiment.variants.items()
+    }
+    return RunExperiment(provided.customer_queries(), settings.experiment, variants, provided.recommend_products())
+
+
+def explain_empty_list(provided: Provided) -> ExplainEmptyList:
+    """Explaining an empty list; the log is opened when it is asked for."""
+    settings = provided.settings()
+    return ExplainEmptyList(
+        provided.log,
+        provided.customer_queries(),
+        provided.product_queries(),
+        provided.shop_cache(),
+        settings.recommendations,
+        settings.experiment,
+    )
+
+
+def show_customer(provided: Provided) -> ShowCustomer:
+    """Showing a profile."""
+    profile = provided.settings().fold.profile
+    return ShowCustomer(
+        provided.customer_queries(), provided.shop_cache(), profile.affinity_half_life_ms, profile.recent_products_max
+    )
+
+
+def rebuild_store(provided: Provided) -> RebuildStore:
+    """Setting the store back."""
+    return RebuildStore(provided.log(), provided.cells(), provided.views(), provided.outputs(), provided.snapshots())
+
+
+def restore_outputs(provided: Provided) -> RestoreOutputs:
+    """Writing positions of outputs that the group has lost.
+
+    Raises:
+        InvalidSettings: the log keeps the positions of outputs with them, and loses none.
+    """
+    settings = provided.settings()
+    group_outputs = COMBINATIONS[settings.log, settings.store].group_outputs
+    if group_outputs is None:
+        raise InvalidSettings(f"outputs lie in {settings.log} here, which forgets none: this is for log = kafka")
+    return RestoreOutputs(provided.log(), provided.relay(), group_outputs(provided))
+
+
+def forget_customer(provided: Provided) -> ForgetCustomer:
+    """Having a customer erased."""
+    settings = provided.settings()
+    retained = [LOGS[settings.log].retention(settings)]
+    if STORES[settings.store].outbox_is_stored:
+        outbox_s = settings.worker.outbox_retention_ms / 1000
+        retained.append(f"the outbox of each commit, for {outbox_s:g} s, and until a worker runs after that")
+    customers, products, outputs = provided.customer_queries(), provided.product_queries(), provided.outputs()
+    follow = FollowForgetting(provided.log, customers, products, outputs)
+    return ForgetCustomer(
+        provided.publish_events(), customers, outputs, follow, provided.clock(), retained, provided.snapshots()
+    )
+
+
+def handle_dead_letters(provided: Provided) -> HandleDeadLetters:
+    """Reading, replaying and resolving dead letters."""
+    decoder, skew_ms = provided.decoder(), provided.settings().fold.max_future_skew_ms
+    return HandleDeadLetters(provided.dead_letters(), decoder, decoder.route, encode_replay, provided.clock(), skew_ms)
+
+
+def trace_event(provided: Provided) -> TraceEvent:
+    """Tracing an event; it folds as the worker does."""
+    settings, decoder, log = provided.settings(), provided.decoder(), provided.log()
+    fold_records = FoldRecords(
+        provided.cells(), decoder, encode_message, log.identity, settings.fold, provided.observer()
+    )
+    return TraceEvent(
+        log,
+        provided.log_reader(),
+        provided.customer_queries(),
+        provided.dead_letters(),
+        fold_records,
+        find_event_id,
+        decoder.name_of,
+        settings.fold,
+        LOGS[settings.log].name(settings),
+    )

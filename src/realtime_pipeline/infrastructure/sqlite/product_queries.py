@@ -1,0 +1,127 @@
+"""Queries of the views in SQLite."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import msgspec
+
+from realtime_pipeline.application.ports.product_queries import ProductQueries, RatedProduct
+from realtime_pipeline.domain.profile.session import SessionKey
+from realtime_pipeline.domain.recommendation.trending import ONE, TrendingProduct, TrendingSettings, latest_hour
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
+from realtime_pipeline.domain.views.activity import HOUR_MS
+from realtime_pipeline.domain.views.product_stats import ProductState
+from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.statements import as_json
+from realtime_pipeline.infrastructure.sqlite.views import ANYWHERE, STATE, TIMES, marks, state_of
+
+_to_json = msgspec.json.Encoder().encode
+
+
+class SqliteProductQueries(ProductQueries):
+    """Reads the tables of products. Readers of the file do not wait for the worker."""
+
+    def __init__(self, database: Database, listed_sessions_max: int) -> None:
+        self._database = database
+        self._listed_sessions_max = listed_sessions_max
+
+    def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
+        """Read positions."""
+        stand = dict(self._database.rows("SELECT partition, position FROM sources"))
+        return {partition: (stand.get(partition, 0),) for partition in partitions}
+
+    def watermarks(self) -> Mapping[int, Watermark]:
+        """How far each source partition's time has come."""
+        return marks(self._database.rows(TIMES))
+
+    def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
+        """List the sessions that touched each product, newest first."""
+        limit = min(limit, self._listed_sessions_max)
+        return {
+            product_id: dict(
+                self._database.rows(
+                    "SELECT session_key, at_ms FROM product_sessions"
+                    " WHERE product = (SELECT id FROM products WHERE product_id = ?)"
+                    " ORDER BY at_ms DESC, session_key DESC LIMIT ?",
+                    (product_id, limit),
+                )
+            )
+            for product_id in product_ids
+        }
+
+    def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
+        """Read products."""
+        rows = self._database.rows(
+            f"SELECT product_id, {STATE} FROM products"  # noqa: S608 - a constant list of columns
+            " WHERE product_id IN (SELECT value FROM json_each(?))",
+            (as_json(product_ids),),
+        )
+        return {product_id: state_of(*columns) for product_id, *columns in rows}
+
+    def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
+        """How many views, carts and purchases products had."""
+        rows = self._database.rows(
+            "SELECT product_id, interactions FROM products WHERE product_id IN (SELECT value FROM json_each(?))",
+            (as_json(product_ids),),
+        )
+        return dict(rows)
+
+    def interactions(self) -> int:
+        """How many views, carts and purchases there were."""
+        rows = self._database.rows("SELECT value FROM totals WHERE name = 'interactions'")
+        return rows[0][0] if rows else 0
+
+    def trending(
+        self,
+        settings: TrendingSettings,
+        category: str | None,
+        limit: int,
+        country: str | None = None,
+        max_staleness_ms: int = 0,
+        now_ms: int = END_OF_TIME,
+    ) -> Sequence[TrendingProduct]:
+        """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
+        newest, latest = shop_time_ms(self.watermarks().values(), now_ms) // HOUR_MS, latest_hour(now_ms)
+        later = self._database.rows("SELECT DISTINCT hour FROM activity WHERE hour > ? AND hour <= ?", (newest, latest))
+        weights = {newest - age: weight for age, weight in enumerate(settings.hour_weights())}
+        weights.update((hour, settings.hour_weight(0)) for (hour,) in later)
+        rows = self._database.rows(
+            "SELECT product_id,"
+            "  sum(weight.value * (:view * views + :cart * carts + :purchase * purchases)) AS score,"
+            "  sum(views + carts + purchases)"
+            " FROM json_each(:weights) AS weight"
+            " JOIN activity ON country = :country AND hour = CAST(weight.key AS INTEGER)"
+            " JOIN products ON products.id = product WHERE :category IS NULL OR category = :category"
+            " GROUP BY product HAVING score > 0 ORDER BY score DESC, product_id LIMIT :limit",
+            {
+                "view": settings.view_weight,
+                "cart": settings.cart_weight,
+                "purchase": settings.purchase_weight,
+                "weights": _to_json(weights).decode(),
+                "category": category,
+                "country": country or ANYWHERE,
+                "limit": limit,
+            },
+        )
+        return [TrendingProduct(product_id, score / ONE, actions) for product_id, score, actions in rows]
+
+    def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
+        """Rank products by the Bayesian average of their ratings, as `domain.shop.product.bayesian_average`."""
+        ratings, rating_sum = self._database.rows(
+            "SELECT sum(ratings), sum(rating_sum) FROM products WHERE ratings > 0"
+        )[0]
+        mean = rating_sum / ratings if ratings else 0.0
+        rows = self._database.rows(
+            "SELECT product_id, (:prior * :mean + rating_sum) / (:prior + ratings) AS average, ratings"
+            " FROM products WHERE ratings > 0 ORDER BY average DESC, product_id LIMIT :limit",
+            {"prior": float(prior_ratings), "mean": mean, "limit": limit},
+        )
+        return [RatedProduct(*row) for row in rows]
+
+    def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
+        """Read every product."""
+        for product_id, *columns in self._database.rows(
+            f"SELECT product_id, {STATE} FROM products"  # noqa: S608 - a constant list of columns
+        ):
+            yield product_id, state_of(*columns)

@@ -1,0 +1,26 @@
+"""What several adapters of the file share: values of a statement, and reading customers."""
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from realtime_pipeline.domain.profile.customer import Customer
+from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.infrastructure.codecs.state import decode_customer
+from realtime_pipeline.infrastructure.sqlite.database import Database
+
+_to_json = msgspec.json.Encoder().encode
+
+
+def as_json(values: Iterable[str] | Iterable[int]) -> str:
+    """Write a list so that `json_each` can read it: one statement, however many values."""
+    return _to_json(list(values)).decode()
+
+
+def read_customers(database: Database, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
+    """Read customers; those that the file does not have are left out."""
+    rows = database.rows(
+        "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
+        (as_json(customer_ids),),
+    )
+    return {customer_id: decode_customer(record, customer_id) for customer_id, record in rows}
