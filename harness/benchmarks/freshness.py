@@ -85,7 +85,7 @@ def _worker(settings: Settings) -> Iterator[None]:
 
 def _work(settings: Settings, ended: Event) -> None:
     with Pipeline(settings) as pipeline:
-        worker = pipeline.container.process_events()
+        worker = pipeline.container.worker()
         tune_gc()
         worker.run(ended.is_set, lambda _: None)
 

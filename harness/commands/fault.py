@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             if options.on:
                 _work_on(pipeline)
                 return {}
-            pipeline.container.process_events().catch_up()
+            pipeline.container.worker().catch_up()
         elif options.data is None:
             raise HarnessError("a publisher and a backup need --data FILE")
         elif options.role == "backup":
@@ -80,4 +80,4 @@ def _work_on(pipeline: Pipeline) -> None:
         if done.problem:
             print(done.problem, flush=True)
 
-    pipeline.container.process_events().run(lambda: stopping, tell)
+    pipeline.container.worker().run(lambda: stopping, tell)

@@ -47,7 +47,7 @@ def process_all(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[Recor
             bars.update(bar, advance=done.records - done.counts.get(RecordClass.CONTROL, 0))
 
         began_s = time.perf_counter()
-        pipeline.container.process_events().catch_up(tell)
+        pipeline.container.worker().catch_up(tell)
         return time.perf_counter() - began_s, counts
 
 

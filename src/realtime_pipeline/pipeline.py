@@ -55,7 +55,7 @@ class Pipeline(Operating):
             Unavailable: Kafka or Redis needs packages that are not installed, or the container is another pipeline's.
         """
         self.container = Container() if container is None else container
-        self._background = BackgroundWorker(self.container.process_events)
+        self._background = BackgroundWorker(self.container.worker)
         if settings is not None:
             _check_installed(settings)
             if self.container.settings.last_overriding is not None:
@@ -106,7 +106,7 @@ class Pipeline(Operating):
             ProcessingFailed: the thread of `processing` has failed.
         """
         with self._background.alone():
-            self.container.process_events().catch_up()
+            self.container.worker().catch_up()
         return self.container.customer_queries().counts()
 
     def processing(self, on_failure: Callable[[BaseException], object] | None = None) -> AbstractContextManager[None]:

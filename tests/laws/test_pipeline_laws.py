@@ -83,13 +83,13 @@ def test_the_state_does_not_depend_on_how_partitions_take_turns(history: list[by
             container.process_events.reset()
             worker = container.process_events()
             if turn == turns[-1]:
-                worker.catch_up()
+                container.worker().catch_up()
             else:
                 worker(0)
         for turn in (0, 1):
             container.log.override(providers.Object(MemoryEventLog(container.memory_log(), [turn])))
             container.process_events.reset()
-            container.process_events().catch_up()
+            container.worker().catch_up()
         assert state(pipeline) == in_one_go
 
 

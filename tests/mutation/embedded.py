@@ -137,14 +137,14 @@ EMBEDDED = [
     ),
     Mutation(
         "memory survives a refusal",
-        "application/processing/process_events.py",
-        "        self._cells.clear()\n        self._memory_is_valid = False\n",
-        "        self._known = {n: c.customers for n, c in self._cells.items()} or getattr(self, '_known', {})\n"
-        "        self._cells.clear()\n"
+        "application/processing/ownership.py",
+        "        self.cells.clear()\n        self._memory_is_valid = False\n",
+        "        self._known = {n: c.customers for n, c in self.cells.items()} or getattr(self, '_known', {})\n"
+        "        self.cells.clear()\n"
         "        self._memory_is_valid = False\n"
         "        claimed, self._claim = type(self)._claim, lambda them: (\n"
         "            places := claimed(self, them),\n"
-        "            [self._cells[n].customers.update(self._known.get(n, {})) for n in places],\n"
+        "            [self.cells[n].customers.update(self._known.get(n, {})) for n in places],\n"
         "        )[0]\n",
         ("tests/application/processing/test_recovery.py",),
     ),
@@ -157,16 +157,16 @@ EMBEDDED = [
     ),
     Mutation(
         "another log's records are folded",
-        "application/processing/process_events.py",
-        "                    self._log.verify_identity()\n",
+        "application/processing/process_records.py",
+        "                    self._log().verify_identity()\n",
         "                    pass\n",
         ("tests/application/processing/test_recovery.py",),
     ),
     Mutation(
         "who has caught up may owe something",
-        "application/processing/process_events.py",
-        "                if any(cell.unmerged or cell.pending_emission for cell in self._cells.values()):\n",
-        "                if False:\n",
+        "application/processing/worker.py",
+        "        if any(cell.unmerged or cell.pending_emission for cell in cells.values()):\n",
+        "        if False:\n",
         ("tests/application/processing/test_recovery.py",),
     ),
     Mutation(
@@ -259,9 +259,9 @@ EMBEDDED = [
     ),
     Mutation(
         "an interrupted poll is not read again",
-        "application/processing/process_events.py",
-        "            self._memory_is_valid = False  # until",
-        "        # until",
+        "application/processing/ownership.py",
+        "        self._memory_is_valid = False\n\n    def end_round",
+        "        pass\n\n    def end_round",
         (
             "tests/application/processing/test_process_events.py::test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice",
         ),

@@ -221,8 +221,9 @@ KAFKA_AND_REDIS = [
     Mutation(
         "without an answer all is well",
         "application/processing/process_events.py",
-        "            self._wait_out(silence)\n",
-        "            self._sound = True\n",
+        "            self._drop_memory()\n"
+        "            self._wait(self._backoff.after_silence(silence, self._clock.now_ms()))\n",
+        "            self.ownership.end_round()\n",
         WORKER,
     ),
     Mutation(

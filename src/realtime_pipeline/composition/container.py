@@ -36,6 +36,7 @@ from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
 from realtime_pipeline.application.processing.process_events import ProcessEvents
+from realtime_pipeline.application.processing.worker import Worker
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
@@ -162,6 +163,7 @@ class Container(containers.DeclarativeContainer):
 
     relay: providers.Singleton[OutboxRelay] = _Single(use_cases.relay, __self__)
     process_events: providers.Singleton[ProcessEvents] = _Single(use_cases.process_events, __self__)
+    worker: providers.Factory[Worker] = providers.Factory(use_cases.worker, __self__)
     publish_events: providers.Singleton[PublishEvents] = _Single(use_cases.publish_events, __self__)
     record_exposure: providers.Singleton[RecordExposure] = _Single(use_cases.record_exposure, __self__)
     shop_cache: providers.Singleton[ShopCache] = _Single(use_cases.shop_cache, __self__)

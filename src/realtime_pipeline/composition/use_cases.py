@@ -22,9 +22,14 @@ from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.upkeep import Upkeep
+from realtime_pipeline.application.processing.claim_cells import ClaimCells
 from realtime_pipeline.application.processing.fold_records import FoldRecords
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
+from realtime_pipeline.application.processing.ownership import Ownership
 from realtime_pipeline.application.processing.process_events import ProcessEvents
+from realtime_pipeline.application.processing.process_records import ProcessRecords
+from realtime_pipeline.application.processing.relay_schedule import RelaySchedule
+from realtime_pipeline.application.processing.worker import Worker
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
@@ -52,6 +57,7 @@ class Provided(Parts, Protocol):
     catalogue: providers.Singleton[Catalogue]
     shop_cache: providers.Singleton[ShopCache]
     publish_events: providers.Singleton[PublishEvents]
+    process_events: providers.Singleton[ProcessEvents]
     recommend_products: providers.Singleton[RecommendProducts]
 
 
@@ -60,21 +66,29 @@ def relay(provided: Provided) -> OutboxRelay:
     return OutboxRelay(provided.cells(), provided.views(), provided.outputs(), provided.observer())
 
 
+def fold_records(provided: Provided) -> FoldRecords:
+    """Decoding records, and folding them for cells that are owned."""
+    settings, log, observer = provided.settings(), provided.log(), provided.observer()
+    return FoldRecords(provided.cells(), provided.decoder(), encode_message, log.identity, settings.fold, observer)
+
+
 def process_events(provided: Provided) -> ProcessEvents:
-    """The worker."""
-    settings = provided.settings()
+    """One round of the worker."""
+    settings, log, relay_, clock = provided.settings().worker, provided.log(), provided.relay(), provided.clock()
+    observer = provided.observer()
+    schedule = RelaySchedule(relay_, clock, settings.outbox_retention_ms)
+    claim_cells = ClaimCells(log, relay_, provided.snapshots(), clock, settings.outbox_retention_ms)
+    ownership = Ownership(log, claim_cells, schedule)
+    process_records = ProcessRecords(relay_.cells, fold_records(provided), observer, clock, provided.log)
     return ProcessEvents(
-        provided.log(),
-        provided.relay(),
-        provided.snapshots(),
-        provided.decoder(),
-        encode_message,
-        settings.fold,
-        settings.worker,
-        provided.observer(),
-        provided.clock(),
-        provided.upkeep(),
+        log, relay_, ownership, process_records, schedule, settings, observer, clock, provided.upkeep()
     )
+
+
+def worker(provided: Provided) -> Worker:
+    """Rounds until stopped, or until all is processed."""
+    idle_wait_ms = provided.settings().worker.idle_wait_ms
+    return Worker(provided.process_events(), provided.log(), provided.upkeep(), provided.clock(), idle_wait_ms)
 
 
 def publish_events(provided: Provided) -> PublishEvents:
@@ -178,15 +192,12 @@ def handle_dead_letters(provided: Provided) -> HandleDeadLetters:
 def trace_event(provided: Provided) -> TraceEvent:
     """Tracing an event; it folds as the worker does."""
     settings, decoder, log = provided.settings(), provided.decoder(), provided.log()
-    fold_records = FoldRecords(
-        provided.cells(), decoder, encode_message, log.identity, settings.fold, provided.observer()
-    )
     return TraceEvent(
         log,
         provided.log_reader(),
         provided.customer_queries(),
         provided.dead_letters(),
-        fold_records,
+        fold_records(provided),
         find_event_id,
         decoder.name_of,
         settings.fold,

@@ -82,7 +82,7 @@ def test_a_forgetting_is_not_done_before_those_of_visitors_whom_the_owner_has_ye
             if receipt.is_done:
                 assert names(pipeline) <= {"bob"}
 
-        pipeline.container.process_events().catch_up(look)
+        pipeline.container.worker().catch_up(look)
         assert Progress.FOLLOWED in progress
         assert pipeline.receipt(forgetting).is_done
         assert names(pipeline) == {"bob"}

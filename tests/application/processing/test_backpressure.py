@@ -9,7 +9,7 @@ from dependency_injector import providers
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.errors import Fenced, Unavailable, Unreachable, UnrecoverableState, WrongLog
 from realtime_pipeline.application.ports.cell_store import Commit
-from realtime_pipeline.application.processing import process_events
+from realtime_pipeline.application.processing import backoff
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
@@ -80,7 +80,7 @@ def test_a_store_that_is_full_is_made_room_in(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, port: str, name: str
 ) -> None:
     """It takes no commit, or no merge, until entries that everybody has are let go of."""
-    monkeypatch.setattr(process_events, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(backoff, "RETRY_WAIT_S", 0.0)
     cells, store = pipeline.container.cells(), getattr(pipeline.container, port)()
     writing = getattr(store, name)
 
@@ -173,7 +173,7 @@ def test_another_log_is_refused(pipeline: Pipeline) -> None:
 
 
 def test_refusals_without_end_stop_the_worker(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_events, "CONFLICT_WAIT_S", 0)
+    monkeypatch.setattr(backoff, "CONFLICT_WAIT_S", 0)
     append(pipeline, HISTORY)
     cells = pipeline.container.cells()
 

@@ -242,7 +242,7 @@ def test_a_round_names_the_types_it_ignored(tmp_path: Path) -> None:
         strange = [event(f"e{number}", f"type {number % 70:02}") for number in range(140)]
         append(pipeline, [*strange, event("last", product="mug")])
         rounds: list[Round] = []
-        pipeline.container.process_events().catch_up(rounds.append)
+        pipeline.container.worker().catch_up(rounds.append)
         (named,) = [one.ignored_types for one in rounds if one.ignored_types]
         assert (len(named), named["other"], sum(named.values())) == (65, 12, 140)
         assert {count for name, count in named.items() if name != "other"} == {2}

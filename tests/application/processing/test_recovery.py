@@ -12,7 +12,7 @@ from realtime_pipeline.application.errors import Unreachable, UnrecoverableState
 from realtime_pipeline.application.ports.cell_store import OutboxEntry
 from realtime_pipeline.application.ports.observer import Stage
 from realtime_pipeline.application.ports.snapshots import NoSnapshots
-from realtime_pipeline.application.processing import process_events
+from realtime_pipeline.application.processing import backoff
 from realtime_pipeline.application.processing.claim_cells import ClaimCells
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
@@ -61,14 +61,14 @@ def test_a_worker_whose_commit_was_refused_claims_again_and_goes_on(pipeline: Pi
 
 def test_two_workers_that_believe_they_own_a_partition_count_nothing_twice(pipeline: Pipeline) -> None:
     append(pipeline, HISTORY)
-    first = pipeline.container.process_events()
+    first, first_worker = pipeline.container.process_events(), pipeline.container.worker()
     first(0)
     new_worker(pipeline)
     second = pipeline.container.process_events()
     for _ in range(4):  # each is refused after the other has claimed, claims again, and goes on
         second(0)
         first(0)
-    first.catch_up()
+    first_worker.catch_up()
     assert differences(pipeline) == []
 
 
@@ -167,7 +167,7 @@ def test_who_has_caught_up_owes_nothing(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, port: str, name: str
 ) -> None:
     """Also where somebody did not answer when it was done, and what was owed leads to more in the log."""
-    monkeypatch.setattr(process_events, "RETRY_WAIT_S", 0.0)
+    monkeypatch.setattr(backoff, "RETRY_WAIT_S", 0.0)
     pipeline.container.outputs.override(providers.Object(LateOutputs(pipeline.container.publisher())))
     append(pipeline, [event("1", user=None, session="s1", product="mug")])
     pipeline.process()

@@ -204,7 +204,7 @@ def test_who_is_forgotten_is_not_done_with_while_something_of_their_visits_is_th
         forgetting = pipeline.forget("ada")
         assert (forgetting.reviews, forgetting.visitors) == (1, (VISITOR,))
         left = []
-        pipeline.container.process_events().catch_up(lambda _: left.append(pipeline.receipt(forgetting)))
+        pipeline.container.worker().catch_up(lambda _: left.append(pipeline.receipt(forgetting)))
         with_visitor = [one for one in left if one.left["reviews"]]
         assert with_visitor
         assert not any(one.is_done for one in with_visitor)

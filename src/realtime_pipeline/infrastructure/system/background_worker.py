@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from realtime_pipeline.application.errors import PipelineError, ProcessingFailed, UnrecoverableState
-from realtime_pipeline.application.processing.process_events import ProcessEvents
+from realtime_pipeline.application.processing.worker import Worker
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 
 
 class BackgroundWorker:
     """Sees that one thread at a time processes events, and that its failure is noticed."""
 
-    def __init__(self, process_events: Callable[[], ProcessEvents]) -> None:
-        self._process_events = process_events
+    def __init__(self, worker: Callable[[], Worker]) -> None:
+        self._make_worker = worker
         self._processing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -84,7 +84,7 @@ class BackgroundWorker:
 
         def work() -> None:
             try:
-                self._process_events().run(stop.is_set, lambda _: None)
+                self._make_worker().run(stop.is_set, lambda _: None)
             except BaseException as error:  # of whatever kind: it is raised where the pipeline is used
                 self._failure = error
                 if on_failure is not None:

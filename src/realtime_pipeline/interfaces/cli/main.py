@@ -196,7 +196,7 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, stop)
-    worker = pipeline.container.process_events()
+    worker = pipeline.container.worker()
     tune_gc()
     print(f"working on {_place(settings)}; stop with Ctrl-C", file=sys.stderr)
     progress, processed, types = ProgressLine("record", "processed"), 0, dict[str, int]()
