@@ -158,7 +158,7 @@ EMBEDDED = [
     Mutation(
         "another log's records are folded",
         "application/processing/process_records.py",
-        "                    self._log().verify_identity()\n",
+        "                    self._log.verify_identity()\n",
         "                    pass\n",
         ("tests/application/processing/test_recovery.py",),
     ),

@@ -79,7 +79,7 @@ def process_events(provided: Provided) -> ProcessEvents:
     schedule = RelaySchedule(relay_, clock, settings.outbox_retention_ms)
     claim_cells = ClaimCells(log, relay_, provided.snapshots(), clock, settings.outbox_retention_ms)
     ownership = Ownership(log, claim_cells, schedule)
-    process_records = ProcessRecords(relay_.cells, fold_records(provided), observer, clock, provided.log)
+    process_records = ProcessRecords(relay_.cells, fold_records(provided), observer, clock, log)
     return ProcessEvents(
         log, relay_, ownership, process_records, schedule, settings, observer, clock, provided.upkeep()
     )

@@ -1,7 +1,7 @@
 """ProcessRecords: fold records of owned cells, and commit what they come to. It does not know who polled them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -46,7 +46,7 @@ class ProcessRecords:
     4. Commit each cell: effects, position, watermark, counts and outbox entry, all or nothing.
 
     What the outbox entries say to views and outputs is the relay's to carry (`OutboxRelay`), after the commit.
-    `log` gives the log that the records come from: before the first commit its identity is verified.
+    `log` is where the records come from: its identity is verified before the first commit.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ProcessRecords:
         fold_records: FoldRecords,
         observer: StageObserver,
         clock: Clock,
-        log: Callable[[], Log],
+        log: Log,
     ) -> None:
         self._cells = cells
         self._fold_records = fold_records
@@ -88,7 +88,7 @@ class ProcessRecords:
             nonlocal appends
             for commit in self._fold_records(owned, decoded, self._clock.now_ms()):
                 if not entries:
-                    self._log().verify_identity()
+                    self._log.verify_identity()
                 entries.append(commit.entry)
                 appends = appends or bool(commit.outgoing)
                 folded.update(commit.effects.counts)
