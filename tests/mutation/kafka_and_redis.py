@@ -207,7 +207,7 @@ KAFKA_AND_REDIS = [
     Mutation(
         "nobody looks back",
         "application/processing/outbox_relay.py",
-        "            if any(has < should for has, should in zip(reported, believed, strict=True)):\n",
+        "            if any(found < wanted for found, wanted in zip(reported, expected, strict=True)):\n",
         "            if False:\n",
         WORKER,
     ),
@@ -359,8 +359,8 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a store that lost commits guesses how far its outputs were",
         "application/processing/output_positions.py",
-        "    has_lost_commits = furthest > position  # what is folded again may be out\n",
-        "    has_lost_commits = False\n",
+        "    has_lost_commits = furthest > position  # outputs",
+        "    has_lost_commits = False  # outputs",
         LOST,
     ),
     Mutation(

@@ -268,7 +268,7 @@ def test_parts_that_only_a_newer_worker_can_add_up_stop_this_one(pipeline: Pipel
     profiles.add("ada", **NEWER)
     stored = profiles.read("ada")
     append(pipeline, [merged(pipeline, as_it_is, lambda fields: fields | NEWER)])
-    with pytest.raises(NewerRelease, match=r"cannot add up \(both profiles have loyalty\): upgrade this program"):
+    with pytest.raises(NewerRelease, match=r"cannot merge \(both profiles have loyalty\): upgrade this program"):
         pipeline.process()
     assert (profiles.read("ada"), pipeline.container.customer_queries().counts()) == (stored, before)
 

@@ -122,7 +122,7 @@ def test_a_store_that_has_also_lost_commits_does_not_guess(pipeline: Pipeline, o
     vars(cells).update(lost)
     outputs.lose_positions()
     new_worker(pipeline)
-    with pytest.raises(UnrecoverableState, match=r"those of records .* may be out or not"):
+    with pytest.raises(UnrecoverableState, match=r"outputs of records .* are in doubt"):
         pipeline.process()
 
 

@@ -9,10 +9,10 @@ from realtime_pipeline.application.errors import Unavailable
 
 @attrs.frozen
 class Backup:
-    """A copy that was written, checked and put in its place.
+    """A copy that was written and verified.
 
-    It holds the log's records up to the moment when the backup began, and the store exactly as it was then.
-    `size` is in bytes, `records` those that the log holds, `customers` those that the store knows.
+    It contains the log up to the moment when the backup began, and the store exactly as it was then. `size` is in
+    bytes; `records` and `customers` are the numbers of records in the log and of customers in the store.
     """
 
     file: str
@@ -30,20 +30,20 @@ class Backup:
 
 
 class Backups(ABC):
-    """Writes backups. Workers, publishers and readers may be at work meanwhile, and do not wait for it."""
+    """Writes backups. Workers, publishers and readers go on meanwhile, and do not wait for it."""
 
     @abstractmethod
     def write(self, file: str) -> Backup:
-        """Write a backup to a file that does not exist yet; return when it is complete, checked and on the disk.
+        """Write a backup to a file that does not exist yet; return when it is complete, verified and on the disk.
 
         Raises:
-            Unavailable: the file exists already, cannot be written, or the copy is not sound; then there is no such
-                file, or it is as it was.
+            Unavailable: the file exists already, cannot be written, or the copy is damaged; the file then does not
+                exist, or is as it was.
         """
 
 
 class NoBackups(Backups):
-    """For logs and stores that lie elsewhere, and are backed up by the means of what they lie in."""
+    """For logs and stores outside of SQLite, which have backups of their own."""
 
     def write(self, file: str) -> Backup:
         """Refuse."""

@@ -1,4 +1,4 @@
-"""What is known of products apart from what customers do with them."""
+"""Catalogue: what the shop knows of its products, whatever customers do with them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
@@ -8,7 +8,11 @@ from realtime_pipeline.domain.shop.product import Product
 
 
 class Catalogue(ABC):
-    """Describes products. What it does not know of them, or of which products, is taken from what events say."""
+    """Describes products. Facts that it lacks are taken from events.
+
+    Called by readers for every list, from any thread; it may block, and every list waits for it. Its errors are the
+    caller's.
+    """
 
     @abstractmethod
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
@@ -18,8 +22,8 @@ class Catalogue(ABC):
         """
 
     def of_category(self, category: str | None) -> Sequence[ProductId]:
-        """List the products of a category, or all, those too that nobody has touched yet; none where it cannot.
+        """List the products of a category, or all products, also those without any event; empty where it cannot.
 
-        There may be many, and it is asked at every request that wants new products: nothing is made anew for it.
+        Called for every request with exploration: return a list that is there already, and may be long.
         """
         return ()

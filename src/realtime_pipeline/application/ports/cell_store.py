@@ -1,4 +1,4 @@
-"""Cells: one partition's customers, sessions and position, changed together by whoever owns the partition."""
+"""CellStore: the owner's side of cells. A cell is one partition's customers, sessions, position and outbox."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,10 +17,10 @@ from realtime_pipeline.domain.views.deltas import Deltas
 
 @attrs.frozen
 class OutboxEntry:
-    """What a commit owes its readers (the views and the outputs): exactly the records in [from, to).
+    """What a commit has for the views and the outputs, of exactly the records in [from, to).
 
-    `outgoing` are records for the log: what its customers' folds have to say to others. `at_ms` is when it was made, by
-    its worker's clock: an entry goes when it is old enough, whoever owns it then.
+    `outgoing` are records for the log: messages to other customers. `at_ms` is when the entry was made, by its worker's
+    clock: whoever owns the cell then trims it when it is old enough.
     """
 
     partition: int
@@ -50,7 +50,7 @@ class Commit:
 
     @property
     def entry(self) -> OutboxEntry:
-        """What this commit owes its readers."""
+        """The outbox entry of this commit."""
         return OutboxEntry(
             self.partition,
             self.from_position,
@@ -66,9 +66,9 @@ class Commit:
 
 @attrs.frozen
 class OwnerNotes:
-    """What a cell's owner has seen, and wrote down for whoever comes after.
+    """What a cell's owner has observed, written for its successor.
 
-    Outputs of all records before `emitted` were emitted. The log holds no record in [`empty_from`, `empty_to`): only
+    Outputs of all records before `emitted` were emitted. The log has no record in [`empty_from`, `empty_to`): only
     marks that end transactions, behind the last record folded.
     """
 
@@ -87,16 +87,18 @@ class ClaimedCell:
 
 
 class CellStore(ABC):
-    """Keeps cells. Whatever is killed, a cell holds the effects of a whole number of commits.
+    """Stores cells. Whatever is killed, a cell has the effects of a whole number of commits.
 
-    Writing goes: `claim` once, then `load_customers` and `commit` again and again. Reading is open to everybody and
-    sees whole commits only. Every method may raise `Unreachable` where the store is across a network.
+    Only the worker that owns a partition uses it, from one thread: `bind` once, `claim` when the partition is assigned
+    and after every failure, then `load_customers` and `commit` several times a second, `positions`, `trim` and
+    `write_notes` once a second. All of them block until the store has replied; each may raise `Unreachable` where the
+    store is across a network. Readers use `CustomerQueries`.
     """
 
     @property
     @abstractmethod
     def commit_records_max(self) -> int:
-        """How many records a commit may cover, so that no commit holds readers up for long."""
+        """The largest number of records of one commit, so that no commit delays readers for long."""
 
     @abstractmethod
     def bind(self, identity: LogIdentity) -> None:
@@ -108,15 +110,15 @@ class CellStore(ABC):
 
     @abstractmethod
     def epoch(self, partition: int) -> int:
-        """The largest epoch written to the cell; 0 for one that was never claimed."""
+        """The largest epoch written to the cell; 0 where it was never claimed."""
 
     @abstractmethod
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read where cells stand; 0 for one that was never claimed."""
+        """Read the positions of cells; 0 where a cell was never claimed."""
 
     @abstractmethod
     def claim(self, partition: int, epoch: int) -> ClaimedCell:
-        """Write a new epoch, so that no earlier owner can change the cell any more, then read where it stands.
+        """Write a new epoch, which fences earlier owners off; then read the position of the cell.
 
         Raises:
             Fenced: the cell has this epoch or a larger one already.
@@ -124,51 +126,48 @@ class CellStore(ABC):
 
     @abstractmethod
     def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
-        """Load the customers wanted of each partition: a blank one where nothing is kept.
-
-        One who was forgotten knows when.
-        """
+        """Load customers, by partition; a blank customer where none is stored, with the time of its tombstone."""
 
     @abstractmethod
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
-        """Read the entries that end after a position, in order; some at a time."""
+        """Read the outbox entries that end after a position, in order, a bounded number at a time."""
 
     @abstractmethod
     def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
-        """Write each commit: effects, position, watermark, counts and the entry for the readers, all or nothing.
+        """Write each commit: effects, position, watermark, counts and outbox entry, all or nothing.
 
-        Each commit stands for itself, those of one cell in order. They are taken one at a time, and nothing of one is
-        looked at after the next was taken: by then its customers have changed. Returns how many bytes of the store
-        the entry of each takes until it is trimmed; 0 where none is kept.
+        Each commit is atomic by itself; those of one cell are written in order. The iterable is consumed one commit at
+        a time, and nothing of a commit is read after the next was requested: by then its customers have changed.
+        Returns the bytes of the store that each outbox entry takes until it is trimmed; 0 where none is stored.
 
         Raises:
-            Fenced: epoch, position or number of some commit are not its cell's, which was not changed by it; those
-                after it may not have been looked at.
+            Fenced: epoch, position or number of some commit are not those of its cell. That commit changed nothing;
+                those before it are written, those after it may not have been sent.
         """
 
     @abstractmethod
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
-        """Let go of entries that end at or before a position: every reader has them. A stale epoch is ignored."""
+        """Delete outbox entries that end at or before a position; ignores a stale epoch."""
 
     def write_notes(self, notes: Mapping[int, OwnerNotes]) -> None:
-        """Write down what owners have seen of their partitions. It stays true, so an earlier owner may write it too.
+        """Write what owners have observed, by partition. Notes stay true, so an earlier owner may write them too.
 
-        Does nothing where cells and outputs are one database, which forgets neither.
+        Does nothing where cells and outputs are one database, which loses neither.
         """
         _ = notes
 
     def read_notes(self, partition: int) -> OwnerNotes:
-        """Read what an owner wrote down last."""
+        """Read the notes that an owner wrote last."""
         _ = partition
         return OwnerNotes()
 
     @abstractmethod
     def erase(self) -> None:
-        """Delete all cells and all that lies in them; the store still belongs to its log."""
+        """Delete all cells with everything in them; the store stays bound to its log."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Make one transaction of a round's commits, merges and emissions, where they all lie in one database.
+        """Make one transaction of a round's commits, merges and emissions, where all are in one database.
 
-        Leaving by an exception then undoes them all. Elsewhere this does nothing, and each step stands alone.
+        An exception rolls all of them back. Elsewhere this does nothing, and each step is atomic by itself.
         """
         return nullcontext()

@@ -1,4 +1,4 @@
-"""What readers ask of cells: customers, their sessions and reviews."""
+"""CustomerQueries: the readers' side of cells: customers, their sessions and reviews."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
@@ -20,24 +20,24 @@ class CustomerQueries(ABC):
 
     @abstractmethod
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read where cells stand; 0 for one that was never claimed."""
+        """Read the positions of cells; 0 where a cell was never claimed."""
 
     @abstractmethod
     def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-        """Read customers; those never seen or forgotten are left out."""
+        """Read customers; unknown and forgotten customers are left out."""
 
     def read_customer(self, customer_id: CustomerId) -> Customer | None:
-        """Read a customer; None for one never seen or forgotten."""
+        """Read a customer; None where it is unknown or forgotten."""
         return self.read_customers([customer_id]).get(customer_id)
 
     @abstractmethod
     def session_summaries(
         self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
     ) -> dict[SessionKey, SessionSummary]:
-        """Read what sessions leave for others; those that are gone are left out, and those that have expired.
+        """Read summaries of sessions; those that are deleted or expired are left out.
 
-        How long a session is kept is a setting of the store, counted in event time of its partition (`newest_ms`), and
-        at most up to `now_ms`, the reader's clock.
+        A session expires `session_retention_ms` after its last event, in event time of its partition (`newest_ms`), at
+        most up to `now_ms`, the reader's clock.
         """
 
     @abstractmethod
@@ -46,8 +46,8 @@ class CustomerQueries(ABC):
 
     @abstractmethod
     def scan(self) -> Iterator[Customer]:
-        """Read every customer, in no particular order, holding a bounded number at a time."""
+        """Read every customer, in no particular order, a bounded number at a time."""
 
     @abstractmethod
     def counts(self) -> Mapping[RecordClass, int]:
-        """How many records were folded into each class, over all cells."""
+        """The number of records folded into each class, over all cells."""

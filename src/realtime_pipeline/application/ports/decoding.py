@@ -8,14 +8,13 @@ from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Decoded, Record
 
 Decode = Callable[[Record], Decoded]
-"""Make of a record what it says. Never raises: what cannot be understood is a `Rejected` with a reason."""
+"""Decode a record. Never raises: a record that is no valid event becomes a `Rejected` with a reason."""
 
 
 class Route(NamedTuple):
-    """Under which key event bytes are put into the log; and whether they are a copy that a worker made, which nobody
-    else may publish.
+    """The key of an event in the log, and whether the event is a copy that only workers may publish.
 
-    The key is the user id, else the session id, else None, as also for garbage.
+    The key is the user id, else the session id, else None, as for bytes that are no event.
     """
 
     key: str | None
@@ -23,7 +22,7 @@ class Route(NamedTuple):
 
 
 FindRoute = Callable[[bytes], Route]
-"""Find out where event bytes belong, valid or not."""
+"""Find the route of event bytes, valid or not."""
 
 EncodeEvent = Callable[[Mapping[str, object]], bytes]
 """The bytes of an event document.

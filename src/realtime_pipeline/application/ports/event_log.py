@@ -1,4 +1,4 @@
-"""The log of events, as the worker reads it."""
+"""EventLog: the log of events, as the worker consumes it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -17,14 +17,13 @@ class LogIdentity:
     partitioner: str
 
     def __str__(self) -> str:
-        """How a store writes down which log it was built from."""
+        """The form in which a store writes down the log that it was built from."""
         return f"{self.log_id}/{self.partitions}/{self.partitioner}"
 
     def way_out(self, built_from: str) -> str:
-        """What else to do where a store was built from another log, written as by `str`; nothing mostly.
+        """What else to do where a store was built from another log (as `str` writes it); mostly an empty text.
 
-        Where the same log has more partitions now, customers whose key belongs elsewhere since have older records in
-        partitions that are not theirs.
+        Where the same log has more partitions now, some keys belong to other partitions than their older records.
         """
         log_id, partitions, partitioner = ("", "", *built_from.rsplit("/", 2))[-3:]  # a topic's id may hold slashes
         if (log_id, partitioner) != (self.log_id, self.partitioner) or partitions == str(self.partitions):
@@ -37,87 +36,97 @@ class LogIdentity:
 
 
 class RebalanceListener(ABC):
-    """Who is told of partitions that come and go. Called from within `EventLog.poll`, never beside it."""
+    """Is called when a rebalance assigns or revokes partitions: from within `EventLog.poll`, in the same thread.
+
+    Both methods may block for round trips to the store; the group waits for them meanwhile.
+    """
 
     @abstractmethod
     def on_assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Take partitions on; answer with the position from which each is to be read.
+        """Claim partitions; return the position from which each is to be read.
 
-        One that is left out is held, and not read before `EventLog.seek` names it. Never raises a `RecoverableError`.
+        A partition that is left out stays assigned and paused until `EventLog.seek` names its position. Never raises a
+        `RecoverableError`.
         """
 
     @abstractmethod
     def on_revoked(self, partitions: Collection[int]) -> None:
-        """Drop everything held for partitions; somebody else may have them already."""
+        """Drop everything in memory of partitions; another worker may own them already."""
 
 
 class EventLog(ABC):
-    """An ordered, durable, partitioned log, read by one owner a partition.
+    """An ordered, durable, partitioned log; each partition is consumed by one worker at a time.
 
-    A position is that of the *next* record to read. Positions of a partition grow, not necessarily by one.
+    A position is the offset of the *next* record to read. Positions of a partition grow, not necessarily by one.
+
+    One thread of a worker uses it: `poll` every round, `verify_identity` before the first commit of a round, `seek`
+    after a claim, `pause` and `resume` for back-pressure. `poll` blocks up to its time-out, others for a round trip.
     """
 
     @property
     @abstractmethod
     def identity(self) -> LogIdentity:
-        """Which log this is; fixed when the log is made."""
+        """Which log this is; fixed when the log is created."""
 
     @abstractmethod
     def subscribe(self, listener: RebalanceListener) -> None:
-        """Ask for partitions. They come, and go, during `poll`."""
+        """Join the workers of this log. Partitions are assigned and revoked during `poll`."""
 
     @abstractmethod
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
-        """Read at most `limit` records of the partitions held, each partition's in order.
+        """Read at most `limit` records of the assigned partitions, each partition's in order.
 
-        Waits up to `timeout_s` for the first one, never for more.
+        Waits up to `timeout_s` for the first record, never for more.
 
         Raises:
-            UnrecoverableState: another process reads this log in this one's place, or a position lies outside the log.
+            UnrecoverableState: another process has taken over from this one, or a position is outside of the log.
+            Unreachable: the log does not answer.
         """
 
     @abstractmethod
     def verify_identity(self) -> None:
-        """See that what was polled last is of this log, and not of another that has come into its place.
+        """Verify that the records polled last are of this log, not of another log that was created under its name.
 
-        To be called before anything that lasts is made of it. A log that has to ask somebody asks when it is polled,
-        and hears the answer here; as long as it is not heard, it may be asked for again.
+        Must be called before anything durable is made of them. A log that has to ask a server sends the request when it
+        is polled, and reads the reply here; until the reply has come, the call may be repeated.
 
         Raises:
-            WrongLog: it is of another.
-            UnrecoverableState: the log is gone.
-            Unreachable: it does not answer.
+            WrongLog: the records are of another log.
+            UnrecoverableState: the log was deleted.
+            Unreachable: the log does not answer.
         """
 
     @abstractmethod
     def consumed_position(self, partition: int) -> int:
-        """Up to where a partition was read, since its position was last named: further than the last record returned,
-        where what lies there is no record, as the marks that end transactions. May lag behind `poll`.
+        """The position up to which a partition was polled since the last `seek`; 0 where it is not known.
+
+        It is behind the last record returned where only marks of transactions follow. May lag behind `poll`.
         """
 
     @abstractmethod
     def seek(self, positions: Mapping[int, int]) -> None:
-        """Read on from other positions."""
+        """Continue reading partitions from other positions."""
 
     @abstractmethod
     def pause(self, partitions: Collection[int]) -> None:
-        """Return no more records of partitions, and keep them: `poll` must be called on and on."""
+        """Stop returning records of partitions, which stay assigned as long as `poll` is called."""
 
     @abstractmethod
     def resume(self, partitions: Collection[int]) -> None:
-        """Return records of partitions again, from where they were paused."""
+        """Return records of paused partitions again, from where they were paused."""
 
     @abstractmethod
     def workers(self) -> int:
-        """How many other processes read this log as its workers; 0 where a second one takes over from the first.
+        """The number of other processes that consume this log as workers; 0 where a second worker takes over at once.
 
         Raises:
             Unavailable: the log does not answer.
         """
 
     def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """The position after the last record of each partition: where its cell stands once all is folded. At most the
-        end that `bounds` says, behind whose last record there may be what is none.
+        """The position after the last record of each partition: the position of its cell once all records are folded.
+
+        At most the end that `bounds` gives: behind the last record there may be marks of transactions.
 
         Raises:
             Unreachable: the log does not answer.
@@ -126,15 +135,15 @@ class EventLog(ABC):
 
     @abstractmethod
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
-        """The first position still held, and the one after the last, of each partition.
+        """The first position that each partition still has, and the position after its last entry.
 
         Raises:
             Unreachable: the log does not answer.
         """
 
     def check_whole(self, partitions: Collection[int]) -> None:  # noqa: B027 - most logs cannot tell
-        """See that nobody has deleted records amid the log, where its positions have no gaps.
+        """Verify that no records were deleted from the middle of the log, where positions have no gaps.
 
         Raises:
-            UnrecoverableState: records are gone.
+            UnrecoverableState: records are missing.
         """

@@ -1,4 +1,4 @@
-"""The log of events, as producers write it."""
+"""EventPublisher: the log of events, as producers write it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import attrs
 
 @attrs.frozen
 class Outgoing:
-    """A record on its way: routed by `partition` where that is set, else by key, else by its own bytes."""
+    """A record to append: routed by `partition` where that is set, else by key, else by its own bytes."""
 
     key: bytes | None
     value: bytes
@@ -17,21 +17,21 @@ class Outgoing:
 
 
 class EventPublisher(ABC):
-    """Appends records. Records of one key stay in the order given."""
+    """Appends records. Records of one key stay in order. Any thread, and any number of processes, may publish."""
 
     @property
     @abstractmethod
     def partitions(self) -> int:
-        """Into how many partitions the log is cut."""
+        """The number of partitions of the log."""
 
     @abstractmethod
     def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
-        """Append records; on return they are durable and will be read, whatever is killed.
+        """Append records; on return they are durable and will be consumed, whatever is killed.
 
-        Returns, for each partition that got any, the position after the last of them; 0 where the log does not say.
-        Blocks while the log cannot take more; never drops.
+        Returns the position after the last record appended to each partition; 0 where the log does not give it. Blocks
+        while the log applies back-pressure; drops nothing.
 
         Raises:
-            Unavailable: the log did not take them all; some may have been taken. Publishing the same events
-                again is safe where they carry ids.
+            Unavailable: the log did not acknowledge all records; some may be appended. Publishing the same events again
+                is safe where they carry ids.
         """

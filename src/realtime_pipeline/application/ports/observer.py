@@ -1,4 +1,4 @@
-"""Where a worker is in its round: for measuring it, and for killing it at every step in tests."""
+"""StageObserver: is called at every step of a round, for metrics and traces, and to inject faults in tests."""
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
@@ -12,9 +12,9 @@ class Stage(StrEnum):
     LOADED = "loaded"
     FOLDED = "folded"
     WRITTEN = "written"
-    """A commit is written down for the store, which need not have it yet."""
+    """A commit is encoded for the store, which need not have it yet."""
     COMMITTING = "committing"
-    """Amid committing: inside of a transaction, or after some cells and before others."""
+    """In the middle of committing: inside of a transaction, or after some cells and before others."""
     COMMITTED = "committed"
     MERGED = "merged"
     OUTPUTS_SENT = "outputs_sent"
@@ -23,10 +23,10 @@ class Stage(StrEnum):
     """Outputs and positions are in an open transaction."""
     EMITTED = "emitted"
     TRIMMING = "trimming"
-    """Readers have reported where they stand; the entries they have are not trimmed yet."""
+    """Views and outputs have reported their positions; the entries that they have are not trimmed yet."""
     ROUND_DONE = "round_done"
     APPENDED = "appended"
-    """Published records are written, and not yet acknowledged to the caller."""
+    """Published records are appended, and not yet acknowledged to the caller."""
     ACKNOWLEDGED = "acknowledged"
     SNAPSHOTTING = "snapshotting"
     """A piece of a snapshot is written, in an open transaction."""
@@ -37,15 +37,19 @@ class Stage(StrEnum):
 
 
 class StageObserver(ABC):
-    """Is told of each step as it ends."""
+    """Is called as each step ends, in the thread that made the step: up to some thousand times a second.
+
+    It must return at once. What it raises ends the round as a crash at that step would: tests inject faults so; metrics
+    and traces must raise nothing.
+    """
 
     @abstractmethod
     def reached(self, stage: Stage, records: int) -> None:
-        """A step over so many records is done."""
+        """A step has ended; `records` is how many records it was for, or 0 where it counts something else."""
 
 
 class NoObserver(StageObserver):
-    """Nobody is looking."""
+    """Observes nothing."""
 
     def reached(self, stage: Stage, records: int) -> None:
-        """Go on."""
+        """Do nothing."""

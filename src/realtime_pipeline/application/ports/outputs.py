@@ -1,4 +1,4 @@
-"""What the pipeline says to the world beside its views."""
+"""Outputs: dead letters, and records that a fold appends to the log, each emitted once."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from realtime_pipeline.domain.streams.effects import DeadLetter
 class Emission:
     """The outputs of the records [from, to) of one partition.
 
-    Earlier dead letters of the partition that belong to a customer `forgotten` in this range are taken back first.
+    Earlier dead letters of customers `forgotten` in this range are retracted first, where the technology can.
     `outgoing` are records to append to the log.
     """
 
@@ -29,30 +29,35 @@ class Emission:
 
 
 Search: TypeAlias = Callable[[Sequence[Emission], int], int | None]
-"""Looks for emissions of one partition among all that was put out since a time (ms): answers with the position up to
-which they were emitted; None where that cannot be told any more."""
+"""Searches all outputs since a time (ms) for emissions of one partition: returns the position up to which they were
+emitted; None where that cannot be found any more."""
 
 RecoverPosition: TypeAlias = Callable[[Search], int]
-"""Tells from the store up to which position outputs were emitted."""
+"""Recovers from the store the position up to which outputs were emitted."""
 
 
 def nothing_emitted(_search: Search) -> int:
-    """What is recalled of a partition that is new."""
+    """The recovered position of a new partition."""
     return 0
 
 
 class Outputs(ABC):
-    """Takes outputs together with the position they bring their partition to, so that nothing is said twice."""
+    """Emits outputs together with the position that they advance their partition to, so that nothing is emitted twice.
+
+    Only workers use it, each for its own partitions, from one thread: `claim` when a partition is assigned and after
+    every failure, `emit` at most every `linger_ms` under load, `positions` once a second. All block until the outputs
+    are durable or the position is read; each may raise `Unreachable`.
+    """
 
     @property
     @abstractmethod
     def linger_ms(self) -> int:
-        """For how long emissions may be gathered, where each call is dear; 0: emit at once."""
+        """For how long emissions may be buffered, where a call is expensive; 0: emit at once."""
 
     @property
     @abstractmethod
     def can_retract(self) -> bool:
-        """Whether the dead letters of who is forgotten are taken back; elsewhere their retention ends them."""
+        """Whether dead letters of forgotten customers are retracted; elsewhere the retention deletes them."""
 
     @abstractmethod
     def epoch(self, partition: int) -> int:
@@ -60,33 +65,31 @@ class Outputs(ABC):
 
     @abstractmethod
     def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
-        """Shut earlier owners out, then read up to which position outputs were emitted.
+        """Fence earlier owners off, then read the position up to which outputs were emitted.
 
-        Where that was never written, or was deleted, `recall` says it, and it is written again.
+        Where the position was never written, or was deleted, `recover` finds it, and it is written again.
 
         Raises:
             Fenced: a larger epoch has claimed the partition's outputs already.
-            UnrecoverableState: it cannot be recalled.
+            UnrecoverableState: the position cannot be recovered.
         """
 
     @abstractmethod
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read up to which position outputs were emitted."""
+        """Read the positions up to which outputs were emitted."""
 
     def committed_positions(self, partitions: Collection[int]) -> Mapping[int, int | None]:
-        """Read positions as workers have written them; None where none is there, or another tool has written it."""
+        """Read positions as workers have committed them; None where there is none, or another tool has written it."""
         return self.positions(partitions)
 
     @abstractmethod
     def emit(self, emissions: Sequence[Emission]) -> None:
-        """Write outputs and positions, at most one emission a partition; each is written whole or not at all.
-
-        Where nothing can be taken back, its retention ends it.
+        """Write outputs and positions, at most one emission for each partition, each all or nothing.
 
         Raises:
-            Fenced: some epoch is not its owner's; nothing of that partition was written.
-            PositionMismatch: the outputs of some partition do not stand at `from`; nothing of it was written.
-            Unreachable: what was written is not known.
+            Fenced: an epoch is not the owner's; nothing of that partition was written.
+            PositionMismatch: the outputs of a partition are not at `from_position`; nothing of it was written.
+            Unreachable: it is not known what was written.
         """
 
     @abstractmethod
@@ -95,12 +98,12 @@ class Outputs(ABC):
 
 
 class GroupOutputs(Outputs):
-    """Outputs whose positions lie with a group of workers, where other tools may delete or change them."""
+    """Outputs whose positions are the committed offsets of a consumer group, which other tools may delete or change."""
 
     @abstractmethod
     def search(self, wanted: Sequence[Emission], since_ms: int) -> int | None:
-        """Look for emissions among all that was put out since a time: see `Search`."""
+        """Search all outputs since a time for emissions: see `Search`."""
 
     @abstractmethod
     def restore(self, positions: Mapping[int, int]) -> None:
-        """Write positions where none are known, while no worker runs."""
+        """Write positions where none are committed, while no worker runs."""

@@ -1,4 +1,4 @@
-"""What readers ask of view cells: products, lists of sessions, rankings."""
+"""ProductQueries: the readers' side of view cells: products, their sessions, rankings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -35,26 +35,26 @@ class ProductQueries(ABC):
 
     @abstractmethod
     def watermarks(self) -> Mapping[int, Watermark]:
-        """How far each source partition's time has come, as all view cells know."""
+        """The watermark of each source partition, up to which all view cells have merged."""
 
     @abstractmethod
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
-        """List, for each product, the sessions that touched it and when, newest first, at most `limit`.
+        """List, for each product, at most `limit` sessions that touched it and when, the newest first.
 
-        How many are kept is a setting of the store; entries may lead to sessions that are gone.
+        The store keeps the newest `listed_sessions_max`; some may be of sessions that are deleted.
         """
 
     @abstractmethod
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
-        """Read products; those never seen are left out."""
+        """Read products; unknown products are left out."""
 
     @abstractmethod
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
-        """How many views, carts and purchases products had; those never seen are left out."""
+        """The number of views, carts and purchases of products; unknown products are left out."""
 
     @abstractmethod
     def interactions(self) -> int:
-        """How many views, carts and purchases there were, of all products."""
+        """The number of views, carts and purchases of all products."""
 
     @abstractmethod
     def trending(
@@ -68,9 +68,9 @@ class ProductQueries(ABC):
     ) -> Sequence[TrendingProduct]:
         """Rank products as `domain.recommendation.trending` does, of one category or of all.
 
-        With `country`, by what is known to have been done there. Time is `shop_time_ms` of what was merged, by the
-        reader's clock `now_ms`. A product's category is the one said last. What is ranked may be as it was
-        `max_staleness_ms` ago, where that is cheaper.
+        With `country`, by the events known to be of that country. Time is `shop_time_ms` of what was merged, by the
+        reader's clock `now_ms`. A product's category is that of the last write. The ranking may be `max_staleness_ms`
+        old, where that is cheaper.
         """
 
     @abstractmethod

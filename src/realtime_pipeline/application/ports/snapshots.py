@@ -1,37 +1,40 @@
-"""Snapshots: copies of cells and views, from which a store is built again where the log has lost its beginning."""
+"""Snapshots: copies of cells and views, from which a store is rebuilt where the log has lost its beginning."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 
 class Snapshots(ABC):
-    """Keeps the newest complete snapshot of a store, from before what was removed from the log."""
+    """Stores the newest complete snapshot of a store, as of a position that the log still has.
+
+    `RebuildStore` calls it, while no worker runs; the worker's `Upkeep` takes the snapshots.
+    """
 
     @abstractmethod
     def positions(self) -> Mapping[int, int]:
-        """Where the cells of the newest complete snapshot stand; empty where there is none."""
+        """The positions of the cells in the newest complete snapshot; empty where there is none."""
 
     @abstractmethod
     def restore(self) -> None:
-        """Put cells and views back as they were, into a store that was erased; a part of `CellStore.transaction`.
+        """Restore cells and views into a store that was erased, within `CellStore.transaction`.
 
-        One that is being taken is of the store from before, and is given up.
+        A snapshot that is being taken is of the erased store, and is discarded.
         """
 
     @abstractmethod
     def erase(self) -> None:
-        """Delete all snapshots, a part of `CellStore.transaction`; one that is being taken is given up."""
+        """Delete all snapshots, within `CellStore.transaction`; a snapshot that is being taken is discarded."""
 
     @abstractmethod
     def forgotten(self) -> int:
-        """How many customers who were forgotten, whoever they are, may be in a snapshot still."""
+        """How many forgotten customers, of all that were ever forgotten, a snapshot may still contain."""
 
 
 class NoSnapshots(Snapshots):
-    """For stores of which none are taken."""
+    """For stores of which no snapshots are taken."""
 
     def positions(self) -> Mapping[int, int]:
-        """There is none."""
+        """There is no snapshot."""
         return {}
 
     def restore(self) -> None:
@@ -41,5 +44,5 @@ class NoSnapshots(Snapshots):
         """There is nothing to delete."""
 
     def forgotten(self) -> int:
-        """Nobody is in any."""
+        """No snapshot contains anybody."""
         return 0

@@ -4,29 +4,29 @@ from abc import ABC, abstractmethod
 
 
 class Upkeep(ABC):
-    """Work of the partitions' owner between its rounds, done a bounded piece at a time."""
+    """Maintenance that the worker does between its rounds, in bounded pieces: snapshots, retention."""
 
     @abstractmethod
     def step(self, is_paced: bool = True) -> bool:
-        """Do a piece of what is due; return whether more is due at once.
+        """Do a piece of what is due; return whether more is due now. Called after every round.
 
-        Paced, it leaves most of the time to other work; else it is gone on with as long as anything is due.
+        A paced step leaves most of the time to the rounds; without pacing, steps are called until nothing is due.
 
         Raises:
-            Unreachable: log or store do not answer; what was done so far stands.
+            Unreachable: log or store do not answer; what was done so far is kept.
         """
 
     @abstractmethod
     def end(self) -> None:
-        """Give up what is not complete, when the worker ends."""
+        """Discard what is not complete, when the worker ends or drops its memory."""
 
 
 class NoUpkeep(Upkeep):
-    """For logs and stores that see to themselves."""
+    """For logs and stores with a retention of their own."""
 
     def step(self, is_paced: bool = True) -> bool:
         """Nothing is ever due."""
         return False
 
     def end(self) -> None:
-        """Nothing was begun."""
+        """There is nothing to discard."""

@@ -1,4 +1,4 @@
-"""Views: what every customer's events add up to, as the worker writes it."""
+"""Views: the owner's side of view cells, into which the deltas of all customers are merged."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from realtime_pipeline.domain.views.deltas import Deltas
 
 @attrs.frozen
 class SourceRange:
-    """The records [from, to) of one partition, and how far its time had come at `to`."""
+    """The records [from, to) of one partition, with its watermark at `to`."""
 
     partition: int
     epoch: int
@@ -31,34 +31,38 @@ class Merge:
 
 
 class Views(ABC):
-    """Shared, mergeable state, spread over view cells by product.
+    """Shared state that merges commutatively, spread over view cells by product.
 
-    A view cell keeps, for each source partition, the epoch, the position merged so far and the watermark. They
-    change together with the deltas, so a merge can be repeated after any failure without counting anything twice.
+    A view cell stores, for each source partition, the epoch, the position merged so far and the watermark. They change
+    together with the deltas, so that a merge can be repeated after any failure without counting anything twice.
+
+    Only workers use it, each for its own partitions, from one thread: `claim` when a partition is assigned and after
+    every failure, `merge` at most every `linger_ms` under load, `positions` once a second. All block until the store
+    has replied; each may raise `Unreachable`. Readers use `ProductQueries`.
     """
 
     @property
     @abstractmethod
     def view_cells(self) -> int:
-        """How many view cells there are; fixed when the views are made."""
+        """The number of view cells; fixed when the store is made."""
 
     @property
     @abstractmethod
     def merge_records_max(self) -> int:
-        """Over about how many records' deltas a merge may go, so that none holds readers up for long."""
+        """About how many records' deltas a merge may have, so that no merge delays readers for long."""
 
     @property
     @abstractmethod
     def linger_ms(self) -> int:
-        """How long what is to be merged may be gathered; 0 where a merge is cheap, or a part of the commit."""
+        """For how long entries may be buffered; 0 where a merge is cheap, or part of the commit."""
 
     @abstractmethod
     def epoch(self, partition: int) -> int:
-        """The largest epoch any view cell has from a partition; 0 for none."""
+        """The largest epoch that any view cell has of a partition; 0 where there is none."""
 
     @abstractmethod
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
-        """Write a new epoch to every view cell, then read each one's position for the partition.
+        """Write a new epoch to every view cell, then read the position of each for the partition.
 
         Raises:
             Fenced: some view cell has this epoch or a larger one already.
@@ -70,19 +74,19 @@ class Views(ABC):
 
     @abstractmethod
     def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
-        """Add deltas to view cells, and move their positions and watermarks on; at most one merge a view cell.
+        """Add deltas to view cells, and advance their positions and watermarks; at most one merge for each view cell.
 
-        Each merge stands for itself. Activity of hours that are too old by the newest event times merged, and by
-        `now_ms`, the clock of who merges, is deleted. A fact of a product with a time of `AHEAD_MAX_MS` later than that
-        clock, or more, gives way to a fact of any other time.
+        Each merge is atomic by itself. It deletes activity of hours that are out of the retention, by the newest event
+        times merged and by `now_ms`, the worker's clock. A product's fact whose time is `AHEAD_MAX_MS` or more ahead of
+        that clock loses to a fact of any other time.
 
         Raises:
-            Fenced: some range has an epoch that is not the view cell's, which was not changed.
-            PositionMismatch: some range does not begin where the view cell stands, which was not changed. Carries the
-                positions of all the merge's partitions.
-            Unreachable: what was written is not known.
+            Fenced: a range has another epoch than the view cell, which was not changed.
+            PositionMismatch: a range does not begin at the position of the view cell, which was not changed. Carries
+                the positions of all partitions of the merge.
+            Unreachable: it is not known what was written.
         """
 
     @abstractmethod
     def erase(self) -> None:
-        """Delete all that was ever merged, and how far."""
+        """Delete everything that was merged, with all positions."""

@@ -1,4 +1,4 @@
-"""ClaimCells: take partitions over from whoever had them, exactly where they stand."""
+"""ClaimCells: fence earlier owners of partitions off, then read the positions to go on from."""
 
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -14,14 +14,14 @@ from realtime_pipeline.application.processing.output_positions import RESTORE, r
 from realtime_pipeline.application.processing.owned_cell import OutboxEntryRef, OwnedCell
 
 EXPIRED_ENTRIES_MAX: Final = 1_000
-"""How many entries of a partition are looked at when it is claimed; the others go with the next claim, or in time."""
+"""How many outbox entries of a partition a claim looks at; later claims or trims remove the others."""
 
 
 class ClaimCells:
-    """Makes every write of earlier owners impossible, and only then reads where cells and readers stand.
+    """Fences earlier owners off, and only then reads the positions of cells, view cells and outputs.
 
-    The new epoch is larger than any found in the cell, its view cells and its outputs, and is written to all of
-    them first. Readers that are behind are then served from the entries the cell has kept.
+    The new epoch is larger than any found in the cell, its view cells and its outputs, and is written to all of them
+    first. `catch_up` then relays the outbox entries that view cells or outputs lack.
     """
 
     def __init__(
@@ -34,34 +34,34 @@ class ClaimCells:
         self._outbox_retention_ms = outbox_retention_ms
 
     def __call__(self, partitions: Collection[int]) -> dict[int, OwnedCell]:
-        """Claim the cells of partitions; they are to be served before anything is folded.
+        """Claim the cells of partitions; `catch_up` must follow before anything is folded.
 
         Raises:
-            UnrecoverableState: a cell is missing that others know of.
-            Fenced: somebody else claims a cell at the same time, or owns it meanwhile.
+            UnrecoverableState: a cell is missing, while views or outputs have a position of it.
+            Fenced: another worker claims a cell at the same time.
             Unreachable: a store or the log does not answer.
         """
         return {partition: self._claim(partition) for partition in partitions}
 
     def catch_up(self, owned: Mapping[int, OwnedCell]) -> None:
-        """Bring the readers of cells that were claimed along to where these stand, and see that all is in the log.
+        """Verify that the log has the positions of claimed cells, and relay what their views and outputs lack.
 
         Raises:
-            UnrecoverableState: going on would lose or double something; the message names the range and the way out.
+            UnrecoverableState: going on would lose or double records; the message names the range and the way out.
             Fenced, PositionMismatch, Unreachable: as `Views.merge` and `Outputs.emit`.
         """
         bounds = self._log.bounds(owned.keys())  # after the claims: until then an earlier owner may still commit
         for partition, cell in owned.items():
             first, end = bounds[partition]
             if cell.is_new:
-                cell.start_position = first  # of a log that is older than the store, and shortened: begin where it does
+                cell.start_position = first  # the log is older than the store, and was shortened: begin where it begins
             else:
                 self._check_log(cell, first, end)
-        for cell in owned.values():  # only now: into another log nothing may be put
+        for cell in owned.values():  # only now: nothing may be appended to another log
             self._catch_up(cell)
 
     def _claim(self, partition: int) -> OwnedCell:
-        """Claim one cell. The outputs come first: where a group says who owns what, they refuse who does not."""
+        """Claim one cell. Outputs come first: where a consumer group assigns partitions, they refuse a non-owner."""
         cells, views, outputs = self._relay.cells, self._relay.views, self._relay.outputs
         with cells.transaction():
             found = cells.epoch(partition)
@@ -85,8 +85,8 @@ class ClaimCells:
         return cell
 
     def _track_expired(self, cell: OwnedCell) -> None:
-        """Note entries that were old enough to go when the cell was claimed: a worker that is started now and then, and
-        ends before its own are, would never let go of any."""
+        """Track outbox entries that had expired before the claim: a worker that runs now and then, and ends before its
+        own entries expire, would trim none otherwise."""
         now_ms, to_position = self._clock.now_ms(), 0
         for entry in islice(self._relay.cells.outbox(cell.partition, 0), EXPIRED_ENTRIES_MAX):
             if 0 <= now_ms - entry.at_ms < self._outbox_retention_ms:
@@ -96,7 +96,7 @@ class ClaimCells:
             cell.track(OutboxEntryRef(to_position, now_ms - self._outbox_retention_ms, 0))
 
     def _check_missing(self, partition: int) -> None:
-        """Stop where a cell is missing that others know of, and leave it missing: whoever comes next must stop too."""
+        """Stop where a cell is missing while views or outputs have a position; leave it missing, to stop the next owner."""
         views, outputs = self._relay.views.positions([partition]), self._relay.outputs.positions([partition])
         furthest = max(*views[partition], outputs[partition])
         if furthest > 0:
@@ -106,7 +106,7 @@ class ClaimCells:
             )
 
     def _catch_up(self, cell: OwnedCell) -> None:
-        """Bring readers that are behind along by the entries the cell has kept."""
+        """Relay the outbox entries that view cells or outputs lack."""
         oldest = min(*cell.view_positions, cell.output_position)
         for entry in self._relay.cells.outbox(cell.partition, min(oldest, cell.position)):
             cell.unmerged.append(entry)
@@ -118,7 +118,7 @@ class ClaimCells:
         self._check_gap(cell, "outputs", cell.output_position, f", or leave these outputs out: {RESTORE} skip")
 
     def _check_gap(self, cell: OwnedCell, follower: str, behind: int, way_out: str) -> None:
-        """Stop where readers lack what the store no longer has."""
+        """Stop where views or outputs lack entries that the outbox no longer has."""
         if behind < cell.position:
             self._relay.check_owner(cell)
             raise UnrecoverableState(
@@ -127,16 +127,16 @@ class ClaimCells:
             )
 
     def _check_log(self, cell: OwnedCell, first: int, end: int) -> None:
-        """Stop where a cell and its readers are not within the log."""
+        """Stop where the positions of a cell, its views or its outputs are outside of the log."""
         ahead = max(cell.position, *cell.view_positions, cell.output_position)
         if cell.position < first:
             noted = self._relay.cells.read_notes(cell.partition)
             if noted.empty_from <= cell.position and first <= noted.empty_to:
-                cell.start_position = first  # what is gone from the log were marks of transactions
+                cell.start_position = first  # only marks of transactions are gone from the log
         if not (first <= cell.start_position and ahead <= end):
             self._relay.check_owner(cell)
             has_beginning = first <= self._snapshots.positions().get(cell.partition, 0)
-            can_rebuild = has_beginning and cell.output_position <= end  # what was put out is not taken back
+            can_rebuild = has_beginning and cell.output_position <= end  # emitted outputs are not retracted
             raise UnrecoverableState(
                 f"partition {cell.partition}: the store stands at {cell.position} to {ahead}, the log holds {first} to "
                 f"{end}; this is another log or a shortened one: bring back the right log"

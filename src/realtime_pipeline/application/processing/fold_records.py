@@ -1,4 +1,4 @@
-"""FoldRecords: make commits of records, for the cells that are held."""
+"""FoldRecords: decode records, load their customers, and fold them into commits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -21,7 +21,7 @@ Pairs = list[tuple[Record, Foldable]]
 
 
 class FoldRecords:
-    """Decodes records; loads the customers they name, and folds them, one commit after the other."""
+    """Makes the commits of the cells that the caller owns, one after the other."""
 
     def __init__(
         self,
@@ -41,12 +41,10 @@ class FoldRecords:
         self._observer = observer
 
     def decoded(self, owned: Mapping[int, OwnedCell], records: Sequence[Record]) -> dict[int, Pairs]:
-        """Decode a poll's records, by partition. It needs no store, so it is done outside of any transaction.
-
-        Records that the cell has already, or whose partition has gone meanwhile, are dropped.
+        """Decode records, by partition. Records that a cell has folded already, or that no cell owns, are dropped.
 
         Raises:
-            NewerRelease: a newer release wrote one that this one cannot read.
+            NewerRelease: a newer release wrote a record that this release cannot read.
         """
         by_partition: dict[int, Pairs] = {}
         for record in records:
@@ -57,13 +55,13 @@ class FoldRecords:
         return by_partition
 
     def __call__(self, owned: Mapping[int, OwnedCell], by_partition: dict[int, Pairs], now_ms: int) -> Iterator[Commit]:
-        """Yield the commits of decoded records, made now, those of each cell in order; each moves its cell on.
+        """Yield the commits of decoded records, those of each cell in order; each advances its cell's position.
 
-        A commit must be written down before the next is asked for: folding goes on with the same customers. What is
-        folded is taken out of `by_partition`, so that it is freed while it is still in the processor's cache.
+        The caller must encode a commit before it asks for the next: the next fold changes the same customers. Folded
+        records are removed from `by_partition`, so that they are freed while they are still in the processor's cache.
 
         Raises:
-            NewerRelease: a visitor signs in, and only a newer release can add up what that wrote of them.
+            NewerRelease: a visitor signs in whose profile only a newer release can merge.
         """
         self._load(owned, by_partition)
         self._observer.reached(Stage.LOADED, sum(map(len, by_partition.values())))
@@ -76,7 +74,7 @@ class FoldRecords:
                 self._observer.reached(Stage.WRITTEN, len(part))
 
     def routed(self, record: Record) -> Foldable:
-        """Refuse an event that lies in a partition its key does not belong to: its customer has another owner."""
+        """Decode a record; reject it where its key belongs to another partition, and so to another owner."""
         decoded = self._decode(record)
         if isinstance(decoded, OF_CUSTOMERS) and decoded.customer_id is not None:
             belongs = self._partition_for(routing_key(decoded.customer_id).encode(), self._partitions)
@@ -88,7 +86,7 @@ class FoldRecords:
         return decoded
 
     def _load(self, owned: Mapping[int, OwnedCell], by_partition: Mapping[int, Pairs]) -> None:
-        """Bring the customers that are not in memory into it, those of all partitions at once."""
+        """Load the customers that are not in memory, those of all partitions by one request."""
         to_load: dict[int, list[CustomerId]] = {}
         for partition, pairs in by_partition.items():
             known = owned[partition].customers
@@ -102,7 +100,7 @@ class FoldRecords:
                 owned[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
 
     def _cut(self, cell: OwnedCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
-        """Cut a partition's records: no commit covers too many, and none has a reader standing inside of it."""
+        """Cut records into commits of bounded size, and at every position of a view cell or the outputs."""
         begin = 0
         while begin < len(pairs):
             end = min(begin + self._cells.commit_records_max, len(pairs))
@@ -117,8 +115,8 @@ class FoldRecords:
             effects, watermark = fold(pairs, cell.customers, cell.watermark, self._settings)
         except CannotMerge as error:
             raise NewerRelease(
-                f"partition {cell.partition}: a visitor signs in, and a newer release has written of them what this "
-                f"one cannot add up ({error}): upgrade this program"
+                f"partition {cell.partition}: a visitor signs in, whose profile a newer release wrote and this one cannot "
+                f"merge ({error}): upgrade this program"
             ) from None
         cell.mark_used(effects.customers)
         commit = Commit(

@@ -1,4 +1,4 @@
-"""A cell while its partition is held: what its owner knows of it."""
+"""OutboxRelay: carry the outbox entries of committed cells to the views and the outputs."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +16,11 @@ from realtime_pipeline.domain.views.deltas import Deltas
 
 @attrs.frozen
 class OutboxRelay:
-    """The views and the outputs, which follow the cells entry by entry."""
+    """Merges outbox entries into the views, emits them as outputs, and trims what both have.
+
+    Each view cell and the outputs of each partition have a position of their own; an entry goes only to those whose
+    position is where the entry begins, so that a repeated entry changes nothing.
+    """
 
     cells: CellStore
     views: Views
@@ -24,17 +28,15 @@ class OutboxRelay:
     observer: StageObserver
 
     def merge(self, owned: Mapping[int, OwnedCell], now_ms: int) -> None:
-        """Bring every view cell along by what they have yet to be brought along by, its deltas combined.
-
-        `now_ms` is the worker's clock.
+        """Merge all unmerged entries into every view cell, their deltas combined; `now_ms` is the worker's clock.
 
         Raises:
             Fenced, PositionMismatch, Unreachable: as `Views.merge`.
-            UnrecoverableState: a view cell stands where no kept entry begins.
+            UnrecoverableState: no outbox entry begins at the position of some view cell.
         """
         entries = [entry for cell in owned.values() for entry in cell.unmerged]
-        for some in self._batches(entries):
-            self._merge(owned, some, now_ms)
+        for batch in self._batches(entries):
+            self._merge(owned, batch, now_ms)
         for cell in owned.values():
             cell.unmerged.clear()
         if entries:
@@ -55,7 +57,7 @@ class OutboxRelay:
 
     def _merge(self, owned: Mapping[int, OwnedCell], entries: Sequence[OutboxEntry], now_ms: int) -> None:
         partitions = tuple(dict.fromkeys(entry.partition for entry in entries))
-        # By where view cells stand: mostly all of them stand alike.
+        # By positions of view cells: mostly all of them have the same.
         missing: dict[tuple[int, ...], tuple[dict[int, OutboxEntry], Sequence[Deltas]]] = {}
         merges = []
         advanced: list[tuple[OwnedCell, int, int]] = []
@@ -76,7 +78,7 @@ class OutboxRelay:
     def _missing(
         self, owned: Mapping[int, OwnedCell], entries: Sequence[OutboxEntry], positions: dict[int, int]
     ) -> tuple[dict[int, OutboxEntry], Sequence[Deltas]]:
-        """What view cells lack that stand there: up to which entry of each partition, and its deltas by view cell."""
+        """What view cells at these positions lack: the last entry of each partition, and the deltas by view cell."""
         last: dict[int, OutboxEntry] = {}
         missing = []
         for entry in entries:
@@ -92,16 +94,16 @@ class OutboxRelay:
         return SourceRange(cell.partition, cell.epoch, from_position, last.to_position, last.watermark)
 
     def buffer(self, cell: OwnedCell, entry: OutboxEntry) -> None:
-        """Note what an entry owes the outputs.
+        """Buffer the outputs of an entry, to be emitted later.
 
         Raises:
-            UnrecoverableState: the outputs stand where no kept entry begins.
+            UnrecoverableState: no outbox entry begins at the position of the outputs.
         """
         if self._continues_at(cell, cell.buffered_to, entry):
             cell.buffer(entry)
 
     def emit(self, owned: Collection[OwnedCell]) -> None:
-        """Bring the outputs of partitions along by all that was gathered.
+        """Emit the buffered outputs of partitions.
 
         Raises:
             Fenced, PositionMismatch, Unreachable: as `Outputs.emit`.
@@ -112,26 +114,27 @@ class OutboxRelay:
         self.outputs.emit(pending)
         for cell in owned:
             cell.output_position, cell.pending_emission = cell.buffered_to, None
-        self.observer.reached(Stage.EMITTED, sum(one.to_position - one.from_position for one in pending))
+        self.observer.reached(Stage.EMITTED, sum(emission.to_position - emission.from_position for emission in pending))
 
     def check_owner(self, cell: OwnedCell) -> None:
-        """See that a cell is this owner's still: what another has let go of since is no gap.
+        """Check that this worker still owns a cell: entries that a later owner has trimmed are no gap.
 
         Raises:
-            Fenced: somebody else has claimed it.
+            Fenced: another worker has claimed it.
             Unreachable: the store does not answer.
         """
         if self.cells.epoch(cell.partition) != cell.epoch:
             raise Fenced(f"partition {cell.partition} has another owner")
 
     def verify_and_trim(self, owned: Sequence[OwnedCell], now_ms: int, retention_ms: int) -> None:
-        """See that store and readers stand where they said they do, then let cells go of what all readers have.
+        """Verify that cells, views and outputs still have the positions they reported; then trim the outboxes.
 
-        Entries are kept for `retention_ms`, so that a reader which loses what it had can be served again.
+        An entry is trimmed when views and outputs have it and it is older than `retention_ms`: until then it can be
+        relayed again to a view cell that a failover has set back.
 
         Raises:
-            PositionMismatch: a cell or a reader has gone back, as after a fail-over that lost commits.
-            Unreachable: somebody does not answer.
+            PositionMismatch: a cell, a view cell or the outputs have gone back, as after a failover that lost commits.
+            Unreachable: a store or the log does not answer.
         """
         if not owned:
             return
@@ -141,8 +144,8 @@ class OutboxRelay:
         self.observer.reached(Stage.TRIMMING, sum(cell.has_expired(now_ms, retention_ms) for cell in owned))
         for cell in owned:
             reported = (cells[cell.partition], *views[cell.partition], outputs[cell.partition])
-            believed = (cell.position, *cell.view_positions, cell.output_position)
-            if any(has < should for has, should in zip(reported, believed, strict=True)):
+            expected = (cell.position, *cell.view_positions, cell.output_position)
+            if any(found < wanted for found, wanted in zip(reported, expected, strict=True)):
                 raise PositionMismatch({cell.partition: min(reported)})
             to_position = 0
             while cell.has_expired(now_ms, retention_ms) and cell.outbox[0].to_position <= min(reported):
@@ -151,9 +154,9 @@ class OutboxRelay:
                 self.cells.trim(cell.partition, cell.epoch, to_position)
 
     def note_progress(self, owned: Sequence[OwnedCell], consumed_position: Callable[[int], int]) -> None:
-        """Write down how far outputs were emitted, and up to where the log holds no record behind what was committed.
+        """Write the owner's notes: the position of the outputs, and the end of the log behind the last record.
 
-        `consumed_position` says up to where a partition was read. A store that takes nothing now is told later.
+        `consumed_position` gives the position up to which a partition was polled. A failed write is repeated later.
         """
         current = {
             cell.partition: OwnerNotes(
@@ -186,11 +189,11 @@ class OutboxRelay:
             return False
         self.check_owner(cell)
         raise UnrecoverableState(
-            f"partition {cell.partition}: the store no longer holds the changes of records {position} to "
+            f"partition {cell.partition}: the store no longer has the outbox entries of records {position} to "
             f"{entry.from_position}, which its views lack; rebuild the store from the log"
         )
 
 
 def records_in(entries: Iterable[OutboxEntry]) -> int:
-    """How many positions entries go over."""
+    """The number of positions that entries cover."""
     return sum(entry.to_position - entry.from_position for entry in entries)

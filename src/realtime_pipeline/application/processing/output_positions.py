@@ -1,4 +1,4 @@
-"""How far outputs were emitted, told from the store: for where the group's offsets, which say it, are gone."""
+"""Recovering the position of outputs from the store, where the group's committed offsets are gone."""
 
 from enum import Enum
 from typing import Final
@@ -9,31 +9,32 @@ from realtime_pipeline.application.ports.outputs import Emission, Search
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
 
 RESTORE: Final = "end all workers, then: realtime-pipeline outputs restore --in-doubt"
-"""How a person says what becomes of outputs of which nobody can tell whether they were emitted."""
+"""The command by which a person decides about outputs in doubt."""
 
 
 class InDoubt(Enum):
-    """What becomes of outputs of which nobody can tell whether they were emitted."""
+    """What to do with outputs in doubt: nobody can tell whether they were emitted."""
 
     AGAIN = "again"
     SKIP = "skip"
 
 
 def recover_position(relay: OutboxRelay, partition: int, search: Search, in_doubt: InDoubt | None = None) -> int:
-    """Up to which position a partition's outputs were emitted.
+    """Find the position up to which a partition's outputs were emitted.
 
-    A cell's owner notes how far they were, and entries leave the store only when their outputs were emitted. So what is
-    open are the outputs of entries that are kept, behind what was noted: those are looked for among what was put out.
+    The owner's notes say it, as of when they were written, and an outbox entry is trimmed only after its outputs were
+    emitted. So only the outputs of outbox entries behind the noted position are in doubt: `search` looks for them among
+    the records that were emitted.
 
     Raises:
-        UnrecoverableState: it cannot be told, and `in_doubt` does not say what to do.
+        UnrecoverableState: the position cannot be found, and `in_doubt` does not say what to do.
         Unreachable: a store or the log does not answer.
     """
     position = relay.cells.positions([partition])[partition]
     furthest = max(position, *relay.views.positions([partition])[partition])
     noted = relay.cells.read_notes(partition).emitted
     unconfirmed = [entry for entry in relay.cells.outbox(partition, noted) if entry.dead_letters or entry.outgoing]
-    has_lost_commits = furthest > position  # what is folded again may be out
+    has_lost_commits = furthest > position  # outputs of records that are folded again may be emitted already
     if not unconfirmed and not has_lost_commits:
         return max(noted, position)
     if not has_lost_commits:
@@ -49,7 +50,7 @@ def recover_position(relay: OutboxRelay, partition: int, search: Search, in_doub
     begin = unconfirmed[0].from_position if unconfirmed else position
     raise UnrecoverableState(
         f"partition {partition}: the group's offsets are gone (deleted, or expired while no worker ran), and with them "
-        f"how far outputs were emitted; those of records {begin} to {max(noted, furthest)} may be out or not. Look for "
+        f"how far outputs were emitted; outputs of records {begin} to {max(noted, furthest)} are in doubt. Look for "
         f"them among the dead letters, {RESTORE} again, or skip"
     )
 
@@ -61,5 +62,5 @@ def _emission(entry: OutboxEntry) -> Emission:
 
 
 def _since_ms(entry: OutboxEntry) -> int:
-    """A time before which nothing of an entry can have been put out: brokers and workers have a clock each."""
+    """A time before which no output of an entry can have been emitted, by the clocks of brokers and workers."""
     return min(entry.at_ms, entry.watermark.appended_at_ms)

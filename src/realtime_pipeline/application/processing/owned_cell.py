@@ -14,7 +14,7 @@ from realtime_pipeline.domain.streams.watermark import Watermark
 
 @attrs.frozen
 class OutboxEntryRef:
-    """An entry that lies in the store until it is trimmed: where it ends, since when, and how large it is."""
+    """An outbox entry in the store, until it is trimmed: its end position, its age and its size in bytes."""
 
     to_position: int
     since_ms: int
@@ -23,13 +23,12 @@ class OutboxEntryRef:
 
 @attrs.define
 class OwnedCell:
-    """One partition's cell in its owner's hands, with where each of its readers stands.
+    """One partition's cell as its owner knows it, with the positions of its view cells and outputs.
 
-    `view_positions` has a position for each view cell; `start_position` is where the log was to be read from when the
-    cell was claimed; `noted` was written down for the next owner; `unmerged` are entries that are gathered for the
-    views and not yet merged, `owed` is gathered for the outputs and not yet emitted. `customers` is the owner's memory
-    of the cell: it is right only as long as every commit is accepted, and is thrown away with the rest at the first
-    refusal.
+    `view_positions` has a position for each view cell; `start_position` is the position of the log to read from, as of
+    the claim; `last_noted` are the notes written last. `unmerged` are entries not yet merged into the views,
+    `pending_emission` the outputs not yet emitted, `outbox` the entries not yet trimmed, the oldest first. `customers`
+    is an LRU cache: valid only while every commit is accepted, and dropped with the rest after the first failure.
     """
 
     partition: int
@@ -49,49 +48,49 @@ class OwnedCell:
 
     @property
     def is_new(self) -> bool:
-        """Nothing was ever committed to the cell, and no reader knows of anything."""
+        """Whether nothing was ever committed to the cell, merged or emitted."""
         return self.commit_number == 0 and not any((self.position, *self.view_positions, self.output_position))
 
     @property
     def read_position(self) -> int:
-        """Up to where the partition has been read."""
+        """The position up to which the partition is folded, or where reading starts."""
         return max(self.position, self.start_position)
 
     @property
     def buffered_to(self) -> int:
-        """Up to where the outputs are emitted or gathered."""
+        """The position up to which outputs are emitted or buffered."""
         return self.output_position if self.pending_emission is None else self.pending_emission.to_position
 
     def next_cut(self, to_position: int) -> int:
-        """Where a batch that ends at `to_position` must be cut: no reader may stand inside of it.
+        """Where a batch that ends at `to_position` must be cut: no view cell or output position may lie inside of it.
 
-        A reader stands ahead of its cell after the store lost commits that it had acknowledged.
+        Views or outputs are ahead of their cell after the store lost commits that it had acknowledged.
         """
         ahead = (at for at in (*self.view_positions, self.output_position) if self.position < at < to_position)
         return min(ahead, default=to_position)
 
     def track(self, entry: OutboxEntryRef) -> None:
-        """Note an entry that lies in the store, behind those known."""
+        """Track a new outbox entry, behind those known."""
         self.outbox.append(entry)
         self.outbox_bytes += entry.size
 
     def restore(self, entries: Sequence[OutboxEntryRef]) -> None:
-        """Note entries that lie in the store before those known, the one that ends first coming first."""
+        """Track outbox entries from before this claim, in order, ahead of those known."""
         self.outbox.extendleft(reversed(entries))
         self.outbox_bytes += sum(entry.size for entry in entries)
 
     def pop_oldest(self) -> int:
-        """Forget the first entry kept; say where it ends."""
-        gone = self.outbox.popleft()
-        self.outbox_bytes -= gone.size
-        return gone.to_position
+        """Stop tracking the oldest outbox entry; return its end position."""
+        oldest = self.outbox.popleft()
+        self.outbox_bytes -= oldest.size
+        return oldest.to_position
 
     def has_expired(self, now_ms: int, retention_ms: int) -> bool:
-        """Whether the first entry kept has been there for so long; or since a time that is yet to come again."""
+        """Whether the oldest outbox entry is older than `retention_ms`, or from the future: the clock was set back."""
         return bool(self.outbox) and not 0 <= now_ms - self.outbox[0].since_ms < retention_ms
 
     def buffer(self, entry: OutboxEntry) -> None:
-        """Add an entry to what the outputs are owed; letters of who is forgotten in it are owed no longer."""
+        """Add an entry to the pending emission, and drop pending dead letters of customers that it forgets."""
         pending = self.pending_emission
         before, from_position = (
             ((), entry.from_position) if pending is None else (pending.dead_letters, pending.from_position)
@@ -109,12 +108,12 @@ class OwnedCell:
         )
 
     def evict_over(self, customers_max: int) -> None:
-        """Let go of the customers used longest ago, over a limit."""
+        """Evict the least recently used customers over a limit."""
         while len(self.customers) > customers_max:
             del self.customers[next(iter(self.customers))]
 
     def mark_used(self, customers: Mapping[CustomerId, Customer]) -> None:
-        """Remember customers as the ones used last."""
+        """Make customers the most recently used."""
         for customer_id, customer in customers.items():
             self.customers.pop(customer_id, None)
             self.customers[customer_id] = customer

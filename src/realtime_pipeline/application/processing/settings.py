@@ -1,4 +1,4 @@
-"""WorkerSettings: what a worker may take, and for how long it waits."""
+"""WorkerSettings: batch sizes, memory, outbox retention and time-outs of a worker."""
 
 import attrs
 
@@ -7,11 +7,12 @@ from realtime_pipeline.domain.limits import at_least, at_most
 
 @attrs.frozen
 class WorkerSettings:
-    """How much a worker takes on at once, and how long it waits.
+    """Limits of a worker.
 
-    `cached_customers_max` bounds its memory, over all its partitions. Entries for the readers are kept for
-    `outbox_retention_ms`, so that a reader which loses what it had can be served again; when they take more than
-    `outbox_bytes_max` of the store, the worker waits. After `give_up_after_ms` without log or store it gives up.
+    A round polls at most `round_records_max` records and waits `idle_wait_ms` for the first. `cached_customers_max`
+    bounds the customers in memory, over all partitions; the least recently used are evicted. Outbox entries are trimmed
+    after `outbox_retention_ms`; while they take more than `outbox_bytes_max` of the store, the worker applies
+    back-pressure and polls nothing. A worker that cannot reach log or store for `give_up_after_ms` ends.
     """
 
     round_records_max: int = 10_000
