@@ -96,7 +96,7 @@ class ClaimCells:
             cell.track(OutboxEntryRef(to_position, now_ms - self._outbox_retention_ms, 0))
 
     def _check_missing(self, partition: int) -> None:
-        """Stop where a cell is missing while views or outputs have a position; leave it missing, to stop the next owner."""
+        """Stop where a cell is missing while views or outputs have a position; leave it so, to stop the next owner."""
         views, outputs = self._relay.views.positions([partition]), self._relay.outputs.positions([partition])
         furthest = max(*views[partition], outputs[partition])
         if furthest > 0:

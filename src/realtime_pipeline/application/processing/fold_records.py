@@ -115,8 +115,8 @@ class FoldRecords:
             effects, watermark = fold(pairs, cell.customers, cell.watermark, self._settings)
         except CannotMerge as error:
             raise NewerRelease(
-                f"partition {cell.partition}: a visitor signs in, whose profile a newer release wrote and this one cannot "
-                f"merge ({error}): upgrade this program"
+                f"partition {cell.partition}: a visitor signs in, whose profile a newer release wrote and this "
+                f"one cannot merge ({error}): upgrade this program"
             ) from None
         cell.mark_used(effects.customers)
         commit = Commit(
