@@ -1,5 +1,6 @@
 """What the documents say of settings and types is what the code has."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,12 +8,14 @@ from pathlib import Path
 import attrs
 import pytest
 
+from realtime_pipeline import Pipeline
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.settings_file import load_settings
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = (ROOT / "docs/settings.md").read_text("utf-8")
+LIBRARY = (ROOT / "docs/library.md").read_text("utf-8")
 EVENTS = (ROOT / "docs/events.md").read_text("utf-8")
 
 
@@ -43,6 +46,19 @@ def _paths(tree: dict[str, object], within: tuple[str, ...]) -> Iterator[str]:
             yield from _paths(value, (*within, name))
         else:
             yield ".".join((*within, name))
+
+
+def test_the_documented_methods_have_the_arguments_of_the_real_ones() -> None:
+    documented = {
+        name: re.findall(r"(\w+)(?:=[^,]*)?(?:, |$)", arguments)
+        for name, arguments in re.findall(r"^\| `(\w+)\((.*?)\)` \|", LIBRARY, re.MULTILINE)
+    }
+    real = {
+        name: [argument for argument in inspect.signature(method).parameters if argument != "self"]
+        for name, method in inspect.getmembers(Pipeline, inspect.isfunction)
+        if not name.startswith("_") and name != "close"
+    }
+    assert documented == real
 
 
 def test_every_type_name_is_documented() -> None:
