@@ -33,6 +33,7 @@ from realtime_pipeline.composition.settings_file import load_rules, load_setting
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
+from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import Amount
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.shop.review import Review
@@ -64,6 +65,7 @@ __all__ = [
     "PipelineError",
     "ProcessingFailed",
     "Product",
+    "ProductId",
     "Profile",
     "Progress",
     "Reason",

@@ -11,7 +11,8 @@ class WorkerSettings:
 
     `cached_customers_max` bounds its memory, over all its partitions. Entries for the readers are kept for
     `outbox_retention_ms`, so that a reader which loses what it had can be served again; when they take more than
-    `outbox_bytes_max` of the store, the worker waits (back-pressure). After `give_up_after_ms` without log or store it gives up.
+    `outbox_bytes_max` of the store, the worker waits (back-pressure). After `give_up_after_ms` without log or store it
+    gives up.
     """
 
     round_records_max: int = 10_000
