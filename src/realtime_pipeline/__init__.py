@@ -1,6 +1,6 @@
 """A shop's event stream turned into live customer profiles and recommendations, each event counted exactly once.
 
-What is listed here is the library's interface; docs/library.md says what each name is.
+`__all__` is the public interface: docs/library.md says what each name is. Anything else may change with any release.
 """
 
 from realtime_pipeline.application.errors import (
@@ -23,6 +23,7 @@ from realtime_pipeline.application.maintenance.forget_customer import Forgetting
 from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
 from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.catalogue import Catalogue
+from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.serving.recommend_products import TopRated, TopRatedProducts
 from realtime_pipeline.application.serving.request import Request
 from realtime_pipeline.application.serving.show_customer import Profile
@@ -32,6 +33,7 @@ from realtime_pipeline.composition.settings_file import load_rules, load_setting
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
+from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import Amount
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.shop.review import Review
@@ -40,11 +42,15 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
 from realtime_pipeline.pipeline import Pipeline
 
+__version__ = "0.1.0"
+"""The only place where the version is written: the package's metadata and the command read it here."""
+
 __all__ = [
     "Amount",
     "Backup",
     "Catalogue",
     "Change",
+    "Clock",
     "Container",
     "Copy",
     "Damaged",
@@ -59,6 +65,7 @@ __all__ = [
     "PipelineError",
     "ProcessingFailed",
     "Product",
+    "ProductId",
     "Profile",
     "Progress",
     "Reason",

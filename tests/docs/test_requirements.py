@@ -28,7 +28,7 @@ def _pins() -> dict[str, str]:
 
 def _wanted_by_the_project() -> list[str]:
     project = PROJECT["project"]
-    extras = [one for some in project["optional-dependencies"].values() for one in some]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     return [
         *project["dependencies"],
         *extras,
@@ -44,8 +44,8 @@ def _applies(requirement: Requirement, extras: Iterable[str]) -> bool:
 def test_every_requirement_of_every_pinned_package_is_pinned_with_a_version_that_satisfies_it() -> None:
     pinned = _pins()
     extras: dict[str, set[str]] = {}
-    lines = deque(("pyproject.toml", one) for one in _wanted_by_the_project())
-    lines += ((name, one) for name in pinned for one in distribution(name).requires or ())
+    lines = deque(("pyproject.toml", line) for line in _wanted_by_the_project())
+    lines += ((name, line) for name in pinned for line in distribution(name).requires or ())
     unmet: set[str] = set()
     while lines:
         by, line = lines.popleft()
@@ -58,7 +58,7 @@ def test_every_requirement_of_every_pinned_package_is_pinned_with_a_version_that
             unmet.add(f"{by} requires {line}, pinned is {version}")
         elif not requirement.extras <= extras.setdefault(name, set()):  # what the extras require is wanted as well
             extras[name] |= requirement.extras
-            lines += ((name, one) for one in distribution(name).requires or ())
+            lines += ((name, more) for more in distribution(name).requires or ())
     assert not unmet
     assert "toml" in extras["coverage"]
     assert "hiredis" in extras["redis"]

@@ -1,4 +1,4 @@
-"""Reading customers by any name they are known by."""
+"""Reading customers by any id they are known by: a visitor who has signed in is an alias of the customer."""
 
 from collections.abc import Sequence
 

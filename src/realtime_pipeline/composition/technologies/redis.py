@@ -1,5 +1,10 @@
 """Store in Redis."""
 
+from typing import Any
+
+from dependency_injector import providers
+
+from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.product_queries import ProductQueries
@@ -14,7 +19,18 @@ def _cells(parts: Parts) -> CellStore:
     return RedisCellStore(parts.redis_client(), settings.redis, settings.stores.session_retention_ms, parts.observer())
 
 
+def _check_swapped_with(owner: providers.Provider[Any], queries: str) -> None:
+    """Check that readers do not read from Redis what a swapped owner writes elsewhere.
+
+    Raises:
+        InvalidSettings: the owner's side is overridden, and the readers' side stands for Redis.
+    """
+    if owner.last_overriding is not None:
+        raise InvalidSettings(f"the container's store is swapped in part: override {queries} too, so that both agree")
+
+
 def _customer_queries(parts: Parts) -> CustomerQueries:
+    _check_swapped_with(parts.cells, "customer_queries")
     from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
 
     settings = parts.settings()
@@ -30,6 +46,7 @@ def _views(parts: Parts) -> Views:
 
 
 def _product_queries(parts: Parts) -> ProductQueries:
+    _check_swapped_with(parts.views, "product_queries")
     from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 
     settings = parts.settings()

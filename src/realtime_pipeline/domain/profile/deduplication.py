@@ -1,4 +1,4 @@
-"""Which events a customer has had already, within bounded memory."""
+"""Deduplication (dedupe): which events a customer has had already, within bounded memory."""
 
 from enum import Enum
 from hashlib import blake2b

@@ -9,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
+from realtime_pipeline import __version__
 from realtime_pipeline.application.errors import InvalidSettings, PipelineError, Unavailable
 from realtime_pipeline.application.processing.ignored_types import add_types
 from realtime_pipeline.application.processing.process_events import Round
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--database", metavar="FILE", help="the SQLite file (default: shop.db)")
     common.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('realtime-pipeline')}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     publish = commands.add_parser("publish", parents=[common], help="append the events of a file, one JSON a line")
