@@ -49,7 +49,7 @@ def in_redis(settings: RedisSettings) -> Settings:
         (lambda keys: keys.cell(0), "its cell is missing, while its views or outputs have records up to 2"),
         (
             lambda keys: keys.sources(0, 3),
-            "sources:3, while those beside it stand at 2: somebody has deleted it; rebuild",
+            "sources:3, while its group has positions up to 2: somebody has deleted it; rebuild",
         ),
     ],
     ids=["a cell", "the position of a view cell"],

@@ -53,7 +53,7 @@ class Shop:
     def follow(self) -> None:
         """Have what is known brought up to date."""
         self.trends.follow(RULES, self.newest_hour, self.newest_hour + 1, self._versions, self._read)
-        lately = {product for product, number in self._moved.items() if number > self.categories.moved}
+        lately = {product for product, number in self._moved.items() if number > self.categories.last_moved}
         self.categories.sort(self.trends, lately, max(self._moved.values(), default=0), self._sorted)
 
     def first(self, count: int, category: str | None = None) -> list[TrendingProduct]:

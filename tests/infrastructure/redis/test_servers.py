@@ -22,6 +22,7 @@ from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
 from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
+from realtime_pipeline.infrastructure.redis.functions import LIBRARY, library
 from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
@@ -237,9 +238,8 @@ def test_functions_of_another_build_under_the_same_name_are_not_used() -> None:
     place = servers.redis_place_that()
     nodes = RedisClient(RedisSettings(nodes=place))
     nodes.check()
-    library = (servers.ROOT / "src/realtime_pipeline/infrastructure/redis/functions.lua").read_text("utf-8")
-    ask(nodes, "", "FUNCTION", "LOAD", "REPLACE", library + "-- and something else")
-    with pytest.raises(Unavailable, match="Redis has other Functions under the name realtime_pipeline_"):
+    ask(nodes, "", "FUNCTION", "LOAD", "REPLACE", library() + "-- and something else")
+    with pytest.raises(Unavailable, match=f"Redis has other Functions under the name {LIBRARY}"):
         nodes.check()
     nodes.close()
 

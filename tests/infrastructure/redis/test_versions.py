@@ -1,5 +1,6 @@
 """Workers of two releases on one store in Redis: what the newer one keeps otherwise, the older one leaves alone."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
 from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
+from realtime_pipeline.infrastructure.redis.functions import LIBRARY, library
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
@@ -29,8 +31,7 @@ from tests.support import servers
 
 ADA, MUG = CustomerId("ada"), ProductId("mug")
 MARK = Watermark(1, 2, 3, 4)
-LIBRARY = (servers.ROOT / "src/realtime_pipeline/infrastructure/redis/functions.lua").read_text("utf-8")
-OWN = LIBRARY.partition("name=")[2].partition("\n")[0]
+NUMBER = LIBRARY.rpartition("_")[2]
 
 
 class Store:
@@ -153,20 +154,25 @@ def test_a_kept_entry_that_says_more_than_is_read_stays_where_it_is(store: Store
     assert store.ask(outbox, "XLEN", outbox) == 1
 
 
-@pytest.mark.parametrize("other", ["8", "99"])
+def test_every_function_has_the_number_of_the_library() -> None:
+    names = re.findall(r"register_function[({](?:function_name = )?'(\w+)'", library())
+    assert len(names) == 6
+    assert [name for name in names if not name.startswith(f"rp{NUMBER}_")] == []
+
+
+@pytest.mark.parametrize("other", ["9", "99"])
 def test_functions_of_two_releases_lie_beside_each_other(other: str) -> None:
     """Whichever came first: a worker loads its own, and neither replaces nor deletes those of the other."""
-    number = OWN.rpartition("_")[2]
-    others = LIBRARY.replace(OWN, f"realtime_pipeline_{other}").replace(f"rp{number}_", f"rp{other}_")
+    others = library().replace(LIBRARY, f"realtime_pipeline_{other}").replace(f"rp{NUMBER}_", f"rp{other}_")
     nodes = RedisClient(RedisSettings(nodes=servers.redis_place_that(), namespace=servers.unique("test")))
     nodes.execute([("", ("FUNCTION", "LOAD", others))])
     nodes.check()
-    listed = {library[1].decode() for library in nodes.execute([("", ("FUNCTION", "LIST"))])[0]}
-    assert listed == {OWN, f"realtime_pipeline_{other}"}
+    listed = {found[1].decode() for found in nodes.execute([("", ("FUNCTION", "LIST"))])[0]}
+    assert listed == {LIBRARY, f"realtime_pipeline_{other}"}
     keys = Keys(servers.unique("test"))
     claims = [
         ("FCALL", f"rp{name}_claim", 2, keys.cell(0), keys.outbox(0), epoch, LAYOUT)
-        for epoch, name in ((1, other), (2, number))
+        for epoch, name in ((1, other), (2, NUMBER))
     ]
     assert [nodes.execute([(keys.cell(0), claim)])[0][0] for claim in claims] == [b"OK", b"OK"]
     nodes.close()
