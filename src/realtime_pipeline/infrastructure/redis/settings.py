@@ -76,7 +76,7 @@ class RedisSettings:
         if self.merge_linger_ms > LINGER_MS_MAX:
             raise ValueError(f"redis.merge_linger_ms must be at most {LINGER_MS_MAX}: readers see no changes meanwhile")
         if any(not host or "@" in host or not port.isdecimal() for host, _, port in self._parts()):
-            raise ValueError("redis.nodes must be host:port, separated by commas")
+            raise ValueError("redis.nodes are written host:port, separated by commas")
         if not self.namespace.isprintable() or not self.namespace or set("{}*?[]\\^") & set(self.namespace):
             raise ValueError("redis.namespace is some printable text without braces, brackets, stars and the like")
 
