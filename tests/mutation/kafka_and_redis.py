@@ -2,7 +2,11 @@
 
 from tests.mutation.mutation import Mutation
 
-REDIS = ("tests/infrastructure/redis/test_redis.py", "tests/infrastructure/redis/test_servers.py")
+REDIS = (
+    "tests/infrastructure/redis/test_contracts.py",
+    "tests/infrastructure/redis/test_checks_before_writes.py",
+    "tests/infrastructure/redis/test_servers.py",
+)
 RIGHTS = ("tests/infrastructure/redis/test_rights.py",)
 RESHARDING = "tests/infrastructure/redis/test_resharding.py"
 KAFKA = "tests/infrastructure/kafka/test_kafka.py"
@@ -169,7 +173,7 @@ KAFKA_AND_REDIS = [
         "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
         "  for index = 3, 2 + unlinked + set do redis.call('UNLINK', keys[index]) end\n"
         "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
-        (f"{RESHARDING}::test_a_commit_is_whole_while_its_slot_is_being_moved",),
+        (f"{RESHARDING}::test_a_commit_is_atomic_while_its_slot_migrates",),
     ),
     Mutation(
         "a view cell that lost its position is served again",
@@ -183,7 +187,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/redis/client.py",
         "        return self._settings.cluster and isinstance(reply, redis.exceptions.AskError)",
         "        return False",
-        (f"{RESHARDING}::test_slots_move_under_six_readers_and_a_worker",),
+        (f"{RESHARDING}::test_slots_migrate_under_six_readers_and_a_worker",),
     ),
     Mutation(
         "any eviction policy will do",
@@ -246,7 +250,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/log.py",
         "        if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):\n",
         "        if False:\n",
-        ("tests/integration/test_kafka_and_redis.py::test_a_topic_made_anew_under_a_worker_stops_it",),
+        ("tests/integration/test_changed_topics.py::test_a_topic_made_again_under_a_worker_stops_it",),
     ),
     Mutation(
         "Kafka says where to read from",
@@ -260,7 +264,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/outputs.py",
         "            lambda: producer.send_offsets_to_transaction(places, membership, wait_s),\n",
         "            lambda: None,\n",
-        (f"{KAFKA}::TestKafkaOutputs::test_what_is_emitted_is_read_back_whole",),
+        (f"{KAFKA}::TestKafkaOutputs::test_emitted_dead_letters_are_read_back",),
     ),
     Mutation(
         "a lost delivery is an acknowledged one",
@@ -316,7 +320,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/outputs.py",
         "        for one in emission.outgoing:\n",
         "        for one in ():\n",
-        (f"{KAFKA}::TestKafkaOutputs::test_what_is_for_the_log_is_appended_once_and_with_the_rest",),
+        (f"{KAFKA}::TestKafkaOutputs::test_outgoing_records_are_appended_once_with_the_dead_letters",),
     ),
     Mutation(
         "who handles dead letters does not shut others out",
@@ -383,27 +387,27 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/group_offsets.py",
         '    return place.offset >= 0 and (place.metadata or "").startswith(EPOCH)\n',
         "    return place.offset >= 0\n",
-        (f"{LOST_OFFSETS}::test_offsets_that_are_lost_at_a_quiet_moment_are_told_from_the_store",),
+        (f"{LOST_OFFSETS}::test_offsets_lost_while_nothing_is_pending_are_recovered_from_the_store",),
     ),
     Mutation(
         "records of which the topic has no more are taken for not emitted",
         "infrastructure/kafka/emitted.py",
         "    return found.position if is_whole and not found.is_foreign else None\n",
         "    return found.position\n",
-        (f"{LOST_OFFSETS}::test_what_nobody_can_tell_stops_the_worker_with_the_command_that_mends_it",),
+        (f"{LOST_OFFSETS}::test_outputs_in_doubt_stop_the_worker_with_the_command_that_mends_it",),
     ),
     Mutation(
         "marks of transactions that are gone are taken for records",
         "application/processing/claim_cells.py",
         "            if noted.empty_from <= cell.position and first <= noted.empty_to:\n",
         "            if False:\n",
-        (f"{LOST_OFFSETS}::test_a_log_that_was_shortened_does_not_matter_where_all_of_it_was_worked_off",),
+        (f"{LOST_OFFSETS}::test_a_truncated_log_does_not_matter_when_all_its_records_are_processed",),
     ),
     Mutation(
         "a forked process uses what its parent has opened",
         "infrastructure/system/background_worker.py",
         "        self._process.check()\n",
         "",
-        (f"{FORKS}::test_a_pipeline_that_was_used_before_the_fork_says_so_at_once_whatever_is_asked[sqlite]",),
+        (f"{FORKS}::test_in_a_child_every_call_of_a_pipeline_used_before_the_fork_fails_at_once[sqlite]",),
     ),
 ]
