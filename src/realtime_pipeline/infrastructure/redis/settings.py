@@ -122,7 +122,7 @@ class RedisSettings:
             "upgrade this program"
         )
 
-    def sign_in(self) -> str | None:
+    def read_password(self) -> str | None:
         """Return the password, from its file where there is one.
 
         Raises:

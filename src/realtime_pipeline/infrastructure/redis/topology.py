@@ -30,7 +30,7 @@ class Topology:
         self._settings = settings
         self._options: dict[str, Any] = {
             "username": settings.username or None,
-            "password": settings.sign_in(),
+            "password": settings.read_password(),
             "socket_timeout": settings.request_timeout_ms / 1000,
             "socket_connect_timeout": settings.request_timeout_ms / 1000,
             "retry": Retry(NoBackoff(), 0),
