@@ -1,4 +1,4 @@
-"""What every cell store keeps its word on."""
+"""What every cell store must do."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def effects(
         customers={customer.customer_id: customer for customer in customers},
         sessions={session.key: session for session in sessions},
         sessions_dropped=dropped,
-        reviews={(one.customer_id, one.product_id): one for one in reviews} | dict.fromkeys(taken_down),
+        reviews={(review.customer_id, review.product_id): review for review in reviews} | dict.fromkeys(taken_down),
         tombstones=tombstones or {},
         deltas=Deltas(),
         dead_letters=(),
@@ -48,7 +48,7 @@ NOW_MS = 1_000_000
 
 
 class CellStoreContract:
-    """A fresh store, tied to nothing, with partition 0 unclaimed. Sessions are kept for 1,000 ms."""
+    """A fresh store, bound to no log, with partition 0 unclaimed. Sessions are kept for 1,000 ms."""
 
     cells: CellStore
     customers: CustomerQueries
@@ -56,7 +56,7 @@ class CellStoreContract:
     def commit(
         self, changed: Effects, at: int = 0, to: int | None = None, number: int | None = None, epoch: int = 1
     ) -> None:
-        """Commit [at, at + 1), the store's (at + 1)-th commit, unless told otherwise."""
+        """Commit [at, at + 1), by default as the store's (at + 1)-th commit."""
         watermark = Watermark(7 + at, 1 + 10 * at, 700 + at, 2 + 10 * at)
         to_position = at + 1 if to is None else to
         with self.cells.transaction():
@@ -75,7 +75,7 @@ class CellStoreContract:
                 ]
             )
 
-    def test_a_new_cell_stands_at_the_beginning(self) -> None:
+    def test_a_new_cell_has_position_0(self) -> None:
         assert self.cells.epoch(0) == 0
         claimed = self.cells.claim(0, 1)
         assert (claimed.position, claimed.number, claimed.watermark) == (0, 0, Watermark())
@@ -90,7 +90,7 @@ class CellStoreContract:
         self.cells.claim(1, 1)
         assert (self.cells.epoch(0), self.cells.epoch(1)) == (3, 1)
 
-    def test_a_commit_writes_everything_and_moves_the_cell(self) -> None:
+    def test_a_commit_writes_all_effects_and_advances_the_cell(self) -> None:
         self.cells.claim(0, 1)
         session = Session(KEY, "s", 5, 9, 1, {MUG: (9, 1)})
         review = Review(ADA, MUG, 4, "fine", 9)
@@ -105,7 +105,9 @@ class CellStoreContract:
     @pytest.mark.parametrize(
         ("at", "number", "epoch"), [(0, 2, 2), (1, 2, 1), (1, 2, 3), (2, 2, 2), (1, 1, 2), (1, 3, 2)]
     )
-    def test_a_commit_that_is_not_the_owners_next_changes_nothing(self, at: int, number: int, epoch: int) -> None:
+    def test_a_commit_with_another_epoch_position_or_number_changes_nothing(
+        self, at: int, number: int, epoch: int
+    ) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))
         self.cells.claim(0, 2)
@@ -128,13 +130,13 @@ class CellStoreContract:
             self.commit(effects(seen(ADA)))
         assert self.customers.counts() == {RecordClass.APPLIED: 1}
 
-    def test_loading_gives_a_customer_for_every_id(self) -> None:
+    def test_a_customer_is_loaded_for_every_id(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))
         assert self.cells.load_customers({0: [ADA, BOB]}) == {ADA: seen(ADA), BOB: Customer(BOB)}
         assert self.cells.load_customers({}) == {}
 
-    def test_of_several_customers_those_who_are_known_are_read(self) -> None:
+    def test_only_known_customers_are_read(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA), seen(BOB)))
         self.commit(effects(tombstones={BOB: 50}), at=1)
@@ -142,13 +144,13 @@ class CellStoreContract:
         assert self.customers.read_customers([cyd, ADA, BOB, ADA]) == {ADA: seen(ADA)}
         assert self.customers.read_customers([]) == {}
 
-    def test_what_is_loaded_is_a_copy(self) -> None:
+    def test_a_loaded_customer_is_a_copy(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))
         self.cells.load_customers({0: [ADA]})[ADA].counts[EventKind.PRODUCT_VIEWED] = 99
         assert self.customers.read_customer(ADA) == seen(ADA)
 
-    def test_who_is_forgotten_is_gone_and_known_to_be(self) -> None:
+    def test_a_forgotten_customer_is_deleted_and_leaves_a_tombstone(self) -> None:
         self.cells.claim(0, 1)
         session = Session(KEY, "s", 5, 9)
         self.commit(effects(seen(ADA), sessions=(session,), reviews=(Review(ADA, MUG, 4, "fine", 9),)))
@@ -159,7 +161,7 @@ class CellStoreContract:
         assert list(self.customers.scan()) == []
         assert self.cells.load_customers({0: [ADA]}) == {ADA: Customer.forgotten(ADA, 50)}
 
-    def test_who_comes_back_in_the_same_commit_is_there_with_what_came_after(self) -> None:
+    def test_a_customer_who_comes_back_in_the_same_commit_keeps_only_later_reviews(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA), reviews=(Review(ADA, MUG, 4, "fine", 9), Review(ADA, JUG, 1, "bad", 9))))
         back = seen(ADA, 2)
@@ -168,7 +170,7 @@ class CellStoreContract:
         assert self.customers.read_customer(ADA) == back
         assert self.customers.reviews(ADA) == [again]
 
-    def test_expired_sessions_are_gone(self) -> None:
+    def test_expired_sessions_are_not_read(self) -> None:
         self.cells.claim(0, 1)
         old, young = Session(session_key(0, 1), "a", 0, 0), Session(session_key(0, 2), "b", 0, 1_000)
         self.commit(effects(sessions=(old, young)))
@@ -177,8 +179,8 @@ class CellStoreContract:
             self.cells.commit([Commit(0, 1, 2, 1, 2, Watermark(0, 1_001, 0), effects(seen(ADA)))])
         assert set(self.customers.session_summaries([old.key, young.key])) == {young.key}
 
-    def test_no_session_expires_by_a_time_later_than_the_clock(self) -> None:
-        """Two events of a clock that was far ahead have moved the time of the partition."""
+    def test_no_session_expires_by_an_event_time_later_than_the_clock(self) -> None:
+        """Two events of a clock that was far ahead have moved the watermark of the partition."""
         self.cells.claim(0, 1)
         session = Session(session_key(0, 1), "a", 0, 0)
         self.commit(effects(sessions=(session,)))
@@ -188,13 +190,13 @@ class CellStoreContract:
         assert set(self.customers.session_summaries([session.key], 1_000)) == {session.key}
         assert self.customers.session_summaries([session.key], 1_001) == {}
 
-    def test_reviews_come_latest_first(self) -> None:
+    def test_reviews_are_read_latest_first(self) -> None:
         self.cells.claim(0, 1)
-        one, two, three = (Review(ADA, ProductId(name), 3, "", at) for name, at in (("b", 5), ("c", 9), ("a", 5)))
-        self.commit(effects(reviews=(one, two, three)))
-        assert self.customers.reviews(ADA) == [two, three, one]
+        first, second, third = (Review(ADA, ProductId(name), 3, "", at) for name, at in (("b", 5), ("c", 9), ("a", 5)))
+        self.commit(effects(reviews=(first, second, third)))
+        assert self.customers.reviews(ADA) == [second, third, first]
 
-    def test_counts_add_up_over_commits_and_cells(self) -> None:
+    def test_counts_of_commits_add_up(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(applied=3))
         self.commit(effects(applied=4), at=1)
@@ -227,7 +229,7 @@ class CellStoreContract:
         found = [customer.customer_id for customer in self.customers.scan()]
         assert sorted(found) == sorted(names)
 
-    def test_a_store_belongs_to_one_log(self) -> None:
+    def test_a_store_is_bound_to_one_log(self) -> None:
         self.cells.bind(LogIdentity("a", 2, "consistent"))
         self.cells.bind(LogIdentity("a", 2, "consistent"))
         for other in (LogIdentity("b", 2, "consistent"), LogIdentity("a", 3, "consistent")):
@@ -236,16 +238,16 @@ class CellStoreContract:
 
 
 class KeptEntriesContract(CellStoreContract):
-    """Stores whose readers are elsewhere: what a commit owes them is kept until it is trimmed."""
+    """Stores with an outbox: an entry stays until it is trimmed, because views and outputs are separate."""
 
-    def test_what_a_commit_owes_is_kept_until_it_is_trimmed(self) -> None:
+    def test_outbox_entries_stay_until_they_are_trimmed(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))
         self.commit(effects(seen(BOB)), at=1)
         self.cells.claim(0, 2)
         assert self.ranges(0) == [(0, 1), (1, 2)]
         assert self.ranges(1) == [(1, 2)]
-        self.cells.trim(0, 1, 2)  # from an owner who is one no more
+        self.cells.trim(0, 1, 2)  # from an earlier owner
         assert self.ranges(0) == [(0, 1), (1, 2)]
         self.cells.trim(0, 2, 1)
         assert self.ranges(0) == [(1, 2)]
@@ -255,9 +257,9 @@ class KeptEntriesContract(CellStoreContract):
 
 
 class TransactionContract(CellStoreContract):
-    """Stores where a round is one transaction."""
+    """Stores where a round is a transaction."""
 
-    def test_leaving_by_an_error_undoes_all_that_was_written_together(self) -> None:
+    def test_an_error_rolls_the_transaction_back(self) -> None:
         self.cells.claim(0, 1)
         commit = Commit(0, 1, 1, 0, 1, Watermark(), effects(seen(ADA)))
         with pytest.raises(Fenced), self.cells.transaction():  # noqa: PT012 - the first write is what must be undone

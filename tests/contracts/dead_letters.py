@@ -1,4 +1,4 @@
-"""What all dead letters keep their word on: read once, handled once."""
+"""What every adapter of dead letters must do: a letter is read once and handled once."""
 
 from collections.abc import Callable
 
@@ -17,11 +17,11 @@ RESOLVED = Handling(LetterState.RESOLVED, 200, "nobody's")
 
 
 class Interrupted(BaseException):
-    """A process that ends here."""
+    """The process ends here."""
 
 
 class EndsAt(StageObserver):
-    """Ends the process, as it were, when a stage is reached."""
+    """Raises when a stage is reached, as if the process ended."""
 
     def __init__(self, stage: Stage | None = None) -> None:
         self.stage = stage
@@ -32,9 +32,9 @@ class EndsAt(StageObserver):
 
 
 class DeadLettersContract:
-    """Dead letters with nothing in them, the outputs that write them, and the log that replays go to.
+    """Empty dead letters, the outputs that write them, and the log that replays go to.
 
-    `opened` gives the same dead letters to another program.
+    `opened` opens the same dead letters as another program would.
     """
 
     letters: DeadLetters
@@ -52,7 +52,7 @@ class DeadLettersContract:
         self.emit(*positions)
 
     def states(self) -> dict[str, str]:
-        return {one.id: one.state.value for one in self.letters.letters()}
+        return {letter.id: letter.state.value for letter in self.letters.letters()}
 
     def values(self) -> list[bytes]:
         return [record.value for record in self.log()]
@@ -62,7 +62,7 @@ class DeadLettersContract:
         self.outputs.claim(1, 1)
         self.emit(4, partition=1)
         assert list(self.letters.letters()) == [Letter(letter(3)), Letter(letter(7)), Letter(letter(4, 1))]
-        assert [one.id for one in self.letters.letters([1])] == ["1-4"]
+        assert [letter.id for letter in self.letters.letters([1])] == ["1-4"]
         assert list(self.letters.letters([])) == []
 
     def test_a_letter_is_marked_once_with_the_time_and_a_note(self) -> None:
@@ -73,7 +73,7 @@ class DeadLettersContract:
         assert list(self.opened(EndsAt()).letters()) == [Letter(letter(3), RESOLVED), Letter(letter(7))]
         assert list(self.outputs.dead_letters(10)) == [letter(3), letter(7)]
 
-    def test_what_is_published_for_a_letter_is_published_once(self) -> None:
+    def test_a_replay_of_a_letter_is_published_once(self) -> None:
         self.given(3, 7)
         again = Outgoing(b"bob", b"mended", "dead letter 0-3")
         assert set(self.letters.handle([(key(3), again), (key(7), None)], REPLAYED)) == {key(3), key(7)}
@@ -83,7 +83,7 @@ class DeadLettersContract:
         assert (record.key, record.value, record.origin) == (b"bob", b"mended", "dead letter 0-3")
         assert self.states() == {"0-3": "replayed", "0-7": "replayed"}
 
-    def test_more_letters_come_after_some_were_handled(self) -> None:
+    def test_letters_emitted_later_are_open(self) -> None:
         self.given(3)
         assert self.states() == {"0-3": "open"}
         self.letters.handle([(key(3), None)], RESOLVED)
@@ -92,12 +92,12 @@ class DeadLettersContract:
         assert set(self.letters.handle([(key(3), None), (key(12), None)], RESOLVED)) == {key(12)}
         assert self.states() == {"0-3": "resolved", "0-12": "resolved"}
 
-    def test_letters_that_come_while_they_are_read_are_left_for_the_next_reading(self) -> None:
+    def test_letters_emitted_during_a_read_are_in_the_next_read(self) -> None:
         self.given(3, 7)
         reading = self.letters.letters()
         assert next(reading).id == "0-3"
         self.emit(12, begin=9, end=20)
-        assert [one.id for one in reading] == ["0-7"]
+        assert [letter.id for letter in reading] == ["0-7"]
         assert list(self.states()) == ["0-3", "0-7", "0-12"]
 
     def test_many_letters_are_handled_in_batches(self) -> None:
@@ -110,9 +110,9 @@ class DeadLettersContract:
 
 
 class DurableContract(DeadLettersContract):
-    """Letters that outlive a process: it can end in the middle of handling one."""
+    """Letters that outlive a process, which can end while it handles a letter."""
 
-    def test_whoever_ends_between_publishing_and_marking_has_done_neither(self) -> None:
+    def test_a_crash_between_publishing_and_marking_undoes_both(self) -> None:
         self.given(3)
         again = Outgoing(b"bob", b"mended")
         with pytest.raises(Interrupted):
@@ -121,18 +121,18 @@ class DurableContract(DeadLettersContract):
         assert set(self.letters.handle([(key(3), again)], REPLAYED)) == {key(3)}
         assert (self.states(), self.values()) == ({"0-3": "replayed"}, [b"mended"])
 
-    def test_a_state_that_only_a_newer_release_knows_is_kept(self) -> None:
-        """The letter is not open: whatever a newer release did about it, it is not done again."""
+    def test_a_state_of_a_newer_release_is_kept(self) -> None:
+        """The letter is not open: what a newer release did about it is not done again."""
         self.given(3)
         self.letters.handle([(key(3), None)], Handling(LetterState("waived"), 5, "by a newer release"))
         again = self.opened(NoObserver())
-        assert [(one.state.value, one.handling is not None) for one in again.letters()] == [("waived", True)]
+        assert [(letter.state.value, letter.handling is not None) for letter in again.letters()] == [("waived", True)]
         assert not again.handle([(key(3), Outgoing(b"bob", b"mended"))], REPLAYED)
         assert (self.states(), self.values()) == ({"0-3": "waived"}, [])
 
 
 class ForgottenContract(DeadLettersContract):
-    """Letters that go when their customer is forgotten; their marks go with them."""
+    """Letters that are deleted with their marks when their customer is forgotten."""
 
     def test_marks_go_with_their_letters(self) -> None:
         self.given(3)

@@ -1,4 +1,4 @@
-"""What every log keeps its word on, written and read."""
+"""What every log and its publisher must do."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -13,7 +13,7 @@ PARTITIONS = 3
 
 
 class Owner(RebalanceListener):
-    """Takes what it is given, from given positions, and remembers what it holds."""
+    """Answers assignments with given positions, and remembers its partitions."""
 
     def __init__(self, positions: Mapping[int, int] | None = None) -> None:
         self.held: set[int] = set()
@@ -28,7 +28,7 @@ class Owner(RebalanceListener):
 
 
 class LateOwner(Owner):
-    """Cannot say at once from where to read."""
+    """Does not know the positions at the assignment."""
 
     def on_assigned(self, partitions: Collection[int]) -> Mapping[int, int]:
         self.held |= set(partitions)
@@ -38,7 +38,8 @@ class LateOwner(Owner):
 class EventLogContract:
     """An empty log of three partitions.
 
-    `patience_s` is how long after the last record no more are expected; `turn_records` are some of each partition.
+    After `patience_s` without a record, the log is read to its end. Each `turn_records` records include some of each
+    partition.
     """
 
     log: EventLog
@@ -53,42 +54,42 @@ class EventLogContract:
         while True:
             polled = self.log.poll(limit, self.patience_s)
             assert len(polled) <= limit
-            assert time.monotonic() < deadline_s, "no partition has come"
+            assert time.monotonic() < deadline_s, "no partition was assigned"
             if not polled and len(owner.held) == PARTITIONS and self.is_read(owner):
                 return records
             records += polled
 
     def is_read(self, owner: Owner) -> bool:
-        """Whether what is held was read to its end."""
+        """Whether all partitions of the owner were read to their ends."""
         return all(
             self.log.consumed_position(number) >= end
             for number, (_, end) in self.log.bounds(sorted(owner.held)).items()
         )
 
     def is_now(self, at_ms: int) -> bool:
-        """Whether the log's clock may have shown this."""
+        """Whether the log's clock may have shown this time."""
         return at_ms == NOW_MS
 
-    def test_all_partitions_come_to_the_one_worker(self) -> None:
+    def test_a_single_worker_is_assigned_all_partitions(self) -> None:
         owner = Owner()
         assert self.all(owner) == []
         assert owner.held == {0, 1, 2}
         assert (self.log.identity.partitions, self.publisher.partitions) == (3, 3)
 
-    def test_who_appends_hears_where_the_records_lie_and_readers_where_the_last_ones_do(self) -> None:
+    def test_publishing_returns_the_ends_of_partitions_and_so_does_the_log(self) -> None:
         assert self.log.ends([0, 1, 2]) == {0: 0, 1: 0, 2: 0}
         assert self.publisher.publish([Outgoing(None, b"x", partition=number) for number in (0, 2, 2)]) == {0: 1, 2: 2}
         assert self.publisher.publish([Outgoing(None, b"y", partition=2)]) == {2: 3}
         assert self.log.ends([0, 1, 2]) == {0: 1, 1: 0, 2: 3}
 
-    def test_what_is_claimed_a_moment_later_is_read_from_there_and_no_record_is_passed_over(self) -> None:
+    def test_a_partition_that_is_claimed_later_is_read_from_its_position_and_skips_no_record(self) -> None:
         self.publisher.publish([Outgoing(b"%d" % number, b"%d" % number) for number in range(60)])
         owner = LateOwner()
         self.log.subscribe(owner)
         deadline_s = time.monotonic() + 30
         while len(owner.held) < PARTITIONS:
             assert self.log.poll(1, 0) == []
-            assert time.monotonic() < deadline_s, "no partition has come"
+            assert time.monotonic() < deadline_s, "no partition was assigned"
         self.log.seek(dict.fromkeys(range(PARTITIONS), 1))
         self.log.resume(range(PARTITIONS))
         found: dict[int, list[int]] = {}
@@ -110,14 +111,14 @@ class EventLogContract:
         assert read[b"\xff\x00"]._replace(appended_at_ms=0) == garbage
         assert all(self.is_now(record.appended_at_ms) for record in read.values())
 
-    def test_what_was_read_to_its_end_says_so(self) -> None:
+    def test_the_consumed_position_reaches_the_end_of_a_partition(self) -> None:
         self.publisher.publish([Outgoing(f"{number}".encode(), b"v") for number in range(9)])
         assert [self.log.consumed_position(partition) for partition in range(PARTITIONS)] == [0, 0, 0]
         self.all(Owner())
         ends = {partition: end for partition, (_, end) in self.log.bounds(range(PARTITIONS)).items()}
         deadline_s = time.monotonic() + 30
         while any(self.log.consumed_position(partition) < end for partition, end in ends.items()):
-            assert time.monotonic() < deadline_s, "the end is not reached"
+            assert time.monotonic() < deadline_s, "the position does not reach the end"
             assert list(self.log.poll(10, 0.1)) == []
         self.log.seek({0: 0})
         assert self.log.consumed_position(0) == 0
@@ -154,25 +155,25 @@ class EventLogContract:
         assert [record.value for record in self.more(1)] == [b"x"]
 
     def more(self, records: int) -> list[Record]:
-        """Read so many more records."""
+        """Read this many more records."""
         read: list[Record] = []
         deadline_s = time.monotonic() + 10
         while len(read) < records and time.monotonic() < deadline_s:
             read += self.log.poll(10, self.patience_s)
         return read
 
-    def test_what_is_published_later_is_read_later(self) -> None:
+    def test_records_published_after_a_poll_are_read(self) -> None:
         assert self.all(Owner()) == []
         self.publisher.publish([Outgoing(b"ada", b"late")])
         assert [record.value for record in self.more(1)] == [b"late"]
 
-    def test_every_partition_gets_its_turn(self) -> None:
+    def test_every_partition_is_polled(self) -> None:
         for partition in range(PARTITIONS):
             self.publisher.publish([Outgoing(b"k", b"x", partition=partition)] * 100)
         assert {record.partition for record in self.all(Owner(), limit=30)} == {0, 1, 2}
         self.log.seek({0: 0, 1: 0, 2: 0})
         assert {record.partition for record in self.more(self.turn_records)} == {0, 1, 2}
 
-    def test_the_bounds_of_partitions(self) -> None:
+    def test_bounds_are_the_first_position_and_the_end(self) -> None:
         self.publisher.publish([Outgoing(b"k", b"x", partition=1)] * 4)
         assert self.log.bounds([0, 1]) == {0: (0, 0), 1: (0, 4)}

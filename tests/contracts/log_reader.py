@@ -1,19 +1,19 @@
-"""What all readers of logs keep their word on."""
+"""What every log reader must do."""
 
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.application.ports.log_reader import LogReader
 
 
 class LogReaderContract:
-    """An empty log of three partitions, and who reads it."""
+    """An empty log of three partitions, and its reader."""
 
     publisher: EventPublisher
     reader: LogReader
 
     def read(self, partition: int, begin: int, end: int) -> list[tuple[int, int, bytes]]:
-        return [(one.partition, one.position, one.value) for one in self.reader.read(partition, begin, end)]
+        return [(record.partition, record.position, record.value) for record in self.reader.read(partition, begin, end)]
 
-    def test_a_part_of_a_partition_is_read_in_order(self) -> None:
+    def test_a_range_of_a_partition_is_read_in_order(self) -> None:
         for partition in (0, 1):
             self.publisher.publish([Outgoing(b"k", b"%d" % number, partition=partition) for number in range(10)])
         assert self.read(1, 3, 6) == [(1, 3, b"3"), (1, 4, b"4"), (1, 5, b"5")]

@@ -1,4 +1,4 @@
-"""What all outputs keep their word on."""
+"""What every adapter of outputs must do."""
 
 import time
 
@@ -22,30 +22,30 @@ def letter(position: int, partition: int = 0, whose: CustomerId | None = ADA) ->
 
 
 class OutputsContract:
-    """Outputs, and the log that what is for it goes to; on Kafka it has its partitions already."""
+    """Outputs, and the log that outgoing records go to; on Kafka the partitions are assigned already."""
 
     outputs: Outputs
     log: EventLog
 
     def appended(self, count: int) -> list[Record]:
-        """What was appended to the log."""
+        """Read the records that were appended to the log."""
         if self.log.consumed_position(0) == 0 and not self.holds_partitions:
             self.log.subscribe(Owner())
         records: list[Record] = []
         deadline_s = time.monotonic() + 20
         while len(records) < count:
-            assert time.monotonic() < deadline_s, f"{len(records)} of {count} records have come"
+            assert time.monotonic() < deadline_s, f"{len(records)} of {count} records were read"
             records += self.log.poll(10, 0.2)
         return [*records, *self.log.poll(10, 0.2)]
 
     holds_partitions = False
 
-    def test_what_is_for_the_log_is_appended_once_and_with_the_rest(self) -> None:
+    def test_outgoing_records_are_appended_once_with_the_dead_letters(self) -> None:
         self.outputs.claim(0, 1)
-        said = (Outgoing(b"bob", b"one", "file:1"), Outgoing(b"bob", b"two"))
-        self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),), outgoing=said)])
+        outgoing = (Outgoing(b"bob", b"one", "file:1"), Outgoing(b"bob", b"two"))
+        self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),), outgoing=outgoing)])
         with pytest.raises(PositionMismatch):
-            self.outputs.emit([Emission(0, 1, 0, 9, (), outgoing=said)])
+            self.outputs.emit([Emission(0, 1, 0, 9, (), outgoing=outgoing)])
         records = self.appended(2)
         assert [(record.key, record.value, record.origin) for record in records] == [
             (b"bob", b"one", "file:1"),
@@ -54,21 +54,21 @@ class OutputsContract:
         assert len({record.partition for record in records}) == 1
         assert list(self.outputs.dead_letters(10)) == [letter(3)]
 
-    def test_what_is_emitted_is_read_back_whole(self) -> None:
+    def test_emitted_dead_letters_are_read_back(self) -> None:
         assert self.outputs.claim(0, 1) == 0
         self.outputs.emit([Emission(0, 1, 0, 9, (letter(3), letter(7)))])
         assert list(self.outputs.dead_letters(10)) == [letter(3), letter(7)]
         assert list(self.outputs.dead_letters(1)) == [letter(3)]
         assert self.outputs.positions([0, 1]) == {0: 9, 1: 0}
 
-    def test_dead_letters_are_in_order_of_place(self) -> None:
+    def test_dead_letters_are_ordered_by_partition_and_position(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.claim(1, 1)
         self.outputs.emit([Emission(1, 1, 0, 9, (letter(3, 1),))])
         self.outputs.emit([Emission(0, 1, 0, 9, (letter(5),))])
         assert list(self.outputs.dead_letters(10)) == [letter(5), letter(3, 1)]
 
-    def test_nothing_is_emitted_twice(self) -> None:
+    def test_a_repeated_emission_is_refused(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.emit([Emission(0, 1, 0, 9, (letter(3),))])
         with pytest.raises(PositionMismatch) as refused:
@@ -76,12 +76,12 @@ class OutputsContract:
         assert refused.value.positions == {0: 9}
         assert list(self.outputs.dead_letters(10)) == [letter(3)]
 
-    def test_nothing_is_left_out(self) -> None:
+    def test_an_emission_that_leaves_a_gap_is_refused(self) -> None:
         self.outputs.claim(0, 1)
         with pytest.raises(PositionMismatch):
             self.outputs.emit([Emission(0, 1, 4, 9, (letter(5),))])
 
-    def test_an_earlier_owner_is_shut_out(self) -> None:
+    def test_a_claim_fences_the_earlier_owner_of_outputs(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.emit([Emission(0, 1, 0, 9, ())])
         assert self.outputs.claim(0, 2) == 9
@@ -92,15 +92,15 @@ class OutputsContract:
         self.outputs.emit([Emission(0, 2, 9, 10, ())])
         assert list(self.outputs.dead_letters(10)) == []
 
-    def test_without_a_claim_nothing_is_emitted(self) -> None:
+    def test_an_emission_without_a_claim_is_refused(self) -> None:
         with pytest.raises(Fenced):
             self.outputs.emit([Emission(0, 1, 0, 1, ())])
 
 
 class TakenBackContract(OutputsContract):
-    """Outputs from which what was said can be taken back."""
+    """Outputs that can retract dead letters."""
 
-    def test_the_dead_letters_of_who_is_forgotten_are_taken_back(self) -> None:
+    def test_dead_letters_of_a_forgotten_customer_are_retracted(self) -> None:
         self.outputs.claim(0, 1)
         self.outputs.claim(1, 1)
         visitor, nobodys = letter(5, whose=CustomerId("anonymous:ada")), letter(6, whose=None)

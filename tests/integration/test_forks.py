@@ -1,4 +1,4 @@
-"""A process that has a pipeline and is forked, as by a server that loads the program before it starts its workers."""
+"""A process forks after it made a pipeline, as a server does that preloads the program before it forks its workers."""
 
 import subprocess
 import sys
@@ -41,31 +41,29 @@ def settings_of(kind: str, folder: Path) -> Settings:
 
 
 @KINDS
-def test_a_pipeline_that_was_used_before_the_fork_says_so_at_once_whatever_is_asked(kind: str, tmp_path: Path) -> None:
+def test_in_a_child_every_call_of_a_pipeline_used_before_the_fork_fails_at_once(kind: str, tmp_path: Path) -> None:
     with Pipeline(settings_of(kind, tmp_path)) as shop:
         shop.publish(LOOKS)
         shop.process()
         shop.recommend("a")
-        with shop.processing():  # a thread, and what it holds, is not there in the child
-            said = {name: in_a_child(lambda call=call: call(shop)) for name, call in CALLS.items()}  # type: ignore[misc]
-            assert {name: text[: len(FORKED)] for name, text in said.items()} == dict.fromkeys(CALLS, FORKED)
+        with shop.processing():  # the child has no such thread, and locks that it held stay locked
+            results = {name: in_a_child(lambda call=call: call(shop)) for name, call in CALLS.items()}  # type: ignore[misc]
+            assert {name: text[: len(FORKED)] for name, text in results.items()} == dict.fromkeys(CALLS, FORKED)
             assert in_a_child(shop.close) == "None"
         shop.publish([event("c", user="c", product="mug")])
         assert shop.process() == {RecordClass.APPLIED: 5}
-        assert [one.product.product_id for one in shop.recommend("c")] == ["jug"]
+        assert [item.product.product_id for item in shop.recommend("c")] == ["jug"]
 
 
 @KINDS
-def test_a_pipeline_that_was_made_and_not_used_before_the_fork_opens_its_own_connections(
-    kind: str, tmp_path: Path
-) -> None:
+def test_in_a_child_a_pipeline_not_used_before_the_fork_opens_its_own_connections(kind: str, tmp_path: Path) -> None:
     settings = settings_of(kind, tmp_path)
     unused = Pipeline(settings)
     with Pipeline(settings) as shop:
         shop.publish(LOOKS)
         assert in_a_child(lambda: unused.publish([event("c", user="c", product="mug")])) == "1"
         assert shop.process() == {RecordClass.APPLIED: 5}
-        assert in_a_child(lambda: [one.product.product_id for one in unused.recommend("c")]) == "['jug']"
+        assert in_a_child(lambda: [item.product.product_id for item in unused.recommend("c")]) == "['jug']"
 
 
 @KINDS
@@ -80,7 +78,7 @@ def test_children_work_with_pipelines_of_their_own(kind: str, tmp_path: Path) ->
     with Pipeline(settings) as shop:
         shop.publish(LOOKS)
         assert in_a_child(serve) == "{<RecordClass.APPLIED: 'applied'>: 5}"
-        assert [one.product.product_id for one in shop.recommend("c")] == ["jug"]
+        assert [item.product.product_id for item in shop.recommend("c")] == ["jug"]
 
 
 SERVER = """
@@ -103,7 +101,7 @@ with Pipeline(load_settings(Path(sys.argv[1]))) as shop:
 
 
 @KINDS
-def test_a_child_that_ends_as_programs_do_leaves_the_parent_what_it_has_open(kind: str, tmp_path: Path) -> None:
+def test_a_child_that_exits_leaves_the_parents_connections_open(kind: str, tmp_path: Path) -> None:
     settings = settings_of(kind, tmp_path)
     file = tmp_path / "settings.toml"
     if kind == "kafka":
@@ -119,7 +117,7 @@ def test_a_child_that_ends_as_programs_do_leaves_the_parent_what_it_has_open(kin
 
 @pytest.mark.xdist_group("kafka")
 def test_no_client_of_kafka_is_used_in_a_child() -> None:
-    """Also by who goes past the pipeline to what it is made of."""
+    """Neither by a caller who uses the parts of the pipeline directly."""
     settings = on_kafka(partitions=1)
     with Pipeline(settings) as shop:
         shop.publish(LOOKS)
@@ -133,5 +131,5 @@ def test_no_client_of_kafka_is_used_in_a_child() -> None:
             "topics": lambda: container.topics().list(),
         }
         container.topics().list()
-        said = {name: in_a_child(call)[: len(FORKED)] for name, call in calls.items()}
-        assert said == dict.fromkeys(calls, FORKED)
+        results = {name: in_a_child(call)[: len(FORKED)] for name, call in calls.items()}
+        assert results == dict.fromkeys(calls, FORKED)

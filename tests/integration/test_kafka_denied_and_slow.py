@@ -1,4 +1,4 @@
-"""Brokers that deny what is asked of them, or do not answer for a while: their errors, and that nothing is lost."""
+"""Brokers that deny a right, or do not answer for a while: the errors, and that no event is lost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.xdist_group("kafka")
 
 @pytest.fixture
 def signed_in() -> Settings:
-    """A pipeline that signs in to Kafka, as a user to whom things can be denied."""
+    """A pipeline that signs in to Kafka, as a user whose rights can be denied."""
     kafka = attrs.evolve(servers.kafka_rules_signed_in(), request_timeout_ms=2_000)
     return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_settings())
 
 
 @contextmanager
 def denied(settings: Settings, kind: ResourceType, name: str, operation: AclOperation) -> Iterator[None]:
-    """Have the brokers deny the user an operation on a topic, a group or a transaction."""
+    """Deny the user an operation on a topic, a group or a transaction until the block ends."""
     admin = AdminClient({"bootstrap.servers": servers.kafka_place()})
     user, pattern = f"User:{settings.kafka.username}", ResourcePatternType.LITERAL
     rule = (kind, name, pattern, user, "*", operation, AclPermissionType.DENY)
@@ -41,7 +41,7 @@ def denied(settings: Settings, kind: ResourceType, name: str, operation: AclOper
             future.result(30)
 
 
-def test_who_may_not_write_events_is_told_and_may_do_so_later(signed_in: Settings) -> None:
+def test_a_publisher_without_the_right_to_write_is_refused_until_it_has_it(signed_in: Settings) -> None:
     with Pipeline(signed_in) as pipeline:
         with (
             denied(signed_in, ResourceType.TOPIC, signed_in.kafka.topic, AclOperation.WRITE),
@@ -53,7 +53,7 @@ def test_who_may_not_write_events_is_told_and_may_do_so_later(signed_in: Setting
 
 
 @pytest.mark.parametrize("what", ["events", "group"])
-def test_a_worker_that_may_not_read_is_told_and_has_changed_nothing(signed_in: Settings, what: str) -> None:
+def test_a_worker_without_the_right_to_read_is_refused_and_changes_nothing(signed_in: Settings, what: str) -> None:
     kinds = {
         "events": (ResourceType.TOPIC, signed_in.kafka.topic),
         "group": (ResourceType.GROUP, signed_in.kafka.group),
@@ -71,7 +71,7 @@ def test_a_worker_that_may_not_read_is_told_and_has_changed_nothing(signed_in: S
         assert differences(publisher) == []
 
 
-def test_outputs_that_may_not_be_written_are_owed_until_they_may(signed_in: Settings) -> None:
+def test_outputs_without_the_right_to_write_stay_pending(signed_in: Settings) -> None:
     with Pipeline(signed_in) as pipeline:
         append(pipeline, [event("1", product="mug"), b"garbage"])
         with (
@@ -84,7 +84,7 @@ def test_outputs_that_may_not_be_written_are_owed_until_they_may(signed_in: Sett
         assert differences(pipeline) == []
 
 
-def test_a_broker_that_is_slow_is_waited_for_and_said_so_and_nothing_counts_twice() -> None:
+def test_a_slow_broker_is_named_and_no_event_counts_twice() -> None:
     settings = on_kafka(partitions=1)
     hasty = attrs.evolve(settings, kafka=attrs.evolve(settings.kafka, delivery_timeout_ms=500))
     with Pipeline(settings) as pipeline, Pipeline(hasty) as publisher:

@@ -1,4 +1,4 @@
-"""The group's offsets say how far outputs were emitted: what becomes of a store when they are deleted or changed."""
+"""The group's offsets are the positions up to which outputs were emitted; tools or retention delete or change them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,40 +26,42 @@ from tests.support.workers import Crash, CrashAt, new_worker
 pytestmark = pytest.mark.xdist_group("kafka")
 
 START_MS = 1_700_000_000_000
-SHOP = [msgspec.json.encode(one) for one in Shop(5, 60, 20, START_MS, dirt=0.2).events(120)]
+SHOP = [msgspec.json.encode(document) for document in Shop(5, 60, 20, START_MS, dirt=0.2).events(120)]
 VISITORS = [
-    msgspec.json.encode(one)
+    msgspec.json.encode(document)
     for number in range(20)
-    for one in (
+    for document in (
         event(f"v{number}", user=None, session=f"s{number}", product="mug", at_ms=START_MS),
         event(f"in{number}", "login", user=f"u{number}", session=f"s{number}", at_ms=START_MS),
     )
 ]
 HISTORY = SHOP[:60] + VISITORS + SHOP[60:]
-"""Dead letters, and visitors whose histories go to customers of other partitions."""
+"""Dead letters, and visitors whose profiles are merged into customers of other partitions."""
 
 
 def quick_to_emit(settings: Settings) -> Settings:
-    """Rounds of few records, each emitted at once."""
+    """Make rounds of few records, each emitted at once."""
     kafka = attrs.evolve(settings.kafka, outputs_linger_ms=0)
     return attrs.evolve(settings, kafka=kafka, worker=WorkerSettings(round_records_max=30))
 
 
 def delete_offsets(settings: Settings) -> None:
-    """As a tool does, or the brokers when a group has had no members for long."""
+    """Delete offsets, as a tool does, or brokers when a group had no members for long."""
     KafkaTopics(settings.kafka).delete_offsets()
 
 
 def set_offsets(settings: Settings) -> None:
-    """As `kafka-consumer-groups --reset-offsets --to-offset 10` does."""
+    """Set offsets, as `kafka-consumer-groups --reset-offsets --to-offset 10` does."""
     kafka, admin = settings.kafka, AdminClient({"bootstrap.servers": settings.kafka.brokers})
-    places = [TopicPartition(kafka.topic, number, 10) for number in range(4)]
-    (changed,) = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(kafka.group, places)]).values()
+    topic_partitions = [TopicPartition(kafka.topic, number, 10) for number in range(4)]
+    (changed,) = admin.alter_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(kafka.group, topic_partitions)]
+    ).values()
     changed.result(30)
 
 
 def die_at(settings: Settings, stage: Stage, times: int) -> None:
-    """Have a worker end at a point, with what it holds lost."""
+    """Crash a worker at a stage; it loses its memory."""
     with Pipeline(settings) as worker:
         new_worker(worker, CrashAt(stage, times))
         with pytest.raises(Crash):
@@ -67,7 +69,7 @@ def die_at(settings: Settings, stage: Stage, times: int) -> None:
 
 
 def check_each_once(pipeline: Pipeline, published: int) -> None:
-    """See that store and dead letters are what the log leads to, and that the log holds each message once."""
+    """Check that store and dead letters equal the oracle's, and that the log holds each message once."""
     expected, found = compare(pipeline)
     assert found == []
     assert expected.counts[RecordClass.DEAD_LETTER] > 0
@@ -76,7 +78,7 @@ def check_each_once(pipeline: Pipeline, published: int) -> None:
 
 
 @pytest.mark.parametrize("lose", [delete_offsets, set_offsets])
-def test_offsets_that_are_lost_at_a_quiet_moment_are_told_from_the_store(lose: Callable[[Settings], None]) -> None:
+def test_offsets_lost_while_nothing_is_pending_are_recovered_from_the_store(lose: Callable[[Settings], None]) -> None:
     settings = on_kafka()
     with Pipeline(settings) as pipeline:
         append(pipeline, HISTORY[:120])
@@ -89,8 +91,8 @@ def test_offsets_that_are_lost_at_a_quiet_moment_are_told_from_the_store(lose: C
 
 
 @pytest.mark.parametrize(("stage", "times"), [(Stage.COMMITTED, 3), (Stage.EMITTED, 1)])
-def test_outputs_that_are_owed_when_offsets_are_lost_are_emitted_once(stage: Stage, times: int) -> None:
-    """Those that are out, and of which the store does not know it, are found in the topics."""
+def test_outputs_pending_when_offsets_are_lost_are_emitted_once(stage: Stage, times: int) -> None:
+    """The worker finds outputs in the topics that are emitted and not in the owner's notes."""
     settings = quick_to_emit(on_kafka())
     with Pipeline(settings) as pipeline:
         append(pipeline, HISTORY)
@@ -100,8 +102,8 @@ def test_outputs_that_are_owed_when_offsets_are_lost_are_emitted_once(stage: Sta
         check_each_once(pipeline, len(HISTORY))
 
 
-def test_a_log_that_was_shortened_does_not_matter_where_all_of_it_was_worked_off() -> None:
-    """Also where marks of transactions lay behind the last record, and are gone with it."""
+def test_a_truncated_log_does_not_matter_when_all_its_records_are_processed() -> None:
+    """Also where transaction markers were behind the last record and are deleted with it."""
     settings = on_kafka()
     with Pipeline(settings) as pipeline:
         append(pipeline, HISTORY)
@@ -124,10 +126,10 @@ def test_a_log_that_was_shortened_does_not_matter_where_all_of_it_was_worked_off
 
 
 @pytest.mark.parametrize(("in_doubt", "letters"), [("again", 2), ("skip", 1)])
-def test_what_nobody_can_tell_stops_the_worker_with_the_command_that_mends_it(
+def test_outputs_in_doubt_stop_the_worker_with_the_command_that_mends_it(
     in_doubt: str, letters: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A worker dies after it has emitted, offsets are deleted, and the topic's retention has taken what was emitted."""
+    """A worker dies after it has emitted, offsets are deleted, and the topic's retention has deleted the outputs."""
     settings = quick_to_emit(on_kafka(partitions=1))
     file = str(written(tmp_path, settings))
     with Pipeline(settings) as pipeline:
@@ -136,7 +138,7 @@ def test_what_nobody_can_tell_stops_the_worker_with_the_command_that_mends_it(
         assert len(pipeline.dead_letters()) == 1
         pipeline.container.topics().truncate(settings.kafka.dead_letters_topic, {0: 2})
         delete_offsets(settings)
-        for _ in range(2):  # it stays so, whoever looks
+        for _ in range(2):  # every worker finds the same
             with (
                 Pipeline(settings) as worker,
                 pytest.raises(UnrecoverableState, match=r"the group's offsets are gone .*restore"),

@@ -75,7 +75,7 @@ EMBEDDED = [
     Mutation(
         "sessions listed by arrival, in memory",
         "infrastructure/memory/views.py",
-        "                del listed[min(listed, key=lambda one: (listed[one], one))]\n",
+        "                del listed[min(listed, key=lambda session: (listed[session], session))]\n",
         "                del listed[next(iter(listed))]\n",
         ("tests/infrastructure/memory/test_memory.py",),
     ),

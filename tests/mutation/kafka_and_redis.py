@@ -2,7 +2,11 @@
 
 from tests.mutation.mutation import Mutation
 
-REDIS = ("tests/infrastructure/redis/test_redis.py", "tests/infrastructure/redis/test_servers.py")
+REDIS = (
+    "tests/infrastructure/redis/test_contracts.py",
+    "tests/infrastructure/redis/test_checks_before_writes.py",
+    "tests/infrastructure/redis/test_servers.py",
+)
 RIGHTS = ("tests/infrastructure/redis/test_rights.py",)
 RESHARDING = "tests/infrastructure/redis/test_resharding.py"
 KAFKA = "tests/infrastructure/kafka/test_kafka.py"
@@ -10,132 +14,134 @@ WORKER = ("tests/application/processing/test_recovery.py", "tests/application/pr
 LOST = ("tests/application/processing/test_output_positions.py",)
 LOST_OFFSETS = "tests/integration/test_lost_offsets.py"
 FORKS = "tests/integration/test_forks.py"
-FUNCTIONS = "infrastructure/redis/functions.lua"
+CELL_FUNCTIONS = "infrastructure/redis/lua/cells.lua"
+VIEW_FUNCTIONS = "infrastructure/redis/lua/views.lua"
+SHARED_FUNCTIONS = "infrastructure/redis/lua/shared.lua"
 REDIS_VERSIONS = ("tests/infrastructure/redis/test_versions.py",)
 
 KAFKA_AND_REDIS = [
     Mutation(
         "no fence, in Redis",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "  if found[1] ~= args[1] or found[2] ~= args[2] or found[3] ~= args[3] then return {'FENCED'} end\n",
         "",
         REDIS,
     ),
     Mutation(
         "any epoch claims a cell in Redis",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "  if found[1] and not larger_number(args[1], found[1]) then return {'FENCED'} end\n",
         "",
         REDIS,
     ),
     Mutation(
         "any epoch claims the views in Redis",
-        FUNCTIONS,
+        VIEW_FUNCTIONS,
         "  if not larger_number(args[2], epoch) then return {'FENCED'} end\n",
         "",
         REDIS,
     ),
     Mutation(
         "an earlier owner may merge, in Redis",
-        FUNCTIONS,
+        VIEW_FUNCTIONS,
         "      if epoch ~= source[2] then return {'FENCED'} end\n",
         "",
         REDIS,
     ),
     Mutation(
         "a merge may be repeated, in Redis",
-        FUNCTIONS,
-        "  if not is_at then return superseded end\n",
+        VIEW_FUNCTIONS,
+        "  if not is_at then return mismatch end\n",
         "",
         REDIS,
     ),
     Mutation(
         "an older worker claims a newer release's cell",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "  if is_newer(found[8], args[2]) then return {'NEWER', found[8]} end\n",
         "",
         REDIS_VERSIONS,
     ),
     Mutation(
         "an older worker claims a newer release's views",
-        FUNCTIONS,
+        VIEW_FUNCTIONS,
         "  if is_newer(layout, args[3]) then return {'NEWER', layout} end\n",
         "",
         REDIS_VERSIONS,
     ),
     Mutation(
         "an older worker merges into a newer release's views",
-        FUNCTIONS,
-        "  if is_newer(layout, said.layout) then return {'NEWER', layout} end\n",
+        VIEW_FUNCTIONS,
+        "  if is_newer(layout, request.layout) then return {'NEWER', layout} end\n",
         "",
         REDIS_VERSIONS,
     ),
     Mutation(
         "what a newer release added to a product is written away",
-        FUNCTIONS,
-        "        for at = #row + 1, #known do row[at] = known[at] end\n",
+        VIEW_FUNCTIONS,
+        "        for at = #row + 1, #stored do row[at] = stored[at] end\n",
         "",
         REDIS_VERSIONS,
     ),
     Mutation(
         "an earlier owner may trim",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "  if redis.call('HGET', keys[1], 'epoch') ~= args[1] then return {'FENCED'} end\n",
         "",
         REDIS,
     ),
     Mutation(
         "a commit writes before it has checked",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "    if not is_hash(key) then return wrong_type(key) end\n",
         "",
         REDIS,
     ),
     Mutation(
         "a merge writes before it has checked",
-        FUNCTIONS,
+        VIEW_FUNCTIONS,
         "  if wrong then return wrong_type(wrong) end\n",
         "",
         REDIS,
     ),
     Mutation(
         "numbers may leave 64 bits",
-        FUNCTIONS,
-        "      if known and not is_whole(known) then return end\n",
+        VIEW_FUNCTIONS,
+        "      if stored and not is_whole(stored) then return end\n",
         "",
         REDIS,
     ),
     Mutation(
         "numbers go through floats",
-        FUNCTIONS,
-        "local EXACT = 15",
-        "local EXACT = 99",
+        SHARED_FUNCTIONS,
+        "local EXACT_DIGITS_MAX = 15",
+        "local EXACT_DIGITS_MAX = 99",
         REDIS,
     ),
     Mutation(
         "facts are merged by arrival",
-        FUNCTIONS,
-        "  return at_ms > known_ms or",
+        VIEW_FUNCTIONS,
+        "  return at_ms > stored_ms or",
         "  return true or",
         REDIS,
     ),
     Mutation(
         "the entry for the readers is not kept",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
         "",
         REDIS,
     ),
     Mutation(
         "a commit writes what it may, and fails at what it may not",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "  local refusal = check_rights(commit_calls(keys[1], keys[2]))\n",
         "  local refusal = nil\n",
         RIGHTS,
     ),
     Mutation(
         "a merge writes what it may, and fails at what it may not",
-        FUNCTIONS,
+        VIEW_FUNCTIONS,
         "  refusal = check_rights(merge_calls(keys[1], keys[3]))\n",
         "  refusal = nil\n",
         RIGHTS,
@@ -149,7 +155,7 @@ KAFKA_AND_REDIS = [
     ),
     Mutation(
         "reviews from before a forgetting stay with who came back",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "  local others = deleted < 0 and other_fields(key, args, first_written, written) or {}\n",
         "  local others = {}\n",
         REDIS,
@@ -157,17 +163,17 @@ KAFKA_AND_REDIS = [
     Mutation(
         "who came back in the commit that forgets them is erased",
         "infrastructure/redis/commit_request.py",
-        " + gone if key not in kept]\n",
-        " + gone]\n",
+        " + forgotten if key not in kept]\n",
+        " + forgotten]\n",
         REDIS,
     ),
     Mutation(
         "keys are unlinked while their slot is moved, then set",
-        FUNCTIONS,
+        CELL_FUNCTIONS,
         "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
         "  for index = 3, 2 + unlinked + set do redis.call('UNLINK', keys[index]) end\n"
         "  redis.call('XADD', keys[2], args[4] .. '-0', 'entry', args[10])",
-        (f"{RESHARDING}::test_a_commit_is_whole_while_its_slot_is_being_moved",),
+        (f"{RESHARDING}::test_a_commit_is_atomic_while_its_slot_migrates",),
     ),
     Mutation(
         "a view cell that lost its position is served again",
@@ -179,9 +185,9 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a request does not follow its key to another node",
         "infrastructure/redis/client.py",
-        "        return self._settings.cluster and isinstance(answer, redis.exceptions.AskError)",
+        "        return self._settings.cluster and isinstance(reply, redis.exceptions.AskError)",
         "        return False",
-        (f"{RESHARDING}::test_slots_move_under_six_readers_and_a_worker",),
+        (f"{RESHARDING}::test_slots_migrate_under_six_readers_and_a_worker",),
     ),
     Mutation(
         "any eviction policy will do",
@@ -245,7 +251,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/log.py",
         "        if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):\n",
         "        if False:\n",
-        ("tests/integration/test_kafka_and_redis.py::test_a_topic_made_anew_under_a_worker_stops_it",),
+        ("tests/integration/test_changed_topics.py::test_a_topic_made_again_under_a_worker_stops_it",),
     ),
     Mutation(
         "Kafka says where to read from",
@@ -259,7 +265,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/outputs.py",
         "            lambda: producer.send_offsets_to_transaction(places, membership, wait_s),\n",
         "            lambda: None,\n",
-        (f"{KAFKA}::TestKafkaOutputs::test_what_is_emitted_is_read_back_whole",),
+        (f"{KAFKA}::TestKafkaOutputs::test_emitted_dead_letters_are_read_back",),
     ),
     Mutation(
         "a lost delivery is an acknowledged one",
@@ -315,7 +321,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/outputs.py",
         "        for one in emission.outgoing:\n",
         "        for one in ():\n",
-        (f"{KAFKA}::TestKafkaOutputs::test_what_is_for_the_log_is_appended_once_and_with_the_rest",),
+        (f"{KAFKA}::TestKafkaOutputs::test_outgoing_records_are_appended_once_with_the_dead_letters",),
     ),
     Mutation(
         "who handles dead letters does not shut others out",
@@ -382,27 +388,27 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/group_offsets.py",
         '    return place.offset >= 0 and (place.metadata or "").startswith(EPOCH)\n',
         "    return place.offset >= 0\n",
-        (f"{LOST_OFFSETS}::test_offsets_that_are_lost_at_a_quiet_moment_are_told_from_the_store",),
+        (f"{LOST_OFFSETS}::test_offsets_lost_while_nothing_is_pending_are_recovered_from_the_store",),
     ),
     Mutation(
         "records of which the topic has no more are taken for not emitted",
         "infrastructure/kafka/emitted.py",
         "    return found.position if is_whole and not found.is_foreign else None\n",
         "    return found.position\n",
-        (f"{LOST_OFFSETS}::test_what_nobody_can_tell_stops_the_worker_with_the_command_that_mends_it",),
+        (f"{LOST_OFFSETS}::test_outputs_in_doubt_stop_the_worker_with_the_command_that_mends_it",),
     ),
     Mutation(
         "marks of transactions that are gone are taken for records",
         "application/processing/claim_cells.py",
         "            if noted.empty_from <= cell.position and first <= noted.empty_to:\n",
         "            if False:\n",
-        (f"{LOST_OFFSETS}::test_a_log_that_was_shortened_does_not_matter_where_all_of_it_was_worked_off",),
+        (f"{LOST_OFFSETS}::test_a_truncated_log_does_not_matter_when_all_its_records_are_processed",),
     ),
     Mutation(
         "a forked process uses what its parent has opened",
         "infrastructure/system/background_worker.py",
         "        self._process.check()\n",
         "",
-        (f"{FORKS}::test_a_pipeline_that_was_used_before_the_fork_says_so_at_once_whatever_is_asked[sqlite]",),
+        (f"{FORKS}::test_in_a_child_every_call_of_a_pipeline_used_before_the_fork_fails_at_once[sqlite]",),
     ),
 ]

@@ -1,4 +1,4 @@
-"""Certificates for tests, of an authority that nobody else trusts."""
+"""Certificates for tests, of an authority made for them."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import serialization
 
 @attrs.frozen
 class Certificates:
-    """PEM files: the authority's certificate; keys with their certificates, of a server called localhost and of a
-    client; and the certificate of an authority that has nothing to do with them."""
+    """PEM files: the authority's certificate; keys with certificates, of the server localhost and of a client; and the
+    certificate of another authority."""
 
     authority: Path
     server: Path
@@ -19,7 +19,7 @@ class Certificates:
 
 
 def certificates(folder: Path) -> Certificates:
-    """Make certificates; their files lie in a folder."""
+    """Write certificates into a folder."""
     authority = trustme.CA()
     made = Certificates(*(folder / f"{name}.pem" for name in ("authority", "server", "client", "stranger")))
     authority.cert_pem.write_to_path(made.authority)
@@ -31,7 +31,7 @@ def certificates(folder: Path) -> Certificates:
 
 
 def _as_pkcs8(pem: bytes) -> bytes:
-    """The form in which a broker reads private keys."""
+    """Convert a private key to PKCS 8, the form that a broker reads."""
     key = serialization.load_pem_private_key(pem, None)
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

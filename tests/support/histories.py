@@ -1,4 +1,4 @@
-"""Histories of events for tests, and what stores say after them."""
+"""Histories of events for tests, and the state that stores have after them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -25,7 +25,7 @@ NOW_MS = 1_760_000_000_000
 HOUR_MS = 3_600_000
 
 Kind = Literal["memory", "sqlite", "redis"]
-"""Where a test's pipeline keeps what it knows; with Redis, its log is in memory."""
+"""The store of a test's pipeline; with Redis, the log is in memory."""
 
 KINDS = pytest.mark.parametrize("kind", get_args(Kind))
 
@@ -60,7 +60,7 @@ SMALL = Settings(
 
 
 class SetClock(Clock):
-    """A clock that stands where it is set."""
+    """A clock that shows the time it is set to."""
 
     def __init__(self, now_ms: int = NOW_MS) -> None:
         self.at_ms = now_ms
@@ -77,7 +77,7 @@ def event(
     session: str | None = None,
     **properties: object,
 ) -> dict[str, Any]:
-    """An event document in the canonical schema; what is None is left out. `product` stands for product_id."""
+    """Make an event document in the canonical schema; fields that are None are left out. `product` means product_id."""
     if "product" in properties:
         properties["product_id"] = properties.pop("product")
     document = {
@@ -92,7 +92,7 @@ def event(
 
 
 def visits(user: str, *products: str, at_ms: int = HOUR_MS) -> list[dict[str, object]]:
-    """Looks of a customer at products of one category, one after the other."""
+    """Make views of products of one category by a customer, in order."""
     return [
         event(f"{user}-{product}-{at_ms}", user=user, at_ms=at_ms + step * 1_000, product=product, category="kitchen")
         for step, product in enumerate(products)
@@ -100,60 +100,61 @@ def visits(user: str, *products: str, at_ms: int = HOUR_MS) -> list[dict[str, ob
 
 
 def opened(settings: Settings, clock: Clock | None = None) -> Pipeline:
-    """A pipeline whose clock stands still."""
+    """Open a pipeline with a fixed clock."""
     container = Container()
     container.clock.override(providers.Object(clock or SetClock()))
     return Pipeline(settings, container)
 
 
 def embedded(kind: Kind, folder: Path, settings: Settings = SMALL) -> Settings:
-    """Settings for a pipeline all in memory, or all in a file of the folder, or in an empty store in Redis."""
+    """Make settings for a pipeline in memory, in a file of the folder, or in an empty store in Redis."""
     if kind == "redis":
         return attrs.evolve(settings, log="memory", store="redis", redis=servers.redis_settings())
     return attrs.evolve(settings, log=kind, store=kind, database=str(folder / "shop.db"))
 
 
 def append(pipeline: Pipeline, values: Iterable[bytes | Mapping[str, object]], partition: int | None = None) -> None:
-    """Append records as a producer would, garbage and all; `partition` puts them where they do not belong."""
+    """Append records as a producer would, malformed ones included; `partition` overrides the partition of their key."""
     publisher = pipeline.container.publisher()
     routing_key = pipeline.container.decoder().routing_key
     outgoing = []
     for value in values:
-        written = value if isinstance(value, bytes) else msgspec.json.encode(value)
-        key = routing_key(written)
-        outgoing.append(Outgoing(None if key is None else key.encode(), written, partition=partition))
+        raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
+        key = routing_key(raw)
+        outgoing.append(Outgoing(None if key is None else key.encode(), raw, partition=partition))
     publisher.publish(outgoing)
 
 
 def differences(pipeline: Pipeline) -> list[str]:
-    """Where the pipeline's store is not what the batch oracle makes of the log; reads the log from its start."""
+    """List the differences between the store and the batch oracle, which reads the log from its start."""
     return compare(pipeline)[1]
 
 
 def state(pipeline: Pipeline) -> dict[str, Any]:
-    """All that can be read of a store, as plain values."""
+    """Read everything of a store, as plain values."""
     container = pipeline.container
     cells, views, outputs = container.customer_queries(), container.product_queries(), container.outputs()
     customers = {customer.customer_id: attrs.asdict(customer, recurse=False) for customer in cells.scan()}
     products = dict(views.scan())
-    keys = {key for one in cells.scan() for key in [*one.closed_sessions, *(s.key for s in one.open_sessions)]}
+    keys = {key for customer in cells.scan() for key in customer.closed_sessions}
+    keys |= {session.key for customer in cells.scan() for session in customer.open_sessions}
     return {
         "customers": customers,
         "sessions": cells.session_summaries(sorted(keys)),
         "reviews": {customer_id: cells.reviews(customer_id) for customer_id in customers},
         "products": products,
-        "lists": {one: [*listed.items()] for one, listed in views.sessions_of(sorted(products), 3).items()},
+        "lists": {name: [*sessions.items()] for name, sessions in views.sessions_of(sorted(products), 3).items()},
         "trending": views.trending(TrendingSettings(), None, 100),
         "trending in Germany": views.trending(TrendingSettings(), None, 100, "DE"),
         "top_rated": views.top_rated(5.0, 100),
         "interactions": views.interactions(),
         "watermarks": dict(views.watermarks()),
-        "dead_letters": [(one.record, one.reason) for one in outputs.dead_letters(1_000)],
+        "dead_letters": [(letter.record, letter.reason) for letter in outputs.dead_letters(1_000)],
         "counts": dict(cells.counts()),
     }
 
 
 def in_pieces(values: Sequence[bytes], cuts: Iterable[int]) -> list[Sequence[bytes]]:
-    """Cut a sequence at places."""
+    """Cut a sequence at indexes."""
     edges = [0, *sorted({cut % (len(values) + 1) for cut in cuts}), len(values)]
     return [values[begin:end] for begin, end in pairwise(edges)]

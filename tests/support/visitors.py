@@ -1,4 +1,4 @@
-"""Visitors who look at something, and sign in."""
+"""Visitors who view products and sign in."""
 
 from typing import Any
 

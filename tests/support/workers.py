@@ -1,4 +1,4 @@
-"""Workers that crash and are started again, and the history they work on."""
+"""Workers that crash and are started again, and the history that they process."""
 
 import msgspec
 from dependency_injector import providers
@@ -9,7 +9,7 @@ from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.support.histories import NOW_MS, SetClock
 
-HISTORY = [msgspec.json.encode(one) for one in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
+HISTORY = [msgspec.json.encode(document) for document in Shop(5, 200, 10, NOW_MS - 10**9, dirt=0.1).events(60)]
 
 
 ELSEWHERE = {
@@ -22,11 +22,11 @@ ELSEWHERE = {
     Stage.LOG_TRIMMING,
     Stage.BACKING_UP,
 }
-"""Stages of a publisher, of a backup, of a log that does not keep everything, and of stores across a network."""
+"""Stages that no worker with an embedded store reaches: of publishers, backups, log retention and network stores."""
 
 
 class Crash(Exception):
-    """The process dies here; what is in memory is lost with it."""
+    """The process dies here and loses its memory."""
 
 
 class CrashAt(StageObserver):
@@ -43,7 +43,7 @@ class CrashAt(StageObserver):
 
 
 def new_worker(pipeline: Pipeline, observer: StageObserver | None = None) -> None:
-    """As after a restart: nothing is left but the log and the stores."""
+    """Make a new worker, as after a restart: only the log and the stores stay."""
     if observer is not None:
         pipeline.container.observer.override(providers.Object(observer))
     else:
@@ -60,7 +60,7 @@ def let_time_pass(pipeline: Pipeline, ms: int) -> None:
 
 
 class GatheredViews(MemoryViews):
-    """Views that changes are gathered for, over some rounds."""
+    """Views with a linger time: a merge covers several rounds."""
 
     linger_ms = 10**9
     merge_records_max = 30

@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all."""
+"""Atomic writes: a file exists whole, or not at all."""
 
 import os
 import signal
@@ -14,24 +14,24 @@ from uuid import uuid4
 from realtime_pipeline.application.errors import Unavailable
 
 PART = ".part"
-"""What the name of a file ends with that is not complete. Whoever is killed leaves it, for somebody to delete."""
+"""The suffix of an incomplete file. A process that is killed leaves it behind; a person must delete it."""
 
 
 @contextmanager
 def whole_file(file: Path) -> Iterator[BinaryIO]:
-    """Write a file that has its name only once the block has ended without an error.
+    """Write a file that gets its name only when the block ends without an error.
 
-    Until then it lies beside, under a name of its own. An error and SIGTERM remove that.
+    Until then the file has a temporary name in the same folder. An error or SIGTERM deletes it.
 
     Raises:
-        Unavailable: there is a file of that name already, or somebody else has made it meanwhile.
-        OSError: it cannot be written.
+        Unavailable: a file of that name exists, or another process has made it meanwhile.
+        OSError: the file cannot be written.
     """
     check_free(file)
     part = file.with_name(f"{file.name}.{uuid4().hex[:8]}{PART}")
-    with _ended_by_sigterm():
+    with _exit_on_sigterm():
         try:
-            with _opened(part, file) as stream:
+            with _open_new(part, file) as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -43,8 +43,8 @@ def whole_file(file: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM raise, so that what is half done is removed; only the main thread can be told of signals."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM raise SystemExit, so that cleanup runs. Only the main thread can handle signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -59,7 +59,7 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def _opened(part: Path, file: Path) -> BinaryIO:
+def _open_new(part: Path, file: Path) -> BinaryIO:
     try:
         return part.open("xb")
     except OSError as error:
@@ -67,21 +67,21 @@ def _opened(part: Path, file: Path) -> BinaryIO:
 
 
 def check_free(file: Path) -> None:
-    """See that there is no file of that name.
+    """Check that no file of that name exists.
 
     Raises:
-        Unavailable: there is.
+        Unavailable: a file of that name exists.
     """
     if file.exists() or file.is_symlink():
         raise Unavailable(f"{file} exists already: name another file, or remove it first")
 
 
 def name_part(part: Path, file: Path) -> None:
-    """Give a file that is complete its name, unless somebody else has taken that meanwhile.
+    """Give a complete file its final name; never replace another file.
 
     Raises:
-        Unavailable: somebody has.
-        OSError: it cannot be done.
+        Unavailable: a file of that name exists.
+        OSError: the file cannot be renamed.
     """
     try:
         os.link(part, file)

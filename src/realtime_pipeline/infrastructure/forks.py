@@ -1,4 +1,4 @@
-"""What was opened before a process was forked: the child must not use it, nor close it."""
+"""Detects a fork. A child process must neither use nor close what its parent has opened."""
 
 import os
 
@@ -6,21 +6,21 @@ from realtime_pipeline.application.errors import Unavailable
 
 
 class OpeningProcess:
-    """The process that opened something. Threads of clients, and locks that other threads held, end with a fork."""
+    """Remembers the process that opened a client. In a child, the client has no threads, and locks stay locked."""
 
     def __init__(self) -> None:
         self._process_id = os.getpid()
 
     @property
     def is_this(self) -> bool:
-        """Whether it is the process that asks."""
+        """Whether the calling process is the one that opened the client."""
         return os.getpid() == self._process_id
 
     def check(self) -> None:
-        """See that what was opened may be used here.
+        """Check that the calling process opened the client.
 
         Raises:
-            Unavailable: the process was forked since.
+            Unavailable: the calling process is a child of that process.
         """
         if os.getpid() != self._process_id:
             raise Unavailable(

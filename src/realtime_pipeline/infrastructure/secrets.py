@@ -1,4 +1,4 @@
-"""Secrets: given, or read from a file that only the program can read."""
+"""Secrets from settings, or from a file."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from realtime_pipeline.application.errors import Unavailable
 
 
 def secret(given: str, file: str, setting: str) -> str:
-    """Return what was given; where a file is named, what is in it.
+    """Return the content of the file where a file is named, else the given value.
 
     Raises:
         Unavailable: the file cannot be read; the message names the setting.

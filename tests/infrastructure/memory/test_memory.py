@@ -1,4 +1,4 @@
-"""The memory adapters keep the ports' contracts: that makes them fit to stand in for the others in tests."""
+"""The memory adapters keep the contracts of their ports, so tests may use them in place of the others."""
 
 import pytest
 

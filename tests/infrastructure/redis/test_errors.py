@@ -1,7 +1,7 @@
-"""What happens when keys go under a worker, when Redis is slow or full, or when the process is forked.
+"""Keys are deleted under a worker, Redis is slow or full, or the process is forked.
 
-Missing rights are in `test_redis_rights.py`, slots that move in `test_redis_resharding.py`, servers that are refused in
-`test_redis_servers.py`; `docs/operations.md` has the table of all.
+`test_rights.py` has missing rights, `test_resharding.py` slots that migrate, `test_servers.py` servers that are
+refused; `docs/operations.md` has the table of all.
 """
 
 import os
@@ -34,7 +34,7 @@ from tests.support.histories import SMALL, differences, event, opened
 from tests.support.servers import ask
 
 ADA = CustomerId("ada")
-READER = Watermark(1, 2, 3)
+MARK = Watermark(1, 2, 3)
 FIRST = [event("1", user="ada", product="mug"), event("2", user="bob", product="mug")]
 SECOND = [event("3", user="ada", product="jug"), event("4", user="cyd", product="mug")]
 
@@ -49,15 +49,13 @@ def in_redis(settings: RedisSettings) -> Settings:
         (lambda keys: keys.cell(0), "its cell is missing, while its views or outputs have records up to 2"),
         (
             lambda keys: keys.sources(0, 3),
-            "sources:3, while those beside it stand at 2: somebody has deleted it; rebuild",
+            "sources:3, while its group has positions up to 2: somebody has deleted it; rebuild",
         ),
     ],
     ids=["a cell", "the position of a view cell"],
 )
-def test_a_position_that_is_gone_stops_the_worker_and_a_rebuild_mends_it(
-    key: Callable[[Keys], str], reason: str
-) -> None:
-    """Also while entries are kept, from which a view that lost everything would be served again."""
+def test_a_missing_position_stops_the_worker_and_a_rebuild_mends_it(key: Callable[[Keys], str], reason: str) -> None:
+    """Also while the outbox has entries, from which a view that lost everything would be merged again."""
     settings = in_redis(servers.redis_settings())
     gone = key(Keys(settings.redis.namespace))
     with opened(settings) as pipeline:
@@ -73,7 +71,7 @@ def test_a_position_that_is_gone_stops_the_worker_and_a_rebuild_mends_it(
         assert differences(pipeline) == []
 
 
-def test_entries_that_all_readers_have_are_not_missed() -> None:
+def test_outbox_entries_that_views_and_outputs_have_are_not_missed() -> None:
     settings = in_redis(servers.redis_settings())
     outbox = Keys(settings.redis.namespace).outbox(0)
     with opened(settings) as pipeline:
@@ -85,18 +83,18 @@ def test_entries_that_all_readers_have_are_not_missed() -> None:
         assert differences(pipeline) == []
 
 
-def test_sessions_that_expired_are_nobodys_neighbours() -> None:
+def test_expired_sessions_are_no_neighbours() -> None:
     settings = in_redis(servers.redis_settings())
     looks = [event(f"{user}-{product}", user=user, product=product) for user in "ab" for product in ("mug", "jug")]
     with opened(settings) as pipeline:
         pipeline.publish([*looks, event("c", user="c", product="mug")])
         pipeline.process()
-        nodes = pipeline.container.redis_client()
-        assert [one.product.product_id for one in pipeline.recommend("c") if "visit" in one.explanation] == ["jug"]
+        client = pipeline.container.redis_client()
+        assert [item.product.product_id for item in pipeline.recommend("c") if "visit" in item.explanation] == ["jug"]
         pattern = f"{settings.redis.namespace}:{{c0}}:sessions:*"
-        names = {name.decode() for names in nodes.scan(pattern, 1_000) for name in names}
-        assert [ask(nodes, name, "PEXPIRE", name, 0) for name in names] == [1]
-        assert [one.product.product_id for one in pipeline.recommend("c") if "visit" in one.explanation] == []
+        names = {name.decode() for names in client.scan(pattern, 1_000) for name in names}
+        assert [ask(client, name, "PEXPIRE", name, 0) for name in names] == [1]
+        assert [item.product.product_id for item in pipeline.recommend("c") if "visit" in item.explanation] == []
 
 
 def test_a_full_redis_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -106,13 +104,13 @@ def test_a_full_redis_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
     with Pipeline(settings) as pipeline:
         pipeline.publish(FIRST)
         pipeline.process()
-        nodes = pipeline.container.redis_client()
-        ask(nodes, "", "CONFIG", "SET", "maxmemory", "1")
+        client = pipeline.container.redis_client()
+        ask(client, "", "CONFIG", "SET", "maxmemory", "1")
         pipeline.publish(SECOND)
         with pytest.raises(Unavailable, match=r"^Redis is full: .*: no answer for .* see to it, then start"):
             pipeline.process()
         assert pipeline.profile("ada").customer.customer_id == ADA
-        ask(nodes, "", "CONFIG", "SET", "maxmemory", "0")
+        ask(client, "", "CONFIG", "SET", "maxmemory", "0")
         pipeline.process()
         assert differences(pipeline) == []
 
@@ -138,35 +136,35 @@ def test_a_redis_that_does_not_answer_in_time_is_named_and_nothing_is_lost(tmp_p
             assert differences(pipeline) == []
 
 
-def test_a_commit_whose_answer_did_not_come_counts_once(tmp_path: Path) -> None:
-    """The server is stopped; when it goes on, it commits what it was sent, unless the next owner claims before that."""
+def test_a_commit_without_a_reply_counts_once(tmp_path: Path) -> None:
+    """The server stops. When it goes on, it does the commit that it was sent, unless the next owner claims before."""
     if redis_binary() is None:
         pytest.skip("there is no Redis")
     with redis_server(tmp_path) as server:
-        rules = RedisSettings(nodes=server.place, request_timeout_ms=100)
-        nodes = RedisClient(rules)
-        cells = RedisCellStore(nodes, rules, 1_000, NoObserver())
-        nodes.check()
+        settings = RedisSettings(nodes=server.place, request_timeout_ms=100)
+        client = RedisClient(settings)
+        cells = RedisCellStore(client, settings, 1_000, NoObserver())
+        client.check()
         cells.claim(0, 1)
         server.process.signal(signal.SIGSTOP)
         try:
             with pytest.raises(Unreachable, match="Redis does not answer"):
-                cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+                cells.commit([Commit(0, 1, 1, 0, 1, MARK, effects(seen(ADA)))])
         finally:
             server.process.signal(signal.SIGCONT)
         claimed = RedisCellStore(
-            RedisClient(attrs.evolve(rules, request_timeout_ms=5_000)), rules, 1_000, NoObserver()
+            RedisClient(attrs.evolve(settings, request_timeout_ms=5_000)), settings, 1_000, NoObserver()
         ).claim(0, 2)
         if claimed.position == 0:
-            cells.commit([Commit(0, 2, 1, 0, 1, READER, effects(seen(ADA)))])
-        counts = RedisCustomerQueries(nodes, rules, 1_000).counts()
+            cells.commit([Commit(0, 2, 1, 0, 1, MARK, effects(seen(ADA)))])
+        counts = RedisCustomerQueries(client, settings, 1_000).counts()
         assert (cells.positions([0]), counts) == ({0: 1}, {RecordClass.APPLIED: 1})
-        nodes.close()
+        client.close()
 
 
 @pytest.mark.parametrize("kind", ["single", "cluster"])
 def test_a_child_after_a_fork_opens_connections_of_its_own(kind: str) -> None:
-    """While another thread of the parent is busy with the same client, at any point of its work."""
+    """While another thread of the parent uses the same client, at any point of its work."""
     settings = in_redis(servers.redis_settings(kind))
     ends = Event()
     with opened(settings) as pipeline:
@@ -176,7 +174,8 @@ def test_a_child_after_a_fork_opens_connections_of_its_own(kind: str) -> None:
 
         def found() -> list[object]:
             trending = products.trending(TrendingSettings(), None, 5)
-            return [[(one.product_id, one.actions) for one in trending], sorted(customers.read_customers([ADA]))]
+            actions = [(product.product_id, product.actions) for product in trending]
+            return [actions, sorted(customers.read_customers([ADA]))]
 
         def read_on() -> None:
             while not ends.is_set():
@@ -187,7 +186,7 @@ def test_a_child_after_a_fork_opens_connections_of_its_own(kind: str) -> None:
         try:
             for _ in range(3):
                 child = os.fork()
-                if child == 0:  # whatever happens here must not come back into the tests
+                if child == 0:  # no error may get back into the tests
                     signal.alarm(20)
                     code = 1
                     try:

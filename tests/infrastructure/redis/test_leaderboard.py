@@ -1,4 +1,4 @@
-"""What a reader of Redis keeps in mind of what is trending."""
+"""The leaderboard of trending products that a reader keeps in memory."""
 
 import weakref
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ rounds = st.lists(st.tuples(looks, moves, st.sampled_from([0, 0, 0, 1]), asked),
 
 
 class Shop:
-    """Looks by hour and product, as they are merged, and what one who follows them says."""
+    """Views by hour and product, as they are merged, and a leaderboard that follows them."""
 
     def __init__(self) -> None:
         self.views: Views = {}
@@ -34,35 +34,35 @@ class Shop:
         self.categories_of: dict[str, str] = {}
         self._versions: dict[int, int] = {}
         self._moved: dict[bytes, int] = {}
-        self.trends = Leaderboard()
+        self.leaderboard = Leaderboard()
         self.categories = CategoryIndex()
 
     def merge(self, looks: Sequence[tuple[int, str, int]]) -> None:
-        """Looks so many hours ago, of which some are taken back."""
+        """Merge views of so many hours ago; negative counts are cancellations."""
         for ago, product, count in looks:
             hour = self.newest_hour - ago
             self.views[hour, product] = self.views.get((hour, product), 0) + count
             self._versions[hour] = self._versions.get(hour, 0) + 1
 
     def move(self, moves: Mapping[str, str]) -> None:
-        """Products come into categories, or into others."""
+        """Move products into categories."""
         self.categories_of |= moves
         for product in moves:
             self._moved[product.encode()] = max(self._moved.values(), default=0) + 1
 
     def follow(self) -> None:
-        """Have what is known brought up to date."""
-        self.trends.follow(RULES, self.newest_hour, self.newest_hour + 1, self._versions, self._read)
-        lately = {product for product, number in self._moved.items() if number > self.categories.moved}
-        self.categories.sort(self.trends, lately, max(self._moved.values(), default=0), self._sorted)
+        """Update the leaderboard and its categories."""
+        self.leaderboard.follow(RULES, self.newest_hour, self.newest_hour + 1, self._versions, self._read)
+        lately = {product for product, number in self._moved.items() if number > self.categories.last_moved}
+        self.categories.sort(self.leaderboard, lately, max(self._moved.values(), default=0), self._sorted)
 
     def first(self, count: int, category: str | None = None) -> list[TrendingProduct]:
-        """What the follower says is trending."""
+        """Rank by the leaderboard."""
         members = None if category is None else self.categories.members(category)
-        return ranked(self.trends.first(count, members))[:count]
+        return ranked(self.leaderboard.first(count, members))[:count]
 
     def expected(self, count: int, category: str | None = None) -> list[TrendingProduct]:
-        """What the domain says is trending, of all looks."""
+        """Rank all views by the domain's function."""
         activity = {
             (hour, ProductId(product)): Activity(views=views)
             for (hour, product), views in self.views.items()
@@ -82,7 +82,7 @@ class Shop:
 
 
 @given(rounds)
-def test_who_follows_the_changes_says_what_one_says_who_looks_at_everything(
+def test_a_leaderboard_that_follows_changes_equals_a_full_ranking(
     rounds: Sequence[tuple[Sequence[tuple[int, str, int]], Mapping[str, str], int, Mapping[str | None, int]]],
 ) -> None:
     shop = Shop()
@@ -95,7 +95,7 @@ def test_who_follows_the_changes_says_what_one_says_who_looks_at_everything(
             assert shop.first(count, category) == shop.expected(count, category)
 
 
-def test_nothing_is_trending_in_a_category_that_nobody_knows() -> None:
+def test_nothing_is_trending_in_an_unknown_category() -> None:
     shop = Shop()
     shop.merge([(0, "p01", 3)])
     shop.follow()
@@ -103,35 +103,35 @@ def test_nothing_is_trending_in_a_category_that_nobody_knows() -> None:
 
 
 class TestCategories:
-    """What a reader knows of the categories of products that trend."""
+    """The categories of trending products."""
 
-    def test_nothing_is_lost_when_a_read_fails(self) -> None:
-        trends, categories = Leaderboard(unsorted={b"mug", b"jug"}), CategoryIndex()
-        categories.sort(trends, {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
+    def test_a_read_that_fails_changes_no_category(self) -> None:
+        leaderboard, categories = Leaderboard(unsorted={b"mug", b"jug"}), CategoryIndex()
+        categories.sort(leaderboard, {}, 0, lambda products: dict.fromkeys(products, "kitchen"))
 
         def fail(products: Collection[bytes]) -> dict[bytes, str]:
             raise Unreachable("Redis does not answer")
 
         with pytest.raises(Unreachable):
-            categories.sort(trends, {b"jug": 1}, 1, fail)
+            categories.sort(leaderboard, {b"jug": 1}, 1, fail)
         assert set(categories.members("kitchen").products) == {b"mug", b"jug"}
-        categories.sort(trends, {b"jug": 1}, 1, lambda products: dict.fromkeys(products, "garden"))
+        categories.sort(leaderboard, {b"jug": 1}, 1, lambda products: dict.fromkeys(products, "garden"))
         assert (set(categories.members("kitchen").products), set(categories.members("garden").products)) == (
             {b"mug"},
             {b"jug"},
         )
 
-    def test_all_is_asked_for_again_where_all_was_begun_anew(self) -> None:
-        trends, categories = Leaderboard(unsorted={b"mug", b"jug"}), CategoryIndex()
-        categories.sort(trends, {}, 7, lambda products: dict.fromkeys(products, "kitchen"))
-        categories.sort(trends, {}, 0, lambda _: {b"mug": "garden"})
+    def test_all_categories_are_read_again_after_an_erasure(self) -> None:
+        leaderboard, categories = Leaderboard(unsorted={b"mug", b"jug"}), CategoryIndex()
+        categories.sort(leaderboard, {}, 7, lambda products: dict.fromkeys(products, "kitchen"))
+        categories.sort(leaderboard, {}, 0, lambda _: {b"mug": "garden"})
         assert (list(categories.members("kitchen").products), list(categories.members("garden").products)) == (
             [],
             [b"mug"],
         )
-        assert trends.unsorted == {b"jug"}
+        assert leaderboard.unsorted == {b"jug"}
 
-    def test_what_trends_no_longer_is_not_kept(self) -> None:
+    def test_products_that_trend_no_more_are_evicted(self) -> None:
         categories = CategoryIndex()
         categories.sort(
             Leaderboard(unsorted={b"mug", b"jug"}), {}, 0, lambda products: dict.fromkeys(products, "kitchen")
@@ -141,11 +141,11 @@ class TestCategories:
 
 
 def test_categories_without_products_take_no_memory() -> None:
-    trends, categories, refs = Leaderboard(), CategoryIndex(), []
+    leaderboard, categories, refs = Leaderboard(), CategoryIndex(), []
     for number in range(3):
         product, category = b"p%d" % number, f"new {number}"
-        trends.unsorted = {product}
-        categories.sort(trends, (), 0, lambda _, known=(product, category): dict([known]))  # type: ignore[misc]
+        leaderboard.unsorted = {product}
+        categories.sort(leaderboard, (), 0, lambda _, known=(product, category): dict([known]))  # type: ignore[misc]
         refs.append(weakref.ref(categories.members(category)))
         categories.evict_others({product})
     assert [ref() is None for ref in refs] == [True, True, False]

@@ -1,4 +1,4 @@
-"""A Redis cluster whose slots move from node to node, key by key, under readers and a worker."""
+"""Slots of a Redis cluster migrate from node to node, key by key, under readers and a worker."""
 
 import signal
 import time
@@ -26,17 +26,17 @@ PARTITIONS = 2
 CUSTOMERS = 12
 ADA = CustomerId("ada")
 CUTS = 3
-"""How often connections are cut: mostly some request is on its way."""
+"""How often the connections of each node are cut; mostly a request waits for its reply then."""
 
 
 def on_cluster() -> Settings:
-    """A log in memory, and an empty store on a cluster."""
-    rules = attrs.evolve(servers.redis_settings("cluster"), view_cells=8, commit_records_max=7)
-    return attrs.evolve(SMALL, partitions=PARTITIONS, log="memory", store="redis", redis=rules)
+    """Make settings with a log in memory and an empty store on a cluster."""
+    settings = attrs.evolve(servers.redis_settings("cluster"), view_cells=8, commit_records_max=7)
+    return attrs.evolve(SMALL, partitions=PARTITIONS, log="memory", store="redis", redis=settings)
 
 
 def slots(settings: Settings, nodes: list[RedisServer]) -> list[int]:
-    """The slots in which a store lies: one of each cell, one of each group of view cells, and that of its name."""
+    """List the slots of a store: that of each cell, of each group of view cells, and of the key `meta`."""
     keys = Keys(settings.redis.namespace)
     cells = [keys.cell(partition) for partition in range(PARTITIONS)]
     groups = [keys.view(group, "products") for group in range(settings.redis.view_groups)]
@@ -44,7 +44,7 @@ def slots(settings: Settings, nodes: list[RedisServer]) -> list[int]:
 
 
 def history(numbers: Iterator[int], size: int) -> list[dict[str, object]]:
-    """Events of customers who look, buy, review, sign in and are forgotten."""
+    """Make events of customers who view, buy, review, sign in and are forgotten."""
     events = []
     for number in (next(numbers) for _ in range(size)):
         user, product = f"u{number % CUSTOMERS}", f"p{number % 9}"
@@ -66,9 +66,9 @@ def history(numbers: Iterator[int], size: int) -> list[dict[str, object]]:
 
 @contextmanager
 def reading(pipeline: Pipeline, failures: list[BaseException]) -> Iterator[list[int]]:
-    """Six threads that ask for all that readers ask for, until the block ends; what fails is collected.
+    """Run six threads, each with one kind of query, until the block ends; collect their errors.
 
-    Yields how many answers each has had.
+    Yields the number of results of each thread.
     """
     ends = Event()
     answered = [0] * READERS
@@ -103,7 +103,7 @@ def reading(pipeline: Pipeline, failures: list[BaseException]) -> Iterator[list[
             thread.join()
 
 
-def test_slots_move_under_six_readers_and_a_worker() -> None:
+def test_slots_migrate_under_six_readers_and_a_worker() -> None:
     nodes, settings, numbers = servers.redis_cluster_nodes(), on_cluster(), count()
     failures: list[BaseException] = []
     with opened(settings) as pipeline:
@@ -113,7 +113,7 @@ def test_slots_move_under_six_readers_and_a_worker() -> None:
             for slot in slots(settings, nodes):
                 at = nodes.index(owner_of(nodes, slot))
                 target = nodes[(at + 1) % len(nodes)]
-                target.command("FUNCTION", "FLUSH")  # as a node that has just joined has none
+                target.command("FUNCTION", "FLUSH")  # a node that has just joined has none
                 moved = move_slot(nodes, slot, target, lambda: pipeline.publish(history(numbers, 1)))
                 assert moved > 0
             assert pipeline.is_processing
@@ -122,9 +122,9 @@ def test_slots_move_under_six_readers_and_a_worker() -> None:
         assert differences(pipeline) == []
 
 
-def test_a_commit_is_whole_while_its_slot_is_being_moved() -> None:
-    """Whoever is forgotten and comes back in one commit: their keys are gone and there again, on the node that exports
-    them, which would fail a function on a key that it lacks."""
+def test_a_commit_is_atomic_while_its_slot_migrates() -> None:
+    """One commit forgets a customer and writes the keys of the same customer again. A node that exports a slot fails a
+    Function at a key that it lacks."""
     nodes, settings = servers.redis_cluster_nodes(), on_cluster()
     slot = slot_of(nodes[0], Keys(settings.redis.namespace).cell(0))
     source = owner_of(nodes, slot)
@@ -144,14 +144,14 @@ def test_a_commit_is_whole_while_its_slot_is_being_moved() -> None:
         try:
             pipeline.publish(again)
             pipeline.process()
-            assert [one.rating for one in pipeline.profile("ada").reviews] == [2]
+            assert [review.rating for review in pipeline.profile("ada").reviews] == [2]
         finally:
             for node in (source, target):
                 node.command("CLUSTER", "SETSLOT", slot, "STABLE")
         assert differences(pipeline) == []
 
 
-def test_readers_follow_keys_by_the_rights_that_the_operations_page_names() -> None:
+def test_readers_follow_redirects_with_the_rights_that_the_operations_page_names() -> None:
     nodes, settings = servers.redis_cluster_nodes(), attrs.evolve(on_cluster(), partitions=1)
     namespace = settings.redis.namespace
     page = (servers.ROOT / "docs" / "operations.md").read_text("utf-8").partition("readers need `~rp:*` and `+@read`")
@@ -178,7 +178,7 @@ def test_readers_follow_keys_by_the_rights_that_the_operations_page_names() -> N
     reader.close()
 
 
-def test_connections_that_are_cut_cost_readers_nothing() -> None:
+def test_readers_retry_when_connections_are_cut() -> None:
     nodes, settings, failures = servers.redis_cluster_nodes(), on_cluster(), list[BaseException]()
     with opened(settings) as pipeline:
         pipeline.publish(history(count(), 60))
@@ -188,11 +188,11 @@ def test_connections_that_are_cut_cost_readers_nothing() -> None:
                 before = list(answered)
                 node.command("CLIENT", "KILL", "TYPE", "normal")
                 while any(now < 2 + then for now, then in zip(answered, before, strict=True)) and not failures:
-                    time.sleep(0.002)  # no request meets two cuts
-    assert [repr(one) for one in failures] == []
+                    time.sleep(0.002)  # so that no request meets two cuts: it is retried once
+    assert [repr(failure) for failure in failures] == []
 
 
-def test_of_a_node_that_is_down_readers_are_told_and_of_nothing_else() -> None:
+def test_readers_get_unreachable_and_no_other_error_while_a_node_is_down() -> None:
     nodes, failures = servers.redis_cluster_nodes(), list[BaseException]()
     settings = on_cluster()
     settings = attrs.evolve(settings, redis=attrs.evolve(settings.redis, request_timeout_ms=100))

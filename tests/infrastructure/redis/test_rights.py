@@ -1,4 +1,4 @@
-"""What a user lacks in Redis is named with the rule that grants it; once granted, every event counts exactly once."""
+"""A missing right is named with the rule that grants it. Once it is granted, every event counts exactly once."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,18 +43,26 @@ def admin() -> Iterator[RedisClient]:
 
 
 def settings_of_worker(admin: RedisClient, folder: Path) -> Settings:
-    """A log in a file, and an empty store in Redis, for a user who has every right that the operations page names."""
-    rules = servers.redis_settings()
-    user = f"worker-{rules.namespace}"
-    granted = (f"~{rules.namespace}:*", "+@all", "-@admin", "-@dangerous", "+function|load", "+function|list", "+info")
+    """A log in a file, and an empty store in Redis, for a user with the rights that the operations page names."""
+    settings = servers.redis_settings()
+    user = f"worker-{settings.namespace}"
+    granted = (
+        f"~{settings.namespace}:*",
+        "+@all",
+        "-@admin",
+        "-@dangerous",
+        "+function|load",
+        "+function|list",
+        "+info",
+    )
     ask(admin, "", "ACL", "SETUSER", user, "reset", "on", ">a secret", *granted)
-    signed_in = attrs.evolve(rules, username=user, password="a secret")  # noqa: S106
+    signed_in = attrs.evolve(settings, username=user, password="a secret")  # noqa: S106
     return attrs.evolve(SMALL, log="sqlite", store="redis", database=str(folder / "log.db"), redis=signed_in)
 
 
 @pytest.fixture(scope="module")
 def in_memory() -> dict[str, object]:
-    """What a store in memory holds after both parts of the history."""
+    """The state of a store in memory after both parts of the history."""
     with opened(attrs.evolve(SMALL, log="memory", store="memory")) as pipeline:
         for part in (FIRST, SECOND):
             pipeline.publish(part)
@@ -63,7 +71,7 @@ def in_memory() -> dict[str, object]:
 
 
 def refusal(pipeline: Pipeline) -> str:
-    """What processing fails with; empty where it does not."""
+    """Process; return the error, or an empty text."""
     try:
         pipeline.process()
     except Unavailable as error:
@@ -72,7 +80,7 @@ def refusal(pipeline: Pipeline) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_right_that_is_taken_away_costs_no_event(
+def test_no_event_is_lost_when_a_right_is_taken_away(
     command: str, admin: RedisClient, tmp_path: Path, in_memory: dict[str, object]
 ) -> None:
     settings = settings_of_worker(admin, tmp_path)
@@ -122,7 +130,7 @@ def test_keys_that_a_user_may_not_use_are_named_by_their_pattern(
         assert differences(pipeline) == []
 
 
-def test_a_reader_is_told_which_right_it_lacks(admin: RedisClient, tmp_path: Path) -> None:
+def test_the_error_of_a_reader_names_the_missing_right(admin: RedisClient, tmp_path: Path) -> None:
     settings = settings_of_worker(admin, tmp_path)
     user = settings.redis.username
     with opened(settings) as pipeline:

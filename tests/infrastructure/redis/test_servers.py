@@ -1,4 +1,4 @@
-"""What a Redis may be, demand and refuse: its rights, replicas, memory, Functions; and one that is not there."""
+"""Servers that are refused or lack something: eviction, rights, replicas, memory, Functions, passwords."""
 
 import signal
 from pathlib import Path
@@ -22,6 +22,7 @@ from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
 from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
+from realtime_pipeline.infrastructure.redis.functions import LIBRARY, library
 from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
@@ -30,13 +31,13 @@ from tests.support import servers
 from tests.support.servers import ask
 
 ADA, MUG = CustomerId("ada"), ProductId("mug")
-READER = Watermark(1, 2, 3)
+MARK = Watermark(1, 2, 3)
 
 
-def test_a_redis_that_drops_keys_is_refused() -> None:
-    """Under one policy after the other; sessions expire, so that those of `volatile-*` take them first."""
+def test_a_redis_with_an_eviction_policy_is_refused() -> None:
+    """Under each policy; those of `volatile-*` evict sessions first, because sessions have a TTL."""
     place = servers.redis_place_that("--maxmemory-policy", "allkeys-lru")
-    nodes = RedisClient(RedisSettings(nodes=place))
+    client = RedisClient(RedisSettings(nodes=place))
     policies = {
         "allkeys-lru": "positions and customers too",
         "allkeys-random": "positions and customers too",
@@ -46,14 +47,14 @@ def test_a_redis_that_drops_keys_is_refused() -> None:
         "volatile-ttl": "sessions first",
     }
     for policy, lost in policies.items():
-        ask(nodes, "", "CONFIG", "SET", "maxmemory-policy", policy)
+        ask(client, "", "CONFIG", "SET", "maxmemory-policy", policy)
         with pytest.raises(Unavailable) as refused:
-            nodes.check()
-        said = f"Redis drops keys when memory is short (maxmemory-policy {policy}), {lost}"
-        assert str(refused.value) == f"{said}: set maxmemory-policy noeviction"
-    ask(nodes, "", "CONFIG", "SET", "maxmemory-policy", "noeviction")
-    nodes.check()
-    nodes.close()
+            client.check()
+        what = f"Redis drops keys when memory is short (maxmemory-policy {policy}), {lost}"
+        assert str(refused.value) == f"{what}: set maxmemory-policy noeviction"
+    ask(client, "", "CONFIG", "SET", "maxmemory-policy", "noeviction")
+    client.check()
+    client.close()
 
 
 def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_needed(tmp_path: Path) -> None:
@@ -66,20 +67,21 @@ def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_
     assert "-@dangerous" in granted
     ask(admin, "", "ACL", "SETUSER", "worker", "reset", "on", ">secret", f"~{namespace}:*", *granted)
     (tmp_path / "password").write_text("secret\n")
-    rules = RedisSettings(nodes=place, namespace=namespace, username="worker", password_file=str(tmp_path / "password"))
-    nodes = RedisClient(rules)
-    cells = RedisCellStore(nodes, rules, 1_000, NoObserver())
+    password_file = str(tmp_path / "password")
+    settings = RedisSettings(nodes=place, namespace=namespace, username="worker", password_file=password_file)
+    client = RedisClient(settings)
+    cells = RedisCellStore(client, settings, 1_000, NoObserver())
     cells.bind(LogIdentity("a", 1, "consistent"))
     cells.claim(0, 1)
-    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    cells.commit([Commit(0, 1, 1, 0, 1, MARK, effects(seen(ADA)))])
     cells.trim(0, 1, 1)
-    views = RedisViews(nodes, rules, 3, 24)
+    views = RedisViews(client, settings, 3, 24)
     views.claim(0, 1)
-    views.merge([Merge(0, (SourceRange(0, 1, 0, 1, READER),), Deltas({MUG: ProductState(1)}))])
-    assert [one.customer_id for one in RedisCustomerQueries(nodes, rules, 1_000).scan()] == [ADA]
-    assert dict(RedisProductQueries(nodes, rules, 3).scan()) == {MUG: ProductState(1)}
-    nodes.close()
-    mistaken = attrs.evolve(rules, password_file="", password=f"not {namespace}")
+    views.merge([Merge(0, (SourceRange(0, 1, 0, 1, MARK),), Deltas({MUG: ProductState(1)}))])
+    assert [customer.customer_id for customer in RedisCustomerQueries(client, settings, 1_000).scan()] == [ADA]
+    assert dict(RedisProductQueries(client, settings, 3).scan()) == {MUG: ProductState(1)}
+    client.close()
+    mistaken = attrs.evolve(settings, password_file="", password=f"not {namespace}")
     shut_out = RedisClient(mistaken)
     with pytest.raises(Unavailable, match="does not let this user in") as refused:
         shut_out.check()
@@ -89,26 +91,26 @@ def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_
 
 
 def committed(settings: RedisSettings) -> None:
-    nodes = RedisClient(settings)
-    cells = RedisCellStore(nodes, settings, 1_000, NoObserver())
+    client = RedisClient(settings)
+    cells = RedisCellStore(client, settings, 1_000, NoObserver())
     try:
         cells.claim(0, 1 + cells.epoch(0))
         here = cells.positions([0])[0]
-        cells.commit([Commit(0, cells.epoch(0), 1 + here, here, here + 1, READER, effects(seen(ADA)))])
+        cells.commit([Commit(0, cells.epoch(0), 1 + here, here, here + 1, MARK, effects(seen(ADA)))])
     finally:
-        nodes.close()
+        client.close()
 
 
 def test_a_commit_counts_when_a_replica_has_it(tmp_path: Path) -> None:
     place = servers.redis_place_that()
     host, port = place.split(":")
     with redis_server(tmp_path, None, "--replicaof", host, port) as replica:
-        rules = RedisSettings(nodes=place, wait_replicas=1, wait_timeout_ms=20_000, request_timeout_ms=30_000)
-        committed(rules)
+        settings = RedisSettings(nodes=place, wait_replicas=1, wait_timeout_ms=20_000, request_timeout_ms=30_000)
+        committed(settings)
         assert replica.told("replication", "master_link_status") == "up"
         replica.process.signal(signal.SIGSTOP)
         with pytest.raises(Unreachable, match="0 of 1 replicas have the commit"):
-            committed(attrs.evolve(rules, wait_timeout_ms=50))
+            committed(attrs.evolve(settings, wait_timeout_ms=50))
         replica.process.signal(signal.SIGCONT)
 
 
@@ -123,138 +125,140 @@ def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
     page = (servers.ROOT / "docs" / "operations.md").read_text("utf-8")
     granted = page.partition("readers need `~rp:*` and `")[2].partition("`")[0].split()
     assert granted == ["+@read"]
-    worker_rules = RedisSettings(nodes=place, namespace=namespace)
-    worker = RedisClient(worker_rules)
-    cells, views = RedisCellStore(worker, worker_rules, 1_000, NoObserver()), RedisViews(worker, worker_rules, 3, 24)
+    worker_settings = RedisSettings(nodes=place, namespace=namespace)
+    worker = RedisClient(worker_settings)
+    cells, views = (
+        RedisCellStore(worker, worker_settings, 1_000, NoObserver()),
+        RedisViews(worker, worker_settings, 3, 24),
+    )
     cells.bind(LogIdentity("a", 1, "consistent"))
     cells.claim(0, 1)
     session = Session(session_key(0, 0), "s", 5, 9, 1, {MUG: (9, 1)})
-    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA), sessions=(session,)))])
+    cells.commit([Commit(0, 1, 1, 0, 1, MARK, effects(seen(ADA), sessions=(session,)))])
     views.claim(0, 1)
     listed = Deltas({MUG: ProductState(1)}, {(0, MUG): Activity(views=1)}, {(MUG, session.key): 9})
-    ranges = (SourceRange(0, 1, 0, 1, READER),)
+    ranges = (SourceRange(0, 1, 0, 1, MARK),)
     views.merge([Merge(cell, ranges, part) for cell, part in enumerate(listed.parts(views.view_cells))])
     ask(worker, "", "ACL", "SETUSER", "reader", "reset", "on", ">secret", f"~{namespace}:*", *granted)
-    rules = attrs.evolve(worker_rules, username="reader", password="secret")  # noqa: S106
-    reader = RedisClient(rules)
-    read, seen_views = RedisCustomerQueries(reader, rules, 1_000), RedisProductQueries(reader, rules, 3)
+    settings = attrs.evolve(worker_settings, username="reader", password="secret")  # noqa: S106
+    reader = RedisClient(settings)
+    read, seen_views = RedisCustomerQueries(reader, settings, 1_000), RedisProductQueries(reader, settings, 3)
     assert read.read_customer(ADA) is not None
     assert read.session_summaries([session.key]) == {session.key: session.summary()}
     assert seen_views.sessions_of([MUG], 3) == {MUG: {session.key: 9}}
-    assert [one.product_id for one in seen_views.trending(TrendingSettings(), None, 5)] == [MUG]
+    assert [product.product_id for product in seen_views.trending(TrendingSettings(), None, 5)] == [MUG]
     assert seen_views.products([MUG]).keys() == {MUG}
     with pytest.raises(Unavailable, match=r"let the user reader run FCALL: grant it by ACL SETUSER reader \+fcall"):
-        RedisCellStore(reader, rules, 1_000, NoObserver()).claim(0, 2)
+        RedisCellStore(reader, settings, 1_000, NoObserver()).claim(0, 2)
     reader.close()
     worker.close()
 
 
-def test_a_master_that_waits_for_a_replica_is_waited_for() -> None:
+def test_a_master_without_its_replicas_counts_as_unreachable() -> None:
     place = servers.redis_place_that("--min-replicas-to-write", "1")
-    rules = RedisSettings(nodes=place)
-    nodes = RedisClient(rules)
+    settings = RedisSettings(nodes=place)
+    client = RedisClient(settings)
     with pytest.raises(Unreachable, match="does not take writes now: NOREPLICAS"):
-        RedisCellStore(nodes, rules, 1_000, NoObserver()).claim(0, 1)
-    nodes.close()
+        RedisCellStore(client, settings, 1_000, NoObserver()).claim(0, 1)
+    client.close()
 
 
-def test_a_full_redis_lets_room_be_made() -> None:
-    rules = RedisSettings(nodes=servers.redis_place_that("--maxmemory-policy", "noeviction"))
-    nodes = RedisClient(rules)
-    cells, views = RedisCellStore(nodes, rules, 1_000, NoObserver()), RedisViews(nodes, rules, 3, 24)
+def test_a_worker_makes_room_in_a_full_redis() -> None:
+    settings = RedisSettings(nodes=servers.redis_place_that("--maxmemory-policy", "noeviction"))
+    client = RedisClient(settings)
+    cells, views = RedisCellStore(client, settings, 1_000, NoObserver()), RedisViews(client, settings, 3, 24)
     identity = LogIdentity("a", 1, "consistent")
     cells.bind(identity)
     cells.claim(0, 1)
-    cells.commit([Commit(0, 1, 1, 0, 1, READER, effects(seen(ADA)))])
+    cells.commit([Commit(0, 1, 1, 0, 1, MARK, effects(seen(ADA)))])
     views.claim(0, 1)
-    ask(nodes, "", "CONFIG", "SET", "maxmemory", "1")
+    ask(client, "", "CONFIG", "SET", "maxmemory", "1")
     with pytest.raises(Unreachable, match=r"Redis is full: .*maxmemory"):
-        cells.commit([Commit(0, 1, 2, 1, 2, READER, effects(seen(ADA)))])
-    cells = RedisCellStore(nodes, rules, 1_000, NoObserver())
-    cells.bind(identity)  # as a worker does that is started again
+        cells.commit([Commit(0, 1, 2, 1, 2, MARK, effects(seen(ADA)))])
+    cells = RedisCellStore(client, settings, 1_000, NoObserver())
+    cells.bind(identity)  # as a worker that starts again
     assert cells.claim(0, 2).position == 1
-    ranges = (SourceRange(0, 1, 0, 1, READER),)  # what is owed to the views must go there before it can be let go of
+    ranges = (SourceRange(0, 1, 0, 1, MARK),)  # an outbox entry can be trimmed only when the views have it
     parts = Deltas({MUG: ProductState(1)}).parts(views.view_cells)
     views.merge([Merge(cell, ranges, part) for cell, part in enumerate(parts)])
-    products = RedisProductQueries(nodes, rules, 3)
+    products = RedisProductQueries(client, settings, 3)
     assert (views.positions([0]), products.interactions_of([MUG])) == ({0: (1,) * views.view_cells}, {MUG: 1})
     cells.trim(0, 2, 1)
     assert list(cells.outbox(0, 0)) == []
-    nodes.close()
+    client.close()
 
 
 @pytest.mark.parametrize("cluster", [False, True])
-def test_a_redis_that_is_not_there_is_said_so(cluster: bool) -> None:
-    nodes = RedisClient(RedisSettings(nodes="127.0.0.1:1", request_timeout_ms=200, cluster=cluster))
-    for _ in range(2):  # a cluster is looked for anew each time
+def test_a_redis_that_does_not_answer_is_named(cluster: bool) -> None:
+    client = RedisClient(RedisSettings(nodes="127.0.0.1:1", request_timeout_ms=200, cluster=cluster))
+    for _ in range(2):  # the client looks for the cluster again each time
         with pytest.raises(Unreachable, match="Redis does not answer"):
-            nodes.execute([("k", ("GET", "k"))])
+            client.execute([("k", ("GET", "k"))])
     with pytest.raises(Unreachable, match="Redis does not answer"):
-        nodes.check()
+        client.check()
 
 
 def test_a_single_server_is_not_taken_for_a_cluster() -> None:
-    nodes = RedisClient(RedisSettings(nodes=servers.redis_place(), cluster=True))
+    client = RedisClient(RedisSettings(nodes=servers.redis_place(), cluster=True))
     with pytest.raises(Unavailable, match=r"set redis\.cluster = false"):
-        nodes.check()
-    nodes.close()
+        client.check()
+    client.close()
 
 
 def test_a_node_of_a_cluster_is_not_taken_for_a_single_server() -> None:
-    nodes = RedisClient(RedisSettings(nodes=servers.redis_masters()))
+    client = RedisClient(RedisSettings(nodes=servers.redis_masters()))
     with pytest.raises(Unavailable, match=r"set redis\.cluster = true"):
-        nodes.execute([(key, ("GET", key)) for key in "abcdefgh"])
-    nodes.close()
+        client.execute([(key, ("GET", key)) for key in "abcdefgh"])
+    client.close()
 
 
-def test_a_worker_who_may_not_bring_its_functions_is_told() -> None:
+def test_a_worker_without_the_right_to_load_functions_is_refused() -> None:
     place = servers.redis_place_that()
     owner = RedisClient(RedisSettings(nodes=place))
     rights = ("~rp:*", "+@all", "-@admin", "-@dangerous", "-function|load", "+function|list", "+info")
     ask(owner, "", "ACL", "SETUSER", "worker", "reset", "on", ">secret", *rights)
     owner.close()
-    rules = RedisSettings(nodes=place, username="worker", password="secret")  # noqa: S106
-    nodes = RedisClient(rules)
+    settings = RedisSettings(nodes=place, username="worker", password="secret")  # noqa: S106
+    client = RedisClient(settings)
     with pytest.raises(Unavailable, match=r"may not load them.*a worker's user needs \+function\|load"):
-        RedisCellStore(nodes, rules, 1_000, NoObserver()).bind(LogIdentity("a", 1, "consistent"))
-    nodes.close()
+        RedisCellStore(client, settings, 1_000, NoObserver()).bind(LogIdentity("a", 1, "consistent"))
+    client.close()
 
 
 @pytest.mark.parametrize("cluster", [False, True])
-def test_a_wrong_password_is_said_so(cluster: bool) -> None:
+def test_a_wrong_password_is_named(cluster: bool) -> None:
     place = servers.redis_place_that()
     owner = RedisClient(RedisSettings(nodes=place))
     ask(owner, "", "CONFIG", "SET", "requirepass", "a secret")
     owner.close()
-    nodes = RedisClient(RedisSettings(nodes=place, cluster=cluster, password="guessed"))  # noqa: S106
+    client = RedisClient(RedisSettings(nodes=place, cluster=cluster, password="guessed"))  # noqa: S106
     with pytest.raises(Unavailable, match="does not let this user in") as refused:
-        nodes.check()
+        client.check()
     assert not isinstance(refused.value, Unreachable)
-    nodes.close()
+    client.close()
 
 
 def test_functions_of_another_build_under_the_same_name_are_not_used() -> None:
     place = servers.redis_place_that()
-    nodes = RedisClient(RedisSettings(nodes=place))
-    nodes.check()
-    library = (servers.ROOT / "src/realtime_pipeline/infrastructure/redis/functions.lua").read_text("utf-8")
-    ask(nodes, "", "FUNCTION", "LOAD", "REPLACE", library + "-- and something else")
-    with pytest.raises(Unavailable, match="Redis has other Functions under the name realtime_pipeline_"):
-        nodes.check()
-    nodes.close()
+    client = RedisClient(RedisSettings(nodes=place))
+    client.check()
+    ask(client, "", "FUNCTION", "LOAD", "REPLACE", library() + "-- and something else")
+    with pytest.raises(Unavailable, match=f"Redis has other Functions under the name {LIBRARY}"):
+        client.check()
+    client.close()
 
 
-def test_requests_that_are_refused_leave_no_connections_behind() -> None:
-    rules = servers.redis_settings("cluster")
-    nodes = RedisClient(rules)
-    ask(nodes, f"{rules.namespace}:k", "SET", f"{rules.namespace}:k", "text")
+def test_refused_requests_leak_no_connections() -> None:
+    settings = servers.redis_settings("cluster")
+    client = RedisClient(settings)
+    ask(client, f"{settings.namespace}:k", "SET", f"{settings.namespace}:k", "text")
 
     def connections() -> int:
-        return sum(len(node.client_list()) for node in nodes.masters())
+        return sum(len(node.client_list()) for node in client.masters())
 
     before = connections()
     for _ in range(10):
         with pytest.raises(UnrecoverableState, match="something else"):
-            ask(nodes, f"{rules.namespace}:k", "HGET", f"{rules.namespace}:k", "field")
+            ask(client, f"{settings.namespace}:k", "HGET", f"{settings.namespace}:k", "field")
     assert connections() <= before + 1
-    nodes.close()
+    client.close()

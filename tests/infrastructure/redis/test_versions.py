@@ -1,5 +1,6 @@
-"""Workers of two releases on one store in Redis: what the newer one keeps otherwise, the older one leaves alone."""
+"""Workers of two releases on one store in Redis: the older release does not touch what it cannot read."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -18,26 +19,26 @@ from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
 from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
+from realtime_pipeline.infrastructure.redis.functions import LIBRARY, library
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import effects, seen
 from tests.contracts.views import ACTIVITY_HOURS
-from tests.infrastructure.redis.test_redis import everything
 from tests.support import servers
+from tests.support.redis_dump import dump
 
 ADA, MUG = CustomerId("ada"), ProductId("mug")
 MARK = Watermark(1, 2, 3, 4)
-LIBRARY = (servers.ROOT / "src/realtime_pipeline/infrastructure/redis/functions.lua").read_text("utf-8")
-OWN = LIBRARY.partition("name=")[2].partition("\n")[0]
+NUMBER = LIBRARY.rpartition("_")[2]
 
 
 class Store:
-    """An empty store, with what a worker of this release does to it."""
+    """An empty store, and the writes of a worker of this release."""
 
     def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
-        self.nodes, self.rules, self.keys = client, settings, Keys(settings.namespace)
+        self.client, self.settings, self.keys = client, settings, Keys(settings.namespace)
         self.cells = RedisCellStore(client, settings, 1_000, NoObserver())
         self.customers = RedisCustomerQueries(client, settings, 1_000)
         self.products = RedisProductQueries(client, settings, listed_sessions_max=3)
@@ -45,7 +46,7 @@ class Store:
         self.group = view_cell_of(MUG, settings.view_groups)
 
     def ask(self, key: str, *request: str | int | bytes) -> Any:
-        return self.nodes.execute([(key, request)])[0]
+        return self.client.execute([(key, request)])[0]
 
     def view(self, name: str) -> str:
         return self.keys.view(self.group, name)
@@ -68,8 +69,8 @@ def test_a_store_of_a_newer_layout_is_neither_processed_nor_read(store: Store) -
     identity, meta = LogIdentity("a", 1, "consistent"), store.keys.meta
     store.cells.bind(identity)
     store.ask(meta, "HSET", meta, "layout", LAYOUT + 1)
-    reader = Store(store.nodes, store.rules)
-    before = everything(store.nodes, store.rules.namespace)
+    reader = Store(store.client, store.settings)
+    before = dump(store.client, store.settings.namespace)
     for use in (
         lambda: store.cells.bind(identity),
         lambda: reader.customers.read_customer(ADA),
@@ -78,48 +79,48 @@ def test_a_store_of_a_newer_layout_is_neither_processed_nor_read(store: Store) -
     ):
         with pytest.raises(NewerRelease, match=rf"\(layout {LAYOUT + 1}, this release has {LAYOUT}\): upgrade this"):
             use()
-    assert everything(store.nodes, store.rules.namespace) == before
+    assert dump(store.client, store.settings.namespace) == before
 
 
-def test_a_cell_that_a_newer_release_has_claimed_is_left_to_it(store: Store) -> None:
+def test_a_cell_claimed_by_a_newer_release_is_not_claimed(store: Store) -> None:
     cell = store.keys.cell(0)
     store.cells.claim(0, 1)
     store.commit()
     assert store.ask(cell, "HGET", cell, "layout") == b"%d" % LAYOUT
     store.ask(cell, "HSET", cell, "layout", LAYOUT + 1)
-    before = everything(store.nodes, store.rules.namespace)
+    before = dump(store.client, store.settings.namespace)
     with pytest.raises(NewerRelease, match="upgrade this program"):
         store.cells.claim(0, 2)
-    assert everything(store.nodes, store.rules.namespace) == before
+    assert dump(store.client, store.settings.namespace) == before
 
 
-def test_view_cells_that_a_newer_release_has_claimed_are_left_to_it(store: Store) -> None:
-    """Also by a worker that had claimed them before."""
+def test_view_cells_claimed_by_a_newer_release_are_neither_claimed_nor_merged(store: Store) -> None:
+    """A worker of this release that has claimed them before is refused, too."""
     store.views.claim(0, 1)
     store.merge()
     assert store.ask(store.view("totals"), "HGET", store.view("totals"), "layout") == b"%d" % LAYOUT
-    for group in range(store.rules.view_groups):
+    for group in range(store.settings.view_groups):
         store.ask(store.keys.view(group, "totals"), "HSET", store.keys.view(group, "totals"), "layout", 99)
-    before = everything(store.nodes, store.rules.namespace)
+    before = dump(store.client, store.settings.namespace)
     with pytest.raises(NewerRelease, match="layout 99"):
         store.merge(1)
     with pytest.raises(NewerRelease, match="layout 99"):
         store.views.claim(0, 2)
-    assert everything(store.nodes, store.rules.namespace) == before
+    assert dump(store.client, store.settings.namespace) == before
 
 
-def test_cells_and_views_of_releases_that_said_no_layout_are_taken_over(store: Store) -> None:
+def test_cells_and_views_without_a_layout_are_claimed(store: Store) -> None:
     store.cells.claim(0, 1)
     store.commit()
     store.views.claim(0, 1)
     store.merge()
-    for key in (store.keys.cell(0), *(store.keys.view(group, "totals") for group in range(store.rules.view_groups))):
+    for key in (store.keys.cell(0), *(store.keys.view(group, "totals") for group in range(store.settings.view_groups))):
         store.ask(key, "HDEL", key, "layout")
     assert store.cells.claim(0, 2).position == 1
     assert set(store.views.claim(0, 2)) == {1}
 
 
-def test_what_a_newer_release_has_added_to_a_product_outlives_a_merge(store: Store) -> None:
+def test_a_merge_keeps_the_elements_that_a_newer_release_appended_to_a_product(store: Store) -> None:
     store.views.claim(0, 1)
     store.merge()
     key = store.view("products")
@@ -130,17 +131,17 @@ def test_what_a_newer_release_has_added_to_a_product_outlives_a_merge(store: Sto
     assert store.products.products([MUG])[MUG].interactions == 2
 
 
-def test_what_a_newer_release_says_of_a_source_is_passed_over(store: Store) -> None:
+def test_numbers_that_a_newer_release_appended_to_a_source_are_ignored(store: Store) -> None:
     store.views.claim(0, 1)
     store.merge()
-    for cell in range(store.rules.view_cells):
-        key = store.keys.sources(cell % store.rules.view_groups, cell)
+    for cell in range(store.settings.view_cells):
+        key = store.keys.sources(cell % store.settings.view_groups, cell)
         store.ask(key, "HSET", key, 0, "1 1 1 2 3 4 more")
     assert store.products.watermarks() == {0: MARK}
-    assert store.views.positions([0]) == {0: (1,) * store.rules.view_cells}
+    assert store.views.positions([0]) == {0: (1,) * store.settings.view_cells}
 
 
-def test_a_kept_entry_that_says_more_than_is_read_stays_where_it_is(store: Store) -> None:
+def test_an_outbox_entry_of_a_newer_release_stays(store: Store) -> None:
     store.cells.claim(0, 1)
     store.commit()
     outbox = store.keys.outbox(0)
@@ -153,20 +154,25 @@ def test_a_kept_entry_that_says_more_than_is_read_stays_where_it_is(store: Store
     assert store.ask(outbox, "XLEN", outbox) == 1
 
 
-@pytest.mark.parametrize("other", ["8", "99"])
-def test_functions_of_two_releases_lie_beside_each_other(other: str) -> None:
-    """Whichever came first: a worker loads its own, and neither replaces nor deletes those of the other."""
-    number = OWN.rpartition("_")[2]
-    others = LIBRARY.replace(OWN, f"realtime_pipeline_{other}").replace(f"rp{number}_", f"rp{other}_")
-    nodes = RedisClient(RedisSettings(nodes=servers.redis_place_that(), namespace=servers.unique("test")))
-    nodes.execute([("", ("FUNCTION", "LOAD", others))])
-    nodes.check()
-    listed = {library[1].decode() for library in nodes.execute([("", ("FUNCTION", "LIST"))])[0]}
-    assert listed == {OWN, f"realtime_pipeline_{other}"}
+def test_every_function_has_the_number_of_the_library() -> None:
+    names = re.findall(r"register_function[({](?:function_name = )?'(\w+)'", library())
+    assert len(names) == 6
+    assert [name for name in names if not name.startswith(f"rp{NUMBER}_")] == []
+
+
+@pytest.mark.parametrize("other", ["9", "99"])
+def test_functions_of_two_releases_are_loaded_side_by_side(other: str) -> None:
+    """In any order: a worker loads its own Functions, and neither replaces nor deletes those of the other release."""
+    others = library().replace(LIBRARY, f"realtime_pipeline_{other}").replace(f"rp{NUMBER}_", f"rp{other}_")
+    client = RedisClient(RedisSettings(nodes=servers.redis_place_that(), namespace=servers.unique("test")))
+    client.execute([("", ("FUNCTION", "LOAD", others))])
+    client.check()
+    listed = {found[1].decode() for found in client.execute([("", ("FUNCTION", "LIST"))])[0]}
+    assert listed == {LIBRARY, f"realtime_pipeline_{other}"}
     keys = Keys(servers.unique("test"))
     claims = [
         ("FCALL", f"rp{name}_claim", 2, keys.cell(0), keys.outbox(0), epoch, LAYOUT)
-        for epoch, name in ((1, other), (2, number))
+        for epoch, name in ((1, other), (2, NUMBER))
     ]
-    assert [nodes.execute([(keys.cell(0), claim)])[0][0] for claim in claims] == [b"OK", b"OK"]
-    nodes.close()
+    assert [client.execute([(keys.cell(0), claim)])[0][0] for claim in claims] == [b"OK", b"OK"]
+    client.close()

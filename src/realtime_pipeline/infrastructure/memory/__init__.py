@@ -1,1 +1,1 @@
-"""Everything in this process's memory: for tests, for trying things out, and as the plainest form of each port."""
+"""Adapters that keep everything in this process's memory: for tests and trials; the plainest form of each port."""

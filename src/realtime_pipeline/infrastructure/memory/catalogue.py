@@ -8,7 +8,7 @@ from realtime_pipeline.domain.shop.product import Product
 
 
 class MemoryCatalogue(Catalogue):
-    """Products that were given once."""
+    """Holds the products that it is constructed with."""
 
     def __init__(self, products: Mapping[ProductId, Product]) -> None:
         self._products = dict(products)
@@ -24,5 +24,5 @@ class MemoryCatalogue(Catalogue):
         return {product_id: self._products[product_id] for product_id in product_ids if product_id in self._products}
 
     def of_category(self, category: str | None) -> Sequence[ProductId]:
-        """List the products that were given."""
+        """List the products of a category, or all."""
         return self._by_category.get(category, ())

@@ -22,12 +22,12 @@ from realtime_pipeline.infrastructure.codecs.state import (
 )
 
 ENTRY_BYTES = 200
-"""About what a record's share of an entry takes."""
+"""The assumed size of an outbox entry, a record."""
 
 
 @attrs.define
 class Cell:
-    """One partition's cell: what its owner has written of it beside customers and sessions."""
+    """The cell of a partition, without its customers, sessions and reviews."""
 
     epoch: int = 0
     position: int = 0
@@ -35,14 +35,14 @@ class Cell:
     watermark: Watermark = attrs.Factory(Watermark)
     entries: list[OutboxEntry] = attrs.Factory(list)
     counts: dict[RecordClass, int] = attrs.Factory(dict)
-    noted: OwnerNotes = attrs.Factory(OwnerNotes)
+    notes: OwnerNotes = attrs.Factory(OwnerNotes)
 
 
 class MemoryCellStore(CellStore):
-    """Dictionaries, behind the same claims, fences and kept entries as a store across a network.
+    """Keeps cells in dictionaries, with the same claims, fences and outboxes as a store across a network.
 
-    Customers and sessions are stored as bytes, so that no caller shares an object with the store. `cells`, `customers`,
-    `sessions` and `reviews` belong to this class; `MemoryCustomerQueries` reads them.
+    Customers and sessions are stored as bytes, so that no caller shares an object with the store. Only this class
+    writes `cells`, `customers`, `sessions` and `reviews`; `MemoryCustomerQueries` reads them.
     """
 
     def __init__(self) -> None:
@@ -55,25 +55,25 @@ class MemoryCellStore(CellStore):
 
     @property
     def commit_records_max(self) -> int:
-        """Nobody waits for a commit here."""
+        """Unbounded: a commit blocks nobody."""
         return sys.maxsize
 
     def bind(self, identity: LogIdentity) -> None:
-        """Tie the store to a log."""
+        """Bind the store to a log."""
         if self._identity not in (None, identity):
             raise WrongLog(f"the store was built from log {self._identity}, this is {identity}; use another store")
         self._identity = identity
 
     def epoch(self, partition: int) -> int:
-        """The largest epoch written to the cell."""
+        """Read the largest epoch written to the cell."""
         return self._cell(partition).epoch
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read where cells stand."""
+        """Read the positions of cells."""
         return {partition: self._cell(partition).position for partition in partitions}
 
     def claim(self, partition: int, epoch: int) -> ClaimedCell:
-        """Write a new epoch, then read where the cell stands."""
+        """Write a new epoch, which fences earlier owners, then read the position of the cell."""
         cell = self._cell(partition)
         if epoch <= cell.epoch:
             raise Fenced(f"partition {partition} has epoch {cell.epoch} already")
@@ -81,11 +81,11 @@ class MemoryCellStore(CellStore):
         return ClaimedCell(cell.position, cell.number, cell.watermark)
 
     def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
-        """Load the customers wanted of each partition."""
-        return {id_: self._loaded(id_) for customer_ids in wanted.values() for id_ in customer_ids}
+        """Load the wanted customers of each partition."""
+        return {id_: self._load(id_) for customer_ids in wanted.values() for id_ in customer_ids}
 
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
-        """Read the entries that end after a position."""
+        """Read the outbox entries that end after a position."""
         return iter([entry for entry in self._cell(partition).entries if entry.to_position > after])
 
     def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
@@ -99,7 +99,10 @@ class MemoryCellStore(CellStore):
     def _commit(self, commit: Commit) -> None:
         cell = self._cell(commit.partition)
         if (commit.epoch, commit.from_position, commit.number) != (cell.epoch, cell.position, cell.number + 1):
-            raise Fenced(f"partition {commit.partition} stands at {cell}, not where {commit.from_position} begins")
+            raise Fenced(
+                f"partition {commit.partition} has epoch {cell.epoch} and position {cell.position}; "
+                f"the commit has {commit.epoch} and {commit.from_position}"
+            )
         effects = commit.effects
         for customer_id, at_ms in effects.tombstones.items():
             self.customers.pop(customer_id, None)
@@ -122,29 +125,29 @@ class MemoryCellStore(CellStore):
         cell.entries.append(commit.entry)
 
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
-        """Let go of entries that end at or before a position."""
+        """Delete the outbox entries that end at or before a position."""
         cell = self._cell(partition)
         if epoch == cell.epoch:
             cell.entries = [entry for entry in cell.entries if entry.to_position > to_position]
 
     def write_notes(self, notes: Mapping[int, OwnerNotes]) -> None:
-        """Write down what owners have seen."""
-        for partition, one in notes.items():
-            self._cell(partition).noted = one
+        """Write the notes of owners."""
+        for partition, note in notes.items():
+            self._cell(partition).notes = note
 
     def read_notes(self, partition: int) -> OwnerNotes:
-        """Read what an owner wrote down last."""
-        return self._cell(partition).noted
+        """Read the notes that an owner wrote last."""
+        return self._cell(partition).notes
 
     def erase(self) -> None:
         """Delete all cells."""
-        for kept in (self.cells, self.customers, self.sessions, self.reviews, self._tombstones):
-            kept.clear()
+        for dictionary in (self.cells, self.customers, self.sessions, self.reviews, self._tombstones):
+            dictionary.clear()
 
     def _cell(self, partition: int) -> Cell:
         return self.cells.setdefault(partition, Cell())
 
-    def _loaded(self, customer_id: CustomerId) -> Customer:
+    def _load(self, customer_id: CustomerId) -> Customer:
         value = self.customers.get(customer_id)
         if value is not None:
             return decode_customer(value, customer_id)

@@ -35,14 +35,14 @@ class MemoryCustomerQueries(CustomerQueries):
     def session_summaries(
         self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
     ) -> dict[SessionKey, SessionSummary]:
-        """Read what sessions leave for others."""
+        """Read session summaries, and drop those that are expired by the newest event time of their cells."""
         values = ((key, self._store.sessions.get(key)) for key in keys)
         found = {key: decode_session_summary(value) for key, value in values if value is not None}
         oldest_ms = {
             partition: min(cell.watermark.newest_ms, now_ms) - self._session_retention_ms
             for partition, cell in list(self._store.cells.items())
         }
-        return {key: trail for key, trail in found.items() if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
+        return {key: summary for key, summary in found.items() if summary.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
@@ -55,7 +55,7 @@ class MemoryCustomerQueries(CustomerQueries):
             yield decode_customer(value)
 
     def counts(self) -> Mapping[RecordClass, int]:
-        """How many records were folded into each class."""
+        """Add up the records of each class over all cells."""
         total: dict[RecordClass, int] = {}
         for cell in list(self._store.cells.values()):
             for name, count in list(cell.counts.items()):

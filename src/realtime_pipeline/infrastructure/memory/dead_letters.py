@@ -13,10 +13,11 @@ _ALL = 2**31
 
 
 class MemoryDeadLetters(DeadLetters):
-    """A dictionary of marks beside the letters that outputs hold.
+    """Keeps a dictionary of marks beside the letters that outputs hold.
 
-    Marks end with the process. Where the log `outlives` them, the next process emits the letters once more, open: what
-    was published in their place would be published again, and an event of nobody would count twice. So nothing is.
+    Marks end with the process. Where the log `outlives` them, the next process emits the letters again, as open: a
+    second replay would publish the same events again, and an event without a customer would count twice. So replays
+    are refused there.
     """
 
     def __init__(self, outputs: Outputs, publisher: EventPublisher, outlives: bool = False) -> None:
@@ -33,11 +34,11 @@ class MemoryDeadLetters(DeadLetters):
                 yield Letter(letter, self._marks.get(key_of(letter)))
 
     def handle(self, batch: Sequence[tuple[LetterKey, Outgoing | None]], handling: Handling) -> Collection[LetterKey]:
-        """Publish, then mark; one call at a time."""
+        """Publish, then mark, under a lock: one call at a time."""
         with self._lock:
-            there = {key_of(letter) for letter in self._outputs.dead_letters(_ALL)}
-            self._marks = {key: mark for key, mark in self._marks.items() if key in there}
-            due = {key: outgoing for key, outgoing in batch if key in there and key not in self._marks}
+            existing = {key_of(letter) for letter in self._outputs.dead_letters(_ALL)}
+            self._marks = {key: mark for key, mark in self._marks.items() if key in existing}
+            due = {key: outgoing for key, outgoing in batch if key in existing and key not in self._marks}
             records = [outgoing for outgoing in due.values() if outgoing is not None]
             if records and self._outlives:
                 raise Unavailable(

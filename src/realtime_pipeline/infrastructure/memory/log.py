@@ -12,7 +12,7 @@ from realtime_pipeline.domain.streams.records import Record
 
 
 class MemoryLog(EventPublisher):
-    """Lists of records, one a partition. Any number of `MemoryEventLog`s may read it."""
+    """Keeps a list of records for each partition. Any number of `MemoryEventLog`s may read it."""
 
     def __init__(self, partitions: int, clock: Clock) -> None:
         self.identity = LogIdentity(uuid4().hex, partitions, CONSISTENT)
@@ -22,11 +22,11 @@ class MemoryLog(EventPublisher):
 
     @property
     def partitions(self) -> int:
-        """Into how many partitions the log is cut."""
+        """The number of partitions."""
         return self.identity.partitions
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
-        """Append records, as `EventPublisher.publish`."""
+        """Append records; return the end of each partition written to."""
         ends: dict[int, int] = {}
         with self.appended:
             now_ms = self._clock.now_ms()
@@ -34,37 +34,37 @@ class MemoryLog(EventPublisher):
                 partition = record.partition
                 if partition is None:
                     partition = partition_for(record.value if record.key is None else record.key, self.partitions)
-                kept = self.records[partition]
-                kept.append(Record(partition, len(kept), record.key, record.value, now_ms, record.origin))
-                ends[partition] = len(kept)
+                records_of = self.records[partition]
+                records_of.append(Record(partition, len(records_of), record.key, record.value, now_ms, record.origin))
+                ends[partition] = len(records_of)
             self.appended.notify_all()
         return ends
 
 
 class MemoryEventLog(EventLog):
-    """Reads a `MemoryLog`: all its partitions, or those given."""
+    """Reads a `MemoryLog`: all partitions, or the partitions given."""
 
     def __init__(self, log: MemoryLog, partitions: Collection[int] | None = None) -> None:
         self._log = log
-        self._wanted = list(range(log.partitions)) if partitions is None else list(partitions)
-        self._owner: RebalanceListener | None = None
+        self._partitions = list(range(log.partitions)) if partitions is None else list(partitions)
+        self._listener: RebalanceListener | None = None
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
 
     @property
     def identity(self) -> LogIdentity:
-        """Which log this is."""
+        """The identity of the log."""
         return self._log.identity
 
     def subscribe(self, listener: RebalanceListener) -> None:
-        """Take the partitions at the next poll."""
-        self._owner = listener
+        """Assign the partitions to a listener at the next poll."""
+        self._listener = listener
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
-        """Read records, waiting for another thread to publish some."""
-        if self._owner is not None:
-            self._positions.update(self._owner.on_assigned(self._wanted))
-            self._owner = None
+        """Read records; wait up to the timeout for another thread to publish some."""
+        if self._listener is not None:
+            self._positions.update(self._listener.on_assigned(self._partitions))
+            self._listener = None
         with self._log.appended:
             self._log.appended.wait_for(self._has_more, timeout_s)
             return self._read(limit)
@@ -86,14 +86,14 @@ class MemoryEventLog(EventLog):
         return polled
 
     def verify_identity(self) -> None:
-        """It is always the same log."""
+        """Do nothing: a log in memory stays the same log."""
 
     def consumed_position(self, partition: int) -> int:
-        """Up to where a partition was read."""
+        """The position of the next record to read of a partition."""
         return self._positions.get(partition, 0)
 
     def seek(self, positions: Mapping[int, int]) -> None:
-        """Read on from other positions."""
+        """Continue reading at other positions."""
         self._positions.update(positions)
 
     def pause(self, partitions: Collection[int]) -> None:
@@ -105,9 +105,9 @@ class MemoryEventLog(EventLog):
         self._paused -= set(partitions)
 
     def workers(self) -> int:
-        """A second worker takes over from the first."""
+        """Return 0: no other process shares the log."""
         return 0
 
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
-        """The first position still held, and the one after the last, of each partition."""
+        """Return the first position and the end of each partition."""
         return {partition: (0, len(self._log.records[partition])) for partition in partitions}

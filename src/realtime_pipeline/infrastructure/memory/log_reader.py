@@ -1,4 +1,4 @@
-"""Looking something up in the log in memory."""
+"""Random access to the log in memory."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,11 @@ from realtime_pipeline.infrastructure.memory.log import MemoryLog
 
 
 class MemoryLogReader(LogReader):
-    """Reads a `MemoryLog`."""
+    """Reads ranges of a `MemoryLog`."""
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
 
     def read(self, partition: int, from_position: int, to_position: int) -> Iterator[Record]:
-        """Read records."""
+        """Read the records [from, to) of a partition."""
         yield from self._log.records[partition][from_position:to_position]

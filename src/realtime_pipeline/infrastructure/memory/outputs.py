@@ -9,7 +9,7 @@ from realtime_pipeline.domain.streams.effects import DeadLetter
 
 
 class MemoryOutputs(Outputs):
-    """A list of dead letters, and a position for each partition; what is for the log goes there at once."""
+    """Keeps a list of dead letters and a position for each partition; publishes outgoing records at once."""
 
     def __init__(self, publisher: EventPublisher) -> None:
         self._publisher = publisher
@@ -19,27 +19,27 @@ class MemoryOutputs(Outputs):
 
     @property
     def linger_ms(self) -> int:
-        """A call costs nothing."""
+        """0: a call costs nothing."""
         return 0
 
     @property
     def can_retract(self) -> bool:
-        """They are taken out of the list."""
+        """True: dead letters are removed from the list."""
         return True
 
     def epoch(self, partition: int) -> int:
-        """The largest epoch by which outputs were claimed."""
+        """Read the largest epoch that has claimed the outputs."""
         return self._epochs.get(partition, 0)
 
     def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
-        """Shut earlier owners out, then read the position."""
+        """Write a new epoch, which fences earlier owners, then read the position."""
         if epoch <= self._epochs.get(partition, 0):
             raise Fenced(f"the outputs of partition {partition} have epoch {self._epochs[partition]} already")
         self._epochs[partition] = epoch
         return self._positions.get(partition, 0)
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read up to which position outputs were emitted."""
+        """Read the positions up to which outputs were emitted."""
         return {partition: self._positions.get(partition, 0) for partition in partitions}
 
     def emit(self, emissions: Sequence[Emission]) -> None:
@@ -53,17 +53,17 @@ class MemoryOutputs(Outputs):
         position = self._positions.get(emission.partition, 0)
         if position != emission.from_position:
             raise PositionMismatch({emission.partition: position})
-        if emission.outgoing:  # first: where that fails, all is said again
+        if emission.outgoing:  # first: after a failure, the worker emits all again
             self._publisher.publish(emission.outgoing)
         self._positions[emission.partition] = emission.to_position
-        self._dead_letters = [letter for letter in self._dead_letters if not _is_taken_back(letter, emission)]
+        self._dead_letters = [letter for letter in self._dead_letters if not _is_retracted(letter, emission)]
         self._dead_letters += emission.dead_letters
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
-        """The first dead letters, by partition and position."""
+        """Read the first dead letters, by partition and position."""
         ordered = sorted(self._dead_letters, key=lambda letter: (letter.record.partition, letter.record.position))
         return ordered[:limit]
 
 
-def _is_taken_back(letter: DeadLetter, emission: Emission) -> bool:
+def _is_retracted(letter: DeadLetter, emission: Emission) -> bool:
     return letter.record.partition == emission.partition and letter.customer_id in emission.forgotten

@@ -17,17 +17,17 @@ from realtime_pipeline.infrastructure.memory.views import MemoryViews, ViewCell
 
 
 class MemoryProductQueries(ProductQueries):
-    """Reads the dictionaries of `MemoryViews`. Another thread may merge meanwhile: what is iterated is copied first."""
+    """Reads the dictionaries of `MemoryViews`. It copies before it iterates: another thread may merge meanwhile."""
 
     def __init__(self, views: MemoryViews) -> None:
         self._views = views
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
-        """Read positions."""
+        """Read the position of each view cell in each partition."""
         return self._views.positions(partitions)
 
     def watermarks(self) -> Mapping[int, Watermark]:
-        """How far each source partition's time has come."""
+        """Read the watermark of each source partition."""
         return {partition: source.watermark for partition, source in self._views.cells[0].sources.items()}
 
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
@@ -45,11 +45,11 @@ class MemoryProductQueries(ProductQueries):
         return {product_id: attrs.evolve(state) for product_id, state in states if state is not None}
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
-        """How many views, carts and purchases products had."""
+        """Count the views, carts and purchases of products."""
         return {product_id: state.interactions for product_id, state in self.products(product_ids).items()}
 
     def interactions(self) -> int:
-        """How many views, carts and purchases there were."""
+        """Count all views, carts and purchases."""
         return sum(state.interactions for _, state in self.scan())
 
     def trending(
@@ -61,12 +61,12 @@ class MemoryProductQueries(ProductQueries):
         max_staleness_ms: int = 0,
         now_ms: int = END_OF_TIME,
     ) -> Sequence[TrendingProduct]:
-        """Rank products by what is done with them lately."""
+        """Rank products by their recent actions."""
         activity = {}
         for cell in self._views.cells:
             for (hour, product_id), counted in _activity(cell.state, country):
-                said = cell.state.products[product_id].category
-                if category is None or (said is not None and said[0] == category):
+                fact = cell.state.products[product_id].category
+                if category is None or (fact is not None and fact[0] == category):
                     activity[hour, product_id] = counted
         newest_ms = shop_time_ms(self.watermarks().values(), now_ms)
         return trending(activity, newest_ms // HOUR_MS, latest_hour(now_ms), settings)[:limit]
@@ -80,7 +80,7 @@ class MemoryProductQueries(ProductQueries):
             RatedProduct(id_, bayesian_average(state.ratings, state.rating_sum, mean, prior_ratings), state.ratings)
             for id_, state in rated
         ]
-        return sorted(averages, key=lambda one: (-one.average, one.product_id))[:limit]
+        return sorted(averages, key=lambda product: (-product.average, product.product_id))[:limit]
 
     def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
         """Read every product."""
@@ -93,8 +93,10 @@ class MemoryProductQueries(ProductQueries):
 
 
 def _activity(state: Deltas, country: str | None) -> list[tuple[tuple[int, ProductId], Activity]]:
-    """What was done in each hour, anywhere or in a country."""
+    """List the activity of each hour, of a country or of all."""
     if country is None:
         return list(state.activity.items())
     entries = list(state.by_country.items())
-    return [((hour, product_id), counted) for (hour, where, product_id), counted in entries if where == country]
+    return [
+        ((hour, product_id), counted) for (hour, of_country, product_id), counted in entries if of_country == country
+    ]

@@ -18,7 +18,7 @@ from realtime_pipeline.domain.views.deltas import Deltas
 
 @attrs.define
 class Source:
-    """How far a view cell has merged one source partition."""
+    """A source partition of a view cell: epoch, the position merged so far, and watermark."""
 
     epoch: int = 0
     position: int = 0
@@ -27,7 +27,7 @@ class Source:
 
 @attrs.define
 class ViewCell:
-    """One view cell: the products that belong to it."""
+    """A view cell: its source partitions, and the products that belong to it."""
 
     sources: dict[int, Source] = attrs.Factory(dict)
     state: Deltas = attrs.Factory(Deltas)
@@ -35,14 +35,14 @@ class ViewCell:
     oldest_hour: int = 0
 
     def source(self, partition: int) -> Source:
-        """The source partition's entry, new where there is none."""
+        """Return the entry of a source partition; make it where there is none."""
         return self.sources.setdefault(partition, Source())
 
 
 class MemoryViews(Views):
-    """Dictionaries of products, their hourly activity and their newest sessions, in any number of view cells.
+    """Keeps dictionaries of products, their hourly activity and their newest sessions, in any number of view cells.
 
-    `cells` belongs to this class; `MemoryProductQueries` reads it.
+    Only this class writes `cells`; `MemoryProductQueries` reads it.
     """
 
     def __init__(self, view_cells: int, listed_sessions_max: int, activity_retention_hours: int) -> None:
@@ -52,25 +52,25 @@ class MemoryViews(Views):
 
     @property
     def view_cells(self) -> int:
-        """How many view cells there are."""
+        """The number of view cells."""
         return len(self.cells)
 
     @property
     def merge_records_max(self) -> int:
-        """Nobody waits for a merge here."""
+        """Unbounded: a merge blocks nobody."""
         return sys.maxsize
 
     @property
     def linger_ms(self) -> int:
-        """A merge is cheap."""
+        """0: a merge is cheap."""
         return 0
 
     def epoch(self, partition: int) -> int:
-        """The largest epoch any view cell has from a partition."""
+        """Read the largest epoch that any view cell has of a partition."""
         return max(cell.source(partition).epoch for cell in self.cells)
 
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
-        """Write a new epoch to every view cell, then read positions."""
+        """Write a new epoch to every view cell, which fences earlier owners, then read the positions."""
         if epoch <= self.epoch(partition):
             raise Fenced(f"the views have epoch {self.epoch(partition)} from partition {partition} already")
         for cell in self.cells:
@@ -78,41 +78,41 @@ class MemoryViews(Views):
         return self.positions([partition])[partition]
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
-        """Read positions."""
+        """Read the position of each view cell in each partition."""
         return {partition: tuple(cell.source(partition).position for cell in self.cells) for partition in partitions}
 
     def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
-        """Add deltas to view cells, each all or nothing."""
+        """Merge deltas into view cells, each all or nothing."""
         for merge in merges:
             self._merge(merge, now_ms)
 
     def _merge(self, merge: Merge, now_ms: int) -> None:
         cell = self.cells[merge.view_cell]
-        for source_range in merge.ranges:
-            if source_range.epoch != cell.source(source_range.partition).epoch:
-                raise Fenced(f"the views have another epoch from partition {source_range.partition}")
-        positions = {one.partition: cell.source(one.partition).position for one in merge.ranges}
-        if any(positions[one.partition] != one.from_position for one in merge.ranges):
+        for range_ in merge.ranges:
+            if range_.epoch != cell.source(range_.partition).epoch:
+                raise Fenced(f"the views have another epoch from partition {range_.partition}")
+        positions = {range_.partition: cell.source(range_.partition).position for range_ in merge.ranges}
+        if any(positions[range_.partition] != range_.from_position for range_ in merge.ranges):
             raise PositionMismatch(positions)
-        for one in merge.ranges:
-            source = cell.source(one.partition)
-            source.position, source.watermark = one.to_position, one.watermark
+        for range_ in merge.ranges:
+            source = cell.source(range_.partition)
+            source.position, source.watermark = range_.to_position, range_.watermark
         cell.state.merge(attrs.evolve(merge.deltas, index={}), now_ms + AHEAD_MAX_MS)
         for (product_id, key), at_ms in merge.deltas.index.items():
             listed = cell.lists.setdefault(product_id, {})
             listed[key] = max(at_ms, listed.get(key, at_ms))
             if len(listed) > self._listed_sessions_max:
-                del listed[min(listed, key=lambda one: (listed[one], one))]
+                del listed[min(listed, key=lambda session: (listed[session], session))]
         self._delete_old_hours(cell, now_ms)
 
     def _delete_old_hours(self, cell: ViewCell, now_ms: int) -> None:
         newest_ms = shop_time_ms((source.watermark for source in cell.sources.values()), now_ms)
         oldest_hour = newest_ms // HOUR_MS - self._activity_hours
-        if oldest_hour != cell.oldest_hour:  # it may be less where a clock was ahead, and is right again
+        if oldest_hour != cell.oldest_hour:  # smaller where a clock was ahead and is right again
             cell.oldest_hour, state = oldest_hour, cell.state
-            state.activity = {key: done for key, done in state.activity.items() if key[0] >= oldest_hour}
-            state.by_country = {key: done for key, done in state.by_country.items() if key[0] >= oldest_hour}
+            state.activity = {key: counted for key, counted in state.activity.items() if key[0] >= oldest_hour}
+            state.by_country = {key: counted for key, counted in state.by_country.items() if key[0] >= oldest_hour}
 
     def erase(self) -> None:
-        """Delete all that was ever merged."""
+        """Delete all view cells."""
         self.cells = [ViewCell() for _ in self.cells]

@@ -22,15 +22,15 @@ from realtime_pipeline.infrastructure.redis.stored_log import StoredLog
 
 OUTBOX_READ_MAX = 64
 LOADED_AT_ONCE = 500
-"""A longer request would hold up every reader of its node."""
+"""Keys of one `MGET`. A longer request would block every reader of its node."""
 
 
 class RedisCellStore(CellStore):
-    """Keys under one hash tag a cell, changed by one Function call a commit.
+    """Keeps the keys of a cell under one hash tag, so in one slot; one Function call writes a commit.
 
-    A customer is one string: set and read with many others by one command, that cost less than a hash each. Sessions
-    lie in hashes of those begun at about the same time, which expire whole: a key each with an expiry of its own cost
-    three times as much.
+    A customer is one string: one command writes or reads many of them, which costs less than a hash for each. Sessions
+    that began at about the same time share a hash with one TTL; a key with a TTL for each session cost three times as
+    much.
     """
 
     def __init__(
@@ -45,89 +45,93 @@ class RedisCellStore(CellStore):
 
     @property
     def commit_records_max(self) -> int:
-        """A longer commit would hold up every reader of its node."""
+        """How many records a commit may cover; a longer commit would block every reader of its node."""
         return self._settings.commit_records_max
 
     def bind(self, identity: LogIdentity) -> None:
-        """Tie the store to a log, and see that Redis is fit for it."""
+        """Bind the store to a log, and check that Redis is fit for it."""
         self._client.check()
-        written = str(identity)
+        own = str(identity)
         meta = self._keys.meta
-        named: Request = ("HMGET", meta, "built_from", "layout", "view_cells")
-        bound, layout, view_cells = self._execute(meta, *named)
-        if bound is None:  # said last, so that a store which says what it was built from says all
+        read: Request = ("HMGET", meta, "built_from", "layout", "view_cells")
+        built_from, layout, view_cells = self._execute(meta, *read)
+        if built_from is None:
             new: dict[str, str | int] = {
                 "layout": LAYOUT,
                 "view_cells": self._settings.view_cells,
-                "built_from": written,
+                "built_from": own,  # last: where it is there, all fields are
             }
             writes: list[Request] = [("HSETNX", meta, field, value) for field, value in new.items()]
-            *_, (bound, layout, view_cells) = self._client.execute([(meta, request) for request in (*writes, named)])
-        if bound.decode() != written:
+            replies = self._client.execute([(meta, request) for request in (*writes, read)])
+            built_from, layout, view_cells = replies[-1]
+        if built_from.decode() != own:
             raise WrongLog(
-                f"the store {self._settings.namespace} was built from log {bound.decode()}, this is {written}; "
-                f"use another namespace and group{identity.way_out(bound.decode())}"
+                f"the store {self._settings.namespace} was built from log {built_from.decode()}, this is {own}; "
+                f"use another namespace and group{identity.way_out(built_from.decode())}"
             )
         self._settings.check_layout(layout, view_cells)
         self._log.is_bound_to(identity)
 
     def epoch(self, partition: int) -> int:
-        """The largest epoch written to the cell."""
+        """Read the largest epoch written to the cell."""
         key = self._keys.cell(partition)
         return int(self._execute(key, "HGET", key, "epoch") or 0)
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read where cells stand."""
+        """Read the positions of cells."""
         cells = [self._keys.cell(partition) for partition in partitions]
-        answers = self._client.execute([(cell, ("HGET", cell, "position")) for cell in cells])
-        return {partition: int(said or 0) for partition, said in zip(partitions, answers, strict=True)}
+        replies = self._client.execute([(cell, ("HGET", cell, "position")) for cell in cells])
+        return {partition: int(raw or 0) for partition, raw in zip(partitions, replies, strict=True)}
 
     def claim(self, partition: int, epoch: int) -> ClaimedCell:
-        """Write a new epoch, then read where the cell stands."""
+        """Write a new epoch, which fences earlier owners, then read the position of the cell."""
         cell = self._keys.cell(partition)
-        said = self._execute(cell, "FCALL", "rp9_claim", 2, cell, self._keys.outbox(partition), epoch, LAYOUT)
-        if said[0] == b"NEWER":
-            raise self._settings.newer(int(said[1]))
-        if said[0] != b"OK":
+        reply = self._execute(cell, "FCALL", "rp10_claim", 2, cell, self._keys.outbox(partition), epoch, LAYOUT)
+        if reply[0] == b"NEWER":
+            raise self._settings.newer(int(reply[1]))
+        if reply[0] != b"OK":
             raise Fenced(f"partition {partition} has epoch {epoch} or a larger one already")
-        position, number, *times = map(int, said[1:])
+        position, number, *times = map(int, reply[1:])
         return ClaimedCell(position, number, Watermark(*times))
 
     def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
-        """Load the customers wanted of each partition."""
+        """Load the wanted customers of each partition."""
         found: dict[CustomerId, Customer] = {}
         missing: dict[int, list[CustomerId]] = {}
         parts = [
             (partition, ids[begin : begin + LOADED_AT_ONCE])
-            for partition, ids in ((partition, list(some)) for partition, some in wanted.items())
+            for partition, ids in ((partition, list(customer_ids)) for partition, customer_ids in wanted.items())
             for begin in range(0, len(ids), LOADED_AT_ONCE)
         ]
-        keys = [self._keys.customers(partition, ids) for partition, ids in parts]
-        answers = self._client.execute([(names[0], ("MGET", *names)) for names in keys])
-        for (partition, ids), values in zip(parts, answers, strict=True):
+        key_lists = [self._keys.customers(partition, ids) for partition, ids in parts]
+        replies = self._client.execute([(keys[0], ("MGET", *keys)) for keys in key_lists])
+        for (partition, ids), values in zip(parts, replies, strict=True):
             for customer_id, value in zip(ids, values, strict=True):
                 if value is None:
                     missing.setdefault(partition, []).append(customer_id)
                 else:
                     found[customer_id] = decode_customer(value, customer_id)
         if missing:
-            found.update(self._never_seen(missing))
+            found.update(self._new_customers(missing))
         return found
 
-    def _never_seen(self, missing: Mapping[int, Sequence[CustomerId]]) -> dict[CustomerId, Customer]:
-        """Make blank customers; those who were forgotten know when."""
-        asked: list[tuple[Key, Request]] = []
+    def _new_customers(self, missing: Mapping[int, Sequence[CustomerId]]) -> dict[CustomerId, Customer]:
+        """Make customers for ids without a key; a tombstone says when a customer was forgotten.
+
+        `EXISTS` checks that there is no key: `MGET` returns None for a key of another type, too.
+        """
+        requests: list[tuple[Key, Request]] = []
         for partition, ids in missing.items():
-            tombstones, names = self._keys.tombstones(partition), self._keys.customers(partition, ids)
-            asked.append((tombstones, ("HMGET", tombstones, *map(tombstone_key, ids))))
-            asked.append((names[0], ("EXISTS", *names)))
-        answers = iter(self._client.execute(asked))
+            tombstones, keys = self._keys.tombstones(partition), self._keys.customers(partition, ids)
+            requests.append((tombstones, ("HMGET", tombstones, *map(tombstone_key, ids))))
+            requests.append((keys[0], ("EXISTS", *keys)))
+        replies = iter(self._client.execute(requests))
         found: dict[CustomerId, Customer] = {}
-        for (partition, ids), times, there in zip(missing.items(), answers, answers, strict=True):
-            if there:
-                names = self._keys.customers(partition, ids)
-                if any(value is not None for value in self._execute(names[0], "MGET", *names)):
-                    raise Fenced(f"partition {partition} has another owner, who has written to it meanwhile")
+        for (partition, ids), times, existing in zip(missing.items(), replies, replies, strict=True):
+            if existing:
+                keys = self._keys.customers(partition, ids)
+                if any(value is not None for value in self._execute(keys[0], "MGET", *keys)):
+                    raise Fenced(f"partition {partition} has another owner, which has written to it meanwhile")
                 raise UnrecoverableState(
                     f"a customer's key of partition {partition} is of another type; use another namespace"
                 )
@@ -138,8 +142,8 @@ class RedisCellStore(CellStore):
         return found
 
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
-        """Read the entries that end after a position, some at a time."""
-        outbox, count = self._keys.outbox(partition), 1  # at first: often nobody wants more
+        """Read the outbox entries that end after a position, in parts."""
+        outbox, count = self._keys.outbox(partition), 1  # grows: most callers read one entry
         while entries := self._execute(outbox, "XRANGE", outbox, f"({after}-0", "+", "COUNT", count):
             for _, fields in entries:
                 yield decode_entry(fields[b"entry"])
@@ -147,7 +151,7 @@ class RedisCellStore(CellStore):
             count = min(4 * count, OUTBOX_READ_MAX)
 
     def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
-        """Write each commit by one call, some calls at a time."""
+        """Write each commit by one Function call; a round trip carries up to `commits_per_request` of them."""
         sizes: list[int] = []
         requests: list[tuple[Key, Request]] = []
         for commit in commits:
@@ -162,30 +166,31 @@ class RedisCellStore(CellStore):
         return sizes
 
     def _send(self, requests: Sequence[tuple[Key, Request]]) -> None:
-        for (cell, _), said in zip(requests, self._client.execute(requests, wait=True), strict=True):
-            if said[0] != b"OK":
-                raise Fenced(f"{cell} is another owner's or stands elsewhere")
+        for (cell, _), reply in zip(requests, self._client.execute(requests, wait=True), strict=True):
+            if reply[0] != b"OK":
+                raise Fenced(f"{cell} has another owner or is at another position")
 
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
-        """Let go of entries that end at or before a position."""
+        """Delete the outbox entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._execute(cell, "FCALL", "rp9_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._execute(cell, "FCALL", "rp10_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def write_notes(self, notes: Mapping[int, OwnerNotes]) -> None:
-        """Write down what owners have seen, as one field of the cell, so that it is all of one time."""
-        cells = [(self._keys.cell(partition), one) for partition, one in notes.items()]
-        self._client.execute(
-            [(cell, ("HSET", cell, "noted", f"{one.emitted} {one.empty_from} {one.empty_to}")) for cell, one in cells]
-        )
+        """Write the notes of owners. A note is one field of its cell, so its numbers change together."""
+        requests: list[tuple[Key, Request]] = []
+        for partition, note in notes.items():
+            cell = self._keys.cell(partition)
+            requests.append((cell, ("HSET", cell, "noted", f"{note.emitted} {note.empty_from} {note.empty_to}")))
+        self._client.execute(requests)
 
     def read_notes(self, partition: int) -> OwnerNotes:
-        """Read what an owner wrote down last."""
+        """Read the notes that an owner wrote last."""
         cell = self._keys.cell(partition)
-        said = self._execute(cell, "HGET", cell, "noted")
-        return OwnerNotes() if said is None else OwnerNotes(*map(int, said.split()))
+        raw = self._execute(cell, "HGET", cell, "noted")
+        return OwnerNotes() if raw is None else OwnerNotes(*map(int, raw.split()))
 
     def erase(self) -> None:
-        """Delete all cells: first what says that they are there, so that none is found half erased."""
+        """Delete all cells. The hash of each cell goes first, so that nobody finds a cell half erased."""
         cells = [self._keys.cell(partition) for partition in range(self._log.partitions)]
         self._client.execute([(cell, ("UNLINK", cell)) for cell in cells])
         self._client.erase(self._keys.cell_pattern)

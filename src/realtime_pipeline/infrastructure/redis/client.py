@@ -1,4 +1,4 @@
-"""Requests to a Redis server or to the masters of a cluster, wherever keys are, and what silence or refusals mean."""
+"""Sends requests to the node that holds their key: round trips, redirects, retries, and waits for replicas."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,25 +19,25 @@ Key = str
 _VERSION_MIN = 7
 _EVICTING = ("allkeys-", "volatile-")
 _EVICTING_LOSES = {"allkeys": "positions and customers too", "volatile": "sessions first"}
-"""What the policies take that begin so: sessions are the keys that expire."""
+"""What an eviction policy deletes, by the first word of its name: only sessions have a TTL, so are `volatile`."""
 ERASED_KEYS = 1_000
-TURNS_MAX: Final = 9
-"""How often a request is sent at most: it follows its key from node to node, before the caller is told."""
+ATTEMPTS_MAX: Final = 9
+"""How often a request is sent at most, redirects and retries included, before the caller gets the error."""
 REDIRECT_WAIT_S: Final = 0.02
-"""From the second redirection on: two nodes may name each other until both know who has a slot."""
+"""Wait from the second redirect on: two nodes may redirect to each other until both know the owner of a slot."""
 READS: Final = frozenset(
     ("GET", "MGET", "HGET", "HMGET", "HGETALL", "HKEYS", "HVALS", "HSCAN", "EXISTS", "ZRANGE", "XRANGE")
 )
-"""Commands that change nothing, and may be sent again where no answer came."""
+"""Commands that change nothing. A retry is safe where no reply came."""
 _ASKING: Final[Request] = ("ASKING",)
-_NO_ANSWER = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
+_NO_REPLY = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError)
 
 
 class RedisClient:
-    """Sends requests to the node that has their key, those of one node in one go.
+    """Sends requests to the node that holds their key; requests to one node share a round trip.
 
-    A request whose key has moved follows it: the node that says so has done nothing. Reads that get no answer are sent
-    once more. A write never is: when its answer does not come, only a look at the store can tell what was done.
+    A redirect (`MOVED`, `ASK`) is followed: the node that redirects has done nothing. A read without a reply is retried
+    once. A write without a reply is never retried: only the store can tell whether it was done.
     """
 
     def __init__(self, settings: RedisSettings) -> None:
@@ -49,15 +49,15 @@ class RedisClient:
         self._topology.close()
 
     def masters(self) -> list["redis.Redis"]:
-        """A client for each node that keeps keys."""
+        """Return a client for each node that holds keys."""
         return self._topology.masters()
 
     def check(self) -> None:
-        """See that every node is fit for the store, has its Functions, and lets this user do all that workers do.
+        """Check that every node is fit for the store, has its Functions, and grants this user a worker's rights.
 
         Raises:
-            Unavailable: one is too old, drops keys when memory is short, or does not let this user do something.
-            Unreachable: one does not answer.
+            Unavailable: a node is too old, has an eviction policy, or denies this user a right.
+            Unreachable: a node does not reply.
         """
         self._topology.suspect()
         try:
@@ -74,41 +74,41 @@ class RedisClient:
                 check_functions(node)
                 check_rights(node, self._settings)
         except ERRORS as error:
-            raise self._failed(error) from None
+            raise self._translate(error) from None
 
     def execute(self, requests: Sequence[tuple[Key, Request]], wait: bool = False) -> list[Reply]:
-        """Send requests, each by a key on its node; return the answers in order.
+        """Send requests, each to the node that holds its key; return the replies in order.
 
-        With `wait`, the answers count only when as many replicas as the settings say have what was written.
+        With `wait`, the call succeeds only when as many replicas as the settings say, or the disk, have the writes.
 
         Raises:
-            Unreachable: some answer did not come, or a key is being moved, and the request can be made nowhere yet.
+            Unreachable: some reply did not come, or a slot migrates and no node takes the request yet.
             UnrecoverableState: a key is of another type than this program gives it.
             Unavailable: this user may not do it.
         """
         try:
-            replies = self._answered(requests, wait)
+            replies = self._replies(requests, wait)
             for reply in replies:
                 if isinstance(reply, Exception):
                     raise reply
         except ERRORS as error:
-            raise self._failed(error) from None
+            raise self._translate(error) from None
         return replies
 
     def scan(self, pattern: str, count: int) -> Iterator[list[Any]]:
-        """List the keys that match, about `count` at a time; some may come twice, and some not while slots move."""
+        """List matching keys, about `count` at a time; a key may come twice, or be missed while its slot migrates."""
         self._topology.suspect()
         try:
             for node in self.masters():
                 cursor = -1
                 while cursor:
-                    cursor, names = node.scan(max(cursor, 0), match=pattern, count=count)
-                    yield names
+                    cursor, keys = node.scan(max(cursor, 0), match=pattern, count=count)
+                    yield keys
         except ERRORS as error:
-            raise self._failed(error) from None
+            raise self._translate(error) from None
 
     def used(self) -> Mapping[str, float]:
-        """What all nodes together have used: µs of CPU, bytes of append-only file, bytes of memory."""
+        """Add up what all nodes use: µs of CPU, bytes of append-only file, bytes of memory."""
         used = dict.fromkeys(("us", "log_bytes", "memory_bytes"), 0.0)
         for node in self.masters():
             info = node.info("all")
@@ -118,64 +118,65 @@ class RedisClient:
         return used
 
     def erase(self, pattern: str) -> None:
-        """Delete every key that looks like this.
+        """Delete every key that matches.
 
-        Nodes are searched until none has such a key: a key may move to a node that was searched before.
+        Scan until no node has such a key: a key may migrate to a node that was scanned before.
         """
         is_empty = False
         while not is_empty:
             is_empty = True
-            for names in self.scan(pattern, ERASED_KEYS):
-                self.execute([(name.decode(), ("UNLINK", name)) for name in names])
-                is_empty = is_empty and not names
+            for keys in self.scan(pattern, ERASED_KEYS):
+                self.execute([(key.decode(), ("UNLINK", key)) for key in keys])
+                is_empty = is_empty and not keys
 
-    def _answered(self, requests: Sequence[tuple[Key, Request]], wait: bool) -> list[Reply]:
-        """Answers in order, refusals among them as exceptions; requests whose key has moved have followed it."""
+    def _replies(self, requests: Sequence[tuple[Key, Request]], wait: bool) -> list[Reply]:
+        """Return the replies in order, error replies as exceptions, after redirects and retries."""
         replies: list[Reply] = [None] * len(requests)
         keys = [key for key, _ in requests]
         pending = [(node, numbers, False) for node, numbers in self._topology.locate(keys, range(len(keys))).values()]
-        may_repeat = True
-        for turn in range(1, TURNS_MAX + 1):
+        may_retry = True
+        for attempt in range(1, ATTEMPTS_MAX + 1):
             again: list[int] = []
-            is_silent = False
+            is_unreachable = False
             for node, numbers, asking in pending:
                 try:
-                    answers, refused = self._answers(node, [requests[number][1] for number in numbers], wait, asking)
-                except _NO_ANSWER:
+                    received, errors = self._send(node, [requests[number][1] for number in numbers], wait, asking)
+                except _NO_REPLY:
                     self._topology.suspect()
-                    is_silent = True
-                    if not may_repeat or turn == TURNS_MAX or any(requests[one][1][0] not in READS for one in numbers):
+                    is_unreachable = True
+                    has_writes = any(requests[number][1][0] not in READS for number in numbers)
+                    if not may_retry or attempt == ATTEMPTS_MAX or has_writes:
                         raise
                     again += numbers
                 else:
-                    for number, answer in zip(numbers, answers, strict=True):
-                        replies[number] = answer
-                    again += [numbers[place] for place in refused if self._has_moved(answers[place])]
-            if not again or turn == TURNS_MAX:
+                    for number, reply in zip(numbers, received, strict=True):
+                        replies[number] = reply
+                    again += [numbers[index] for index in errors if self._is_redirect(received[index])]
+            if not again or attempt == ATTEMPTS_MAX:
                 break
-            may_repeat = may_repeat and not is_silent
-            if turn > 1:
+            may_retry = may_retry and not is_unreachable
+            if attempt > 1:
                 time.sleep(REDIRECT_WAIT_S)
             pending = self._redirected(keys, replies, again)
         return replies
 
-    def _has_moved(self, answer: Reply) -> bool:
-        return self._settings.cluster and isinstance(answer, redis.exceptions.AskError)  # MOVED is one of these
+    def _is_redirect(self, reply: Reply) -> bool:
+        return self._settings.cluster and isinstance(reply, redis.exceptions.AskError)  # MovedError is an AskError
 
     def _redirected(
         self, keys: Sequence[Key], replies: Sequence[Reply], again: Sequence[int]
     ) -> list[tuple["redis.Redis", list[int], bool]]:
-        """Where to send requests now: to the owner of their slot, or, `ASKING`, to the node that imports it."""
+        """Find the next node of requests: the owner of their slot, or, by `ASKING`, the node that imports the slot."""
         importing: dict[str, tuple[redis.Redis, list[int]]] = {}
         owned: list[int] = []
         for number in again:
-            answer = replies[number]
-            if isinstance(answer, redis.exceptions.AskError) and not isinstance(answer, redis.exceptions.MovedError):
-                name, node = self._topology.importing(answer)
+            reply = replies[number]
+            if isinstance(reply, redis.exceptions.AskError) and not isinstance(reply, redis.exceptions.MovedError):
+                name, node = self._topology.importing(reply)
                 importing.setdefault(name, (node, []))[1].append(number)
                 continue
-            if isinstance(answer, redis.exceptions.MovedError):
-                self._topology.follow(answer)
+            if isinstance(reply, redis.exceptions.MovedError):
+                self._topology.follow(reply)
             owned.append(number)
         located = self._topology.locate(keys, owned) if owned else {}
         return [
@@ -183,51 +184,51 @@ class RedisClient:
             *((node, numbers, True) for node, numbers in importing.values()),
         ]
 
-    def _answers(
+    def _send(
         self, node: "redis.Redis", requests: Sequence[Request], wait: bool, asking: bool
     ) -> tuple[list[Reply], list[int]]:
-        """The answers of a node, and which of them are refusals."""
-        answers = self._sent(node, requests, wait, asking)
-        refused = [place for place, answer in enumerate(answers) if isinstance(answer, Exception)]
-        unknown = [place for place in refused if is_unknown_function(answers[place])]
-        if unknown:  # a new master, or one that was emptied: nothing was done yet
+        """Return the replies of a node, and the indexes of the error replies; load Functions that the node lacks."""
+        replies = self._round_trip(node, requests, wait, asking)
+        errors = [index for index, reply in enumerate(replies) if isinstance(reply, Exception)]
+        unknown = [index for index in errors if is_unknown_function(replies[index])]
+        if unknown:  # after a failover to an empty node: it has done nothing yet
             load_functions(node)
-            for place, answer in zip(
-                unknown, self._sent(node, [requests[place] for place in unknown], wait, asking), strict=True
-            ):
-                answers[place] = answer
-            refused = [place for place, answer in enumerate(answers) if isinstance(answer, Exception)]
-        return answers, refused
+            retried = self._round_trip(node, [requests[index] for index in unknown], wait, asking)
+            for index, reply in zip(unknown, retried, strict=True):
+                replies[index] = reply
+            errors = [index for index, reply in enumerate(replies) if isinstance(reply, Exception)]
+        return replies, errors
 
-    def _sent(self, node: "redis.Redis", requests: Sequence[Request], wait: bool, asking: bool) -> list[Reply]:
-        if asking:  # each for the one that follows
+    def _round_trip(self, node: "redis.Redis", requests: Sequence[Request], wait: bool, asking: bool) -> list[Reply]:
+        if asking:  # ASKING holds for the next request only
             requests = [part for request in requests for part in (_ASKING, request)]
         waits = wait and (self._settings.wait_replicas > 0 or self._settings.wait_disk)
-        answers = round_trip(node, [*requests, self._waiting()] if waits else requests)
+        replies = round_trip(node, [*requests, self._wait_request()] if waits else requests)
         if waits:
-            self._check_reached(answers.pop())
+            self._check_durable(replies.pop())
         if not asking:
-            return answers
-        for answer in answers[::2]:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers[1::2]
+            return replies
+        for reply in replies[::2]:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies[1::2]
 
-    def _waiting(self) -> Request:
-        """What is asked to be said when what was written is where it must be."""
+    def _wait_request(self) -> Request:
+        """Build the request that waits until replicas, or disks, have the writes of the connection."""
         settings = self._settings
         if settings.wait_disk:
             return ("WAITAOF", 1, settings.wait_replicas, settings.wait_timeout_ms)
         return ("WAIT", settings.wait_replicas, settings.wait_timeout_ms)
 
-    def _check_reached(self, answer: Reply) -> None:
-        if isinstance(answer, redis.exceptions.ResponseError) and self._settings.wait_disk:
+    def _check_durable(self, reply: Reply) -> None:
+        """Check that as many replicas, or disks, as the settings say have the writes."""
+        if isinstance(reply, redis.exceptions.ResponseError) and self._settings.wait_disk:
             raise Unavailable(
-                f"Redis cannot wait for its disk ({answer}): set appendonly yes, or redis.wait_disk = false"
+                f"Redis cannot wait for its disk ({reply}): set appendonly yes, or redis.wait_disk = false"
             )
-        if isinstance(answer, Exception):
-            raise answer
-        on_disk, replicas = answer if self._settings.wait_disk else (1, answer)
+        if isinstance(reply, Exception):
+            raise reply
+        on_disk, replicas = reply if self._settings.wait_disk else (1, reply)
         if on_disk < 1:
             raise redis.exceptions.TimeoutError("the commit is not on the disk yet")
         if replicas < self._settings.wait_replicas:
@@ -235,7 +236,7 @@ class RedisClient:
                 f"{replicas} of {self._settings.wait_replicas} replicas have the commit"
             )
 
-    def _failed(self, error: BaseException) -> RecoverableError | UnrecoverableState | Unavailable:
+    def _translate(self, error: BaseException) -> RecoverableError | UnrecoverableState | Unavailable:
         if not self._settings.cluster and isinstance(error, redis.exceptions.AskError):
             return Unavailable("this Redis is one of a cluster: set redis.cluster = true")
         if isinstance(error, UNREACHABLE):

@@ -1,4 +1,4 @@
-"""A commit as the one request that writes it; `functions.lua` says what is where."""
+"""Writes a commit as one request to the Function `commit`; `lua/cells.lua` describes its arguments."""
 
 from collections.abc import Collection
 from typing import Final
@@ -12,15 +12,15 @@ from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 
 COUNT: Final = b"n_"
-"""What the names of a cell's fields begin with that count records of a class."""
+"""The prefix of the fields of a cell that count the records of a class."""
 
 
 _ALL_OTHERS: Final = -1
-"""Said in place of how many fields are deleted: all that are not written."""
+"""Stands in place of the number of deleted fields: delete all fields that are not written."""
 
 
-class _Hashes:
-    """Changes to hashes: fields to delete, values to set, and when each hash expires.
+class _HashChanges:
+    """Changes of hashes: the fields to delete, the values to write, and the TTL of each hash.
 
     A hash that is `replaced` keeps only what is written to it.
     """
@@ -29,42 +29,42 @@ class _Hashes:
         self._replaced = replaced
         self._deleted: dict[str, list[bytes | str | int]] = {}
         self._written: dict[str, list[bytes | str | int]] = {}
-        self._expires_ms: dict[str, int] = {}
+        self._ttl_ms: dict[str, int] = {}
 
-    def delete(self, name: str, field: bytes | str | int) -> None:
-        self._deleted.setdefault(name, []).append(field)
+    def delete(self, key: str, field: bytes | str | int) -> None:
+        self._deleted.setdefault(key, []).append(field)
 
-    def write(self, name: str, field: bytes | str | int, value: bytes | int, expires_ms: int = 0) -> None:
-        self._written.setdefault(name, []).extend((field, value))
-        if expires_ms:
-            self._expires_ms[name] = expires_ms
+    def write(self, key: str, field: bytes | str | int, value: bytes | int, ttl_ms: int = 0) -> None:
+        self._written.setdefault(key, []).extend((field, value))
+        if ttl_ms:
+            self._ttl_ms[key] = ttl_ms
 
     def names(self) -> list[str]:
         return list(self._deleted | self._written)
 
     def arguments(self) -> list[bytes | str | int]:
-        written: list[bytes | str | int] = [len(self.names())]
-        for name in self.names():
-            deleted, values = self._deleted.get(name, []), self._written.get(name, [])
-            which = [_ALL_OTHERS] if name in self._replaced else [len(deleted), *deleted]
-            written += [*which, len(values), *values, self._expires_ms.get(name, 0)]
-        return written
+        arguments: list[bytes | str | int] = [len(self.names())]
+        for key in self.names():
+            fields, pairs = self._deleted.get(key, []), self._written.get(key, [])
+            deleted = [_ALL_OTHERS] if key in self._replaced else [len(fields), *fields]
+            arguments += [*deleted, len(pairs), *pairs, self._ttl_ms.get(key, 0)]
+        return arguments
 
 
 def commit_request(keys: Keys, commit: Commit, session_retention_ms: int) -> tuple[Request, int]:
-    """Write a commit as a request; say how many bytes its entry takes."""
+    """Write a commit as a request; return it with the size of its outbox entry in bytes."""
     partition, effects, watermark = commit.partition, commit.effects, commit.watermark
     entry = encode_entry(commit.entry)
     customers = keys.customers(partition, effects.customers)
-    gone = [keys.reviews(partition, customer_id) for customer_id in effects.tombstones]
-    hashes = _hashes(keys, partition, effects, session_retention_ms, gone)
-    kept = {*customers, *hashes.names()}  # of who came back since
-    unlinked = [key for key in keys.customers(partition, list(effects.tombstones)) + gone if key not in kept]
+    forgotten = [keys.reviews(partition, customer_id) for customer_id in effects.tombstones]
+    hashes = _hash_changes(keys, partition, effects, session_retention_ms, forgotten)
+    kept = {*customers, *hashes.names()}  # of customers who came back after they were forgotten
+    unlinked = [key for key in keys.customers(partition, list(effects.tombstones)) + forgotten if key not in kept]
     names = [keys.cell(partition), keys.outbox(partition), *unlinked, *customers, *hashes.names()]
     counts = [part for name, count in effects.counts.items() for part in (COUNT + name.value.encode(), count)]
     request: Request = (
         "FCALL",
-        "rp9_commit",
+        "rp10_commit",
         len(names),
         *names,
         commit.epoch,
@@ -87,20 +87,20 @@ def commit_request(keys: Keys, commit: Commit, session_retention_ms: int) -> tup
     return request, len(entry)
 
 
-def _hashes(
+def _hash_changes(
     keys: Keys, partition: int, effects: Effects, session_retention_ms: int, replaced: Collection[str]
-) -> _Hashes:
-    hashes = _Hashes(replaced)
+) -> _HashChanges:
+    changes = _HashChanges(replaced)
     for customer_id, at_ms in effects.tombstones.items():
-        hashes.write(keys.tombstones(partition), tombstone_key(customer_id), at_ms)
+        changes.write(keys.tombstones(partition), tombstone_key(customer_id), at_ms)
     for key in effects.sessions_dropped - effects.sessions.keys():
-        hashes.delete(keys.sessions(key), key)
+        changes.delete(keys.sessions(key), key)
     for key, session in effects.sessions.items():
-        hashes.write(keys.sessions(key), key, encode_session_summary(session), session_retention_ms)
+        changes.write(keys.sessions(key), key, encode_session_summary(session), session_retention_ms)
     for (customer_id, product_id), review in effects.reviews.items():
-        name = keys.reviews(partition, customer_id)
+        reviews = keys.reviews(partition, customer_id)
         if review is None:
-            hashes.delete(name, product_id)
+            changes.delete(reviews, product_id)
         else:
-            hashes.write(name, product_id, encode_review(review))
-    return hashes
+            changes.write(reviews, product_id, encode_review(review))
+    return changes

@@ -20,12 +20,12 @@ from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.stored_log import StoredLog
 
 READ_AT_ONCE = 500
-"""A longer request would delay every other reader of its node."""
+"""Sessions of one `HMGET`. A longer request would block every other reader of its node."""
 SCANNED_KEYS = 1_000
 
 
 class RedisCustomerQueries(CustomerQueries):
-    """Reads the keys of cells; needs the right to read, and no Function."""
+    """Reads the keys of cells. It needs the right to read, and no Function."""
 
     def __init__(self, client: RedisClient, settings: RedisSettings, session_retention_ms: int) -> None:
         self._client = client
@@ -35,38 +35,38 @@ class RedisCustomerQueries(CustomerQueries):
         self._log = StoredLog(client, settings)
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read where cells stand."""
+        """Read the positions of cells."""
         cells = [self._keys.cell(partition) for partition in partitions]
-        answers = self._client.execute([(cell, ("HGET", cell, "position")) for cell in cells])
-        return {partition: int(said or 0) for partition, said in zip(partitions, answers, strict=True)}
+        replies = self._client.execute([(cell, ("HGET", cell, "position")) for cell in cells])
+        return {partition: int(raw or 0) for partition, raw in zip(partitions, replies, strict=True)}
 
     def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-        """Read customers: one by one, as `MGET` takes a key of another type for none."""
-        keys = [self._keys.customers(self._log.partition_of(one), [one])[0] for one in customer_ids]
+        """Read customers, each by a `GET`: `MGET` returns None for a key of another type, where `GET` fails."""
+        keys = [self._keys.customers(self._log.partition_of(id_), [id_])[0] for id_ in customer_ids]
         values = zip(customer_ids, self._client.execute([(key, ("GET", key)) for key in keys]), strict=True)
         return {customer_id: decode_customer(value, customer_id) for customer_id, value in values if value is not None}
 
     def session_summaries(
         self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
     ) -> dict[SessionKey, SessionSummary]:
-        """Read what sessions leave for others, and how far the time of their cells has come."""
-        listed = by_sessions_hash(keys)
-        parts = [some[at : at + READ_AT_ONCE] for some in listed for at in range(0, len(some), READ_AT_ONCE)]
-        names = [self._keys.sessions(some[0]) for some in parts]
-        cells = {partition: self._keys.cell(partition) for partition in {partition_of(some[0]) for some in listed}}
-        asked: list[tuple[Key, Request]] = [(cell, ("HGET", cell, "newest_ms")) for cell in cells.values()]
-        asked += [(name, ("HMGET", name, *some)) for name, some in zip(names, parts, strict=True)]
-        answers = self._client.execute(asked)
-        newest_ms = zip(cells, answers, strict=False)
+        """Read session summaries, and drop those that are expired by the newest event time of their cells."""
+        by_hash = by_sessions_hash(keys)
+        parts = [group[at : at + READ_AT_ONCE] for group in by_hash for at in range(0, len(group), READ_AT_ONCE)]
+        hashes = [self._keys.sessions(part[0]) for part in parts]
+        cells = {partition: self._keys.cell(partition) for partition in {partition_of(group[0]) for group in by_hash}}
+        requests: list[tuple[Key, Request]] = [(cell, ("HGET", cell, "newest_ms")) for cell in cells.values()]
+        requests += [(key, ("HMGET", key, *part)) for key, part in zip(hashes, parts, strict=True)]
+        replies = self._client.execute(requests)
+        newest_ms = zip(cells, replies, strict=False)
         oldest_ms = {
             partition: min(int(at_ms or 0), now_ms) - self._session_retention_ms for partition, at_ms in newest_ms
         }
-        order = [key for some in parts for key in some]
-        trails = decode_session_summaries([value for values in answers[len(cells) :] for value in values])
+        order = [key for part in parts for key in part]
+        summaries = decode_session_summaries([value for values in replies[len(cells) :] for value in values])
         return {
-            key: trail
-            for key, trail in zip(order, trails, strict=True)
-            if trail is not None and trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]
+            key: summary
+            for key, summary in zip(order, summaries, strict=True)
+            if summary is not None and summary.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]
         }
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
@@ -76,19 +76,19 @@ class RedisCustomerQueries(CustomerQueries):
         return sorted(reviews, key=lambda review: (-review.occurred_at_ms, review.product_id))
 
     def scan(self) -> Iterator[Customer]:
-        """Read every customer, some at a time. The ids of all are held meanwhile: Redis may list one twice."""
+        """Read every customer, in parts. All ids stay in memory meanwhile, because `SCAN` may list a key twice."""
         seen: set[bytes] = set()
-        pattern = f"{self._namespace}:{{c*}}:customer:*"  # others' ids may look like this too
+        pattern = f"{self._namespace}:{{c*}}:customer:*"  # also matches reviews of a customer whose id looks like a key
         is_customer = re.compile(rf"{re.escape(self._namespace)}:\{{c\d+\}}:customer:".encode()).match
         for listed in self._client.scan(pattern, SCANNED_KEYS):
-            names = [name for name in listed if name not in seen and is_customer(name)]
-            seen.update(names)
-            for value in self._client.execute([(name.decode(), ("GET", name)) for name in names]):
+            keys = [key for key in listed if key not in seen and is_customer(key)]
+            seen.update(keys)
+            for value in self._client.execute([(key.decode(), ("GET", key)) for key in keys]):
                 if value is not None:
                     yield decode_customer(value)
 
     def counts(self) -> Mapping[RecordClass, int]:
-        """How many records were folded into each class."""
+        """Add up the records of each class over all cells."""
         cells = [self._keys.cell(partition) for partition in range(self._log.partitions)]
         total: dict[RecordClass, int] = {}
         for fields in self._client.execute([(cell, ("HGETALL", cell)) for cell in cells]):

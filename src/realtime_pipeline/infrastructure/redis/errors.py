@@ -1,4 +1,4 @@
-"""What the silence or the refusal of a Redis means."""
+"""Translates errors of Redis: unreachable, access denied, transient, or not recoverable."""
 
 import ssl
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from realtime_pipeline.infrastructure.redis.rights import missing_right
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 
 MOVING = (redis.exceptions.MovedError, redis.exceptions.AskError, redis.exceptions.TryAgainError)
-"""What nodes answer while a slot moves; nothing was done. Only the keys' new node, or time, can help."""
+"""Error replies of a node while a slot migrates. It has done nothing: redirect the request, or retry it later."""
+
 UNREACHABLE = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
@@ -23,8 +24,11 @@ UNREACHABLE = (
     redis.exceptions.RedisClusterException,
     OSError,
 )
+"""Errors after which a worker retries: no reply, no master in a failover, a slot that migrates, a full Redis."""
+
 ERRORS = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError)
-"""What the client raises: that of a cluster which cannot be found is of another family."""
+"""All that the client raises. `RedisClusterException`, for a cluster that is not found, is no `RedisError`."""
+
 ACCESS_DENIED = (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError)
 _DENIED_IN_FUNCTION = "ACL failure in script"
 TRANSIENT = (
@@ -38,18 +42,24 @@ TRANSIENT = (
     "TRYAGAIN",
     "max number of clients",
 )
-"""What a server says that will do what it is asked a little later: it waits for a replica, its disk, a script."""
+"""How error replies begin that are transient: the server waits for a replica, its disk, a failover or a script."""
 
 
 def translate_error(
     error: BaseException, settings: RedisSettings
 ) -> RecoverableError | UnrecoverableState | Unavailable:
-    """What an error of Redis means to the worker, and to who reads."""
-    shut_out = _access_denied(error, settings)
-    if shut_out is not None:
-        return Unavailable(shut_out)
+    """Translate an error of Redis into an error of the pipeline.
+
+    Returns:
+        Unavailable: access was denied, or the settings do not fit; a person must act.
+        Unreachable: the error is transient.
+        UnrecoverableState: any other error, as a key of another type.
+    """
+    denied = _access_denied(error, settings)
+    if denied is not None:
+        return Unavailable(denied)
     if isinstance(error, UNREACHABLE):
-        return Unreachable(f"{_why_silent(error)}: {error}")
+        return Unreachable(f"{_why_unreachable(error)}: {error}")
     text = str(error)
     if text.startswith(TRANSIENT):
         return Unreachable(f"Redis does not take writes now: {text}")
@@ -60,7 +70,7 @@ def translate_error(
     return UnrecoverableState(f"Redis refused a request: {text}")
 
 
-def _why_silent(error: BaseException) -> str:
+def _why_unreachable(error: BaseException) -> str:
     if isinstance(error, redis.exceptions.OutOfMemoryError):
         return "Redis is full"
     if isinstance(error, MOVING):
@@ -69,15 +79,15 @@ def _why_silent(error: BaseException) -> str:
 
 
 def _access_denied(error: BaseException, settings: RedisSettings) -> str | None:
-    """What in the settings or in the user's rights is to be mended before Redis will answer; None where nothing is."""
+    """Say what to change in the settings or in the user's rights; None where the error has another cause."""
     causes = list(_causes(error))
     denied = next((str(cause) for cause in causes if _is_denied(cause)), None)
     if denied is not None:
         return missing_right(denied, settings)
-    refusal = next((one for one in causes if isinstance(one, ACCESS_DENIED)), None)
+    refusal = next((cause for cause in causes if isinstance(cause, ACCESS_DENIED)), None)
     if refusal is not None:
         return f"Redis does not let this user in: {refusal}; see redis.username and its password"
-    if any(isinstance(one, ssl.SSLCertVerificationError) or "CERTIFICATE_REQUIRED" in str(one) for one in causes):
+    if any(isinstance(cause, ssl.SSLCertVerificationError) or "CERTIFICATE_REQUIRED" in str(cause) for cause in causes):
         return f"no TLS with Redis: {error}; see redis.tls_ca_file, tls_cert_file and tls_key_file"
     if "Cluster mode is not enabled" in str(error):
         return "this Redis is a single server: set redis.cluster = false"
@@ -91,7 +101,7 @@ def _is_denied(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and what it came of, one after the other."""
+    """Iterate over an error and its causes, outermost first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

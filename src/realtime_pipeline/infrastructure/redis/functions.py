@@ -1,23 +1,32 @@
-"""The library of Functions in `functions.lua`, as every node that keeps keys must have it."""
+"""The library of Functions: the files in `lua/`, joined to one text. Every node that holds keys must have it."""
 
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 import redis
 
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.infrastructure.redis.connection import Reply, Request
 
+LIBRARY: Final = "realtime_pipeline_10"
+"""The library's name. Its number is in the names of all Functions, too; raise both with every change of the text.
+
+Old and new workers then call Functions of their own, and neither replaces those of the other.
+"""
+_FILES: Final = ("shared.lua", "cells.lua", "views.lua")
+
 
 @cache
 def library() -> str:
-    """The code of the library."""
-    return files(__package__).joinpath("functions.lua").read_text("utf-8")
+    """Return the code of the library."""
+    folder = files(__package__).joinpath("lua")
+    return "\n".join([f"#!lua name={LIBRARY}", *(folder.joinpath(name).read_text("utf-8") for name in _FILES)])
 
 
-def is_unknown_function(answer: Reply) -> bool:
-    """Whether a node refused a call because it lacks the Functions; then nothing was done."""
-    return isinstance(answer, redis.exceptions.ResponseError) and "Function not found" in str(answer)
+def is_unknown_function(reply: Reply) -> bool:
+    """Whether a node refused a call because it lacks the Functions; it has changed nothing then."""
+    return isinstance(reply, redis.exceptions.ResponseError) and "Function not found" in str(reply)
 
 
 def load_functions(node: "redis.Redis") -> None:
@@ -39,21 +48,20 @@ def load_functions(node: "redis.Redis") -> None:
 
 
 def check_functions(node: "redis.Redis") -> None:
-    """See that a node has the Functions of this program, and not others under their name.
+    """Check that a node has exactly this library; load it where the node has no library of that name.
 
-    A Redis that is full loads nothing, so that a worker which is to make room there must find them.
+    A full Redis loads nothing. The library must be there before, so that a worker can make room.
 
     Raises:
-        Unavailable: the name is taken by other Functions, or this user may not load these.
+        Unavailable: the node has another library of that name, or this user may not load this one.
     """
-    name = library().partition("name=")[2].partition("\n")[0]
-    listed: Request = ("FUNCTION", "LIST", "LIBRARYNAME", name, "WITHCODE")
-    there = node.execute_command(*listed)
-    if not there:
+    listing: Request = ("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY, "WITHCODE")
+    listed = node.execute_command(*listing)
+    if not listed:
         load_functions(node)
-        there = node.execute_command(*listed)
-    if library().encode() not in [part for found in there for part in found]:
+        listed = node.execute_command(*listing)
+    if library().encode() not in [part for found in listed for part in found]:
         raise Unavailable(
-            f"Redis has other Functions under the name {name}: end the workers that use them, then delete them "
-            f"(FUNCTION DELETE {name})"
+            f"Redis has other Functions under the name {LIBRARY}: end the workers that use them, then delete them "
+            f"(FUNCTION DELETE {LIBRARY})"
         )

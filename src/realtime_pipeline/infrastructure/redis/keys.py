@@ -1,25 +1,27 @@
-"""The names of all keys. A cell's share the hash tag `{c17}`, a group's of view cells `{v0}`, to lie on one node.
+"""The names of all keys. Keys of a cell share the hash tag `{c17}`, keys of a group of view cells the hash tag `{v0}`.
+
+Keys with one hash tag are in one slot, so on one node: a Function can change them together.
 
 | key | type | holds | expires |
 |---|---|---|---|
-| `rp:meta` | hash | which log it was built from, how it lies, how many view cells, how often it was erased | never |
+| `rp:meta` | hash | the log it was built from, its layout, the number of view cells, how often it was erased | never |
 | `rp:{c17}:cell` | hash | epoch, position, number of the last commit, watermark, records per class | never |
-| `rp:{c17}:outbox` | stream | what commits owe their readers, by the position at which each ends | trimmed |
+| `rp:{c17}:outbox` | stream | the outbox: an entry for each commit, by the position at which it ends | trimmed |
 | `rp:{c17}:customer:ID` | string | a customer, MessagePack | never |
-| `rp:{c17}:sessions:N` | hash | trails by key of the session: of those begun by records N·2^15 to (N+1)·2^15 | by age |
+| `rp:{c17}:sessions:N` | hash | session key → summary, of sessions begun by records N·2^15 to (N+1)·2^15 | by TTL |
 | `rp:{c17}:reviews:ID` | hash | a customer's reviews by product, MessagePack | never |
-| `rp:{c17}:tombstones` | hash | digest of the id of who was forgotten → when | never |
-| `rp:{v0}:sources:N` | hash | how far view cell N has come with each partition: epoch, position, watermark | never |
-| `rp:{v0}:products` | hash | product → interactions, and what was said of it last and when (MessagePack) | never |
+| `rp:{c17}:tombstones` | hash | digest of a forgotten customer's id → time | never |
+| `rp:{v0}:sources:N` | hash | of view cell N, for each source partition: epoch, position, watermark | never |
+| `rp:{v0}:products` | hash | product → interactions, name, category, price, and their times, MessagePack | never |
 | `rp:{v0}:ratings`, `rating_sums` | hash | product → whole number | never |
 | `rp:{v0}:totals` | hash | interactions of all the group's products | never |
-| `rp:{v0}:hours` | hash | hour → how often its activity has changed | with its hour |
-| `rp:{v0}:activity:H` | hash | `v:`, `c:`, `p:` + product → views, carts, purchases of an hour | by age |
+| `rp:{v0}:hours` | hash | hour → version of its activity: the number of its changes | with its hour |
+| `rp:{v0}:activity:H` | hash | `v:`, `c:`, `p:` + product → views, carts, purchases of an hour | by age, by a merge |
 | `rp:{v0}:hours:DE`, `rp:{v0}:activity:H:DE` | hash | the same of a country | the same |
-| `rp:{v0}:countries` | hash | country → how many merges had something of it | never |
-| `rp:{v0}:moved` | sorted set | products whose category has become another, by the order in which | never |
-| `rp:{v0}:absent` | | named in merges, and never there | |
-| `rp:{v0}:list:PRODUCT` | sorted set | sessions by the time they touched the product, the newest | trimmed |
+| `rp:{v0}:countries` | hash | country → how many merges had activity there | never |
+| `rp:{v0}:moved` | sorted set | products that moved to another category, in order | never |
+| `rp:{v0}:absent` | | a key that never exists; merges name it | |
+| `rp:{v0}:list:PRODUCT` | sorted set | the newest sessions that touched the product, by time | trimmed |
 """
 
 from collections import defaultdict
@@ -35,75 +37,75 @@ _SPAN = PARTITIONS_MAX * SESSIONS_BUCKET
 
 
 def by_sessions_hash(keys: Iterable[SessionKey]) -> list[list[SessionKey]]:
-    """Put sessions together that lie in one hash."""
-    found: defaultdict[tuple[int, int], list[SessionKey]] = defaultdict(list)
+    """Group session keys by the hash that holds them."""
+    groups: defaultdict[tuple[int, int], list[SessionKey]] = defaultdict(list)
     for key in keys:
-        found[key // _SPAN, key % PARTITIONS_MAX].append(key)
-    return list(found.values())
+        groups[key // _SPAN, key % PARTITIONS_MAX].append(key)
+    return list(groups.values())
 
 
 @attrs.frozen
 class Keys:
-    """The keys of one namespace. View cells lie together in groups: number N in group N modulo their number."""
+    """The keys of one namespace. View cells share hashes in groups: view cell N is in group N modulo their number."""
 
     namespace: str
 
     @property
     def meta(self) -> str:
-        """What the store belongs to."""
+        """The hash that names the log and the layout of the store."""
         return f"{self.namespace}:meta"
 
     def cell(self, partition: int) -> str:
-        """A cell itself."""
+        """The hash of a cell: epoch, position, watermark, counts."""
         return f"{self.namespace}:{{c{partition}}}:cell"
 
     def outbox(self, partition: int) -> str:
-        """What a cell's commits owe their readers."""
+        """The stream of a cell's outbox entries."""
         return f"{self.namespace}:{{c{partition}}}:outbox"
 
     def tombstones(self, partition: int) -> str:
-        """Who was forgotten."""
+        """The hash of the forgotten customers of a cell."""
         return f"{self.namespace}:{{c{partition}}}:tombstones"
 
     def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> list[str]:
-        """Customers."""
+        """The strings of customers of a partition, in order."""
         prefix = f"{self.namespace}:{{c{partition}}}:customer:"
         return [prefix + customer_id for customer_id in customer_ids]
 
     def reviews(self, partition: int, customer_id: CustomerId) -> str:
-        """A customer's reviews."""
+        """The hash of a customer's reviews."""
         return f"{self.namespace}:{{c{partition}}}:reviews:{customer_id}"
 
     def sessions(self, key: SessionKey) -> str:
-        """The hash that a session lies in: sessions begun one after another expire one after another."""
+        """The hash that holds a session. Sessions that began at about the same time expire together."""
         return f"{self.namespace}:{{c{partition_of(key)}}}:sessions:{key // _SPAN}"
 
     @property
     def view_pattern(self) -> str:
-        """What all keys of view cells look like."""
+        """The pattern that matches all keys of view cells."""
         return f"{self.namespace}:{{v*"
 
     @property
     def cell_pattern(self) -> str:
-        """What all keys of cells look like."""
+        """The pattern that matches all keys of cells."""
         return f"{self.namespace}:{{c*"
 
     def view(self, group: int, name: str) -> str:
-        """A hash of a group of view cells."""
+        """A key of a group of view cells."""
         return f"{self.namespace}:{{v{group}}}:{name}"
 
     def sources(self, group: int, view_cell: int) -> str:
-        """How far a view cell has come."""
+        """The hash of a view cell's source partitions: epoch, position, watermark of each."""
         return self.view(group, f"sources:{view_cell}")
 
     def hours(self, group: int, country: str | None) -> str:
-        """Which hours have activity, that of a country or all."""
+        """The hash that lists the hours with activity, of a country or of all."""
         return self.view(group, "hours" if country is None else f"hours:{country}")
 
     def activity(self, group: int, hour: int, country: str | None) -> str:
-        """What was done in an hour, in a country or in all."""
+        """The hash of the activity of an hour, of a country or of all."""
         return self.view(group, f"activity:{hour}" if country is None else f"activity:{hour}:{country}")
 
     def list(self, group: int, product_id: ProductId) -> str:
-        """The newest sessions of a product."""
+        """The sorted set of the newest sessions of a product."""
         return f"{self.namespace}:{{v{group}}}:list:{product_id}"

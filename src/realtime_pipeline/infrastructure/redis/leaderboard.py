@@ -1,4 +1,4 @@
-"""What is known of the products that trend: scores kept up to date from the hours that have changed."""
+"""The leaderboard of trending products: a materialised view that reads only the hours that have changed."""
 
 import heapq
 from collections import deque
@@ -13,21 +13,21 @@ from realtime_pipeline.domain.views.activity import Activity
 from realtime_pipeline.infrastructure.redis.merge_request import ACTIONS
 
 CATEGORIES_MAX = 1_000
-"""Of how many categories it is kept which products lead."""
+"""The leaders of so many categories stay in memory; the category whose leaders are oldest is evicted."""
 
 Row = tuple[ProductId, int, int]
-"""A product, its score in 2^-20, and how many actions that are."""
+"""A product, its score in units of 2^-20, and its number of actions."""
 
 Fields = Mapping[bytes, bytes]
-"""An hour as Redis has it: `v:mug` to how often it was viewed."""
+"""The activity of an hour as Redis stores it: `v:mug` → number of views."""
 
 Counted = dict[bytes, tuple[int, int]]
-"""Products with their score, undecayed, and how many actions that are."""
+"""Products with their score before decay, and their number of actions."""
 
 
 @attrs.define(eq=False)
 class Members:
-    """The products of a category; `joined` is how many have ever come in."""
+    """The products of a category; `members_ever` counts all that were ever added."""
 
     products: set[bytes] = attrs.Factory(set)
     members_ever: int = 0
@@ -35,25 +35,26 @@ class Members:
 
 @attrs.define
 class _Leaders:
-    """The products of a category, or of all, whose score is at least `floor`, as of a turn.
+    """The products of a category, or of all, whose score is at least `floor`, at a version of the leaderboard.
 
-    Found anew where there are too few of them, more than `most`, or where other products have joined since.
+    They are searched again when too few are left, when there are more than `size_max`, or when products were added to
+    the category.
     """
 
     floor: int
     products: set[bytes]
-    most: int
+    size_max: int
     version: int
     member_count_seen: int
 
 
 @attrs.define
 class Leaderboard:
-    """Scores and actions of products over the window.
+    """Scores and actions of products over the window of hours.
 
-    `unsorted` are products that have come since they were last sorted into categories, and those that have none. Of an
-    hour that has changed, only what is another number now costs anything. When the newest hour moves on, every hour
-    weighs less, and all is added up anew.
+    `unsorted` holds the products that no category is known of, new products included. When an hour has changed, only
+    the products whose counts changed are added up. When the newest hour moves on, every hour weighs less, and all
+    scores are added up again.
     """
 
     newest_hour: int = 0
@@ -75,9 +76,9 @@ class Leaderboard:
         versions: Mapping[int, int],
         read: Callable[[Sequence[int]], Sequence[Fields]],
     ) -> None:
-        """Bring all up to the versions of the hours; `read` is asked for those that have changed.
+        """Update the scores to the given versions of the hours; `read` reads the hours that have changed.
 
-        Hours after the newest and up to the latest have no age, later ones do not count.
+        Hours after `newest_hour` and up to `latest_hour` have no age; later hours do not count.
         """
         if settings != self._settings:
             self._hours.clear()
@@ -85,26 +86,28 @@ class Leaderboard:
             self._reset(settings, newest_hour)
         first = newest_hour - settings.window_hours
         current = {hour: version for hour, version in versions.items() if first < hour <= latest_hour}
-        others = [hour for hour, version in current.items() if self._hours.get(hour, (-1, {}))[0] != version]
-        found = [_counted(fields, settings) for fields in read(others)]
+        stale = [hour for hour, version in current.items() if self._hours.get(hour, (-1, {}))[0] != version]
+        counts = [_counted(fields, settings) for fields in read(stale)]
         changed: set[bytes] = set()
         for hour in self._hours.keys() - current.keys():
             changed |= self._replace(hour, self._hours.pop(hour)[1], {})
-        for hour, counted in zip(others, found, strict=True):
+        for hour, counted in zip(stale, counts, strict=True):
             changed |= self._replace(hour, self._hours.get(hour, (0, {}))[1], counted)
             self._hours[hour] = (current[hour], counted)
         self._record_change(changed)
 
     def first(self, count: int, members: Members | None = None) -> list[Row]:
-        """The products with the largest scores, of all or of a category's; with those that tie with the last, in no
-        order."""
+        """Return the products with the largest scores, of all or of a category, in no order.
+
+        Those that tie with the last of them are included, so there may be more than `count`.
+        """
         if members is not None and not members.products:
             return []
         leaders = self._current_leaders(count, members) or self._find_leaders(count, members)
         scores = {product: self.scores[product] for product in leaders.products}
         least = 1
         if len(scores) > count:
-            least = max(1, heapq.nlargest(count, scores.values())[-1])  # of numbers alone: a fifth of the cost of rows
+            least = max(1, heapq.nlargest(count, scores.values())[-1])  # numbers alone cost a fifth of rows
         return [
             (ProductId(product.decode()), score, self.actions[product])
             for product, score in scores.items()
@@ -112,7 +115,7 @@ class Leaderboard:
         ]
 
     def _current_leaders(self, count: int, members: Members | None) -> _Leaders | None:
-        """Who leads, after the changes since they were found; None where they must be found anew."""
+        """Apply the changes since the leaders were found; None where they must be searched again."""
         leaders = self._leaders.get(members)
         if leaders is None or (members is not None and members.members_ever != leaders.member_count_seen):
             return None
@@ -128,11 +131,11 @@ class Leaderboard:
         leaders.version = self._version
         if members is not None:
             leaders.products &= members.products
-        is_enough = len(leaders.products) >= count or leaders.floor == 1
-        return leaders if is_enough and len(leaders.products) <= leaders.most else None
+        has_enough = len(leaders.products) >= count or leaders.floor == 1
+        return leaders if has_enough and len(leaders.products) <= leaders.size_max else None
 
     def _find_leaders(self, count: int, members: Members | None) -> _Leaders:
-        """Find twice as many as are wanted, so that some may fall behind before all must be looked through again."""
+        """Find twice as many leaders as are wanted, so that some may drop out before the next search."""
         scores, floor = self.scores, 1
         if members is not None:
             scores = {product: scores[product] for product in members.products if product in scores}
@@ -142,20 +145,21 @@ class Leaderboard:
         self._leaders.pop(members, None)
         if len(self._leaders) >= CATEGORIES_MAX:
             del self._leaders[next(iter(self._leaders))]
-        joined = 0 if members is None else members.members_ever
-        found = self._leaders[members] = _Leaders(floor, products, 4 * max(count, len(products)), self._version, joined)
-        return found
+        members_seen = 0 if members is None else members.members_ever
+        size_max = 4 * max(count, len(products))
+        leaders = self._leaders[members] = _Leaders(floor, products, size_max, self._version, members_seen)
+        return leaders
 
     def _reset(self, settings: TrendingSettings, newest_hour: int) -> None:
         self._settings, self.newest_hour = settings, newest_hour
-        for kept in (self.scores, self.actions, self.unsorted, self._changed, self._leaders):
-            kept.clear()
+        for collection in (self.scores, self.actions, self.unsorted, self._changed, self._leaders):
+            collection.clear()
         self._changes = 0
         for hour, (_, counted) in self._hours.items():
             self._replace(hour, {}, counted)
 
     def _replace(self, hour: int, before: Counted, after: Counted) -> set[bytes]:
-        """Take what an hour had out, and put in what it has; return the products of which that is another number."""
+        """Replace the counts of an hour in the scores; return the products whose counts differ."""
         settings, age = self._settings, max(0, self.newest_hour - hour)
         if settings is None or age >= settings.window_hours:
             return set()
@@ -165,13 +169,13 @@ class Leaderboard:
         changed = {product for product, counted in after.items() if before.get(product) != counted}
         changed |= before.keys() - after.keys()
         for product in changed:
-            (old_score, was_done), (score, done) = before.get(product, none), after.get(product, none)
+            (old_score, old_actions), (score, actions_now) = before.get(product, none), after.get(product, none)
             scores[product] = scores.get(product, 0) + weight * (score - old_score)
-            actions[product] = actions.get(product, 0) + done - was_done
+            actions[product] = actions.get(product, 0) + actions_now - old_actions
         return changed
 
     def _record_change(self, changed: set[bytes]) -> None:
-        """Keep in mind what has changed, as long as that is less than all there is."""
+        """Record which products changed; evict the oldest changes when they outnumber all products."""
         if changed:
             self._version += 1
             self._changed.append(changed)
@@ -182,62 +186,65 @@ class Leaderboard:
 
 @attrs.define
 class CategoryIndex:
-    """Which of a group's products are of which category, learned when they begin to trend.
+    """The categories of a group's trending products; a category is read when its product begins to trend.
 
-    `moved` is the number of the last product that was found to have gone from one category to another.
+    `last_moved` is the largest number seen of a product that moved to another category.
     """
 
-    moved: int = 0
-    _of: dict[bytes, str] = attrs.Factory(dict)
+    last_moved: int = 0
+    _categories: dict[bytes, str] = attrs.Factory(dict)
     _members: dict[str, Members] = attrs.Factory(dict)
 
     def sort(
         self,
-        trends: Leaderboard,
+        leaderboard: Leaderboard,
         moved: Collection[bytes],
         last_moved: int,
         read: Callable[[Collection[bytes]], Mapping[bytes, str]],
     ) -> None:
-        """Learn of which category products are; `read` is asked for those not known, and for those that have moved.
+        """Sort products into categories; `read` reads the categories of new products and of those that have moved.
 
-        Where the last to move has a smaller number than was seen, all was begun anew, and all is asked for again.
+        A `last_moved` smaller than the number seen means that the store was erased: then all categories are read again.
         """
-        again = set(self._of) if last_moved < self.moved else self._of.keys() & set(moved)
-        found = read([*again, *(product for product in trends.unsorted if product not in self._of)])
+        known = self._categories
+        again = set(known) if last_moved < self.last_moved else known.keys() & set(moved)
+        found = read([*again, *(product for product in leaderboard.unsorted if product not in known)])
         for product in again:
             self._remove(product)
         for product, category in found.items():
-            self._of[product] = category
+            known[product] = category
             members = self._members.setdefault(category, Members())
             members.products.add(product)
             members.members_ever += 1
-        trends.unsorted = {product for product in (trends.unsorted | again) if product not in self._of}
-        self.moved = last_moved
+        leaderboard.unsorted = {product for product in (leaderboard.unsorted | again) if product not in known}
+        self.last_moved = last_moved
 
     def evict_others(self, products: Collection[bytes]) -> None:
-        """Let go of what is known of other products."""
-        for product in self._of.keys() - products:
+        """Evict all products but these."""
+        for product in self._categories.keys() - products:
             self._remove(product)
 
     def _remove(self, product: bytes) -> None:
-        """Take a product out of its category, and with the last the category: shops make up new names for ever."""
-        category = self._of.pop(product)
+        """Remove a product, and its category when it is empty: shops never stop making up new names."""
+        category = self._categories.pop(product)
         members = self._members[category]
         members.products.discard(product)
         if not members.products:
             del self._members[category]
 
     def members(self, category: str) -> Members:
-        """The products of a category."""
+        """Return the products of a category."""
         return self._members.get(category) or Members()
 
 
 def _counted(fields: Fields, settings: TrendingSettings) -> Counted:
-    worth = {kind.encode(): settings.score(attrs.evolve(Activity(), **{action: 1})) for kind, action in ACTIONS.items()}
+    weights = {
+        letter.encode(): settings.score(attrs.evolve(Activity(), **{action: 1})) for letter, action in ACTIONS.items()
+    }
     counted: Counted = {}
     for field, text in fields.items():
-        kind, _, product = field.partition(b":")
+        letter, _, product = field.partition(b":")
         count = int(text)
-        score, done = counted.get(product, (0, 0))
-        counted[product] = (score + worth[kind] * count, done + count)
+        score, actions = counted.get(product, (0, 0))
+        counted[product] = (score + weights[letter] * count, actions + count)
     return counted

@@ -1,4 +1,4 @@
-"""A merge as the one request that does it; `functions.lua` says what is where."""
+"""Writes a merge as one request to the Function `merge`; `lua/views.lua` describes its arguments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -17,68 +17,72 @@ from realtime_pipeline.infrastructure.redis.rows import row_of
 from realtime_pipeline.infrastructure.redis.settings import LAYOUT
 
 ACTIONS: Final[Mapping[str, str]] = {"v": "views", "c": "carts", "p": "purchases"}
-"""By which letter a product's actions of an hour are known."""
+"""Actions by the letter that their fields begin with."""
 
-Growth = list[str | int]
-"""Fields of a hash, and by how much the number in each grows, by turns."""
+Increments = list[str | int]
+"""Pairs of a field of a hash and the increment of its count, flat."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def member(key: SessionKey) -> str:
-    """Write a session's key so that the order of texts is that of numbers."""
+    """Write a session key as text that sorts as the number does."""
     return f"{key:016x}"
 
 
 Hour = tuple[int, str | None]
-"""An hour of a country, or of all."""
+"""An hour, and a country or None for all."""
 
 
 def merge_request(
-    keys: Keys, group: int, merge: Merge, listed_max: int, oldest_hour: int, latest_ms: int, gone: Sequence[Hour]
+    keys: Keys, group: int, merge: Merge, list_size_max: int, oldest_hour: int, latest_ms: int, expired: Sequence[Hour]
 ) -> tuple[Key, Request]:
-    """Write a merge as a request, and say by which key it is sent.
+    """Write a merge as a request; return it after the key whose node takes it.
 
-    The hours `gone` are deleted; what is done before the oldest hour is not counted; facts of products with a time of
-    after `latest_ms` gives way to anything else.
+    The merge deletes the `expired` hours and does not count activity before `oldest_hour`. A fact of a product with a
+    time after `latest_ms` loses against every other fact.
     """
     deltas = merge.deltas
-    numbers = {name: growth for name, growth in _numbers(keys, group, deltas, oldest_hour).items() if growth}
+    counts = {key: increments for key, increments in _counts(keys, group, deltas, oldest_hour).items() if increments}
     lists = _lists(deltas)
     names = [
         keys.sources(group, merge.view_cell),
         *(keys.view(group, name) for name in ("products", "moved", "absent", "totals")),
-        *numbers,
+        *counts,
         *(keys.list(group, product_id) for product_id in lists),
-        *(key for hour, where in gone for key in (keys.hours(group, where), keys.activity(group, hour, where))),
+        *(
+            key
+            for hour, country in expired
+            for key in (keys.hours(group, country), keys.activity(group, hour, country))
+        ),
     ]
-    said = {
+    arguments = {
         "sources": list(map(_source, merge.ranges)),
         "products": {product_id: row_of(state) for product_id, state in deltas.products.items()},
-        "numbers": list(numbers.values()),
+        "counts": list(counts.values()),
         "lists": list(lists.values()),
-        "listed": listed_max,
-        "latest": latest_ms,
-        "gone": [str(hour) for hour, _ in gone],
+        "list_size_max": list_size_max,
+        "latest_ms": latest_ms,
+        "expired": [str(hour) for hour, _ in expired],
         "layout": str(LAYOUT),
     }
-    return names[0], ("FCALL", "rp9_merge", len(names), *names, _encode(said))
+    return names[0], ("FCALL", "rp10_merge", len(names), *names, _encode(arguments))
 
 
-def _source(one: SourceRange) -> list[str]:
-    mark = one.watermark
+def _source(source: SourceRange) -> list[str]:
+    mark = source.watermark
     times = (mark.at_ms, mark.newest_ms, mark.appended_at_ms, mark.largest_ms)
-    return list(map(str, (one.partition, one.epoch, one.from_position, one.to_position, *times)))
+    return list(map(str, (source.partition, source.epoch, source.from_position, source.to_position, *times)))
 
 
-def _numbers(keys: Keys, group: int, deltas: Deltas, oldest_hour: int) -> dict[str, Growth]:
-    """By key, the numbers that grow."""
+def _counts(keys: Keys, group: int, deltas: Deltas, oldest_hour: int) -> dict[str, Increments]:
+    """Collect the increments of counts, by key of their hash."""
     activity = _activity(deltas, oldest_hour)
-    found: dict[str, Growth] = {keys.activity(group, *place): fields for place, fields in activity.items()}
+    counts: dict[str, Increments] = {keys.activity(group, *hour): fields for hour, fields in activity.items()}
     for hour, country in activity:
-        found.setdefault(keys.hours(group, country), []).extend((str(hour), 1))
-    ratings: Growth = []
-    sums: Growth = []
+        counts.setdefault(keys.hours(group, country), []).extend((str(hour), 1))
+    ratings: Increments = []
+    sums: Increments = []
     total = 0
     for product_id, state in deltas.products.items():
         total += state.interactions
@@ -86,36 +90,36 @@ def _numbers(keys: Keys, group: int, deltas: Deltas, oldest_hour: int) -> dict[s
             ratings += (product_id, state.ratings)
             sums += (product_id, state.rating_sum)
     if total:
-        found[keys.view(group, "totals")] = ["interactions", total]
-    found[keys.view(group, "ratings")] = ratings
-    found[keys.view(group, "rating_sums")] = sums
+        counts[keys.view(group, "totals")] = ["interactions", total]
+    counts[keys.view(group, "ratings")] = ratings
+    counts[keys.view(group, "rating_sums")] = sums
     countries = dict.fromkeys(country for _, country, _ in deltas.by_country)
-    found[keys.view(group, "countries")] = [part for country in countries for part in (country, 1)]
-    return found
+    counts[keys.view(group, "countries")] = [part for country in countries for part in (country, 1)]
+    return counts
 
 
-def _activity(deltas: Deltas, oldest_hour: int) -> dict[Hour, Growth]:
-    """By hour and country, what grows: (letter and product, growth)."""
-    found: dict[Hour, Growth] = {}
-    for (hour, product_id), done in deltas.activity.items():
-        _note(found.setdefault((hour, None), []), product_id, done)
-    for (hour, country, product_id), done in deltas.by_country.items():
-        _note(found.setdefault((hour, country), []), product_id, done)
-    return {place: fields for place, fields in found.items() if place[0] >= oldest_hour}
+def _activity(deltas: Deltas, oldest_hour: int) -> dict[Hour, Increments]:
+    """Collect the increments of activity, by hour and country; fields are a letter and a product."""
+    by_hour: dict[Hour, Increments] = {}
+    for (hour, product_id), activity in deltas.activity.items():
+        _add_activity(by_hour.setdefault((hour, None), []), product_id, activity)
+    for (hour, country, product_id), activity in deltas.by_country.items():
+        _add_activity(by_hour.setdefault((hour, country), []), product_id, activity)
+    return {hour: fields for hour, fields in by_hour.items() if hour[0] >= oldest_hour}
 
 
-def _note(fields: Growth, product_id: ProductId, done: Activity) -> None:
-    if done.views:
-        fields += (f"v:{product_id}", done.views)
-    if done.carts:
-        fields += (f"c:{product_id}", done.carts)
-    if done.purchases:
-        fields += (f"p:{product_id}", done.purchases)
+def _add_activity(fields: Increments, product_id: ProductId, activity: Activity) -> None:
+    if activity.views:
+        fields += (f"v:{product_id}", activity.views)
+    if activity.carts:
+        fields += (f"c:{product_id}", activity.carts)
+    if activity.purchases:
+        fields += (f"p:{product_id}", activity.purchases)
 
 
 def _lists(deltas: Deltas) -> dict[ProductId, list[int | str]]:
-    """By product, the sessions that touched it: (time, session)."""
-    found: dict[ProductId, list[int | str]] = {}
+    """Collect the sessions that touched each product, as pairs of time and session, flat."""
+    lists: dict[ProductId, list[int | str]] = {}
     for (product_id, key), at_ms in deltas.index.items():
-        found.setdefault(product_id, []).extend((at_ms, member(key)))
-    return found
+        lists.setdefault(product_id, []).extend((at_ms, member(key)))
+    return lists

@@ -1,4 +1,4 @@
-"""The rights that a worker's user needs in Redis, and the rule that grants one which is missing."""
+"""The rights that a worker's user needs in Redis, and the ACL rule that grants a missing right."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _COMMAND = re.compile(r"run the '([^']+)' command")
 
 
 def calls_of_worker(settings: RedisSettings) -> list[Request]:
-    """A call of each command that workers, `rebuild` and the Functions use, complete with keys: none is made."""
+    """List a call of each command that workers, `rebuild` and the Functions use, with its keys. No call is made."""
     keys = Keys(settings.namespace)
     customer, reviews = keys.cell(0).replace(":cell", ":customer:0"), keys.cell(0).replace(":cell", ":reviews:0")
     products, sessions = keys.view(0, "products"), keys.view(0, "list:0")
@@ -59,21 +59,21 @@ def calls_of_worker(settings: RedisSettings) -> list[Request]:
 
 
 def check_rights(node: "redis.Redis", settings: RedisSettings) -> None:
-    """See that a worker's user may do on a node all that workers do; asking takes no right but to call Functions.
+    """Check that a worker's user has all rights on a node. The check needs the right to call Functions only.
 
     Raises:
         Unavailable: some right is missing; the message names it, and the rule that grants it.
     """
     calls = [(_key_in(call, settings), call) for call in calls_of_worker(settings)]
     keys = list(dict.fromkeys(key for key, _ in calls if key))
-    # Functions may be called, as this one is: where one may not be called with a key, it is the key that is denied.
-    asked: list[Request] = [*(("FCALL", "rp9_denied", "1", key) for key in keys), *(call for _, call in calls)]
-    denied: Sequence[int] = node.execute_command("FCALL", "rp9_denied", 0, *map(_encode, asked))
-    shut_keys = {keys[number - 1] for number in denied if number <= len(keys)}
-    refused = [calls[number - len(keys) - 1] for number in denied if number > len(keys)]
-    commands = [str(call[0]) for key, call in refused if key not in shut_keys]
+    # The user may call this Function. So where a call of it with a key is denied, the key is denied.
+    checked: list[Request] = [*(("FCALL", "rp10_denied", "1", key) for key in keys), *(call for _, call in calls)]
+    denied: Sequence[int] = node.execute_command("FCALL", "rp10_denied", 0, *map(_encode, checked))
+    denied_keys = {keys[number - 1] for number in denied if number <= len(keys)}
+    denied_calls = [calls[number - len(keys) - 1] for number in denied if number > len(keys)]
+    commands = [str(call[0]) for key, call in denied_calls if key not in denied_keys]
     if denied:
-        raise Unavailable(_lacking(commands, settings, is_key=bool(shut_keys)))
+        raise Unavailable(_grant(commands, settings, is_key=bool(denied_keys)))
 
 
 def _key_in(call: Request, settings: RedisSettings) -> str | None:
@@ -81,17 +81,17 @@ def _key_in(call: Request, settings: RedisSettings) -> str | None:
 
 
 def missing_right(refusal: str, settings: RedisSettings) -> str:
-    """Say which right a refusal of Redis names, and by which rule it is granted."""
+    """Name the right that an error reply says is missing, and the rule that grants it."""
     command = _COMMAND.search(refusal)
-    if command is None and "key" not in refusal:  # some servers do not say what a Function may not do
+    if command is None and "key" not in refusal:  # some servers do not name the command that a Function may not call
         user = settings.username or "default"
         return (
             f"Redis does not let the user {user} do this ({refusal}): start a worker, which names every right it lacks"
         )
-    return _lacking([command[1].upper()] if command else [], settings, is_key=command is None)
+    return _grant([command[1].upper()] if command else [], settings, is_key=command is None)
 
 
-def _lacking(commands: Sequence[str], settings: RedisSettings, is_key: bool) -> str:
+def _grant(commands: Sequence[str], settings: RedisSettings, is_key: bool) -> str:
     user = settings.username or "default"
     what = [f"run {', '.join(commands)}"] if commands else []
     granted = [f"+{command.lower()}" for command in commands]

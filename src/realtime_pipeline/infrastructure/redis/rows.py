@@ -1,4 +1,4 @@
-"""What the views keep in Redis, as values."""
+"""The values of views in Redis, encoded and decoded: rows of products, source partitions, lists of sessions."""
 
 import struct
 from binascii import unhexlify
@@ -12,21 +12,21 @@ from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.codecs.formats import PRODUCT, format_in
 
-_UNSAID: Final = ("", -1)
-_SOURCE_WORDS: Final = 6
+_NO_FACT: Final = ("", -1)
+_SOURCE_NUMBERS: Final = 6
 _decode_times = msgspec.json.Decoder(list[int]).decode
 
 
-def source_in(said: bytes | None) -> tuple[int, int, Watermark]:
-    """Epoch, position and watermark of a source partition."""
-    if said is None:
+def parse_source(raw: bytes | None) -> tuple[int, int, Watermark]:
+    """Parse the epoch, position and watermark of a source partition."""
+    if raw is None:
         return 0, 0, Watermark()
-    epoch, position, *times = map(int, said.split()[:_SOURCE_WORDS])  # a newer release may say more behind
+    epoch, position, *times = map(int, raw.split()[:_SOURCE_NUMBERS])  # a newer release may append more
     return epoch, position, Watermark(*times)
 
 
 class Row(NamedTuple):
-    """What is known of a product besides its ratings; of what nobody has said the time is -1."""
+    """A product without its ratings; the time of an unknown name, category or price is -1."""
 
     interactions: int
     name: str
@@ -42,7 +42,7 @@ class _Begin(msgspec.Struct, array_like=True, gc=False):
 
 
 class StoredRow(msgspec.Struct, array_like=True, gc=False):
-    """A row as it lies in the store: a newer release may have added elements behind, which Redis keeps."""
+    """A row as it is stored. A newer release may have appended elements; merges keep them."""
 
     interactions: int
     name: str
@@ -58,7 +58,7 @@ _decode_begin = msgspec.msgpack.Decoder(_Begin).decode
 
 
 def interactions_in(row: bytes) -> int:
-    """What a row begins with; hundreds are read for a list, and the rest of them is passed over.
+    """Decode the first element of a row only: a list reads hundreds of rows.
 
     Raises:
         NewerRelease, Damaged: as `decode_row`.
@@ -70,10 +70,10 @@ def interactions_in(row: bytes) -> int:
 
 
 def decode_row(row: bytes) -> StoredRow:
-    """Read a row.
+    """Decode a row.
 
     Raises:
-        NewerRelease: a newer release wrote it in a way that this one cannot read.
+        NewerRelease: a newer release wrote it in a format that this release cannot read.
         Damaged: no release wrote it.
     """
     try:
@@ -83,15 +83,15 @@ def decode_row(row: bytes) -> StoredRow:
 
 
 def row_of(state: ProductState) -> Row:
-    """A product as it is written; prices are text, as Lua's numbers are exact to 2^53 only."""
-    name, name_ms = state.name or _UNSAID
-    category, category_ms = state.category or _UNSAID
-    price, price_ms = state.price or _UNSAID
+    """Make the row of a product. Prices are text, because Lua's numbers are exact to 2^53 only."""
+    name, name_ms = state.name or _NO_FACT
+    category, category_ms = state.category or _NO_FACT
+    price, price_ms = state.price or _NO_FACT
     return Row(state.interactions, str(name), name_ms, str(category), category_ms, str(price), price_ms)
 
 
-def state_in(row: bytes, ratings: bytes | None, rating_sum: bytes | None) -> ProductState:
-    """A product as it was written.
+def product_state(row: bytes, ratings: bytes | None, rating_sum: bytes | None) -> ProductState:
+    """Decode a product from its row and its ratings.
 
     Raises:
         NewerRelease, Damaged: as `decode_row`.
@@ -107,8 +107,11 @@ def state_in(row: bytes, ratings: bytes | None, rating_sum: bytes | None) -> Pro
     )
 
 
-def listed_in(answer: Sequence[bytes]) -> dict[SessionKey, int]:
-    """Sessions and times, where members and scores take turns; all at once is a third of the cost of one by one."""
-    members = unhexlify(b"".join(answer[::2]))
+def parse_sessions(reply: Sequence[bytes]) -> dict[SessionKey, int]:
+    """Parse sessions and their times from alternating members and scores.
+
+    All members are converted by one call: that costs a third of a call for each.
+    """
+    members = unhexlify(b"".join(reply[::2]))
     keys = struct.unpack(f">{len(members) // 8}Q", members)
-    return dict(zip(keys, _decode_times(b"[%b]" % b",".join(answer[1::2])), strict=True))
+    return dict(zip(keys, _decode_times(b"[%b]" % b",".join(reply[1::2])), strict=True))

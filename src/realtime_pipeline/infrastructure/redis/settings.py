@@ -1,4 +1,4 @@
-"""Where Redis is, and how it is used."""
+"""Settings of Redis: its nodes, how to sign in, timeouts, sizes of requests, and the layout of the store."""
 
 from typing import Final
 
@@ -9,28 +9,33 @@ from realtime_pipeline.domain.limits import at_least, at_most
 from realtime_pipeline.infrastructure.secrets import secret
 
 LAYOUT: Final = 7
-"""How a store lies in Redis: the store says it, and so does each cell and each group of view cells. Who claims a cell
-raises its number; whoever has a smaller one cannot claim it any more, nor merge. A store that says nothing is older."""
+"""The version of the store's layout. The store, each cell and each group of view cells carry it.
+
+A claim writes the worker's number. A worker with a smaller number can neither claim nor merge there any more. A store
+without a number is older than layouts.
+"""
 LINGER_MS_MAX: Final = 1_000
 WAIT_MS_MAX: Final = 600_000
 VIEW_CELLS_MAX: Final = 16_384
-"""A cluster has no more slots."""
+"""The number of slots of a cluster."""
 CELLS_TOGETHER: Final = 8
-"""How many view cells lie together: a merge over many records, which have few products in common, goes in as many calls
-of which none is long; readers find all of these cells' products in the same hashes."""
+"""The size of a group of view cells, which share hashes in one slot. A merge makes one short call for each view cell;
+readers find the products of a whole group in the same hashes."""
 
 
 @attrs.frozen
 class RedisSettings:
-    """A server, or some masters of a cluster, as `host:port` with commas between; how to sign in; how much at once.
+    """The settings of a single server or of a cluster.
 
-    Every key begins with `namespace`: several stores can lie in one Redis. `view_cells` is used when a store is made,
-    and then stays: 8 for a single server, about 32 for each master of a cluster; every eight lie together. A call that
-    merges goes over about `merge_records_max` records' worth of changes; changes of what customers share are gathered
-    until the last merge is `merge_linger_ms` ago. The password comes from the environment
-    (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`. With `wait_replicas`, a commit counts only when so
-    many replicas have it within `wait_timeout_ms`; with `wait_disk`, when it is on the disk of the master, and of those
-    replicas (needs Redis 7.2 or Valkey, with an append-only file).
+    `nodes` names the server, or some masters of the cluster, as `host:port`, separated by commas. Every key begins with
+    `namespace`, so several stores can share a Redis. `view_cells` is fixed when the store is made: 8 for a single
+    server, about 32 for each master of a cluster; every eight share a slot. A Function call merges the changes of about
+    `merge_records_max` records; merges linger until the last merge is `merge_linger_ms` ago. The password comes from
+    the environment (`REALTIME_PIPELINE_REDIS__PASSWORD`) or from `password_file`.
+
+    With `wait_replicas`, a commit succeeds only when so many replicas have it within `wait_timeout_ms`, so that a
+    failover keeps it. With `wait_disk`, the disks of the master and of those replicas must have it, too; that needs
+    Redis 7.2 or Valkey, with an append-only file.
     """
 
     nodes: str = "127.0.0.1:6379"
@@ -69,17 +74,15 @@ class RedisSettings:
         if self.view_cells % CELLS_TOGETHER:
             raise ValueError(f"redis.view_cells is a multiple of {CELLS_TOGETHER}, not {self.view_cells}")
         if self.merge_linger_ms > LINGER_MS_MAX:
-            raise ValueError(
-                f"redis.merge_linger_ms must be at most {LINGER_MS_MAX}: readers would know of nothing meanwhile"
-            )
+            raise ValueError(f"redis.merge_linger_ms must be at most {LINGER_MS_MAX}: readers see no changes meanwhile")
         if any(not host or "@" in host or not port.isdecimal() for host, _, port in self._parts()):
-            raise ValueError("redis.nodes are written host:port, with commas between")
+            raise ValueError("redis.nodes are written host:port, separated by commas")
         if not self.namespace.isprintable() or not self.namespace or set("{}*?[]\\^") & set(self.namespace):
             raise ValueError("redis.namespace is some printable text without braces, brackets, stars and the like")
 
     @property
     def view_groups(self) -> int:
-        """On how many nodes the view cells can lie at most."""
+        """The number of groups of view cells: on so many nodes the views can be."""
         return self.view_cells // CELLS_TOGETHER
 
     def endpoints(self) -> list[tuple[str, int]]:
@@ -90,11 +93,11 @@ class RedisSettings:
         return [node.strip().rpartition(":") for node in self.nodes.split(",")]
 
     def check_layout(self, layout: bytes | None, view_cells: bytes | None) -> None:
-        """See that a store lies as is believed, where it is there: both are what it says itself.
+        """Check the layout and the number of view cells that the store carries; None where there is no store yet.
 
         Raises:
-            NewerRelease: a newer release keeps it otherwise.
-            WrongLog: it was made by a version that kept it otherwise, or has another number of view cells.
+            NewerRelease: the store has the layout of a newer release.
+            WrongLog: the store has the layout of another version, or another number of view cells.
         """
         if view_cells is None:
             return
@@ -103,8 +106,8 @@ class RedisSettings:
             raise self.newer(written)
         if written != LAYOUT:
             raise WrongLog(
-                f"the store {self.namespace} was made by another version, which kept it otherwise: "
-                "use another namespace and group, and build it anew from the log"
+                f"the store {self.namespace} was made by another version, with another layout: "
+                "use another namespace and group, and rebuild the store from the log"
             )
         if int(view_cells) != self.view_cells:
             raise WrongLog(
@@ -113,14 +116,14 @@ class RedisSettings:
             )
 
     def newer(self, layout: int) -> NewerRelease:
-        """That a newer release has the store."""
+        """Make the error for a store of a newer release."""
         return NewerRelease(
             f"the store {self.namespace} is a newer release's (layout {layout}, this release has {LAYOUT}): "
             "upgrade this program"
         )
 
-    def sign_in(self) -> str | None:
-        """The password, read from its file where there is one.
+    def read_password(self) -> str | None:
+        """Return the password, from its file where there is one.
 
         Raises:
             Unavailable: the file cannot be read.

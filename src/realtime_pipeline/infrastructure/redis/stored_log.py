@@ -1,4 +1,4 @@
-"""Which log a store in Redis was built from, as its `meta` key says."""
+"""The log that a store in Redis was built from; the key `meta` names it."""
 
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.routing import CONSISTENT, PARTITIONERS
@@ -9,9 +9,9 @@ from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 
 
 class StoredLog:
-    """The partitions of the log, and the partition of each customer; read once, when first asked for.
+    """The partitions of the log, and the partition of each customer; read from the store once, at the first use.
 
-    A store that no worker has bound yet is empty: then any answer will do, and the next call reads again.
+    A store that no worker has bound yet is empty: then one partition is assumed, and the next call reads again.
     """
 
     def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
@@ -21,7 +21,7 @@ class StoredLog:
         self._known: tuple[int, str] | None = None
 
     def is_bound_to(self, identity: LogIdentity) -> None:
-        """Note the log that the store was found, or made, to belong to."""
+        """Set the log that the store is bound to."""
         self._known = identity.partitions, identity.partitioner
 
     @property

@@ -1,4 +1,4 @@
-"""The clients of a Redis server or of a cluster's masters, and which of them has a key."""
+"""The clients of a Redis server or of the masters of a cluster, and the slots that each master holds."""
 
 import os
 import ssl
@@ -16,13 +16,13 @@ from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 
 Located = dict[str, tuple["redis.Redis", list[int]]]
-"""By name of a node: its client, and the numbers of the keys that it has."""
+"""By name of a node: its client, and the indexes of the keys that it holds."""
 
 
 class Topology:
-    """Says which client to send a request to; safe to use from several threads, and in a child after a fork.
+    """Finds the client to send a request to; safe to use from several threads, and in a child after a fork.
 
-    A client stays open until `close`: when a slot moves or a node falls silent, requests go to another client, and no
+    A client stays open until `close`. After a failover, or when a slot has moved, requests go to another client; no
     thread loses the connection that it is using.
     """
 
@@ -30,11 +30,11 @@ class Topology:
         self._settings = settings
         self._options: dict[str, Any] = {
             "username": settings.username or None,
-            "password": settings.sign_in(),
+            "password": settings.read_password(),
             "socket_timeout": settings.request_timeout_ms / 1000,
             "socket_connect_timeout": settings.request_timeout_ms / 1000,
             "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,  # lists with scores come flat, and cost a fifth less than those of pairs
+            "protocol": 2,  # replies with scores are flat, which costs a fifth less than pairs
             **_tls(settings),
         }
         self._left_to_parent: list[object] = []
@@ -52,13 +52,13 @@ class Topology:
             self._single = redis.Redis(host=host, port=port, **self._options)
 
     def _leave_to_parent(self) -> None:
-        """In a child after a fork: make clients and locks of its own; the parent goes on using the others."""
+        """In a child after a fork, open new clients and make a new lock; the parent goes on using the others."""
         if self._pid != os.getpid():
-            self._left_to_parent += [self._single, self._cluster, self._joining]  # collecting them would close them
+            self._left_to_parent += [self._single, self._cluster, self._joining]  # garbage collection would close them
             self._begin()
 
     def close(self) -> None:
-        """Close all connections; the next request opens others."""
+        """Close all connections. The next request opens new connections."""
         self._leave_to_parent()
         if self._single is not None:
             self._single.close()
@@ -77,10 +77,10 @@ class Topology:
         return self._settings.cluster
 
     def masters(self) -> list["redis.Redis"]:
-        """A client for each node that keeps keys, those included to which keys are being moved.
+        """Return a client for each node that holds keys, and for each node that imports a slot.
 
         Raises:
-            redis.exceptions.RedisError, redis.exceptions.RedisClusterException: no node says which there are.
+            redis.exceptions.RedisError, redis.exceptions.RedisClusterException: no node lists the nodes of the cluster.
         """
         self._leave_to_parent()
         if self._single is not None:
@@ -90,10 +90,10 @@ class Topology:
         return [cluster.get_redis_connection(node) for node in nodes.values()]
 
     def locate(self, keys: Sequence[str], numbers: Iterable[int]) -> Located:
-        """Find the nodes that have the keys of these numbers.
+        """Find the nodes that hold the slots of some keys; `numbers` are the indexes of the keys.
 
         Raises:
-            redis.exceptions.RedisError, redis.exceptions.RedisClusterException: no node says which there are.
+            redis.exceptions.RedisError, redis.exceptions.RedisClusterException: no node lists the nodes of the cluster.
         """
         self._leave_to_parent()
         if self._single is not None:
@@ -105,33 +105,34 @@ class Topology:
         return located
 
     def follow(self, moved: redis.exceptions.MovedError) -> None:
-        """Note where a slot lies now."""
+        """Update the owner of a slot after a `MOVED` redirect."""
         self._known().nodes_manager.move_slot(moved)
 
-    def importing(self, asked: redis.exceptions.AskError) -> tuple[str, "redis.Redis"]:
-        """Find the node to which the keys of a slot are being moved; it may have no slot yet, and be listed nowhere."""
+    def importing(self, redirect: redis.exceptions.AskError) -> tuple[str, "redis.Redis"]:
+        """Find the node that imports a slot, after an `ASK` redirect. It may hold no slot yet, so no node lists it."""
         cluster = self._known()
-        node = cluster.nodes_manager.get_node(asked.host, asked.port)
+        host, port = redirect.host, redirect.port
+        node = cluster.nodes_manager.get_node(host, port)
         if node is None:
-            node = self._joining.setdefault(f"{asked.host}:{asked.port}", ClusterNode(asked.host, asked.port, PRIMARY))
+            node = self._joining.setdefault(f"{host}:{port}", ClusterNode(host, port, PRIMARY))
         return node.name, cluster.get_redis_connection(node)
 
     def suspect(self) -> None:
-        """Ask the cluster before the next request which node has which keys: some node did not answer."""
+        """Read the slots of all nodes again before the next request: a node did not reply, as in a failover."""
         self._is_stale = True
 
     def _known(self) -> RedisCluster:
         with self._lock:
             cluster, is_stale, self._is_stale = self._cluster, self._is_stale, False
             if cluster is None:
-                nodes = [ClusterNode(*place) for place in self._settings.endpoints()]
+                nodes = [ClusterNode(host, port) for host, port in self._settings.endpoints()]
                 cluster = self._cluster = RedisCluster(startup_nodes=nodes, **self._options)
                 return cluster
         if is_stale:
             try:
                 cluster.nodes_manager.initialize()
             except BaseException:
-                with self._lock:  # the next request begins with the nodes of the settings
+                with self._lock:  # the next request starts from the nodes of the settings
                     self._cluster = None if self._cluster is cluster else self._cluster
                 raise
         return cluster

@@ -1,4 +1,4 @@
-"""What is trending in Redis: kept up to date, for each group of view cells, from the hours that have changed."""
+"""Trending products: a leaderboard for each group of view cells, updated from the hours that have changed."""
 
 import os
 import time
@@ -18,12 +18,13 @@ from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 
 LOOKED_UP_AT_ONCE = 500
 FOLLOWED_COUNTRIES_MAX = 50
+"""The leaderboards of so many countries stay in memory; the country asked for longest ago is evicted."""
 
 
 class RedisTrending:
-    """Follows the activity of each group of view cells, anywhere and in the countries asked for.
+    """Keeps leaderboards of each group of view cells, for all countries together and for the countries asked for.
 
-    `shop_time_ms` says how far the shop's time has come, at most up to the time given.
+    `shop_time_ms` returns the shop's time, at most the time given.
     """
 
     def __init__(self, client: RedisClient, settings: RedisSettings, shop_time_ms: Callable[[int], int]) -> None:
@@ -40,7 +41,7 @@ class RedisTrending:
         self._sorted: dict[str | None, tuple[TrendingSettings, float]] = {}
         self._leaderboards: dict[str | None, list[Leaderboard]] = {}
         self._categories = [CategoryIndex() for _ in range(self._groups)]
-        self._one_follows = Lock()
+        self._lock = Lock()
         self._erased: bytes | None = None
 
     def ranked(
@@ -52,46 +53,46 @@ class RedisTrending:
         max_staleness_ms: int,
         now_ms: int,
     ) -> Sequence[TrendingProduct]:
-        """Rank products by what is done with them lately.
+        """Rank products by their recent actions.
 
-        Hours that have not changed are not read again, and within `max_staleness_ms` none are: while a worker merges,
-        the present hour is another at every look, and one reading serves all categories.
+        Only hours that have changed are read, and none within `max_staleness_ms`: while a worker merges, the present
+        hour changes all the time. One read serves all categories.
         """
-        if self._pid != os.getpid():  # some thread of the parent may have been half way when the process was forked
+        if self._pid != os.getpid():  # a thread of the parent may have held the lock at the fork
             self._begin()
         rows: list[Row] = []
-        with self._one_follows:
-            followed = self._follow(settings, country, max_staleness_ms, now_ms)
+        with self._lock:
+            leaderboards = self._follow(settings, country, max_staleness_ms, now_ms)
             if category is not None:
-                self._sort(country, followed)
-            for trends, categories in zip(followed, self._categories, strict=True):
-                rows += trends.first(limit, None if category is None else categories.members(category))
+                self._sort(country, leaderboards)
+            for leaderboard, categories in zip(leaderboards, self._categories, strict=True):
+                rows += leaderboard.first(limit, None if category is None else categories.members(category))
         return ranked(rows)[:limit]
 
     def _follow(
         self, settings: TrendingSettings, country: str | None, max_staleness_ms: int, now_ms: int
     ) -> list[Leaderboard]:
-        """What is known of a country, or of all, by group, brought up to date where it may be too old."""
+        """Return the leaderboards of a country, or of all, by group; update them where they may be too old."""
         now_s = time.monotonic()
-        known_rules, known_s = self._followed.get(country, (None, 0.0))
-        if known_rules == settings and now_s - known_s < max_staleness_ms / 1_000:
+        followed_settings, followed_s = self._followed.get(country, (None, 0.0))
+        if followed_settings == settings and now_s - followed_s < max_staleness_ms / 1_000:
             return self._leaderboards_of(country)
-        self._reset_where_erased()
-        every = self._leaderboards_of(country)
+        self._reset_if_erased()
+        leaderboards = self._leaderboards_of(country)
         newest_hour, last_hour = self._shop_time_ms(now_ms) // HOUR_MS, latest_hour(now_ms)
         versions = self._versions(country)
-        self._followed.pop(country, None)  # should a read fail half way, nothing is as it says
-        for group, (trends, categories) in enumerate(zip(every, self._categories, strict=True)):
-            has_moved_on = trends.newest_hour != newest_hour
-            trends.follow(settings, newest_hour, last_hour, versions[group], partial(self._hours, group, country))
+        self._followed.pop(country, None)  # a read that fails leaves the leaderboards half updated
+        for group, (leaderboard, categories) in enumerate(zip(leaderboards, self._categories, strict=True)):
+            has_moved_on = leaderboard.newest_hour != newest_hour
+            leaderboard.follow(settings, newest_hour, last_hour, versions[group], partial(self._hours, group, country))
             if has_moved_on:
                 categories.evict_others(
-                    {product for some in self._leaderboards.values() for product in some[group].scores}
+                    {product for by_group in self._leaderboards.values() for product in by_group[group].scores}
                 )
         self._followed[country] = settings, now_s
-        return every
+        return leaderboards
 
-    def _reset_where_erased(self) -> None:
+    def _reset_if_erased(self) -> None:
         meta = self._keys.meta
         erased, layout, view_cells = self._execute(meta, ("HMGET", meta, "erased", "layout", "view_cells"))
         self._settings.check_layout(layout, view_cells)
@@ -102,57 +103,58 @@ class RedisTrending:
             self._sorted.clear()
             self._categories = [CategoryIndex() for _ in range(self._groups)]
 
-    def _sort(self, country: str | None, followed: Sequence[Leaderboard]) -> None:
-        """See which products are of which category now, once after each look at what has changed."""
-        look = self._followed[country]
-        if self._sorted.get(country) is not look:
+    def _sort(self, country: str | None, leaderboards: Sequence[Leaderboard]) -> None:
+        """Sort products into categories, once after each update of the leaderboards."""
+        update = self._followed[country]
+        if self._sorted.get(country) is not update:
             for group, (moved, last_moved) in enumerate(self._moved()):
-                self._categories[group].sort(followed[group], moved, last_moved, partial(self._categories_of, group))
-            self._sorted[country] = look
+                read = partial(self._categories_of, group)
+                self._categories[group].sort(leaderboards[group], moved, last_moved, read)
+            self._sorted[country] = update
 
     def _categories_of(self, group: int, products: Collection[bytes]) -> dict[bytes, str]:
-        """The categories of products that have one, some at a time."""
+        """Read the categories of products that have one, in parts."""
         key, listed = self._keys.view(group, "products"), list(products)
         parts = [listed[at : at + LOOKED_UP_AT_ONCE] for at in range(0, len(listed), LOOKED_UP_AT_ONCE)]
-        answers = self._client.execute([(key, ("HMGET", key, *part)) for part in parts])
+        replies = self._client.execute([(key, ("HMGET", key, *part)) for part in parts])
         found: dict[bytes, str] = {}
-        for part, said in zip(parts, answers, strict=True):
-            rows = ((product, decode_row(row)) for product, row in zip(part, said, strict=True) if row is not None)
+        for part, values in zip(parts, replies, strict=True):
+            rows = ((product, decode_row(raw)) for product, raw in zip(part, values, strict=True) if raw is not None)
             found.update((product, row.category) for product, row in rows if row.category_ms >= 0)
         return found
 
     def _leaderboards_of(self, country: str | None) -> list[Leaderboard]:
-        """What is kept of a country, or of all, by group; of the countries asked for longest ago nothing."""
-        trends = self._leaderboards.pop(country, None) or [Leaderboard() for _ in range(self._groups)]
-        self._leaderboards[country] = trends
+        """Return the leaderboards of a country, or of all, by group; evict those of the least recent country."""
+        leaderboards = self._leaderboards.pop(country, None) or [Leaderboard() for _ in range(self._groups)]
+        self._leaderboards[country] = leaderboards
         if len(self._leaderboards) > FOLLOWED_COUNTRIES_MAX:
             oldest = next(iter(self._leaderboards))
             del self._leaderboards[oldest]
             self._followed.pop(oldest, None)
             self._sorted.pop(oldest, None)
-        return trends
+        return leaderboards
 
     def _versions(self, country: str | None) -> list[dict[int, int]]:
-        """How often the activity of each hour has changed, by group."""
+        """Read the version of each hour's activity, by group: the number of its changes."""
         keys = [self._keys.hours(group, country) for group in range(self._groups)]
-        answers = self._client.execute([(key, ("HGETALL", key)) for key in keys])
-        return [{int(hour): int(version) for hour, version in said.items()} for said in answers]
+        replies = self._client.execute([(key, ("HGETALL", key)) for key in keys])
+        return [{int(hour): int(version) for hour, version in fields.items()} for fields in replies]
 
     def _hours(self, group: int, country: str | None, hours: Sequence[int]) -> list[Mapping[bytes, bytes]]:
         keys = [self._keys.activity(group, hour, country) for hour in hours]
         return self._client.execute([(key, ("HGETALL", key)) for key in keys])
 
     def _moved(self) -> Iterator[tuple[Collection[bytes], int]]:
-        """For each group, the products that have gone to another category since that was looked at last, and the
-        number of the last one there is."""
-        asked: list[tuple[Key, Request]] = []
+        """Read, for each group, the products that moved to another category since the last call, and the largest
+        number of a move."""
+        requests: list[tuple[Key, Request]] = []
         for group, categories in enumerate(self._categories):
             key = self._keys.view(group, "moved")
-            asked.append((key, ("ZRANGE", key, -1, -1, "WITHSCORES")))
-            asked.append((key, ("ZRANGE", key, f"({categories.moved}", "+inf", "BYSCORE")))
-        answers = iter(self._client.execute(asked))
-        for newest, moved in zip(answers, answers, strict=True):
-            yield moved, int(newest[1]) if newest else 0
+            requests.append((key, ("ZRANGE", key, -1, -1, "WITHSCORES")))
+            requests.append((key, ("ZRANGE", key, f"({categories.last_moved}", "+inf", "BYSCORE")))
+        replies = iter(self._client.execute(requests))
+        for last, moved in zip(replies, replies, strict=True):
+            yield moved, int(last[1]) if last else 0
 
     def _execute(self, key: Key, request: Request) -> Any:
         return self._client.execute([(key, request)])[0]

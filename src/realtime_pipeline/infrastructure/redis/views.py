@@ -14,17 +14,17 @@ from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merge_request import Hour, merge_request
-from realtime_pipeline.infrastructure.redis.rows import source_in
+from realtime_pipeline.infrastructure.redis.rows import parse_source
 from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
 
-GONE_MAX = 1_000
-"""How many hours of countries are let go of by one call."""
+EXPIRED_HOURS_MAX = 1_000
+"""How many expired hours, each of one country, a merge deletes at most."""
 
 
 class RedisViews(Views):
-    """Hashes of what is known of products, one field a product, and a sorted set of sessions for each.
+    """Keeps hashes with a field for each product, and a sorted set of sessions for each product.
 
-    One command with many fields costs a tenth of many commands; that is why a product is not a key of its own.
+    Products share a hash, because one command with many fields costs a tenth of many commands.
     """
 
     def __init__(
@@ -40,117 +40,118 @@ class RedisViews(Views):
 
     @property
     def view_cells(self) -> int:
-        """How many view cells there are."""
+        """The number of view cells."""
         return self._settings.view_cells
 
     @property
     def merge_records_max(self) -> int:
-        """A longer merge would hold up every reader of its node; this many records go in a call for each view cell."""
+        """How many records a merge may cover, all its calls together. A longer call would block readers of its node."""
         return self._settings.merge_records_max * self._settings.view_cells
 
     @property
     def linger_ms(self) -> int:
-        """A merge goes to every view cell, however little is in it."""
+        """How long merges linger: each makes a call for every view cell, however little it adds there."""
         return self._settings.merge_linger_ms
 
     def epoch(self, partition: int) -> int:
-        """The largest epoch any view cell has from a partition."""
+        """Read the largest epoch that any view cell has of a partition."""
         return max(epoch for epoch, _, _ in self._sources_of([partition])[partition])
 
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
-        """Write a new epoch to every view cell, then read positions."""
+        """Write a new epoch to every view cell, which fences earlier owners, then read the positions."""
         self._check_positions(partition)
         keys = [(key, self._keys.view(cell % self._groups, "totals")) for cell, key in enumerate(self._sources())]
         requests: list[tuple[Key, Request]] = [
-            (key, ("FCALL", "rp9_claim_views", 2, key, totals, partition, epoch, LAYOUT)) for key, totals in keys
+            (key, ("FCALL", "rp10_claim_views", 2, key, totals, partition, epoch, LAYOUT)) for key, totals in keys
         ]
-        answers = self._client.execute(requests)
-        self._check_older(answers)
-        if any(said[0] != b"OK" for said in answers):
+        replies = self._client.execute(requests)
+        self._check_not_newer(replies)
+        if any(reply[0] != b"OK" for reply in replies):
             raise Fenced(f"some view cell has epoch {epoch} or a larger one from partition {partition} already")
-        return tuple(int(said[1]) for said in answers)
+        return tuple(int(reply[1]) for reply in replies)
 
     def _check_positions(self, partition: int) -> None:
-        """See that no view cell lacks its position while it has what it merged, which would then be merged again.
+        """Check that no view cell has lost its position of a partition: its merges would be done again.
 
-        View cells of a group lie on one node, and nothing is merged into any before all are claimed. So one that knows
-        nothing of a partition, beside others that have merged something of it, has been claimed too.
+        The view cells of a group are on one node, and no merge begins before all view cells are claimed. So where a
+        view cell has no entry of a partition that others of its group have merged, its entry was deleted.
 
         Raises:
-            UnrecoverableState: some view cell has.
+            UnrecoverableState: a view cell has lost its position.
         """
         sources = self._sources_of([partition])[partition]
         for group in range(self._groups):
-            beside = sources[group :: self._groups]
-            lost = [number for number, (epoch, _, _) in enumerate(beside) if not epoch]
-            furthest = max(position for _, position, _ in beside)
+            in_group = sources[group :: self._groups]
+            lost = [number for number, (epoch, _, _) in enumerate(in_group) if not epoch]
+            furthest = max(position for _, position, _ in in_group)
             if lost and furthest:
                 key = self._keys.sources(group, group + lost[0] * self._groups)
                 raise UnrecoverableState(
-                    f"partition {partition}: the position of a view cell is missing in {key}, while those beside it "
-                    f"stand at {furthest}: somebody has deleted it; rebuild the store from the log"
+                    f"partition {partition}: the position of a view cell is missing in {key}, while its group has "
+                    f"positions up to {furthest}: somebody has deleted it; rebuild the store from the log"
                 )
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
-        """Read positions."""
-        found = self._sources_of(partitions)
-        return {partition: tuple(position for _, position, _ in sources) for partition, sources in found.items()}
+        """Read the position of each view cell in each partition."""
+        by_partition = self._sources_of(partitions)
+        return {partition: tuple(position for _, position, _ in sources) for partition, sources in by_partition.items()}
 
     def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
-        """Add deltas to view cells, each by one call."""
-        old = self._old_hours(merges, now_ms)
-        requests = [self._request(merge, old[merge.view_cell % self._groups], now_ms) for merge in merges]
-        answers = self._client.execute(requests)
-        self._check_older(answers)
-        for said in answers:
-            if said[0] == b"SUPERSEDED":
-                numbers = [int(number) for number in said[1:]]
+        """Merge deltas into view cells, each by one Function call; all calls to a node share a round trip."""
+        expired = self._expired_hours(merges, now_ms)
+        requests = [self._request(merge, expired[merge.view_cell % self._groups], now_ms) for merge in merges]
+        replies = self._client.execute(requests)
+        self._check_not_newer(replies)
+        for reply in replies:
+            if reply[0] == b"POSITION_MISMATCH":
+                numbers = [int(number) for number in reply[1:]]
                 raise PositionMismatch(dict(zip(numbers[::2], numbers[1::2], strict=True)))
-            if said[0] != b"OK":
+            if reply[0] != b"OK":
                 raise Fenced("a view cell has another epoch from some partition of the call")
 
-    def _check_older(self, answers: Sequence[Any]) -> None:
-        """See that no view cell was claimed by a newer release, which keeps it otherwise.
+    def _check_not_newer(self, replies: Sequence[Any]) -> None:
+        """Check that no newer release has claimed a view cell.
 
         Raises:
-            NewerRelease: one was.
+            NewerRelease: a newer release has claimed a view cell, and may have changed its layout.
         """
-        for said in answers:
-            if said[0] == b"NEWER":
-                raise self._settings.newer(int(said[1]))
+        for reply in replies:
+            if reply[0] == b"NEWER":
+                raise self._settings.newer(int(reply[1]))
 
-    def _old_hours(self, merges: Sequence[Merge], now_ms: int) -> dict[int, list[Hour]]:
-        """By group, the hours that are too old when these merges are done; looked for where time has moved on."""
-        latest_hour = now_ms // HOUR_MS - self._activity_hours  # the clock may have been ahead, and be right again
+    def _expired_hours(self, merges: Sequence[Merge], now_ms: int) -> dict[int, list[Hour]]:
+        """List, by group, the hours that expire with these merges; they are read only when the oldest hour moves on."""
+        latest_hour = now_ms // HOUR_MS - self._activity_hours  # a clock that was ahead may be right again
         self._oldest_hour = [min(hour, latest_hour) for hour in self._oldest_hour]
         newest: dict[int, int] = {}
         calls: Counter[int] = Counter()
         for merge in merges:
             group = merge.view_cell % self._groups
-            newest[group] = max(newest.get(group, 0), *(one.watermark.newest_ms for one in merge.ranges))
+            newest[group] = max(newest.get(group, 0), *(source.watermark.newest_ms for source in merge.ranges))
             calls[group] += 1
-        found: dict[int, list[Hour]] = {}
+        expired: dict[int, list[Hour]] = {}
         for group, newest_ms in newest.items():
             oldest_hour = min(newest_ms, now_ms) // HOUR_MS - self._activity_hours
-            found[group] = []
+            expired[group] = []
             if oldest_hour > self._oldest_hour[group]:
-                found[group] = self._older(group, oldest_hour)
-                if len(found[group]) <= GONE_MAX * calls[group]:
+                expired[group] = self._hours_before(group, oldest_hour)
+                if len(expired[group]) <= EXPIRED_HOURS_MAX * calls[group]:
                     self._oldest_hour[group] = oldest_hour
-        return found
+        return expired
 
-    def _request(self, merge: Merge, old: list[Hour], now_ms: int) -> tuple[Key, Request]:
-        """A merge as a request, which takes some of the old hours along."""
+    def _request(self, merge: Merge, expired: list[Hour], now_ms: int) -> tuple[Key, Request]:
+        """Write a merge as a request that deletes some of the expired hours; remove these from the list."""
         group = merge.view_cell % self._groups
-        gone, old[:] = old[:GONE_MAX], old[GONE_MAX:]
+        deleted, expired[:] = expired[:EXPIRED_HOURS_MAX], expired[EXPIRED_HOURS_MAX:]
         oldest_hour = self._oldest_hour[group]
         latest_ms = now_ms + AHEAD_MAX_MS
-        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, latest_ms, gone)
+        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, latest_ms, deleted)
 
     def erase(self) -> None:
-        """Delete all that was ever merged.
+        """Delete all view cells.
 
-        Readers are told before and after: versions begin anew, and the same number may then mean another thing.
+        Versions of hours then begin at 1 again. The count of erasures, raised before and after, tells readers to reset
+        their leaderboards.
         """
         meta = self._keys.meta
         self._execute(meta, "HINCRBY", meta, "erased", 1)
@@ -158,24 +159,23 @@ class RedisViews(Views):
         self._execute(meta, "HINCRBY", meta, "erased", 1)
         self._oldest_hour = [0] * self._groups
 
-    def _older(self, group: int, oldest_hour: int) -> list[Hour]:
-        """The hours before one that have activity, of all countries."""
-        known = self._keys.view(group, "countries")
-        countries = [None, *(country.decode() for country in self._execute(known, "HKEYS", known))]
+    def _hours_before(self, group: int, oldest_hour: int) -> list[Hour]:
+        """List the hours before `oldest_hour` that have activity, of each country and of all."""
+        index = self._keys.view(group, "countries")
+        countries = [None, *(country.decode() for country in self._execute(index, "HKEYS", index))]
         keys = [self._keys.hours(group, country) for country in countries]
-        answers = self._client.execute([(key, ("HKEYS", key)) for key in keys])
-        listed = ((int(hour), country) for country, hours in zip(countries, answers, strict=True) for hour in hours)
+        replies = self._client.execute([(key, ("HKEYS", key)) for key in keys])
+        listed = ((int(hour), country) for country, hours in zip(countries, replies, strict=True) for hour in hours)
         return [(hour, country) for hour, country in listed if hour < oldest_hour]
 
     def _sources_of(self, partitions: Collection[int]) -> dict[int, list[tuple[int, int, Watermark]]]:
-        """For each partition, what each view cell has of it: epoch, position, watermark."""
-        names = list(partitions)
-        answers = self._client.execute([(key, ("HMGET", key, *names)) for key in self._sources()]) if names else []
-        return {name: [source_in(answer[index]) for answer in answers] for index, name in enumerate(names)}
+        """Read what each view cell has of each partition: epoch, position, watermark."""
+        fields = list(partitions)
+        replies = self._client.execute([(key, ("HMGET", key, *fields)) for key in self._sources()]) if fields else []
+        return {field: [parse_source(reply[index]) for reply in replies] for index, field in enumerate(fields)}
 
     def _sources(self) -> list[Key]:
         return [self._keys.sources(cell % self._groups, cell) for cell in range(self._settings.view_cells)]
 
     def _execute(self, key: Key, *request: str | int | bytes) -> Any:
-        asked: Request = request
-        return self._client.execute([(key, asked)])[0]
+        return self._client.execute([(key, request)])[0]

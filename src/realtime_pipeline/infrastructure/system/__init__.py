@@ -1,1 +1,1 @@
-"""What the operating system offers."""
+"""Adapters of the operating system: clock, threads, garbage collector."""

@@ -9,5 +9,5 @@ class SystemClock(Clock):
     """The time of this machine."""
 
     def now_ms(self) -> int:
-        """Milliseconds since 1970-01-01 UTC."""
+        """Read the time in milliseconds since 1970-01-01 UTC."""
         return time.time_ns() // 1_000_000

@@ -1,18 +1,21 @@
-"""The garbage collector of a process that does nothing but work off a log, or answer requests."""
+"""Tunes the garbage collector of a process that only processes a log, or only serves requests."""
 
 import gc
 from typing import Final
 
 OF_A_ROUND: Final = 100_000
+"""New objects between two collections of a worker: about those of a round."""
 OF_REQUESTS: Final = 5_000
-"""Each request that comes meanwhile waits until they have been looked through: some 0.4 µs an object."""
+"""The same of a server. A collection takes about 0.4 µs an object, and the requests that arrive meanwhile wait."""
 
 
 def tune_gc(young: int = OF_A_ROUND) -> None:
-    """Make full collections rare: what a worker keeps lives long, holds no cycles, and is freed when let go.
+    """Make full collections rare: objects of a worker live long, have no cycles, and are freed by reference counts.
 
-    `young` is how many new objects there may be before they are looked through. Changes the whole process, so only
-    programs call it, never the library.
+    This changes the whole process, so only programs call it, never the library.
+
+    Args:
+        young: the number of new objects between two collections of the youngest generation.
     """
     gc.collect()
     gc.freeze()
