@@ -16,7 +16,7 @@ from tests.mutation.mutation import Mutation
 ROOT = Path(__file__).parents[2]
 SOURCE = "src/realtime_pipeline/"
 MUTATIONS = (*EMBEDDED, *KAFKA_AND_REDIS)
-LONG = ("tests/laws", "tests/integration", "tests/infrastructure/test_kafka", "tests/infrastructure/test_redis")
+LONG = ("tests/laws", "tests/integration", "tests/infrastructure/kafka", "tests/infrastructure/redis")
 BOUND_S = 240
 """A suite that has not ended by then hangs: not green either."""
 
