@@ -10,11 +10,11 @@ from typing import TypeAlias
 from harness.benchmarks import freshness, growth, outage, recommend, worker
 from harness.chaos.rounds import KINDS
 from harness.commands import chaos, demo, evaluate, experiment, fault, oracle, release_fixture, replay, services
-from harness.evaluation.protocols import PROTOCOLS
 from harness.formats import FORMATS
 from harness.support.environment import add_environment, complete_environment
 from harness.support.errors import HarnessError
 from realtime_pipeline import PipelineError
+from realtime_pipeline.application.evaluation.protocols import PROTOCOLS
 
 EPILOG = """\
 examples:

@@ -24,7 +24,7 @@ from realtime_pipeline.domain.streams.records import Decoded, Record
 from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventDecoder, EventLimits, encode_event
 from realtime_pipeline.pipeline import Pipeline
-from tests.harness.by_hand import (
+from tests.harness.support.worked_histories import (
     ANNA,
     AT,
     BOB,

@@ -10,7 +10,7 @@ import pytest
 
 from harness.commands.main import main
 from harness.simulation.shop import Shop
-from tests.harness.real_data import real
+from tests.harness.support.real_data import real
 from tests.support.histories import event
 
 

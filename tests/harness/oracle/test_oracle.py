@@ -13,7 +13,7 @@ from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.codecs.events import encode_event
-from tests.harness.by_hand import (
+from tests.harness.support.worked_histories import (
     ANNA,
     AT,
     BOB,

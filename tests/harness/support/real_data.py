@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(os.environ.get("REALTIME_PIPELINE_DATA") or Path(__file__).parents[3] / "shared" / "data")
+DATA = Path(os.environ.get("REALTIME_PIPELINE_DATA") or Path(__file__).parents[4] / "shared" / "data")
 
 
 def real(name: str) -> Path:
