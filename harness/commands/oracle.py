@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from harness.checking.stores import compared
+from harness.checking.stores import summary_of
 from harness.commands.replay import lines_of
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import expect
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         if expected.missing_messages:  # what visitors who sign in hand on is in the log only once a worker has said it
             pipeline.process()
             expected = expect(logged(log), schema, settings.fold, log.identity.partitions)
-    heading(compared(expected))
+    heading(summary_of(expected))
     console.print(counts_in_words(expected.counts))
     by_activity = sorted(expected.customers.values(), key=lambda one: (-sum(one.counts.values()), one.customer_id))
     shown = options.customer or [one.customer_id for one in by_activity[:SHOWN_CUSTOMERS]]

@@ -9,7 +9,7 @@ from itertools import islice
 from dependency_injector import providers
 
 from harness.checking.compare import compare
-from harness.checking.stores import compared
+from harness.checking.stores import summary_of
 from harness.formats import Options, SourceRecord, read
 from harness.formats.catalogue import read_catalogue
 from harness.support.console import console, heading
@@ -121,5 +121,5 @@ def _check(pipeline: Pipeline) -> list[str]:
     for difference in differences:
         console.print(f"  {difference}")
     verdict = f"{len(differences)} differences" if differences else "equal, field by field"
-    console.print(f"  {compared(expected)}: {verdict}")
+    console.print(f"  {summary_of(expected)}: {verdict}")
     return differences

@@ -4,11 +4,12 @@ from hashlib import blake2b
 
 import attrs
 
-from harness.checking.stores import compared
-from harness.oracle.expected import Expected, ExpectedProduct, expect
-from harness.oracle.judging import ExpectedSeen
+from harness.checking.stores import summary_of
+from harness.oracle.deduplication import ExpectedSeenEvents
+from harness.oracle.expected import Expected, expect
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.sessions import ExpectedSession
+from harness.oracle.views import ExpectedProduct
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -50,10 +51,10 @@ def test_a_profile_is_what_its_events_come_to(expected: Expected) -> None:
     known = expected.customers[ANNA]
     events = ((AT - MINUTE, "a4"), (AT, "a1"), (AT + MINUTE, "a2"), (AT + 2 * MINUTE, "a3"), (AT + 60 * MINUTE, "a5"))
     reviews = ((AT + 90 * MINUTE, "a8"), (AT + 120 * MINUTE, "a6"), (AT + 180 * MINUTE, "a7"))
-    assert known.seen.own == {
+    assert known.seen.own_ids == {
         (at_ms, blake2b(id_.encode(), digest_size=8).hexdigest()) for at_ms, id_ in (*events, *reviews)
     }
-    assert attrs.evolve(known, seen=ExpectedSeen()) == ExpectedCustomer(
+    assert attrs.evolve(known, seen=ExpectedSeenEvents()) == ExpectedCustomer(
         ANNA,
         counts={
             EventKind.PRODUCT_VIEWED: 2,
@@ -106,7 +107,7 @@ def test_sessions_hold_what_was_done_in_them(expected: Expected) -> None:
         ),
         16_384: ExpectedSession(SessionKey(16_384), None, AT + 40 * MINUTE, AT + 40 * MINUTE, 1, cup),
     }
-    assert expected.sessions_gone == {0, 20_480}
+    assert expected.sessions_erased == {0, 20_480}
 
 
 def test_what_everybody_does_adds_up(expected: Expected) -> None:
@@ -120,14 +121,14 @@ def test_what_everybody_does_adds_up(expected: Expected) -> None:
         (HOUR - 1, CUP): (1, 0, 0),
         (HOUR, CUP): (2, 0, 1),
     }
-    assert expected.lists == {
+    assert expected.session_lists == {
         TEA: [(AT + 5 * MINUTE, 20_480), (AT + 2 * MINUTE, 1), (AT + MINUTE, 0)],
         CUP: [(AT + 40 * MINUTE, 16_384), (AT + 20 * MINUTE, 0), (AT - MINUTE, 1)],
     }
     assert expected.reviews == {(ANNA, TEA): (5, "better", AT + 180 * MINUTE)}
     assert expected.newest_ms == {0: AT + 20 * MINUTE, 1: AT + 120 * MINUTE}
     assert expected.largest_ms == {0: AT + 40 * MINUTE, 1: AT + 180 * MINUTE}
-    assert compared(expected) == "2 customers, 2 sessions, 2 products, 22 records"
+    assert summary_of(expected) == "2 customers, 2 sessions, 2 products, 22 records"
 
 
 def test_partitions_may_come_interleaved(expected: Expected) -> None:
@@ -173,8 +174,8 @@ def test_sessions_close_when_others_begin_and_are_dropped_in_their_turn() -> Non
     expected, customer = anna([*lines, late], closed_sessions_max=2, open_sessions_max=2)
     assert (customer.sessions_begun, customer.open_sessions) == (7, [5 * 4096, 6 * 4096])
     assert customer.closed_sessions == [3 * 4096, 4 * 4096]
-    assert expected.sessions_gone == {0, 4096, 2 * 4096}
-    assert len(expected.lists[TEA]) == 7
+    assert expected.sessions_erased == {0, 4096, 2 * 4096}
+    assert len(expected.session_lists[TEA]) == 7
 
 
 def test_tabs_that_are_open_at_once_stay_sessions_of_their_own_and_idle_ones_close() -> None:
