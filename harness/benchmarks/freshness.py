@@ -22,7 +22,7 @@ from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 BATCHES_PER_S = 50
 WARM_UP_S = 5.0
 PROBE_BOUND_S = 10.0
-ENDS_S = 30.0
+WORKER_STOP_S = 30.0
 PRODUCTS, CUSTOMERS, SESSIONS = 2_000, 20_000, 500_000
 _encode = msgspec.json.Encoder().encode
 
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     ):
         shopping = processes.submit(_shop, settings, options.rate, WARM_UP_S + options.seconds + PROBE_BOUND_S)
         time.sleep(WARM_UP_S)
-        popular = _leading_somewhere(pipeline)
+        popular = _with_neighbours(pipeline)
         if not popular:
             raise HarnessError("nothing follows from any product yet: give a larger --rate; is the machine too busy?")
         fresh_ms: list[float] = []
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     return {"p50_ms": p50, "p99_ms": p99, "max_ms": max(fresh_ms), "probes": len(fresh_ms), "events_per_second": rate}
 
 
-def _leading_somewhere(pipeline: Pipeline) -> list[str]:
+def _with_neighbours(pipeline: Pipeline) -> list[str]:
     """Popular products of which some session holds another, too: so that a look at one has a recommendation follow."""
     popular = [one.product.product_id for one in pipeline.trending(50)]
     return [id_ for id_ in popular if any(id_ in one.reason.because_of for one in pipeline.similar(id_))]
@@ -76,11 +76,11 @@ def _worker(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        worker.join(ENDS_S)
+        worker.join(WORKER_STOP_S)
         worker.kill()
         worker.join()
     if worker.exitcode != 0:
-        raise HarnessError(f"the worker ended with {worker.exitcode}, or did not end in {ENDS_S:.0f} s")
+        raise HarnessError(f"the worker ended with {worker.exitcode}, or did not end in {WORKER_STOP_S:.0f} s")
 
 
 def _work(settings: Settings, ended: Event) -> None:

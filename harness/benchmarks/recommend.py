@@ -36,14 +36,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 @attrs.frozen
-class Answers:
+class Measured:
     """What those came to who answered requests at a rate; `trips` are requests to the server, each in one go."""
 
     rate: int
     latencies_ms: list[float]
     cpu_ms: float
     by_neighbours: float
-    trips: float
+    round_trips: float
     ingested_per_second: float = 0.0
 
     def figures(self) -> dict[str, float]:
@@ -55,7 +55,7 @@ class Answers:
             "max_ms": max(self.latencies_ms),
             "cpu_ms": self.cpu_ms,
             "by_neighbours": self.by_neighbours,
-            "trips": self.trips,
+            "trips": self.round_trips,
             "ingested_per_second": self.ingested_per_second,
         }
 
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         before = _memory(pipeline)
         events = processes.submit(_fill, settings, options, 0, options.visits).result()
         grown = _memory(pipeline) - before
-        measured = [_measured(processes, settings, options, number) for number in range(len(options.rates))]
+        measured = [_measure(processes, settings, options, number) for number in range(len(options.rates))]
     who = f"{options.processes} processes" if options.processes > 1 else "one process"
     who += f" of {options.threads} threads" if options.threads > 1 else ""
     who += f", up to {options.together} requests together" if options.together > 1 else ""
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     return {**found, "rates": [answers.figures() for answers in measured]}
 
 
-def _show(answers: Answers) -> None:
+def _show(answers: Measured) -> None:
     p50_ms, p99_ms = (percentile(answers.latencies_ms, share) for share in (0.5, 0.99))
     console.print(f"  {answers.rate:>8,} requests a second at random moments, {len(answers.latencies_ms):,} in all:")
     console.print(
@@ -105,30 +105,32 @@ def _show(answers: Answers) -> None:
         "from when they should have begun"
     )
     console.print(f"  {answers.cpu_ms:>12.2f} ms of CPU a request, the client library included")
-    if answers.trips:
-        console.print(f"  {answers.trips:>12.1f} round trips to Redis a request")
+    if answers.round_trips:
+        console.print(f"  {answers.round_trips:>12.1f} round trips to Redis a request")
     console.print(f"  {answers.by_neighbours:>12.0%} of the lists begin with what neighbours chose")
     if answers.ingested_per_second:
         console.print(f"  {answers.ingested_per_second:>12,.0f} events a second were worked off meanwhile")
 
 
-def _measured(processes: ProcessPoolExecutor, settings: Settings, options: argparse.Namespace, number: int) -> Answers:
+def _measure(processes: ProcessPoolExecutor, settings: Settings, options: argparse.Namespace, number: int) -> Measured:
     """Ask at one of the rates for a while; what is worked off meanwhile is nobody else's."""
     rate, first = options.rates[number], (number + 1) * max(options.visits, APART)
     begin_s = time.time() + START_UP_S * options.processes  # several begin together
     until_s = begin_s + options.seconds
     ingesting = processes.submit(_ingest, settings, options, until_s, first) if options.ingesting else None
     asking = [
-        processes.submit(_answer, settings, options, rate / options.processes, begin_s, options.seed + asker)
+        processes.submit(_answer_requests, settings, options, rate / options.processes, begin_s, options.seed + asker)
         for asker in range(1, options.processes + 1)
     ]
-    answers = _together(rate, [one.result() for one in asking])
+    answers = _combine(rate, [one.result() for one in asking])
     if ingesting is None:
         return answers
-    return attrs.evolve(answers, ingested_per_second=ingesting.result(), trips=0.0)  # the worker's trips count too
+    return attrs.evolve(
+        answers, ingested_per_second=ingesting.result(), round_trips=0.0
+    )  # the worker's trips count too
 
 
-def _together(rate: int, parts: Sequence[Answers]) -> Answers:
+def _combine(rate: int, parts: Sequence[Measured]) -> Measured:
     """What several processes came to; each has counted the trips of all."""
     counts = [len(part.latencies_ms) for part in parts]
     total = sum(counts)
@@ -136,12 +138,12 @@ def _together(rate: int, parts: Sequence[Answers]) -> Answers:
     def mean(values: Iterable[float]) -> float:
         return sum(value * count for value, count in zip(values, counts, strict=True)) / total
 
-    return Answers(
+    return Measured(
         rate,
         [latency_ms for part in parts for latency_ms in part.latencies_ms],
         mean(part.cpu_ms for part in parts),
         mean(part.by_neighbours for part in parts),
-        mean(part.trips * count for part, count in zip(parts, counts, strict=True)) / total,
+        mean(part.round_trips * count for part, count in zip(parts, counts, strict=True)) / total,
     )
 
 
@@ -193,7 +195,9 @@ def _after_ms(visit: int, filled: int) -> int:
     return 100 * min(visit, filled) + max(0, visit - filled)
 
 
-def _answer(settings: Settings, options: argparse.Namespace, rate: float, begin_s: float, seed: int) -> Answers:
+def _answer_requests(
+    settings: Settings, options: argparse.Namespace, rate: float, begin_s: float, seed: int
+) -> Measured:
     """Ask as an open world would: each request has its moment, whether or not the one before it is done."""
     if options.one_core:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -204,24 +208,26 @@ def _answer(settings: Settings, options: argparse.Namespace, rate: float, begin_
         def ask() -> Request:
             return Request(f"customer-{dice.randrange(customers)}", LIMIT, rules=RULES)
 
-        def answered(waiting: _Waiting) -> list[tuple[float, bool]]:
-            working = [threads.submit(_work, pipeline, waiting, options.together) for _ in range(options.threads)]
+        def answered(waiting: _RequestQueue) -> list[tuple[float, bool]]:
+            working = [
+                threads.submit(_work_thread, pipeline, waiting, options.together) for _ in range(options.threads)
+            ]
             return [answer for one in working for answer in one.result()]
 
-        answered(_Waiting(0.0, 1.0, WARM_UP, ask, dice))  # who has waited since long ago
+        answered(_RequestQueue(0.0, 1.0, WARM_UP, ask, dice))  # who has waited since long ago
         tune_gc(OF_REQUESTS)
         if options.processes > 1:
             time.sleep(max(0.0, begin_s - time.time()))
-        trips = _trips(pipeline)
+        trips = _round_trips(pipeline)
         cpu_s, began_s = time.process_time(), time.perf_counter()
-        found = answered(_Waiting(began_s, began_s + options.seconds, rate, ask, dice))
+        found = answered(_RequestQueue(began_s, began_s + options.seconds, rate, ask, dice))
         cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(found)
         by_neighbours = sum(is_so for _, is_so in found) / len(found)
         latencies_ms = [latency_ms for latency_ms, _ in found]
-        return Answers(round(rate), latencies_ms, cpu_ms, by_neighbours, (_trips(pipeline) - trips) / len(found))
+        return Measured(round(rate), latencies_ms, cpu_ms, by_neighbours, (_round_trips(pipeline) - trips) / len(found))
 
 
-class _Waiting:
+class _RequestQueue:
     """Those who want a list, each from some random moment on, whether or not anybody is free to answer them.
 
     There is one at least. What bringing requests to threads costs in a server is no part of it.
@@ -235,12 +241,12 @@ class _Waiting:
         self._ask = ask
         self._rng = rng
         self._next_s = min(end_s, begin_s + rng.expovariate(rate))
-        self._one_takes = Lock()
+        self._lock = Lock()
 
     def take(self, most: int) -> list[tuple[Request, float]]:
         """Take those who wait, with the moment since when; wait for one where nobody does. None at the end."""
         taken: list[tuple[Request, float]] = []
-        with self._one_takes:
+        with self._lock:
             while not taken and self._next_s <= self._end_s:
                 time.sleep(max(0.0, self._next_s - time.perf_counter()))
                 now_s = time.perf_counter()
@@ -250,7 +256,7 @@ class _Waiting:
         return taken
 
 
-def _work(pipeline: Pipeline, waiting: _Waiting, most: int) -> list[tuple[float, bool]]:
+def _work_thread(pipeline: Pipeline, waiting: _RequestQueue, most: int) -> list[tuple[float, bool]]:
     """Answer those who wait, so many together at most; return after how many ms each had their list, and whether
     neighbours led to what comes first."""
     answered: list[tuple[float, bool]] = []
@@ -262,7 +268,7 @@ def _work(pipeline: Pipeline, waiting: _Waiting, most: int) -> list[tuple[float,
     return answered
 
 
-def _trips(pipeline: Pipeline) -> int:
+def _round_trips(pipeline: Pipeline) -> int:
     """How often all clients of Redis have sent it something so far."""
     if not _is_on_redis(pipeline):
         return 0

@@ -48,7 +48,7 @@ def uniform_events(options: argparse.Namespace) -> Iterator[bytes]:
 def zipf_events(options: argparse.Namespace) -> Iterator[bytes]:
     """Some customers do much, most do little, by Zipf's law, as products are looked at."""
     dice = random.Random(options.seed)
-    return _random_events(options, dice, lambda: _ranked(dice, options.customers))
+    return _random_events(options, dice, lambda: _zipf(dice, options.customers))
 
 
 def hot_events(options: argparse.Namespace) -> Iterator[bytes]:
@@ -57,16 +57,18 @@ def hot_events(options: argparse.Namespace) -> Iterator[bytes]:
     return _random_events(options, dice, lambda: 0 if dice.random() < 0.5 else dice.randrange(options.customers))
 
 
-def _ranked(rng: random.Random, number: int) -> int:
+def _zipf(rng: random.Random, number: int) -> int:
     """One of so many by Zipf's law: the one of rank r comes up one time in r as often as the first."""
     return int(number ** rng.random()) % number
 
 
-def _random_events(options: argparse.Namespace, rng: random.Random, who: Callable[[], int]) -> Iterator[bytes]:
+def _random_events(
+    options: argparse.Namespace, rng: random.Random, pick_customer: Callable[[], int]
+) -> Iterator[bytes]:
     types = ("view", "view", "view", "view", "cart", "purchase")
     for number in range(options.events):
-        customer = who()
-        product = _ranked(rng, options.products)
+        customer = pick_customer()
+        product = _zipf(rng, options.products)
         yield _encode(
             {
                 "event_id": f"{rng.getrandbits(64):016x}-{number:08x}",
@@ -101,10 +103,10 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         Pipeline(settings) as pipeline,
     ):
         published, size = processes.submit(_publish, settings, options).result()
-        before = _redis(pipeline, settings)
+        before = _redis_usage(pipeline, settings)
         working = [processes.submit(_work, settings, published) for _ in range(options.workers)]
         shares = [share.result() for share in working]
-        after = _redis(pipeline, settings)
+        after = _redis_usage(pipeline, settings)
         figures = _figures(shares, size / published)
         if settings.store == "sqlite":
             figures["database_bytes_per_event"] = Path(settings.database).stat().st_size / published
@@ -125,7 +127,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 @attrs.frozen
-class _Share:
+class _WorkerFigures:
     """What one worker did."""
 
     events: int
@@ -135,7 +137,7 @@ class _Share:
     stages: Mapping[str, float]
 
 
-def _figures(shares: list[_Share], event_bytes: float) -> dict[str, Any]:
+def _figures(shares: list[_WorkerFigures], event_bytes: float) -> dict[str, Any]:
     events = sum(share.events for share in shares)
     return {
         "events": events,
@@ -186,7 +188,7 @@ def _publish(settings: Settings, options: argparse.Namespace) -> tuple[int, int]
     return count, size
 
 
-def _work(settings: Settings, expected: int) -> _Share:
+def _work(settings: Settings, expected: int) -> _WorkerFigures:
     stages = StageClock()
     with Pipeline(settings) as pipeline:
         pipeline.container.observer.override(providers.Object(stages))
@@ -198,9 +200,9 @@ def _work(settings: Settings, expected: int) -> _Share:
         cpu_s = time.process_time() - began_s
     applied = sum(count for name, count in counts.items() if name is not RecordClass.CONTROL)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return _Share(applied, seconds, cpu_s, memory_mb, stages.shares())
+    return _WorkerFigures(applied, seconds, cpu_s, memory_mb, stages.shares())
 
 
-def _redis(pipeline: Pipeline, settings: Settings) -> Mapping[str, float]:
+def _redis_usage(pipeline: Pipeline, settings: Settings) -> Mapping[str, float]:
     """What Redis has used up to now, all its nodes together."""
     return pipeline.container.redis_client().used() if settings.store == "redis" else {}

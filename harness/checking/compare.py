@@ -4,7 +4,7 @@ from harness.checking.stores import differences
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import Expected, expect
 from harness.support.errors import HarnessError
-from harness.support.log_io import logged
+from harness.support.log_io import read_log
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.routing import PARTITIONERS
 
@@ -29,7 +29,7 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
             "stores of whole logs only (without log_retention)"
         )
     expected = expect(
-        logged(log),
+        read_log(log),
         EventSchema(settings.events, settings.event_types),
         settings.fold,
         log.identity.partitions,

@@ -13,7 +13,7 @@ from harness.oracle.identity import KEY_STRIDE
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.record_classes import UNREADABLE, checksum_of
 from harness.oracle.sessions import ExpectedSession
-from harness.support.diff import CHUNK, Line, chunks, diff, each_once, shown
+from harness.support.diff import CHUNK, Line, chunks, diff, exactly_once, shown
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views
@@ -118,7 +118,7 @@ def _compare_customers(expected: Expected, cells: CellStore) -> Iterator[Line]:
             yield f"customer {customer_id}: differs when it is read by itself and in a scan"
         for line in _compare_reviews(cells, customer_id, reviews.get(customer_id, {})):
             yield f"customer {customer_id}: {line}"
-    yield from each_once("customer", {**expected.customers, **expected.visitors}, times_seen)
+    yield from exactly_once("customer", {**expected.customers, **expected.visitors}, times_seen)
 
 
 def _compare_visitor(found: Customer, expected: ExpectedVisitor) -> Iterator[Line]:

@@ -8,7 +8,7 @@ import attrs
 
 from harness.oracle.expected import Expected
 from harness.oracle.views import HOUR_MS, Actions
-from harness.support.diff import CHUNK, Line, chunks, diff, each_once, same, shown
+from harness.support.diff import CHUNK, Line, chunks, diff, exactly_once, same, shown
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
@@ -38,7 +38,7 @@ def compare_products(expected: Expected, views: Views) -> Iterator[Line]:
         wanted = attrs.asdict(expected.products[product_id])
         for name, value in _fields_of(state).items():
             yield from diff(f"product {product_id}'s {name}", value, wanted[name])
-    yield from each_once("product", expected.products, times_seen)
+    yield from exactly_once("product", expected.products, times_seen)
     total = sum(product.interactions for product in expected.products.values())
     yield from diff("interactions", views.interactions(), total)
     watermarks = views.watermarks()

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         "its position, so that each event counts exactly once; recommendations are read from what it committed."
     )
     with environment(options) as settings, Pipeline(settings) as pipeline:
-        published = publish(pipeline, _lines(shop, options.sessions), None, finite=False)
+        published = publish(pipeline, _lines(shop, options.sessions), None, end_time=False)
         seconds, _ = process_all(pipeline, published)
         console.print(counts_in_words(pipeline.container.cells().counts()))
         _show_customers(pipeline)

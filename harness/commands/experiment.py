@@ -13,7 +13,7 @@ import attrs
 
 from harness.support.console import console, heading
 from harness.support.errors import HarnessError
-from harness.support.log_io import logged
+from harness.support.log_io import read_log
 from realtime_pipeline import Pipeline, Settings, load_settings
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.records import Record
@@ -36,7 +36,7 @@ HITS_MIN: Final = 5
 
 
 @attrs.frozen
-class Windows:
+class AttributionWindows:
     """How long after a list was shown a click, or a purchase, of a product of it is put down to it, in ms."""
 
     click_ms: int
@@ -78,21 +78,21 @@ class Figures:
     lists: int
     rates: Mapping[str, Estimate]
     differences: Mapping[str, Estimate]
-    mismatch: bool
+    has_sample_ratio_mismatch: bool
 
 
 @attrs.define
-class _Shopper:
+class _Customer:
     """One customer's exposures, (time, variant, products), and what they did with products, (time, product, kind)."""
 
     exposures: list[tuple[int, str, frozenset[ProductId]]] = attrs.Factory(list)
-    deeds: list[tuple[int, ProductId, EventKind]] = attrs.Factory(list)
+    actions: list[tuple[int, ProductId, EventKind]] = attrs.Factory(list)
     newest_ms: int = 0
 
-    def join(self, other: "_Shopper") -> None:
+    def merge(self, other: "_Customer") -> None:
         """Add what was somebody's who turned out to be the same."""
         self.exposures += other.exposures
-        self.deeds += other.deeds
+        self.actions += other.actions
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
@@ -100,8 +100,8 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     settings = load_settings(options.settings, database=options.database and str(options.database))
     if settings.log == "sqlite" and not Path(settings.database).exists():
         raise HarnessError(f"there is no database {settings.database}: name the one that has the log (--database)")
-    windows = Windows(options.click_minutes * 60_000, options.buy_days * 86_400_000)
-    with Pipeline(_as_a_reader(settings)) as pipeline:
+    windows = AttributionWindows(options.click_minutes * 60_000, options.buy_days * 86_400_000)
+    with Pipeline(_with_own_group(settings)) as pipeline:
         decode = pipeline.container.decoder()
         events = (decoded for record in _records(pipeline) if isinstance(decoded := decode(record), Event))
         rows, crossed = rows_of(events, options.name, windows)
@@ -115,7 +115,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     shares = {name: one.share for name, one in settings.experiment.variants.items()}
     if settings.experiment.name != options.name:
         shares = {}
-    found = compared(rows, control, shares, Random(options.seed))
+    found = compare_variants(rows, control, shares, Random(options.seed))
     _show(options.name, found, control, crossed)
     return {
         "experiment": options.name,
@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     }
 
 
-def _as_a_reader(settings: Settings) -> Settings:
+def _with_own_group(settings: Settings) -> Settings:
     """Read beside the workers: in Kafka as a group of its own."""
     if settings.log == "kafka":
         return attrs.evolve(settings, kafka=attrs.evolve(settings.kafka, group=f"{settings.kafka.group}-experiment"))
@@ -136,54 +136,54 @@ def _records(pipeline: Pipeline) -> Iterator[Record]:
     if pipeline.container.settings().log == "sqlite":  # whoever reads as its worker takes the file over
         query = "SELECT partition, position, key, value, appended_at_ms, origin FROM records ORDER BY 1, 2"
         return (Record(*row) for row in pipeline.container.database().rows(query))
-    return logged(pipeline.container.log())
+    return read_log(pipeline.container.log())
 
 
-def rows_of(events: Iterable[Event], experiment: str, windows: Windows) -> tuple[dict[str, list[Row]], int]:
+def rows_of(events: Iterable[Event], experiment: str, windows: AttributionWindows) -> tuple[dict[str, list[Row]], int]:
     """Sum up each customer, by variant; say how many saw more than one variant, and are left out.
 
     A click or purchase is put down to the newest list before it that had the product, if that is within the window.
     Events that come twice count once, by their ids. What a visitor saw and did is the customer's, once they have signed
     in. What had happened before a customer was forgotten does not count, however late it comes.
     """
-    shoppers: dict[CustomerId, _Shopper] = {}
+    customers: dict[CustomerId, _Customer] = {}
     known: set[tuple[CustomerId, str]] = set()
-    became: dict[CustomerId, CustomerId] = {}
+    alias_of: dict[CustomerId, CustomerId] = {}
     forgotten_ms: dict[CustomerId, int] = {}
     for event in events:
         who, at_ms = event.customer_id, event.occurred_at_ms
         if who is None or (who, event.event_id) in known or at_ms <= forgotten_ms.get(who, -1):
             continue
         known.add((who, event.event_id))
-        shopper = shoppers.setdefault(who, _Shopper())
+        shopper = customers.setdefault(who, _Customer())
         shopper.newest_ms = max(shopper.newest_ms, at_ms)
         if event.identified_as is not None:
-            became.setdefault(who, event.identified_as)
+            alias_of.setdefault(who, event.identified_as)
         elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
-            gone, customer = shoppers.pop(who), became.pop(who, None)
+            gone, customer = customers.pop(who), alias_of.pop(who, None)
             forgotten_ms[who] = gone.newest_ms
             if customer is not None and at_ms > forgotten_ms.get(customer, -1):  # one visitor too many: it is theirs
-                shoppers.setdefault(customer, _Shopper()).join(gone)
-        elif who in became:
+                customers.setdefault(customer, _Customer()).merge(gone)
+        elif who in alias_of:
             continue  # it is in the log once more, as the customer's
         elif event.kind is EventKind.RECOMMENDATIONS_SHOWN and event.properties.get("experiment") == experiment:
             variant = str(event.properties.get("variant", ""))
             shopper.exposures.append((at_ms, variant, frozenset(event.shown)))
         elif event.product_id is not None and (event.kind in CLICKS or event.kind is EventKind.PRODUCT_PURCHASED):
-            shopper.deeds.append((at_ms, event.product_id, event.kind))
-    for visitor, customer in became.items():
-        shoppers.setdefault(customer, _Shopper()).join(shoppers.pop(visitor))
+            shopper.actions.append((at_ms, event.product_id, event.kind))
+    for visitor, customer in alias_of.items():
+        customers.setdefault(customer, _Customer()).merge(customers.pop(visitor))
     rows: dict[str, list[Row]] = {}
-    crossed = 0
-    for shopper in shoppers.values():
+    crossed_over = 0
+    for shopper in customers.values():
         variants = {variant for _, variant, _ in shopper.exposures}
-        crossed += len(variants) > 1
+        crossed_over += len(variants) > 1
         if len(variants) == 1:
             rows.setdefault(variants.pop(), []).append(_row(shopper, windows))
-    return rows, crossed
+    return rows, crossed_over
 
 
-def _row(shopper: _Shopper, windows: Windows) -> Row:
+def _row(shopper: _Customer, windows: AttributionWindows) -> Row:
     exposures = sorted(shopper.exposures, key=lambda one: one[0])
     seen_ms = [at_ms for at_ms, _, _ in exposures]
     shown: dict[str, list[int]] = {}
@@ -192,7 +192,7 @@ def _row(shopper: _Shopper, windows: Windows) -> Row:
             shown.setdefault(product_id, []).append(number)
     clicked: set[int] = set()
     bought: set[int] = set()
-    for at_ms, product_id, kind in shopper.deeds:
+    for at_ms, product_id, kind in shopper.actions:
         lists = shown.get(product_id, [])
         before = bisect_right(lists, at_ms, key=seen_ms.__getitem__)
         if not before:
@@ -206,7 +206,7 @@ def _row(shopper: _Shopper, windows: Windows) -> Row:
     return len(exposures), len(clicked), len(bought)
 
 
-def compared(
+def compare_variants(
     rows: Mapping[str, Sequence[Row]], control: str, shares: Mapping[str, float], rng: Random
 ) -> dict[str, Figures]:
     """Rates of each variant and their differences from the control, with 95 % intervals.
@@ -227,7 +227,7 @@ def compared(
                 difference = _estimate(rate - _rate(rows[control], column), [x - y for x, y in pairs])
                 differences[measure] = attrs.evolve(difference, is_enough=_is_enough(rows[name], rows[control], column))
         lists = sum(row[0] for row in rows[name])
-        mismatch = _is_mismatch(len(rows[name]), customers, name, shares)
+        mismatch = _has_sample_ratio_mismatch(len(rows[name]), customers, name, shares)
         found[name] = Figures(len(rows[name]), lists, rates, differences, mismatch)
     return found
 
@@ -259,7 +259,7 @@ def _is_enough(rows: Sequence[Row], others: Sequence[Row], column: int) -> bool:
     return min(len(rows), len(others)) >= CUSTOMERS_MIN and min(hits, lists - hits) >= HITS_MIN
 
 
-def _is_mismatch(customers: int, total: int, name: str, shares: Mapping[str, float]) -> bool:
+def _has_sample_ratio_mismatch(customers: int, total: int, name: str, shares: Mapping[str, float]) -> bool:
     """Whether a variant has so many or so few customers that chance alone is no explanation."""
     if name not in shares:
         return False
@@ -277,7 +277,7 @@ def _show(name: str, found: Mapping[str, Figures], control: str, crossed: int) -
             if difference is not None:
                 line += f"; {difference.in_words('+')} against {control}: {difference.verdict}"
             console.print(line)
-        if said.mismatch:
+        if said.has_sample_ratio_mismatch:
             console.print(
                 f"    {variant} has not the share of customers that it should: find out why before you read on"
             )

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             pipeline.container.observer.override(providers.Object(fault))
         if options.role == "worker":
             if options.on:
-                _work_on(pipeline)
+                _run_until_stopped(pipeline)
                 return {}
             pipeline.container.process_events().catch_up()
         elif options.data is None:
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     raise HarnessError(f"{options.at} was not reached {options.times} times")
 
 
-def _work_on(pipeline: Pipeline) -> None:
+def _run_until_stopped(pipeline: Pipeline) -> None:
     stopping = False
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

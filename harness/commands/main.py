@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from harness.benchmarks import freshness, growth, outage, recommend, worker
-from harness.chaos.rounds import KINDS
+from harness.chaos.rounds import ROUNDS
 from harness.commands import chaos, demo, evaluate, experiment, fault, oracle, release_fixture, replay, services
 from harness.formats import FORMATS
 from harness.support.environment import add_environment, complete_environment
@@ -246,8 +246,8 @@ def _add_chaos(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "chaos", parents=[common], help="faults on real Kafka and Redis; afterwards each store is checked"
     )
-    parser.add_argument("--rounds", type=_count, default=len(KINDS), help="how many (default: one of each kind)")
-    parser.add_argument("--kind", choices=sorted(KINDS), help="rounds of one kind only")
+    parser.add_argument("--rounds", type=_count, default=len(ROUNDS), help="how many (default: one of each kind)")
+    parser.add_argument("--kind", choices=sorted(ROUNDS), help="rounds of one kind only")
     parser.add_argument("--seed", type=int, default=1, help="which dice (default: 1)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first round (default: 0)")
     parser.set_defaults(command=chaos.run)

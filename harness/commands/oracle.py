@@ -10,7 +10,7 @@ from harness.commands.replay import lines_of
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import expect
 from harness.support.console import console, heading
-from harness.support.log_io import logged, publish
+from harness.support.log_io import publish, read_log
 from realtime_pipeline import Pipeline, load_settings
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.interfaces.text import counts_in_words
@@ -24,10 +24,10 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     with Pipeline(settings) as pipeline:
         publish(pipeline, lines_of(options), options.limit)
         log, schema = pipeline.container.log(), EventSchema(settings.events, settings.event_types)
-        expected = expect(logged(log), schema, settings.fold, log.identity.partitions)
+        expected = expect(read_log(log), schema, settings.fold, log.identity.partitions)
         if expected.missing_messages:  # what visitors who sign in hand on is in the log only once a worker has said it
             pipeline.process()
-            expected = expect(logged(log), schema, settings.fold, log.identity.partitions)
+            expected = expect(read_log(log), schema, settings.fold, log.identity.partitions)
     heading(summary_of(expected))
     console.print(counts_in_words(expected.counts))
     by_activity = sorted(expected.customers.values(), key=lambda one: (-sum(one.counts.values()), one.customer_id))

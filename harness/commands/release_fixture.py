@@ -24,7 +24,7 @@ from dependency_injector import providers
 
 from harness.services.redis import redis_server
 from harness.support.errors import HarnessError
-from harness.support.log_io import logged
+from harness.support.log_io import read_log
 from realtime_pipeline import Container, Pipeline, Settings
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -43,7 +43,7 @@ _MINUTE_MS: Final = 60_000
 _WRITERS: Final = {"string": "SET", "hash": "HSET", "set": "SADD", "zset": "ZADD", "stream": "XADD"}
 
 
-class StandingClock(Clock):
+class FixedClock(Clock):
     """A clock at which a fixture was written, and is read."""
 
     def now_ms(self) -> int:
@@ -51,16 +51,16 @@ class StandingClock(Clock):
         return NOW_MS
 
 
-class _Left(Exception):
+class _StoppedAfterCommit(Exception):
     """The worker is left where it stands."""
 
 
-class _Leave(StageObserver):
+class _StopAfterCommit(StageObserver):
     """Leaves the worker when it has committed something."""
 
     def reached(self, stage: Stage, records: int) -> None:
         if stage is Stage.COMMITTED and records:
-            raise _Left
+            raise _StoppedAfterCommit
 
 
 def _event(number: int, kind: str, user: str | None, session: str | None = None, **properties: object) -> bytes:
@@ -142,7 +142,7 @@ def append(pipeline: Pipeline, values: Sequence[bytes]) -> None:
 def opened(settings: Settings) -> Pipeline:
     """A pipeline at the time of the fixtures."""
     container = Container()
-    container.clock.override(providers.Object(StandingClock()))
+    container.clock.override(providers.Object(FixedClock()))
     return Pipeline(settings, container)
 
 
@@ -169,11 +169,11 @@ def _write_embedded(database: Path, folder: Path) -> None:
         append(pipeline, last_events())
         pipeline.container.process_events()(0)  # one round: what it puts into the log is for the next
     with opened(settings) as pipeline:
-        records = list(logged(pipeline.container.log()))
-    _pack(database, folder / EMBEDDED)
+        records = list(read_log(pipeline.container.log()))
+    _compress(database, folder / EMBEDDED)
     records.sort()
     lines = [json.dumps(record_as_dict(record)) for record in records]
-    (folder / LOG).write_bytes(_zipped("".join(f"{line}\n" for line in lines).encode()))
+    (folder / LOG).write_bytes(_compressed("".join(f"{line}\n" for line in lines).encode()))
 
 
 def _write_apart(made: Path, folder: Path) -> None:
@@ -185,22 +185,22 @@ def _write_apart(made: Path, folder: Path) -> None:
             append(pipeline, first_events())
             pipeline.process()
         with opened(settings) as pipeline:
-            pipeline.container.observer.override(providers.Object(_Leave()))
+            pipeline.container.observer.override(providers.Object(_StopAfterCommit()))
             append(pipeline, last_events())
-            with suppress(_Left):
+            with suppress(_StoppedAfterCommit):
                 pipeline.process()
             client = pipeline.container.redis_client().masters()[0]
             lines = "".join(f"{json.dumps(one)}\n" for one in _keys_of(client))
-    _pack(database, folder / APART)
-    (folder / KEYS).write_bytes(_zipped(lines.encode()))
+    _compress(database, folder / APART)
+    (folder / KEYS).write_bytes(_compressed(lines.encode()))
 
 
-def _pack(database: Path, file: Path) -> None:
+def _compress(database: Path, file: Path) -> None:
     """Compress a SQLite file, which is whole once it was closed."""
-    file.write_bytes(_zipped(database.read_bytes()))
+    file.write_bytes(_compressed(database.read_bytes()))
 
 
-def _zipped(content: bytes) -> bytes:
+def _compressed(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object]:
-    rows = publish(pipeline, lines_of(options), options.limit, finite=options.database is None)
+    rows = publish(pipeline, lines_of(options), options.limit, end_time=options.database is None)
     seconds, counts = process_all(pipeline, rows)
     classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
     handed_on = sum(classes.values()) - rows  # what visitors who signed in had to say is in the log too

@@ -12,7 +12,7 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
 from realtime_pipeline.domain.shop.product import Product
 
-SHELVES: Final[dict[str, dict[str, str]]] = {
+ARTICLES: Final[dict[str, dict[str, str]]] = {
     "Kitchen": {
         "coffee": "Stoneware Coffee Mug, {Cream|Slate|Moss} 14; Pour-Over Dripper, {1 Cup<4 Cups} 24;"
         "Burr Hand Grinder, {Steel|Walnut} 62; Espresso Tamper {51 mm<58 mm} 19; Milk Jug {350 ml<600 ml} 21",
@@ -158,11 +158,11 @@ ENDINGS: Final = (0, 100, 500, 500, 1_000, 1_000)
 
 
 @attrs.frozen(eq=False)
-class Good:
+class StockedProduct:
     """A product on its shelf: what events say of it in full and in passing, and how good it really is, in stars."""
 
-    facts: dict[str, object]
-    mention: dict[str, object]
+    details: dict[str, object]
+    short_details: dict[str, object]
     quality: float
 
 
@@ -170,7 +170,7 @@ class Good:
 class Theme:
     """Products that are looked at together, the popular ones oftener, and the other themes of the category."""
 
-    goods: Sequence[Good]
+    products: Sequence[StockedProduct]
     popularity: Sequence[float]
     related: list["Theme"]
 
@@ -182,7 +182,7 @@ def assortment(products: int = 400, seed: int = 0) -> list[Product]:
     """
     series = [
         _series(category, theme, articles, random.Random(f"{seed}:{theme}"))
-        for category, themes in SHELVES.items()
+        for category, themes in ARTICLES.items()
         for theme, articles in themes.items()
     ]
     rounds = zip(*series, strict=False)
@@ -198,11 +198,11 @@ def theme_of(product: Product) -> str:
     return theme if theme and number.isdigit() else product.category or ""
 
 
-def shelve(products: list[Product], qualities: Mapping[ProductId, float], rng: random.Random) -> list[Theme]:
+def group_by_theme(products: list[Product], qualities: Mapping[ProductId, float], rng: random.Random) -> list[Theme]:
     """Group products by theme, themes and products in an order of popularity, and relate the themes of a category."""
-    shelves: dict[tuple[str | None, str], list[Good]] = defaultdict(list)
+    shelves: dict[tuple[str | None, str], list[StockedProduct]] = defaultdict(list)
     for product in rng.sample(products, len(products)):
-        shelves[product.category, theme_of(product)].append(_good(product, qualities[product.product_id]))
+        shelves[product.category, theme_of(product)].append(_stocked(product, qualities[product.product_id]))
     themes = {shelf: Theme(goods, zipf(len(goods)), []) for shelf, goods in shelves.items()}
     categories: dict[str | None, list[Theme]] = defaultdict(list)
     for (category, _), theme in themes.items():
@@ -217,12 +217,12 @@ def zipf(length: int) -> list[float]:
     return list(accumulate(1 / rank for rank in range(1, length + 1)))
 
 
-def _good(product: Product, quality: float) -> Good:
+def _stocked(product: Product, quality: float) -> StockedProduct:
     price = None if product.price is None else product.price / PER_UNIT
     said = {"product_id": product.product_id, "name": product.name, "category": product.category, "price": price}
     facts: dict[str, object] = {field: value for field, value in said.items() if value is not None}
     mention = {field: value for field, value in facts.items() if field != "name"}
-    return Good(facts, mention, quality)
+    return StockedProduct(facts, mention, quality)
 
 
 def _series(category: str, theme: str, articles: str, rng: random.Random) -> Iterator[Product]:

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from harness.simulation.assortment import Good, Theme, assortment, shelve, zipf
+from harness.simulation.assortment import StockedProduct, Theme, assortment, group_by_theme, zipf
 from realtime_pipeline.domain.shop.product import Product
 
 Json = dict[str, object]
@@ -47,8 +47,8 @@ class Shopper:
     """A customer: favourite themes, the dearest first, and where from and on what they shop."""
 
     user_id: str
-    tastes: Sequence[Theme]
-    leanings: Sequence[float]
+    themes: Sequence[Theme]
+    theme_weights: Sequence[float]
     context: Json
 
 
@@ -59,13 +59,13 @@ class Agenda:
     seed: int
     begins_ms: int
     ends_ms: int
-    noted: int = 0
+    scheduled: int = 0
     pending: list[tuple[int, int, Json]] = attrs.Factory(list)
 
-    def note(self, at_ms: int, event: Json) -> None:
+    def schedule(self, at_ms: int, event: Json) -> None:
         """Let an event happen at a time."""
-        self.noted += 1
-        heappush(self.pending, (at_ms, self.noted, {"event_id": f"e-{self.seed}-{self.noted}", **event}))
+        self.scheduled += 1
+        heappush(self.pending, (at_ms, self.scheduled, {"event_id": f"e-{self.seed}-{self.scheduled}", **event}))
 
     def delay_ms(self, mean_ms: int, rng: random.Random) -> int:
         """Draw how long after an order something follows; sooner where the span is short, so that it shows."""
@@ -84,50 +84,50 @@ class Agenda:
 class Visit:
     """One session, planned as it is walked through."""
 
-    who: Json
+    ids: Json
     context: Json
     order_id: str
     at_ms: int
     agenda: Agenda
     rng: random.Random
-    cart: dict[Good, int] = attrs.Factory(dict)
+    cart: dict[StockedProduct, int] = attrs.Factory(dict)
 
-    def look_at(self, good: Good) -> None:
+    def view(self, good: StockedProduct) -> None:
         """View a product, and perhaps put it in the cart."""
-        self._do("view", dict(good.facts))
+        self._act("view", dict(good.details))
         if self.rng.random() < 0.2:
             self.cart[good] = self.rng.choice(QUANTITIES)
-            self._do("cart", {**good.facts, "quantity": self.cart[good]})
+            self._act("cart", {**good.details, "quantity": self.cart[good]})
 
     def leave(self) -> None:
         """Have second thoughts about the cart, and perhaps buy what is left in it."""
         for good in [good for good in self.cart if self.rng.random() < 0.15]:
-            self._do("remove_from_cart", {**good.mention, "quantity": self.cart.pop(good)})
+            self._act("remove_from_cart", {**good.short_details, "quantity": self.cart.pop(good)})
         if self.cart and self.rng.random() < 0.55:
             for good, quantity in self.cart.items():
-                line = {**good.facts, "quantity": quantity, "order_id": self.order_id}
-                self.agenda.note(self.at_ms, self._event("purchase", self.at_ms, self.who, line))
+                line = {**good.details, "quantity": quantity, "order_id": self.order_id}
+                self.agenda.schedule(self.at_ms, self._event("purchase", self.at_ms, self.ids, line))
                 self._follow_up(good, quantity)
 
-    def _follow_up(self, good: Good, quantity: int) -> None:
+    def _follow_up(self, good: StockedProduct, quantity: int) -> None:
         """Cancel some lines of the order, and review others, hours or days later."""
         fate = self.rng.random()
         if fate < 0.08:
-            taken_back = {**good.mention, "quantity": quantity, "order_id": self.order_id}
-            self._do_later(DAY_MS, "cancellation", taken_back)
-        elif fate < 0.4 and "user_id" in self.who:
-            self._do_later(2 * DAY_MS, "review", _review(good, self.order_id, self.rng))
+            taken_back = {**good.short_details, "quantity": quantity, "order_id": self.order_id}
+            self._act_later(DAY_MS, "cancellation", taken_back)
+        elif fate < 0.4 and "user_id" in self.ids:
+            self._act_later(2 * DAY_MS, "review", _review(good, self.order_id, self.rng))
 
-    def _do(self, event_type: str, properties: Json) -> None:
-        self.agenda.note(self.at_ms, self._event(event_type, self.at_ms, self.who, properties))
+    def _act(self, event_type: str, properties: Json) -> None:
+        self.agenda.schedule(self.at_ms, self._event(event_type, self.at_ms, self.ids, properties))
         self.at_ms += 1_500 + int(self.rng.expovariate(1 / 40_000))
 
-    def _do_later(self, mean_ms: int, event_type: str, properties: Json) -> None:
+    def _act_later(self, mean_ms: int, event_type: str, properties: Json) -> None:
         """Follow up on the order: in no session, but a visitor has no other name than the session's."""
         at_ms = self.at_ms + self.agenda.delay_ms(mean_ms, self.rng)
         if at_ms < self.agenda.ends_ms:
-            who = {"user_id": self.who["user_id"]} if "user_id" in self.who else self.who
-            self.agenda.note(at_ms, self._event(event_type, at_ms, who, properties))
+            who = {"user_id": self.ids["user_id"]} if "user_id" in self.ids else self.ids
+            self.agenda.schedule(at_ms, self._event(event_type, at_ms, who, properties))
 
     def _event(self, event_type: str, at_ms: int, who: Json, properties: Json) -> Json:
         return {
@@ -160,16 +160,16 @@ class Shop:
         self.products = assortment(products, seed) if isinstance(products, int) else list(products)
         rng = random.Random(f"{seed}:shop")
         self.qualities = {product.product_id: min(4.9, max(1.5, rng.gauss(3.8, 0.8))) for product in self.products}
-        self._themes = shelve(self.products, self.qualities, rng)
+        self._themes = group_by_theme(self.products, self.qualities, rng)
         self._shoppers = [_shopper(number, self._themes, rng) for number in range(1, customers + 1)]
 
     def events(self, sessions: int) -> Iterator[Json]:
         """Let so many sessions happen and yield their events as they are delivered; the same ones on every call."""
-        return soiled(self._happenings(sessions), random.Random(f"{self.seed}:dirt"), self.dirt)
+        return with_dirt(self._clean_events(sessions), random.Random(f"{self.seed}:dirt"), self.dirt)
 
-    def _happenings(self, sessions: int) -> Iterator[Timed]:
+    def _clean_events(self, sessions: int) -> Iterator[Timed]:
         agenda, rng = Agenda(self.seed, self.start_ms, self.end_ms), random.Random(f"{self.seed}:sessions")
-        for number, begins_at_ms in enumerate(_beginnings(sessions, self.start_ms, self.end_ms, rng), 1):
+        for number, begins_at_ms in enumerate(_session_starts(sessions, self.start_ms, self.end_ms, rng), 1):
             yield from agenda.until(begins_at_ms)
             # The square of a uniform number: the first tenth of the customers begins a third of the sessions.
             shopper = self._shoppers[int(len(self._shoppers) * rng.random() ** 2)]
@@ -178,34 +178,34 @@ class Shop:
                 who = {"user_id": shopper.user_id, **who}
             visit = Visit(who, dict(shopper.context), f"o-{self.seed}-{number}", begins_at_ms, agenda, rng)
             for good in _walk(shopper, rng):
-                visit.look_at(good)
+                visit.view(good)
             visit.leave()
         yield from agenda.until(math.inf)
 
 
-def soiled(happenings: Iterable[Timed], rng: random.Random, dirt: float) -> Iterator[Json]:
+def with_dirt(events: Iterable[Timed], rng: random.Random, dirt: float) -> Iterator[Json]:
     """Deliver events as a real shop's senders do: to a share of them something happens on the way."""
-    held: list[tuple[float, int, Json]] = []
-    for number, (at_ms, event) in enumerate(happenings):
-        while held and held[0][0] <= at_ms:
-            yield heappop(held)[2]
+    delayed: list[tuple[float, int, Json]] = []
+    for number, (at_ms, event) in enumerate(events):
+        while delayed and delayed[0][0] <= at_ms:
+            yield heappop(delayed)[2]
         if rng.random() >= dirt:
             yield event
             continue
-        mishap = rng.random()
-        if mishap < 0.35:
+        kind_of_dirt = rng.random()
+        if kind_of_dirt < 0.35:
             # Ten seconds to some five hours, every order of magnitude alike.
-            heappush(held, (at_ms + 10 ** rng.uniform(4, 7.3), number, event))
+            heappush(delayed, (at_ms + 10 ** rng.uniform(4, 7.3), number, event))
             continue
         yield event
-        if mishap < 0.7:
-            heappush(held, (at_ms + rng.uniform(SECOND_MS, 2 * MINUTE_MS), number, dict(event)))
-        elif mishap < 0.87:
+        if kind_of_dirt < 0.7:
+            heappush(delayed, (at_ms + rng.uniform(SECOND_MS, 2 * MINUTE_MS), number, dict(event)))
+        elif kind_of_dirt < 0.87:
             yield {**event, "event_id": f"{event['event_id']}-u", "event_type": rng.choice(UNKNOWN_TYPES)}
         else:
             yield _malformed(event, rng)
-    while held:
-        yield heappop(held)[2]
+    while delayed:
+        yield heappop(delayed)[2]
 
 
 def _malformed(event: Json, rng: random.Random) -> Json:
@@ -227,7 +227,7 @@ def _malformed(event: Json, rng: random.Random) -> Json:
     return broken
 
 
-def _beginnings(sessions: int, start_ms: int, end_ms: int, rng: random.Random) -> Iterator[int]:
+def _session_starts(sessions: int, start_ms: int, end_ms: int, rng: random.Random) -> Iterator[int]:
     """Draw the times at which sessions begin, in order; each day is quiet at its ends and busy in its middle."""
     span_ms = end_ms - start_ms
     day_ms = span_ms / max(1, round(span_ms / DAY_MS))
@@ -240,28 +240,28 @@ def _beginnings(sessions: int, start_ms: int, end_ms: int, rng: random.Random) -
         yield start_ms + int(at_ms + rhythm_ms)
 
 
-def _walk(shopper: Shopper, rng: random.Random) -> list[Good]:
+def _walk(shopper: Shopper, rng: random.Random) -> list[StockedProduct]:
     """Choose what a session looks at: up to 12 products of a favourite theme, at times ending in a related one."""
-    theme = rng.choices(shopper.tastes, cum_weights=shopper.leanings)[0]
+    theme = rng.choices(shopper.themes, cum_weights=shopper.theme_weights)[0]
     views = 2 + int(11 * rng.random() ** 1.5)
     turns_after = rng.randrange(1, views) if theme.related and rng.random() < 0.25 else views
-    seen = _distinct(theme, turns_after, rng)
+    seen = _draw_distinct(theme, turns_after, rng)
     if turns_after < views:
-        seen += _distinct(rng.choice(theme.related), views - turns_after, rng)
+        seen += _draw_distinct(rng.choice(theme.related), views - turns_after, rng)
     return seen
 
 
-def _distinct(theme: Theme, wanted: int, rng: random.Random) -> list[Good]:
+def _draw_distinct(theme: Theme, wanted: int, rng: random.Random) -> list[StockedProduct]:
     """Choose different products by popularity; twice as many draws, as the popular ones come up again and again."""
-    drawn = rng.choices(theme.goods, cum_weights=theme.popularity, k=2 * wanted + 4)
+    drawn = rng.choices(theme.products, cum_weights=theme.popularity, k=2 * wanted + 4)
     return list(dict.fromkeys(drawn))[:wanted]
 
 
-def _review(good: Good, order_id: str, rng: random.Random) -> Json:
+def _review(good: StockedProduct, order_id: str, rng: random.Random) -> Json:
     """Rate a product around its quality, with a text that fits the stars."""
     rating = min(5, max(1, round(rng.gauss(good.quality, 0.8))))
     text = f"{rng.choice(VERDICTS[rating])} {rng.choice(REASONS[rating > 3])}".strip() if rng.random() < 0.85 else ""
-    return {"product_id": good.facts["product_id"], "order_id": order_id, "rating": rating, "text": text}
+    return {"product_id": good.details["product_id"], "order_id": order_id, "rating": rating, "text": text}
 
 
 def _shopper(number: int, themes: list[Theme], rng: random.Random) -> Shopper:

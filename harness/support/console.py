@@ -21,10 +21,10 @@ def progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def database_file(kept: Path | None) -> Iterator[Path]:
+def database_file(named: Path | None) -> Iterator[Path]:
     """A file for the database: the one asked for, else one that is deleted afterwards."""
-    if kept is not None:
-        yield kept
+    if named is not None:
+        yield named
         return
     with tempfile.TemporaryDirectory(prefix="realtime-pipeline-") as folder:
         yield Path(folder) / "shop.db"
@@ -35,7 +35,7 @@ def heading(text: str) -> None:
     console.print(f"\n{text}\n{'─' * len(text)}")
 
 
-def percentile(values: list[float], share: float) -> float:
+def percentile(values: list[float], quantile: float) -> float:
     """The smallest value that at least `share` of all do not exceed."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]
+    return ordered[min(len(ordered) - 1, max(0, -(-int(quantile * 1000) * len(ordered) // 1000) - 1))]

@@ -46,7 +46,7 @@ def chunks(values: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
         yield values[start : start + CHUNK]
 
 
-def each_once(what: str, wanted: Iterable[_Key], times_seen: Mapping[_Key, int]) -> Iterator[Line]:
+def exactly_once(what: str, wanted: Iterable[_Key], times_seen: Mapping[_Key, int]) -> Iterator[Line]:
     """Name what did not come exactly once in a scan."""
     for key in wanted:
         times = times_seen.get(key, 0)

@@ -39,16 +39,16 @@ def environment(options: argparse.Namespace) -> Iterator[Settings]:
         settings = load_settings(
             options.settings, database=str(file), log=options.log, store=options.store, partitions=options.partitions
         )
-        mark = uuid4().hex[:8]
+        suffix = uuid4().hex[:8]
         if settings.log == "kafka":
-            settings = stack.enter_context(_topics(settings, mark))
+            settings = stack.enter_context(_own_topics(settings, suffix))
         if settings.store == "redis":
-            settings = stack.enter_context(_namespace(settings, mark))
+            settings = stack.enter_context(_own_namespace(settings, suffix))
         yield settings
 
 
 @contextmanager
-def _topics(settings: Settings, mark: str) -> Iterator[Settings]:
+def _own_topics(settings: Settings, mark: str) -> Iterator[Settings]:
     kafka = attrs.evolve(
         settings.kafka,
         topic=f"{settings.kafka.topic}-{mark}",
@@ -66,7 +66,7 @@ def _topics(settings: Settings, mark: str) -> Iterator[Settings]:
 
 
 @contextmanager
-def _namespace(settings: Settings, mark: str) -> Iterator[Settings]:
+def _own_namespace(settings: Settings, mark: str) -> Iterator[Settings]:
     marked = attrs.evolve(settings, redis=attrs.evolve(settings.redis, namespace=f"{settings.redis.namespace}-{mark}"))
     with Pipeline(marked) as pipeline:
         nodes = pipeline.container.redis_client()

@@ -28,7 +28,7 @@ COMPRESSIONS: Final = (".gz", ".zst")
 _CHUNK_BYTES: Final = 128 * 1024
 _BLOCK_LINES: Final = 500
 
-_Timed = tuple[int, SourceRecord]
+_TimedRecord = tuple[int, SourceRecord]
 _Spilled = tuple[int, int | None, bytes, str]
 
 _time = itemgetter(0)
@@ -51,26 +51,26 @@ def display_name(path: Path) -> str:
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 
-def in_event_time_order(lines: Iterable[SourceRecord], run_lines: int = 500_000) -> Iterator[SourceRecord]:
+def in_event_time_order(records: Iterable[SourceRecord], run_records: int = 500_000) -> Iterator[SourceRecord]:
     """Sort lines by time, ties in the order they came, keeping at most `run_lines` of them in memory at once.
 
     A line without a time stays behind the line before it in its file, at time 0 at the file's start.
     """
-    if run_lines < 1:
-        raise ValueError(f"a run of {run_lines} lines holds nothing")
-    timed = _timed(lines)
-    run = sorted(islice(timed, run_lines), key=_time)
-    if len(run) < run_lines:
+    if run_records < 1:
+        raise ValueError(f"a run of {run_records} lines holds nothing")
+    timed = _timed(records)
+    run = sorted(islice(timed, run_records), key=_time)
+    if len(run) < run_records:
         yield from (line for _, line in run)
         return
-    with _room_for_runs():
+    with _disk_errors():
         file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the next statement
     with file:
-        runs: list[Iterator[_Timed]] = []
+        runs: list[Iterator[_TimedRecord]] = []
         while run:
-            runs.append(_spilled(file, run))
+            runs.append(_spill(file, run))
             run.clear()  # before the next is read: there is to be one run in memory, not two
-            run = sorted(islice(timed, run_lines), key=_time)
+            run = sorted(islice(timed, run_records), key=_time)
         # merge keeps equal times in the order of the runs, so the whole sort is stable
         yield from (line for _, line in heapq.merge(*runs, key=_time))
 
@@ -120,32 +120,32 @@ class _Chunks(io.RawIOBase):
         return size
 
 
-def _timed(lines: Iterable[SourceRecord]) -> Iterator[_Timed]:
+def _timed(records: Iterable[SourceRecord]) -> Iterator[_TimedRecord]:
     time = 0
     before: SourceRecord | None = None
-    for line in lines:
+    for line in records:
         if line.occurred_at_ms is not None:
             time = line.occurred_at_ms
-        elif before is None or not _follows(before, line):
+        elif before is None or not _is_same_file(before, line):
             time = 0
         before = line
         yield time, line
 
 
-def _follows(before: SourceRecord, line: SourceRecord) -> bool:
+def _is_same_file(before: SourceRecord, line: SourceRecord) -> bool:
     """Whether both stand in one file; of two files of the same name, the second starts at a low number again."""
     file, _, number = line.origin.rpartition(":")
     file_before, _, number_before = before.origin.rpartition(":")
     return file == file_before and int(number) > int(number_before)
 
 
-def _spilled(file: IO[bytes], run: list[_Timed]) -> Iterator[_Timed]:
+def _spill(file: IO[bytes], run: list[_TimedRecord]) -> Iterator[_TimedRecord]:
     """Write a run to the end of the file at once, and read it back block by block when asked.
 
     All runs share one file, so that their number is not bounded by that of open files.
     """
     blocks: list[tuple[int, int]] = []
-    with _room_for_runs():
+    with _disk_errors():
         file.seek(0, os.SEEK_END)
         for start in range(0, len(run), _BLOCK_LINES):
             block = run[start : start + _BLOCK_LINES]
@@ -156,14 +156,14 @@ def _spilled(file: IO[bytes], run: list[_Timed]) -> Iterator[_Timed]:
 
 
 @contextmanager
-def _room_for_runs() -> Iterator[None]:
+def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise HarnessError(f"{tempfile.gettempdir()}: cannot hold the lines to sort: {error.strerror}") from error
 
 
-def _read_back(file: IO[bytes], blocks: list[tuple[int, int]]) -> Iterator[_Timed]:
+def _read_back(file: IO[bytes], blocks: list[tuple[int, int]]) -> Iterator[_TimedRecord]:
     for offset, size in blocks:
         file.seek(offset)
         for time, occurred_at_ms, value, origin in _rows_of(file.read(size)):

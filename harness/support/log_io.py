@@ -17,7 +17,7 @@ LOG_WAIT_S = 0.2
 LOG_SILENCE_S = 60.0
 
 
-def publish(pipeline: Pipeline, lines: Iterable[SourceRecord], expected: int | None, finite: bool = True) -> int:
+def publish(pipeline: Pipeline, records: Iterable[SourceRecord], expected: int | None, end_time: bool = True) -> int:
     """Publish every line, garbage too; return how many.
 
     A finite replay ends with a tick that lifts time to its end. A database that is kept may be gone on with.
@@ -25,12 +25,12 @@ def publish(pipeline: Pipeline, lines: Iterable[SourceRecord], expected: int | N
     published = 0
     with progress() as bars:
         bar = bars.add_task("publishing", total=expected)
-        submissions = (Submission(line.value, line.origin) for line in lines)
+        submissions = (Submission(line.value, line.origin) for line in records)
         for count in pipeline.container.publish_events().stream(submissions):
             published += count
             bars.update(bar, completed=published)
         bars.update(bar, total=published, completed=published)
-    if finite:
+    if end_time:
         pipeline.container.publish_events().end_of_time()
     return published
 
@@ -51,7 +51,7 @@ def process_all(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[Recor
         return time.perf_counter() - began_s, counts
 
 
-class _FromTheStart(RebalanceListener):
+class _ReadFromStart(RebalanceListener):
     """Reads partitions from their beginning, and writes nothing anywhere."""
 
     def __init__(self, log: EventLog) -> None:
@@ -69,15 +69,15 @@ class _FromTheStart(RebalanceListener):
         """Nothing is held."""
 
 
-def logged(log: EventLog) -> Iterator[Record]:
+def read_log(log: EventLog) -> Iterator[Record]:
     """Read a whole log from its beginning to where it ends now. No worker may be reading it meanwhile.
 
     Raises:
         HarnessError: the log returns nothing for a minute.
     """
-    reader = _FromTheStart(log)
+    reader = _ReadFromStart(log)
     log.subscribe(reader)
-    came_s = time.monotonic()
+    last_record_s = time.monotonic()
     while len(reader.unread) < log.identity.partitions or any(reader.unread.values()):
         records = log.poll(5_000, LOG_WAIT_S)
         for record in records:
@@ -88,6 +88,6 @@ def logged(log: EventLog) -> Iterator[Record]:
             if log.consumed_position(partition) >= end:
                 reader.unread[partition] = False
         if records:
-            came_s = time.monotonic()
-        elif time.monotonic() - came_s > LOG_SILENCE_S:
+            last_record_s = time.monotonic()
+        elif time.monotonic() - last_record_s > LOG_SILENCE_S:
             raise HarnessError(f"the log returned nothing for {LOG_SILENCE_S:.0f} s")

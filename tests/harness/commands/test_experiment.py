@@ -8,7 +8,7 @@ from random import Random
 import attrs
 import pytest
 
-from harness.commands.experiment import Windows, compared, rows_of
+from harness.commands.experiment import AttributionWindows, compare_variants, rows_of
 from harness.commands.main import main
 from realtime_pipeline import Pipeline, Settings, load_settings
 from realtime_pipeline.application.errors import InvalidSettings
@@ -17,7 +17,7 @@ from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, P
 from tests.support.histories import NOW_MS, append, event
 
 MINUTE = 60_000
-WINDOWS = Windows(30 * MINUTE, 24 * 60 * MINUTE)
+WINDOWS = AttributionWindows(30 * MINUTE, 24 * 60 * MINUTE)
 SETTINGS = """\
 database = "{database}"
 
@@ -115,7 +115,7 @@ def test_a_difference_that_is_there_is_found_and_one_that_is_not_is_not() -> Non
         return [(n, sum(dice.random() < rate for _ in range(n)), 0) for n in lists]
 
     rows = {"plain": customers(2_000, 0.10), "better": customers(2_000, 0.15), "same": customers(2_000, 0.10)}
-    found = compared(rows, "plain", {}, dice)
+    found = compare_variants(rows, "plain", {}, dice)
     assert found["better"].differences["click-through"].verdict == "better"
     assert found["same"].differences["click-through"].verdict == "no difference shown"
     assert found["plain"].differences == {}
@@ -127,7 +127,7 @@ def test_intervals_hold_what_they_promise() -> None:
     dice, held = Random(11), 0  # noqa: S311
     for _ in range(60):
         rows = [(1, int(dice.random() < 0.3), 0) for _ in range(300)]
-        estimate = compared({"plain": rows}, "plain", {}, dice)["plain"].rates["click-through"]
+        estimate = compare_variants({"plain": rows}, "plain", {}, dice)["plain"].rates["click-through"]
         held += estimate.low <= 0.3 <= estimate.high
     assert held >= 51
 
@@ -140,14 +140,20 @@ def test_of_few_customers_nothing_is_said() -> None:
                 name: [(1, int(dice.random() < 0.1), 0) for _ in range(number)]
                 for name, number in (("plain", 1_000), ("mixed", customers))
             }
-            found = compared(rows, "plain", {"plain": 1_000, "mixed": customers}, dice)["mixed"]
+            found = compare_variants(rows, "plain", {"plain": 1_000, "mixed": customers}, dice)["mixed"]
             assert {one.verdict for one in found.differences.values()} == {"too few customers to say"}
 
 
 def test_a_share_that_cannot_be_chance_is_named() -> None:
     rows, dice = {"plain": [(1, 0, 0)] * 1_000, "mixed": [(1, 0, 0)] * 1_200}, Random(1)  # noqa: S311
-    assert all(one.mismatch for one in compared(rows, "plain", {"plain": 1, "mixed": 1}, dice).values())
-    assert not any(one.mismatch for one in compared(rows, "plain", {"plain": 5, "mixed": 6}, dice).values())
+    assert all(
+        one.has_sample_ratio_mismatch
+        for one in compare_variants(rows, "plain", {"plain": 1, "mixed": 1}, dice).values()
+    )
+    assert not any(
+        one.has_sample_ratio_mismatch
+        for one in compare_variants(rows, "plain", {"plain": 5, "mixed": 6}, dice).values()
+    )
 
 
 class TestWithAPipeline:
