@@ -1,4 +1,4 @@
-"""Putting lines into the pipeline, and having them worked off, with progress."""
+"""Publishes source records, processes the log and reads it, with progress bars."""
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,14 +18,18 @@ LOG_SILENCE_S = 60.0
 
 
 def publish(pipeline: Pipeline, records: Iterable[SourceRecord], expected: int | None, end_time: bool = True) -> int:
-    """Publish every line, garbage too; return how many.
+    """Publish every record, also garbage; return how many were published.
 
-    A finite replay ends with a tick that lifts time to its end. A database that is kept may be gone on with.
+    Args:
+        pipeline: where to publish.
+        records: what to publish.
+        expected: how many records there are, for the progress bar.
+        end_time: whether to append ticks that end event time: right for a replay to which nothing is added later.
     """
     published = 0
     with progress() as bars:
         bar = bars.add_task("publishing", total=expected)
-        submissions = (Submission(line.value, line.origin) for line in records)
+        submissions = (Submission(record.value, record.origin) for record in records)
         for count in pipeline.container.publish_events().stream(submissions):
             published += count
             bars.update(bar, completed=published)
@@ -36,23 +40,23 @@ def publish(pipeline: Pipeline, records: Iterable[SourceRecord], expected: int |
 
 
 def process_all(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[RecordClass, int]]:
-    """Process all that is in the log; return the seconds it took and what each class came to in this run."""
+    """Process the whole log; return the seconds it took, and how many records of each class this run has processed."""
     counts = dict.fromkeys(RecordClass, 0)
     with progress() as bars:
         bar = bars.add_task("processing", total=expected)
 
-        def tell(done: Round) -> None:
-            for name, count in done.counts.items():
-                counts[name] += count
+        def add_round(done: Round) -> None:
+            for class_, count in done.counts.items():
+                counts[class_] += count
             bars.update(bar, advance=done.records - done.counts.get(RecordClass.CONTROL, 0))
 
         began_s = time.perf_counter()
-        pipeline.container.process_events().catch_up(tell)
+        pipeline.container.process_events().catch_up(add_round)
         return time.perf_counter() - began_s, counts
 
 
 class _ReadFromStart(RebalanceListener):
-    """Reads partitions from their beginning, and writes nothing anywhere."""
+    """Reads partitions from their first position to their end, and commits nothing."""
 
     def __init__(self, log: EventLog) -> None:
         self.ends: dict[int, int] = {}
@@ -66,14 +70,14 @@ class _ReadFromStart(RebalanceListener):
         return {partition: first for partition, (first, _) in bounds.items()}
 
     def on_revoked(self, partitions: Collection[int]) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held for a partition."""
 
 
 def read_log(log: EventLog) -> Iterator[Record]:
-    """Read a whole log from its beginning to where it ends now. No worker may be reading it meanwhile.
+    """Read a whole log from its first record to its current end. No worker may read it meanwhile.
 
     Raises:
-        HarnessError: the log returns nothing for a minute.
+        HarnessError: the log returns no record for a minute.
     """
     reader = _ReadFromStart(log)
     log.subscribe(reader)
@@ -84,7 +88,7 @@ def read_log(log: EventLog) -> Iterator[Record]:
             if record.position + 1 >= reader.ends[record.partition]:
                 reader.unread[record.partition] = False
         yield from records
-        for partition, end in reader.ends.items():  # behind the last record there may be what is none
+        for partition, end in reader.ends.items():  # behind the last record there may be markers of transactions
             if log.consumed_position(partition) >= end:
                 reader.unread[partition] = False
         if records:
