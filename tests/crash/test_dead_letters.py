@@ -28,7 +28,7 @@ from realtime_pipeline.application.ports.observer import Stage
 
 with Pipeline(load_settings(database=sys.argv[1], events={"quantity_max": 9})) as pipeline:
     fault = SignalAt(Stage.APPENDED, int(sys.argv[2]), SIGKILL, None)
-    pipeline.container.stages.override(providers.Object(fault))
+    pipeline.container.observer.override(providers.Object(fault))
     pipeline.replay_dead_letters()
 """
 

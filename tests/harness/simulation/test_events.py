@@ -1,142 +1,24 @@
-"""The simulated shop must be believable and repeatable: the demo, tests and benchmarks take its word."""
+"""The events of the shop are plausible: a stream, customers, carts, orders and reviews."""
 
 import json
-import os
-import re
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from harness.simulation.assortment import MAKERS, assortment, theme_of
-from harness.simulation.shop import DAY_MS, HOUR_MS, REASONS, UNKNOWN_TYPES, VERDICTS, Shop
+from harness.simulation.assortment import theme_of
+from harness.simulation.shop import DAY_MS, HOUR_MS, REASONS, VERDICTS
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
 from realtime_pipeline.domain.shop.product import Product
-
-Json = dict[str, Any]
-
-ROOT = Path(__file__).parents[3]
-START_MS = 1_735_689_600_000
-KINDS = {"view", "cart", "remove_from_cart", "purchase", "cancellation", "review"}
-
-
-def shop(seed: int = 7, dirt: float = 0.0, products: list[Product] | int = 400, span_ms: int = 7 * DAY_MS) -> Shop:
-    return Shop(seed, products, customers=300, start_ms=START_MS, span_ms=span_ms, dirt=dirt)
-
-
-@pytest.fixture(scope="module")
-def clean() -> list[Json]:
-    return list(shop().events(3_000))
-
-
-@pytest.fixture(scope="module")
-def dirty() -> list[Json]:
-    return list(shop(dirt=0.03).events(3_000))
-
-
-def of_kind(events: list[Json], kind: str) -> list[Json]:
-    return [event for event in events if event["event_type"] == kind]
-
-
-def by_session(events: list[Json]) -> dict[str, list[Json]]:
-    sessions: dict[str, list[Json]] = defaultdict(list)
-    for event in events:
-        if event.get("session_id") and event["event_type"] != "cancellation":
-            sessions[event["session_id"]].append(event)
-    return sessions
-
-
-def line_of(event: Json) -> tuple[Any, ...]:
-    said = event["properties"]
-    return said["order_id"], said["product_id"], said["quantity"], said["price"], event.get("user_id")
-
-
-def mistake_in(event: Json) -> str:
-    if "timestamp" not in event:
-        return "timestamp missing"
-    if "event_type" not in event:
-        return "type"
-    if not isinstance(event["timestamp"], int):
-        return "timestamp"
-    said = event["properties"]
-    return "rating" if said.get("rating", 1) > 5 else "quantity" if said.get("quantity", 1) < 1 else "none"
-
-
-class TestAssortment:
-    def test_names_are_distinct_and_readable(self) -> None:
-        names = [product.name or "" for product in assortment(400)]
-        assert len(set(names)) == 400
-        for name in names:
-            assert re.fullmatch(r"[A-Z0-9][A-Za-z0-9 ,.'&-]{4,47}", name), name
-            assert not name.endswith((",", " "))
-            assert "  " not in name
-            assert not any(name.endswith(f" by {maker}") for maker in MAKERS)
-
-    def test_names_and_ids_stay_distinct_when_makers_are_needed(self) -> None:
-        products = assortment(10_000)
-        assert (
-            len({product.name for product in products}) == len({product.product_id for product in products}) == 10_000
-        )
-
-    def test_there_are_ten_categories_of_small_themes(self) -> None:
-        products = assortment(400)
-        themes = Counter(theme_of(product) for product in products)
-        assert len({product.category for product in products}) == 10
-        assert set(themes.values()) == {10}
-
-    def test_prices_look_like_a_shop_s(self) -> None:
-        for product in assortment(10_000):
-            assert product.price is not None
-            assert 2 * PER_UNIT < product.price < 600 * PER_UNIT
-            assert product.price % PER_UNIT in {0, 9_000, 9_500, 9_900}
-
-    def test_larger_variants_cost_more(self) -> None:
-        prices = {product.name: product.price for product in assortment(400)}
-        small, large = prices["Cast-Iron Frying Pan 20 cm"], prices["Cast-Iron Frying Pan 24 cm"]
-        assert small is not None
-        assert large is not None
-        assert small < large
-
-    def test_a_product_is_the_same_in_an_assortment_of_any_size(self) -> None:
-        assert assortment(2_000, seed=3)[:55] == assortment(55, seed=3)
-        assert assortment(55, seed=3) != assortment(55, seed=4)
-
-    def test_it_does_not_make_names_up_beyond_what_it_has(self) -> None:
-        with pytest.raises(ValueError, match="10000 products, not for 10001"):
-            assortment(10_001)
-
-
-class TestRepeatability:
-    def test_the_same_seed_tells_the_same_story(self, dirty: list[Json]) -> None:
-        again = shop(dirt=0.03)
-        assert list(again.events(3_000)) == dirty
-        assert list(again.events(3_000)) == dirty
-
-    def test_another_seed_tells_another(self, clean: list[Json]) -> None:
-        other: list[Json] = list(shop(seed=8).events(3_000))
-        assert not {event["event_id"] for event in clean} & {event["event_id"] for event in other}
-        assert [event["properties"]["product_id"] for event in clean[:50]] != [
-            event["properties"]["product_id"] for event in other[:50]
-        ]
-
-    def test_another_process_tells_the_same(self) -> None:
-        script = (
-            "import hashlib; from harness.simulation.shop import Shop\n"
-            "print(hashlib.sha256(repr(list(Shop(1, 80, 40, 0, dirt=0.1).events(200))).encode()).hexdigest())"
-        )
-        paths = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-        told = {
-            subprocess.check_output(
-                [sys.executable, "-c", script], env={"PYTHONPATH": paths, "PYTHONHASHSEED": hash_seed}, text=True
-            )
-            for hash_seed in ("1", "2")
-        }
-        assert len(told) == 1
+from tests.harness.support.simulated_shop import (
+    KINDS,
+    START_MS,
+    Json,
+    by_session,
+    line_of,
+    of_kind,
+    shop,
+)
 
 
 class TestStream:
@@ -273,42 +155,3 @@ class TestFacts:
         said: list[Any] = [event["properties"] for event in shop(products=own).events(50)]
         assert {facts["product_id"] for facts in said} == {"sku", "bare"}
         assert {facts["price"] for facts in said if "price" in facts} == {1.25}
-
-
-class TestDirt:
-    def test_the_clean_events_are_the_same_under_the_dirt(self, clean: list[Json], dirty: list[Json]) -> None:
-        known = {event["event_id"]: event for event in clean}
-        delivered = [event for event in dirty if not event["event_id"].endswith(("-u", "-m"))]
-        assert {event["event_id"] for event in delivered} == set(known)
-        assert all(event == known[event["event_id"]] for event in delivered)
-
-    def test_some_events_come_twice(self, dirty: list[Json]) -> None:
-        times = Counter(event["event_id"] for event in dirty)
-        assert set(times.values()) == {1, 2}
-        assert 0.005 < sum(count == 2 for count in times.values()) / len(dirty) < 0.03
-
-    def test_some_events_come_late_some_of_them_by_hours(self, dirty: list[Json]) -> None:
-        times = Counter(event["event_id"] for event in dirty)
-        once = [event for event in dirty if times[event["event_id"]] == 1 and isinstance(event.get("timestamp"), int)]
-        latest, lateness = 0, []
-        for event in once:
-            latest = max(latest, event["timestamp"])
-            lateness.append(latest - event["timestamp"])
-        late = [late_ms for late_ms in lateness if late_ms]
-        assert 0.005 < len(late) / len(once) < 0.03
-        assert min(late) < 5 * 60_000 < HOUR_MS < max(late) < 6 * HOUR_MS
-
-    def test_some_types_are_unknown(self, dirty: list[Json]) -> None:
-        unknown = [event for event in dirty if event["event_id"].endswith("-u")]
-        assert {event["event_type"] for event in unknown} == set(UNKNOWN_TYPES)
-
-    def test_every_kind_of_mistake_is_made(self, dirty: list[Json]) -> None:
-        broken = [event for event in dirty if event["event_id"].endswith("-m")]
-        assert {mistake_in(event) for event in broken} == {
-            "timestamp missing",
-            "type",
-            "timestamp",
-            "rating",
-            "quantity",
-        }
-        assert len(broken) < 0.01 * len(dirty)
