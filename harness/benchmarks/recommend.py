@@ -168,7 +168,7 @@ def _ingest(settings: Settings, options: argparse.Namespace, until_s: float, fir
 
 
 def _records(options: argparse.Namespace, first: int, visits: int) -> Iterator[SourceRecord]:
-    """Make visits, two for each customer: the first product is chosen by Zipf's law, the next ones are near it."""
+    """Make visits, two for each customer: the first product is chosen by Zipf's law, the next products are near it."""
     rng = random.Random(options.seed + first)
     for visit in range(first, first + visits):
         product = int(options.products ** rng.random()) % options.products
@@ -198,7 +198,7 @@ def _after_ms(visit: int, filled: int) -> int:
 def _answer_requests(
     settings: Settings, options: argparse.Namespace, rate: float, begin_s: float, seed: int
 ) -> Measured:
-    """Request lists in an open loop: each request is due at its time, whether or not earlier ones are answered."""
+    """Request lists in an open loop: each request is due at its time, whether or not earlier requests are answered."""
     if options.one_core:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     rng = random.Random(seed)

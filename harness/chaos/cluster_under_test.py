@@ -91,7 +91,7 @@ class ClusterUnderTest:
         self.pipeline.container.topics().create(TopicSettings(partitions=PARTITIONS))
 
     def recreate_topic(self) -> None:
-        """Create the topic of events after it was deleted, and a publisher that knows the new one."""
+        """Create the topic of events after it was deleted, and a publisher that knows the new topic."""
         deadline_s = time.monotonic() + TIMEOUT_S
         while self.settings.kafka.topic not in self.pipeline.container.topics().create(
             TopicSettings(partitions=PARTITIONS)
@@ -196,7 +196,7 @@ class ClusterUnderTest:
         """Wait until views and outputs have everything that was published; return the seconds it took.
 
         Raises:
-            HarnessError: it took longer than the timeout, or one of the workers ended.
+            HarnessError: it took longer than the timeout, or a worker ended.
         """
         began_s = time.monotonic()
         ends: Mapping[int, int] | None = None

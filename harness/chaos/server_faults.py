@@ -90,7 +90,7 @@ def cluster_failover(cluster: ClusterUnderTest) -> Outcome:
 
 
 def slot_migration(cluster: ClusterUnderTest) -> Outcome:
-    """Move slots of cells and views between masters, key by key, while workers run and one of them is killed."""
+    """Move slots of cells and views between masters, key by key, while workers run and a worker is killed."""
     masters = cluster.move_to_cluster(view_cells=48)[:3]
     workers = [cluster.start_worker() for _ in range(2)]
     wait_for_commits(cluster)

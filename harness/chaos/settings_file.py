@@ -51,7 +51,7 @@ def write_settings(file: Path, servers: Servers, name: str, outbox_retention_ms:
         servers: the broker and the Redis that the round uses.
         name: the prefix of the round's topics, group and namespace.
         outbox_retention_ms: how long entries stay in the outbox.
-        full_size: whether workers run with the usual sizes of rounds and commits, not with small ones.
+        full_size: whether rounds and commits of workers have their usual size, not a small size.
     """
     text = _TEMPLATE.format(
         partitions=PARTITIONS,

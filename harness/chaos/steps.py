@@ -55,7 +55,7 @@ def stop_all(workers: Sequence[WorkerProcess]) -> None:
     """End workers in the ordinary way.
 
     Raises:
-        HarnessError: one had ended by itself, or does not end.
+        HarnessError: a worker had ended by itself, or does not end.
     """
     for worker in workers:
         worker.stop()

@@ -59,7 +59,7 @@ def random_kills(cluster: ClusterUnderTest) -> Outcome:
 
 
 def backlogged_sign_ins(cluster: ClusterUnderTest) -> Outcome:
-    """Let visitors sign in while no worker runs, every event sent twice; then let workers catch up, and kill one.
+    """Let visitors sign in while no worker runs, every event sent twice; then let workers catch up, and kill a worker.
 
     What customers have spent is known without the oracle: neither lag nor retries may change it.
     """

@@ -135,7 +135,7 @@ def _show_customers(pipeline: Pipeline) -> None:
         for line in recommendations_in_words(pipeline.recommend(customer_id, 5)):
             console.print(line)
     heading("A customer never seen before")
-    for line in recommendations_in_words(pipeline.recommend("somebody-new", 3)):
+    for line in recommendations_in_words(pipeline.recommend("a-new-customer", 3)):
         console.print(line)
 
 

@@ -29,7 +29,7 @@ Row = tuple[int, int, int]
 """One customer: lists shown, lists that led to a click, lists that led to a purchase."""
 
 CUSTOMERS_MIN: Final = 30
-"""How many customers each variant needs before one is called better."""
+"""How many customers each variant needs before a variant is called better."""
 
 HITS_MIN: Final = 5
 """How many lists of both variants together must have led to an action, and how many must not."""
@@ -222,7 +222,7 @@ def compare_variants(
     Args:
         rows: the customers of each variant.
         control: the variant to compare with.
-        shares: the configured share of each variant; without one, no mismatch is reported.
+        shares: the configured share of each variant; without a share, no mismatch is reported.
         rng: draws the resamples.
     """
     drawn = {name: _resampled(rows[name], rng) for name in sorted(rows)}

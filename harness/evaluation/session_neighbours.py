@@ -24,7 +24,7 @@ SharedWeight = Literal["division", "linear"]
 
 
 class SessionNeighbours(Model):
-    """Session kNN: of the newest visits that share a product, recommends what the most similar ones touched."""
+    """Session kNN: recommends what the most similar of the newest visits that share a product touched."""
 
     def __init__(self, k: int, sample_size: int) -> None:
         self._k = k

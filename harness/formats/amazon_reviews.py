@@ -1,4 +1,4 @@
-"""Amazon reviews of 2018: one JSON object a line."""
+"""Amazon reviews of 2018: one JSON object per line."""
 
 from collections.abc import Iterator
 from pathlib import Path

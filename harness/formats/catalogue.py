@@ -29,7 +29,7 @@ _entry_of = msgspec.json.Decoder(_Entry).decode
 
 
 def read_catalogue(path: Path) -> dict[ProductId, Product]:
-    """Read a catalogue. Of several lines about a product, the last one counts.
+    """Read a catalogue. Of several lines about a product, the last line counts.
 
     Raises:
         HarnessError: a line is not a product; the message names file and line.

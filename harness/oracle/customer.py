@@ -138,12 +138,12 @@ def _lifetimes(events: Sequence[KeyedEvent], classes: Sequence[RecordClass]) -> 
 
 
 def _moving_session(open_: Sequence[SessionEvents]) -> SessionEvents | None:
-    """The open session that a sign-in moves to the customer: the one touched last."""
+    """The open session that a sign-in moves to the customer: the session touched last."""
     return max(open_, key=lambda session: (session.last_ms, session.key), default=None)
 
 
 def _after_sign_in(sessions: Sessions, lifetime: Sequence[KeyedEvent]) -> Sessions:
-    """The visitor's sessions after a sign-in: one has moved to the customer, the others are closed."""
+    """The visitor's sessions after a sign-in: one session has moved to the customer, the others are closed."""
     if sign_in_index(lifetime) is None:
         return sessions
     open_, closed = sessions

@@ -27,7 +27,7 @@ TimedIds = frozenset[tuple[int, str]]
 class ExpectedSeenEvents:
     """The ids that must be remembered: of own events, of replayed events, and of events that were merged or forwarded.
 
-    A `floor_ms` is the time at or before which an unknown event is too old to be told from a duplicate.
+    A `floor_ms` is the time at or before which an unknown event is too old to be distinguished from a duplicate.
     """
 
     floor_ms: int = NEVER_MS
@@ -106,7 +106,7 @@ class _SeenEvents:
         self.merged_ids = [*self.merged_ids, *digests][-self.settings.dedup_merged_ids_max :]
 
     def was_forwarded_before(self, event: Event) -> bool:
-        """Whether a record at or after this one's position has come from the same partition already."""
+        """Whether a record of the same partition at or after this position was forwarded already."""
         if event.forwarded is None:
             return False
         partition, position = event.forwarded
@@ -138,7 +138,7 @@ class _SeenEvents:
         return self.was_forwarded_before(event) or self.visitors.get(visitor) == event.event_id
 
     def merge(self, event: Event, visitor: CustomerId, digests: Sequence[str]) -> None:
-        """Remember a visitor's profile; the visitor becomes the newest one."""
+        """Remember a visitor's profile; the visitor becomes the newest."""
         if event.forwarded is not None:
             self.forwarded_up_to[event.forwarded[0]] = event.forwarded[1]
         self.visitors.pop(visitor, None)
@@ -159,7 +159,7 @@ class _SeenEvents:
 
 
 def deduplicate(events: Sequence[KeyedEvent], settings: ProfileSettings) -> Deduplication:
-    """Classify all events of a customer, in log order. A dead letter is an event too old to be told from a duplicate.
+    """Classify all events of a customer, in log order. An event too old for deduplication is a dead letter.
 
     A forgetting covers times up to the newest event that it erases, but not beyond the latest time that an event may
     have when the forgetting is appended.

@@ -73,7 +73,7 @@ class Expected:
 
     @property
     def now_ms(self) -> int:
-        """The shop's current time: the second-largest event time of all partitions, else the only one."""
+        """The shop's current time: the second-largest event time of all partitions, else the single one."""
         times = [*self.largest_ms.values(), *self.newest_ms.values()]
         return min(sorted(times)[-2:], default=NEVER_MS)
 
@@ -143,10 +143,10 @@ def _add_events(
     classified: ClassifiedRecords,
     totals: ViewTotals,
 ) -> None:
-    """Count a customer's records by class, and add the applied ones to the totals of all customers."""
+    """Count a customer's records by class, and add the applied events to the totals of all customers."""
     for (key, event), class_ in zip(events, history.classes, strict=True):
         classified.counts[class_] += 1
-        if event.kind is EventKind.CUSTOMER_FORGOTTEN:  # also one as of a time that is forgotten already
+        if event.kind is EventKind.CUSTOMER_FORGOTTEN:  # also where its time is forgotten already
             classified.forgettings.append((key % KEY_STRIDE, key // KEY_STRIDE, customer_id))
         elif class_ is RecordClass.APPLIED:
             totals.add(key, event)

@@ -214,7 +214,7 @@ def _affinity(events: Iterable[Event], settings: ProfileSettings) -> dict[str, t
 def _affinity_with_eviction(
     interests: Iterable[tuple[str, int, float]], settings: ProfileSettings
 ) -> dict[str, tuple[float, int]]:
-    """The same with more categories than the limit: each new one evicts the weakest as of the newest time."""
+    """The same with more categories than the limit: each new category evicts the weakest as of the newest time."""
     half_life_ms = settings.affinity_half_life_ms
     scores: dict[str, tuple[float, int]] = {}
     for category, at_ms, weight in interests:

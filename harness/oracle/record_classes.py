@@ -51,7 +51,7 @@ class ClassifiedRecords:
 def classify(
     record: Record, decoded: Foldable, max_future_skew_ms: int, partition_of: PartitionOf, classified: ClassifiedRecords
 ) -> None:
-    """Add one record to the classified ones."""
+    """Classify a record, and add it to `classified`."""
     appended_ms = classified.appended_ms
     appended_ms[record.partition] = max(record.appended_at_ms, appended_ms.get(record.partition, record.appended_at_ms))
     if isinstance(decoded, Tick):

@@ -32,7 +32,7 @@ class ExpectedSession:
 
 @attrs.define
 class SessionEvents:
-    """The events of a session, and the times of its first and last one, by which more events find it."""
+    """The events of a session, and the times of the first and the last, by which later events find the session."""
 
     key: SessionKey
     session_id: str | None
@@ -42,7 +42,7 @@ class SessionEvents:
 
 
 Sessions = tuple[list[SessionEvents], list[SessionEvents]]
-"""The open sessions, and the closed ones in the order in which they closed."""
+"""The open sessions, and the closed sessions in the order in which they closed."""
 
 
 def sessions_of(lifetime: Iterable[KeyedEvent], settings: ProfileSettings) -> Sessions:
@@ -78,8 +78,8 @@ def sessions_of(lifetime: Iterable[KeyedEvent], settings: ProfileSettings) -> Se
 
 
 def _sessions_to_close(by_touch: list[SessionEvents], at_ms: int, settings: ProfileSettings) -> list[SessionEvents]:
-    """The sessions that close when another begins: all idle ones but the last `idle_sessions_max`; where none is to
-    close and `open_sessions_max` is reached, the one touched longest ago."""
+    """The sessions that close when another begins: all idle sessions but the last `idle_sessions_max`. Where that
+    closes none and `open_sessions_max` is reached, the session touched longest ago."""
     idle = [session for session in by_touch if at_ms - session.last_ms > settings.session_gap_ms]
     closing = idle[: len(idle) - settings.idle_sessions_max] if len(idle) > settings.idle_sessions_max else []
     return closing or (by_touch[:1] if len(by_touch) >= settings.open_sessions_max else [])

@@ -30,7 +30,7 @@ _ACTIONS: Final[Mapping[EventKind, Actions]] = {
 
 @attrs.frozen
 class ExpectedProduct:
-    """What a product's state must hold; name, category and price are the last ones written, each with its time."""
+    """What a product's state must hold; name, category and price are the last values written, each with its time."""
 
     interactions: int
     ratings: int
@@ -70,7 +70,7 @@ class ViewTotals:
         if product_id is None:
             return
         self.products.add(product_id)
-        # Of two values written at the same time, the larger one wins.
+        # Of two values written at the same time, the larger value wins.
         if event.name is not None:
             self.names[product_id] = max((at_ms, event.name), self.names.get(product_id, (at_ms, event.name)))
         if event.category is not None:

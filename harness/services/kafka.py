@@ -68,7 +68,7 @@ sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
   user_{user}="{password}";
 """
-"""Appended to the properties: of repeated properties, the last one counts."""
+"""Appended to the properties: of a repeated property, the last line counts."""
 
 
 @attrs.frozen
@@ -120,8 +120,8 @@ def fetch() -> Path:
         try:
             subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_S)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            said = str(error.stdout or error)[-500:].replace("\n", " | ")
-            raise HarnessError(f"Kafka's jars cannot be fetched: {said}") from None
+            output = str(error.stdout or error)[-500:].replace("\n", " | ")
+            raise HarnessError(f"Kafka's jars cannot be fetched: {output}") from None
         try:
             (Path(folder) / "libs").rename(place)
         except OSError:

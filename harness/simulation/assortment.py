@@ -122,7 +122,7 @@ ARTICLES: Final[dict[str, dict[str, str]]] = {
 }
 """Category → theme → articles: a name with its variants in braces, and a typical price.
 
-Variants separated by `|` cost the same; of those separated by `<`, each costs more than the one before.
+Variants separated by `|` cost the same; of variants separated by `<`, each costs more than its predecessor.
 """
 
 MAKERS: Final = (

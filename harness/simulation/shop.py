@@ -82,7 +82,7 @@ class Agenda:
 
 @attrs.define
 class Visit:
-    """One session: each action schedules its event and draws the time of the next one."""
+    """One session: each action schedules its event and draws the time of the next action."""
 
     ids: Json
     context: Json
@@ -252,7 +252,7 @@ def _walk(shopper: Shopper, rng: random.Random) -> list[StockedProduct]:
 
 
 def _draw_distinct(theme: Theme, wanted: int, rng: random.Random) -> list[StockedProduct]:
-    """Choose different products by popularity. Popular ones are drawn repeatedly, so there are twice as many draws."""
+    """Choose different products by popularity. Popular products repeat, so there are twice as many draws."""
     drawn = rng.choices(theme.products, cum_weights=theme.popularity, k=2 * wanted + 4)
     return list(dict.fromkeys(drawn))[:wanted]
 

@@ -58,7 +58,7 @@ def display_name(path: Path) -> str:
 def in_event_time_order(records: Iterable[SourceRecord], run_records: int = 500_000) -> Iterator[SourceRecord]:
     """Sort records by event time; records of equal time stay in the order of the files.
 
-    A record without a time stays behind the one before it in its file; at the start of a file it has the time 0.
+    A record without a time stays behind its predecessor in the file; at the start of a file it has the time 0.
 
     Args:
         records: the records of all files, in the order of the files.
@@ -77,7 +77,7 @@ def in_event_time_order(records: Iterable[SourceRecord], run_records: int = 500_
         runs: list[Iterator[_TimedRecord]] = []
         while run:
             runs.append(_spill(file, run))
-            run.clear()  # before the next run is read, so that only one is in memory
+            run.clear()  # before the next run is read, so that only one run is in memory
             run = sorted(islice(timed, run_records), key=_time)
         # merge keeps equal times in the order of the runs, so the whole sort is stable
         yield from (record for _, record in heapq.merge(*runs, key=_time))

@@ -174,7 +174,7 @@ class OracleDecoder:
         return None
 
     def _customer_of_rejected(self, document: Fields) -> CustomerId | None:
-        """The customer of a rejected record: the one whose id decides the record's partition."""
+        """The customer of a rejected record: the customer whose id decides the record's partition."""
         user_id, session_id = _readable(document, "user_id"), _readable(document, "session_id")
         if user_id is not None and user_id.startswith(ANONYMOUS):
             user_id = None

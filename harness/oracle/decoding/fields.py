@@ -83,7 +83,7 @@ def check_spelling(unknown: Iterable[str], absent: Iterable[str]) -> None:
         absent: the known names that the document lacks.
 
     Raises:
-        RejectedRecord: an unknown name is another spelling of an absent one; the reason names both.
+        RejectedRecord: an unknown name is another spelling of an absent name; the reason names both.
     """
     by_normalised = {normalised(name): name for name in unknown}
     for name in sorted(absent):

@@ -114,12 +114,12 @@ class Limits(Protocol):
 
 @attrs.frozen
 class EventSchema:
-    """How a shop writes its events: the settings `events` and `event_types`, which map its own types to known ones."""
+    """How a shop writes its events: the settings `events` and `event_types`, which map its own types to known types."""
 
     limits: Limits
     event_types: Mapping[str, str] = attrs.Factory(dict)
 
     def kinds(self) -> dict[str, EventKind]:
-        """Map every type name to its kind. A shop's own names override the built-in ones."""
+        """Map every type name to its kind. A shop's own names override the built-in names."""
         built_in = {name: kind for kind, names in TYPES.items() for name in names}
         return built_in | {own: built_in[known] for own, known in self.event_types.items()}

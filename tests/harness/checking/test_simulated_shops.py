@@ -44,9 +44,9 @@ TIGHT = ProfileSettings(
             log="memory", store="memory", stores=StoreSettings(session_retention_ms=86_400_000, listed_sessions_max=20)
         ),
     ],
-    ids=["as it comes", "every limit reached", "little kept"],
+    ids=["default settings", "every limit reached", "short retention"],
 )
-def test_a_simulated_shop_comes_out_as_the_oracle_says(settings: Settings) -> None:
+def test_the_store_of_a_simulated_shop_equals_the_oracle(settings: Settings) -> None:
     pipeline = Pipeline(settings)
     shop = Shop(3, 200, 60, AT, dirt=0.05)
     forgettings: list[dict[str, object]] = [
@@ -54,7 +54,7 @@ def test_a_simulated_shop_comes_out_as_the_oracle_says(settings: Settings) -> No
         for number in range(1, 60, 6)
     ]
     events = [*shop.events(1_200), *forgettings]
-    submissions = (Submission(encode_event(one)) for one in [*events, *events[-2_000:]])
+    submissions = (Submission(encode_event(event)) for event in [*events, *events[-2_000:]])
     assert sum(pipeline.container.publish_events().stream(submissions)) > 8_000
     pipeline.process()
     records = [record for partition in pipeline.container.memory_log().records for record in partition]
@@ -63,11 +63,11 @@ def test_a_simulated_shop_comes_out_as_the_oracle_says(settings: Settings) -> No
     assert expected.counts[RecordClass.FORGOTTEN] > 0
 
 
-def in_all_ways(events: Iterable[Mapping[str, object]], rng: Random) -> Iterator[dict[str, object]]:
-    """What comes of a shop, and what its own events lack: visits told by pauses alone, forgettings as of before the
-    newest events, cancellations that say a price."""
-    for one in events:
-        event = dict(one)
+def with_variations(events: Iterable[Mapping[str, object]], rng: Random) -> Iterator[dict[str, object]]:
+    """Change events of a shop to what it does not send: events without a session id, forgettings as of an earlier time,
+    cancellations with a price."""
+    for original in events:
+        event = dict(original)
         at_ms, properties = event.get("timestamp"), event.get("properties")
         if "user_id" in event and rng.random() < 0.4:
             event.pop("session_id", None)
@@ -79,8 +79,8 @@ def in_all_ways(events: Iterable[Mapping[str, object]], rng: Random) -> Iterator
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_shop_in_all_its_ways_comes_out_as_the_oracle_says(seed: int) -> None:
-    dice = Random(seed)  # noqa: S311
+def test_the_store_of_a_varied_shop_equals_the_oracle(seed: int) -> None:
+    rng = Random(seed)  # noqa: S311
     settings = Settings(
         log="memory",
         store="memory",
@@ -90,9 +90,9 @@ def test_a_shop_in_all_its_ways_comes_out_as_the_oracle_says(seed: int) -> None:
     )
     shop = Shop(seed, 120, 80, AT, dirt=0.05)
     products = [product.product_id for product in shop.products]
-    events = in_all_ways(with_rare_kinds(shop.events(1_000), 80, products, dice), dice)
+    events = with_variations(with_rare_kinds(shop.events(1_000), 80, products, rng), rng)
     values = [encode_event(event) for event, _ in zip(events, range(4_000), strict=False)]
-    values += values[-2_000:]  # half of it comes again, some of it of customers who were forgotten since
+    values += values[-2_000:]  # half of them are sent again, also events of customers who were forgotten since
     with Pipeline(settings) as pipeline:
         for begin in range(0, len(values), 500):
             pipeline.container.publish_events().batch(list(map(Submission, values[begin : begin + 500])))

@@ -1,4 +1,4 @@
-"""The comparison against stores with something wrong in them."""
+"""The comparison finds every planted difference."""
 
 from collections.abc import Callable
 from typing import Any
@@ -222,17 +222,17 @@ def test_a_session_summary_whose_products_are_not_in_order_of_time_differs() -> 
     assert any(line in found for found in found_in(store, right))
 
 
-class Misreading(EventDecoder):
-    """Reads quantities as one."""
+class WrongQuantities(EventDecoder):
+    """Decodes every quantity as 1."""
 
     def __call__(self, record: Record) -> Decoded:
         found = super().__call__(record)
         return found._replace(quantity=1) if isinstance(found, Event) else found
 
 
-def test_what_the_pipeline_misreads_is_found() -> None:
+def test_an_error_of_the_decoder_is_found() -> None:
     pipeline = Pipeline(Settings(log="memory", store="memory", partitions=2, fold=RULES))
-    pipeline.container.decoder.override(providers.Object(Misreading(EventLimits(), {})))
+    pipeline.container.decoder.override(providers.Object(WrongQuantities(EventLimits(), {})))
     for kept, records in zip(pipeline.container.memory_log().records, small_shop(), strict=True):
         kept.extend(records)
     pipeline.process()

@@ -32,7 +32,7 @@ from tests.harness.support.reading import GOOD, REES46, RETAIL, RETAILROCKET, RS
         ("amazon-reviews", "", b""),
     ],
 )
-def test_a_row_that_cannot_be_read_is_passed_on_as_it_stood(
+def test_a_row_that_cannot_be_read_is_passed_on_unchanged(
     reading: Reading, format_name: str, header: str, row: bytes
 ) -> None:
     number = header.count("\n") + 1
@@ -48,7 +48,7 @@ def test_a_record_over_several_lines_is_numbered_by_its_first(reading: Reading) 
 
 
 @pytest.mark.parametrize("after", [3, 4_000])
-def test_a_quote_that_is_never_closed_spoils_only_its_own_line(reading: Reading, after: int) -> None:
+def test_a_quote_that_is_never_closed_breaks_only_its_own_line(reading: Reading, after: int) -> None:
     broken = '900001,77A,"MUG,6,2020-01-01 12:00:00,2.50,4,Norway\n'
     lines = reading.lines("online-retail", RETAIL + GOOD + broken + GOOD * after)
     assert [line.origin for line in lines] == [f"shop.csv:{number}" for number in range(2, after + 4)]
@@ -72,10 +72,10 @@ def test_every_line_behind_the_header_becomes_one_line(
     ]:
         lines = Reading(tmp_path_factory.mktemp("rows")).lines(format_name, header + content, "any")
         first = header.count("\n") + 1
-        said = [
-            f"any:{first + place}" for place, row in enumerate(rows) if format_name != "events" or row.encode().strip()
+        origins = [
+            f"any:{first + index}" for index, row in enumerate(rows) if format_name != "events" or row.encode().strip()
         ]
-        assert [line.origin for line in lines] == said
+        assert [line.origin for line in lines] == origins
 
 
 def ids_of(lines: list[SourceRecord]) -> list[str]:

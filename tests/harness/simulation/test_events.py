@@ -44,7 +44,10 @@ class TestStream:
 
     def test_sessions_overlap(self, clean: list[Json]) -> None:
         neighbours = pairwise(clean)
-        assert sum(one.get("session_id") != other.get("session_id") for one, other in neighbours) > len(clean) / 5
+        assert (
+            sum(event.get("session_id") != following.get("session_id") for event, following in neighbours)
+            > len(clean) / 5
+        )
 
     def test_a_short_span_shows_everything_too(self) -> None:
         events = list(shop(span_ms=2 * HOUR_MS).events(1_000))
@@ -72,7 +75,7 @@ class TestCustomers:
         for session in by_session(clean).values():
             seen = [themes[event["properties"]["product_id"]] for event in of_kind(session, "view")]
             assert len(set(seen)) <= 2
-            same += sum(one == other for one, other in pairwise(seen))
+            same += sum(theme == following for theme, following in pairwise(seen))
             total += len(seen) - 1
         assert 0.85 < same / total < 1
 
@@ -92,26 +95,26 @@ class TestCustomers:
 
 
 class TestFacts:
-    def test_events_speak_of_products_as_the_assortment_does(self, clean: list[Json]) -> None:
+    def test_events_have_the_properties_of_the_assortment(self, clean: list[Json]) -> None:
         products: dict[str, Product] = {product.product_id: product for product in shop().products}
         for event in clean:
-            said = event["properties"]
-            product = products[said["product_id"]]
+            properties = event["properties"]
+            product = products[properties["product_id"]]
             if event["event_type"] != "review":
-                assert said["category"] == product.category
-                assert round(said["price"] * PER_UNIT) == product.price
-            if "name" in said:
-                assert said["name"] == product.name
+                assert properties["category"] == product.category
+                assert round(properties["price"] * PER_UNIT) == product.price
+            if "name" in properties:
+                assert properties["name"] == product.name
 
     def test_what_is_bought_was_in_the_cart(self, clean: list[Json]) -> None:
         for session in by_session(clean).values():
             cart: dict[str, int] = {}
             for event in session:
-                said = event["properties"]
+                properties = event["properties"]
                 if event["event_type"] == "cart":
-                    cart[said["product_id"]] = said["quantity"]
+                    cart[properties["product_id"]] = properties["quantity"]
                 elif event["event_type"] in {"remove_from_cart", "purchase"}:
-                    assert cart.pop(said["product_id"]) == said["quantity"]
+                    assert cart.pop(properties["product_id"]) == properties["quantity"]
             purchases = of_kind(session, "purchase")
             assert len({event["properties"]["order_id"] for event in purchases}) == min(1, len(purchases))
             assert not (purchases and cart), "an order takes the whole cart"
@@ -129,14 +132,14 @@ class TestFacts:
             for event in of_kind(clean, "purchase")
         }
         for event in of_kind(clean, "review"):
-            said = event["properties"]
-            assert event["timestamp"] > bought[event["user_id"], said["order_id"], said["product_id"]]
+            properties = event["properties"]
+            assert event["timestamp"] > bought[event["user_id"], properties["order_id"], properties["product_id"]]
 
     def test_review_texts_fit_the_stars(self, clean: list[Json]) -> None:
         reviews = [event["properties"] for event in of_kind(clean, "review")]
         assert {review["rating"] for review in reviews} == {1, 2, 3, 4, 5}
         assert len({review["text"] for review in reviews}) > 50
-        for review in filter(lambda said: said["text"], reviews):
+        for review in filter(lambda properties: properties["text"], reviews):
             verdicts, reasons = VERDICTS[review["rating"]], REASONS[review["rating"] > 3]
             assert review["text"] in {f"{verdict} {reason}".strip() for verdict in verdicts for reason in reasons}
 
@@ -144,14 +147,14 @@ class TestFacts:
         rated = shop(seed=2)
         ratings: dict[bool, list[int]] = {True: [], False: []}
         for event in rated.events(3_000):
-            said: Any = event["properties"]
+            properties: Any = event["properties"]
             if event["event_type"] == "review":
-                ratings[rated.qualities[said["product_id"]] > 3.8].append(said["rating"])
+                ratings[rated.qualities[properties["product_id"]] > 3.8].append(properties["rating"])
         good, poor = (sum(stars) / len(stars) for stars in (ratings[True], ratings[False]))
         assert good > poor + 0.5
 
     def test_a_shop_may_sell_products_of_its_own(self) -> None:
         own = [Product(ProductId("sku"), "A Thing", None, Amount(12_500)), Product(ProductId("bare"))]
-        said: list[Any] = [event["properties"] for event in shop(products=own).events(50)]
-        assert {facts["product_id"] for facts in said} == {"sku", "bare"}
-        assert {facts["price"] for facts in said if "price" in facts} == {1.25}
+        sold: list[Any] = [event["properties"] for event in shop(products=own).events(50)]
+        assert {facts["product_id"] for facts in sold} == {"sku", "bare"}
+        assert {facts["price"] for facts in sold if "price" in facts} == {1.25}

@@ -31,8 +31,14 @@ def by_session(events: list[Json]) -> dict[str, list[Json]]:
 
 
 def line_of(event: Json) -> tuple[Any, ...]:
-    said = event["properties"]
-    return said["order_id"], said["product_id"], said["quantity"], said["price"], event.get("user_id")
+    properties = event["properties"]
+    return (
+        properties["order_id"],
+        properties["product_id"],
+        properties["quantity"],
+        properties["price"],
+        event.get("user_id"),
+    )
 
 
 def mistake_in(event: Json) -> str:
@@ -42,5 +48,5 @@ def mistake_in(event: Json) -> str:
         return "type"
     if not isinstance(event["timestamp"], int):
         return "timestamp"
-    said = event["properties"]
-    return "rating" if said.get("rating", 1) > 5 else "quantity" if said.get("quantity", 1) < 1 else "none"
+    properties = event["properties"]
+    return "rating" if properties.get("rating", 1) > 5 else "quantity" if properties.get("quantity", 1) < 1 else "none"

@@ -163,11 +163,11 @@ def test_replayed() -> None:
 
 def test_limits_of_properties_and_context() -> None:
     def many(number: int) -> dict[str, int]:
-        return {f"p{one}": one for one in range(number)}
+        return {f"p{index}": index for index in range(number)}
 
     assert len(event_of(view({"product_id": "mug", **many(64)}, context=many(64))).properties) == 64
     assert is_rejected(view(many(65)))
-    assert is_rejected(view(many(40), metadata={f"q{one}": 1 for one in range(25)}))
+    assert is_rejected(view(many(40), metadata={f"q{index}": 1 for index in range(25)}))
     assert is_rejected(view(context=many(65)))
     assert event_of(view({"deep": [[[{"a": 1}]]]})).properties == {"deep": [[[{"a": 1}]]]}
     assert is_rejected(view({"deep": [[[{"a": []}]]]}))

@@ -55,7 +55,7 @@ def test_empty_ids_are_absent() -> None:
         ({"amount": 10, "quantity": 3}, 33_333, 100_000, 3),
         ({"amount": 20, "quantity": 3}, 66_667, 200_000, 3),
         ({"price": 0.002307, "quantity": 13_004}, 23, 300_002, 13_004),  # 30.000228, not 0.0023 for each
-        ({"price": 0.00005, "quantity": 1}, 0, 0, 1),  # half of a ten-thousandth goes to the even one
+        ({"price": 0.00005, "quantity": 1}, 0, 0, 1),  # half a ten-thousandth is rounded to the even number
         ({"price": 0.00015, "quantity": 1}, 2, 2, 1),
         ({"price": 0.00005, "quantity": 3}, 0, 2, 3),  # 1.5 ten-thousandths
         ({"amount": 0.00025}, 2, 2, 1),
