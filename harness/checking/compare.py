@@ -25,7 +25,7 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
     if truncated:
         partition, first = next(iter(truncated.items()))
         raise HarnessError(
-            f"the log no longer holds the records before position {first} of partition {partition}: the oracle checks "
+            f"the log no longer holds what came before position {first} of partition {partition}: the oracle checks "
             "stores of whole logs only (without log_retention)"
         )
     expected = expect(
