@@ -1,1 +1,1 @@
-"""Benchmarks: what a second of CPU does, how soon events show, how fast lists come, what an outage costs."""
+"""Benchmarks: throughput of workers, freshness, latency of lists, file sizes, and recovery after an outage."""

@@ -1,4 +1,4 @@
-"""`bench freshness`: how long from publishing an event to a recommendation that follows from it, while others shop."""
+"""`bench freshness`: the time from publishing an event to recommendations based on it, under load."""
 
 import argparse
 import time
@@ -22,35 +22,35 @@ from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 BATCHES_PER_S = 50
 WARM_UP_S = 5.0
 PROBE_BOUND_S = 10.0
-ENDS_S = 30.0
+WORKER_STOP_S = 30.0
 PRODUCTS, CUSTOMERS, SESSIONS = 2_000, 20_000, 500_000
 _encode = msgspec.json.Encoder().encode
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Let others shop at a rate, with a worker at work, and look how soon a newcomer's first look shows."""
+    """Publish events of others at a rate, run a worker, and measure the freshness of new customers' lists."""
     if "memory" in {options.log, options.store}:
-        raise HarnessError("what one process keeps in memory another cannot read: choose another log and store")
+        raise HarnessError("other processes cannot read a log or store in memory: choose another --log and --store")
     with (
         environment(options) as settings,
         _worker(settings),
         ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):
-        shopping = processes.submit(_shop, settings, options.rate, WARM_UP_S + options.seconds + PROBE_BOUND_S)
+        publishing = processes.submit(_shop, settings, options.rate, WARM_UP_S + options.seconds + PROBE_BOUND_S)
         time.sleep(WARM_UP_S)
-        popular = _leading_somewhere(pipeline)
-        if not popular:
-            raise HarnessError("nothing follows from any product yet: give a larger --rate; is the machine too busy?")
+        products = _with_neighbours(pipeline)
+        if not products:
+            raise HarnessError("no product has neighbours yet: give a larger --rate; is the machine too busy?")
         fresh_ms: list[float] = []
         until_s = time.monotonic() + options.seconds
         with progress() as bars:
             bar = bars.add_task("probes", total=None)
             while time.monotonic() < until_s:
-                fresh_ms.append(_probe(pipeline, f"newcomer-{len(fresh_ms)}", popular[len(fresh_ms) % len(popular)]))
+                fresh_ms.append(_probe(pipeline, f"newcomer-{len(fresh_ms)}", products[len(fresh_ms) % len(products)]))
                 bars.update(bar, completed=len(fresh_ms))
                 time.sleep(0.02)
-        rate = shopping.result()
+        rate = publishing.result()
     p50, p99 = percentile(fresh_ms, 0.5), percentile(fresh_ms, 0.99)
     heading(f"Freshness, {options.log} to {options.store}, at {rate:,.0f} other events a second")
     console.print(
@@ -59,15 +59,15 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     return {"p50_ms": p50, "p99_ms": p99, "max_ms": max(fresh_ms), "probes": len(fresh_ms), "events_per_second": rate}
 
 
-def _leading_somewhere(pipeline: Pipeline) -> list[str]:
-    """Popular products of which some session holds another, too: so that a look at one has a recommendation follow."""
-    popular = [one.product.product_id for one in pipeline.trending(50)]
-    return [id_ for id_ in popular if any(id_ in one.reason.because_of for one in pipeline.similar(id_))]
+def _with_neighbours(pipeline: Pipeline) -> list[str]:
+    """Popular products that share a session with another product, so that a view leads to recommendations."""
+    popular = [trending.product.product_id for trending in pipeline.trending(50)]
+    return [id_ for id_ in popular if any(id_ in entry.reason.because_of for entry in pipeline.similar(id_))]
 
 
 @contextmanager
 def _worker(settings: Settings) -> Iterator[None]:
-    """A worker in a process of its own, by the same settings."""
+    """Run a worker in a process of its own, with the same settings."""
     context = get_context("spawn")
     ended = context.Event()
     worker = context.Process(target=_work, args=(settings, ended))
@@ -76,11 +76,11 @@ def _worker(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        worker.join(ENDS_S)
+        worker.join(WORKER_STOP_S)
         worker.kill()
         worker.join()
     if worker.exitcode != 0:
-        raise HarnessError(f"the worker ended with {worker.exitcode}, or did not end in {ENDS_S:.0f} s")
+        raise HarnessError(f"the worker ended with {worker.exitcode}, or did not end in {WORKER_STOP_S:.0f} s")
 
 
 def _work(settings: Settings, ended: Event) -> None:
@@ -91,7 +91,7 @@ def _work(settings: Settings, ended: Event) -> None:
 
 
 def _shop(settings: Settings, rate: int, seconds: float) -> float:
-    """Publish at a rate; return the rate that came of it."""
+    """Publish a shop's events at a rate; return the rate that the machine reached."""
     events = Shop(7, PRODUCTS, CUSTOMERS, START_MS, dirt=0.01).events(SESSIONS)
     began_s, published = time.monotonic(), 0
     with Pipeline(settings) as pipeline:
@@ -104,9 +104,9 @@ def _shop(settings: Settings, rate: int, seconds: float) -> float:
 
 
 def _probe(pipeline: Pipeline, customer_id: str, product_id: str) -> float:
-    """Publish a newcomer's first look; return the ms until their recommendations follow from it."""
-    look = {
-        "event_id": f"first look of {customer_id}",
+    """Publish a new customer's first view; return the ms until their recommendations are based on it."""
+    view = {
+        "event_id": f"first view of {customer_id}",
         "event_type": "view",
         "user_id": customer_id,
         "session_id": customer_id,
@@ -114,9 +114,9 @@ def _probe(pipeline: Pipeline, customer_id: str, product_id: str) -> float:
         "properties": {"product_id": product_id},
     }
     began_s = time.perf_counter()
-    pipeline.publish([look])
+    pipeline.publish([view])
     while time.perf_counter() - began_s < PROBE_BOUND_S:
-        if any(product_id in one.reason.because_of for one in pipeline.recommend(customer_id)):
+        if any(product_id in entry.reason.because_of for entry in pipeline.recommend(customer_id)):
             return (time.perf_counter() - began_s) * 1000
         time.sleep(0.001)
-    raise HarnessError(f"no recommendation followed from the first look of {customer_id} in {PROBE_BOUND_S:g} s")
+    raise HarnessError(f"no recommendation was based on the first view of {customer_id} in {PROBE_BOUND_S:g} s")

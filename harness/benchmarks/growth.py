@@ -1,4 +1,4 @@
-"""`bench growth`: what the SQLite file takes: an event in the log, a customer in the store and in a snapshot."""
+"""`bench growth`: bytes of the SQLite file per event in the log, and per customer in the store and in a snapshot."""
 
 import argparse
 import tempfile
@@ -16,10 +16,10 @@ from realtime_pipeline import Pipeline, Settings, load_settings
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Publish, process, remove what was processed, and write a backup; measure the file after each."""
+    """Publish, process, write a backup and remove the processed records; measure the file after each step."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(None, database=str(Path(folder) / "shop.db"), log="sqlite", store="sqlite")
-        figures = _grown(settings, options)
+        figures = _filled(settings, options)
         figures.update(_removed(settings))
     heading(f"One file, {options.workload}: {options.events:,} events of {figures['customers']:,} customers")
     for name, words in WORDS.items():
@@ -35,19 +35,19 @@ WORDS = {
     "snapshot_bytes_per_customer": "bytes a customer, in a snapshot",
     "removal_s": "s to take the snapshot and remove all records",
     "backup_s": "s to write the backup",
-    "backup_mb": "MB it is",
+    "backup_mb": "MB of the backup",
 }
 
 
-def _grown(settings: Settings, options: argparse.Namespace) -> dict[str, float]:
+def _filled(settings: Settings, options: argparse.Namespace) -> dict[str, float]:
     size = 0
-    lines = []
+    records = []
     for value in WORKLOADS[options.workload](options):
         size += len(value)
-        lines.append(SourceRecord(None, value, "bench"))
+        records.append(SourceRecord(None, value, "bench"))
     with Pipeline(settings) as pipeline:
         empty = _used(pipeline)
-        publish(pipeline, lines, options.events)
+        publish(pipeline, records, options.events)
         published = _used(pipeline)
         process_all(pipeline, options.events)
         processed = _used(pipeline)
@@ -78,7 +78,7 @@ def _removed(settings: Settings) -> dict[str, float]:
 
 
 def _used(pipeline: Pipeline) -> int:
-    """How many bytes of the file are in use."""
+    """The bytes of the file that are in use."""
     database = pipeline.container.database()
     pages, free, size = (
         database.rows(f"PRAGMA {name}")[0][0] for name in ("page_count", "freelist_count", "page_size")

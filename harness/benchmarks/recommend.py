@@ -1,4 +1,4 @@
-"""`bench recommend`: how soon lists come when they are asked for at random, and what one costs."""
+"""`bench recommend`: latency and CPU of recommendation lists, at a rate of requests."""
 
 import argparse
 import os
@@ -25,10 +25,10 @@ START_MS: Final = 1_760_000_000_000
 NEAR: Final = (-3, -2, -1, 1, 1, 2, 3, 50)
 WARM_UP: Final = 1_000
 START_UP_S: Final = 5.0
-"""What a process that answers has to get ready."""
+"""How long a process needs to start before its first request."""
 INGESTED_VISITS: Final = 10_000
-APART: Final = 1_000_000
-"""Visits between those that are worked off at one rate and at the next."""
+VISIT_NUMBERS_APART: Final = 1_000_000
+"""The distance between the numbers of visits that are processed at one rate and at the next."""
 LIMIT: Final = 10
 RULES: Final = ListRules(hide_bought=True, per_category=4, diversity=0.1, price_max=1_000.0)
 
@@ -36,18 +36,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 @attrs.frozen
-class Answers:
-    """What those came to who answered requests at a rate; `trips` are requests to the server, each in one go."""
+class Measured:
+    """The figures of all requests at a rate.
+
+    `by_neighbours` is the share of lists whose first product comes from neighbour sessions, `round_trips` the number of
+    round trips to Redis per request.
+    """
 
     rate: int
     latencies_ms: list[float]
     cpu_ms: float
     by_neighbours: float
-    trips: float
+    round_trips: float
     ingested_per_second: float = 0.0
 
     def figures(self) -> dict[str, float]:
-        """What is reported."""
+        """The figures as they are reported."""
         return {
             "rate": self.rate,
             "p50_ms": percentile(self.latencies_ms, 0.5),
@@ -55,17 +59,17 @@ class Answers:
             "max_ms": max(self.latencies_ms),
             "cpu_ms": self.cpu_ms,
             "by_neighbours": self.by_neighbours,
-            "trips": self.trips,
+            "round_trips": self.round_trips,
             "ingested_per_second": self.ingested_per_second,
         }
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Fill a store with sessions, then ask for lists at random moments."""
+    """Fill a store with sessions, then request lists at random times."""
     if "memory" in {options.log, options.store}:
-        raise HarnessError("what one process keeps in memory another cannot read: choose another log and store")
+        raise HarnessError("other processes cannot read a log or store in memory: choose another --log and --store")
     if options.one_core and not hasattr(os, "sched_setaffinity"):
-        raise HarnessError("this system does not say on which core a process runs: leave --one-core out")
+        raise HarnessError("this system cannot bind a process to a core: leave --one-core out")
     with (
         environment(options) as settings,
         ProcessPoolExecutor(1 + options.processes, get_context("spawn"), max_tasks_per_child=1) as processes,
@@ -74,14 +78,14 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         before = _memory(pipeline)
         events = processes.submit(_fill, settings, options, 0, options.visits).result()
         grown = _memory(pipeline) - before
-        measured = [_measured(processes, settings, options, number) for number in range(len(options.rates))]
-    who = f"{options.processes} processes" if options.processes > 1 else "one process"
-    who += f" of {options.threads} threads" if options.threads > 1 else ""
-    who += f", up to {options.together} requests together" if options.together > 1 else ""
-    who += " on one core" if options.one_core else ""
-    heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products, {who}")
-    for answers in measured:
-        _show(answers)
+        by_rate = [_measure(processes, settings, options, number) for number in range(len(options.rates))]
+    setup = f"{options.processes} processes" if options.processes > 1 else "one process"
+    setup += f" of {options.threads} threads" if options.threads > 1 else ""
+    setup += f", up to {options.together} requests in one call" if options.together > 1 else ""
+    setup += " on one core" if options.one_core else ""
+    heading(f"Lists from {options.store}, {options.visits:,} sessions, {options.products:,} products, {setup}")
+    for measured in by_rate:
+        _show(measured)
     found: dict[str, object] = {
         "store": options.store,
         "processes": options.processes,
@@ -94,67 +98,68 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     if grown:
         found["redis_bytes_per_session"] = grown / options.visits
         console.print(f"  {grown / options.visits:>8,.0f} bytes of Redis's memory a session, all included")
-    return {**found, "rates": [answers.figures() for answers in measured]}
+    return {**found, "rates": [measured.figures() for measured in by_rate]}
 
 
-def _show(answers: Answers) -> None:
-    p50_ms, p99_ms = (percentile(answers.latencies_ms, share) for share in (0.5, 0.99))
-    console.print(f"  {answers.rate:>8,} requests a second at random moments, {len(answers.latencies_ms):,} in all:")
+def _show(measured: Measured) -> None:
+    p50_ms, p99_ms = (percentile(measured.latencies_ms, share) for share in (0.5, 0.99))
+    console.print(f"  {measured.rate:>8,} requests a second at random times, {len(measured.latencies_ms):,} in all:")
     console.print(
-        f"  {p50_ms:>12.1f} ms (p50), {p99_ms:.1f} ms (p99), {max(answers.latencies_ms):.1f} ms at most, "
-        "from when they should have begun"
+        f"  {p50_ms:>12.1f} ms (p50), {p99_ms:.1f} ms (p99), {max(measured.latencies_ms):.1f} ms at most, "
+        "from when each was due"
     )
-    console.print(f"  {answers.cpu_ms:>12.2f} ms of CPU a request, the client library included")
-    if answers.trips:
-        console.print(f"  {answers.trips:>12.1f} round trips to Redis a request")
-    console.print(f"  {answers.by_neighbours:>12.0%} of the lists begin with what neighbours chose")
-    if answers.ingested_per_second:
-        console.print(f"  {answers.ingested_per_second:>12,.0f} events a second were worked off meanwhile")
+    console.print(f"  {measured.cpu_ms:>12.2f} ms of CPU a request, the client library included")
+    if measured.round_trips:
+        console.print(f"  {measured.round_trips:>12.1f} round trips to Redis a request")
+    console.print(f"  {measured.by_neighbours:>12.0%} of the lists begin with a product from neighbour sessions")
+    if measured.ingested_per_second:
+        console.print(f"  {measured.ingested_per_second:>12,.0f} events a second were processed meanwhile")
 
 
-def _measured(processes: ProcessPoolExecutor, settings: Settings, options: argparse.Namespace, number: int) -> Answers:
-    """Ask at one of the rates for a while; what is worked off meanwhile is nobody else's."""
-    rate, first = options.rates[number], (number + 1) * max(options.visits, APART)
-    begin_s = time.time() + START_UP_S * options.processes  # several begin together
+def _measure(processes: ProcessPoolExecutor, settings: Settings, options: argparse.Namespace, number: int) -> Measured:
+    """Measure one of the rates. The visits that are processed meanwhile are new for each rate."""
+    rate, first = options.rates[number], (number + 1) * max(options.visits, VISIT_NUMBERS_APART)
+    begin_s = time.time() + START_UP_S * options.processes  # all processes begin together
     until_s = begin_s + options.seconds
     ingesting = processes.submit(_ingest, settings, options, until_s, first) if options.ingesting else None
-    asking = [
-        processes.submit(_answer, settings, options, rate / options.processes, begin_s, options.seed + asker)
-        for asker in range(1, options.processes + 1)
+    requesting = [
+        processes.submit(_answer_requests, settings, options, rate / options.processes, begin_s, options.seed + process)
+        for process in range(1, options.processes + 1)
     ]
-    answers = _together(rate, [one.result() for one in asking])
+    measured = _combine(rate, [process.result() for process in requesting])
     if ingesting is None:
-        return answers
-    return attrs.evolve(answers, ingested_per_second=ingesting.result(), trips=0.0)  # the worker's trips count too
+        return measured
+    # The count of round trips includes the worker's, so that it says nothing about requests.
+    return attrs.evolve(measured, ingested_per_second=ingesting.result(), round_trips=0.0)
 
 
-def _together(rate: int, parts: Sequence[Answers]) -> Answers:
-    """What several processes came to; each has counted the trips of all."""
+def _combine(rate: int, parts: Sequence[Measured]) -> Measured:
+    """Combine the figures of several processes; each has counted the round trips of all."""
     counts = [len(part.latencies_ms) for part in parts]
     total = sum(counts)
 
     def mean(values: Iterable[float]) -> float:
         return sum(value * count for value, count in zip(values, counts, strict=True)) / total
 
-    return Answers(
+    return Measured(
         rate,
         [latency_ms for part in parts for latency_ms in part.latencies_ms],
         mean(part.cpu_ms for part in parts),
         mean(part.by_neighbours for part in parts),
-        mean(part.trips * count for part, count in zip(parts, counts, strict=True)) / total,
+        mean(part.round_trips * count for part, count in zip(parts, counts, strict=True)) / total,
     )
 
 
 def _fill(settings: Settings, options: argparse.Namespace, first: int, visits: int) -> int:
-    """Publish visits and work them off; return how many events that are."""
+    """Publish visits and process them; return the number of events."""
     with Pipeline(settings) as pipeline:
-        count = publish(pipeline, _lines(options, first, visits), options.looks * visits)
+        count = publish(pipeline, _records(options, first, visits), options.looks * visits)
         process_all(pipeline, count)
     return count
 
 
 def _ingest(settings: Settings, options: argparse.Namespace, until_s: float, first: int) -> float:
-    """Publish more visits and work them off for a while; return events per second."""
+    """Publish more visits and process them for a while; return events per second."""
     began_s, events = time.time(), 0
     while time.time() < until_s:
         events += _fill(settings, options, first, INGESTED_VISITS)
@@ -162,14 +167,11 @@ def _ingest(settings: Settings, options: argparse.Namespace, until_s: float, fir
     return events / (time.time() - began_s)
 
 
-def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[SourceRecord]:
-    """Visits of some events; products by Zipf's law (of rank r one in r as often as the first), then near ones.
-
-    Two visits a customer.
-    """
-    dice = random.Random(options.seed + first)
+def _records(options: argparse.Namespace, first: int, visits: int) -> Iterator[SourceRecord]:
+    """Make visits, two for each customer: the first product is chosen by Zipf's law, the next products are near it."""
+    rng = random.Random(options.seed + first)
     for visit in range(first, first + visits):
-        product = int(options.products ** dice.random()) % options.products
+        product = int(options.products ** rng.random()) % options.products
         customer = visit % max(1, options.visits // 2)
         for look in range(options.looks):
             value = {
@@ -185,92 +187,98 @@ def _lines(options: argparse.Namespace, first: int, visits: int) -> Iterator[Sou
                 },
             }
             yield SourceRecord(None, _encode(value), "bench")
-            product = (product + dice.choice(NEAR)) % options.products
+            product = (product + rng.choice(NEAR)) % options.products
 
 
 def _after_ms(visit: int, filled: int) -> int:
-    """When a visit begins: of those in the store one in 100 ms, of those that come meanwhile about as they come."""
+    """When a visit begins: every 100 ms for visits in the store, every ms for visits that are processed meanwhile."""
     return 100 * min(visit, filled) + max(0, visit - filled)
 
 
-def _answer(settings: Settings, options: argparse.Namespace, rate: float, begin_s: float, seed: int) -> Answers:
-    """Ask as an open world would: each request has its moment, whether or not the one before it is done."""
+def _answer_requests(
+    settings: Settings, options: argparse.Namespace, rate: float, begin_s: float, seed: int
+) -> Measured:
+    """Request lists in an open loop: each request is due at its time, whether or not earlier requests are answered."""
     if options.one_core:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     customers = max(1, options.visits // 2)
     with Pipeline(settings) as pipeline, ThreadPoolExecutor(options.threads) as threads:
 
-        def ask() -> Request:
-            return Request(f"customer-{dice.randrange(customers)}", LIMIT, rules=RULES)
+        def next_request() -> Request:
+            return Request(f"customer-{rng.randrange(customers)}", LIMIT, rules=RULES)
 
-        def answered(waiting: _Waiting) -> list[tuple[float, bool]]:
-            working = [threads.submit(_work, pipeline, waiting, options.together) for _ in range(options.threads)]
-            return [answer for one in working for answer in one.result()]
+        def answer_all(queue: _RequestQueue) -> list[tuple[float, bool]]:
+            running = [threads.submit(_work_thread, pipeline, queue, options.together) for _ in range(options.threads)]
+            return [answer for thread in running for answer in thread.result()]
 
-        answered(_Waiting(0.0, 1.0, WARM_UP, ask, dice))  # who has waited since long ago
+        answer_all(_RequestQueue(0.0, 1.0, WARM_UP, next_request, rng))  # all of them are due already
         tune_gc(OF_REQUESTS)
         if options.processes > 1:
             time.sleep(max(0.0, begin_s - time.time()))
-        trips = _trips(pipeline)
+        trips_before = _round_trips(pipeline)
         cpu_s, began_s = time.process_time(), time.perf_counter()
-        found = answered(_Waiting(began_s, began_s + options.seconds, rate, ask, dice))
-        cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(found)
-        by_neighbours = sum(is_so for _, is_so in found) / len(found)
-        latencies_ms = [latency_ms for latency_ms, _ in found]
-        return Answers(round(rate), latencies_ms, cpu_ms, by_neighbours, (_trips(pipeline) - trips) / len(found))
+        answers = answer_all(_RequestQueue(began_s, began_s + options.seconds, rate, next_request, rng))
+        cpu_ms = 1_000 * (time.process_time() - cpu_s) / len(answers)
+        by_neighbours = sum(is_by_neighbours for _, is_by_neighbours in answers) / len(answers)
+        latencies_ms = [latency_ms for latency_ms, _ in answers]
+        round_trips = (_round_trips(pipeline) - trips_before) / len(answers)
+        return Measured(round(rate), latencies_ms, cpu_ms, by_neighbours, round_trips)
 
 
-class _Waiting:
-    """Those who want a list, each from some random moment on, whether or not anybody is free to answer them.
+class _RequestQueue:
+    """Requests that become due at random times (a Poisson process), at least one.
 
-    There is one at least. What bringing requests to threads costs in a server is no part of it.
+    How a server hands requests to threads is not measured.
     """
 
     def __init__(
-        self, begin_s: float, end_s: float, rate: float, ask: Callable[[], Request], rng: random.Random
+        self, begin_s: float, end_s: float, rate: float, next_request: Callable[[], Request], rng: random.Random
     ) -> None:
         self._end_s = end_s
         self._rate = rate
-        self._ask = ask
+        self._next_request = next_request
         self._rng = rng
         self._next_s = min(end_s, begin_s + rng.expovariate(rate))
-        self._one_takes = Lock()
+        self._lock = Lock()
 
     def take(self, most: int) -> list[tuple[Request, float]]:
-        """Take those who wait, with the moment since when; wait for one where nobody does. None at the end."""
+        """Take up to `most` requests that are due, with the time since when; wait where none is. Empty at the end."""
         taken: list[tuple[Request, float]] = []
-        with self._one_takes:
+        with self._lock:
             while not taken and self._next_s <= self._end_s:
                 time.sleep(max(0.0, self._next_s - time.perf_counter()))
                 now_s = time.perf_counter()
                 while self._next_s <= min(now_s, self._end_s) and len(taken) < most:
-                    taken.append((self._ask(), self._next_s))
+                    taken.append((self._next_request(), self._next_s))
                     self._next_s += self._rng.expovariate(self._rate)
         return taken
 
 
-def _work(pipeline: Pipeline, waiting: _Waiting, most: int) -> list[tuple[float, bool]]:
-    """Answer those who wait, so many together at most; return after how many ms each had their list, and whether
-    neighbours led to what comes first."""
+def _work_thread(pipeline: Pipeline, queue: _RequestQueue, most: int) -> list[tuple[float, bool]]:
+    """Answer requests, up to `most` in one call.
+
+    Returns:
+        The latency of each request in ms, and whether its first product comes from neighbour sessions.
+    """
     answered: list[tuple[float, bool]] = []
-    while asked := waiting.take(most):
-        lists = pipeline.recommend_all([request for request, _ in asked])
+    while due := queue.take(most):
+        lists = pipeline.recommend_all([request for request, _ in due])
         done_s = time.perf_counter()
-        for (_, due_s), found in zip(asked, lists, strict=True):
+        for (_, due_s), found in zip(due, lists, strict=True):
             answered.append((1_000 * (done_s - due_s), bool(found) and found[0].reason.because_of != ()))
     return answered
 
 
-def _trips(pipeline: Pipeline) -> int:
-    """How often all clients of Redis have sent it something so far."""
+def _round_trips(pipeline: Pipeline) -> int:
+    """How often Redis has read requests from its clients so far."""
     if not _is_on_redis(pipeline):
         return 0
     return sum(node.info("stats")["total_reads_processed"] for node in pipeline.container.redis_client().masters())
 
 
 def _memory(pipeline: Pipeline) -> float:
-    """How many bytes Redis holds."""
+    """The memory that Redis uses, in bytes."""
     return pipeline.container.redis_client().used()["memory_bytes"] if _is_on_redis(pipeline) else 0.0
 
 

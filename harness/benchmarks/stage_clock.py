@@ -1,4 +1,4 @@
-"""What share of a worker's time each stage takes; the end of a round is letting go of what it held in memory."""
+"""Measures the share of a worker's CPU time in each stage; the end of a round includes freeing its memory."""
 
 import time
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ class StageClock(StageObserver):
         self.begin()
 
     def begin(self) -> None:
-        """Charge what was before to nothing."""
+        """Start the clock: CPU time before this call is in no stage."""
         self._last_s = time.thread_time()
 
     def reached(self, stage: Stage, records: int) -> None:
-        """Charge the time since the last stage to this one."""
+        """Add the CPU time since the last stage to this one."""
         now_s = time.thread_time()
         if stage not in NOT_TIMED:
             self._seconds[stage] = self._seconds.get(stage, 0.0) + now_s - self._last_s

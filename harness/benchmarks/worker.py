@@ -1,4 +1,4 @@
-"""`bench worker`: how much the worker does with a second of CPU, and with how much memory."""
+"""`bench worker`: events per second and per CPU-second, share of each stage, and memory of workers."""
 
 import argparse
 import platform
@@ -32,7 +32,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def shop_events(options: argparse.Namespace) -> Iterator[bytes]:
-    """A simulated shop: visits of some seven events, customers and products more and less popular."""
+    """A simulated shop: visits of about seven events, some customers and products more popular than others."""
     shop = Shop(options.seed, options.products, options.customers, START_MS)
     sessions = 1 + 2 * options.events // EVENTS_PER_SESSION
     for event, _ in zip(shop.events(sessions), range(options.events), strict=False):
@@ -40,33 +40,35 @@ def shop_events(options: argparse.Namespace) -> Iterator[bytes]:
 
 
 def uniform_events(options: argparse.Namespace) -> Iterator[bytes]:
-    """The hardest for a cache: each event is of any customer with equal chance, of a product by Zipf's law."""
-    dice = random.Random(options.seed)
-    return _random_events(options, dice, lambda: dice.randrange(options.customers))
+    """The hardest load for a cache: customers are chosen uniformly, products by Zipf's law."""
+    rng = random.Random(options.seed)
+    return _random_events(options, rng, lambda: rng.randrange(options.customers))
 
 
 def zipf_events(options: argparse.Namespace) -> Iterator[bytes]:
-    """Some customers do much, most do little, by Zipf's law, as products are looked at."""
-    dice = random.Random(options.seed)
-    return _random_events(options, dice, lambda: _ranked(dice, options.customers))
+    """Customers and products are chosen by Zipf's law: few customers have most of the events."""
+    rng = random.Random(options.seed)
+    return _random_events(options, rng, lambda: _zipf(rng, options.customers))
 
 
 def hot_events(options: argparse.Namespace) -> Iterator[bytes]:
-    """Every other event is of one and the same customer."""
-    dice = random.Random(options.seed)
-    return _random_events(options, dice, lambda: 0 if dice.random() < 0.5 else dice.randrange(options.customers))
+    """Every other event is of the same customer."""
+    rng = random.Random(options.seed)
+    return _random_events(options, rng, lambda: 0 if rng.random() < 0.5 else rng.randrange(options.customers))
 
 
-def _ranked(rng: random.Random, number: int) -> int:
-    """One of so many by Zipf's law: the one of rank r comes up one time in r as often as the first."""
+def _zipf(rng: random.Random, number: int) -> int:
+    """A random number from 0 to `number` - 1 by Zipf's law: rank r is drawn 1 / r times as often as the first."""
     return int(number ** rng.random()) % number
 
 
-def _random_events(options: argparse.Namespace, rng: random.Random, who: Callable[[], int]) -> Iterator[bytes]:
+def _random_events(
+    options: argparse.Namespace, rng: random.Random, pick_customer: Callable[[], int]
+) -> Iterator[bytes]:
     types = ("view", "view", "view", "view", "cart", "purchase")
     for number in range(options.events):
-        customer = who()
-        product = _ranked(rng, options.products)
+        customer = pick_customer()
+        product = _zipf(rng, options.products)
         yield _encode(
             {
                 "event_id": f"{rng.getrandbits(64):016x}-{number:08x}",
@@ -92,20 +94,20 @@ WORKLOADS: Mapping[str, Callable[[argparse.Namespace], Iterator[bytes]]] = {
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Fill a log in one process, work it off in others, and tell how that went."""
+    """Fill a log in one process, process it in others, and show the figures."""
     if options.log == "memory":
-        raise HarnessError("what one process keeps in memory another cannot read: choose another log")
+        raise HarnessError("other processes cannot read a log in memory: choose another --log")
     with (
         environment(options) as settings,
         ProcessPoolExecutor(options.workers, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):
         published, size = processes.submit(_publish, settings, options).result()
-        before = _redis(pipeline, settings)
-        working = [processes.submit(_work, settings, published) for _ in range(options.workers)]
-        shares = [share.result() for share in working]
-        after = _redis(pipeline, settings)
-        figures = _figures(shares, size / published)
+        before = _redis_usage(pipeline, settings)
+        running = [processes.submit(_work, settings, published) for _ in range(options.workers)]
+        of_workers = [worker.result() for worker in running]
+        after = _redis_usage(pipeline, settings)
+        figures = _figures(of_workers, size / published)
         if settings.store == "sqlite":
             figures["database_bytes_per_event"] = Path(settings.database).stat().st_size / published
     for name in after:
@@ -125,8 +127,8 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 @attrs.frozen
-class _Share:
-    """What one worker did."""
+class _WorkerFigures:
+    """The figures of one worker."""
 
     events: int
     seconds: float
@@ -135,15 +137,15 @@ class _Share:
     stages: Mapping[str, float]
 
 
-def _figures(shares: list[_Share], event_bytes: float) -> dict[str, Any]:
-    events = sum(share.events for share in shares)
+def _figures(of_workers: list[_WorkerFigures], event_bytes: float) -> dict[str, Any]:
+    events = sum(worker.events for worker in of_workers)
     return {
         "events": events,
         "event_bytes": event_bytes,
-        "events_per_cpu_second": events / sum(share.cpu_s for share in shares),
-        "events_per_second": events / max(share.seconds for share in shares),
-        "peak_memory_mb": max(share.memory_mb for share in shares),
-        "stages": max(shares, key=lambda share: share.events).stages,
+        "events_per_cpu_second": events / sum(worker.cpu_s for worker in of_workers),
+        "events_per_second": events / max(worker.seconds for worker in of_workers),
+        "peak_memory_mb": max(worker.memory_mb for worker in of_workers),
+        "stages": max(of_workers, key=lambda worker: worker.events).stages,
     }
 
 
@@ -172,21 +174,21 @@ SERVER_FIGURES: Mapping[str, str] = {
 
 
 def _publish(settings: Settings, options: argparse.Namespace) -> tuple[int, int]:
-    """Fill the log; return how many events and bytes."""
+    """Publish the workload; return the number of events and of bytes."""
     size = 0
 
-    def lines() -> Iterator[SourceRecord]:
+    def records() -> Iterator[SourceRecord]:
         nonlocal size
         for value in WORKLOADS[options.workload](options):
             size += len(value)
             yield SourceRecord(None, value, "bench")
 
     with Pipeline(settings) as pipeline:
-        count = publish(pipeline, lines(), options.events)
+        count = publish(pipeline, records(), options.events)
     return count, size
 
 
-def _work(settings: Settings, expected: int) -> _Share:
+def _work(settings: Settings, expected: int) -> _WorkerFigures:
     stages = StageClock()
     with Pipeline(settings) as pipeline:
         pipeline.container.observer.override(providers.Object(stages))
@@ -198,9 +200,9 @@ def _work(settings: Settings, expected: int) -> _Share:
         cpu_s = time.process_time() - began_s
     applied = sum(count for name, count in counts.items() if name is not RecordClass.CONTROL)
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return _Share(applied, seconds, cpu_s, memory_mb, stages.shares())
+    return _WorkerFigures(applied, seconds, cpu_s, memory_mb, stages.shares())
 
 
-def _redis(pipeline: Pipeline, settings: Settings) -> Mapping[str, float]:
-    """What Redis has used up to now, all its nodes together."""
+def _redis_usage(pipeline: Pipeline, settings: Settings) -> Mapping[str, float]:
+    """CPU time, memory and log size of Redis so far, of all its nodes together."""
     return pipeline.container.redis_client().used() if settings.store == "redis" else {}

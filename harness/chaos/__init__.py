@@ -1,1 +1,1 @@
-"""Rounds of faults on real Kafka and Redis; after each, every store must be what the batch oracle makes of the log."""
+"""Rounds of faults on real Kafka and Redis; after each round, every store must equal what the batch oracle computes."""

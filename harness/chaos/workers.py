@@ -1,4 +1,4 @@
-"""Worker processes that are killed, stopped and let go on."""
+"""Worker processes that are killed, stopped and resumed."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ END_S = 30.0
 
 
 class WorkerProcess:
-    """One worker. A victim brings itself down, or stops itself, when it reaches its point."""
+    """A worker in a process of its own. With the options of a fault, it kills or stops itself at a point."""
 
     def __init__(self, folder: Path, number: int, settings_file: Path, fault: Sequence[str] = ()) -> None:
         self._name = f"worker {number} {' '.join(fault)}".strip()
@@ -27,27 +27,27 @@ class WorkerProcess:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     @property
-    def has_reached(self) -> bool:
-        """Whether it has come to its point."""
+    def reached_point(self) -> bool:
+        """Whether the worker has reached the point of its fault."""
         return self._mark.exists()
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process exists, stopped or not."""
         return self._process.poll() is None
 
-    def said(self) -> str:
-        """The last line it printed."""
+    def last_line(self) -> str:
+        """The last line that the worker printed."""
         lines = self._log_file.read_text("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else ""
 
-    def described(self) -> str:
-        """What it is, whether it is there, and what it said last."""
+    def description(self) -> str:
+        """The worker's name, its state and the last lines that it printed, in one line."""
         state = "is running" if self.is_running else f"ended with {self._process.returncode}"
         return f"{self._name} {state}: {' | '.join(self._log_file.read_text('utf-8', 'replace').splitlines()[-5:])}"
 
     def memory_mb(self) -> float:
-        """How much memory the process has now, in MB; 0 where that cannot be known."""
+        """The resident memory of the process, in MB; 0 where the system does not tell."""
         try:
             pages = int(Path(f"/proc/{self._process.pid}/statm").read_text("utf-8").split()[1])
         except (OSError, IndexError, ValueError):
@@ -55,43 +55,42 @@ class WorkerProcess:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 
-    def go_on(self) -> None:
-        """Let a stopped process go on."""
+    def resume(self) -> None:
+        """Let a stopped process run again."""
         self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """Ask it to end.
+        """Ask the worker to end, and wait for it.
 
         Raises:
-            HarnessError: it had ended by itself, or does not end.
+            HarnessError: the worker had ended by itself, does not end, or ends with an error.
         """
         if not self.is_running:
-            raise HarnessError(f"a worker has ended by itself, with {self._process.returncode}: {self.said()}")
+            raise HarnessError(f"a worker has ended by itself, with {self._process.returncode}: {self.last_line()}")
         self._process.terminate()
         try:
             code = self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise HarnessError(f"a worker that was asked to end did not: {self.said()}") from None
+            raise HarnessError(f"a worker that was asked to end did not: {self.last_line()}") from None
         if code != 0:
-            raise HarnessError(f"a worker ended with {code}: {self.said()}")
+            raise HarnessError(f"a worker ended with {code}: {self.last_line()}")
 
-    def end(self) -> tuple[int, str]:
-        """Wait for it to end by itself; return its exit code and what it said last."""
+    def wait_for_exit(self) -> tuple[int, str]:
+        """Wait until the worker ends by itself; return its exit code and the last line that it printed."""
         deadline_s = time.monotonic() + END_S
         while self.is_running:
             if time.monotonic() > deadline_s:
                 self.kill()
-                raise HarnessError(f"a worker that had to stop went on: {self.said()}")
+                raise HarnessError(f"a worker that had to end by itself did not: {self.last_line()}")
             time.sleep(0.05)
-        return self._process.returncode, self.said()
+        return self._process.returncode, self.last_line()
 
-    def clear(self) -> None:
-        """Leave nothing behind, whatever has happened."""
+    def kill_if_running(self) -> None:
+        """Kill the process, unless it has ended."""
         if self.is_running:
-            self._process.kill()
-            self._process.wait()
+            self.kill()

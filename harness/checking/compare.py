@@ -4,28 +4,32 @@ from harness.checking.stores import differences
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import Expected, expect
 from harness.support.errors import HarnessError
-from harness.support.log_io import logged
+from harness.support.log_io import read_log
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.routing import PARTITIONERS
 
 
 def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
-    """Compare the store with what the oracle makes of the whole log; no worker may be at work meanwhile.
+    """Compare the store with what the oracle computes from the whole log. No worker may run meanwhile.
+
+    Returns:
+        What the oracle expects, and a line for each difference.
 
     Raises:
-        HarnessError: the log has lost its oldest records, and the oracle would not know of them.
+        HarnessError: the oldest records of the log were removed, so that the oracle cannot read them.
     """
     container, settings = pipeline.container, pipeline.container.settings()
     log = container.log()
-    shortened = {number: first for number, (first, _) in log.bounds(range(log.identity.partitions)).items() if first}
-    if shortened:
-        number, first = next(iter(shortened.items()))
+    bounds = log.bounds(range(log.identity.partitions))
+    truncated = {partition: first for partition, (first, _) in bounds.items() if first}
+    if truncated:
+        partition, first = next(iter(truncated.items()))
         raise HarnessError(
-            f"the log no longer holds what came before position {first} of partition {number}, which the store was "
-            "built from: the oracle checks stores of whole logs (without log_retention) only"
+            f"the log no longer holds what came before position {first} of partition {partition}: the oracle checks "
+            "stores of whole logs only (without log_retention)"
         )
     expected = expect(
-        logged(log),
+        read_log(log),
         EventSchema(settings.events, settings.event_types),
         settings.fold,
         log.identity.partitions,

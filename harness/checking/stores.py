@@ -1,19 +1,19 @@
-"""Compare what a store holds, field by field, with what the oracle says it must hold."""
+"""Compare what a store holds, field by field, with what the oracle expects."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from typing import Final
 
-from harness.checking.views import in_lists, in_products, in_top_rated, in_trending
-from harness.oracle.customer import Stub
+from harness.checking.views import compare_products, compare_session_lists, compare_top_rated, compare_trending
+from harness.oracle.customer import ExpectedVisitor
+from harness.oracle.deduplication import NEVER_MS, ExpectedSeenEvents, TimedIds
 from harness.oracle.expected import Expected
-from harness.oracle.judging import NEVER_MS, ExpectedSeen, Remembered
+from harness.oracle.identity import KEY_STRIDE
 from harness.oracle.profile import ExpectedCustomer
+from harness.oracle.record_classes import UNREADABLE, checksum_of
 from harness.oracle.sessions import ExpectedSession
-from harness.oracle.sign_in import KEY_STRIDE
-from harness.oracle.sorting import UNREADABLE, identified
-from harness.support.diff import CHUNK, Line, chunks, diff, each_once, shown
+from harness.support.diff import CHUNK, Line, chunks, diff, exactly_once, shown
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.outputs import Outputs
@@ -27,10 +27,10 @@ from realtime_pipeline.domain.shop.money import in_units
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 FOLD_CODES: Final = frozenset(("too_old", "misrouted", "in_the_future"))
-"""Codes of records that could be decoded; these are compared."""
-DIGEST: Final = 8
-ENTRY: Final = 6 + DIGEST
-"""Bytes of an event that is remembered: its time, then the digest of its id."""
+"""Reason codes of records that could be decoded; only these are compared."""
+DIGEST_BYTES: Final = 8
+ENTRY_BYTES: Final = 6 + DIGEST_BYTES
+"""Bytes of an event that is remembered: its time in 6 bytes, then the digest of its id."""
 _PLAIN_FIELDS: Final = (
     "units",
     "orders_placed",
@@ -54,103 +54,113 @@ def differences(
     limit: int = 20,
     trending: TrendingSettings | None = None,
 ) -> list[str]:
-    """List where a store differs from the oracle, one line each; over `limit`, a last line says how many more.
+    """List where a store differs from what the oracle expects, one line each.
 
-    `trending` are rules whose window lies within the hours of activity that the store keeps; the default ones, if
-    none are given.
+    Args:
+        expected: what the oracle expects.
+        owner: the cells, as their owner loads them.
+        cells: the customers' side of the store, as readers see it.
+        views: the products' side of the store.
+        outputs: where dead letters are.
+        session_retention_ms: how long the store keeps a session.
+        listed_max: how many sessions the store lists for a product.
+        limit: how many lines there are at most; where there are more differences, a last line has their number.
+        trending: settings whose window lies within the hours of activity that the store keeps (default: the defaults).
     """
     found = chain(
         expected.missing_messages,
-        _in_counts(expected, cells),
-        _in_customers(expected, cells),
-        _in_forgotten(expected, owner, cells),
-        _in_sessions(expected, cells, session_retention_ms),
-        in_products(expected, views),
-        in_lists(expected, views, listed_max),
-        in_trending(expected, views, trending or TrendingSettings()),
-        in_top_rated(expected, views),
-        _in_dead_letters(expected, outputs),
+        _compare_counts(expected, cells),
+        _compare_customers(expected, cells),
+        _compare_forgotten(expected, owner, cells),
+        _compare_sessions(expected, cells, session_retention_ms),
+        compare_products(expected, views),
+        compare_session_lists(expected, views, listed_max),
+        compare_trending(expected, views, trending or TrendingSettings()),
+        compare_top_rated(expected, views),
+        _compare_dead_letters(expected, outputs),
     )
     lines = list(islice(found, limit))
     more = sum(1 for _ in found)
     return [*lines, f"and {more:,} more differences"] if more else lines
 
 
-def compared(expected: Expected) -> str:
-    """Say in one line how much there was to compare."""
+def summary_of(expected: Expected) -> str:
+    """Write in one line how much was compared."""
     return (
         f"{len(expected.customers):,} customers, {len(expected.sessions):,} sessions, "
         f"{len(expected.products):,} products, {sum(expected.counts.values()):,} records"
     )
 
 
-def _in_counts(expected: Expected, cells: CustomerQueries) -> Iterator[Line]:
+def _compare_counts(expected: Expected, cells: CustomerQueries) -> Iterator[Line]:
     held = cells.counts()
     for class_ in RecordClass:
         yield from diff(f"the count of {class_}", held.get(class_, 0), expected.counts.get(class_, 0))
 
 
-def _in_customers(expected: Expected, cells: CustomerQueries) -> Iterator[Line]:
+def _compare_customers(expected: Expected, cells: CustomerQueries) -> Iterator[Line]:
     reviews: dict[CustomerId, dict[ProductId, tuple[int, str, int]]] = {}
-    for (customer_id, product_id), said in expected.reviews.items():
-        reviews.setdefault(customer_id, {})[product_id] = said
+    for (customer_id, product_id), review in expected.reviews.items():
+        reviews.setdefault(customer_id, {})[product_id] = review
     times_seen: Counter[CustomerId] = Counter()
     for customer in cells.scan():
         customer_id = customer.customer_id
         times_seen[customer_id] += 1
         wanted = expected.customers.get(customer_id)
-        stub = expected.stubs.get(customer_id)
-        if stub is not None:
-            found = _in_visitor(customer, stub)
+        visitor = expected.visitors.get(customer_id)
+        if visitor is not None:
+            found = _compare_visitor(customer, visitor)
         elif wanted is not None:
-            found = _in_customer(customer, wanted, expected.sessions)
+            found = _compare_customer(customer, wanted, expected.sessions)
         else:
             yield f"customer {customer_id}: is in the store, and should not be"
             continue
         for line in found:
             yield f"customer {customer_id}: {line}"
         if cells.read_customer(customer_id) != customer:
-            yield f"customer {customer_id}: is another when read alone than in the scan of all"
-        for line in _in_reviews(cells, customer_id, reviews.get(customer_id, {})):
+            yield f"customer {customer_id}: differs when it is read by itself and in a scan"
+        for line in _compare_reviews(cells, customer_id, reviews.get(customer_id, {})):
             yield f"customer {customer_id}: {line}"
-    yield from each_once("customer", {**expected.customers, **expected.stubs}, times_seen)
+    yield from exactly_once("customer", {**expected.customers, **expected.visitors}, times_seen)
 
 
-def _in_visitor(found: Customer, stub: Stub) -> Iterator[Line]:
-    """Of who has signed in, nothing may be left but whom they forward to, and what is to be erased one day."""
+def _compare_visitor(found: Customer, expected: ExpectedVisitor) -> Iterator[Line]:
+    """Of a visitor who has signed in, only the alias may be left, and what a forgetting has to erase."""
     wanted = Customer(
         found.customer_id,
-        last_seen_ms=stub.last_seen_ms,
-        reviewed=stub.reviewed,
-        closed_sessions=stub.closed_sessions,
+        last_seen_ms=expected.last_seen_ms,
+        reviewed=expected.reviewed,
+        closed_sessions=expected.closed_sessions,
         seen=found.seen,
-        forgotten_at_ms=stub.forgotten_at_ms,
-        forwards_to=stub.to,
+        forgotten_at_ms=expected.forgotten_at_ms,
+        forwards_to=expected.alias_of,
     )
     if found != wanted:
         yield f"is {shown(found)}, should be {shown(wanted)}"
-    yield from _in_seen(found.seen, stub.seen)
+    yield from _compare_seen_events(found.seen, expected.seen)
 
 
-def _in_seen(found: SeenEvents, wanted: ExpectedSeen) -> Iterator[Line]:
-    repairs = found.repairs or SeenIds()
-    yield from _in_memory("memory", found, wanted.floor_ms, wanted.own)
-    yield from _in_memory("memory of repairs", repairs, wanted.repairs_floor_ms, wanted.repairs)
-    merged = tuple(found.merged_ids[at : at + DIGEST].hex() for at in range(0, len(found.merged_ids), DIGEST))
-    yield from diff("the ids that came by a sign-in", merged, wanted.merged)
+def _compare_seen_events(found: SeenEvents, wanted: ExpectedSeenEvents) -> Iterator[Line]:
+    replays = found.repairs or SeenIds()
+    yield from _compare_ids("seen events", found, wanted.floor_ms, wanted.own_ids)
+    yield from _compare_ids("seen replays", replays, wanted.replays_floor_ms, wanted.replayed_ids)
+    merged = tuple(
+        found.merged_ids[start : start + DIGEST_BYTES].hex() for start in range(0, len(found.merged_ids), DIGEST_BYTES)
+    )
+    yield from diff("the merged ids", merged, wanted.merged_ids)
     yield from diff("forwarded_up_to", found.forwarded_up_to, wanted.forwarded_up_to)
 
 
-def _in_memory(name: str, found: SeenIds, floor_ms: int, wanted: Remembered) -> Iterator[Line]:
-    yield from diff(f"the {name}'s floor_ms", found.floor_ms, floor_ms)
-    entries = [found.entries[at : at + ENTRY] for at in range(0, len(found.entries), ENTRY)]
-    held = {(int.from_bytes(entry[:-DIGEST]), entry[-DIGEST:].hex()) for entry in entries}
+def _compare_ids(name: str, found: SeenIds, floor_ms: int, wanted: TimedIds) -> Iterator[Line]:
+    yield from diff(f"floor_ms of the {name}", found.floor_ms, floor_ms)
+    entries = [found.entries[start : start + ENTRY_BYTES] for start in range(0, len(found.entries), ENTRY_BYTES)]
+    held = {(int.from_bytes(entry[:-DIGEST_BYTES]), entry[-DIGEST_BYTES:].hex()) for entry in entries}
     for at_ms, digest in sorted(held ^ wanted):
         what = "is remembered, and should not be" if (at_ms, digest) in held else "is not remembered"
         yield f"an event of {at_ms} ms {what}"
 
 
-def _in_customer(
+def _compare_customer(
     found: Customer, wanted: ExpectedCustomer, sessions: Mapping[SessionKey, ExpectedSession]
 ) -> Iterator[Line]:
     if found.spend != wanted.spend:
@@ -163,33 +173,33 @@ def _in_customer(
     yield from diff("purchases", found.purchases, wanted.purchases)
     yield from diff("shown", found.shown, wanted.shown)
     orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.orders.items()}
-    # The order of arrival decides which leaves next, so it is compared too.
-    for name, held, right in (
+    # The order of arrival decides which entry is evicted next, so it is compared too.
+    for name, held, wanted_entries in (
         ("orders", orders, wanted.orders),
         ("reviewed", found.reviewed, wanted.reviewed),
         ("visitors", found.visitors, wanted.visitors),
     ):
-        yield from diff(name, held, right)
-        if held.keys() == right.keys():
-            yield from diff(f"{name} by arrival", list(held), list(right))
+        yield from diff(name, held, wanted_entries)
+        if held.keys() == wanted_entries.keys():
+            yield from diff(f"{name} by arrival", list(held), list(wanted_entries))
     yield from diff("forwards_to", found.forwards_to, None)
-    yield from _in_seen(found.seen, wanted.seen)
-    yield from diff("open_sessions", sorted(one.key for one in found.open_sessions), wanted.open_sessions)
+    yield from _compare_seen_events(found.seen, wanted.seen)
+    yield from diff("open_sessions", sorted(session.key for session in found.open_sessions), wanted.open_sessions)
     for session in found.open_sessions:
         if session.key in wanted.open_sessions:
-            yield from _in_session(session, sessions[session.key])
+            yield from _compare_session(session, sessions[session.key])
 
 
-def _in_trail(key: SessionKey, found: SessionSummary, wanted: ExpectedSession) -> Iterator[Line]:
+def _compare_session_summary(key: SessionKey, found: SessionSummary, wanted: ExpectedSession) -> Iterator[Line]:
     products = {product_id: weight for product_id, (_, weight) in wanted.products.items()}
-    yield from diff(f"session {key}'s last_at_ms for others", found.last_at_ms, wanted.last_at_ms)
-    yield from diff(f"session {key}'s products for others", found.products, products)
+    yield from diff(f"session {key}'s last_at_ms in its summary", found.last_at_ms, wanted.last_at_ms)
+    yield from diff(f"session {key}'s products in its summary", found.products, products)
     times = [wanted.products[product_id][0] for product_id in found.products if product_id in products]
     if times != sorted(times):
-        yield f"session {key}'s products for others are not in order of time: {list(found.products)}"
+        yield f"session {key}'s products in its summary are not in order of time: {list(found.products)}"
 
 
-def _in_session(found: Session, wanted: ExpectedSession) -> Iterator[Line]:
+def _compare_session(found: Session, wanted: ExpectedSession) -> Iterator[Line]:
     for name in ("session_id", "started_at_ms", "last_at_ms", "events", "products"):
         yield from diff(f"session {found.key}'s {name}", getattr(found, name), getattr(wanted, name))
     times = [at_ms for at_ms, _ in found.products.values()]
@@ -197,7 +207,7 @@ def _in_session(found: Session, wanted: ExpectedSession) -> Iterator[Line]:
         yield f"session {found.key}'s products are not in order of time: {list(found.products)}"
 
 
-def _in_reviews(
+def _compare_reviews(
     cells: CustomerQueries, customer_id: CustomerId, wanted: Mapping[ProductId, tuple[int, str, int]]
 ) -> Iterator[Line]:
     found = cells.reviews(customer_id)
@@ -205,14 +215,14 @@ def _in_reviews(
     yield from diff("review", held, wanted)
     in_order = sorted(found, key=lambda review: (-review.occurred_at_ms, review.product_id))
     if found != in_order or len(held) != len(found):
-        yield "reviews are not each once, the latest first"
+        yield "reviews are not each there once, the latest first"
 
 
-def _in_forgotten(expected: Expected, owner: CellStore, cells: CustomerQueries) -> Iterator[Line]:
-    """Nothing may be left of who was forgotten but when, for the owner."""
+def _compare_forgotten(expected: Expected, owner: CellStore, cells: CustomerQueries) -> Iterator[Line]:
+    """Of a forgotten customer, only the time of the forgetting may be left, and only for the cell's owner."""
     by_partition: dict[int, list[CustomerId]] = {}
     for customer_id in expected.forgotten:
-        by_partition.setdefault(expected.belongs(customer_id), []).append(customer_id)
+        by_partition.setdefault(expected.partition_of(customer_id), []).append(customer_id)
         if cells.read_customer(customer_id) is not None:
             yield f"customer {customer_id}: can be read, and should be forgotten"
         if cells.reviews(customer_id):
@@ -225,41 +235,41 @@ def _in_forgotten(expected: Expected, owner: CellStore, cells: CustomerQueries) 
                     yield f"customer {customer_id}: is loaded as {shown(customer)}, should be {shown(wanted)}"
 
 
-def _in_sessions(expected: Expected, cells: CustomerQueries, session_retention_ms: int) -> Iterator[Line]:
-    for chunk in chunks([*expected.sessions, *expected.sessions_gone]):
+def _compare_sessions(expected: Expected, cells: CustomerQueries, session_retention_ms: int) -> Iterator[Line]:
+    for chunk in chunks([*expected.sessions, *expected.sessions_erased]):
         found = cells.session_summaries(chunk)
         for key in chunk:
-            trail, wanted = found.get(key), expected.sessions.get(key)
+            summary, wanted = found.get(key), expected.sessions.get(key)
             if wanted is None:
-                if trail is not None:
-                    yield f"session {key}: is in the store, and should be gone"
+                if summary is not None:
+                    yield f"session {key}: is in the store, and should not be"
                 continue
             oldest_ms = expected.newest_ms.get(key % KEY_STRIDE, NEVER_MS) - session_retention_ms
-            if (trail is None) != (wanted.last_at_ms < oldest_ms):
-                what = "is missing" if trail is None else "is in the store, and should have expired"
+            if (summary is None) != (wanted.last_at_ms < oldest_ms):
+                what = "is missing" if summary is None else "is in the store, and should have expired"
                 yield f"session {key}: {what}"
-            elif trail is not None:
-                yield from _in_trail(key, trail, wanted)
+            elif summary is not None:
+                yield from _compare_session_summary(key, summary, wanted)
 
 
-def _in_dead_letters(expected: Expected, outputs: Outputs) -> Iterator[Line]:
-    letters = outputs.dead_letters(len(expected.dead_letters) + len(expected.dead_letters_gone) + CHUNK)
-    places = [(letter.record.partition, letter.record.position) for letter in letters]
-    held = {place: _compared_code(letter.reason) for place, letter in zip(places, letters, strict=True)}
+def _compare_dead_letters(expected: Expected, outputs: Outputs) -> Iterator[Line]:
+    letters = outputs.dead_letters(len(expected.dead_letters) + len(expected.dead_letters_erased) + CHUNK)
+    positions = [(letter.record.partition, letter.record.position) for letter in letters]
+    held = {position: _comparable_code(letter.reason) for position, letter in zip(positions, letters, strict=True)}
     wanted = {(partition, position): code for partition, position, code in expected.dead_letters}
-    if not outputs.can_retract:  # then it depends on when it was put out whether a forgotten customer's letter is there
-        gone = expected.dead_letters_gone
-        held = {place: code for place, code in held.items() if (*place, code) not in gone}
+    if not outputs.can_retract:  # a forgotten customer's letter is there if it was emitted before the forgetting
+        erased = expected.dead_letters_erased
+        held = {position: code for position, code in held.items() if (*position, code) not in erased}
     yield from diff("dead letter", held, wanted)
-    for place, letter in zip(places, letters, strict=True):
-        if expected.letters.get(place, known := identified(letter.record)) != known:
-            yield f"dead letter {place}: its record is not the one in the log, whole"
-    if places != sorted(set(places)):
-        yield "dead letters are not each once, by partition and position"
+    for position, letter in zip(positions, letters, strict=True):
+        if expected.letter_checksums.get(position, known := checksum_of(letter.record)) != known:
+            yield f"dead letter {position}: its record is not equal to the one in the log"
+    if positions != sorted(set(positions)):
+        yield "dead letters are not each there once, by partition and position"
 
 
-def _compared_code(reason: str) -> str:
-    """The code of a dead letter, as far as the oracle has one; a reason without code and explanation as it is."""
+def _comparable_code(reason: str) -> str:
+    """The code of a dead letter, `UNREADABLE` for codes of decoders; a reason without code or explanation itself."""
     code, _, explanation = reason.partition(":")
     if code in FOLD_CODES:
         return code

@@ -1,1 +1,1 @@
-"""The subcommands of `python -m harness`, a module each."""
+"""The subcommands of `python -m harness`, one module each."""

@@ -1,4 +1,4 @@
-"""`chaos`: rounds of faults, and what came of each."""
+"""`chaos`: runs rounds of faults on real servers, and compares the stores after each."""
 
 import argparse
 import tempfile
@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-from harness.chaos.cluster_under_test import ClusterUnderTest, Servers, servers
-from harness.chaos.rounds import KINDS, OUTBOX_RETENTION_MS, Outcome
+from harness.chaos.cluster_under_test import ClusterUnderTest
+from harness.chaos.rounds import OUTBOX_RETENTION_MS, ROUNDS, SHORT_RETENTION_MS
+from harness.chaos.servers import Servers, servers
+from harness.chaos.steps import Outcome
 from harness.support.console import console, heading, percentile
 from harness.support.errors import HarnessError
 from realtime_pipeline import PipelineError
 
-SHORT_KEPT_MS = 500
-FAILURES = (HarnessError, PipelineError, OSError)
-"""What fails a round, and leaves the next one to be played."""
+ROUND_ERRORS = (HarnessError, PipelineError, OSError)
+"""Errors that fail a round; the next round is run all the same."""
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Play rounds, one kind after the other, beginning anywhere; each has dice of its own."""
-    names = list(KINDS) if options.kind is None else [options.kind]
+    """Run rounds, one kind after the other. Each round has random numbers of its own, by the seed and its number."""
+    kinds = list(ROUNDS) if options.kind is None else [options.kind]
     failed: list[dict[str, object]] = []
     outcomes: list[tuple[str, Outcome]] = []
     with (
@@ -28,45 +29,45 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         servers(Path(folder)) as running,
     ):
         for number in range(options.first, options.first + options.rounds):
-            name = names[(options.seed + number) % len(names)]
+            kind = kinds[(options.seed + number) % len(kinds)]
             began_s = time.monotonic()
-            outcome, found = _play(Path(folder), running, options.seed, number, name)
-            verdict = "as it must be"
-            if found:
-                verdict = f"FAILED (--seed {options.seed} --first {number} --rounds 1 --kind '{name}')"
-                failed.append({"round": number, "kind": name, "found": found})
+            outcome, problems = _run_round(Path(folder), running, options.seed, number, kind)
+            verdict = "passed"
+            if problems:
+                verdict = f"FAILED (--seed {options.seed} --first {number} --rounds 1 --kind '{kind}')"
+                failed.append({"round": number, "kind": kind, "found": problems})
             if outcome is not None:
-                outcomes.append((name, outcome))
+                outcomes.append((kind, outcome))
                 if outcome.recovery_s is not None:
-                    verdict += f", back in {outcome.recovery_s:.1f} s"
-            console.print(f"  {number:>4} {name:<22} {verdict}, {time.monotonic() - began_s:.0f} s in all")
-            for line in found:
+                    verdict += f", recovered in {outcome.recovery_s:.1f} s"
+            console.print(f"  {number:>4} {kind:<22} {verdict}, {time.monotonic() - began_s:.0f} s in all")
+            for line in problems:
                 console.print(f"         {line}")
     return _figures(options, outcomes, failed)
 
 
-def _play(folder: Path, running: Servers, seed: int, number: int, name: str) -> tuple[Outcome | None, list[str]]:
-    """Play a round; say what came of it, and what was wrong: also where servers do not answer, or cannot be cleared."""
-    dice, mark = Random(f"{seed}:{number}"), f"chaos-{seed}-{number}"
+def _run_round(folder: Path, running: Servers, seed: int, number: int, kind: str) -> tuple[Outcome | None, list[str]]:
+    """Run a round; return its outcome and a line for each problem, also where servers do not answer."""
+    rng, name = Random(f"{seed}:{number}"), f"chaos-{seed}-{number}"
     outcome: Outcome | None = None
-    found: list[str] = []
+    problems: list[str] = []
     try:
-        arena = ClusterUnderTest(
-            folder / f"round-{number}", running, mark, dice, OUTBOX_RETENTION_MS.get(name, SHORT_KEPT_MS)
+        cluster = ClusterUnderTest(
+            folder / f"round-{number}", running, name, rng, OUTBOX_RETENTION_MS.get(kind, SHORT_RETENTION_MS)
         )
-    except FAILURES as error:
+    except ROUND_ERRORS as error:
         return None, [f"the round could not begin: {error}"]
     try:
-        outcome = KINDS[name](arena)
-        found = arena.differences() if outcome.is_compared else []
-    except FAILURES as error:
-        found = [str(error), *arena.said()]
+        outcome = ROUNDS[kind](cluster)
+        problems = cluster.differences() if outcome.is_compared else []
+    except ROUND_ERRORS as error:
+        problems = [str(error), *cluster.worker_outputs()]
     finally:
         try:
-            arena.close()
-        except FAILURES as error:
-            found.append(f"the round could not be cleared away: {error}")
-    return outcome, found
+            cluster.close()
+        except ROUND_ERRORS as error:
+            problems.append(f"the round could not be cleaned up: {error}")
+    return outcome, problems
 
 
 def _figures(
@@ -74,8 +75,8 @@ def _figures(
 ) -> Mapping[str, object]:
     recovered = [outcome.recovery_s for _, outcome in outcomes if outcome.recovery_s is not None]
     late = [
-        f"{name}: {outcome.recovery_s:.1f} s, should be at most {outcome.bound_s:.0f}"
-        for name, outcome in outcomes
+        f"{kind}: {outcome.recovery_s:.1f} s, should be at most {outcome.bound_s:.0f}"
+        for kind, outcome in outcomes
         if outcome.recovery_s is not None and outcome.bound_s is not None and outcome.recovery_s > outcome.bound_s
     ]
     heading(f"{options.rounds} rounds, seed {options.seed}: {len(failed)} failed")

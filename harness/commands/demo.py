@@ -1,4 +1,4 @@
-"""`demo`: a simulated shop through the whole pipeline, and what it recommends."""
+"""`demo`: runs a simulated shop through the whole pipeline, and shows what it recommends."""
 
 import argparse
 import threading
@@ -8,7 +8,7 @@ from itertools import islice
 
 import msgspec
 
-from harness.commands.replay import most_active
+from harness.commands.active_customers import most_active
 from harness.simulation.shop import DAY_MS, Shop
 from harness.support.console import console, heading, percentile, progress
 from harness.support.environment import environment
@@ -35,15 +35,15 @@ SHOWN_CUSTOMERS = 3
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Simulate a week of a shop, process it, and show what came of it."""
+    """Simulate a week of a shop, process its events, and show profiles, lists and figures."""
     shop = Shop(options.seed, PRODUCTS, CUSTOMERS, START_MS, span_ms=SPAN_MS)
     console.print(
         f"A simulated shop: {PRODUCTS} products, {CUSTOMERS:,} customers, {options.sessions:,} visits in a week.\n"
-        "Its events go into a log; a worker folds them per customer and commits each batch together with\n"
-        "its position, so that each event counts exactly once; recommendations are read from what it committed."
+        "Its events go into a log. A worker folds them by customer and commits each batch together with its\n"
+        "position, so that each event counts exactly once. Recommendations are read from the committed state."
     )
     with environment(options) as settings, Pipeline(settings) as pipeline:
-        published = publish(pipeline, _lines(shop, options.sessions), None, finite=False)
+        published = publish(pipeline, _records(shop, options.sessions), None, end_time=False)
         seconds, _ = process_all(pipeline, published)
         console.print(counts_in_words(pipeline.container.customer_queries().counts()))
         _show_customers(pipeline)
@@ -55,8 +55,8 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             f"  processed  {published / seconds:,.0f} events a second, in one process, {options.log} to {options.store}"
         )
         console.print(
-            f"  freshness  {p50:.0f} ms (p50), {p99:.0f} ms (p99) from publishing an event to recommendations that\n"
-            f"             follow from it, at {rate:,.0f} other events a second"
+            f"  freshness  {p50:.0f} ms (p50), {p99:.0f} ms (p99) from publishing an event to recommendations\n"
+            f"             based on it, at {rate:,.0f} other events a second"
         )
         if options.database is not None:
             console.print(f"\nTry: realtime-pipeline recommend customer-0001 --database {options.database}")
@@ -67,20 +67,23 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     }
 
 
-def _lines(shop: Shop, sessions: int) -> Iterator[SourceRecord]:
+def _records(shop: Shop, sessions: int) -> Iterator[SourceRecord]:
     for number, event in enumerate(shop.events(sessions), start=1):
         yield SourceRecord(None, msgspec.json.encode(event), f"simulated shop:{number}")
 
 
 def _freshness(pipeline: Pipeline, shop: Shop) -> tuple[list[float], float]:
-    """Publish the first look of a new customer, and wait for recommendations that follow from it; in ms.
+    """Measure freshness: publish the first view of a new customer, and wait for recommendations based on it.
 
-    Meanwhile others go on shopping, at the rate that is returned, and the worker runs in a thread of this process.
+    Meanwhile the worker and the other customers run in threads of this process.
+
+    Returns:
+        The freshness of each probe in ms, and how many events of others were published per second.
     """
-    popular = [one.product for one in pipeline.trending(50)]
+    popular = [trending.product for trending in pipeline.trending(50)]
     done = threading.Event()
     rates: list[float] = []
-    others = threading.Thread(target=lambda: rates.append(_go_on_shopping(pipeline, shop, done)), name="shoppers")
+    others = threading.Thread(target=lambda: rates.append(_publish_others(pipeline, shop, done)), name="others")
     fresh_ms: list[float] = []
     with progress() as bars, pipeline.processing():
         others.start()
@@ -95,8 +98,8 @@ def _freshness(pipeline: Pipeline, shop: Shop) -> tuple[list[float], float]:
     return fresh_ms, rates[0]
 
 
-def _go_on_shopping(pipeline: Pipeline, shop: Shop, done: threading.Event) -> float:
-    """Publish events of others at a rate, as far as the machine keeps up; return the rate that came of it."""
+def _publish_others(pipeline: Pipeline, shop: Shop, done: threading.Event) -> float:
+    """Publish events of other customers at a rate until `done`; return the rate that the machine reached."""
     events = Shop(shop.seed + 1, shop.products, CUSTOMERS, shop.end_ms, span_ms=DAY_MS, dirt=0.0).events(10_000)
     began_s, published = time.perf_counter(), 0
     while batch := list(islice(events, BACKGROUND_EVENTS_PER_S // 50)):
@@ -108,7 +111,7 @@ def _go_on_shopping(pipeline: Pipeline, shop: Shop, done: threading.Event) -> fl
 
 def _probe(pipeline: Pipeline, customer_id: str, product: Product, at_ms: int) -> float:
     view = {
-        "event_id": f"first look of {customer_id}",
+        "event_id": f"first view of {customer_id}",
         "event_type": "view",
         "user_id": customer_id,
         "session_id": customer_id,
@@ -118,21 +121,21 @@ def _probe(pipeline: Pipeline, customer_id: str, product: Product, at_ms: int) -
     began_s = time.perf_counter()
     pipeline.publish([view])
     while time.perf_counter() - began_s < PROBE_BOUND_S:
-        if any(product.product_id in one.reason.because_of for one in pipeline.recommend(customer_id)):
+        if any(product.product_id in entry.reason.because_of for entry in pipeline.recommend(customer_id)):
             return (time.perf_counter() - began_s) * 1000
         time.sleep(0.001)
-    raise HarnessError(f"no recommendation followed from the first look of {customer_id} in {PROBE_BOUND_S:g} s")
+    raise HarnessError(f"no recommendation was based on the first view of {customer_id} in {PROBE_BOUND_S:g} s")
 
 
 def _show_customers(pipeline: Pipeline) -> None:
     for customer_id in most_active(pipeline, SHOWN_CUSTOMERS):
-        heading(f"Customer {customer_id}, and what to show next")
+        heading(f"Customer {customer_id}, with recommendations")
         for line in profile_in_words(pipeline.profile(customer_id)):
             console.print(line)
         for line in recommendations_in_words(pipeline.recommend(customer_id, 5)):
             console.print(line)
-    heading("Somebody never seen before")
-    for line in recommendations_in_words(pipeline.recommend("somebody-new", 3)):
+    heading("A customer never seen before")
+    for line in recommendations_in_words(pipeline.recommend("a-new-customer", 3)):
         console.print(line)
 
 

@@ -1,4 +1,4 @@
-"""`evaluate`: models side by side on visits that were held back."""
+"""`evaluate`: compares models on visits that were held back for testing."""
 
 import argparse
 import time
@@ -9,18 +9,21 @@ from typing import Final, Self
 
 import attrs
 
-from harness.evaluation.metrics import MEASURES, Scorecard
-from harness.evaluation.models import AssociationRules, Model, Popularity, SequentialRules
-from harness.evaluation.protocols import PROTOCOLS, counted
-from harness.evaluation.served import Served
+from harness.evaluation.baselines import AssociationRules, Popularity, SequentialRules
 from harness.evaluation.session_neighbours import STAN, VSKNN_RETAILROCKET, VSTAN, Stan, Vsknn, VsknnSettings
-from harness.evaluation.visits import Visit, split, visits_of
+from harness.evaluation.visit_files import read_visits
 from harness.support.console import console, heading, progress
 from harness.support.errors import HarnessError
 from realtime_pipeline import Settings, load_settings
+from realtime_pipeline.application.evaluation.metrics import METRICS, Scorecard
+from realtime_pipeline.application.evaluation.model import Model
+from realtime_pipeline.application.evaluation.protocols import PROTOCOLS, touch_counts
+from realtime_pipeline.application.evaluation.served import ServedModel
+from realtime_pipeline.application.evaluation.visits import Visit, split
+from realtime_pipeline.domain.shop.events import ProductId
 
 MODELS: Final[Mapping[str, Callable[[Settings], Model]]] = {
-    "served": lambda settings: Served(settings.recommendations.neighbours, settings.fold.profile),
+    "served": lambda settings: ServedModel(settings.recommendations.neighbours, settings.fold.profile),
     "vsknn": lambda _: Vsknn(VsknnSettings()),
     "vsknn-retailrocket": lambda _: Vsknn(VSKNN_RETAILROCKET),
     "stan": lambda _: Stan(STAN),
@@ -32,12 +35,12 @@ MODELS: Final[Mapping[str, Callable[[Settings], Model]]] = {
 
 
 WITH_INTERVAL: Final = ("HR", "MRR")
-"""Shown with their intervals; those of the others are among the figures."""
+"""Metrics that the table shows with their intervals; the figures have the intervals of all metrics."""
 
 
 @attrs.frozen
 class Result:
-    """What one model came to."""
+    """The figures of one model."""
 
     predictions: int
     means: Mapping[str, float]
@@ -47,8 +50,8 @@ class Result:
     cpu_ms: float
 
     @classmethod
-    def of(cls, card: Scorecard, counts: Mapping[str, int], rng: Random, cpu_s: float) -> Self:
-        """Sum a scorecard up; `cpu_s` is what learning and answering took."""
+    def of(cls, card: Scorecard, counts: Mapping[ProductId, int], rng: Random, cpu_s: float) -> Self:
+        """Summarise a scorecard; `cpu_s` is the CPU time of training and of all predictions."""
         return cls(
             card.predictions,
             card.means(),
@@ -60,12 +63,12 @@ class Result:
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Let each model learn and be asked, and show what came of it."""
+    """Train and test each model, and show the figures side by side."""
     settings = load_settings(options.settings)
-    learnt, tested = _visits(options, settings)
-    counts = counted([*learnt, *tested] if options.protocol == "prequential" else learnt)
+    training, test = _visits(options, settings)
+    counts = touch_counts([*training, *test] if options.protocol == "prequential" else training)
     heading(
-        f"{len(learnt):,} visits learnt from, {len(tested):,} tested, {len(counts):,} products; "
+        f"{len(training):,} visits to train on, {len(test):,} to test on, {len(counts):,} products; "
         f"protocol {options.protocol}, lists of {options.k}"
     )
     results: dict[str, Result] = {}
@@ -74,12 +77,12 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             bar = bars.add_task(name, total=None)
             began_s = time.process_time()
             card = PROTOCOLS[options.protocol](
-                MODELS[name](settings), learnt, tested, options.k, partial(bars.advance, bar)
+                MODELS[name](settings), training, test, options.k, partial(bars.advance, bar)
             )
             cpu_s = time.process_time() - began_s
             bars.update(bar, total=card.predictions)
             if not card.predictions:
-                raise HarnessError("nothing can be asked: no visit tested has two products that were seen before")
+                raise HarnessError("nothing can be predicted: no test visit has two products that the training set has")
             results[name] = Result.of(card, counts, Random(options.seed), cpu_s)
     _show(results, options.k)
     models = {name: attrs.asdict(result) for name, result in results.items()}
@@ -87,37 +90,41 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _visits(options: argparse.Namespace, settings: Settings) -> tuple[list[Visit], list[Visit]]:
+    """Read the training set and the test set."""
     if (options.train is None) != (options.test is None) or (options.train is None) == (options.data is None):
         raise HarnessError("name either --train and --test, or --data, to be split by time")
     if options.data is not None:
-        return split(visits_of(options.data, options.format, settings), options.tested)
-    learnt, tested = (visits_of(files, options.format, settings) for files in (options.train, options.test))
-    both = {visit.key for visit in learnt} & {visit.key for visit in tested}
-    if both:
+        try:
+            return split(read_visits(options.data, options.format, settings), options.tested)
+        except ValueError as error:
+            raise HarnessError(str(error)) from None
+    training, test = (read_visits(files, options.format, settings) for files in (options.train, options.test))
+    shared = {visit.key for visit in training} & {visit.key for visit in test}
+    if shared:
         raise HarnessError(
-            f"{len(both)} visits are in --train and --test, {min(both)} for one: what is to be foreseen?"
+            f"{len(shared)} visits are in --train and --test, for example {min(shared)}: leave them out of one"
         )
-    return learnt, tested
+    return training, test
 
 
 def _show(results: Mapping[str, Result], length: int) -> None:
-    names = [f"{measure}@{length}" for measure in MEASURES]
-    widths = [14 if measure in WITH_INTERVAL else 8 for measure in MEASURES]
+    names = [f"{metric}@{length}" for metric in METRICS]
+    widths = [14 if metric in WITH_INTERVAL else 8 for metric in METRICS]
     heads = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
     console.print(f"{'model':<20}{heads}{'cover':>7}{'pop':>6}{'CPU ms':>8}")
     for name, result in results.items():
         cells = ""
-        for measure, width in zip(MEASURES, widths, strict=True):
-            cell = _short(result.means[measure])
-            if measure in WITH_INTERVAL:
-                low, high = result.intervals[measure]
+        for metric, width in zip(METRICS, widths, strict=True):
+            cell = _short(result.means[metric])
+            if metric in WITH_INTERVAL:
+                low, high = result.intervals[metric]
                 cell += f" ±{_short((high - low) / 2)}"
             cells += f"{cell:>{width}}"
         rest = f"{result.coverage:>7.0%}{result.popularity:>6.2f}{result.cpu_ms:>8.2f}"
         console.print(f"{name:<20}{cells}{rest}")
     predictions = next(iter(results.values())).predictions
     console.print(f"\n{predictions:,} lists a model; ± is half of a 95 % bootstrap interval over visits")
-    console.print("cover: share of the products ever recommended; pop: how popular those are, 1 is the most popular")
+    console.print("cover: share of the products ever recommended; pop: their mean popularity, 1 is the most popular")
 
 
 def _short(value: float) -> str:

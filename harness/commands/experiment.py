@@ -1,4 +1,4 @@
-"""`experiment`: what came of the lists that were shown, by variant, read off the log."""
+"""`experiment`: click-through and conversion of the lists that were shown, by variant, computed from the log."""
 
 import argparse
 import math
@@ -13,31 +13,31 @@ import attrs
 
 from harness.support.console import console, heading
 from harness.support.errors import HarnessError
-from harness.support.log_io import logged
+from harness.support.log_io import read_log
 from realtime_pipeline import Pipeline, Settings, load_settings
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.records import Record
 
 RESAMPLES: Final = 1_000
 MISMATCH_Z: Final = 3.3
-"""A share of customers this many standard deviations off: by chance once in a thousand times."""
+"""A share of customers that is this many standard deviations off happens by chance once in a thousand times."""
 CLICKS: Final = (EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED)
 MEASURES: Final = {"click-through": 1, "conversion": 2}
-"""By name, which sum of a customer is divided by the lists they were shown."""
+"""By measure, the column of a row that is divided by the number of lists."""
 
 Row = tuple[int, int, int]
-"""Of one customer: lists shown, those that led to a click, those that led to a purchase."""
+"""One customer: lists shown, lists that led to a click, lists that led to a purchase."""
 
 CUSTOMERS_MIN: Final = 30
-"""How many customers of each variant it takes to say that one is better."""
+"""How many customers each variant needs before a variant is called better."""
 
 HITS_MIN: Final = 5
-"""How many lists that led to something, and that did not, it takes for that, of both together."""
+"""How many lists of both variants together must have led to an action, and how many must not."""
 
 
 @attrs.frozen
-class Windows:
-    """How long after a list was shown a click, or a purchase, of a product of it is put down to it, in ms."""
+class AttributionWindows:
+    """How long after a list was shown a click or a purchase is attributed to it, in ms."""
 
     click_ms: int
     buy_ms: int
@@ -45,7 +45,7 @@ class Windows:
 
 @attrs.frozen
 class Estimate:
-    """A rate, or the difference of two, with the ends of its interval; and whether it rests on enough to say so."""
+    """A rate, or the difference of two rates, with its 95 % interval; and whether there are enough customers."""
 
     rate: float
     low: float
@@ -54,7 +54,7 @@ class Estimate:
 
     @property
     def verdict(self) -> str:
-        """What a difference shows."""
+        """What the interval of a difference shows."""
         if not self.is_enough:
             return "too few customers to say"
         if self.low > 0:
@@ -62,157 +62,168 @@ class Estimate:
         return "worse" if self.high < 0 else "no difference shown"
 
     def in_words(self, sign: str = "") -> str:
-        """Write it in per cent."""
+        """Write the rate and its interval in per cent."""
         return f"{self.rate:{sign}.2%} ({self.low:{sign}.2%} to {self.high:{sign}.2%})"
 
 
 @attrs.frozen
 class Figures:
-    """What a variant came to: by measure its rates, and their differences from the control.
+    """The figures of a variant: by measure its rates, and their differences from the control.
 
-    `mismatch` says that its share of the customers is not the one it should have: something else than the dice decides
-    who is counted, and no figure can be trusted.
+    `has_sample_ratio_mismatch`: its share of the customers differs from the configured share by more than chance, so
+    that something else than the assignment decides which customers are counted, and no figure can be trusted.
     """
 
     customers: int
     lists: int
     rates: Mapping[str, Estimate]
     differences: Mapping[str, Estimate]
-    mismatch: bool
+    has_sample_ratio_mismatch: bool
 
 
 @attrs.define
-class _Shopper:
-    """One customer's exposures, (time, variant, products), and what they did with products, (time, product, kind)."""
+class _Customer:
+    """A customer's exposures (time, variant, products) and actions (time, product, kind)."""
 
     exposures: list[tuple[int, str, frozenset[ProductId]]] = attrs.Factory(list)
-    deeds: list[tuple[int, ProductId, EventKind]] = attrs.Factory(list)
+    actions: list[tuple[int, ProductId, EventKind]] = attrs.Factory(list)
     newest_ms: int = 0
 
-    def join(self, other: "_Shopper") -> None:
-        """Add what was somebody's who turned out to be the same."""
+    def merge(self, other: "_Customer") -> None:
+        """Add the exposures and actions of an alias."""
         self.exposures += other.exposures
-        self.deeds += other.deeds
+        self.actions += other.actions
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Read the log, and compare an experiment's variants."""
+    """Read the log, and compare the variants of an experiment."""
     settings = load_settings(options.settings, database=options.database and str(options.database))
     if settings.log == "sqlite" and not Path(settings.database).exists():
-        raise HarnessError(f"there is no database {settings.database}: name the one that has the log (--database)")
-    windows = Windows(options.click_minutes * 60_000, options.buy_days * 86_400_000)
-    with Pipeline(_as_a_reader(settings)) as pipeline:
+        raise HarnessError(f"there is no database {settings.database}: name the file with the log (--database)")
+    windows = AttributionWindows(options.click_minutes * 60_000, options.buy_days * 86_400_000)
+    with Pipeline(_with_own_group(settings)) as pipeline:
         decode = pipeline.container.decoder()
         events = (decoded for record in _records(pipeline) if isinstance(decoded := decode(record), Event))
-        rows, crossed = rows_of(events, options.name, windows)
+        rows, crossed_over = rows_of(events, options.name, windows)
     if not rows:
         raise HarnessError(
-            f"no list of experiment {options.name} was shown: see record_exposure, and the experiment's name"
+            f"no list of experiment {options.name} was shown: check its name, and that record_exposure is called"
         )
     control = options.control or min(rows)
     if control not in rows:
-        raise HarnessError(f"no list of variant {control} was shown; there are {', '.join(sorted(rows))}")
-    shares = {name: one.share for name, one in settings.experiment.variants.items()}
+        raise HarnessError(f"no list of variant {control} was shown; name one of {', '.join(sorted(rows))}")
+    shares = {name: variant.share for name, variant in settings.experiment.variants.items()}
     if settings.experiment.name != options.name:
         shares = {}
-    found = compared(rows, control, shares, Random(options.seed))
-    _show(options.name, found, control, crossed)
+    figures = compare_variants(rows, control, shares, Random(options.seed))
+    _show(options.name, figures, control, crossed_over)
     return {
         "experiment": options.name,
         "control": control,
-        "crossed_over": crossed,
-        "variants": {variant: attrs.asdict(one) for variant, one in found.items()},
+        "crossed_over": crossed_over,
+        "variants": {variant: attrs.asdict(of_variant) for variant, of_variant in figures.items()},
     }
 
 
-def _as_a_reader(settings: Settings) -> Settings:
-    """Read beside the workers: in Kafka as a group of its own."""
+def _with_own_group(settings: Settings) -> Settings:
+    """Settings to read the log beside the workers: in Kafka with a consumer group of its own."""
     if settings.log == "kafka":
         return attrs.evolve(settings, kafka=attrs.evolve(settings.kafka, group=f"{settings.kafka.group}-experiment"))
     return settings
 
 
 def _records(pipeline: Pipeline) -> Iterator[Record]:
-    if pipeline.container.settings().log == "sqlite":  # whoever reads as its worker takes the file over
+    if pipeline.container.settings().log == "sqlite":  # a log reader would claim the file as a worker does
         query = "SELECT partition, position, key, value, appended_at_ms, origin FROM records ORDER BY 1, 2"
         return (Record(*row) for row in pipeline.container.database().rows(query))
-    return logged(pipeline.container.log())
+    return read_log(pipeline.container.log())
 
 
-def rows_of(events: Iterable[Event], experiment: str, windows: Windows) -> tuple[dict[str, list[Row]], int]:
-    """Sum up each customer, by variant; say how many saw more than one variant, and are left out.
+def rows_of(events: Iterable[Event], experiment: str, windows: AttributionWindows) -> tuple[dict[str, list[Row]], int]:
+    """Summarise each customer by variant.
 
-    A click or purchase is put down to the newest list before it that had the product, if that is within the window.
-    Events that come twice count once, by their ids. What a visitor saw and did is the customer's, once they have signed
-    in. What had happened before a customer was forgotten does not count, however late it comes.
+    A click or purchase is attributed to the newest earlier list that had the product, if it happened within the window.
+    Duplicate events count once, by their ids. After a sign-in, a visitor's exposures and actions are the customer's.
+    Events from before a customer was forgotten do not count, however late they arrive.
+
+    Returns:
+        The rows of each variant; and how many customers saw more than one variant, who are left out.
     """
-    shoppers: dict[CustomerId, _Shopper] = {}
+    customers: dict[CustomerId, _Customer] = {}
     known: set[tuple[CustomerId, str]] = set()
-    became: dict[CustomerId, CustomerId] = {}
+    alias_of: dict[CustomerId, CustomerId] = {}
     forgotten_ms: dict[CustomerId, int] = {}
     for event in events:
-        who, at_ms = event.customer_id, event.occurred_at_ms
-        if who is None or (who, event.event_id) in known or at_ms <= forgotten_ms.get(who, -1):
+        customer_id, at_ms = event.customer_id, event.occurred_at_ms
+        if customer_id is None or (customer_id, event.event_id) in known:
             continue
-        known.add((who, event.event_id))
-        shopper = shoppers.setdefault(who, _Shopper())
-        shopper.newest_ms = max(shopper.newest_ms, at_ms)
+        if at_ms <= forgotten_ms.get(customer_id, -1):
+            continue
+        known.add((customer_id, event.event_id))
+        customer = customers.setdefault(customer_id, _Customer())
+        customer.newest_ms = max(customer.newest_ms, at_ms)
         if event.identified_as is not None:
-            became.setdefault(who, event.identified_as)
+            alias_of.setdefault(customer_id, event.identified_as)
         elif event.kind is EventKind.CUSTOMER_FORGOTTEN:
-            gone, customer = shoppers.pop(who), became.pop(who, None)
-            forgotten_ms[who] = gone.newest_ms
-            if customer is not None and at_ms > forgotten_ms.get(customer, -1):  # one visitor too many: it is theirs
-                shoppers.setdefault(customer, _Shopper()).join(gone)
-        elif who in became:
-            continue  # it is in the log once more, as the customer's
+            forgotten, identified_as = customers.pop(customer_id), alias_of.pop(customer_id, None)
+            forgotten_ms[customer_id] = forgotten.newest_ms
+            # A visitor is also forgotten when the customer has too many; then the exposures stay the customer's.
+            if identified_as is not None and at_ms > forgotten_ms.get(identified_as, -1):
+                customers.setdefault(identified_as, _Customer()).merge(forgotten)
+        elif customer_id in alias_of:
+            continue  # the log has a forwarded copy, which is the customer's
         elif event.kind is EventKind.RECOMMENDATIONS_SHOWN and event.properties.get("experiment") == experiment:
             variant = str(event.properties.get("variant", ""))
-            shopper.exposures.append((at_ms, variant, frozenset(event.shown)))
+            customer.exposures.append((at_ms, variant, frozenset(event.shown)))
         elif event.product_id is not None and (event.kind in CLICKS or event.kind is EventKind.PRODUCT_PURCHASED):
-            shopper.deeds.append((at_ms, event.product_id, event.kind))
-    for visitor, customer in became.items():
-        shoppers.setdefault(customer, _Shopper()).join(shoppers.pop(visitor))
+            customer.actions.append((at_ms, event.product_id, event.kind))
+    for visitor, identified_as in alias_of.items():
+        customers.setdefault(identified_as, _Customer()).merge(customers.pop(visitor))
     rows: dict[str, list[Row]] = {}
-    crossed = 0
-    for shopper in shoppers.values():
-        variants = {variant for _, variant, _ in shopper.exposures}
-        crossed += len(variants) > 1
+    crossed_over = 0
+    for customer in customers.values():
+        variants = {variant for _, variant, _ in customer.exposures}
+        crossed_over += len(variants) > 1
         if len(variants) == 1:
-            rows.setdefault(variants.pop(), []).append(_row(shopper, windows))
-    return rows, crossed
+            rows.setdefault(variants.pop(), []).append(_row(customer, windows))
+    return rows, crossed_over
 
 
-def _row(shopper: _Shopper, windows: Windows) -> Row:
-    exposures = sorted(shopper.exposures, key=lambda one: one[0])
-    seen_ms = [at_ms for at_ms, _, _ in exposures]
-    shown: dict[str, list[int]] = {}
+def _row(customer: _Customer, windows: AttributionWindows) -> Row:
+    exposures = sorted(customer.exposures, key=lambda exposure: exposure[0])
+    shown_ms = [at_ms for at_ms, _, _ in exposures]
+    lists_with: dict[str, list[int]] = {}
     for number, (_, _, products) in enumerate(exposures):
         for product_id in products:
-            shown.setdefault(product_id, []).append(number)
+            lists_with.setdefault(product_id, []).append(number)
     clicked: set[int] = set()
     bought: set[int] = set()
-    for at_ms, product_id, kind in shopper.deeds:
-        lists = shown.get(product_id, [])
-        before = bisect_right(lists, at_ms, key=seen_ms.__getitem__)
+    for at_ms, product_id, kind in customer.actions:
+        lists = lists_with.get(product_id, [])
+        before = bisect_right(lists, at_ms, key=shown_ms.__getitem__)
         if not before:
             continue
         last = lists[before - 1]
-        waited_ms = at_ms - seen_ms[last]
-        if kind in CLICKS and waited_ms <= windows.click_ms:
+        delay_ms = at_ms - shown_ms[last]
+        if kind in CLICKS and delay_ms <= windows.click_ms:
             clicked.add(last)
-        if kind is EventKind.PRODUCT_PURCHASED and waited_ms <= windows.buy_ms:
+        if kind is EventKind.PRODUCT_PURCHASED and delay_ms <= windows.buy_ms:
             bought.add(last)
     return len(exposures), len(clicked), len(bought)
 
 
-def compared(
+def compare_variants(
     rows: Mapping[str, Sequence[Row]], control: str, shares: Mapping[str, float], rng: Random
 ) -> dict[str, Figures]:
-    """Rates of each variant and their differences from the control, with 95 % intervals.
+    """Compute the rates of each variant and their differences from the control, with 95 % intervals.
 
-    Customers are what was assigned at random, so they are what is resampled: percentiles of rates over customers drawn
-    with replacement.
+    The intervals are bootstrap percentiles over customers, because customers were assigned at random.
+
+    Args:
+        rows: the customers of each variant.
+        control: the variant to compare with.
+        shares: the configured share of each variant; without a share, no mismatch is reported.
+        rng: draws the resamples.
     """
     drawn = {name: _resampled(rows[name], rng) for name in sorted(rows)}
     customers = sum(map(len, rows.values()))
@@ -227,19 +238,19 @@ def compared(
                 difference = _estimate(rate - _rate(rows[control], column), [x - y for x, y in pairs])
                 differences[measure] = attrs.evolve(difference, is_enough=_is_enough(rows[name], rows[control], column))
         lists = sum(row[0] for row in rows[name])
-        mismatch = _is_mismatch(len(rows[name]), customers, name, shares)
+        mismatch = _has_sample_ratio_mismatch(len(rows[name]), customers, name, shares)
         found[name] = Figures(len(rows[name]), lists, rates, differences, mismatch)
     return found
 
 
 def _resampled(rows: Sequence[Row], rng: Random) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {measure: [] for measure in MEASURES}
-    counted = Counter(rows)  # many customers are alike: drawing kinds is drawing customers
-    kinds, weights = list(counted), list(counted.values())
+    counted = Counter(rows)  # many rows are equal: different rows are drawn by their number
+    different, weights = list(counted), list(counted.values())
     for _ in range(RESAMPLES):
-        some = rng.choices(kinds, weights, k=len(rows))
+        sample = rng.choices(different, weights, k=len(rows))
         for measure, column in MEASURES.items():
-            found[measure].append(_rate(some, column))
+            found[measure].append(_rate(sample, column))
     return found
 
 
@@ -254,32 +265,32 @@ def _estimate(rate: float, drawn: Sequence[float]) -> Estimate:
 
 
 def _is_enough(rows: Sequence[Row], others: Sequence[Row], column: int) -> bool:
-    """Whether an interval by drawing again can be trusted: it has no width where all who were seen are alike."""
+    """Whether a bootstrap interval can be trusted: where all customers are alike, it has no width."""
     lists, hits = (sum(row[at] for row in (*rows, *others)) for at in (0, column))
     return min(len(rows), len(others)) >= CUSTOMERS_MIN and min(hits, lists - hits) >= HITS_MIN
 
 
-def _is_mismatch(customers: int, total: int, name: str, shares: Mapping[str, float]) -> bool:
-    """Whether a variant has so many or so few customers that chance alone is no explanation."""
+def _has_sample_ratio_mismatch(customers: int, total: int, name: str, shares: Mapping[str, float]) -> bool:
+    """Whether a variant has more or fewer customers than chance explains."""
     if name not in shares:
         return False
     share = shares[name] / sum(shares.values())
     return abs(customers - total * share) > MISMATCH_Z * math.sqrt(total * share * (1 - share))
 
 
-def _show(name: str, found: Mapping[str, Figures], control: str, crossed: int) -> None:
-    heading(f"Experiment {name}: lists shown, and what they led to, with 95 % intervals over customers")
-    for variant, said in found.items():
-        console.print(f"  {variant:<16} {said.customers:>9,} customers, {said.lists:>9,} lists")
-        for measure, rate in said.rates.items():
+def _show(name: str, figures: Mapping[str, Figures], control: str, crossed_over: int) -> None:
+    heading(f"Experiment {name}: click-through and conversion of lists, with 95 % intervals over customers")
+    for variant, of_variant in figures.items():
+        console.print(f"  {variant:<16} {of_variant.customers:>9,} customers, {of_variant.lists:>9,} lists")
+        for measure, rate in of_variant.rates.items():
             line = f"    {measure:<14} {rate.in_words()}"
-            difference = said.differences.get(measure)
+            difference = of_variant.differences.get(measure)
             if difference is not None:
                 line += f"; {difference.in_words('+')} against {control}: {difference.verdict}"
             console.print(line)
-        if said.mismatch:
+        if of_variant.has_sample_ratio_mismatch:
             console.print(
-                f"    {variant} has not the share of customers that it should: find out why before you read on"
+                f"    {variant} does not have its configured share of the customers: find out why before you trust this"
             )
-    if crossed:
-        console.print(f"  {crossed:,} customers saw lists of more than one variant, and are left out")
+    if crossed_over:
+        console.print(f"  {crossed_over:,} customers saw lists of more than one variant, and are left out")

@@ -1,7 +1,7 @@
-"""`fault`: a worker or a publisher that brings itself down at a named point, so that tests can look at what is left.
+"""`fault`: a worker, publisher or backup that kills or stops itself at a named stage, for tests of recovery.
 
-`kill -9` at the point: no handler runs, nothing is flushed, exactly as when the machine's out-of-memory killer comes.
-Or it stops there, as a process does that a machine has no time for, until somebody lets it go on.
+It is killed with SIGKILL: no handler runs and nothing is flushed, as with the out-of-memory killer. Or it is stopped
+with SIGSTOP, as a process that gets no CPU, until it receives SIGCONT.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 class SignalAt(StageObserver):
-    """Sends this process a signal when a stage is reached for the n-th time with records to work on."""
+    """Sends this process a signal when a stage is reached for the n-th time with records to process."""
 
     def __init__(self, stage: Stage, times: int, number: signal.Signals, mark: Path | None) -> None:
         self._stage = stage
@@ -34,7 +34,7 @@ class SignalAt(StageObserver):
         self._mark = mark
 
     def reached(self, stage: Stage, records: int) -> None:
-        """Die or stop, if this is the time; leave a mark first, for who waits for it."""
+        """Count the stage; the n-th time, create the mark file and send the signal."""
         if stage is self._stage and records:
             self._left -= 1
             if self._left == 0:
@@ -44,7 +44,7 @@ class SignalAt(StageObserver):
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Work, or publish, until the point is reached; not to reach it is a failure, unless the worker goes on and on."""
+    """Run the role until its stage is reached. Not to reach it is an error, except for a worker with --on."""
     database = None if options.database is None else str(options.database)
     settings = load_settings(options.settings, database=database)
     with Pipeline(settings) as pipeline:
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             pipeline.container.observer.override(providers.Object(fault))
         if options.role == "worker":
             if options.on:
-                _work_on(pipeline)
+                _run_until_stopped(pipeline)
                 return {}
             pipeline.container.worker().catch_up()
         elif options.data is None:
@@ -64,10 +64,10 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             with opened(options.data) as stream:
                 for count in pipeline.container.publish_events().stream(Submission(line.strip()) for line in stream):
                     print(f"acknowledged {count}", flush=True)
-    raise HarnessError(f"{options.at} was not reached {options.times} times")
+    raise HarnessError(f"stage {options.at} was not reached {options.times} times")
 
 
-def _work_on(pipeline: Pipeline) -> None:
+def _run_until_stopped(pipeline: Pipeline) -> None:
     stopping = False
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -76,8 +76,8 @@ def _work_on(pipeline: Pipeline) -> None:
 
     signal.signal(signal.SIGTERM, stop)
 
-    def tell(done: Round) -> None:
+    def print_problem(done: Round) -> None:
         if done.problem:
             print(done.problem, flush=True)
 
-    pipeline.container.worker().run(lambda: stopping, tell)
+    pipeline.container.worker().run(lambda: stopping, print_problem)

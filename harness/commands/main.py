@@ -1,39 +1,26 @@
-"""The harness's command line."""
+"""The command line of the harness."""
 
 import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
-from harness.benchmarks import freshness, growth, outage, recommend, worker
-from harness.chaos.rounds import KINDS
-from harness.commands import chaos, demo, evaluate, experiment, fault, oracle, release_fixture, replay, services
-from harness.evaluation.protocols import PROTOCOLS
-from harness.formats import FORMATS
-from harness.support.environment import add_environment, complete_environment
+from harness.commands.parser import build_parser
+from harness.support.environment import complete_environment
 from harness.support.errors import HarnessError
 from realtime_pipeline import PipelineError
-
-EPILOG = """\
-examples:
-  python -m harness demo
-  python -m harness replay --format online-retail --data online_retail.csv.zst --check
-  python -m harness replay --format events --data monday.jsonl.gz tuesday.jsonl.gz --customer ada --database shop.db
-  python -m harness bench worker --workload uniform --customers 1000000 --events 1000000
-"""
 
 Command = Callable[[argparse.Namespace], Mapping[str, object]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0 when it did what it should, 1 with a line that says why not."""
-    options = _parser().parse_args(arguments)
+    """Run a command. Return 0 when it succeeded; 1 when a check failed, or after a line that names the error."""
+    options = build_parser().parse_args(arguments)
     command: Command = options.command
     try:
         if options.json is not None and not options.json.absolute().parent.is_dir():
-            raise HarnessError(f"{options.json} cannot be written: there is no such folder")
+            raise HarnessError(f"{options.json} cannot be written: its folder does not exist")
         complete_environment(options)
         figures = command(options)
         if options.json is not None:
@@ -51,228 +38,3 @@ def _write(file: Path, figures: Mapping[str, object]) -> None:
         file.write_text(json.dumps(figures, indent=2, ensure_ascii=False, default=str) + "\n", "utf-8")
     except OSError as error:
         raise HarnessError(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m harness",
-        description="Runs the pipeline as a shop would, on simulated and on real data, and checks and measures it.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_demo(commands, common)
-    _add_replay(commands, common)
-    _add_oracle(commands, common)
-    _add_evaluate(commands, common)
-    _add_experiment(commands, common)
-    _add_bench(commands, common)
-    _add_faults(commands, common)
-    _add_services(commands, common)
-    _add_chaos(commands, common)
-    _add_release_fixture(commands, common)
-    return parser
-
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def _add_demo(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "demo", parents=[common], help="a simulated shop through the whole pipeline, and what it recommends"
-    )
-    parser.add_argument("--seed", type=int, default=7, help="which shop (default: 7)")
-    parser.add_argument("--sessions", type=_count, default=15_000, help="how many visits, about 7 events each")
-    parser.add_argument("--database", metavar="FILE", type=Path, help="keep the result in this file")
-    add_environment(parser)
-    parser.set_defaults(command=demo.run)
-
-
-def _add_replay(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser("replay", parents=[common], help="real files through the very same pipeline")
-    _add_data(parser)
-    add_environment(parser)
-    parser.add_argument("--database", metavar="FILE", type=Path, help="keep the result in this file")
-    parser.add_argument(
-        "--catalogue", metavar="FILE", type=Path, help="JSON lines of product_id, name, category, price"
-    )
-    parser.add_argument("--check", action="store_true", help="compare the store with the batch oracle, field by field")
-    parser.set_defaults(command=replay.run)
-
-
-def _add_oracle(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "oracle", parents=[common], help="the plain batch computation of what a store must hold after a replay"
-    )
-    _add_data(parser)
-    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
-    parser.set_defaults(command=oracle.run)
-
-
-def _add_evaluate(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "evaluate", parents=[common], help="how often models foresee what visitors touch next, side by side"
-    )
-    parser.add_argument("--train", metavar="FILE", type=Path, nargs="+", help="visits to learn from")
-    parser.add_argument("--test", metavar="FILE", type=Path, nargs="+", help="visits to foresee")
-    parser.add_argument("--data", metavar="FILE", type=Path, nargs="+", help="both in one, split by time")
-    parser.add_argument("--tested", type=_share, default=0.1, help="the last share of --data to foresee (default: 0.1)")
-    parser.add_argument("--format", choices=sorted(FORMATS), default="rsc15", help="(default: rsc15)")
-    names = list(evaluate.MODELS)
-    parser.add_argument("--models", choices=names, nargs="+", default=names, help="(default: all)")
-    parser.add_argument("--k", type=_count, default=20, help="how long the lists are (default: 20)")
-    parser.add_argument("--protocol", choices=sorted(PROTOCOLS), default="session-rec", help="(default: session-rec)")
-    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings for the served model")
-    parser.add_argument("--seed", type=int, default=7, help="of the intervals' dice (default: 7)")
-    parser.set_defaults(command=evaluate.run)
-
-
-def _add_experiment(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "experiment", parents=[common], help="click-through and conversion of an experiment's variants"
-    )
-    parser.add_argument("name", metavar="NAME", help="the experiment's name, as in the settings")
-    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
-    parser.add_argument("--database", metavar="FILE", type=Path, help="the file with the log (default: shop.db)")
-    parser.add_argument("--control", metavar="VARIANT", help="compare with this one (default: the first by name)")
-    parser.add_argument("--click-minutes", type=_count, default=30, help="so long a click counts (default: 30)")
-    parser.add_argument("--buy-days", type=_count, default=7, help="so long a purchase counts (default: 7)")
-    parser.add_argument("--seed", type=int, default=7, help="of the intervals' dice (default: 7)")
-    parser.set_defaults(command=experiment.run)
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="FILE", type=Path, nargs="+", required=True, help="files, also .gz and .zst")
-    parser.add_argument("--format", choices=sorted(FORMATS), required=True)
-    parser.add_argument("--customer", metavar="ID", nargs="+", default=[], help="show these, not the most active")
-    parser.add_argument("--limit", metavar="N", type=_count, help="only the first N lines in event-time order")
-    parser.add_argument(
-        "--collapse-repeats", action="store_true", help="take lines that repeat exactly for the same event"
-    )
-
-
-def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
-    benches = commands.add_parser("bench", help="measure").add_subparsers(required=True, metavar="WHAT")
-    parser = benches.add_parser(
-        "worker", parents=[common], help="events per second and per CPU-second, share of each stage, peak memory"
-    )
-    add_environment(parser)
-    parser.add_argument("--workload", choices=sorted(worker.WORKLOADS), default="shop")
-    parser.add_argument("--workers", type=_count, default=1, help="processes at work (default: 1; Kafka only)")
-    parser.add_argument("--events", type=_count, default=300_000)
-    parser.add_argument("--customers", type=_count, default=50_000)
-    parser.add_argument("--products", type=_count, default=2_000)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.set_defaults(command=worker.run)
-
-    parser = benches.add_parser("recommend", parents=[common], help="how soon lists come, and what one costs")
-    add_environment(parser)
-    parser.add_argument("--visits", type=_count, default=20_000, help="sessions in the store (default: 20000)")
-    parser.add_argument("--products", type=_count, default=2_000)
-    parser.add_argument(
-        "--rates",
-        type=_count,
-        nargs="+",
-        default=[100],
-        metavar="RATE",
-        help="requests a second, in turn (default: 100)",
-    )
-    parser.add_argument("--looks", type=_count, default=4, help="events of a visit (default: 4)")
-    parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
-    parser.add_argument("--processes", type=_count, default=1, help="how many answer (default: 1)")
-    parser.add_argument("--threads", type=_count, default=2, help="how many answer in each process (default: 2)")
-    parser.add_argument(
-        "--together", type=_count, default=2, help="how many that wait a thread answers at once, at most (default: 2)"
-    )
-    parser.add_argument("--one-core", action="store_true", help="all that answer share one core (Linux)")
-    parser.add_argument("--ingesting", action="store_true", help="while a worker works at full speed")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.set_defaults(command=recommend.run)
-
-    parser = benches.add_parser(
-        "freshness", parents=[common], help="from publishing an event to recommendations that follow from it"
-    )
-    add_environment(parser)
-    parser.add_argument("--rate", type=_count, default=5_000, help="other events a second (default: 5000)")
-    parser.add_argument("--seconds", type=_count, default=30, help="for how long (default: 30)")
-    parser.set_defaults(command=freshness.run)
-
-    parser = benches.add_parser("growth", parents=[common], help="bytes of the SQLite file an event and a customer")
-    parser.add_argument("--workload", choices=sorted(worker.WORKLOADS), default="shop")
-    parser.add_argument("--events", type=_count, default=300_000)
-    parser.add_argument("--customers", type=_count, default=50_000)
-    parser.add_argument("--products", type=_count, default=2_000)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.set_defaults(command=growth.run)
-
-    parser = benches.add_parser("outage", parents=[common], help="a while without Redis or Kafka, at full load")
-    parser.add_argument("--server", choices=("redis", "kafka"), required=True)
-    parser.add_argument("--seconds", type=_count, default=60, help="for how long (default: 60)")
-    parser.add_argument("--events", type=_count, default=600_000)
-    parser.set_defaults(command=outage.run)
-
-
-def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "fault", parents=[common], help="run a worker, a publisher or a backup that kills itself"
-    )
-    parser.add_argument("role", choices=("worker", "publisher", "backup"))
-    parser.add_argument("--database", metavar="FILE", type=Path)
-    parser.add_argument(
-        "--data", metavar="FILE", type=Path, help="what the publisher publishes, or where the backup goes"
-    )
-    parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
-    parser.add_argument("--at", choices=sorted(fault.POINTS), help="the stage at which to die, or to stop")
-    parser.add_argument("--how", choices=sorted(fault.SIGNALS), default="kill", help="(default: kill)")
-    parser.add_argument("--mark", metavar="FILE", type=Path, help="a file to make when the stage is reached")
-    parser.add_argument("--on", action="store_true", help="work on until told to end, and do not end with the log")
-    parser.add_argument("--times", type=_count, default=1, help="die when the stage is reached this often (default: 1)")
-    parser.set_defaults(command=fault.run)
-
-
-def _add_services(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "services", parents=[common], help="Kafka and Redis on this machine, without containers"
-    )
-    parser.add_argument("action", choices=("fetch", "start", "stop"))
-    parser.add_argument("--kafka-port", type=_count, default=services.KAFKA_PORT, help="(default: 9092)")
-    parser.add_argument("--redis-port", type=_count, default=services.REDIS_PORT, help="(default: 6379)")
-    parser.set_defaults(command=services.run)
-
-
-def _add_chaos(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "chaos", parents=[common], help="faults on real Kafka and Redis; afterwards each store is checked"
-    )
-    parser.add_argument("--rounds", type=_count, default=len(KINDS), help="how many (default: one of each kind)")
-    parser.add_argument("--kind", choices=sorted(KINDS), help="rounds of one kind only")
-    parser.add_argument("--seed", type=int, default=1, help="which dice (default: 1)")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first round (default: 0)")
-    parser.set_defaults(command=chaos.run)
-
-
-def _add_release_fixture(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "release-fixture", parents=[common], help="write the small stores of this release that later ones must read"
-    )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a new folder, as tests/releases/0.2")
-    parser.set_defaults(command=release_fixture.run)
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError("must be a share between 0 and 1")
-    return share
-
-
-def _count(text: str) -> int:
-    digits = text.replace("_", "")
-    if not digits.isdecimal() or int(digits) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number, 1 or more")
-    return int(digits)

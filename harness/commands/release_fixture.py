@@ -1,10 +1,10 @@
-"""`release-fixture`: the small stores of a release, which every later release must read.
+"""`release-fixture`: writes small stores with this release, which every later release must read.
 
-A folder holds what this code writes:
+The files of the folder:
 
 embedded.db.gz   log and store in one SQLite file; a visitor's profile is in the log and not merged yet
 apart.db.gz      the log and the outputs of a store in Redis
-redis.jsonl.gz   that store's keys; its last commits are kept, and neither merged nor put out yet
+redis.jsonl.gz   that store's keys; its last commits are in the outbox, neither merged nor emitted yet
 log.jsonl.gz     all records of the embedded log: partition, position, key, value, append time and origin
 """
 
@@ -24,7 +24,7 @@ from dependency_injector import providers
 
 from harness.services.redis import redis_server
 from harness.support.errors import HarnessError
-from harness.support.log_io import logged
+from harness.support.log_io import read_log
 from realtime_pipeline import Container, Pipeline, Settings
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -43,24 +43,24 @@ _MINUTE_MS: Final = 60_000
 _WRITERS: Final = {"string": "SET", "hash": "HSET", "set": "SADD", "zset": "ZADD", "stream": "XADD"}
 
 
-class StandingClock(Clock):
-    """A clock at which a fixture was written, and is read."""
+class FixedClock(Clock):
+    """The clock at which fixtures are written and read."""
 
     def now_ms(self) -> int:
-        """The time of the fixtures."""
+        """The fixed time of all fixtures."""
         return NOW_MS
 
 
-class _Left(Exception):
-    """The worker is left where it stands."""
+class _StoppedAfterCommit(Exception):
+    """Ends a worker after a commit, as a crash would."""
 
 
-class _Leave(StageObserver):
-    """Leaves the worker when it has committed something."""
+class _StopAfterCommit(StageObserver):
+    """Raises `_StoppedAfterCommit` when the worker has committed records."""
 
     def reached(self, stage: Stage, records: int) -> None:
         if stage is Stage.COMMITTED and records:
-            raise _Left
+            raise _StoppedAfterCommit
 
 
 def _event(number: int, kind: str, user: str | None, session: str | None = None, **properties: object) -> bytes:
@@ -77,7 +77,7 @@ def _event(number: int, kind: str, user: str | None, session: str | None = None,
 
 
 def first_events() -> list[bytes]:
-    """Events of every kind, a repeat, a record of no known type and one that is no event: a store processes them."""
+    """Events of every kind, a duplicate, an unknown type and garbage: the stores have processed all of them."""
     events: list[bytes] = []
 
     def add(kind: str, user: str | None, session: str | None = None, **properties: object) -> None:
@@ -106,7 +106,7 @@ def first_events() -> list[bytes]:
 
 
 def last_events() -> list[bytes]:
-    """Events that a store has processed in part: a visitor looks, buys, and signs in."""
+    """Events that the stores have processed in part: a visitor views, buys and signs in."""
     return [
         _event(60, "view", None, "s3", product_id="tent", category="outdoor"),
         _event(61, "purchase", None, "s3", product_id="pan", price=20, quantity=2, order_id="o3", category="kitchen"),
@@ -118,7 +118,7 @@ def last_events() -> list[bytes]:
 
 
 def later_events() -> list[bytes]:
-    """Events that a later release adds: they touch what the release of the fixture has written."""
+    """Events that a later release processes: they change what the fixture's release has written."""
     return [
         _event(70, "purchase", "ada", product_id="jug", price=7.25, quantity=1, order_id="o4", category="kitchen"),
         _event(71, "cancellation", "ada", product_id="mug", price=12.5, quantity=1, order_id="o1"),
@@ -132,7 +132,7 @@ def later_events() -> list[bytes]:
 
 
 def append(pipeline: Pipeline, values: Sequence[bytes]) -> None:
-    """Put records into the log as a producer does, also those that are no events."""
+    """Append records to the log as a producer does, also garbage."""
     route = pipeline.container.decoder().routing_key
     keys = [route(value) for value in values]
     outgoing = [Outgoing(None if key is None else key.encode(), value) for key, value in zip(keys, values, strict=True)]
@@ -140,17 +140,17 @@ def append(pipeline: Pipeline, values: Sequence[bytes]) -> None:
 
 
 def opened(settings: Settings) -> Pipeline:
-    """A pipeline at the time of the fixtures."""
+    """A pipeline with the clock of the fixtures."""
     container = Container()
-    container.clock.override(providers.Object(StandingClock()))
+    container.clock.override(providers.Object(FixedClock()))
     return Pipeline(settings, container)
 
 
 def write_fixture(folder: Path) -> Mapping[str, int]:
-    """Write the stores of this release; return the bytes of each file.
+    """Write the stores of this release; return the size of each file in bytes.
 
     Raises:
-        HarnessError: the folder has some already: what a release wrote is never written again.
+        HarnessError: the folder has stores already; the stores of a release are never overwritten.
     """
     if any((folder / name).exists() for name in (EMBEDDED, APART, KEYS, LOG)):
         raise HarnessError(f"{folder} has a release's stores already: name another folder")
@@ -167,66 +167,66 @@ def _write_embedded(database: Path, folder: Path) -> None:
         append(pipeline, first_events())
         pipeline.process()
         append(pipeline, last_events())
-        pipeline.container.process_events()(0)  # one round: what it puts into the log is for the next
+        pipeline.container.process_events()(0)  # one round: the messages that it appends are not processed
     with opened(settings) as pipeline:
-        records = list(logged(pipeline.container.log()))
-    _pack(database, folder / EMBEDDED)
+        records = list(read_log(pipeline.container.log()))
+    _compress(database, folder / EMBEDDED)
     records.sort()
     lines = [json.dumps(record_as_dict(record)) for record in records]
-    (folder / LOG).write_bytes(_zipped("".join(f"{line}\n" for line in lines).encode()))
+    (folder / LOG).write_bytes(_compressed("".join(f"{line}\n" for line in lines).encode()))
 
 
 def _write_apart(made: Path, folder: Path) -> None:
     database = made / "apart.db"
     with redis_server(made / "redis") as server:
-        rules = RedisSettings(nodes=server.place, namespace=NAMESPACE)
-        settings = Settings(partitions=PARTITIONS, database=str(database), store="redis", redis=rules)
+        redis = RedisSettings(nodes=server.place, namespace=NAMESPACE)
+        settings = Settings(partitions=PARTITIONS, database=str(database), store="redis", redis=redis)
         with opened(settings) as pipeline:
             append(pipeline, first_events())
             pipeline.process()
         with opened(settings) as pipeline:
-            pipeline.container.observer.override(providers.Object(_Leave()))
+            pipeline.container.observer.override(providers.Object(_StopAfterCommit()))
             append(pipeline, last_events())
-            with suppress(_Left):
+            with suppress(_StoppedAfterCommit):
                 pipeline.process()
             client = pipeline.container.redis_client().masters()[0]
-            lines = "".join(f"{json.dumps(one)}\n" for one in _keys_of(client))
-    _pack(database, folder / APART)
-    (folder / KEYS).write_bytes(_zipped(lines.encode()))
+            lines = "".join(f"{json.dumps(entry)}\n" for entry in _keys_of(client))
+    _compress(database, folder / APART)
+    (folder / KEYS).write_bytes(_compressed(lines.encode()))
 
 
-def _pack(database: Path, file: Path) -> None:
-    """Compress a SQLite file, which is whole once it was closed."""
-    file.write_bytes(_zipped(database.read_bytes()))
+def _compress(database: Path, file: Path) -> None:
+    """Compress a SQLite file that no connection has open."""
+    file.write_bytes(_compressed(database.read_bytes()))
 
 
-def _zipped(content: bytes) -> bytes:
+def _compressed(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 
 
 def unpack(file: Path, database: Path) -> None:
-    """Write a compressed SQLite file out."""
+    """Decompress a SQLite file."""
     database.write_bytes(gzip.decompress(file.read_bytes()))
 
 
 def record_as_dict(record: Record) -> dict[str, object]:
-    """A record of the log, its bytes in base 64."""
+    """A record as JSON values, its bytes in base 64."""
     key = None if record.key is None else b64encode(record.key).decode()
     return {**record._asdict(), "key": key, "value": b64encode(record.value).decode()}
 
 
 def records_in(file: Path) -> list[Record]:
-    """Read the records of a log."""
+    """Read the records from a file of `record_as_dict` lines."""
     found = []
     for line in gzip.decompress(file.read_bytes()).splitlines():
-        said = json.loads(line)
-        key = None if said["key"] is None else b64decode(said["key"])
-        found.append(Record(**{**said, "key": key, "value": b64decode(said["value"])}))
+        document = json.loads(line)
+        key = None if document["key"] is None else b64decode(document["key"])
+        found.append(Record(**{**document, "key": key, "value": b64decode(document["value"])}))
     return found
 
 
 def _keys_of(client: Any) -> Iterator[dict[str, object]]:
-    """Every key of the store: its name, its type, and its value as the words that write it."""
+    """Every key of the store: its name, its type, and the arguments of the command that writes its value."""
     for name in sorted(client.scan_iter(f"{NAMESPACE}:*", 1_000)):
         kind = client.type(name).decode()
         for words in _words_of(client, kind, name):
@@ -250,21 +250,21 @@ def _words_of(client: Any, kind: str, name: bytes) -> Iterator[list[bytes]]:
 
 
 def restore_keys(file: Path, client: Any, namespace: str) -> None:
-    """Write the keys of a store in Redis, in another namespace."""
+    """Write the keys of a store into Redis, in another namespace."""
     for line in gzip.decompress(file.read_bytes()).splitlines():
-        one = json.loads(line)
-        name = namespace + one["name"].removeprefix(NAMESPACE)
-        client.execute_command(_WRITERS[one["type"]], name, *map(b64decode, one["words"]))
+        entry = json.loads(line)
+        name = namespace + entry["name"].removeprefix(NAMESPACE)
+        client.execute_command(_WRITERS[entry["type"]], name, *map(b64decode, entry["words"]))
 
 
 def settings_for(database: Path, redis: RedisSettings | None = None) -> Settings:
-    """Settings by which a fixture's store is read."""
+    """The settings that read a fixture's store."""
     settings = Settings(partitions=PARTITIONS, database=str(database))
     return settings if redis is None else attrs.evolve(settings, store="redis", redis=redis)
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Write the fixture of this release, and say how large it is."""
+    """Write the fixture of this release, and show the size of its files."""
     sizes = write_fixture(options.folder)
     for name, size in sizes.items():
         print(f"{size:>8,} bytes  {options.folder / name}")

@@ -1,20 +1,18 @@
-"""`replay`: real files through the very same pipeline."""
+"""`replay`: runs real files through the whole pipeline, and on demand compares the store with the oracle."""
 
 import argparse
-import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 
 from dependency_injector import providers
 
 from harness.checking.compare import compare
-from harness.checking.stores import compared
-from harness.formats import Options, SourceRecord, read
+from harness.checking.stores import summary_of
+from harness.commands.active_customers import most_active
+from harness.commands.input_files import source_records
 from harness.formats.catalogue import read_catalogue
 from harness.support.console import console, heading
 from harness.support.environment import environment
-from harness.support.files import in_event_time_order
 from harness.support.log_io import process_all, publish
 from realtime_pipeline import Pipeline
 from realtime_pipeline.domain.profile.customer import Customer
@@ -27,14 +25,8 @@ SHOWN_RECOMMENDATIONS = 5
 SHOWN_REASONS = 10
 
 
-def lines_of(options: argparse.Namespace) -> Iterator[SourceRecord]:
-    """The lines of all the files named, in event-time order."""
-    lines = read(options.data, options.format, Options(collapse_repeats=options.collapse_repeats))
-    return islice(in_event_time_order(lines), options.limit)
-
-
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Publish, process, show, and where asked compare with the oracle."""
+    """Publish and process the files, show customers, and with --check compare the store with the oracle."""
     with environment(options) as settings, Pipeline(settings) as pipeline:
         if options.catalogue is not None:
             pipeline.container.products.override(providers.Object(read_catalogue(options.catalogue)))
@@ -47,25 +39,27 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object]:
-    rows = publish(pipeline, lines_of(options), options.limit, finite=options.database is None)
-    seconds, counts = process_all(pipeline, rows)
+    lines = publish(pipeline, source_records(options), options.limit, end_time=options.database is None)
+    seconds, counts = process_all(pipeline, lines)
     classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
-    handed_on = sum(classes.values()) - rows  # what visitors who signed in had to say is in the log too
-    adds_up = handed_on == 0 or (
-        handed_on > 0 and any(_is_of_visitors(one) for one in pipeline.container.customer_queries().scan())
+    messages = sum(classes.values()) - lines  # the worker has written them for visitors who signed in
+    adds_up = messages == 0 or (
+        messages > 0 and any(_has_signed_in(customer) for customer in pipeline.container.customer_queries().scan())
     )
-    heading(f"{rows:,} lines at {rows / seconds:,.0f} a second")
+    heading(f"{lines:,} lines at {lines / seconds:,.0f} a second")
     for name, words in CLASSES.items():
         if name is not RecordClass.CONTROL:
             console.print(f"  {counts[name]:>12,} {words}")
     in_all = (
-        f"{rows:,} lines" if handed_on <= 0 else f"{rows:,} lines, and {handed_on:,} records of visitors who signed in"
+        f"{lines:,} lines"
+        if messages <= 0
+        else f"{lines:,} lines, and {messages:,} messages about visitors who signed in"
     )
-    verdict = "the classes add up" if adds_up else f"but the classes come to {sum(classes.values()):,}"
+    verdict = "the classes add up" if adds_up else f"but the sum of the classes is {sum(classes.values()):,}"
     console.print(f"  {in_all}: {verdict}")
     return {
-        "lines": rows,
-        "handed_on": max(handed_on, 0),
+        "lines": lines,
+        "messages": max(messages, 0),
         "seconds": seconds,
         "classes": classes,
         "control": counts[RecordClass.CONTROL],
@@ -74,12 +68,12 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object
     }
 
 
-def _is_of_visitors(customer: Customer) -> bool:
+def _has_signed_in(customer: Customer) -> bool:
     return bool(customer.visitors) or customer.forwards_to is not None
 
 
 def _dead_letters(pipeline: Pipeline, count: int) -> dict[str, int]:
-    """Show why lines could not be folded, and where the first of each kind stands."""
+    """Show why records became dead letters, and the first record of each reason."""
     letters = pipeline.container.outputs().dead_letters(max(count, 1))
     reasons = Counter(letter.reason.partition(":")[0] for letter in letters)
     if reasons:
@@ -97,7 +91,7 @@ def _show_customers(pipeline: Pipeline, named: list[str]) -> None:
     for customer_id in named or most_active(pipeline, SHOWN_CUSTOMERS):
         heading(f"Customer {customer_id}")
         if pipeline.container.customer_queries().read_customer(CustomerId(customer_id)) is None:
-            console.print("  never seen, or forgotten; what anybody new would be shown:")
+            console.print("  never seen, or forgotten; a new customer would get:")
         else:
             for line in profile_in_words(pipeline.profile(customer_id)):
                 console.print(line)
@@ -105,23 +99,11 @@ def _show_customers(pipeline: Pipeline, named: list[str]) -> None:
             console.print(line)
 
 
-def most_active(pipeline: Pipeline, limit: int) -> list[CustomerId]:
-    """The customers with the most events (ties: by id)."""
-
-    def events(customer: Customer) -> tuple[int, str]:
-        return (-sum(customer.counts.values()), customer.customer_id)
-
-    busiest = heapq.nsmallest(
-        limit, ((events(one), one.customer_id) for one in pipeline.container.customer_queries().scan())
-    )
-    return [customer_id for _, customer_id in busiest]
-
-
 def _check(pipeline: Pipeline) -> list[str]:
-    heading("Checked against the batch oracle")
+    heading("Compared with the batch oracle")
     expected, differences = compare(pipeline)
     for difference in differences:
         console.print(f"  {difference}")
     verdict = f"{len(differences)} differences" if differences else "equal, field by field"
-    console.print(f"  {compared(expected)}: {verdict}")
+    console.print(f"  {summary_of(expected)}: {verdict}")
     return differences

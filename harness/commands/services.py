@@ -1,4 +1,4 @@
-"""`services`: Kafka and Redis on this machine, in the background, for trying things out without containers."""
+"""`services`: runs Kafka and Redis on this machine in the background, without containers."""
 
 import argparse
 import os
@@ -18,24 +18,24 @@ STOP_S = 60.0
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Fetch, start or stop."""
+    """Fetch Kafka's jars, or start or stop both servers."""
     if options.action == "fetch":
         return _fetch()
     if options.action == "stop":
         return _stop()
     started = {}
-    for name, server in (
+    for name, create in (
         ("redis", lambda: RedisServer(_folder() / "redis", options.redis_port)),
         ("kafka", lambda: KafkaBroker(_folder() / "kafka", options.kafka_port, heap_mb=512)),
     ):
         if _is_running(_pid_file(name)):
             console.print(f"{name} is running already")
             continue
-        made = server()
-        made.process.start()
-        _pid_file(name).write_text(str(made.process.pid), "utf-8")
-        started[name] = made.place
-        console.print(f"{name} at {made.place}")
+        created = create()
+        created.process.start()
+        _pid_file(name).write_text(str(created.process.pid), "utf-8")
+        started[name] = created.place
+        console.print(f"{name} at {created.place}")
     return {"started": started}
 
 
@@ -83,7 +83,7 @@ def _folder() -> Path:
 
 
 def _is_running(file: Path) -> bool:
-    """Whether the process that was started is there still; another may have been given its number since."""
+    """Whether the process that was started still runs. Another process may have got its number since."""
     try:
         pid = int(file.read_text("utf-8"))
         command = Path(f"/proc/{pid}/cmdline").read_bytes() if Path("/proc").is_dir() else b"kafka redis valkey"

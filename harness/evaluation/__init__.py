@@ -1,1 +1,1 @@
-"""How good recommendations are: visits that are held back, models that guess how they go on, and how often they do."""
+"""Models from the literature to compare the served model with, and visits read from files."""

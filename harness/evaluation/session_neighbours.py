@@ -1,4 +1,4 @@
-"""Session neighbours as they were published, to compare with; formulas as in session-rec.
+"""Session kNN as published (VSKNN, STAN, VSTAN), to compare with; formulas as in session-rec.
 
 Sources: Ludewig and Jannach, "Evaluation of Session-based Recommendation Algorithms", 2018 (VSKNN); Garg et al., SIGIR
 2019 (STAN); Ludewig, Mauro, Latifi, Jannach, "Empirical analysis of session-based recommendation algorithms", 2021
@@ -14,8 +14,9 @@ from typing import Final, Literal
 
 import attrs
 
-from harness.evaluation.models import Model, Scores
-from harness.evaluation.visits import Touch
+from realtime_pipeline.application.evaluation.model import Model, Scores
+from realtime_pipeline.application.evaluation.visits import Touch
+from realtime_pipeline.domain.shop.events import ProductId
 
 DAY_MS: Final = 86_400_000
 PositionWeight = Literal["same", "quadratic"]
@@ -23,63 +24,67 @@ SharedWeight = Literal["division", "linear"]
 
 
 class SessionNeighbours(Model):
-    """Of the visits that share a product, the newest; of those, the most similar; of those, what they touched."""
+    """Session kNN: recommends what the most similar of the newest visits that share a product touched."""
 
     def __init__(self, k: int, sample_size: int) -> None:
         self._k = k
         self._sample_size = sample_size
-        self._positions: dict[str, dict[str, int]] = {}
+        self._positions: dict[str, dict[ProductId, int]] = {}
         self._lengths: Counter[str] = Counter()
         self._times: dict[str, int] = {}
-        self._with: dict[str, set[str]] = defaultdict(set)
-        self._counts: Counter[str] = Counter()
+        self._visits_with: dict[ProductId, set[str]] = defaultdict(set)
+        self._counts: Counter[ProductId] = Counter()
 
-    def see(self, touch: Touch) -> None:
-        """Add the touch to its visit, which is as old as its newest."""
+    def learn(self, touch: Touch) -> None:
+        """Add the touch to its visit; the visit gets the time of its newest touch."""
         self._lengths[touch.visit] += 1
         self._positions.setdefault(touch.visit, {})[touch.product_id] = self._lengths[touch.visit]
         self._times[touch.visit] = touch.at_ms
-        self._with[touch.product_id].add(touch.visit)
+        self._visits_with[touch.product_id].add(touch.visit)
         self._counts[touch.product_id] += 1
 
-    def scores(self, visit: str, products: Sequence[str], at_ms: int) -> Scores:
-        """Σ over the neighbours of similarity times what the variant makes of it."""
+    def scores(self, visit: str, products: Sequence[ProductId], at_ms: int) -> Scores:
+        """Σ over the neighbours of similarity times the variant's weights."""
         last = {product_id: number for number, product_id in enumerate(products, start=1)}
-        sharing = set().union(*(self._with.get(product_id, ()) for product_id in last)) - {visit}
-        sample = heapq.nlargest(self._sample_size, sharing, key=lambda one: (self._times[one], one))
-        similar = {one: self.similarity(last, len(products), one, at_ms) for one in sample}
-        near = heapq.nlargest(self._k, similar, key=lambda one: (similar[one], self._times[one], one))
-        found: dict[str, float] = {}
-        for one in near:
-            positions = self._positions[one]
+        sharing = set().union(*(self._visits_with.get(product_id, ()) for product_id in last)) - {visit}
+        sample = heapq.nlargest(self._sample_size, sharing, key=lambda candidate: (self._times[candidate], candidate))
+        similarities = {candidate: self.similarity(last, len(products), candidate, at_ms) for candidate in sample}
+        nearest = heapq.nlargest(
+            self._k,
+            similarities,
+            key=lambda candidate: (similarities[candidate], self._times[candidate], candidate),
+        )
+        scores: dict[ProductId, float] = {}
+        for neighbour in nearest:
+            positions = self._positions[neighbour]
             shared = [product_id for product_id in last if product_id in positions]
             steps_back = len(products) - max(last[product_id] for product_id in shared) + 1
-            anchor = max(positions[product_id] for product_id in shared)  # the neighbour's last that is shared
-            weight = similar[one] * self.shared_weight(steps_back)
+            last_shared = max(positions[product_id] for product_id in shared)
+            weight = similarities[neighbour] * self.shared_weight(steps_back)
             for product_id, position in positions.items():
-                found[product_id] = found.get(product_id, 0.0) + weight * self.order_weight(position - anchor)
-        return {product_id: score * self.rarity(product_id) for product_id, score in found.items() if score > 0}
+                scores[product_id] = scores.get(product_id, 0.0) + weight * self.order_weight(position - last_shared)
+        return {product_id: score * self.idf_weight(product_id) for product_id, score in scores.items() if score > 0}
 
     @abstractmethod
-    def similarity(self, last: Mapping[str, int], length: int, visit: str, at_ms: int) -> float:
-        """How alike a visit is; `last` maps the visitor's products to their last position, from 1 to `length`."""
+    def similarity(self, last: Mapping[ProductId, int], length: int, visit: str, at_ms: int) -> float:
+        """How similar `visit` is; `last` maps the visitor's products to their last position, from 1 to `length`."""
 
     @abstractmethod
     def shared_weight(self, steps_back: int) -> float:
-        """What a neighbour counts whose latest shared product lies so many steps back, from 1."""
+        """The weight of a neighbour whose latest shared product was `steps_back` touches ago; 1 is the newest touch."""
 
     def order_weight(self, steps: int) -> float:
-        """What a product counts that comes so many steps after the last shared one in the neighbour's visit."""
+        """The weight of a product that comes `steps` after the last shared product in the neighbour's visit."""
         return 1.0
 
     @abstractmethod
-    def rarity(self, product_id: str) -> float:
-        """What a product counts by how rare it is."""
+    def idf_weight(self, product_id: ProductId) -> float:
+        """The weight of a product by its inverse document frequency."""
 
-    def _idf(self, product_id: str) -> float:
+    def _idf(self, product_id: ProductId) -> float:
         return math.log(len(self._times) / self._counts[product_id])
 
-    def _shared(self, last: Mapping[str, int], visit: str) -> list[str]:
+    def _shared(self, last: Mapping[ProductId, int], visit: str) -> list[ProductId]:
         positions = self._positions[visit]
         return [product_id for product_id in last if product_id in positions]
 
@@ -99,29 +104,29 @@ VSKNN_RETAILROCKET: Final = VsknnSettings(k=1_500, sample_size=2_500, position="
 
 
 class Vsknn(SessionNeighbours):
-    """VSKNN: later products weigh more, in similarity and in score."""
+    """VSKNN: later products weigh more, in the similarity and in the score."""
 
     def __init__(self, settings: VsknnSettings) -> None:
         super().__init__(settings.k, settings.sample_size)
         self._settings = settings
 
-    def similarity(self, last: Mapping[str, int], length: int, visit: str, at_ms: int) -> float:
+    def similarity(self, last: Mapping[ProductId, int], length: int, visit: str, at_ms: int) -> float:
         """Σ of the shared products' position weights, over the number of the visitor's products."""
         shared = self._shared(last, visit)
-        return sum(_position(self._settings.position, last[one], length) for one in shared) / len(last)
+        return sum(_position(self._settings.position, last[product_id], length) for product_id in shared) / len(last)
 
     def shared_weight(self, steps_back: int) -> float:
-        """By the steps back."""
+        """A function of the steps back: by division or linear."""
         return _steps_back(self._settings.shared, steps_back)
 
-    def rarity(self, product_id: str) -> float:
+    def idf_weight(self, product_id: ProductId) -> float:
         """1 + λ·idf."""
         return 1 + self._settings.idf * self._idf(product_id)
 
 
 @attrs.frozen
 class StanSettings:
-    """λ₁ to λ₃ as tuned on RetailRocket; `shared` and `idf` are what VSTAN adds, infinite and 0 where it is STAN."""
+    """λ₁ to λ₃ as tuned on RetailRocket; VSTAN adds `shared` and `idf`, which are infinite and 0 for STAN."""
 
     k: int = 500
     sample_size: int = 1_000
@@ -138,16 +143,18 @@ VSTAN: Final = StanSettings(1_000, 2_500, 3.62, 100.0, 0.4525, shared=3.62, idf=
 
 
 class Stan(SessionNeighbours):
-    """STAN and VSTAN: position, age, order and rarity, each by an exponential."""
+    """STAN and VSTAN: position, age and order, each weighted by an exponential, and IDF."""
 
     def __init__(self, settings: StanSettings) -> None:
         super().__init__(settings.k, settings.sample_size)
         self._settings = settings
 
-    def similarity(self, last: Mapping[str, int], length: int, visit: str, at_ms: int) -> float:
-        """Cosine (or, as VSKNN, Σ over length) of the position weights, by age."""
-        weights = {one: math.exp((number - length) / self._settings.position) for one, number in last.items()}
-        summed = sum(weights[one] for one in self._shared(last, visit))
+    def similarity(self, last: Mapping[ProductId, int], length: int, visit: str, at_ms: int) -> float:
+        """Cosine (or, as in VSKNN, sum over length) of the position weights, decayed by the neighbour's age."""
+        weights = {
+            product_id: math.exp((number - length) / self._settings.position) for product_id, number in last.items()
+        }
+        summed = sum(weights[product_id] for product_id in self._shared(last, visit))
         if self._settings.is_cosine:
             norm = math.sqrt(sum(weight**2 for weight in weights.values()) * len(self._positions[visit]))
         else:
@@ -163,7 +170,7 @@ class Stan(SessionNeighbours):
         """e^(−|steps| / λ₃)."""
         return math.exp(-abs(steps) / self._settings.order)
 
-    def rarity(self, product_id: str) -> float:
+    def idf_weight(self, product_id: ProductId) -> float:
         """1 + λ·idf."""
         return 1 + self._settings.idf * self._idf(product_id)
 

@@ -1,4 +1,4 @@
-"""The files that can be replayed, each format a module that turns rows into the pipeline's events."""
+"""The file formats that can be replayed: each module turns the rows of a format into the pipeline's events."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from harness.support.source_record import SourceRecord
 __all__ = ["FORMATS", "Options", "Reader", "SourceRecord", "read"]
 
 Reader = Callable[[Path, Options], Iterator[SourceRecord]]
-"""Reads one file, each line behind the header as exactly one Line, in the order of the file."""
+"""Reads a file: each line after the header gives exactly one record, in the order of the file."""
 
 FORMATS: Final[Mapping[str, Reader]] = MappingProxyType(
     {
@@ -27,9 +27,9 @@ FORMATS: Final[Mapping[str, Reader]] = MappingProxyType(
 )
 
 
-def read(files: Sequence[Path], format: str, options: Options | None = None) -> Iterator[SourceRecord]:  # noqa: A002 - as --format
+def read(files: Sequence[Path], format: str, options: Options | None = None) -> Iterator[SourceRecord]:  # noqa: A002
     """Read files of one format, one after the other."""
     if format not in FORMATS:
-        raise HarnessError(f"{format}: no such format; there are {', '.join(FORMATS)}")
+        raise HarnessError(f"{format}: no such format; name one of {', '.join(FORMATS)}")
     for path in files:
         yield from FORMATS[format](path, options or Options())

@@ -1,4 +1,4 @@
-"""Amazon reviews of 2018: one JSON object a line."""
+"""Amazon reviews of 2018: one JSON object per line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ _review_of = msgspec.json.Decoder(_Review).decode
 
 
 def read(path: Path, options: Options) -> Iterator[SourceRecord]:
-    """Read reviews with their stars and their text."""
+    """Read reviews with rating and text."""
     rows = ((line_number, raw, raw) for line_number, raw in numbered(path))
     return events(path, options, rows, _event)
 
@@ -42,7 +42,7 @@ def _event(event_id: str, raw: bytes) -> ShopEvent:
 
 
 def _rating(overall: object) -> object:
-    """Make whole stars of 5.0 and "5.0"; anything else is for the validator to refuse."""
+    """Read 5.0 and "5.0" as 5; other values stay as they are, and the pipeline's decoder rejects them."""
     if isinstance(overall, float) and overall.is_integer():
         return int(overall)
     return number(overall) if isinstance(overall, str) else overall

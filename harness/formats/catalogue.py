@@ -1,4 +1,4 @@
-"""A shop's catalogue: one product a line, in JSON."""
+"""A shop's catalogue: one product per line, in JSON."""
 
 import html
 from decimal import Decimal, InvalidOperation
@@ -29,7 +29,11 @@ _entry_of = msgspec.json.Decoder(_Entry).decode
 
 
 def read_catalogue(path: Path) -> dict[ProductId, Product]:
-    """Read a catalogue; of several lines about one product the last holds."""
+    """Read a catalogue. Of several lines about a product, the last line counts.
+
+    Raises:
+        HarnessError: a line is not a product; the message names file and line.
+    """
     products: dict[ProductId, Product] = {}
     for number, raw in numbered(path):
         if not raw.strip():
@@ -59,12 +63,12 @@ def _product(entry: _Entry) -> Product:
 
 
 def _text(text: str | None) -> str | None:
-    """Undo the HTML escapes that catalogues taken from web pages carry."""
+    """Undo HTML escapes, which catalogues from web pages have."""
     return html.unescape(text or "").strip() or None
 
 
 def _price(price: float | str | None) -> Amount | None:
-    """Read a price, unknown where it is none: real catalogues carry bits of web pages here."""
+    """Read a price; None where the text is no price: real catalogues have fragments of web pages here."""
     try:
         units = Decimal(str(price).strip().removeprefix("$").replace(",", ""))
     except InvalidOperation:

@@ -1,4 +1,4 @@
-"""Events as the pipeline takes them: JSON lines, passed through untouched."""
+"""Events in the pipeline's own schema: JSON lines, which are passed on unchanged."""
 
 from codecs import BOM_UTF8
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from harness.support.files import display_name
 from harness.support.source_record import SourceRecord
 
 _MOST_MS = 2**53
-"""Further from 1970 there is no time; and JSON readers disagree about larger numbers."""
+"""The largest time in ms: JSON readers disagree about larger whole numbers."""
 
 
 class _Stamped(msgspec.Struct):
@@ -21,8 +21,8 @@ class _Stamped(msgspec.Struct):
 _stamped = msgspec.json.Decoder(_Stamped).decode
 
 
-def read(path: Path, options: Options) -> Iterator[SourceRecord]:  # noqa: ARG001 - the events have ids of their own
-    """Read each line as it stands, broken ones too: refusing is the pipeline's task. Blank ones are none, as for it."""
+def read(path: Path, options: Options) -> Iterator[SourceRecord]:  # noqa: ARG001 - the events have ids
+    """Read each line unchanged, also a malformed one: the pipeline rejects it. Blank lines are skipped, as by it."""
     name = display_name(path)
     for number, line in numbered(path):
         raw = line.removeprefix(BOM_UTF8) if number == 1 else line

@@ -1,4 +1,4 @@
-"""UCI Online Retail: the lines of a wholesaler's invoices, with its cancellations and corrections."""
+"""UCI Online Retail: the invoice lines of a wholesaler, with cancellations and stock corrections."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def _event(event_id: str, fields: list[str]) -> ShopEvent:
         event_id=event_id,
         event_type=event_type,
         timestamp=utc_ms(date),
-        # A row without a customer is a visitor of whom only the invoice is known.
+        # A row without a customer is a visitor; the invoice is the session id.
         user_id=customer.removesuffix(".0") or None,
         session_id=invoice or None,
         properties=Properties(

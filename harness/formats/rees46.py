@@ -21,7 +21,7 @@ _HEADER = [
 
 
 def read(path: Path, options: Options) -> Iterator[SourceRecord]:
-    """Read a visitor's actions, one product each."""
+    """Read views, carts and purchases, one product each."""
     return events(path, options, delimited(path, _HEADER), _event)
 
 
@@ -46,10 +46,10 @@ def _event(event_id: str, fields: list[str]) -> ShopEvent:
 
 @lru_cache(maxsize=65_536)
 def _name(brand: str, category_code: str, product_id: str) -> str | None:
-    """Make a name that people can read out of what is known, as the data has none."""
+    """Make a readable name from brand and category: the data has no names."""
     thing = category_code.rpartition(".")[2].replace("_", " ")
     words = f"{brand} {thing}".split()
     if not words:
         return None
-    # Words of two letters are initials here: LG, HP, TV.
+    # Words of two letters are abbreviations: LG, HP, TV.
     return " ".join([word.upper() if len(word) <= 2 else title_cased(word) for word in words] + [product_id])

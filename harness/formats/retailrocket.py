@@ -1,4 +1,4 @@
-"""RetailRocket: the views of visitors, as cut into sessions."""
+"""RetailRocket: the views of visitors, divided into sessions."""
 
 from collections.abc import Iterator
 from pathlib import Path

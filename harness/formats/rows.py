@@ -1,4 +1,4 @@
-"""What the formats share: rows with their line numbers, and how a row becomes an event."""
+"""The code that formats share: reading rows with their line numbers, and turning rows into events."""
 
 import csv
 import re
@@ -21,12 +21,12 @@ _HEAD_BYTES: Final = 64 * 1024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
-# Narrower than int() and float(), which would also take "1_000", "nan" and digits of other scripts.
+# Stricter than int() and float(), which also accept "1_000", "nan" and digits of other scripts.
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 _DECIMAL: Final = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 _WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
-# What a row raises that is not one of its format.
+# Errors that a row raises which is not of the format.
 _UNREADABLE: Final = (ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 _encode = msgspec.json.Encoder().encode
@@ -36,13 +36,13 @@ Fields = TypeVar("Fields")
 
 @attrs.frozen
 class Options:
-    """How rows become events: `collapse_repeats` gives rows of equal bytes one event id, whatever file they are in."""
+    """How rows become events. `collapse_repeats`: rows of equal bytes get the same event id, in all files."""
 
     collapse_repeats: bool = False
 
 
 class Properties(msgspec.Struct, omit_defaults=True):
-    """What an event says of its product; a number that was not one is the text that stood there."""
+    """The properties of an event. A value that should be a number and is not stays text."""
 
     product_id: str | None = None
     name: str | None = None
@@ -56,7 +56,7 @@ class Properties(msgspec.Struct, omit_defaults=True):
 
 
 class ShopEvent(msgspec.Struct, omit_defaults=True):
-    """A row as the canonical event; what is not known is left out of its JSON."""
+    """A row as an event in the canonical schema; unknown fields are left out of its JSON."""
 
     event_id: str
     event_type: str
@@ -68,7 +68,7 @@ class ShopEvent(msgspec.Struct, omit_defaults=True):
 
 
 class Row(NamedTuple):
-    """A record of a delimited file: the number of its first line, its bytes and its fields."""
+    """A row of a delimited file: the number of its first line, its bytes and its fields."""
 
     number: int
     raw: bytes
@@ -76,14 +76,18 @@ class Row(NamedTuple):
 
 
 def numbered(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Read a file's lines, without their ends, numbered from 1."""
+    """Read the lines of a file, without line ends, numbered from 1."""
     with opened(path) as stream:
         for number, line in enumerate(stream, start=1):
             yield number, _without_end(line)
 
 
 def delimited(path: Path, header: list[str], delimiter: str = ",", quoted: bool = True) -> Iterator[Row]:
-    """Read the records behind the header, which must be the one given."""
+    """Read the rows after the header.
+
+    Raises:
+        HarnessError: the first line is not the given header.
+    """
     with opened(path) as stream:
         rows = _records(stream, len(header), delimiter, quoted)
         first = next(rows, None)
@@ -100,7 +104,7 @@ def events(
     rows: Iterable[tuple[int, bytes, Fields]],
     event_of: Callable[[str, Fields], ShopEvent],
 ) -> Iterator[SourceRecord]:
-    """Make one line of each row; one that `event_of` cannot read is passed on as it stood."""
+    """Turn each row into one record. A row that `event_of` cannot read is passed on unchanged, without a time."""
     name = display_name(path)
     prefix = "" if options.collapse_repeats else _fingerprint(path)
     for number, raw, fields in rows:
@@ -109,22 +113,22 @@ def events(
         )
         try:
             event = event_of(event_id, fields)
-            line = SourceRecord(event.timestamp, _encode(event), f"{name}:{number}")
+            record = SourceRecord(event.timestamp, _encode(event), f"{name}:{number}")
         except _UNREADABLE:
-            line = SourceRecord(None, raw, f"{name}:{number}")
-        yield line
+            record = SourceRecord(None, raw, f"{name}:{number}")
+        yield record
 
 
 @lru_cache(maxsize=65_536)
 def utc_ms(text: str) -> int:
-    """Read an ISO 8601 time, or one as 12/31/2010 8:26, in milliseconds; one that names no zone is UTC."""
+    """Read a time in ISO 8601, or such as 12/31/2010 8:26, as ms since 1970. Without a zone, it is UTC."""
     time = datetime.strptime(text, "%m/%d/%Y %H:%M") if "/" in text else datetime.fromisoformat(text)  # noqa: DTZ007
     return (time.replace(tzinfo=time.tzinfo or UTC) - _EPOCH) // _MILLISECOND
 
 
 @lru_cache(maxsize=65_536)
 def number(text: str) -> float | str:
-    """Read a number, whole where it is; text that is none stays as it is, for the validator to name its field."""
+    """Read a number. Other text is returned unchanged, so that the pipeline's decoder names its field."""
     if _WHOLE.fullmatch(text):
         return int(text.partition(".")[0])
     return float(text) if _DECIMAL.fullmatch(text) else text
@@ -132,7 +136,7 @@ def number(text: str) -> float | str:
 
 @lru_cache(maxsize=65_536)
 def title_cased(text: str) -> str:
-    """Write each word with one capital; unlike str.title, not "Poppy'S" and "60Cm"."""
+    """Capitalise each word; str.title would write "Poppy'S" and "60Cm"."""
     return _WORD.sub(lambda word: word.group().capitalize(), text.strip())
 
 
@@ -149,7 +153,7 @@ def _records(lines: Iterable[bytes], columns: int, delimiter: str, quoted: bool)
         except csv.Error:
             fields = []
         if len(source.taken) > 1 and len(fields) != columns:
-            # A quote that is never closed must not swallow the good records behind it.
+            # A quote that is never closed must not swallow the good rows after it.
             source.give_back_all_but_first()
             fields = []
         yield Row(number, _without_end(b"".join(source.taken)), fields)
@@ -158,7 +162,7 @@ def _records(lines: Iterable[bytes], columns: int, delimiter: str, quoted: bool)
 
 @attrs.define
 class _Lines:
-    """Hand lines to csv.reader, remember which it took for one record, and take them back."""
+    """Gives lines to csv.reader, remembers the lines of the current row, and takes them back."""
 
     _lines: Iterator[bytes]
     taken: list[bytes] = attrs.field(factory=list, init=False)
@@ -170,7 +174,7 @@ class _Lines:
     def __next__(self) -> str:
         line = self._returned.pop() if self._returned else next(self._lines)
         self.taken.append(line)
-        # Bytes that are not UTF-8 fail only when the event is encoded, and so only their own row.
+        # Bytes that are not UTF-8 fail when the event is encoded, so that only their own row fails.
         return line.decode("utf-8", "surrogateescape")
 
     def give_back_all_but_first(self) -> None:
@@ -179,7 +183,7 @@ class _Lines:
 
 
 def _fingerprint(path: Path) -> str:
-    """Name a file by its name and how it begins: the same compressed or not, another for another file of that name."""
+    """Identify a file by its name and a checksum of its beginning; the same whether it is compressed or not."""
     with opened(path) as stream:
         checksum = crc32(stream.read(_HEAD_BYTES))
     name = display_name(path)

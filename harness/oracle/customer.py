@@ -1,27 +1,33 @@
-"""What one customer's events must come to, read off the whole history at once.
+"""What one customer's events must lead to, computed from the whole history at once.
 
-Written from the definitions, not from the pipeline: nothing here is folded event by event where an expression over
-the history says the same, and nothing calls the code that is checked with it.
+Written from the definitions, not from the pipeline: where an expression over the history gives the same, no event is
+folded one after the other; and no function of the pipeline is called.
 """
 
 from collections.abc import Mapping, Sequence
 
 import attrs
 
-from harness.oracle.judging import ExpectedSeen, Judgement, digest_of, judged
-from harness.oracle.naming import message_id
-from harness.oracle.profile import ExpectedCustomer, country_of, opinions, profile, rating
-from harness.oracle.repeats import counted_once
-from harness.oracle.sessions import ExpectedSession, Visit, listed, session_of, visits_of
-from harness.oracle.sign_in import (
-    ExpectedMessage,
-    Placed,
-    forgettings_handed,
-    forwards_to,
-    place_of,
-    reclassed,
-    sent_ms,
-    signed_in_at,
+from harness.oracle.deduplication import Deduplication, ExpectedSeenEvents, deduplicate, digest_of
+from harness.oracle.duplicates import without_duplicates
+from harness.oracle.identity import (
+    KeyedEvent,
+    alias_of,
+    forget_messages,
+    log_position,
+    message_time_ms,
+    sign_in_index,
+    with_forwarded,
+)
+from harness.oracle.messages import ExpectedMessage, message_id
+from harness.oracle.profile import ExpectedCustomer, country_of, opinions_in, profile_of, rating
+from harness.oracle.sessions import (
+    ExpectedSession,
+    SessionEvents,
+    Sessions,
+    expected_session,
+    last_interactions,
+    sessions_of,
 )
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.customer import Customer
@@ -34,136 +40,157 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 
 
 @attrs.frozen
-class Stub:
-    """What is left of a visitor who has signed in: whom they forward to, and what is to be erased one day."""
+class ExpectedVisitor:
+    """What is left of a visitor who has signed in: the customer whose alias they are, and what a forgetting erases."""
 
-    to: CustomerId
+    alias_of: CustomerId
     last_seen_ms: int
     reviewed: dict[ProductId, tuple[int, int]]
     closed_sessions: list[SessionKey]
     forgotten_at_ms: int
-    seen: ExpectedSeen
+    seen: ExpectedSeenEvents
 
 
 @attrs.frozen
-class History:
-    """All that one customer's events come to.
+class CustomerHistory:
+    """All that one customer's events lead to.
 
-    `classes` go with the events as given. `customer` is None when nothing is known (any more); `ratings` has a
-    (product, rating) for each opinion that counts, those of forgotten times included; `listed` says when a session last
-    looked at a product. `duplicates` are the events of merged profiles that the customer had counted.
+    `classes` has the class of each event. `customer` is None where nothing is known, or the customer is a visitor who
+    has signed in (`visitor`). `ratings` has (product, rating) of each opinion that counts, also of forgotten times.
+    `last_interactions` has the time of each session's last interaction with each product. `duplicates` are the events
+    of merged profiles that the customer had counted already.
     """
 
     classes: list[RecordClass]
     forgotten_at_ms: int
     customer: ExpectedCustomer | None
     sessions: dict[SessionKey, ExpectedSession]
-    sessions_gone: set[SessionKey]
+    sessions_erased: set[SessionKey]
     reviews: dict[ProductId, tuple[int, str, int]]
     ratings: list[tuple[ProductId, int]]
-    listed: dict[tuple[ProductId, SessionKey], int]
-    stub: Stub | None = None
-    handed: list[ExpectedMessage] = attrs.Factory(list)
-    repeats: list[Contribution] = attrs.Factory(list)
+    last_interactions: dict[tuple[ProductId, SessionKey], int]
+    visitor: ExpectedVisitor | None = None
+    messages: list[ExpectedMessage] = attrs.Factory(list)
+    duplicates: list[Contribution] = attrs.Factory(list)
 
 
-def history_of(customer_id: CustomerId, placed: Sequence[Placed], settings: ProfileSettings) -> History:
-    """Work out a customer's history from all their events, in log order."""
-    judgement = judged(placed, settings)
-    placed = counted_once(placed, judgement.repeats, settings)
-    lives = _lives(placed, judgement.classes)
-    handed = _handed(customer_id, placed, judgement, lives, settings)
-    handed += forgettings_handed(placed, judgement.classes, judgement.forgettings_ms, settings.visitors_max)
-    to = forwards_to(lives[-1])
-    whole, lives = lives, [life[: signed_in_at(life)] for life in lives]
-    begun = [_left_behind(visits_of(life, settings), one) for life, one in zip(lives, whole, strict=True)]
-    said = [opinions([event for _, event in life], settings.reviews_max) for life in lives]
-    open_, closed = begun[-1]
+def history_of(customer_id: CustomerId, events: Sequence[KeyedEvent], settings: ProfileSettings) -> CustomerHistory:
+    """Compute a customer's history from all their events, in log order."""
+    deduplication = deduplicate(events, settings)
+    events = without_duplicates(events, deduplication.duplicates, settings)
+    whole = _lifetimes(events, deduplication.classes)
+    messages = _messages_of_visitor(customer_id, events, deduplication, whole, settings)
+    messages += forget_messages(events, deduplication.classes, deduplication.forgettings_ms, settings.visitors_max)
+    lifetimes = [lifetime[: sign_in_index(lifetime)] for lifetime in whole]
+    all_sessions = [
+        _after_sign_in(sessions_of(lifetime, settings), complete)
+        for lifetime, complete in zip(lifetimes, whole, strict=True)
+    ]
+    all_opinions = [opinions_in([event for _, event in lifetime], settings.reviews_max) for lifetime in lifetimes]
+    open_, closed = all_sessions[-1]
     kept = closed[-settings.closed_sessions_max :]
-    present = {visit.key: session_of(visit, settings) for visit in (*open_, *kept)}
-    everything = [visit for life in lives for visits in visits_of(life, settings) for visit in visits]
-    _, standing = said[-1]
-    customer = None
-    if lives[-1] and to is None:
-        customer = profile(customer_id, [event for _, event in lives[-1]], standing, (open_, closed), settings)
-        customer = attrs.evolve(
-            customer,
-            forgotten_at_ms=judgement.forgotten_at_ms,
-            seen=judgement.seen,
-        )
-    stub = None
-    if to is not None:
-        stub = Stub(
-            to,
+    present = {session.key: expected_session(session, settings) for session in (*open_, *kept)}
+    everything = [
+        session for lifetime in lifetimes for sessions in sessions_of(lifetime, settings) for session in sessions
+    ]
+    _, current = all_opinions[-1]
+    reviewed = {product_id: (rating(review), review.occurred_at_ms) for product_id, review in current.items()}
+    customer, visitor, alias = None, None, alias_of(whole[-1])
+    if alias is not None:
+        visitor = ExpectedVisitor(
+            alias,
             max(event.occurred_at_ms for _, event in whole[-1]),
-            {product_id: (rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
-            [visit.key for visit in kept],
-            judgement.forgotten_at_ms,
-            judgement.seen,
+            reviewed,
+            [session.key for session in kept],
+            deduplication.forgotten_at_ms,
+            deduplication.seen,
         )
-    return History(
-        reclassed(placed, judgement.classes),
-        judgement.forgotten_at_ms,
+    elif lifetimes[-1]:
+        customer = attrs.evolve(
+            profile_of(customer_id, [event for _, event in lifetimes[-1]], current, (open_, closed), settings),
+            forgotten_at_ms=deduplication.forgotten_at_ms,
+            seen=deduplication.seen,
+        )
+    return CustomerHistory(
+        with_forwarded(events, deduplication.classes),
+        deduplication.forgotten_at_ms,
         customer,
         present,
-        {visit.key for visit in everything} - present.keys(),
-        {product_id: (rating(best), best.text, best.occurred_at_ms) for product_id, best in standing.items()},
-        [(product_id, rating(best)) for counted, _ in said for product_id, best in counted],
-        listed(everything),
-        stub,
-        handed,
-        [one for again in judgement.repeats.values() for one in again],
+        {session.key for session in everything} - present.keys(),
+        {id_: (rating(review), review.text, review.occurred_at_ms) for id_, review in current.items()},
+        [(product_id, rating(review)) for counted, _ in all_opinions for product_id, review in counted],
+        last_interactions(everything),
+        visitor,
+        messages,
+        [duplicate for of_profile in deduplication.duplicates.values() for duplicate in of_profile],
     )
 
 
-def _left_behind(visits: tuple[list[Visit], list[Visit]], life: Sequence[Placed]) -> tuple[list[Visit], list[Visit]]:
-    """Of a visitor who signed in, the open session touched last goes along, and the others are closed."""
-    open_, closed = visits
-    if signed_in_at(life) is None:
-        return visits
-    moving = max(open_, key=lambda visit: (visit.last_ms, visit.key), default=None)
-    return [], [*closed, *(visit for visit in open_ if visit is not moving)]
+def _lifetimes(events: Sequence[KeyedEvent], classes: Sequence[RecordClass]) -> list[list[KeyedEvent]]:
+    """Divide the applied events at each forgetting."""
+    lifetimes: list[list[KeyedEvent]] = [[]]
+    for keyed, class_ in zip(events, classes, strict=True):
+        if class_ is RecordClass.APPLIED and keyed[1].kind is EventKind.CUSTOMER_FORGOTTEN:
+            lifetimes.append([])
+        elif class_ is RecordClass.APPLIED:
+            lifetimes[-1].append(keyed)
+    return lifetimes
 
 
-def _handed(
+def _moving_session(open_: Sequence[SessionEvents]) -> SessionEvents | None:
+    """The open session that a sign-in moves to the customer: the session touched last."""
+    return max(open_, key=lambda session: (session.last_ms, session.key), default=None)
+
+
+def _after_sign_in(sessions: Sessions, lifetime: Sequence[KeyedEvent]) -> Sessions:
+    """The visitor's sessions after a sign-in: one session has moved to the customer, the others are closed."""
+    if sign_in_index(lifetime) is None:
+        return sessions
+    open_, closed = sessions
+    moving = _moving_session(open_)
+    return [], [*closed, *(session for session in open_ if session is not moving)]
+
+
+def _messages_of_visitor(
     customer_id: CustomerId,
-    placed: Sequence[Placed],
-    judgement: Judgement,
-    lives: Sequence[list[Placed]],
+    events: Sequence[KeyedEvent],
+    deduplication: Deduplication,
+    lifetimes: Sequence[list[KeyedEvent]],
     settings: ProfileSettings,
 ) -> list[ExpectedMessage]:
-    """What a visitor's events have to say to others."""
-    found, to = [], None
-    life = 0
-    for number, ((key, event), class_) in enumerate(zip(placed, judgement.classes, strict=True)):
+    """The messages of a visitor: the profile at each sign-in, and the events after it."""
+    messages, to = [], None
+    number_of_lifetime = 0
+    for number, ((key, event), class_) in enumerate(zip(events, deduplication.classes, strict=True)):
         if class_ is not RecordClass.APPLIED:
             continue
         if event.kind is EventKind.CUSTOMER_FORGOTTEN:
-            to, life = None, life + 1
+            to, number_of_lifetime = None, number_of_lifetime + 1
         elif event.identified_as is not None:
             if event.identified_as != to:
-                before = lives[life][: signed_in_at(lives[life])] if to is None else []
-                ids = judgement.known_at[number] if to is None else frozenset[str]()
-                history, at_ms = _history(customer_id, before, ids, settings), sent_ms(event)
+                lifetime = lifetimes[number_of_lifetime]
+                before = lifetime[: sign_in_index(lifetime)] if to is None else []
+                ids = deduplication.ids_at_sign_in[number] if to is None else frozenset[str]()
+                profile, at_ms = _detached_profile(customer_id, before, ids, settings), message_time_ms(event)
                 event_id = message_id(customer_id, event.event_id)
-                found.append(ExpectedMessage(event.identified_as, event_id, history=history, signed_in_ms=at_ms))
+                messages.append(ExpectedMessage(event.identified_as, event_id, profile=profile, signed_in_ms=at_ms))
             to = event.identified_as
         elif to is not None:
-            found.append(ExpectedMessage(to, event.event_id, _copy(event, to, key)))
-    return found
+            messages.append(ExpectedMessage(to, event.event_id, _forwarded_copy(event, to, key)))
+    return messages
 
 
-def _history(
-    customer_id: CustomerId, life: Sequence[Placed], ids: frozenset[str], settings: ProfileSettings
+def _detached_profile(
+    customer_id: CustomerId, lifetime: Sequence[KeyedEvent], ids: frozenset[str], settings: ProfileSettings
 ) -> Customer:
-    """What a visitor who signs in has done: as a profile of them would be, without what stays behind."""
+    """The part of a visitor's profile that a sign-in moves to the customer."""
     seen = SeenEvents(merged_ids=b"".join(map(bytes.fromhex, sorted(ids))))
-    if not life:
+    if not lifetime:
         return Customer(customer_id, seen=seen)
-    open_, closed = visits_of(life, settings)
-    known = profile(customer_id, [event for _, event in life], {}, (open_, closed), settings)
-    moving = max(open_, key=lambda visit: (visit.last_ms, visit.key), default=None)
-    sessions = [] if moving is None else [Session(**attrs.asdict(session_of(moving, settings)))]
+    open_, closed = sessions_of(lifetime, settings)
+    known = profile_of(customer_id, [event for _, event in lifetime], {}, (open_, closed), settings)
+    moving = _moving_session(open_)
+    sessions = [] if moving is None else [Session(**attrs.asdict(expected_session(moving, settings)))]
     return Customer(
         customer_id,
         counts=known.counts,
@@ -178,21 +205,23 @@ def _history(
         recent=known.recent,
         purchases=known.purchases,
         shown=known.shown,
-        orders={order_id: Order(*said) for order_id, said in known.orders.items()},
+        orders={order_id: Order(*order) for order_id, order in known.orders.items()},
         open_sessions=sessions,
         seen=seen,
-        contributions=tuple(_contributions([event for _, event in life], settings)),
+        contributions=tuple(_contributions([event for _, event in lifetime], settings)),
     )
 
 
-def _copy(event: Event, to: CustomerId, key: SessionKey) -> Event:
-    """The copy of a visitor's event that goes to the customer."""
-    return event._replace(customer_id=to, forwarded=place_of(key), occurred_at_ms=sent_ms(event), properties=NOTHING)
+def _forwarded_copy(event: Event, to: CustomerId, key: SessionKey) -> Event:
+    """The copy of a visitor's event that is forwarded to the customer."""
+    return event._replace(
+        customer_id=to, forwarded=log_position(key), occurred_at_ms=message_time_ms(event), properties=NOTHING
+    )
 
 
 def _contributions(events: Sequence[Event], settings: ProfileSettings) -> list[Contribution]:
-    """What each of the last events added. Of reviews, those count that stand as an opinion."""
-    _, standing = opinions(events, settings.reviews_max)
+    """What each of the last events added. A review counts only where it is the current opinion of its product."""
+    _, current = opinions_in(events, settings.reviews_max)
     return [
         Contribution(
             bytes.fromhex(digest_of(event.event_id)),
@@ -204,25 +233,14 @@ def _contributions(events: Sequence[Event], settings: ProfileSettings) -> list[C
             event.quantity,
             event.order_id,
             country_of(event),
-            event.rating if _stands(event, standing) else None,
+            event.rating if _is_current_opinion(event, current) else None,
             event.shown,
         )
         for event in events[-settings.contributions_max :]
     ]
 
 
-def _stands(event: Event, standing: Mapping[ProductId, Event]) -> bool:
-    """Whether the product's ratings count an opinion of this time and rating."""
-    best = None if event.product_id is None else standing.get(event.product_id)
-    return best is not None and (rating(best), best.occurred_at_ms) == (event.rating, event.occurred_at_ms)
-
-
-def _lives(placed: Sequence[Placed], classes: Sequence[RecordClass]) -> list[list[Placed]]:
-    """Part the applied events at each forgetting."""
-    lives: list[list[Placed]] = [[]]
-    for one, class_ in zip(placed, classes, strict=True):
-        if class_ is RecordClass.APPLIED and one[1].kind is EventKind.CUSTOMER_FORGOTTEN:
-            lives.append([])
-        elif class_ is RecordClass.APPLIED:
-            lives[-1].append(one)
-    return lives
+def _is_current_opinion(event: Event, current: Mapping[ProductId, Event]) -> bool:
+    """Whether the product's ratings count an opinion of the event's time and rating."""
+    review = None if event.product_id is None else current.get(event.product_id)
+    return review is not None and (rating(review), review.occurred_at_ms) == (event.rating, event.occurred_at_ms)

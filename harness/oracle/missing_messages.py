@@ -1,64 +1,72 @@
-"""What has to be said to others, and whether the log has it."""
+"""Whether the log has the messages that it must have, and no others."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from harness.oracle.judging import digests_in
-from harness.oracle.sign_in import ExpectedMessage, history_in
-from harness.oracle.sorting import Sorted
+from harness.oracle.deduplication import digests_in
+from harness.oracle.identity import merged_profile_in
+from harness.oracle.messages import ExpectedMessage
+from harness.oracle.record_classes import ClassifiedRecords
 from harness.support.diff import diff
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, Event
 
+MessageKey = tuple[CustomerId, str]
+"""The customer that a message is for, and its event id."""
 
-def messages_in_log(sorted_: Sorted) -> dict[tuple[CustomerId, str], list[Event]]:
-    """By customer and id, what the log has of each event."""
-    said: dict[tuple[CustomerId, str], list[Event]] = {}
-    for customer_id, placed in sorted_.by_customer.items():
-        for _, event in placed:
-            said.setdefault((customer_id, event.event_id), []).append(event)
-    return said
+
+def messages_in_log(classified: ClassifiedRecords) -> dict[MessageKey, list[Event]]:
+    """All events of the log by customer and id: an expected message must be among them."""
+    messages: dict[MessageKey, list[Event]] = {}
+    for customer_id, events in classified.by_customer.items():
+        for _, event in events:
+            messages.setdefault((customer_id, event.event_id), []).append(event)
+    return messages
 
 
 def missing_messages(
-    handed: Iterable[ExpectedMessage],
-    said: Mapping[tuple[CustomerId, str], list[Event]],
-    written_ms: Mapping[tuple[CustomerId, str], list[int]],
+    expected: Iterable[ExpectedMessage],
+    in_log: Mapping[MessageKey, list[Event]],
+    message_times_ms: Mapping[MessageKey, list[int]],
 ) -> Iterator[str]:
-    """What visitors hand on must be in the log, and a history once and as it was; so must their forgettings, and no
-    others."""
-    forgettings: dict[tuple[CustomerId, str], list[int]] = {}
-    for one in handed:
-        found = said.get((one.to, one.event_id), [])
-        if one.forgotten_at_ms is not None:
-            forgettings.setdefault((one.to, one.event_id), []).append(one.forgotten_at_ms)
-        elif one.history is None:
-            if one.event not in found:
-                yield f"event {one.event_id} was not forwarded to {one.to}, or as another"
+    """Yield a line for each message that the log lacks, has too often or with other content.
+
+    A forwarded event must be in the log, a merged profile exactly once. Visitors must be forgotten at exactly the
+    expected times.
+    """
+    forgettings: dict[MessageKey, list[int]] = {}
+    for message in expected:
+        key = message.to, message.event_id
+        found = in_log.get(key, [])
+        if message.forgotten_at_ms is not None:
+            forgettings.setdefault(key, []).append(message.forgotten_at_ms)
+        elif message.profile is None:
+            if message.event not in found:
+                yield f"event {message.event_id} was not forwarded to {message.to}, or with other content"
         elif len(found) != 1:
-            yield f"history {one.event_id} is {len(found)} times in the log"
-        elif (times := written_ms[one.to, one.event_id]) != [one.signed_in_ms]:
-            yield f"history {one.event_id} in the log is as of {times}, should be as of {one.signed_in_ms}"
-        elif (differing := _unlike_histories(history_in(found[0]), one.history)) is not None:
-            yield f"history {one.event_id}: {differing}"
-    for visitor, event_id in said:
-        if visitor.startswith(ANONYMOUS) and event_id.startswith(f"{visitor}/"):  # as what is said of visitors is named
+            yield f"profile {message.event_id} is {len(found)} times in the log"
+        elif (times := message_times_ms[key]) != [message.signed_in_ms]:
+            yield f"profile {message.event_id} in the log is as of {times}, should be as of {message.signed_in_ms}"
+        elif (difference := _profile_difference(merged_profile_in(found[0]), message.profile)) is not None:
+            yield f"profile {message.event_id}: {difference}"
+    for visitor, event_id in in_log:
+        if visitor.startswith(ANONYMOUS) and event_id.startswith(f"{visitor}/"):  # the form of a message's id
             forgettings.setdefault((visitor, event_id), [])
     for (visitor, event_id), wanted in forgettings.items():
-        times = sorted(written_ms.get((visitor, event_id), ()))
+        times = sorted(message_times_ms.get((visitor, event_id), ()))
         if times != sorted(wanted):
             yield f"forgettings {event_id} in the log are as of {times}, should be as of {sorted(wanted)}"
 
 
-def _unlike_histories(found: Customer | None, wanted: Customer) -> str | None:
-    """Name a field in which two histories differ."""
+def _profile_difference(found: Customer | None, wanted: Customer) -> str | None:
+    """Name the first field in which two profiles differ; None where they are equal."""
     if found is None:
         return "is another event"
     for field in attrs.fields(Customer):
-        held, right = getattr(found, field.name), getattr(wanted, field.name)
+        held, expected = getattr(found, field.name), getattr(wanted, field.name)
         if field.name == "seen":
-            held, right = set(digests_in(held.merged_ids)), set(digests_in(right.merged_ids))
-        if next(diff(field.name, held, right), None) is not None:
-            return f"{field.name} is {held}, should be {right}"
+            held, expected = set(digests_in(held.merged_ids)), set(digests_in(expected.merged_ids))
+        if next(diff(field.name, held, expected), None) is not None:
+            return f"{field.name} is {held}, should be {expected}"
     return None

@@ -1,7 +1,7 @@
-"""What a customer's profile must hold, each field by itself, from the events of a life.
+"""What a customer's profile must hold, each field computed by itself from the customer's events.
 
-Written from the definitions, not from the pipeline: nothing here is folded event by event where an expression over
-the history says the same, and nothing calls the code that is checked with it.
+Written from the definitions, not from the pipeline: where an expression over the history gives the same, no event is
+folded one after the other; and no function of the pipeline is called.
 """
 
 import re
@@ -12,9 +12,9 @@ from math import fsum
 
 import attrs
 
-from harness.oracle.judging import NEVER_MS, ExpectedSeen
-from harness.oracle.sessions import LOOKS, Visit, weights_of
-from harness.oracle.sign_in import history_in
+from harness.oracle.deduplication import NEVER_MS, ExpectedSeenEvents
+from harness.oracle.identity import merged_profile_in
+from harness.oracle.sessions import INTERACTIONS, Sessions, interest_weights
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
@@ -25,9 +25,9 @@ from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, P
 class ExpectedCustomer:
     """What a customer's record must hold.
 
-    `orders` maps an order to (placed at, units, amount), `reviewed` a product to (rating, at), both by arrival.
-    `purchases` maps a product to (units bought less units refunded, when either came last). `visitors` are those
-    who signed in as this customer, by arrival, with the history's id.
+    `orders` maps an order to (placed at, units, amount) and `reviewed` a product to (rating, time), both in order of
+    arrival. `purchases` maps a product to (units bought less units refunded, time of the last of both). `visitors` are
+    the visitors who signed in as this customer, in order of arrival, with the event id of the merged profile.
     """
 
     customer_id: CustomerId
@@ -48,79 +48,87 @@ class ExpectedCustomer:
     open_sessions: list[SessionKey]
     closed_sessions: list[SessionKey]
     forgotten_at_ms: int
-    seen: ExpectedSeen = attrs.Factory(ExpectedSeen)
+    seen: ExpectedSeenEvents = attrs.Factory(ExpectedSeenEvents)
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
 
 
-def profile(
+def profile_of(
     customer_id: CustomerId,
     events: list[Event],
-    standing: Mapping[ProductId, Event],
-    visits: tuple[list[Visit], list[Visit]],
+    opinions: Mapping[ProductId, Event],
+    sessions: Sessions,
     settings: ProfileSettings,
 ) -> ExpectedCustomer:
-    """Work out each field by itself from the events of a life."""
-    histories = [history for event in events if (history := history_in(event)) is not None]
+    """Compute each field by itself from the customer's events since the last forgetting.
+
+    Args:
+        customer_id: the customer.
+        events: the applied events, in log order.
+        opinions: the current review of each product.
+        sessions: the sessions that the events form.
+        settings: the limits and weights of profiles.
+    """
+    merged = [profile for event in events if (profile := merged_profile_in(event)) is not None]
     times = [event.occurred_at_ms for event in events]
-    times += [at for one in histories for at in (one.first_seen_ms, one.last_seen_ms) if at is not None]
+    times += [at for profile in merged for at in (profile.first_seen_ms, profile.last_seen_ms) if at is not None]
     counts = Counter(event.kind for event in events)
-    for one in histories:
-        counts.update(one.counts)
+    for profile in merged:
+        counts.update(profile.counts)
     bought = [event for event in events if event.kind is EventKind.PRODUCT_PURCHASED]
-    taken_back = [event for event in events if event.kind is EventKind.PURCHASE_CANCELLED]
+    refunded = [event for event in events if event.kind is EventKind.PURCHASE_CANCELLED]
     begun, orders = _orders(events, settings.orders_max)
-    open_, closed = visits
+    open_, closed = sessions
     return ExpectedCustomer(
         customer_id,
         counts=dict(counts),
         spend=sum(event.amount for event in bought)
-        - sum(event.amount for event in taken_back)
-        + sum(one.spend for one in histories),
+        - sum(event.amount for event in refunded)
+        + sum(profile.spend for profile in merged),
         units=sum(event.quantity for event in bought)
-        - sum(event.quantity for event in taken_back)
-        + sum(one.units for one in histories),
+        - sum(event.quantity for event in refunded)
+        + sum(profile.units for profile in merged),
         orders_placed=begun + sum(event.order_id is None for event in bought),
         sessions_begun=len(open_)
         + len(closed)
-        + sum(one.sessions_begun - bool(one.open_sessions) for one in histories),
+        + sum(profile.sessions_begun - bool(profile.open_sessions) for profile in merged),
         first_seen_ms=min(times),
         last_seen_ms=max(times),
-        country=_country(events, histories),
+        country=_country(events, merged),
         affinity=_affinity(events, settings),
         recent=_recent(events, settings.recent_products_max),
         purchases=_purchases(events, settings.bought_products_max),
         shown=_shown(events, settings.shown_products_max),
         orders=orders,
-        reviewed={product_id: (rating(best), best.occurred_at_ms) for product_id, best in standing.items()},
-        open_sessions=sorted(visit.key for visit in open_),
-        closed_sessions=[visit.key for visit in closed[-settings.closed_sessions_max :]],
+        reviewed={product_id: (rating(review), review.occurred_at_ms) for product_id, review in opinions.items()},
+        open_sessions=sorted(session.key for session in open_),
+        closed_sessions=[session.key for session in closed[-settings.closed_sessions_max :]],
         forgotten_at_ms=NEVER_MS,
         visitors=_visitors(events, settings.visitors_max),
     )
 
 
 def _visitors(events: Iterable[Event], limit: int) -> dict[CustomerId, str]:
-    """Who turned out to be the customer, the one of last at the end."""
+    """The visitors who signed in as the customer, the newest last."""
     visitors: dict[CustomerId, str] = {}
     for event in events:
-        history = history_in(event)
-        if history is not None:
-            visitors.pop(history.customer_id, None)
-            visitors[history.customer_id] = event.event_id
+        profile = merged_profile_in(event)
+        if profile is not None:
+            visitors.pop(profile.customer_id, None)
+            visitors[profile.customer_id] = event.event_id
     return dict(list(visitors.items())[-limit:])
 
 
 def country_of(event: Event) -> str | None:
-    """The country in which an event happened: two letters of the alphabet in its context, large or small."""
-    said = str(event.context.get("country", ""))
-    return said.upper() if re.fullmatch("[A-Za-z]{2}", said) else None
+    """The country of an event: two letters in its context, in upper or lower case; None where they are missing."""
+    code = str(event.context.get("country", ""))
+    return code.upper() if re.fullmatch("[A-Za-z]{2}", code) else None
 
 
-def _country(events: Iterable[Event], histories: Iterable[Customer]) -> tuple[str, int] | None:
-    """Where the customer was last, and when (ties: the later letters)."""
-    said = [(event.occurred_at_ms, country) for event in events if (country := country_of(event)) is not None]
-    said += [(one.country[1], str(one.country[0])) for one in histories if one.country is not None]
-    return max(said)[::-1] if said else None
+def _country(events: Iterable[Event], merged: Iterable[Customer]) -> tuple[str, int] | None:
+    """The customer's last country and its time (of equal times, the alphabetically later country)."""
+    countries = [(event.occurred_at_ms, country) for event in events if (country := country_of(event)) is not None]
+    countries += [(profile.country[1], str(profile.country[0])) for profile in merged if profile.country is not None]
+    return max(countries)[::-1] if countries else None
 
 
 def rating(event: Event) -> int:
@@ -131,13 +139,13 @@ def rating(event: Event) -> int:
 
 
 def _recent(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
-    """The products touched last, with when (ties: the larger id stays)."""
+    """The products touched last and the time (of equal times, the larger id is kept)."""
     touched: list[tuple[ProductId, int]] = []
     for event in events:
-        history = history_in(event)
-        if history is not None:
-            touched += history.recent.items()
-        elif event.kind in LOOKS and event.product_id is not None:
+        profile = merged_profile_in(event)
+        if profile is not None:
+            touched += profile.recent.items()
+        elif event.kind in INTERACTIONS and event.product_id is not None:
             touched.append((event.product_id, event.occurred_at_ms))
     touched.sort()
     newest = [(max(at_ms for _, at_ms in group), id_) for id_, group in groupby(touched, key=lambda pair: pair[0])]
@@ -145,66 +153,71 @@ def _recent(events: Iterable[Event], limit: int) -> dict[ProductId, int]:
 
 
 def _purchases(events: Iterable[Event], limit: int) -> dict[ProductId, tuple[int, int]]:
-    """Units bought less units refunded, whichever came first, and when either came last, of the products of which
-    something was bought or refunded last; one that left begins at 0."""
-    traded: dict[ProductId, list[tuple[int, int]]] = {}
+    """Units bought less units refunded, and the time of the last of both, of the products traded last.
+
+    A refund may come before its purchase. A product that was evicted starts again at 0.
+    """
+    trades: dict[ProductId, list[tuple[int, int]]] = {}
     signs = {EventKind.PRODUCT_PURCHASED: 1, EventKind.PURCHASE_CANCELLED: -1}
     for event in events:
-        history = history_in(event)
-        more = [] if history is None else [(id_, *held) for id_, held in history.purchases.items()]
+        profile = merged_profile_in(event)
+        added = [] if profile is None else [(id_, *purchase) for id_, purchase in profile.purchases.items()]
         if event.product_id is not None and event.kind in signs:
-            more.append((event.product_id, signs[event.kind] * event.quantity, event.occurred_at_ms))
-        for product_id, units, at_ms in more:
-            traded.setdefault(product_id, []).append((units, at_ms))
-            if len(traded) > limit:
-                traded.pop(min((max(at for _, at in lines), one) for one, lines in traded.items())[1])
-    return {one: (sum(units for units, _ in lines), max(at for _, at in lines)) for one, lines in traded.items()}
+            added.append((event.product_id, signs[event.kind] * event.quantity, event.occurred_at_ms))
+        for product_id, units, at_ms in added:
+            trades.setdefault(product_id, []).append((units, at_ms))
+            if len(trades) > limit:
+                trades.pop(min((max(at for _, at in lines), id_) for id_, lines in trades.items())[1])
+    return {id_: (sum(units for units, _ in lines), max(at for _, at in lines)) for id_, lines in trades.items()}
 
 
 def _shown(events: Iterable[Event], limit: int) -> dict[ProductId, tuple[int, int]]:
-    """How often each product was shown, and when last, of the ones shown last; one that left begins anew."""
+    """How often each product was shown, and the last time, of the products shown last.
+
+    A product that was evicted starts again at 0.
+    """
     times: dict[ProductId, list[int]] = {}
     for event in events:
-        history = history_in(event)
-        shown = [(one, [event.occurred_at_ms]) for one in event.shown]
-        if history is not None:
-            shown += [(one, [last_ms] * often) for one, (often, last_ms) in history.shown.items()]
+        profile = merged_profile_in(event)
+        shown = [(product_id, [event.occurred_at_ms]) for product_id in event.shown]
+        if profile is not None:
+            shown += [(id_, [last_ms] * count) for id_, (count, last_ms) in profile.shown.items()]
         for product_id, at_times in shown:
             times.setdefault(product_id, []).extend(at_times)
             if len(times) > limit:
-                times.pop(min((max(at), one) for one, at in times.items())[1])
+                times.pop(min((max(at), id_) for id_, at in times.items())[1])
     return {product_id: (len(at), max(at)) for product_id, at in times.items()}
 
 
 def _affinity(events: Iterable[Event], settings: ProfileSettings) -> dict[str, tuple[float, int]]:
-    """Σ w·2^(−(T − t)/h) over each category's events, T the time of its newest."""
-    weights = weights_of(settings)
-    noted: list[tuple[str, int, float]] = []
+    """Σ w·2^(−(T − t)/h) over each category's events; T is the time of the category's newest event."""
+    weights = interest_weights(settings)
+    interests: list[tuple[str, int, float]] = []
     for event in events:
-        history = history_in(event)
-        if history is not None:
-            noted += ((category, at_ms, score) for category, (score, at_ms) in history.affinity.items())
-        elif event.kind in LOOKS and event.category is not None:
-            noted.append((event.category, event.occurred_at_ms, weights[event.kind]))
+        profile = merged_profile_in(event)
+        if profile is not None:
+            interests += ((category, at_ms, score) for category, (score, at_ms) in profile.affinity.items())
+        elif event.kind in INTERACTIONS and event.category is not None:
+            interests.append((event.category, event.occurred_at_ms, weights[event.kind]))
     by_category: dict[str, list[tuple[int, float]]] = {}
-    for category, at_ms, weight in noted:
+    for category, at_ms, weight in interests:
         by_category.setdefault(category, []).append((at_ms, weight))
     if len(by_category) > settings.categories_max:
-        return _crowded_affinity(noted, settings)
+        return _affinity_with_eviction(interests, settings)
     half_life_ms, affinity = settings.affinity_half_life_ms, {}
-    for category, said in by_category.items():
-        newest_ms = max(at_ms for at_ms, _ in said)
-        affinity[category] = fsum(w * 2.0 ** (-(newest_ms - at) / half_life_ms) for at, w in said), newest_ms
+    for category, weighted in by_category.items():
+        newest_ms = max(at_ms for at_ms, _ in weighted)
+        affinity[category] = fsum(w * 2.0 ** (-(newest_ms - at) / half_life_ms) for at, w in weighted), newest_ms
     return affinity
 
 
-def _crowded_affinity(
-    noted: Iterable[tuple[str, int, float]], settings: ProfileSettings
+def _affinity_with_eviction(
+    interests: Iterable[tuple[str, int, float]], settings: ProfileSettings
 ) -> dict[str, tuple[float, int]]:
-    """The same where categories had to leave: each time there is one too many, the weakest as of the newest time."""
+    """The same with more categories than the limit: each new category evicts the weakest as of the newest time."""
     half_life_ms = settings.affinity_half_life_ms
     scores: dict[str, tuple[float, int]] = {}
-    for category, at_ms, weight in noted:
+    for category, at_ms, weight in interests:
         score, scored_ms = scores.get(category, (0.0, at_ms))
         to_ms = max(scored_ms, at_ms)
         aged, added = (
@@ -218,23 +231,23 @@ def _crowded_affinity(
 
 
 def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[int | None, int, int]]]:
-    """Count the orders placed, and work out (placed at, units, amount) of the last `limit` of them.
+    """Count the orders placed, and compute (placed at, units, amount) of the last `limit` orders.
 
-    Lines and refunds of an order may come in any order, and a visitor's profile brings orders as they stood. An order
-    is placed with its first purchase; one that is no longer known begins at 0.
+    The lines and refunds of an order may come in any sequence, and a merged profile brings whole orders. An order is
+    placed with its first purchase; an order that was evicted starts again at 0.
     """
     placed = 0
     known: dict[str, list[tuple[int | None, int, int]]] = {}
     for event in events:
-        history, more = history_in(event), list[tuple[str, tuple[int | None, int, int]]]()
-        if history is not None:
-            more = [(id_, (order.placed_at_ms, order.units, order.amount)) for id_, order in history.orders.items()]
-            placed += history.orders_placed - sum(order.placed_at_ms is not None for order in history.orders.values())
+        profile, added = merged_profile_in(event), list[tuple[str, tuple[int | None, int, int]]]()
+        if profile is not None:
+            added = [(id_, (order.placed_at_ms, order.units, order.amount)) for id_, order in profile.orders.items()]
+            placed += profile.orders_placed - sum(order.placed_at_ms is not None for order in profile.orders.values())
         elif event.order_id is not None and event.kind is EventKind.PRODUCT_PURCHASED:
-            more = [(event.order_id, (event.occurred_at_ms, event.quantity, event.amount))]
+            added = [(event.order_id, (event.occurred_at_ms, event.quantity, event.amount))]
         elif event.order_id is not None and event.kind is EventKind.PURCHASE_CANCELLED:
-            more = [(event.order_id, (None, -event.quantity, -event.amount))]
-        for order_id, line in more:
+            added = [(event.order_id, (None, -event.quantity, -event.amount))]
+        for order_id, line in added:
             if order_id not in known:
                 known = dict([*known.items(), (order_id, [])][-limit:])
             is_placed = any(at is not None for at, _, _ in known[order_id])
@@ -250,11 +263,15 @@ def _orders(events: Iterable[Event], limit: int) -> tuple[int, dict[str, tuple[i
     }
 
 
-def opinions(events: Iterable[Event], limit: int) -> tuple[list[tuple[ProductId, Event]], dict[ProductId, Event]]:
-    """Find the reviews that count, and among them those of the last `limit` products reviewed.
+def opinions_in(events: Iterable[Event], limit: int) -> tuple[list[tuple[ProductId, Event]], dict[ProductId, Event]]:
+    """Find the reviews that count as opinions.
 
-    A product's reviews are one opinion, the latest of them (ties: the higher rating, then the one that came later),
-    as long as the product is among those known; after that, another review is another opinion.
+    All reviews of a product are one opinion, of which the latest counts (of equal times: the higher rating, then the
+    review that came later), as long as the product is among the `limit` products reviewed last; after that, another
+    review is another opinion.
+
+    Returns:
+        All opinions that count, and the current opinions of the products reviewed last.
     """
     opinions: list[tuple[ProductId, list[Event]]] = []
     known: dict[ProductId, list[Event]] = {}
@@ -265,8 +282,11 @@ def opinions(events: Iterable[Event], limit: int) -> tuple[list[tuple[ProductId,
             opinions.append((event.product_id, []))
             known = dict([*known.items(), opinions[-1]][-limit:])
         known[event.product_id].append(event)
-    return [(id_, _latest(said)) for id_, said in opinions], {id_: _latest(said) for id_, said in known.items()}
+    counted = [(product_id, _latest(reviews)) for product_id, reviews in opinions]
+    return counted, {product_id: _latest(reviews) for product_id, reviews in known.items()}
 
 
-def _latest(said: Sequence[Event]) -> Event:
-    return max(enumerate(said), key=lambda one: (one[1].occurred_at_ms, rating(one[1]), one[0]))[1]
+def _latest(reviews: Sequence[Event]) -> Event:
+    return max(enumerate(reviews), key=lambda numbered: (numbered[1].occurred_at_ms, rating(numbered[1]), numbered[0]))[
+        1
+    ]

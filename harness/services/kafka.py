@@ -1,4 +1,4 @@
-"""A Kafka broker on this machine: jars by Maven, one process, no container."""
+"""A Kafka broker on this machine: its jars from Maven, one process, no container."""
 
 import os
 import shutil
@@ -21,8 +21,8 @@ READY_S = 60.0
 FETCH_S = 600
 
 AFTER_A_KILL = ("--override", "transaction.abort.timed.out.transaction.cleanup.interval.ms=30000")
-"""How a broker is started that was killed: on a busy machine it takes longer to be ready than the usual 5 s, and one
-that gives a transaction up before it is ready loses the transaction's end (docs/exactly-once.md)."""
+"""Options that start a broker after a kill. On a busy machine it needs more than the usual 5 s to be ready, and a
+broker that aborts a transaction before it is ready loses the transaction's end marker (docs/exactly-once.md)."""
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -55,7 +55,7 @@ authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 allow.everyone.if.no.acl.found=true
 """
-"""Whoever does not sign in may do all; whoever does, all that nobody denies them."""
+"""Clients without a user may do everything; users may do everything that no ACL denies them."""
 
 
 SIGNED_IN = """\
@@ -68,12 +68,12 @@ sasl.enabled.mechanisms=PLAIN
 listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
   user_{user}="{password}";
 """
-"""In a file of properties, what comes later counts."""
+"""Appended to the properties: of a repeated property, the last line counts."""
 
 
 @attrs.frozen
 class SignedIn:
-    """A second way in for clients: by TLS, with the key and certificates of a PEM file, for a user with a password."""
+    """A second listener: TLS with the key and certificates of a PEM file, for a user with a password (SASL PLAIN)."""
 
     key_file: Path
     user: str
@@ -82,17 +82,17 @@ class SignedIn:
 
     @property
     def place(self) -> str:
-        """Host, as the certificate has it, and port."""
+        """Host, as in the certificate, and port."""
         return f"localhost:{self.port}"
 
 
 def libraries() -> Path:
-    """Where the broker's jars lie once they are fetched."""
+    """The folder of the broker's jars, once they were fetched."""
     return Path(os.environ.get("REALTIME_PIPELINE_SERVICES", ROOT / "var" / "services")) / "kafka-4.4.0"
 
 
 def why_no_kafka() -> str | None:
-    """Say why there can be no broker here; None where there can."""
+    """Why no broker can run on this machine; None where it can."""
     if shutil.which("java") is None:
         return "there is no Kafka: it needs Java 17 or newer"
     if not libraries().is_dir() and shutil.which("mvn") is None:
@@ -101,10 +101,10 @@ def why_no_kafka() -> str | None:
 
 
 def fetch() -> Path:
-    """Fetch the broker's jars, unless they are there; all of them or none.
+    """Download the broker's jars, unless the folder exists: all of them or none.
 
     Raises:
-        HarnessError: they cannot be had.
+        HarnessError: the download has failed.
     """
     place = libraries()
     if place.is_dir():
@@ -120,18 +120,18 @@ def fetch() -> Path:
         try:
             subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=FETCH_S)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            said = str(error.stdout or error)[-500:].replace("\n", " | ")
-            raise HarnessError(f"Kafka's jars cannot be fetched: {said}") from None
+            output = str(error.stdout or error)[-500:].replace("\n", " | ")
+            raise HarnessError(f"Kafka's jars cannot be fetched: {output}") from None
         try:
             (Path(folder) / "libs").rename(place)
         except OSError:
-            if not place.is_dir():  # else somebody else was faster
+            if not place.is_dir():  # else another process was faster
                 raise
     return place
 
 
 class KafkaBroker:
-    """One broker that is its own controller, on the loopback."""
+    """One broker that is its own controller, on the loopback interface."""
 
     def __init__(
         self, folder: Path, port: int | None = None, heap_mb: int = 256, signed_in: SignedIn | None = None
@@ -152,7 +152,7 @@ class KafkaBroker:
 
     @property
     def place(self) -> str:
-        """Host and port, as settings have them."""
+        """Host and port, as settings name them."""
         return f"127.0.0.1:{self.port}"
 
     def _settings(self, signed_in: SignedIn | None) -> str:
@@ -170,7 +170,7 @@ class KafkaBroker:
         return settings
 
     def _format(self) -> None:
-        cluster = "c" + urlsafe_b64encode(uuid4().bytes).decode()[:21]  # one that begins with - would be an option
+        cluster = "c" + urlsafe_b64encode(uuid4().bytes).decode()[:21]  # with a first -, it would be an option
         command = [*self._java[:1], "-Xmx128m", "-XX:TieredStopAtLevel=1", *self._java[1:]]
         command += ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=READY_S, check=False)
@@ -178,7 +178,7 @@ class KafkaBroker:
             raise HarnessError(f"Kafka's folder cannot be formatted: {(ended.stdout + ended.stderr)[-500:]}")
 
     def _answers(self) -> bool:
-        """Whether its port is open: a broker opens it when it is ready."""
+        """Whether the broker is ready: only then it opens its port."""
         with socket.socket() as probe:
             probe.settimeout(1)
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
@@ -188,7 +188,7 @@ class KafkaBroker:
 def kafka_broker(
     folder: Path, port: int | None = None, heap_mb: int = 256, signed_in: SignedIn | None = None
 ) -> Iterator[KafkaBroker]:
-    """A running broker."""
+    """Run a broker; stop it at the end."""
     broker = KafkaBroker(folder, port, heap_mb, signed_in)
     broker.process.start()
     try:

@@ -1,4 +1,4 @@
-"""A server process: started, waited for, and stopped by its pid."""
+"""A server process: it is started, waited for and stopped."""
 
 import random
 import signal
@@ -15,12 +15,12 @@ STOP_S = 60.0
 
 
 def free_port() -> int:
-    """A port on the loopback that nobody listens on now, outside the range that clients are given theirs from."""
+    """A free port on the loopback interface, outside the range of ephemeral ports."""
     return free_ports(1)[0]
 
 
 def free_ports(count: int) -> Sequence[int]:
-    """So many of them, no two the same."""
+    """Different free ports."""
     found: list[int] = []
     while len(found) < count:
         port = random.randrange(15_000, 32_000)
@@ -32,7 +32,7 @@ def free_ports(count: int) -> Sequence[int]:
 
 
 class ServerProcess:
-    """One server and its log file."""
+    """A server process and its log file."""
 
     def __init__(
         self,
@@ -53,48 +53,48 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The server's process."""
+        """The process id of the running server."""
         if self._process is None:
             raise HarnessError(f"{self._name} is not running")
         return self._process.pid
 
-    def start(self, *more: str) -> None:
-        """Start the server, this time with more on its command line, and wait until it answers.
+    def start(self, *options: str) -> None:
+        """Start the server, with additional options, and wait until it answers.
 
         Raises:
-            HarnessError: it ended, or did not answer in time; the message has the end of its log.
+            HarnessError: the server ended, or did not answer in time; the message has the end of its log.
         """
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._command, *more],
+                [*self._command, *options],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=self._environment,
-                start_new_session=True,  # a Ctrl-C is for the harness, which stops its servers itself
+                start_new_session=True,  # Ctrl-C must only reach the harness, which stops its servers itself
             )
         deadline_s = time.monotonic() + self._ready_s
-        while (ended := self._process.poll()) is not None or not self._is_ready():  # who answers may be another
+        while (ended := self._process.poll()) is not None or not self._is_ready():  # another server may answer
             if ended is not None or time.monotonic() > deadline_s:
                 self.kill()
-                end = self._log_file.read_text("utf-8", "replace")[-500:].replace("\n", " | ")
-                raise HarnessError(f"{self._name} did not start: {end}")
+                last_lines = self._log_file.read_text("utf-8", "replace")[-500:].replace("\n", " | ")
+                raise HarnessError(f"{self._name} did not start: {last_lines}")
             time.sleep(0.05)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal: SIGSTOP, SIGCONT."""
+        """Send a signal (SIGSTOP, SIGCONT), if the server runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill the server, as a crash would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def stop(self) -> None:
-        """Ask it to end, and make sure that it does."""
+        """Ask the server to end; kill it where it does not."""
         if self._process is None:
             return
         self._process.terminate()

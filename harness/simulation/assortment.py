@@ -1,4 +1,4 @@
-"""What the simulated shop sells: products with names that people can read, in themes that go together."""
+"""The assortment of the simulated shop: products with readable names, grouped by theme."""
 
 import random
 from collections import defaultdict
@@ -12,7 +12,7 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import PER_UNIT, Amount
 from realtime_pipeline.domain.shop.product import Product
 
-SHELVES: Final[dict[str, dict[str, str]]] = {
+ARTICLES: Final[dict[str, dict[str, str]]] = {
     "Kitchen": {
         "coffee": "Stoneware Coffee Mug, {Cream|Slate|Moss} 14; Pour-Over Dripper, {1 Cup<4 Cups} 24;"
         "Burr Hand Grinder, {Steel|Walnut} 62; Espresso Tamper {51 mm<58 mm} 19; Milk Jug {350 ml<600 ml} 21",
@@ -120,9 +120,9 @@ SHELVES: Final[dict[str, dict[str, str]]] = {
         "Suet Balls, {10 Pieces<50 Pieces} 8; Bird Bath, {Stone|Copper} 49",
     },
 }
-"""Category → theme → articles, each a name with its variants in braces and a typical price.
+"""Category → theme → articles: a name with its variants in braces, and a typical price.
 
-Variants joined by `|` cost the same, those joined by `<` ever more.
+Variants separated by `|` cost the same; of variants separated by `<`, each costs more than its predecessor.
 """
 
 MAKERS: Final = (
@@ -151,59 +151,62 @@ MAKERS: Final = (
     "Wexford",
     "Yarrow",
 )
-"""Who makes the further products once every article has been offered without a name."""
+"""Makers: their names tell further products apart, once every article was offered without a maker."""
 
 ENDINGS: Final = (0, 100, 500, 500, 1_000, 1_000)
-"""What is taken off whole units for the look of a price, in ten-thousandths: 14.00, 13.99, 13.95, 13.90."""
+"""What is subtracted from whole units for realistic prices, in ten-thousandths: 14.00, 13.99, 13.95, 13.90."""
 
 
 @attrs.frozen(eq=False)
-class Good:
-    """A product on its shelf: what events say of it in full and in passing, and how good it really is, in stars."""
+class StockedProduct:
+    """A product of the shop: its properties in events, in full and in short, and its true quality, in stars."""
 
-    facts: dict[str, object]
-    mention: dict[str, object]
+    details: dict[str, object]
+    short_details: dict[str, object]
     quality: float
 
 
 @attrs.frozen(eq=False)
 class Theme:
-    """Products that are looked at together, the popular ones oftener, and the other themes of the category."""
+    """Products that are viewed together, their cumulative popularity weights, and the other themes of the category."""
 
-    goods: Sequence[Good]
+    products: Sequence[StockedProduct]
     popularity: Sequence[float]
     related: list["Theme"]
 
 
 def assortment(products: int = 400, seed: int = 0) -> list[Product]:
-    """Offer so many products, the themes taking turns.
+    """Make an assortment, one product of each theme in turn.
 
-    The seed sets the prices. A product keeps its id, name and price in an assortment of any size.
+    The seed decides the prices. A product has the same id, name and price in an assortment of any size.
+
+    Raises:
+        ValueError: there are not so many names.
     """
     series = [
         _series(category, theme, articles, random.Random(f"{seed}:{theme}"))
-        for category, themes in SHELVES.items()
+        for category, themes in ARTICLES.items()
         for theme, articles in themes.items()
     ]
     rounds = zip(*series, strict=False)
-    offered = list(islice((product for one_round in rounds for product in one_round), products))
+    offered = list(islice((product for of_themes in rounds for product in of_themes), products))
     if len(offered) < products:
         raise ValueError(f"the shop has names for {len(offered)} products, not for {products}")
     return offered
 
 
 def theme_of(product: Product) -> str:
-    """Read the theme from the product's id (`trail-running-07`), else call the category a theme."""
+    """Read the theme from the product's id (`trail-running-07`); other products have their category as theme."""
     theme, _, number = product.product_id.rpartition("-")
     return theme if theme and number.isdigit() else product.category or ""
 
 
-def shelve(products: list[Product], qualities: Mapping[ProductId, float], rng: random.Random) -> list[Theme]:
-    """Group products by theme, themes and products in an order of popularity, and relate the themes of a category."""
-    shelves: dict[tuple[str | None, str], list[Good]] = defaultdict(list)
+def group_by_theme(products: list[Product], qualities: Mapping[ProductId, float], rng: random.Random) -> list[Theme]:
+    """Group products by theme, order themes and products randomly by popularity, and link the themes of a category."""
+    by_theme: dict[tuple[str | None, str], list[StockedProduct]] = defaultdict(list)
     for product in rng.sample(products, len(products)):
-        shelves[product.category, theme_of(product)].append(_good(product, qualities[product.product_id]))
-    themes = {shelf: Theme(goods, zipf(len(goods)), []) for shelf, goods in shelves.items()}
+        by_theme[product.category, theme_of(product)].append(_stocked(product, qualities[product.product_id]))
+    themes = {key: Theme(stocked, zipf(len(stocked)), []) for key, stocked in by_theme.items()}
     categories: dict[str | None, list[Theme]] = defaultdict(list)
     for (category, _), theme in themes.items():
         categories[category].append(theme)
@@ -213,20 +216,20 @@ def shelve(products: list[Product], qualities: Mapping[ProductId, float], rng: r
 
 
 def zipf(length: int) -> list[float]:
-    """Add up the weights 1, 1/2, 1/3, … for `random.choices`."""
+    """Cumulative weights of Zipf's law (1, 1/2, 1/3, …), for `random.choices`."""
     return list(accumulate(1 / rank for rank in range(1, length + 1)))
 
 
-def _good(product: Product, quality: float) -> Good:
+def _stocked(product: Product, quality: float) -> StockedProduct:
     price = None if product.price is None else product.price / PER_UNIT
-    said = {"product_id": product.product_id, "name": product.name, "category": product.category, "price": price}
-    facts: dict[str, object] = {field: value for field, value in said.items() if value is not None}
+    properties = {"product_id": product.product_id, "name": product.name, "category": product.category, "price": price}
+    facts: dict[str, object] = {field: value for field, value in properties.items() if value is not None}
     mention = {field: value for field, value in facts.items() if field != "name"}
-    return Good(facts, mention, quality)
+    return StockedProduct(facts, mention, quality)
 
 
 def _series(category: str, theme: str, articles: str, rng: random.Random) -> Iterator[Product]:
-    """Name one theme's products, first one variant of every article, then the next of each."""
+    """Name the products of a theme: first one variant of every article, then the next variant of each."""
     number = 0
     for maker in ("", *MAKERS):
         columns = [_variants(article.strip(), rng) for article in articles.split(";")]
@@ -238,7 +241,7 @@ def _series(category: str, theme: str, articles: str, rng: random.Random) -> Ite
 
 
 def _variants(article: str, rng: random.Random) -> list[tuple[str, Amount]]:
-    """Spell an article's variants out, with prices around the typical one."""
+    """Expand the variants of an article, with prices around the typical price."""
     template, _, typical = article.rpartition(" ")
     before, _, rest = template.partition("{")
     inside, _, after = rest.partition("}")
@@ -246,6 +249,6 @@ def _variants(article: str, rng: random.Random) -> list[tuple[str, Amount]]:
     units = int(typical) * rng.uniform(0.9, 1.1)
     ending = rng.choice(ENDINGS)
     return [
-        (f"{before}{variant}{after}", Amount(round(units * (1 + step * place)) * PER_UNIT - ending))
-        for place, variant in enumerate(inside.replace("<", "|").split("|"))
+        (f"{before}{variant}{after}", Amount(round(units * (1 + step * number)) * PER_UNIT - ending))
+        for number, variant in enumerate(inside.replace("<", "|").split("|"))
     ]

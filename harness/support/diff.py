@@ -1,4 +1,4 @@
-"""Compare two values and say in a line how they differ."""
+"""Compares two values, and writes each difference as a line."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ _Key = TypeVar("_Key")
 
 
 def diff(what: str, found: object, wanted: object) -> Iterator[Line]:
-    """Compare two values; of mappings, each key."""
+    """Compare two values; mappings are compared key by key."""
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
         for key in [*wanted, *(key for key in found if key not in wanted)]:
             if key not in wanted:
@@ -26,7 +26,7 @@ def diff(what: str, found: object, wanted: object) -> Iterator[Line]:
 
 
 def same(found: object, wanted: object) -> bool:
-    """Say whether two values are equal, floats to 1e-9 of their size."""
+    """Whether two values are equal; floats may differ by 1e-9 of their size."""
     if isinstance(found, float) and isinstance(wanted, float):
         return math.isclose(found, wanted, rel_tol=RELATIVE)
     if isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
@@ -35,20 +35,20 @@ def same(found: object, wanted: object) -> bool:
 
 
 def shown(value: object) -> str:
-    """Write a value for a line, the beginning of a long one."""
+    """Write a value for a line, cut to 200 characters."""
     text = repr(value) if isinstance(value, str | tuple | list) else str(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def chunks(values: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
-    """Part values into bounded pieces, as stores are asked for them."""
+    """Divide values into chunks of at most `CHUNK`, for queries to a store."""
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
 
 
-def each_once(what: str, wanted: Iterable[_Key], times_seen: Mapping[_Key, int]) -> Iterator[Line]:
-    """Name what did not come exactly once in a scan."""
+def exactly_once(what: str, wanted: Iterable[_Key], times_seen: Mapping[_Key, int]) -> Iterator[Line]:
+    """Yield a line for each wanted key that a scan did not return exactly once."""
     for key in wanted:
         times = times_seen.get(key, 0)
         if times != 1:
-            yield f"{what} {key}: {f'comes {times} times in the scan' if times else 'is missing'}"
+            yield f"{what} {key}: {f'is {times} times in the scan' if times else 'is missing'}"

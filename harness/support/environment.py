@@ -1,4 +1,4 @@
-"""Where a run of the harness keeps its log and its store: places of its own, gone when it has ended."""
+"""The log and store of one run of the harness: its own file, topics and keys, which are deleted at the end."""
 
 import argparse
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ STORES = ("sqlite", "memory", "redis")
 
 
 def add_environment(parser: argparse.ArgumentParser) -> None:
-    """Let the command line choose log and store."""
-    parser.add_argument("--log", choices=LOGS, help="(default: as the settings say, else sqlite)")
-    parser.add_argument("--store", choices=STORES, help="(default: as the settings say, else sqlite)")
+    """Add the options that choose log and store."""
+    parser.add_argument("--log", choices=LOGS, help="(default: from the settings, else sqlite)")
+    parser.add_argument("--store", choices=STORES, help="(default: from the settings, else sqlite)")
     parser.add_argument("--settings", metavar="FILE", type=Path, help="a TOML file of settings")
-    parser.add_argument("--partitions", type=int, help="into how many partitions a new log is cut")
+    parser.add_argument("--partitions", type=int, help="the number of partitions of a new log")
 
 
 def complete_environment(options: argparse.Namespace) -> None:
-    """Where no log or store was given, take those of the settings."""
+    """Take log and store from the settings where no option names them."""
     if "log" in options and "store" in options:
         settings = load_settings(options.settings, log=options.log, store=options.store)
         options.log, options.store = settings.log, settings.store
@@ -33,44 +33,44 @@ def complete_environment(options: argparse.Namespace) -> None:
 
 @contextmanager
 def environment(options: argparse.Namespace) -> Iterator[Settings]:
-    """Settings for a run: a file that is deleted afterwards, unless it was named; topics and keys of its own."""
+    """The settings of a run: a file that is deleted afterwards unless an option names it, and own topics and keys."""
     with ExitStack() as stack:
         file = stack.enter_context(database_file(getattr(options, "database", None)))
         settings = load_settings(
             options.settings, database=str(file), log=options.log, store=options.store, partitions=options.partitions
         )
-        mark = uuid4().hex[:8]
+        suffix = uuid4().hex[:8]
         if settings.log == "kafka":
-            settings = stack.enter_context(_topics(settings, mark))
+            settings = stack.enter_context(_own_topics(settings, suffix))
         if settings.store == "redis":
-            settings = stack.enter_context(_namespace(settings, mark))
+            settings = stack.enter_context(_own_namespace(settings, suffix))
         yield settings
 
 
 @contextmanager
-def _topics(settings: Settings, mark: str) -> Iterator[Settings]:
+def _own_topics(settings: Settings, suffix: str) -> Iterator[Settings]:
     kafka = attrs.evolve(
         settings.kafka,
-        topic=f"{settings.kafka.topic}-{mark}",
-        dead_letters_topic=f"{settings.kafka.dead_letters_topic}-{mark}",
-        group=f"{settings.kafka.group}-{mark}",
+        topic=f"{settings.kafka.topic}-{suffix}",
+        dead_letters_topic=f"{settings.kafka.dead_letters_topic}-{suffix}",
+        group=f"{settings.kafka.group}-{suffix}",
     )
-    marked = attrs.evolve(settings, kafka=kafka)
-    with Pipeline(marked) as pipeline:
+    own = attrs.evolve(settings, kafka=kafka)
+    with Pipeline(own) as pipeline:
         topics = pipeline.container.topics()
         topics.create(TopicSettings(partitions=settings.partitions))
         try:
-            yield marked
+            yield own
         finally:
             topics.delete([kafka.topic, kafka.dead_letters_topic])
 
 
 @contextmanager
-def _namespace(settings: Settings, mark: str) -> Iterator[Settings]:
-    marked = attrs.evolve(settings, redis=attrs.evolve(settings.redis, namespace=f"{settings.redis.namespace}-{mark}"))
-    with Pipeline(marked) as pipeline:
-        nodes = pipeline.container.redis_client()
+def _own_namespace(settings: Settings, suffix: str) -> Iterator[Settings]:
+    own = attrs.evolve(settings, redis=attrs.evolve(settings.redis, namespace=f"{settings.redis.namespace}-{suffix}"))
+    with Pipeline(own) as pipeline:
+        client = pipeline.container.redis_client()
         try:
-            yield marked
+            yield own
         finally:
-            nodes.erase(f"{marked.redis.namespace}:*")
+            client.erase(f"{own.redis.namespace}:*")

@@ -1,5 +1,5 @@
-"""What the harness says when it cannot go on."""
+"""The error that ends a command of the harness."""
 
 
 class HarnessError(Exception):
-    """Tell the person at the command line, in one line, what is wrong."""
+    """The command cannot go on; the message says in one line why, and what to do."""

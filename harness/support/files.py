@@ -1,4 +1,4 @@
-"""Files as they lie on disk: compressed or not, and in whatever order their lines were written."""
+"""Opens compressed files, and sorts source records of any number by event time."""
 
 import gzip
 import heapq
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 COMPRESSIONS: Final = (".gz", ".zst")
-"""The suffixes by which a compressed file is known."""
+"""The suffixes of compressed files."""
 
 _CHUNK_BYTES: Final = 128 * 1024
-_BLOCK_LINES: Final = 500
+_BLOCK_RECORDS: Final = 500
 
-_Timed = tuple[int, SourceRecord]
+_TimedRecord = tuple[int, SourceRecord]
 _Spilled = tuple[int, int | None, bytes, str]
 
 _time = itemgetter(0)
@@ -37,7 +37,11 @@ _rows_of = msgspec.msgpack.Decoder(list[_Spilled]).decode
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain, .gz or .zst file as its decompressed bytes; any failure to read it is a HarnessError."""
+    """Open a plain, .gz or .zst file for reading its decompressed bytes.
+
+    Raises:
+        HarnessError: the file cannot be read or decompressed; also raised for errors while reading.
+    """
     try:
         with path.open("rb") as file:
             yield _decompressed(path, file)
@@ -47,32 +51,36 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def display_name(path: Path) -> str:
-    """Name a file for people, as valid text even where the file system's name is not."""
+    """A file's name as valid text, also where the file system's name is not valid UTF-8."""
     return os.fsencode(path.name).decode("utf-8", "replace")
 
 
-def in_event_time_order(lines: Iterable[SourceRecord], run_lines: int = 500_000) -> Iterator[SourceRecord]:
-    """Sort lines by time, ties in the order they came, keeping at most `run_lines` of them in memory at once.
+def in_event_time_order(records: Iterable[SourceRecord], run_records: int = 500_000) -> Iterator[SourceRecord]:
+    """Sort records by event time; records of equal time stay in the order of the files.
 
-    A line without a time stays behind the line before it in its file, at time 0 at the file's start.
+    A record without a time stays behind its predecessor in the file; at the start of a file it has the time 0.
+
+    Args:
+        records: the records of all files, in the order of the files.
+        run_records: how many records are in memory at once; longer inputs are sorted in runs on disk.
     """
-    if run_lines < 1:
-        raise ValueError(f"a run of {run_lines} lines holds nothing")
-    timed = _timed(lines)
-    run = sorted(islice(timed, run_lines), key=_time)
-    if len(run) < run_lines:
-        yield from (line for _, line in run)
+    if run_records < 1:
+        raise ValueError(f"run_records is {run_records}, should be 1 or more")
+    timed = _timed(records)
+    run = sorted(islice(timed, run_records), key=_time)
+    if len(run) < run_records:
+        yield from (record for _, record in run)
         return
-    with _room_for_runs():
+    with _disk_errors():
         file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the next statement
     with file:
-        runs: list[Iterator[_Timed]] = []
+        runs: list[Iterator[_TimedRecord]] = []
         while run:
-            runs.append(_spilled(file, run))
-            run.clear()  # before the next is read: there is to be one run in memory, not two
-            run = sorted(islice(timed, run_lines), key=_time)
+            runs.append(_spill(file, run))
+            run.clear()  # before the next run is read, so that only one run is in memory
+            run = sorted(islice(timed, run_records), key=_time)
         # merge keeps equal times in the order of the runs, so the whole sort is stable
-        yield from (line for _, line in heapq.merge(*runs, key=_time))
+        yield from (record for _, record in heapq.merge(*runs, key=_time))
 
 
 def _decompressed(path: Path, file: BinaryIO) -> BinaryIO:
@@ -84,7 +92,7 @@ def _decompressed(path: Path, file: BinaryIO) -> BinaryIO:
 
 
 def _zstd_chunks(file: BinaryIO) -> Iterator[bytes]:
-    """Decompress frame after frame. zstandard's own reader would take a file that is cut off for a whole one."""
+    """Decompress frame after frame. zstandard's own reader does not notice that a file was cut off."""
     frame = None
     rest = b""
     while chunk := rest or file.read(_CHUNK_BYTES):
@@ -94,11 +102,11 @@ def _zstd_chunks(file: BinaryIO) -> Iterator[bytes]:
         if frame.eof:
             frame = None
     if frame is not None:
-        raise EOFError("Compressed file ended before its end was marked")
+        raise EOFError("Compressed file ended before the end-of-stream marker was reached")
 
 
 class _Chunks(io.RawIOBase):
-    """A stream made of chunks."""
+    """A stream of the bytes of all chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -120,50 +128,50 @@ class _Chunks(io.RawIOBase):
         return size
 
 
-def _timed(lines: Iterable[SourceRecord]) -> Iterator[_Timed]:
+def _timed(records: Iterable[SourceRecord]) -> Iterator[_TimedRecord]:
     time = 0
     before: SourceRecord | None = None
-    for line in lines:
-        if line.occurred_at_ms is not None:
-            time = line.occurred_at_ms
-        elif before is None or not _follows(before, line):
+    for record in records:
+        if record.occurred_at_ms is not None:
+            time = record.occurred_at_ms
+        elif before is None or not _is_same_file(before, record):
             time = 0
-        before = line
-        yield time, line
+        before = record
+        yield time, record
 
 
-def _follows(before: SourceRecord, line: SourceRecord) -> bool:
-    """Whether both stand in one file; of two files of the same name, the second starts at a low number again."""
-    file, _, number = line.origin.rpartition(":")
+def _is_same_file(before: SourceRecord, record: SourceRecord) -> bool:
+    """Whether both records are of one file. Of two files with one name, the second starts at a low number again."""
+    file, _, number = record.origin.rpartition(":")
     file_before, _, number_before = before.origin.rpartition(":")
     return file == file_before and int(number) > int(number_before)
 
 
-def _spilled(file: IO[bytes], run: list[_Timed]) -> Iterator[_Timed]:
-    """Write a run to the end of the file at once, and read it back block by block when asked.
+def _spill(file: IO[bytes], run: list[_TimedRecord]) -> Iterator[_TimedRecord]:
+    """Append a run to the file, and return an iterator that reads it back block by block.
 
-    All runs share one file, so that their number is not bounded by that of open files.
+    All runs share one file, so that the limit of open files does not limit their number.
     """
     blocks: list[tuple[int, int]] = []
-    with _room_for_runs():
+    with _disk_errors():
         file.seek(0, os.SEEK_END)
-        for start in range(0, len(run), _BLOCK_LINES):
-            block = run[start : start + _BLOCK_LINES]
-            rows = [(time, line.occurred_at_ms, line.value, line.origin) for time, line in block]
+        for start in range(0, len(run), _BLOCK_RECORDS):
+            block = run[start : start + _BLOCK_RECORDS]
+            rows = [(time, record.occurred_at_ms, record.value, record.origin) for time, record in block]
             blocks.append((file.tell(), file.write(msgspec.msgpack.encode(rows))))
         file.flush()
     return _read_back(file, blocks)
 
 
 @contextmanager
-def _room_for_runs() -> Iterator[None]:
+def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise HarnessError(f"{tempfile.gettempdir()}: cannot hold the lines to sort: {error.strerror}") from error
+        raise HarnessError(f"{tempfile.gettempdir()}: cannot hold the records to sort: {error.strerror}") from error
 
 
-def _read_back(file: IO[bytes], blocks: list[tuple[int, int]]) -> Iterator[_Timed]:
+def _read_back(file: IO[bytes], blocks: list[tuple[int, int]]) -> Iterator[_TimedRecord]:
     for offset, size in blocks:
         file.seek(offset)
         for time, occurred_at_ms, value, origin in _rows_of(file.read(size)):

@@ -1,4 +1,4 @@
-"""Putting lines into the pipeline, and having them worked off, with progress."""
+"""Publishes source records, processes the log and reads it, with progress bars."""
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -17,42 +17,46 @@ LOG_WAIT_S = 0.2
 LOG_SILENCE_S = 60.0
 
 
-def publish(pipeline: Pipeline, lines: Iterable[SourceRecord], expected: int | None, finite: bool = True) -> int:
-    """Publish every line, garbage too; return how many.
+def publish(pipeline: Pipeline, records: Iterable[SourceRecord], expected: int | None, end_time: bool = True) -> int:
+    """Publish every record, also garbage; return how many were published.
 
-    A finite replay ends with a tick that lifts time to its end. A database that is kept may be gone on with.
+    Args:
+        pipeline: where to publish.
+        records: what to publish.
+        expected: how many records there are, for the progress bar.
+        end_time: whether to append ticks that end event time: right for a replay to which nothing is added later.
     """
     published = 0
     with progress() as bars:
         bar = bars.add_task("publishing", total=expected)
-        submissions = (Submission(line.value, line.origin) for line in lines)
+        submissions = (Submission(record.value, record.origin) for record in records)
         for count in pipeline.container.publish_events().stream(submissions):
             published += count
             bars.update(bar, completed=published)
         bars.update(bar, total=published, completed=published)
-    if finite:
+    if end_time:
         pipeline.container.publish_events().end_of_time()
     return published
 
 
 def process_all(pipeline: Pipeline, expected: int) -> tuple[float, Mapping[RecordClass, int]]:
-    """Process all that is in the log; return the seconds it took and what each class came to in this run."""
+    """Process the whole log; return the seconds it took, and how many records of each class this run has processed."""
     counts = dict.fromkeys(RecordClass, 0)
     with progress() as bars:
         bar = bars.add_task("processing", total=expected)
 
-        def tell(done: Round) -> None:
-            for name, count in done.counts.items():
-                counts[name] += count
+        def add_round(done: Round) -> None:
+            for class_, count in done.counts.items():
+                counts[class_] += count
             bars.update(bar, advance=done.records - done.counts.get(RecordClass.CONTROL, 0))
 
         began_s = time.perf_counter()
-        pipeline.container.worker().catch_up(tell)
+        pipeline.container.worker().catch_up(add_round)
         return time.perf_counter() - began_s, counts
 
 
-class _FromTheStart(RebalanceListener):
-    """Reads partitions from their beginning, and writes nothing anywhere."""
+class _ReadFromStart(RebalanceListener):
+    """Reads partitions from their first position to their end, and commits nothing."""
 
     def __init__(self, log: EventLog) -> None:
         self.ends: dict[int, int] = {}
@@ -66,28 +70,28 @@ class _FromTheStart(RebalanceListener):
         return {partition: first for partition, (first, _) in bounds.items()}
 
     def on_revoked(self, partitions: Collection[int]) -> None:
-        """Nothing is held."""
+        """Do nothing: nothing is held for a partition."""
 
 
-def logged(log: EventLog) -> Iterator[Record]:
-    """Read a whole log from its beginning to where it ends now. No worker may be reading it meanwhile.
+def read_log(log: EventLog) -> Iterator[Record]:
+    """Read a whole log from its first record to its current end. No worker may read it meanwhile.
 
     Raises:
-        HarnessError: the log returns nothing for a minute.
+        HarnessError: the log returns no record for a minute.
     """
-    reader = _FromTheStart(log)
+    reader = _ReadFromStart(log)
     log.subscribe(reader)
-    came_s = time.monotonic()
+    last_record_s = time.monotonic()
     while len(reader.unread) < log.identity.partitions or any(reader.unread.values()):
         records = log.poll(5_000, LOG_WAIT_S)
         for record in records:
             if record.position + 1 >= reader.ends[record.partition]:
                 reader.unread[record.partition] = False
         yield from records
-        for partition, end in reader.ends.items():  # behind the last record there may be what is none
+        for partition, end in reader.ends.items():  # behind the last record there may be markers of transactions
             if log.consumed_position(partition) >= end:
                 reader.unread[partition] = False
         if records:
-            came_s = time.monotonic()
-        elif time.monotonic() - came_s > LOG_SILENCE_S:
+            last_record_s = time.monotonic()
+        elif time.monotonic() - last_record_s > LOG_SILENCE_S:
             raise HarnessError(f"the log returned nothing for {LOG_SILENCE_S:.0f} s")

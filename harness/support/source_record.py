@@ -1,14 +1,14 @@
-"""What every reader of files hands on."""
+"""A line of a file, as every format reads it."""
 
 import attrs
 
 
 @attrs.frozen
 class SourceRecord:
-    """One line of a file as a record to append: when it happened, what to append, and where it stood.
+    """A record to publish: its event time, its value, and its origin.
 
-    A line whose time cannot be read carries None and its original bytes, so that it ends as a dead letter that
-    somebody can look at. `origin` is the file's name and the number of the line in its decompressed content.
+    A line whose time cannot be read has the time None and its original bytes as the value, so that it becomes a dead
+    letter. `origin` is the file's name and the number of the line in the decompressed file.
     """
 
     occurred_at_ms: int | None

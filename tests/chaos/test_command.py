@@ -1,4 +1,4 @@
-"""What a round comes to that goes wrong in ways of its own."""
+"""A round that fails: the command says how, and runs the next round."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.chaos.rounds import Outcome
+from harness.chaos.steps import Outcome
 from harness.commands import chaos as command
 from harness.support.errors import HarnessError
 
 
-class ClusterUnderTest:
-    """A round whose stores differ, and whose servers are gone when it is cleared away."""
+class FailingCluster:
+    """A cluster whose stores differ, and that cannot be cleaned up."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -21,8 +21,8 @@ class ClusterUnderTest:
     def differences(self) -> list[str]:
         return ["customer ada: spend is 4.00, should be 8.00"]
 
-    def said(self) -> list[str]:
-        return ["the worker's last words"]
+    def worker_outputs(self) -> list[str]:
+        return ["a worker's last line"]
 
     def close(self) -> None:
         raise HarnessError("Kafka does not answer")
@@ -38,22 +38,23 @@ def refused(_: object) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    ("play", "found"),
+    ("play", "problem"),
     [
         (lambda _: Outcome(), "customer ada: spend is 4.00, should be 8.00"),
         (refused, "Connection refused"),
+        (refused, "a worker's last line"),
     ],
 )
-def test_a_round_that_fails_says_how_and_the_next_is_played(
-    play: object, found: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_failed_round_is_reported_and_the_next_one_runs(
+    play: object, problem: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "ClusterUnderTest", ClusterUnderTest)
+    monkeypatch.setattr(command, "ClusterUnderTest", FailingCluster)
     monkeypatch.setattr(command, "servers", no_servers)
-    monkeypatch.setattr(command, "KINDS", {"a fault": play})
+    monkeypatch.setattr(command, "ROUNDS", {"a fault": play})
     figures = command.run(Namespace(seed=7, first=3, rounds=2, kind=None))
     assert [failed["round"] for failed in figures["failed"]] == [3, 4]  # type: ignore[attr-defined]
     assert not figures["ok"]
-    said = " ".join(capsys.readouterr().out.split())
-    assert "FAILED (--seed 7 --first 3 --rounds 1 --kind 'a fault')" in said
-    assert found in said
-    assert "could not be cleared away: Kafka does not answer" in said
+    output = " ".join(capsys.readouterr().out.split())
+    assert "FAILED (--seed 7 --first 3 --rounds 1 --kind 'a fault')" in output
+    assert problem in output
+    assert "could not be cleaned up: Kafka does not answer" in output

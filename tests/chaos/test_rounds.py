@@ -1,26 +1,26 @@
-"""One round of each kind of fault, on real Kafka and Redis; `python -m harness chaos --rounds 300` plays many more."""
+"""One round of each kind of fault, on real Kafka and Redis; `python -m harness chaos --rounds 300` runs many more."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from harness.chaos.rounds import KINDS
+from harness.chaos.rounds import ROUNDS
 from harness.commands.main import main
 from harness.services.kafka import why_no_kafka
 from harness.services.redis import redis_binary
 
-HALF = len(KINDS) // 2
+HALF = len(ROUNDS) // 2
 
 
 @pytest.mark.parametrize(
     ("first", "rounds"),
     [
         pytest.param(0, HALF, marks=pytest.mark.xdist_group("chaos one")),
-        pytest.param(HALF, len(KINDS) - HALF, marks=pytest.mark.xdist_group("chaos two")),
+        pytest.param(HALF, len(ROUNDS) - HALF, marks=pytest.mark.xdist_group("chaos two")),
     ],
 )
-def test_every_store_is_what_the_oracle_says_whatever_is_done_to_whom(first: int, rounds: int, tmp_path: Path) -> None:
+def test_after_every_kind_of_fault_the_stores_equal_the_oracle(first: int, rounds: int, tmp_path: Path) -> None:
     if why_no_kafka() is not None:
         pytest.skip(str(why_no_kafka()))
     if redis_binary() is None:

@@ -1,4 +1,4 @@
-"""kill -9 while dead letters are published again: run again, each counts once, also events of nobody."""
+"""kill -9 while dead letters are replayed: after another replay each counts once, also events without a customer."""
 
 import signal
 import subprocess
@@ -35,7 +35,7 @@ with Pipeline(load_settings(database=sys.argv[1], events={"quantity_max": 9})) a
 
 @pytest.mark.parametrize(("batch", "done"), [(1, 0), (2, 500)])
 def test_a_killed_replay_is_run_again(tmp_path: Path, batch: int, done: int) -> None:
-    """Purchases of nobody, so that no customer's memory tells repeats."""
+    """Purchases without a customer, so that no customer's seen ids find duplicates."""
     database = str(tmp_path / "shop.db")
     strict = Settings(database=database, partitions=1, events=EventLimits(quantity_max=8))
     bought = [

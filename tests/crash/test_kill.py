@@ -1,4 +1,4 @@
-"""kill -9 at every named point of the embedded worker and publisher; afterwards the store is what the oracle says."""
+"""kill -9 at every named point of the embedded worker and publisher; afterwards the store equals the oracle."""
 
 import signal
 import subprocess
@@ -61,11 +61,17 @@ def records_in(folder: Path) -> int:
 
 
 def small_rounds(folder: Path) -> Path:
-    """A settings file by which a worker needs many rounds; one that is there already is taken as it is."""
+    """A settings file with which a worker needs many rounds; an existing file stays unchanged."""
     file = folder / "settings.toml"
     if not file.exists():
         file.write_text("[worker]\nround_records_max = 40\ncached_customers_max = 4\n")
     return file
+
+
+def _figures(pipeline: Pipeline) -> dict[str, object]:
+    """Counts, spend and units of every customer."""
+    customers = pipeline.container.customer_queries().scan()
+    return {customer.customer_id: (customer.counts, customer.spend, customer.units) for customer in customers}
 
 
 def killed(folder: Path, role: str, at: str, times: int, *more: str) -> str:
@@ -86,7 +92,7 @@ def test_a_killed_worker_has_counted_every_record_once(tmp_path: Path, point: st
             append(pipeline, lines)
             if folder != tmp_path:
                 assert pipeline.process()[RecordClass.FORWARDED] > 10
-    for times in (1, 4, 2):  # one after the other, each worker goes on where the last was killed
+    for times in (1, 4, 2):  # each worker continues where the one before was killed
         killed(tmp_path, "worker", point, times)
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         counts = pipeline.process()
@@ -108,7 +114,7 @@ def test_what_a_killed_publisher_has_acknowledged_is_there(tmp_path: Path, point
 
 
 def test_publishing_again_after_a_kill_counts_nothing_twice(tmp_path: Path) -> None:
-    """The whole file once more: events with ids are told from news, whichever of them had arrived."""
+    """The whole file again: events with ids that had arrived are duplicates."""
     lines = shop_lines(400)
     signed_in = [line for line in lines if b'"user_id"' in line and b'"event_id"' in line]
     (tmp_path / "events.jsonl").write_bytes(b"\n".join(signed_in))
@@ -122,12 +128,8 @@ def test_publishing_again_after_a_kill_counts_nothing_twice(tmp_path: Path) -> N
         append(once, signed_in)
         once.process()
         assert differences(pipeline) == []
-        profiles = {
-            one.customer_id: (one.counts, one.spend, one.units) for one in pipeline.container.customer_queries().scan()
-        }
-        expected = {
-            one.customer_id: (one.counts, one.spend, one.units) for one in once.container.customer_queries().scan()
-        }
+        profiles = _figures(pipeline)
+        expected = _figures(once)
     assert profiles == expected
 
 
@@ -135,7 +137,7 @@ def test_publishing_again_after_a_kill_counts_nothing_twice(tmp_path: Path) -> N
 def test_a_worker_killed_while_it_removes_old_records_has_lost_none_that_count(
     tmp_path: Path, point: str, times: tuple[int, ...]
 ) -> None:
-    """The file is copied, so that the one whose log keeps everything holds the very same records."""
+    """The file is copied, so that a log that keeps everything has the same records."""
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         append(pipeline, shop_lines())
         whole = pipeline.backup(tmp_path / "whole.db")

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.oracle.expected import Expected
-from tests.harness.by_hand import expected_of, small_shop
+from tests.harness.support.worked_histories import expected_of, small_shop
 
 
 @pytest.fixture(scope="module")

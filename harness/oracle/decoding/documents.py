@@ -1,4 +1,4 @@
-"""From bytes to a JSON object, strictly."""
+"""Parses bytes as a JSON object, strictly."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Final
 from harness.oracle.decoding.errors import RejectedRecord
 
 DEPTH_MAX: Final = 64
-"""Levels of objects and lists in a record, the record's own object included."""
+"""Levels of objects and lists in a record, including the record's own object."""
 
 _STRUCTURE: Final = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
@@ -16,12 +16,12 @@ _ESCAPED_OR_PAIRED: Final = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[d
 """An escaped backslash, or both halves of a pair."""
 
 
-def document_in(value: bytes) -> dict[str, object]:
-    """Parse a record's bytes; of a name that is written twice, the last value counts.
+def parse_document(value: bytes) -> dict[str, object]:
+    """Parse a record's bytes. Where a name is written twice, the last value counts.
 
     Raises:
-        RejectedRecord: the bytes are not one JSON object in UTF-8 (without a byte order mark), hold a number that no
-            double holds or half of a surrogate pair, or are nested too deeply.
+        RejectedRecord: the bytes are not a JSON object in UTF-8 without a byte order mark, contain a number that does
+            not fit a double or half of a surrogate pair, or are nested too deeply.
     """
     try:
         text = value.decode()
@@ -43,22 +43,24 @@ def document_in(value: bytes) -> dict[str, object]:
 def depth_of(value: object) -> int:
     """Count the levels of objects and lists in a value: 0 for a number or text, 1 for a list of numbers."""
     level, depth = [value], 0
-    while level := [one for one in level if isinstance(one, dict | list)]:
+    while level := [container for container in level if isinstance(container, dict | list)]:
         depth += 1
-        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+        level = [
+            inner for container in level for inner in (container.values() if isinstance(container, dict) else container)
+        ]
     return depth
 
 
 def _check_depth(text: str) -> None:
-    """Look at each bracket outside strings once."""
+    """Count the brackets outside strings."""
     depth, in_string = 0, False
-    for found in _STRUCTURE.finditer(text):
-        mark = found.group()
-        if mark == '"':
+    for match in _STRUCTURE.finditer(text):
+        symbol = match.group()
+        if symbol == '"':
             in_string = not in_string
-        elif in_string or mark[0] == "\\":
+        elif in_string or symbol[0] == "\\":
             continue
-        elif mark in "[{":
+        elif symbol in "[{":
             depth += 1
             if depth > DEPTH_MAX:
                 raise RejectedRecord("nested", f"more than {DEPTH_MAX} levels")
@@ -67,14 +69,14 @@ def _check_depth(text: str) -> None:
 
 
 def _finite(number: str) -> float:
-    found = float(number)
-    if not math.isfinite(found):
-        raise ValueError(f"{number} is larger than a double can be")
-    return found
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} does not fit a double")
+    return value
 
 
-def _no_constant(name: str) -> float:
+def _reject_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-_PARSER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
+_PARSER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_reject_constant)

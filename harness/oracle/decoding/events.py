@@ -1,20 +1,20 @@
-"""From a record of the log to the event it holds, as docs/events.md says it is read."""
+"""Decodes a record of the log into an event, as docs/events.md defines it."""
 
 from typing import Final
 
-from harness.oracle.decoding.documents import depth_of, document_in
+from harness.oracle.decoding.documents import depth_of, parse_document
 from harness.oracle.decoding.errors import RejectedRecord
-from harness.oracle.decoding.fields import Fields, Properties, check_spelling, context_of, properties_of, unknown_in
-from harness.oracle.decoding.histories import history_in, place_in
+from harness.oracle.decoding.fields import Fields, Properties, check_spelling, context_of, properties_of, unknown_fields
+from harness.oracle.decoding.merged_profiles import log_position_in, read_merged_profile
 from harness.oracle.decoding.schema import (
     FORGOTTEN,
-    HISTORY_TYPE,
-    MATTERING_PROPERTIES,
+    PROFILE_TYPE,
     PURCHASED,
     REFUNDED,
     REVIEWED,
     SHOWN,
     SIGNED_IN,
+    USED_PROPERTIES,
     EventSchema,
 )
 from harness.oracle.decoding.times import time_ms
@@ -32,18 +32,18 @@ from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, 
 
 TICK_KEY: Final = b"\0tick"
 LOG_NAME: Final = "user_events"
-"""What ids begin with that are given to events without one."""
+"""The prefix of ids that are given to events without an id."""
 USER_BYTES: Final = 2_048
-"""How much larger a record may be in which a `user_id` stands."""
+"""How many bytes larger a record with a `user_id` may be."""
 PRODUCTS_MAX: Final = 100
 RATING_MAX: Final = 5
 TICK_DIGITS_MAX: Final = 19
-_TOLD_BY_IDS: Final = (SIGNED_IN, FORGOTTEN)
-"""Kinds whose properties and context are ignored."""
+_IDS_ONLY: Final = (SIGNED_IN, FORGOTTEN)
+"""Kinds of which only the ids and the time are read."""
 
 
 class OracleDecoder:
-    """Reads records. Called with one, it never raises."""
+    """Decodes records: `decoder(record)` never raises an error."""
 
     def __init__(self, schema: EventSchema) -> None:
         self._limits = schema.limits
@@ -51,17 +51,17 @@ class OracleDecoder:
         self._kinds = schema.kinds()
 
     def __call__(self, record: Record) -> Foldable:
-        """Read one record; what is wrong with it is said by a `Rejected`."""
+        """Decode a record; a record that cannot be decoded gives a `Rejected` with the reason."""
         if record.key == TICK_KEY:
             return _tick(record.value)
         document: Fields = {}
         try:
-            document = document_in(record.value)
-            if document.get("event_type") != HISTORY_TYPE:  # that may be as large as a profile
+            document = parse_document(record.value)
+            if document.get("event_type") != PROFILE_TYPE:  # a profile may be larger
                 self._check_size(len(record.value), 0 if document.get("user_id") in (None, "") else USER_BYTES)
             return self._decoded(document, record)
         except RejectedRecord as rejected:
-            return Rejected(str(rejected), self._owner(document))
+            return Rejected(str(rejected), self._customer_of_rejected(document))
 
     def _check_size(self, size: int, more: int) -> None:
         if size > self._limits.record_bytes_max + more:
@@ -71,23 +71,23 @@ class OracleDecoder:
         type_ = _type_of(document)
         if not isinstance(type_, str):
             raise RejectedRecord("invalid_event_type", "event_type is text")
-        if type_ == HISTORY_TYPE:
-            return history_in(document)
+        if type_ == PROFILE_TYPE:
+            return read_merged_profile(document)
         kind = self._kinds.get(type_)
         return Ignored(type_) if kind is None else self._event(kind, document, record)
 
     def _event(self, kind: EventKind, document: Fields, record: Record) -> Event:
         limits = self._limits
-        told_by_ids = kind in _TOLD_BY_IDS
-        properties = Properties() if told_by_ids else properties_of(document)
+        ids_only = kind in _IDS_ONLY
+        properties = Properties() if ids_only else properties_of(document)
         user_id = self._user_id(document)
         session_id = self._session_id(kind, document, user_id)
         event_id = identifier(document.get("event_id"), "event_id")
-        matter = MATTERING_PROPERTIES[kind]
-        fields = {name: value for name in matter if (value := properties.get(name)) is not None}
-        if unknown := unknown_in(document, properties):
+        used = USED_PROPERTIES[kind]
+        fields = {name: value for name in used if (value := properties.get(name)) is not None}
+        if unknown := unknown_fields(document, properties):
             ids = {"event_id": event_id, "user_id": user_id, "session_id": session_id}
-            check_spelling(unknown, _absent(kind, document, ids | fields))
+            check_spelling(unknown, _absent_fields(kind, document, ids | fields))
         customer_id = _customer(user_id, session_id)
         product_id = identifier(fields.get("product_id"), "product_id")
         event = Event(
@@ -95,22 +95,22 @@ class OracleDecoder:
             kind,
             customer_id,
             time_ms(document.get("timestamp")),
-            None if kind is FORGOTTEN else session_id,  # a forgetting says whose it is, and no more
+            None if kind is FORGOTTEN else session_id,  # a forgetting names its customer only
             None if product_id is None else ProductId(product_id),
             label(fields.get("category"), limits.label_length_max),
             label(fields.get("name"), limits.label_length_max),
             replayed=_replayed(document),
-            forwarded=None if told_by_ids else place_in(document, "forwarded"),
+            forwarded=None if ids_only else log_position_in(document, "forwarded"),
         )
-        if not told_by_ids:
+        if not ids_only:
             others, context = properties.others(), context_of(document)
-            self._check_room("properties", others)
-            self._check_room("context", context)
+            self._check_limits("properties", others)
+            self._check_limits("context", context)
             event = event._replace(properties=others or NOTHING, context=context or NOTHING)
-        return _complete(self._with_particulars(event, fields), user_id)
+        return _check_complete(self._with_fields_of_kind(event, fields), user_id)
 
-    def _with_particulars(self, event: Event, fields: Fields) -> Event:
-        """Add what only events of its kind say."""
+    def _with_fields_of_kind(self, event: Event, fields: Fields) -> Event:
+        """Add the fields that only events of this kind have."""
         kind, limits = event.kind, self._limits
         if kind in (PURCHASED, REFUNDED):
             return self._with_money(event, fields)
@@ -173,15 +173,15 @@ class OracleDecoder:
             raise RejectedRecord("invalid_session_id", f"session_id {session_id!r} is refused without a user_id")
         return None
 
-    def _owner(self, document: Fields) -> CustomerId | None:
-        """Whose an event would have been that is refused: the customer by whose id records are shared out."""
+    def _customer_of_rejected(self, document: Fields) -> CustomerId | None:
+        """The customer of a rejected record: the customer whose id decides the record's partition."""
         user_id, session_id = _readable(document, "user_id"), _readable(document, "session_id")
         if user_id is not None and user_id.startswith(ANONYMOUS):
             user_id = None
         is_sign_in = self._kinds.get(str(_type_of(document))) is SIGNED_IN
         return _customer(None if is_sign_in and session_id is not None else user_id, session_id)
 
-    def _check_room(self, name: str, found: Fields) -> None:
+    def _check_limits(self, name: str, found: Fields) -> None:
         if len(found) > self._limits.properties_max:
             raise RejectedRecord(f"too_many_{name}", f"more than {self._limits.properties_max}")
         if any(depth_of(value) > self._limits.nesting_max for value in found.values()):
@@ -206,8 +206,8 @@ def _customer(user_id: str | None, session_id: str | None) -> CustomerId | None:
     return None if session_id is None else CustomerId(ANONYMOUS + session_id)
 
 
-def _complete(event: Event, user_id: str | None) -> Event:
-    """See that an event has what its kind needs; of a sign-in, make it the visitor's."""
+def _check_complete(event: Event, user_id: str | None) -> Event:
+    """Check that an event has what its kind needs; make a sign-in an event of the visitor."""
     kind, customer_id, product_id = event.kind, event.customer_id, event.product_id
     if kind is SIGNED_IN:
         if user_id is None or event.session_id is None:
@@ -222,15 +222,15 @@ def _complete(event: Event, user_id: str | None) -> Event:
     return event
 
 
-def _absent(kind: EventKind, document: Fields, given: Fields) -> set[str]:
-    """The fields that matter for a kind and are absent; `given` are the ids and properties that are, or are not."""
-    matter = {"event_id", "user_id", "session_id", *MATTERING_PROPERTIES[kind]}
+def _absent_fields(kind: EventKind, document: Fields, given: Fields) -> set[str]:
+    """The fields that this kind uses and the document lacks; `given` has the ids and properties that were read."""
+    used = {"event_id", "user_id", "session_id", *USED_PROPERTIES[kind]}
     if kind is FORGOTTEN and given["user_id"] is not None:
-        matter.remove("session_id")
-    absent = {name for name in matter if given.get(name) is None}
+        used.remove("session_id")
+    absent = {name for name in used if given.get(name) is None}
     if document.get("replayed") is None:
         absent.add("replayed")
-    if kind not in _TOLD_BY_IDS and document.get("properties") is None and document.get("metadata") is None:
+    if kind not in _IDS_ONLY and document.get("properties") is None and document.get("metadata") is None:
         absent |= {"properties", "metadata"}
     return absent
 
@@ -245,10 +245,10 @@ def _replayed(document: Fields) -> bool:
 
 
 def _shown(value: object) -> tuple[ProductId, ...]:
-    """The products of a list, each once."""
+    """The products of a list, without repeats."""
     if not isinstance(value, list) or len(value) > PRODUCTS_MAX:
         raise RejectedRecord("invalid_products", f"products is a list of at most {PRODUCTS_MAX} ids")
-    found = dict.fromkeys(ProductId(id_) for one in value if (id_ := identifier(one, "products")) is not None)
+    found = dict.fromkeys(ProductId(id_) for entry in value if (id_ := identifier(entry, "products")) is not None)
     if not found:
         raise RejectedRecord("invalid_products", "products is empty")
     return tuple(found)
@@ -258,5 +258,5 @@ def _tick(value: bytes) -> Tick | Rejected:
     if not value:
         return Tick()
     if not value.isdigit() or len(value) > TICK_DIGITS_MAX:
-        return Rejected("invalid_tick: its floor is a whole number of milliseconds, or nothing")
+        return Rejected("invalid_tick: its value is a whole number of milliseconds, or empty")
     return Tick(int(value))

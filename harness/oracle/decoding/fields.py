@@ -1,4 +1,4 @@
-"""Where a field stands in a document, and which field names are misspelt."""
+"""Where a document has its fields, and which field names are misspelt."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from harness.oracle.decoding.errors import RejectedRecord
-from harness.oracle.decoding.schema import BESIDE_PROPERTIES, EMPTY_IS_ABSENT, FIELDS, PROPERTY_FIELDS
+from harness.oracle.decoding.schema import EMPTY_IS_ABSENT, FIELDS, PROPERTY_FIELDS, RECORD_PROPERTIES
 
 Fields = Mapping[str, object]
 
@@ -19,24 +19,24 @@ _TWO_LETTERS: Final = re.compile("[A-Za-z]{2}")
 
 @attrs.define
 class Properties:
-    """The places of a document in which properties may stand; those in `first` come before those in `second`, and some
-    may stand in the record itself."""
+    """The objects of a document that may have properties: `first` comes before `second`, and `second` before `record`,
+    the document itself, which counts for some properties only."""
 
     first: Fields = NO_FIELDS
     second: Fields = NO_FIELDS
     record: Fields = NO_FIELDS
 
     def get(self, name: str) -> object:
-        """The value of a known property: the first that is not absent."""
-        for place in (self.first, self.second):
-            value = place.get(name)
+        """The value of a known property: the first value that is not absent."""
+        for fields in (self.first, self.second):
+            value = fields.get(name)
             if value is not None and not (value == "" and name in EMPTY_IS_ABSENT):
                 return value
-        beside = self.record.get(name) if name in BESIDE_PROPERTIES else None
-        return None if beside == "" else beside
+        value = self.record.get(name) if name in RECORD_PROPERTIES else None
+        return None if value == "" else value
 
     def others(self) -> dict[str, object]:
-        """The properties that the schema does not know, which are kept with the event."""
+        """The properties that the schema does not know; they are stored with the event."""
         found = {name: value for name, value in self.first.items() if name not in PROPERTY_FIELDS and value is not None}
         for name, value in self.second.items():
             if name not in PROPERTY_FIELDS and value is not None:
@@ -48,13 +48,13 @@ def properties_of(document: Fields) -> Properties:
     """Find a document's properties.
 
     Raises:
-        RejectedRecord: one of the two places holds something else than an object.
+        RejectedRecord: `properties` or `metadata` is not an object.
     """
     return Properties(_object(document, "properties"), _object(document, "metadata"), document)
 
 
 def context_of(document: Fields) -> Fields:
-    """The context, if it is an object, without what is null in it and a country that is not two letters."""
+    """The context, if it is an object, without null values and without a country that is not two letters."""
     found = document.get("context")
     if not isinstance(found, dict):
         return NO_FIELDS
@@ -64,8 +64,8 @@ def context_of(document: Fields) -> Fields:
     return context
 
 
-def unknown_in(document: Fields, properties: Properties) -> list[str]:
-    """The names that the schema has nowhere, and that stand before a value which is not empty."""
+def unknown_fields(document: Fields, properties: Properties) -> list[str]:
+    """The names of fields that the schema does not know and whose value is not empty."""
     return [
         name
         for fields in (document, properties.first, properties.second)
@@ -76,20 +76,24 @@ def unknown_in(document: Fields, properties: Properties) -> list[str]:
 
 
 def check_spelling(unknown: Iterable[str], absent: Iterable[str]) -> None:
-    """See that no absent field stands there under a name of the same letters.
+    """Check that no absent field was written under another spelling of its name.
+
+    Args:
+        unknown: the names in the document that the schema does not know.
+        absent: the known names that the document lacks.
 
     Raises:
-        RejectedRecord: one does; the reason names both.
+        RejectedRecord: an unknown name is another spelling of an absent name; the reason names both.
     """
-    by_letters = {letters_of(name): name for name in unknown}
+    by_normalised = {normalised(name): name for name in unknown}
     for name in sorted(absent):
-        if (found := by_letters.get(letters_of(name))) is not None:
+        if (found := by_normalised.get(normalised(name))) is not None:
             raise RejectedRecord("misspelt_field", f"{found!r} is to be written {name}")
 
 
 @cache
-def letters_of(name: str) -> str:
-    """A field's name without what tells spellings apart: capitals, hyphens, underscores, blanks."""
+def normalised(name: str) -> str:
+    """A field's name in lower case, without hyphens, underscores and blanks."""
     return "".join(filter(str.isalnum, name.casefold()))
 
 

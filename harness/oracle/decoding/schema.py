@@ -1,4 +1,4 @@
-"""The schema of events, as docs/events.md has it: types, fields, and which of them matter for which kind."""
+"""The schema of events, as docs/events.md defines it: types, fields, and which fields each kind uses."""
 
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol
@@ -23,7 +23,7 @@ TYPES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     SHOWN: ("recommendations_shown", "exposure", "impression"),
     FORGOTTEN: ("customer_forgotten", "forget"),
 }
-HISTORY_TYPE: Final = "history_merged"
+PROFILE_TYPE: Final = "history_merged"
 
 RECORD_FIELDS: Final = frozenset(
     (
@@ -56,19 +56,19 @@ PROPERTY_FIELDS: Final = frozenset(
     )
 )
 FIELDS: Final = RECORD_FIELDS | PROPERTY_FIELDS
-BESIDE_PROPERTIES: Final = frozenset(("product_id", "price", "quantity", "amount", "order_id"))
-"""Properties that count where they stand in the record itself, and nowhere in its properties."""
+RECORD_PROPERTIES: Final = frozenset(("product_id", "price", "quantity", "amount", "order_id"))
+"""Properties that may also be fields of the record itself; they count where its properties lack them."""
 EMPTY_IS_ABSENT: Final = frozenset(("product_id", "order_id", "category", "name", "text"))
 """Properties whose value "" is absent."""
 
-_TOUCH: Final = frozenset(("product_id", "category", "name", "price"))
-_LINE: Final = _TOUCH | {"quantity", "amount", "order_id"}
-MATTERING_PROPERTIES: Final[Mapping[EventKind, frozenset[str]]] = {
-    VIEWED: _TOUCH,
-    CARTED: _TOUCH,
-    UNCARTED: _TOUCH,
-    PURCHASED: _LINE,
-    REFUNDED: _LINE,
+_INTERACTION: Final = frozenset(("product_id", "category", "name", "price"))
+_ORDER_LINE: Final = _INTERACTION | {"quantity", "amount", "order_id"}
+USED_PROPERTIES: Final[Mapping[EventKind, frozenset[str]]] = {
+    VIEWED: _INTERACTION,
+    CARTED: _INTERACTION,
+    UNCARTED: _INTERACTION,
+    PURCHASED: _ORDER_LINE,
+    REFUNDED: _ORDER_LINE,
     REVIEWED: frozenset(("product_id", "rating", "text", "category", "name")),
     SHOWN: frozenset(("products",)),
     SIGNED_IN: frozenset(),
@@ -77,49 +77,49 @@ MATTERING_PROPERTIES: Final[Mapping[EventKind, frozenset[str]]] = {
 
 
 class Limits(Protocol):
-    """What an event may measure: the settings `events.*`."""
+    """The limits of an event: the settings `events.*`."""
 
     @property
     def record_bytes_max(self) -> int:
-        """Bytes of a record."""
+        """The largest record, in bytes."""
 
     @property
     def label_length_max(self) -> int:
-        """Characters of a name or category."""
+        """The longest name or category, in characters."""
 
     @property
     def text_length_max(self) -> int:
-        """Characters of a review's text."""
+        """The longest text of a review, in characters."""
 
     @property
     def properties_max(self) -> int:
-        """How many other properties an event may have, and how many entries its context."""
+        """The number of unknown properties of an event, and of entries in its context."""
 
     @property
     def nesting_max(self) -> int:
-        """Levels of objects and lists in one of them."""
+        """Levels of objects and lists in an unknown property or an entry of the context."""
 
     @property
     def quantity_max(self) -> int:
-        """Pieces of a purchase or refund."""
+        """The largest quantity of a purchase or refund."""
 
     @property
     def refused_user_ids(self) -> Collection[str]:
-        """User ids that programs write where they know none."""
+        """User ids that programs write for unknown users, such as `null`."""
 
     @property
     def amount_max(self) -> int:
-        """The total of a purchase or refund, in units of the currency."""
+        """The largest total of a purchase or refund, in units of the currency."""
 
 
 @attrs.frozen
 class EventSchema:
-    """How a shop writes its events: the settings `events` and `event_types` (its own type names to known ones)."""
+    """How a shop writes its events: the settings `events` and `event_types`, which map its own types to known types."""
 
     limits: Limits
     event_types: Mapping[str, str] = attrs.Factory(dict)
 
     def kinds(self) -> dict[str, EventKind]:
-        """Map every type name to its kind; a shop's own come before the built-in ones."""
+        """Map every type name to its kind. A shop's own names override the built-in names."""
         built_in = {name: kind for kind, names in TYPES.items() for name in names}
         return built_in | {own: built_in[known] for own, known in self.event_types.items()}

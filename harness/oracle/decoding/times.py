@@ -23,24 +23,24 @@ def time_ms(value: object) -> int:
     """Read a timestamp.
 
     Raises:
-        RejectedRecord: it is neither a number of milliseconds nor ISO 8601 text, lies outside the years 1970 to 9999,
-            or looks like seconds.
+        RejectedRecord: the value is neither a number of milliseconds nor ISO 8601 text, is outside the years 1970 to
+            9999, or looks like seconds.
     """
     if isinstance(value, str):
-        found = _of_text(value)
+        at_ms = _parse(value)
     elif type(value) is int or type(value) is float:
         if SECONDS_MIN <= value < SECONDS_END:
             raise RejectedRecord("invalid_timestamp", "looks like seconds; milliseconds since 1970 are expected")
-        found = int(value)
+        at_ms = int(value)
     else:
         raise RejectedRecord("invalid_timestamp", "neither a number nor text")
-    if not 0 <= found < END_MS:
+    if not 0 <= at_ms < END_MS:
         raise RejectedRecord("invalid_timestamp", "not in the years 1970 to 9999")
-    return found
+    return at_ms
 
 
-def _of_text(text: str) -> int:
-    """Milliseconds since 1970 of ISO 8601 text. The second :60 is the next one, 24:00:00 the next day's start."""
+def _parse(text: str) -> int:
+    """Parse ISO 8601 text as ms since 1970. The second :60 is the next :00, and 24:00:00 the next midnight."""
     parts = _ISO.fullmatch(text)
     if parts is None:
         raise RejectedRecord("invalid_timestamp", "text is not an ISO 8601 time")
@@ -58,7 +58,7 @@ def _of_text(text: str) -> int:
 
 
 def _offset_ms(parts: re.Match[str]) -> int:
-    """How far ahead of UTC the named zone is."""
+    """How far the zone is ahead of UTC."""
     if parts["sign"] is None:
         return 0
     hour, minute = int(parts["zone_hour"]), int(parts["zone_minute"] or 0)

@@ -1,4 +1,4 @@
-"""What single values may be: ids, whole numbers, money, labels."""
+"""Reads single values: ids, whole numbers, money and labels."""
 
 import re
 import unicodedata
@@ -19,10 +19,10 @@ _EXACT: Final = Context(prec=200, rounding=ROUND_HALF_EVEN)
 
 
 def identifier(value: object, name: str) -> str | None:
-    """Read an id: text, or a whole number as its decimal text; absent, null and "" are None.
+    """Read an id: text, or a whole number as decimal text. A value that is absent, null or "" gives None.
 
     Raises:
-        RejectedRecord: it is another value, longer than 128 characters or not printable.
+        RejectedRecord: the value is of another type, longer than 128 characters or not printable.
     """
     if value is None or value == "":
         return None
@@ -33,12 +33,12 @@ def identifier(value: object, name: str) -> str | None:
 
 
 def is_id(text: str) -> bool:
-    """Whether text may be an id: of at most 128 characters, all printable."""
+    """Whether text may be an id: at most 128 characters, all printable."""
     return len(text) <= ID_LENGTH_MAX and (text.isprintable() or _is_printable_with_emoji(text))
 
 
 def whole_number(value: object) -> int | None:
-    """A whole number, also one written `2.0`; None for any other value."""
+    """A whole number, also written `2.0`; None for any other value."""
     if type(value) is int:
         return value
     return int(value) if type(value) is float and value.is_integer() else None
@@ -55,9 +55,9 @@ def label(value: object, length_max: int) -> str | None:
 
 
 def money(value: object, quantity: int, amount_max: int) -> Decimal | None:
-    """The exact number of a price or an amount, in units of the currency.
+    """The exact value of a price or an amount, in units of the currency.
 
-    None if it is not a number from 0, or comes to more than `amount_max` for `quantity` pieces.
+    None where it is not a number from 0, or where `quantity` times the value is more than `amount_max`.
     """
     if (type(value) is not int and type(value) is not float) or not 0 <= value <= amount_max:
         return None
@@ -82,7 +82,7 @@ def _decimal_text(value: object) -> str | None:
 
 
 def _is_printable_with_emoji(text: str) -> bool:
-    """Whether all that cannot be printed are joiners between two symbols."""
+    """Whether all characters that cannot be printed are joiners between two symbols."""
     pieces = _VARIATION_SELECTORS.sub("", text).split(_JOINER)
     return (
         "".join(pieces).isprintable()

@@ -10,7 +10,7 @@ import pytest
 
 from harness.commands.main import main
 from harness.simulation.shop import Shop
-from tests.harness.real_data import real
+from tests.harness.support.real_data import real
 from tests.support.histories import event
 
 
@@ -32,7 +32,7 @@ def simulated(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("store", ["memory", "sqlite"])
 @pytest.mark.parametrize("log", ["memory", "sqlite"])
-def test_a_replay_is_what_the_oracle_says(tmp_path: Path, simulated: Path, log: str, store: str) -> None:
+def test_the_store_of_a_replay_equals_the_oracle(tmp_path: Path, simulated: Path, log: str, store: str) -> None:
     figures = ran(
         tmp_path, "replay", "--data", simulated, "--format", "events", "--log", log, "--store", store, "--check"
     )
@@ -43,7 +43,7 @@ def test_a_replay_is_what_the_oracle_says(tmp_path: Path, simulated: Path, log: 
     assert figures["dead_letters"]["not_json"] == 1
 
 
-def test_a_replay_shows_who_is_named_and_keeps_the_database(
+def test_a_replay_shows_the_named_customer_and_keeps_the_database(
     tmp_path: Path, simulated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "kept.db"
@@ -59,7 +59,7 @@ def test_a_replay_shows_who_is_named_and_keeps_the_database(
 def test_names_come_from_the_catalogue_else_from_the_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, catalogue = tmp_path / "events.jsonl", tmp_path / "catalogue.jsonl"
     events = [
-        event("1", user="ada", at_ms=1_000, product="a", name="said by an event"),
+        event("1", user="ada", at_ms=1_000, product="a", name="from an event"),
         event("2", user="ada", at_ms=2_000, product="b", name="Jug", category="kitchen"),
         event("3", user="bob", at_ms=3_000, product="a"),
     ]
@@ -106,7 +106,7 @@ def test_the_worker_bench_measures_every_event(tmp_path: Path, workload: str) ->
     assert sum(figures["stages"].values()) == pytest.approx(1.0)
 
 
-def test_the_bench_of_lists_asks_as_often_as_it_says(tmp_path: Path) -> None:
+def test_the_bench_of_lists_reaches_its_rate(tmp_path: Path) -> None:
     figures = ran(tmp_path, "bench", "recommend", "--visits", 200, "--products", 50, "--rates", 100, "--seconds", 2)
     rate = figures["rates"][0]
     assert (rate["rate"], figures["sessions"], figures["events"]) == (100, 200, 800)
@@ -123,7 +123,7 @@ def test_the_bench_of_lists_asks_as_often_as_it_says(tmp_path: Path) -> None:
         ("replay", "--data", "{folder}/events.jsonl", "--format", "events", "--json", "{folder}/no/where.json"),
     ],
 )
-def test_what_goes_wrong_is_said_in_one_line(
+def test_an_error_is_one_line(
     tmp_path: Path, simulated: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert simulated.exists()
@@ -146,7 +146,7 @@ REAL = [  # of online_retail the first part: all of it takes minutes, with cover
 
 @pytest.mark.data
 @pytest.mark.parametrize(("format_", "name", "rows", "classes"), REAL, ids=[row[0] for row in REAL])
-def test_real_data_is_what_the_oracle_says(
+def test_the_store_of_real_data_equals_the_oracle(
     tmp_path: Path, format_: str, name: str, rows: int, classes: dict[str, int]
 ) -> None:
     figures = ran(tmp_path, "replay", "--data", real(name), "--format", format_, "--limit", 200_000, "--check")
@@ -177,11 +177,11 @@ def test_log_and_store_are_those_of_the_settings(tmp_path: Path, simulated: Path
     settings = tmp_path / "settings.toml"
     settings.write_text("log = 'kafka'\nstore = 'sqlite'\n")
     replay = ("replay", "--data", str(simulated), "--format", "events", "--settings", str(settings))
-    assert main(replay) == 1  # they are read, and make no sense
+    assert main(replay) == 1  # the settings are read, and this combination is invalid
     assert main((*replay, "--log", "sqlite")) == 0
 
 
-def test_the_bench_of_growth_tells_the_log_from_the_store(tmp_path: Path) -> None:
+def test_the_bench_of_growth_measures_log_and_store(tmp_path: Path) -> None:
     figures = ran(tmp_path, "bench", "growth", "--workload", "uniform", "--events", 2_000, "--customers", 100)
     assert figures["customers"] == 100
     assert figures["event_bytes"] < figures["log_bytes_per_event"] < 2 * figures["event_bytes"]

@@ -1,4 +1,4 @@
-"""`harness experiment`: what variants came to, from the log alone."""
+"""`harness experiment`: the figures of variants, from the log alone."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from random import Random
 import attrs
 import pytest
 
-from harness.commands.experiment import Windows, compared, rows_of
+from harness.commands.experiment import AttributionWindows, compare_variants, rows_of
 from harness.commands.main import main
 from realtime_pipeline import Pipeline, Settings, load_settings
 from realtime_pipeline.application.errors import InvalidSettings
@@ -17,7 +17,7 @@ from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, P
 from tests.support.histories import NOW_MS, append, event
 
 MINUTE = 60_000
-WINDOWS = Windows(30 * MINUTE, 24 * 60 * MINUTE)
+WINDOWS = AttributionWindows(30 * MINUTE, 24 * 60 * MINUTE)
 SETTINGS = """\
 database = "{database}"
 
@@ -35,22 +35,24 @@ diversity = 0.5
 """
 
 
-def shown(who: str, at: int, variant: str, *products: str, event_id: str | None = None, name: str = "mixing") -> Event:
+def shown(
+    customer: str, at: int, variant: str, *products: str, event_id: str | None = None, name: str = "mixing"
+) -> Event:
     return Event(
-        event_id or f"{who}-{at}-shown",
+        event_id or f"{customer}-{at}-shown",
         EventKind.RECOMMENDATIONS_SHOWN,
-        CustomerId(who),
+        CustomerId(customer),
         at * MINUTE,
         properties={"experiment": name, "variant": variant},
         shown=tuple(map(ProductId, products)),
     )
 
 
-def did(who: str, at: int, kind: EventKind, product: str) -> Event:
-    return Event(f"{who}-{at}-{kind}", kind, CustomerId(who), at * MINUTE, product_id=ProductId(product))
+def did(customer: str, at: int, kind: EventKind, product: str) -> Event:
+    return Event(f"{customer}-{at}-{kind}", kind, CustomerId(customer), at * MINUTE, product_id=ProductId(product))
 
 
-def test_clicks_and_purchases_are_put_down_to_the_newest_list_that_had_the_product() -> None:
+def test_actions_are_attributed_to_the_newest_list_that_had_the_product() -> None:
     events = [
         shown("ann", 0, "plain", "mug", "jug"),
         shown("ann", 10, "plain", "mug"),
@@ -83,7 +85,7 @@ def test_what_a_visitor_was_shown_before_sign_in_is_the_customers() -> None:
     assert rows_of([*events, shown("ann", 7, "mixed", "jug")], "mixing", WINDOWS) == ({}, 1)
 
 
-def test_what_a_visitor_saw_who_is_one_too_many_stays_the_customers() -> None:
+def test_exposures_of_a_visitor_over_the_limit_stay_the_customers() -> None:
     visitor, ann = CustomerId("anonymous:s1"), CustomerId("ann")
     login = Event("l", EventKind.CUSTOMER_SIGNED_IN, visitor, 2 * MINUTE, "s1", identified_as=ann)
     too_many = Event("f", EventKind.CUSTOMER_FORGOTTEN, visitor, 9 * MINUTE)
@@ -93,61 +95,67 @@ def test_what_a_visitor_saw_who_is_one_too_many_stays_the_customers() -> None:
     assert rows_of([*events[:-1], forgetting, too_many], "mixing", WINDOWS) == ({}, 0)
 
 
-def test_what_comes_late_of_who_was_forgotten_does_not_count() -> None:
+def test_late_events_of_a_forgotten_customer_do_not_count() -> None:
     forgetting = Event("f", EventKind.CUSTOMER_FORGOTTEN, CustomerId("ann"), 10 * MINUTE)
     late = [shown("ann", 1, "plain", "mug"), did("ann", 2, EventKind.PRODUCT_VIEWED, "mug")]
     assert rows_of([forgetting, *late], "mixing", WINDOWS) == ({}, 0)
-    anew = [shown("ann", 11, "plain", "mug")]
-    assert rows_of([forgetting, *late, *anew], "mixing", WINDOWS) == ({"plain": [(1, 0, 0)]}, 0)
+    later = [shown("ann", 11, "plain", "mug")]
+    assert rows_of([forgetting, *late, *later], "mixing", WINDOWS) == ({"plain": [(1, 0, 0)]}, 0)
 
 
-def test_who_saw_two_variants_is_left_out_and_who_was_forgotten_too() -> None:
+def test_customers_with_two_variants_and_forgotten_customers_are_left_out() -> None:
     events = [shown("ann", 0, "plain", "mug"), shown("ann", 1, "mixed", "mug"), shown("bob", 0, "plain", "mug")]
     forgetting = Event("f", EventKind.CUSTOMER_FORGOTTEN, CustomerId("bob"), 5 * MINUTE)
     assert rows_of([*events, forgetting], "mixing", WINDOWS) == ({}, 1)
 
 
-def test_a_difference_that_is_there_is_found_and_one_that_is_not_is_not() -> None:
-    dice = Random(3)  # noqa: S311
+def test_a_true_difference_is_found_and_chance_is_not() -> None:
+    rng = Random(3)  # noqa: S311
 
     def customers(count: int, rate: float) -> list[tuple[int, int, int]]:
-        lists = [dice.randint(1, 5) for _ in range(count)]
-        return [(n, sum(dice.random() < rate for _ in range(n)), 0) for n in lists]
+        lists = [rng.randint(1, 5) for _ in range(count)]
+        return [(n, sum(rng.random() < rate for _ in range(n)), 0) for n in lists]
 
     rows = {"plain": customers(2_000, 0.10), "better": customers(2_000, 0.15), "same": customers(2_000, 0.10)}
-    found = compared(rows, "plain", {}, dice)
+    found = compare_variants(rows, "plain", {}, rng)
     assert found["better"].differences["click-through"].verdict == "better"
     assert found["same"].differences["click-through"].verdict == "no difference shown"
     assert found["plain"].differences == {}
     assert 0.09 < found["plain"].rates["click-through"].low < 0.10 < found["plain"].rates["click-through"].high < 0.11
 
 
-def test_intervals_hold_what_they_promise() -> None:
+def test_intervals_contain_the_true_rate() -> None:
     """Of many experiments, the true rate lies within the interval in about 95 of 100."""
-    dice, held = Random(11), 0  # noqa: S311
+    rng, held = Random(11), 0  # noqa: S311
     for _ in range(60):
-        rows = [(1, int(dice.random() < 0.3), 0) for _ in range(300)]
-        estimate = compared({"plain": rows}, "plain", {}, dice)["plain"].rates["click-through"]
+        rows = [(1, int(rng.random() < 0.3), 0) for _ in range(300)]
+        estimate = compare_variants({"plain": rows}, "plain", {}, rng)["plain"].rates["click-through"]
         held += estimate.low <= 0.3 <= estimate.high
     assert held >= 51
 
 
-def test_of_few_customers_nothing_is_said() -> None:
-    dice = Random(5)  # noqa: S311
+def test_few_customers_give_no_verdict() -> None:
+    rng = Random(5)  # noqa: S311
     for customers in (1, 10):
         for _ in range(6):
             rows = {
-                name: [(1, int(dice.random() < 0.1), 0) for _ in range(number)]
+                name: [(1, int(rng.random() < 0.1), 0) for _ in range(number)]
                 for name, number in (("plain", 1_000), ("mixed", customers))
             }
-            found = compared(rows, "plain", {"plain": 1_000, "mixed": customers}, dice)["mixed"]
-            assert {one.verdict for one in found.differences.values()} == {"too few customers to say"}
+            found = compare_variants(rows, "plain", {"plain": 1_000, "mixed": customers}, rng)["mixed"]
+            assert {difference.verdict for difference in found.differences.values()} == {"too few customers to say"}
 
 
-def test_a_share_that_cannot_be_chance_is_named() -> None:
-    rows, dice = {"plain": [(1, 0, 0)] * 1_000, "mixed": [(1, 0, 0)] * 1_200}, Random(1)  # noqa: S311
-    assert all(one.mismatch for one in compared(rows, "plain", {"plain": 1, "mixed": 1}, dice).values())
-    assert not any(one.mismatch for one in compared(rows, "plain", {"plain": 5, "mixed": 6}, dice).values())
+def test_a_share_that_is_no_chance_is_a_mismatch() -> None:
+    rows, rng = {"plain": [(1, 0, 0)] * 1_000, "mixed": [(1, 0, 0)] * 1_200}, Random(1)  # noqa: S311
+    assert all(
+        figures.has_sample_ratio_mismatch
+        for figures in compare_variants(rows, "plain", {"plain": 1, "mixed": 1}, rng).values()
+    )
+    assert not any(
+        figures.has_sample_ratio_mismatch
+        for figures in compare_variants(rows, "plain", {"plain": 5, "mixed": 6}, rng).values()
+    )
 
 
 class TestWithAPipeline:
@@ -157,10 +165,13 @@ class TestWithAPipeline:
         file.write_text(SETTINGS.format(database=tmp_path / "shop.db"), "utf-8")
         return file
 
-    def test_variants_say_only_in_what_they_differ(self, settings_file: Path) -> None:
+    def test_variants_inherit_the_common_settings(self, settings_file: Path) -> None:
         variants = load_settings(settings_file, {}).experiment.variants
-        assert {name: one.recommendations.categories for name, one in variants.items()} == {"plain": 1, "mixed": 1}
-        assert {name: one.recommendations.rules.diversity for name, one in variants.items()} == {
+        assert {name: variant.recommendations.categories for name, variant in variants.items()} == {
+            "plain": 1,
+            "mixed": 1,
+        }
+        assert {name: variant.recommendations.rules.diversity for name, variant in variants.items()} == {
             "plain": 0.0,
             "mixed": 0.5,
         }
@@ -192,7 +203,7 @@ class TestWithAPipeline:
         assert figures["variants"]["plain"]["customers"] == list(given.values()).count("plain")
         assert "against mixed: worse" in capsys.readouterr().out
 
-    def test_an_experiment_that_nobody_saw(self, settings_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_an_experiment_without_exposures(self, settings_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with Pipeline(load_settings(settings_file, {})) as pipeline:
             pipeline.publish([event("e1", product="mug")])
         assert main(["experiment", "colours", "--settings", str(settings_file)]) == 1
@@ -212,17 +223,17 @@ def test_customers_get_variants_by_their_shares_and_keep_them() -> None:
     given = {f"u{n}": experiment.variant_of(CustomerId(f"u{n}")) for n in range(4_000)}
     assert abs(list(given.values()).count("mixed") - 1_000) < 100
     turned = Experiment("mixing", dict(reversed(list(experiment.variants.items()))))
-    assert {who: turned.variant_of(CustomerId(who)) for who in given} == given
+    assert {customer: turned.variant_of(CustomerId(customer)) for customer in given} == given
 
 
-def test_who_gets_what_in_one_experiment_says_nothing_of_another() -> None:
+def test_assignments_of_two_experiments_are_independent() -> None:
     first, second = of_two(a=1, b=1), attrs.evolve(of_two(a=1, b=1), name="colours")
     both = [(first.variant_of(CustomerId(f"u{n}")), second.variant_of(CustomerId(f"u{n}"))) for n in range(4_000)]
     assert all(abs(both.count(pair) - 1_000) < 120 for pair in (("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")))
 
 
 @pytest.mark.parametrize(
-    ("document", "said"),
+    ("document", "message"),
     [
         ({"name": "mixing"}, "needs a name and variants"),
         ({"name": "mixing", "variants": {"one": {}}}, "needs two variants"),
@@ -234,8 +245,8 @@ def test_who_gets_what_in_one_experiment_says_nothing_of_another() -> None:
         ),
     ],
 )
-def test_experiments_that_make_no_sense(document: Mapping[str, object], said: str) -> None:
-    with pytest.raises(InvalidSettings, match=said):
+def test_invalid_experiments(document: Mapping[str, object], message: str) -> None:
+    with pytest.raises(InvalidSettings, match=message):
         load_settings(None, {}, experiment=document)
 
 
@@ -249,7 +260,7 @@ def test_a_variant_may_have_products_of_its_own_in_place_of_the_shops() -> None:
     assert (rules["two"].pinned, rules["two"].weights, rules["two"].diversity) == ({"tea": 1}, {}, 0.5)
 
 
-def test_a_visitor_who_signed_in_has_one_variant_by_both_names() -> None:
+def test_a_visitor_and_their_customer_have_the_same_variant() -> None:
     with Pipeline(Settings(log="memory", store="memory", experiment=of_two(plain=1, mixed=1))) as pipeline:
         for number in range(20):
             session = f"s{number}"
@@ -259,8 +270,8 @@ def test_a_visitor_who_signed_in_has_one_variant_by_both_names() -> None:
         by_names = [
             (pipeline.recommend(f"anonymous:s{n}").variant, pipeline.recommend(f"u{n}").variant) for n in range(20)
         ]
-        assert all(one == other for one, other in by_names)
-        assert {one for one, _ in by_names} == {"plain", "mixed"}
+        assert all(visitor == customer for visitor, customer in by_names)
+        assert {visitor for visitor, _ in by_names} == {"plain", "mixed"}
 
 
 def test_without_an_experiment_lists_are_of_no_variant() -> None:
@@ -271,7 +282,7 @@ def test_without_an_experiment_lists_are_of_no_variant() -> None:
         assert (found.experiment, found.variant) == ("", "")
 
 
-def test_a_log_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_log_is_not_created(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "shop.db"
     assert main(["experiment", "mixing", "--database", str(file)]) == 1
     assert capsys.readouterr().err.startswith(f"harness: there is no database {file}")

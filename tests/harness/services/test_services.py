@@ -41,13 +41,13 @@ def test_servers_are_started_once_and_stopped(tmp_path: Path) -> None:
         assert (is_open(kafka), is_open(redis)) == (True, True)
         assert "kafka is running already" in services(*start)
     finally:
-        said = services("stop")
-    assert "kafka has stopped" in said
+        output = services("stop")
+    assert "kafka has stopped" in output
     assert (is_open(kafka), is_open(redis)) == (False, False)
     assert services("stop") == ""
 
 
-def test_without_java_the_reason_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_java_the_reason_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert main(["services", "fetch"]) == 0
     assert "there is no Kafka: it needs Java 17 or newer; tests that need it are skipped" in capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_freshness_is_measured(tmp_path: Path) -> None:
     assert measured["probes"] >= 1
 
 
-def test_an_outage_is_played(tmp_path: Path) -> None:
+def test_an_outage_is_measured(tmp_path: Path) -> None:
     if why_no_kafka() is not None:
         pytest.skip(str(why_no_kafka()))
     servers.redis_place()

@@ -1,4 +1,4 @@
-"""Opening files and sorting their lines, through what readers call."""
+"""Opening compressed files, and sorting records by event time."""
 
 import gc
 import gzip
@@ -55,10 +55,10 @@ def test_a_file_is_read_whatever_its_compression(tmp_path: Path, name: str, comp
 def test_a_bad_file_is_one_clear_line(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(HarnessError) as told, opened(path) as stream:
+    with pytest.raises(HarnessError) as raised, opened(path) as stream:
         stream.read()
-    assert str(told.value).startswith(f"{path}: cannot be read: ")
-    assert "\n" not in str(told.value)
+    assert str(raised.value).startswith(f"{path}: cannot be read: ")
+    assert "\n" not in str(raised.value)
 
 
 def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
@@ -69,52 +69,52 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
         pass
 
 
-def line(time: int | None, origin: str) -> SourceRecord:
+def record(time: int | None, origin: str) -> SourceRecord:
     return SourceRecord(time, origin.encode(), origin)
 
 
 def files_of(times: list[list[int | None]]) -> list[SourceRecord]:
     return [
-        line(time, f"{file}.csv:{row}") for file, rows in enumerate(times) for row, time in enumerate(rows, start=2)
+        record(time, f"{file}.csv:{row}") for file, rows in enumerate(times) for row, time in enumerate(rows, start=2)
     ]
 
 
 def expected_order(times: list[list[int | None]]) -> list[SourceRecord]:
-    """The definition, written plainly: each line's own time, else its predecessor's, else 0; then file, then line."""
+    """The definition: each record's own time, else its predecessor's, else 0; then file, then line."""
     carried: list[int] = []
     for rows in times:
         own = itertools.accumulate(rows, lambda last, time: last if time is None else time, initial=0)
         carried.extend(itertools.islice(own, 1, None))
-    lines = files_of(times)
-    return [lines[place] for place in sorted(range(len(lines)), key=lambda place: (carried[place], place))]
+    records = files_of(times)
+    return [records[index] for index in sorted(range(len(records)), key=lambda index: (carried[index], index))]
 
 
 few_times = st.lists(st.lists(st.none() | st.integers(-3, 3), max_size=30), max_size=4)
 
 
 @given(few_times, st.integers(1, 40))
-def test_lines_come_in_the_order_of_time_then_file_then_line(times: list[list[int | None]], run_lines: int) -> None:
-    assert list(in_event_time_order(files_of(times), run_lines)) == expected_order(times)
+def test_records_are_sorted_by_time_then_file_then_line(times: list[list[int | None]], run_records: int) -> None:
+    assert list(in_event_time_order(files_of(times), run_records)) == expected_order(times)
 
 
 @given(st.lists(st.integers(-(2**53), 2**53) | st.none()), st.binary(), st.text(), st.integers(1, 5))
-def test_spilled_lines_come_back_as_they_were(times: list[int | None], value: bytes, name: str, run_lines: int) -> None:
-    lines = [SourceRecord(time, value, f"{name}:{number}") for number, time in enumerate(times, start=1)]
-    assert list(in_event_time_order(lines, run_lines)) == list(in_event_time_order(lines, len(lines) + 1))
+def test_spilled_records_are_unchanged(times: list[int | None], value: bytes, name: str, run_records: int) -> None:
+    records = [SourceRecord(time, value, f"{name}:{number}") for number, time in enumerate(times, start=1)]
+    assert list(in_event_time_order(records, run_records)) == list(in_event_time_order(records, len(records) + 1))
 
 
-def test_a_line_without_a_time_stays_behind_the_one_before_it() -> None:
-    lines = [line(None, "a:1"), line(5, "a:2"), line(None, "a:3"), line(None, "b:1"), line(1, "b:2")]
-    assert [kept.origin for kept in in_event_time_order(lines)] == ["a:1", "b:1", "b:2", "a:2", "a:3"]
+def test_a_record_without_a_time_stays_behind_the_one_before_it() -> None:
+    records = [record(None, "a:1"), record(5, "a:2"), record(None, "a:3"), record(None, "b:1"), record(1, "b:2")]
+    assert [kept.origin for kept in in_event_time_order(records)] == ["a:1", "b:1", "b:2", "a:2", "a:3"]
 
 
-def test_a_second_file_of_the_same_name_starts_anew() -> None:
-    lines = [line(5, "day.csv:2"), line(None, "day.csv:2")]
-    assert [kept.occurred_at_ms for kept in in_event_time_order(lines)] == [None, 5]
+def test_a_second_file_of_the_same_name_starts_at_time_0() -> None:
+    records = [record(5, "day.csv:2"), record(None, "day.csv:2")]
+    assert [kept.occurred_at_ms for kept in in_event_time_order(records)] == [None, 5]
 
 
-def test_a_run_holds_at_least_one_line() -> None:
-    with pytest.raises(ValueError, match="holds nothing"):
+def test_a_run_has_at_least_one_record() -> None:
+    with pytest.raises(ValueError, match="should be 1 or more"):
         list(in_event_time_order([], 0))
 
 
@@ -147,7 +147,7 @@ def test_an_error_while_reading_leaves_no_temporary_file(spill_folder: Path) -> 
     assert list(spill_folder.iterdir()) == []
 
 
-def test_no_room_for_spilled_lines_is_said_clearly(spill_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_is_one_clear_line(spill_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(spill_folder / "removed"))
-    with pytest.raises(HarnessError, match="removed: cannot hold the lines to sort"):
+    with pytest.raises(HarnessError, match="removed: cannot hold the records to sort"):
         list(in_event_time_order(files_of([[2, 1]]), 1))
