@@ -5,7 +5,6 @@ from tests.mutation.mutation import Mutation
 REDIS = ("tests/infrastructure/redis/test_redis.py", "tests/infrastructure/redis/test_servers.py")
 RIGHTS = ("tests/infrastructure/redis/test_rights.py",)
 RESHARDING = "tests/infrastructure/redis/test_resharding.py"
-KAFKA = "tests/infrastructure/kafka/test_kafka.py"
 WORKER = ("tests/application/processing/test_recovery.py", "tests/application/processing/test_backpressure.py")
 LOST = ("tests/application/processing/test_output_positions.py",)
 LOST_OFFSETS = "tests/integration/test_lost_offsets.py"
@@ -230,14 +229,14 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/clients.py",
         '        "auto.offset.reset": "error",\n',
         '        "auto.offset.reset": "earliest",\n',
-        (f"{KAFKA}::test_a_position_before_the_start_of_the_log_stops_the_reader",),
+        ("tests/infrastructure/kafka/test_log.py::test_a_position_outside_the_log_stops_the_worker",),
     ),
     Mutation(
         "records of aborted transactions are read",
         "infrastructure/kafka/clients.py",
         '        "isolation.level": "read_committed",\n',
         '        "isolation.level": "read_uncommitted",\n',
-        (f"{KAFKA}::test_records_of_an_aborted_transaction_are_not_read",),
+        ("tests/infrastructure/kafka/test_log.py::test_records_of_an_aborted_transaction_are_not_read",),
     ),
     Mutation(
         "a topic of the same name is the same log",
@@ -251,21 +250,21 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/log.py",
         "        begin = {**waiting, **positions}\n",
         "        begin = self._ends_of(numbers)\n",
-        (f"{KAFKA}::TestKafkaLog::test_reading_begins_where_the_owner_says",),
+        ("tests/infrastructure/kafka/test_contracts.py::TestKafkaLog::test_reading_begins_where_the_owner_says",),
     ),
     Mutation(
         "outputs are emitted beside their position",
         "infrastructure/kafka/outputs.py",
         "            lambda: producer.send_offsets_to_transaction(places, membership, wait_s),\n",
         "            lambda: None,\n",
-        (f"{KAFKA}::TestKafkaOutputs::test_what_is_emitted_is_read_back_whole",),
+        ("tests/infrastructure/kafka/test_contracts.py::TestKafkaOutputs::test_what_is_emitted_is_read_back_whole",),
     ),
     Mutation(
         "a lost delivery is an acknowledged one",
         "infrastructure/kafka/publisher.py",
         "            if error is not None:\n                failures.append(error)\n                return\n",
         "            _ = error\n",
-        (f"{KAFKA}::test_what_the_brokers_refuse_is_no_success",),
+        ("tests/infrastructure/kafka/test_publisher.py::test_publishing_fails_if_brokers_reject_a_record",),
     ),
     Mutation(
         "the visitor's own sessions are neighbours",
@@ -293,7 +292,7 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/clients.py",
         "    if caller.is_alive():\n",
         "    if False:\n",
-        (f"{KAFKA}::test_a_call_of_the_client_that_does_not_return_is_left_behind",),
+        ("tests/infrastructure/kafka/test_clients.py::test_a_client_call_that_does_not_return_is_abandoned",),
     ),
     Mutation(
         "who signed in is not forgotten with the customer",
@@ -314,7 +313,9 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/outputs.py",
         "        for one in emission.outgoing:\n",
         "        for one in ():\n",
-        (f"{KAFKA}::TestKafkaOutputs::test_what_is_for_the_log_is_appended_once_and_with_the_rest",),
+        (
+            "tests/infrastructure/kafka/test_contracts.py::TestKafkaOutputs::test_what_is_for_the_log_is_appended_once_and_with_the_rest",
+        ),
     ),
     Mutation(
         "who handles dead letters does not shut others out",
@@ -322,7 +323,7 @@ KAFKA_AND_REDIS = [
         '                "transactional.id": f"{self._settings.dead_letters_topic}-handling",\n',
         '                "transactional.id": f"{self._settings.dead_letters_topic}-{id(self)}",\n',
         (
-            "tests/infrastructure/kafka/test_kafka.py::TestKafkaDeadLetters::test_of_two_programs_at_the_same_time_one_publishes",
+            "tests/infrastructure/kafka/test_dead_letters.py::TestKafkaDeadLetters::test_only_one_of_two_concurrent_programs_publishes",
         ),
     ),
     Mutation(
@@ -331,7 +332,7 @@ KAFKA_AND_REDIS = [
         "                ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)\n",
         "                ranges = self._topic.bounds(IsolationLevel.READ_COMMITTED)\n",
         (
-            "tests/infrastructure/kafka/test_kafka.py::TestKafkaDeadLetters::test_a_mark_that_an_open_transaction_hides_counts",
+            "tests/infrastructure/kafka/test_dead_letters.py::TestKafkaDeadLetters::test_a_mark_hidden_by_an_open_transaction_prevents_a_second_one",
         ),
     ),
     Mutation(
