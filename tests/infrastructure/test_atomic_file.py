@@ -33,7 +33,9 @@ with Pipeline(settings) as pipeline:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_an_export_that_is_ended_leaves_no_file_of_that_name(number: signal.Signals, code: int, tmp_path: Path) -> None:
+def test_an_export_ended_by_a_signal_leaves_no_file_of_that_name(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
     database, folder = str(tmp_path / "shop.db"), tmp_path / "exports"
     folder.mkdir()
     with Pipeline(Settings(database=database, partitions=1)) as pipeline:
@@ -48,14 +50,14 @@ def test_an_export_that_is_ended_leaves_no_file_of_that_name(number: signal.Sign
     assert len(left) == (0 if number == signal.SIGTERM else 1)
 
 
-def test_a_file_that_somebody_else_makes_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_file_created_during_the_export_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "letters.jsonl"
     with pytest.raises(Unavailable, match="exists already"), whole_file(file):
         file.write_bytes(b"theirs")
     assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("letters.jsonl", b"theirs")]
 
 
-def test_an_error_leaves_nothing_and_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_an_error_leaves_no_file_and_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "letters.jsonl") as stream:
         stream.write(b"%d" % (1 // 0))
     assert list(tmp_path.iterdir()) == []

@@ -85,7 +85,7 @@ def encrypted(made: Certificates) -> Iterator[RedisSettings]:
     proxy.close()
 
 
-def test_a_pipeline_counts_on_a_redis_that_speaks_tls(encrypted: RedisSettings) -> None:
+def test_a_pipeline_works_with_redis_over_tls(encrypted: RedisSettings) -> None:
     with opened(Settings(log="memory", store="redis", redis=encrypted)) as pipeline:
         append(pipeline, [event(product="mug"), event(product="jug")])
         pipeline.process()
@@ -93,14 +93,14 @@ def test_a_pipeline_counts_on_a_redis_that_speaks_tls(encrypted: RedisSettings) 
         assert {one.product.title for one in pipeline.trending()} == {"mug", "jug"}
 
 
-def test_who_has_no_certificate_is_told(encrypted: RedisSettings) -> None:
+def test_a_client_without_a_certificate_is_refused(encrypted: RedisSettings) -> None:
     nodes = RedisClient(attrs.evolve(encrypted, tls_cert_file="", tls_key_file=""))
     with pytest.raises(Unavailable, match="Redis"):  # in what words depends on how far the answer came
         nodes.check()
     nodes.close()
 
 
-def test_a_redis_of_another_authority_is_not_waited_for(encrypted: RedisSettings, made: Certificates) -> None:
+def test_a_redis_certificate_of_another_authority_is_an_error(encrypted: RedisSettings, made: Certificates) -> None:
     nodes = RedisClient(attrs.evolve(encrypted, tls_ca_file=str(made.stranger)))
     with pytest.raises(Unavailable, match="no TLS with Redis") as refused:
         nodes.check()
@@ -109,7 +109,7 @@ def test_a_redis_of_another_authority_is_not_waited_for(encrypted: RedisSettings
 
 
 @pytest.mark.parametrize("name", ["nowhere.pem", "empty.pem"])
-def test_certificates_that_cannot_be_used_are_said_so(encrypted: RedisSettings, tmp_path: Path, name: str) -> None:
+def test_unusable_client_certificates_are_an_error(encrypted: RedisSettings, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty.pem").touch()
     with pytest.raises(Unavailable, match="certificates for Redis cannot be used"):
         RedisClient(attrs.evolve(encrypted, tls_cert_file=str(tmp_path / name)))
@@ -121,7 +121,7 @@ def signed_in() -> KafkaSettings:
     return servers.kafka_rules_signed_in()
 
 
-def test_a_pipeline_reads_and_writes_where_it_must_sign_in(signed_in: KafkaSettings) -> None:
+def test_a_pipeline_works_with_kafka_over_tls_with_a_password(signed_in: KafkaSettings) -> None:
     with opened(Settings(log="kafka", store="memory", kafka=signed_in, partitions=1)) as pipeline:
         append(pipeline, [event(product="mug"), b"{"])
         pipeline.process()
@@ -130,13 +130,13 @@ def test_a_pipeline_reads_and_writes_where_it_must_sign_in(signed_in: KafkaSetti
 
 
 @pytest.mark.parametrize(("user", "password"), [("ada", "guessed"), ("mallory", "a secret")])
-def test_who_cannot_sign_in_is_told(signed_in: KafkaSettings, user: str, password: str) -> None:
+def test_a_wrong_user_or_password_is_an_error(signed_in: KafkaSettings, user: str, password: str) -> None:
     topics = KafkaTopics(attrs.evolve(signed_in, username=user, password=password, request_timeout_ms=2_000))
     with pytest.raises(Unavailable, match="does not let this user in"):
         topics.describe(signed_in.topic)
 
 
-def test_a_broker_of_another_authority_is_not_trusted(signed_in: KafkaSettings, made: Certificates) -> None:
+def test_a_broker_certificate_of_another_authority_is_an_error(signed_in: KafkaSettings, made: Certificates) -> None:
     elsewhere = signed_in.librdkafka | {"ssl.ca.location": str(made.stranger)}
     topics = KafkaTopics(attrs.evolve(signed_in, librdkafka=elsewhere, request_timeout_ms=2_000))
     with pytest.raises(Unavailable, match=r"no TLS with Kafka .*certificate"):

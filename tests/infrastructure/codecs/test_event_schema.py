@@ -46,7 +46,7 @@ def an_event(kind: str, more: dict[str, Any] | None = None, **properties: Any) -
 # Null is absent, in every place.
 
 
-def test_a_field_is_taken_from_the_first_place_where_it_is_not_null() -> None:
+def test_a_field_is_read_from_the_first_object_where_it_is_not_null() -> None:
     made = event_of(
         {
             "event_type": None,
@@ -67,18 +67,18 @@ def test_a_field_is_taken_from_the_first_place_where_it_is_not_null() -> None:
     assert (made.properties, made.replayed, made.forwarded) == ({"brand": "Acme"}, False, None)
 
 
-def test_properties_that_are_null_leave_those_of_the_metadata() -> None:
+def test_null_properties_do_not_hide_the_metadata() -> None:
     stated = {"product_id": "mug", "price": 12.5}
     made = event_of(an_event("purchase", {"properties": None, "metadata": stated}))
     assert (made.product_id, made.amount) == ("mug", 125_000)
 
 
-def test_an_empty_array_is_an_empty_object() -> None:
+def test_an_empty_array_is_read_as_an_empty_object() -> None:
     made = event_of(an_event("view", {"properties": [], "metadata": {"product_id": "mug"}, "context": []}))
     assert (made.product_id, made.context) == ("mug", {})
 
 
-def test_a_context_that_is_no_object_is_dropped() -> None:
+def test_a_context_that_is_not_an_object_is_dropped() -> None:
     assert event_of(an_event("view", {"context": "mobile"}, product_id="mug")).context == {}
 
 
@@ -87,7 +87,7 @@ def test_a_context_that_is_no_object_is_dropped() -> None:
 
 @pytest.mark.parametrize("place", ["properties", "metadata", "beside"])
 @pytest.mark.parametrize("kind", ["purchase", "refund"])
-def test_the_total_of_a_line_wins_over_price_times_quantity(place: str, kind: str) -> None:
+def test_an_amount_overrides_price_times_quantity(place: str, kind: str) -> None:
     stated = {"product_id": "milk", "price": 0.0023, "quantity": 13_004}
     if place == "beside":
         document = an_event(kind, {"amount": 30.0}, **stated)
@@ -104,19 +104,19 @@ def test_a_line_of_13004_units_for_30_costs_30() -> None:
     assert by_price.amount == 300_000
 
 
-def test_a_total_counts_where_the_price_is_null() -> None:
+def test_an_amount_is_used_if_the_price_is_null() -> None:
     made = event_of(
         {"user_id": "fay", "action": "purchase", "amount": 40, "timestamp": 1, "properties": {"price": None}}
     )
     assert made.amount == 400_000
 
 
-def test_a_purchase_with_neither_price_nor_total_is_worth_nothing() -> None:
+def test_a_purchase_without_price_and_amount_is_worth_0() -> None:
     made = event_of(an_event("purchase", product_id="mug", quantity=3))
     assert (made.amount, made.price, made.quantity) == (0, None, 3)
 
 
-def test_half_a_ten_thousandth_goes_to_the_even_one() -> None:
+def test_half_a_ten_thousandth_rounds_to_even() -> None:
     amounts = [event_of(an_event("purchase", amount=amount)).amount for amount in (0.00005, 0.00015, 0.00025, 1.00005)]
     assert amounts == [0, 2, 2, 10_000]
     assert event_of(an_event("purchase", amount=0.0003, quantity=2)).price == 2  # 1.5
@@ -127,7 +127,7 @@ prices = st.floats(0, 1e9) | st.decimals(0, 10**6, places=5).map(float) | st.int
 
 
 @given(price=prices, quantity=st.integers(1, 10**6))
-def test_money_is_what_decimals_make_of_it(price: float, quantity: int) -> None:
+def test_money_equals_decimal_arithmetic(price: float, quantity: int) -> None:
     exact = Decimal(repr(price)) * quantity
     made = decoded(an_event("purchase", product_id="mug", price=price, quantity=quantity))
     if exact > 10**9:
@@ -140,20 +140,20 @@ def test_money_is_what_decimals_make_of_it(price: float, quantity: int) -> None:
 
 
 @given(amount=prices, quantity=st.integers(1, 10**6))
-def test_the_price_of_one_is_what_decimals_make_of_it(amount: float, quantity: int) -> None:
+def test_the_unit_price_equals_decimal_arithmetic(amount: float, quantity: int) -> None:
     made = event_of(an_event("purchase", product_id="mug", amount=amount, quantity=quantity))
     assert made.amount == int(Decimal(repr(amount)).quantize(Decimal("0.0001"), ROUND_HALF_EVEN).scaleb(4))
     assert made.price is not None
     assert abs(Decimal(repr(amount)) * 10_000 - made.price * quantity) * 2 <= quantity
 
 
-def test_a_decimal_is_written_as_the_number_it_is() -> None:
+def test_a_decimal_is_encoded_as_a_number() -> None:
     written = encode_event({"price": Decimal("19.990"), "weight": Decimal("1E+2"), "more": [Decimal("-0.1")]})
     assert written == b'{"price":19.990,"weight":1E+2,"more":[-0.1]}'
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "sNaN"])
-def test_a_decimal_that_is_no_number_is_refused(value: str) -> None:
+def test_a_decimal_that_is_not_finite_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"properties\.price is"):
         encode_event({"properties": {"price": Decimal(value)}})
 
@@ -175,7 +175,7 @@ NEEDED: dict[str, dict[str, Any]] = {"review": {"product_id": "mug", "rating": 4
 
 @pytest.mark.parametrize("kind", IGNORED)
 @pytest.mark.parametrize("nonsense", NONSENSE, ids=lambda value: str(value)[:20])
-def test_what_does_not_matter_for_a_kind_is_dropped(kind: str, nonsense: object) -> None:
+def test_fields_without_meaning_for_a_kind_are_ignored(kind: str, nonsense: object) -> None:
     needed = NEEDED.get(kind, {"product_id": "mug"})
     for name in IGNORED[kind]:
         assert event_of(an_event(kind, **needed | {name: nonsense})) == event_of(an_event(kind, **needed))
@@ -184,7 +184,7 @@ def test_what_does_not_matter_for_a_kind_is_dropped(kind: str, nonsense: object)
 
 
 @pytest.mark.parametrize("value", [7, 4.0, "9", {"a": 1}])
-def test_what_is_dropped_would_be_in_order_elsewhere(value: object) -> None:
+def test_fields_without_meaning_are_ignored_by_both_ways_of_decoding(value: object) -> None:
     """A view's rating, quantity or order says nothing, right or wrong, in one go or field by field."""
     view = an_event("view", product_id="mug", rating=value, quantity=value, order_id=value, text=value)
     assert event_of(view) == event_of(an_event("view", product_id="mug"))
@@ -200,20 +200,20 @@ def test_sign_ins_and_forgettings_ignore_properties_and_context(kind: str, nonse
     assert event_of(an_event(kind, more | {"properties": {"userId": "eve", "sessionId": "s2"}})) == plain
 
 
-def test_whoever_is_forgotten_by_user_id_is_forgotten_whatever_the_session() -> None:
+def test_a_forgetting_by_user_id_ignores_the_session_id() -> None:
     assert event_of(an_event("forget", {"session_id": {"a": 1}})).customer_id == "ada"
     assert event_of(an_event("forget", {"session_id": "undefined"})).customer_id == "ada"
     assert event_of(an_event("forget", {"sessionId": "s1", "page": 2})).customer_id == "ada"
 
 
 @pytest.mark.parametrize("price", ["12.50", -1, True, {}, 2e9, 1e300])
-def test_a_price_that_makes_no_sense_is_dropped_where_nothing_is_sold(price: object) -> None:
+def test_an_invalid_price_is_dropped_if_nothing_is_sold(price: object) -> None:
     made = event_of(an_event("view", product_id="mug", price=price))
     assert (made.product_id, made.price) == ("mug", None)
     assert isinstance(decoded(an_event("purchase", product_id="mug", price=price)), Rejected)
 
 
-def test_numbers_are_labels_too() -> None:
+def test_numbers_are_valid_labels() -> None:
     made = event_of(an_event("view", product_id="book", category=1673, name=1984.0))
     assert (made.category, made.name) == ("1673", "1984")
     assert event_of(an_event("review", product_id="m", rating=5, text=2.5)).text == "2.5"
@@ -234,14 +234,14 @@ def test_whole_numbers_may_be_written_as_floats() -> None:
 
 
 @pytest.mark.parametrize("id_", ["👩\u200d💻", "❤️\u200d🔥", "👩🏽\u200d🚀", "🙂\u200d↔️", "☎︎", "Zoë", "天"])
-def test_emoji_are_ids(id_: str) -> None:
+def test_emoji_are_valid_in_ids(id_: str) -> None:
     made = event_of(an_event("purchase", {"user_id": id_, "session_id": id_}, product_id=id_, order_id=id_))
     assert (made.customer_id, made.session_id, made.product_id, made.order_id) == (id_,) * 4
     assert decode.routing_key(msgspec.json.encode(an_event("view", {"user_id": id_}))) == id_
 
 
 @pytest.mark.parametrize("id_", ["a\u200db", "\u200d", "👩\u200d", "\u200d💻", "a\nb", "a\u200bb", "\u202e", "\x7f"])
-def test_what_cannot_be_seen_is_no_part_of_an_id(id_: str) -> None:
+def test_invisible_characters_in_ids_are_refused(id_: str) -> None:
     assert reason_of(an_event("view", {"user_id": id_}, product_id="mug")).startswith("invalid_id")
     assert reason_of(an_event("view", product_id=id_)).startswith("invalid_id")
     assert reason_of(an_event("exposure", products=["mug", id_])).startswith("invalid_id")
@@ -249,13 +249,13 @@ def test_what_cannot_be_seen_is_no_part_of_an_id(id_: str) -> None:
 
 @pytest.mark.parametrize("id_", ["", "undefined", "null", "None", "NaN", "[object Object]"])
 @pytest.mark.parametrize("more", [{}, {"context": {"a": 1}, "page": 2}])
-def test_what_programs_write_for_nobody_is_no_user(id_: str, more: dict[str, Any]) -> None:
+def test_placeholder_user_ids_are_refused(id_: str, more: dict[str, Any]) -> None:
     for kind in ("view", "sign_in", "forget"):
         said = reason_of(an_event(kind, {"user_id": id_, "session_id": "s1"} | more, product_id="mug"))
         assert said.startswith("invalid_user_id: ")
 
 
-def test_what_programs_write_for_nobody_is_no_session() -> None:
+def test_placeholder_session_ids_identify_no_visitor() -> None:
     beside = event_of(an_event("view", {"session_id": "undefined"}, product_id="mug"))
     assert (beside.customer_id, beside.session_id) == ("ada", None)
     alone = an_event("view", {"user_id": None, "session_id": "undefined"}, product_id="mug")
@@ -264,7 +264,7 @@ def test_what_programs_write_for_nobody_is_no_session() -> None:
     assert event_of(an_event("view", {"user_id": None, "session_id": ""}, product_id="mug")).customer_id is None
 
 
-def test_a_shop_says_itself_who_is_nobody() -> None:
+def test_a_shop_configures_its_refused_user_ids() -> None:
     own = EventDecoder(EventLimits(refused_user_ids=("guest",)), {})
     assert reason_of(an_event("view", {"user_id": "guest"}), own).startswith("invalid_user_id: ")
     made = decoded(an_event("view", {"user_id": "undefined"}), own)
@@ -278,7 +278,7 @@ def test_a_shop_says_itself_who_is_nobody() -> None:
 
 
 @pytest.mark.parametrize("kind", [*ACTIONS, "review"])
-def test_an_event_with_neither_customer_nor_product_names_what_it_has(kind: str) -> None:
+def test_an_event_without_customer_and_product_names_its_unknown_fields(kind: str) -> None:
     document = {"event_type": kind, "userId": "ada", "sku": 7, "timestamp": AT_MS, "properties": {"productId": "mug"}}
     assert reason_of(document) == (
         "incomplete_event: it has no user_id, session_id or product_id; "
@@ -289,7 +289,7 @@ def test_an_event_with_neither_customer_nor_product_names_what_it_has(kind: str)
     )
 
 
-def test_not_all_of_many_unknown_fields_are_named() -> None:
+def test_at_most_8_unknown_fields_are_named() -> None:
     document = {"event_type": "view", "timestamp": 1} | {f"field\n{number}" * 20: 1 for number in range(30)}
     said = reason_of(document)
     assert said.endswith(" and 22 more")
@@ -315,7 +315,7 @@ def test_not_all_of_many_unknown_fields_are_named() -> None:
     ],
     ids=str,
 )
-def test_a_field_that_matters_in_another_spelling_is_named(document: object, names: tuple[str, str]) -> None:
+def test_a_misspelt_field_is_named_with_its_right_spelling(document: object, names: tuple[str, str]) -> None:
     assert reason_of(document) == f"misspelt_field: {names[0]} is unknown here; it is written {names[1]}"
 
 
@@ -331,7 +331,7 @@ def test_a_field_that_matters_in_another_spelling_is_named(document: object, nam
     ],
     ids=str,
 )
-def test_what_is_not_misspelt_is_passed_over(document: object) -> None:
+def test_fields_that_are_not_misspelt_are_ignored(document: object) -> None:
     assert event_of(document).customer_id == "ada"
 
 
@@ -351,7 +351,7 @@ def test_what_is_not_misspelt_is_passed_over(document: object) -> None:
         ("20240331T240000Z", 1_711_929_600_000),
     ],
 )
-def test_leap_seconds_and_the_end_of_a_day(text: str, at_ms: int) -> None:
+def test_leap_seconds_and_24_00_are_valid_times(text: str, at_ms: int) -> None:
     assert event_of(an_event("view", {"timestamp": text})).occurred_at_ms == at_ms
 
 
@@ -373,21 +373,21 @@ def test_leap_seconds_and_the_end_of_a_day(text: str, at_ms: int) -> None:
     ],
     ids=lambda text: text[:40],
 )
-def test_other_times_that_do_not_exist_are_refused(text: str) -> None:
+def test_times_that_do_not_exist_are_refused(text: str) -> None:
     assert reason_of(an_event("view", {"timestamp": text})).startswith("invalid_timestamp: ")
 
 
 # Size, and time.
 
 
-def test_whose_a_record_is_that_is_too_large() -> None:
+def test_a_record_that_is_too_large_still_names_its_customer() -> None:
     value = msgspec.json.encode(an_event("view", {"page": "x" * 70_000}))
     assert decoded(value) == Rejected(f"too_large: {len(value)} bytes are more than 65536", CustomerId("ada"))
     assert reason_of(b"[" * 70_000) == "too_large: 70000 bytes are more than 65536"
     assert reason_of(an_event("view", {"page": "history_merged", "more": "x" * 70_000})).startswith("too_large: ")
 
 
-def test_a_visitors_event_may_not_be_as_large_as_a_customers() -> None:
+def test_the_event_of_a_visitor_has_a_lower_size_limit() -> None:
     assert isinstance(decoded(an_event("view", {"page": "x" * 66_000})), Event)
     assert reason_of(an_event("view", {"user_id": None, "session_id": "s1", "page": "x" * 66_000})).startswith("too_la")
 
@@ -506,7 +506,9 @@ MOSTLY_RIGHT = st.sampled_from(["right"] * 8 + ["absent", "null", "empty", "miss
 
 
 @given(data=st.data(), kind=st.sampled_from([*EventKind]), inputs=st.sampled_from([INPUTS, MOSTLY_RIGHT]))
-def test_no_value_comes_from_nowhere(data: st.DataObject, kind: EventKind, inputs: st.SearchStrategy[str]) -> None:
+def test_every_decoded_value_comes_from_a_valid_field(
+    data: st.DataObject, kind: EventKind, inputs: st.SearchStrategy[str]
+) -> None:
     document: dict[str, Any] = {"event_type": TYPE_NAMES[kind][-1]}
     stated: dict[str, Any] = {}
     how = {name: data.draw(inputs, name) for name in (*PLACES, *PROPERTIES)}
@@ -548,5 +550,5 @@ def test_no_value_comes_from_nowhere(data: st.DataObject, kind: EventKind, input
     assert made.shown == (("mug", "jug") if kind is EventKind.RECOMMENDATIONS_SHOWN else ())
 
 
-def test_an_unknown_type_is_ignored_whatever_it_holds() -> None:
+def test_an_unknown_event_type_is_ignored() -> None:
     assert decoded(an_event("song_play", {"properties": "x", "userId": 3})) == Ignored("song_play")

@@ -49,7 +49,7 @@ def stating(**properties: Any) -> dict[str, Any]:
     return canonical(properties=properties)
 
 
-def test_the_canonical_schema() -> None:
+def test_the_canonical_schema_is_decoded() -> None:
     assert event_of(canonical()) == Event(
         event_id="e1",
         kind=EventKind.PRODUCT_PURCHASED,
@@ -66,7 +66,7 @@ def test_the_canonical_schema() -> None:
     )
 
 
-def test_the_flat_schema() -> None:
+def test_the_flat_schema_is_decoded() -> None:
     flat = {
         "event_id": "e1",
         "user_id": "ada",
@@ -79,7 +79,7 @@ def test_the_flat_schema() -> None:
     assert (made.event_id, made.customer_id, made.occurred_at_ms) == ("e1", "ada", AT_MS)
 
 
-def test_the_transaction_schema() -> None:
+def test_the_transaction_schema_is_decoded() -> None:
     made = event_of({"user_id": "ada", "action": "purchase", "amount": 19.99, "timestamp": AT_ISO + "Z"})
     assert (made.kind, made.amount, made.quantity) == (EventKind.PRODUCT_PURCHASED, 199_900, 1)
     assert made.event_id == "user_events-2-17"
@@ -88,21 +88,21 @@ def test_the_transaction_schema() -> None:
 @pytest.mark.parametrize(
     "timestamp", [AT_MS, float(AT_MS), AT_ISO, AT_ISO + "Z", "2023-11-15T00:13:20+02:00", "2023-11-14 22:13:20.000"]
 )
-def test_times(timestamp: object) -> None:
+def test_timestamps_are_milliseconds_or_iso_8601(timestamp: object) -> None:
     assert event_of(canonical(timestamp=timestamp)).occurred_at_ms == AT_MS
 
 
-def test_numbers_are_ids_too() -> None:
+def test_numbers_are_valid_ids() -> None:
     made = event_of(canonical(user_id=17, session_id=4, properties={"product_id": 9}))
     assert (made.customer_id, made.session_id, made.product_id) == ("17", "4", "9")
 
 
-def test_who_is_not_signed_in_is_known_by_the_session() -> None:
+def test_an_event_without_user_id_belongs_to_its_session() -> None:
     assert event_of(canonical(user_id=None)).customer_id == "anonymous:s1"
     assert event_of(canonical(user_id=None, session_id="")).customer_id is None
 
 
-def test_events_are_routed_by_user_else_by_session_else_not_at_all() -> None:
+def test_events_are_routed_by_user_id_or_session_id() -> None:
     encode = msgspec.json.encode
     assert decode.routing_key(encode(canonical())) == "ada"
     assert decode.routing_key(encode(canonical(user_id=None))) == "s1"
@@ -110,7 +110,7 @@ def test_events_are_routed_by_user_else_by_session_else_not_at_all() -> None:
     assert decode.routing_key(b"garbage") is None
 
 
-def test_a_shops_own_types_are_mapped() -> None:
+def test_the_event_types_of_a_shop_are_mapped() -> None:
     assert event_of(canonical(event_type="video_play")).kind is EventKind.PRODUCT_VIEWED
     assert decoded(canonical(event_type="song_play")) == Ignored("song_play")
 
@@ -120,7 +120,7 @@ def test_unknown_properties_are_kept() -> None:
     assert made.properties == {"brand": "Acme", "sizes": [1, {"a": 2}]}
 
 
-def test_long_texts_are_kept_as_far_as_there_is_room() -> None:
+def test_long_review_texts_are_truncated() -> None:
     made = event_of(canonical(event_type="review", properties={"product_id": "m", "rating": 5, "text": "x" * 9_000}))
     assert (made.text, made.rating) == ("x" * 2_000, 5)
 
@@ -130,7 +130,7 @@ def test_money_is_exact(price: float) -> None:
     assert event_of(stating(price=price)).amount == round(price * 10_000)
 
 
-def test_ticks_are_known_by_their_key() -> None:
+def test_ticks_are_recognised_by_their_key() -> None:
     assert decoded(encode_tick(5), TICK_KEY) == Tick(5)
     assert decoded(encode_tick(None), TICK_KEY) == Tick(None)
     assert isinstance(decoded(b"five", TICK_KEY), Rejected)
@@ -211,14 +211,14 @@ def test_ticks_are_known_by_their_key() -> None:
     ],
     ids=str,
 )
-def test_what_makes_no_sense_is_rejected_with_a_reason(document: object, reason: str) -> None:
+def test_an_invalid_event_is_rejected_with_a_reason(document: object, reason: str) -> None:
     said = reason_of(document)
     assert said.startswith(f"{reason}: ")
     assert "\n" not in said
 
 
 @pytest.mark.parametrize("seconds", [1_760_000_000, 1_760_000_000.5])
-def test_seconds_are_not_taken_for_milliseconds(seconds: float) -> None:
+def test_a_timestamp_in_seconds_is_refused(seconds: float) -> None:
     assert reason_of(canonical(timestamp=seconds)) == (
         "invalid_timestamp: 1760000000 looks like seconds since 1970; send milliseconds"
     )
@@ -233,19 +233,19 @@ names = st.sampled_from([*canonical(), "action", "amount", "metadata", "replayed
 
 
 @given(st.dictionaries(names, json_values, max_size=8), st.sampled_from(["view", "purchase", "review", None]))
-def test_no_document_makes_the_decoder_fail(document: dict[str, Any], kind: str | None) -> None:
+def test_no_document_makes_the_decoder_raise(document: dict[str, Any], kind: str | None) -> None:
     if kind is not None:
         document["event_type"] = kind
     assert isinstance(decoded(document), Event | Ignored | Rejected)
 
 
 @given(st.dictionaries(st.sampled_from(["product_id", "price", "quantity", "rating", "text", "name"]), json_values))
-def test_no_property_makes_the_decoder_fail(properties: dict[str, Any]) -> None:
+def test_no_property_makes_the_decoder_raise(properties: dict[str, Any]) -> None:
     assert isinstance(decoded(canonical(properties=properties)), Event | Rejected)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_the_decoder_fail(value: bytes) -> None:
+def test_no_bytes_make_the_decoder_raise(value: bytes) -> None:
     assert isinstance(decoded(value), Ignored | Rejected)
 
 
@@ -287,7 +287,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(documents())
-def test_how_an_event_is_parsed_does_not_change_what_it_is(document: dict[str, Any]) -> None:
+def test_all_ways_of_decoding_return_the_same_event(document: dict[str, Any]) -> None:
     """Canonical events are parsed in one go, others with unknown fields, and the rest field by field."""
     flat = {name: value for name, value in document.items() if name != "properties"}
     flat |= {"metadata": document["properties"]} if "properties" in document else {}

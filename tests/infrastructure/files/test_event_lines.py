@@ -12,7 +12,7 @@ def lines_of(file: Path) -> list[tuple[str | None, bytes]]:
     return [(one.origin, one.value) for batch in batches(str(file)) for one in batch]
 
 
-def test_lines_have_their_numbers_and_long_ones_come_in_pieces(tmp_path: Path) -> None:
+def test_lines_have_line_numbers_and_long_lines_are_split(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     long = b"0123456789" * 200_000
     file.write_bytes(b"\n".join([b"first", b"", b" ", long, b"fifth\r", long[:-5]]))

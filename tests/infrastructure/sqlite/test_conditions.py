@@ -70,7 +70,9 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("use", ["publish", "process"])
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o444, 0o777), (0o666, 0o555)])
-def test_denied(use: str, file_mode: int, folder_mode: int, shop: Path, open_folder: Path) -> None:
+def test_a_read_only_file_or_folder_is_an_error(
+    use: str, file_mode: int, folder_mode: int, shop: Path, open_folder: Path
+) -> None:
     file = open_folder / "shop.db"
     file.write_bytes(shop.read_bytes())
     file.chmod(file_mode)
@@ -83,10 +85,12 @@ def test_denied(use: str, file_mode: int, folder_mode: int, shop: Path, open_fol
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_moved(use: str, is_replaced: bool, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_moved_or_replaced_file_is_an_error(
+    use: str, is_replaced: bool, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is written to a file that has gone would be acknowledged and lost."""
     if use == "profile":  # who only reads sees after a second, and loses nothing meanwhile
-        monkeypatch.setattr(database, "SEEN_EVERY_S", 0.0)
+        monkeypatch.setattr(database, "FILE_CHECK_INTERVAL_S", 0.0)
     away = shop.with_name("away.db")
     with on(shop) as pipeline:
         pipeline.process()
@@ -101,7 +105,7 @@ def test_moved(use: str, is_replaced: bool, shop: Path, monkeypatch: pytest.Monk
     assert counted(away) == 1
 
 
-def test_full_for_who_publishes(shop: Path) -> None:
+def test_a_full_disk_stops_the_publisher_and_loses_nothing(shop: Path) -> None:
     with on(shop) as pipeline:
         _leave_no_room(pipeline, durable=True)
         with pytest.raises(Unavailable, match="its disk is full: make room"):
@@ -109,7 +113,7 @@ def test_full_for_who_publishes(shop: Path) -> None:
     assert counted(shop) == 1
 
 
-def test_full_for_the_worker(shop: Path) -> None:
+def test_a_full_disk_stops_the_worker_and_loses_nothing(shop: Path) -> None:
     with on(shop) as pipeline:
         for number in range(20):
             pipeline.publish(visits(f"u{number}", *(f"p{number}-{product}" for product in range(25))))
@@ -125,7 +129,7 @@ def _leave_no_room(pipeline: Pipeline, durable: bool) -> None:
     assert connection.execute(f"PRAGMA max_page_count = {pages + 1}").fetchone()[0] == pages + 1
 
 
-def test_held_by_another_program_for_long(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_held_beyond_the_busy_timeout_is_an_error(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_S", 0.05)
     with on(shop) as pipeline, closing(sqlite3.connect(shop, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -157,7 +161,7 @@ def in_a_child(use: Callable[[], str]) -> str:
     return result
 
 
-def test_forked_each_process_opens_connections_of_its_own(shop: Path) -> None:
+def test_after_a_fork_each_process_opens_its_own_connections(shop: Path) -> None:
     with on(shop) as pipeline:
         pipeline.process()
         before = pipeline.container.database().connection()
@@ -173,7 +177,7 @@ def test_forked_each_process_opens_connections_of_its_own(shop: Path) -> None:
         assert differences(pipeline) == []
 
 
-def test_forked_a_pipeline_of_the_parent_is_none_in_the_child(shop: Path) -> None:
+def test_after_a_fork_the_child_cannot_use_the_pipeline_of_the_parent(shop: Path) -> None:
     with on(shop) as pipeline:
         pipeline.process()
         assert "this pipeline was opened before the process was forked" in in_a_child(lambda: str(pipeline.process()))
@@ -185,7 +189,7 @@ def test_forked_a_pipeline_of_the_parent_is_none_in_the_child(shop: Path) -> Non
         assert pipeline.process() == {RecordClass.APPLIED: 2}
 
 
-def test_forked_amid_a_transaction_the_child_is_told_at_once(shop: Path) -> None:
+def test_a_fork_during_a_transaction_is_an_error_in_the_child(shop: Path) -> None:
     with on(shop) as pipeline:
         holding, done = threading.Event(), threading.Event()
 
