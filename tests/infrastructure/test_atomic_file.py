@@ -1,4 +1,4 @@
-"""An export is there whole, or not at all, whatever ends it."""
+"""An export is complete or does not exist, whatever ends the process."""
 
 import signal
 import subprocess
@@ -11,7 +11,7 @@ from realtime_pipeline import Pipeline, Settings, Unavailable
 from realtime_pipeline.infrastructure.atomic_file import PART, whole_file
 from tests.support.histories import append
 
-ENDED = """
+EXPORT_AND_KILL = """
 import argparse, os, sys
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.interfaces.cli.dead_letters import add_dead_letters
@@ -29,7 +29,7 @@ options = parser.parse_args(["dead-letters", "export", sys.argv[2]])
 with Pipeline(settings) as pipeline:
     options.command(pipeline, settings, options)
 """
-"""Exports letters, and ends itself by a signal when it has come to the second."""
+"""Exports letters, and sends itself a signal at the second."""
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
@@ -42,7 +42,7 @@ def test_an_export_ended_by_a_signal_leaves_no_file_of_that_name(
         append(pipeline, [b"one", b"two", b"three"])
         pipeline.process()
     arguments = [database, str(folder / "letters.jsonl"), str(int(number))]
-    ended = subprocess.run([sys.executable, "-c", ENDED, *arguments], check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", EXPORT_AND_KILL, *arguments], check=False, timeout=60)
     assert ended.returncode == code
     left = [file.name for file in folder.iterdir()]
     assert "letters.jsonl" not in left
@@ -54,7 +54,7 @@ def test_a_file_created_during_the_export_is_not_overwritten(tmp_path: Path) -> 
     file = tmp_path / "letters.jsonl"
     with pytest.raises(Unavailable, match="exists already"), whole_file(file):
         file.write_bytes(b"theirs")
-    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("letters.jsonl", b"theirs")]
+    assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("letters.jsonl", b"theirs")]
 
 
 def test_an_error_leaves_no_file_and_a_missing_folder_is_named(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class TestKafkaDeadLetters(DurableContract):
 
     @pytest.mark.parametrize("first_at", [Stage.FETCHED, Stage.APPENDED])
     def test_only_one_of_two_concurrent_programs_publishes(self, first_at: Stage) -> None:
-        """The first knows that the letter is open, or has all in its transaction, when the second comes."""
+        """The second handles the letter when the first has read it as open, or has all records in its transaction."""
         self.given(3)
         again = [(key(3), Outgoing(b"bob", b"mended"))]
         second = self.opened(NoObserver())
@@ -67,7 +67,7 @@ class TestKafkaDeadLetters(DurableContract):
         newer = new_producer(settings, {})
         newer.produce(settings.dead_letters_topic, b"{}", partition=0, headers=[("format", "2 1"), ("reason", "late")])
         newer.flush(10)
-        assert self.states() == {"0-3": "open"}  # no letter to this release, nor one that it must know
+        assert self.states() == {"0-3": "open"}  # this release can ignore the message
         newer.produce(settings.dead_letters_topic, b"{}", partition=0, headers=[("format", "2 2"), ("place", "0-4")])
         newer.flush(10)
         with pytest.raises(

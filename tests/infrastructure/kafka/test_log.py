@@ -45,17 +45,17 @@ def test_partitions_that_cannot_be_claimed_yet_return_no_records(
 
 
 def test_a_classic_member_without_partitions_reports_that_brokers_do_not_answer(tmp_path: Path) -> None:
-    """A group of the classic kind takes them away when its brokers do not answer."""
+    """A classic group revokes the partitions of its members when the brokers do not answer."""
     with kafka_broker(tmp_path) as broker:
-        rules = KafkaSettings(
+        short_timeouts = KafkaSettings(
             brokers=broker.place,
             group_protocol="classic",
             request_timeout_ms=2_000,
             transaction_timeout_ms=1_000,
             librdkafka={"session.timeout.ms": 3_000, "heartbeat.interval.ms": 500},
         )
-        KafkaTopics(attrs.evolve(rules, request_timeout_ms=15_000)).create(TopicSettings(partitions=1))
-        log, owner = KafkaEventLog(rules), Owner()
+        KafkaTopics(attrs.evolve(short_timeouts, request_timeout_ms=15_000)).create(TopicSettings(partitions=1))
+        log, owner = KafkaEventLog(short_timeouts), Owner()
         log.subscribe(owner)
         deadline_s = time.monotonic() + 30
         while not owner.held:
@@ -70,15 +70,15 @@ def test_a_classic_member_without_partitions_reports_that_brokers_do_not_answer(
 
 
 def test_a_missing_topic_is_named_with_the_command_that_creates_it() -> None:
-    rules = KafkaSettings(brokers=servers.kafka_place(), topic=servers.unique("nowhere"))
+    unavailable = KafkaSettings(brokers=servers.kafka_place(), topic=servers.unique("nowhere"))
     with pytest.raises(UnrecoverableState, match=r"topic nowhere-\d+: .*topics create"):
-        KafkaEventLog(rules)
+        KafkaEventLog(unavailable)
 
 
 def test_brokers_that_do_not_answer_are_named_in_the_error() -> None:
-    rules = KafkaSettings(brokers="127.0.0.1:1", request_timeout_ms=500)
+    unavailable = KafkaSettings(brokers="127.0.0.1:1", request_timeout_ms=500)
     with pytest.raises(Unavailable, match=r"Kafka at 127\.0\.0\.1:1 does not answer about topic user_events"):
-        KafkaEventLog(rules)
+        KafkaEventLog(unavailable)
 
 
 def test_a_position_outside_the_log_stops_the_worker(settings: KafkaSettings) -> None:

@@ -1,4 +1,4 @@
-"""A backup is a whole pipeline: written while others work, checked, and never in the place of another file."""
+"""A backup is a complete pipeline: written while others read and write, checked, and never over another file."""
 
 import resource
 import sqlite3
@@ -45,7 +45,7 @@ def test_a_backup_continues_from_the_position_of_the_pipeline(tmp_path: Path) ->
 
 
 def test_a_backup_completes_while_a_worker_and_a_publisher_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It never restarts: what comes meanwhile is not in it, and nobody waits for it."""
+    """The backup never restarts: it excludes later commits, and nobody waits for it."""
     monkeypatch.setattr(backups, "STEP_PAGES", 1)
     stop, published = threading.Event(), [0]
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
@@ -70,9 +70,9 @@ def test_a_backup_completes_while_a_worker_and_a_publisher_run(tmp_path: Path, m
         pipeline.process()
         assert differences(pipeline) == []
     assert 2_000 <= written[0].records < written[2].records <= 2_000 + published[0]
-    for one in written:
-        with Pipeline(Settings(database=one.file)) as copy:
-            assert copy.process() == {RecordClass.APPLIED: one.records}
+    for backup in written:
+        with Pipeline(Settings(database=backup.file)) as copy:
+            assert copy.process() == {RecordClass.APPLIED: backup.records}
             assert differences(copy) == []
 
 
@@ -123,11 +123,11 @@ def test_an_unusable_backup_name_is_refused_with_one_line(
 def test_a_file_created_during_a_backup_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fsync = backups._fsync
 
-    def somebody_comes(path: Path) -> None:
+    def create_file_first(path: Path) -> None:
         (tmp_path / "copy.db").write_text("somebody else's")
         fsync(path)
 
-    monkeypatch.setattr(backups, "_fsync", somebody_comes)
+    monkeypatch.setattr(backups, "_fsync", create_file_first)
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         pipeline.publish(visits("ada", "mug"))
         with pytest.raises(Unavailable, match="exists already"):

@@ -1,4 +1,4 @@
-"""Rebuilding a store from a snapshot and the log, and logs that lack records."""
+"""Rebuilding a store from a snapshot and the log; logs that lack records."""
 
 import zlib
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ from tests.support.workers import Crash, CrashAt, new_worker
 def test_a_rebuild_during_a_deletion_keeps_the_records_to_fold_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By another process, between the look at what is due and its removal."""
+    """The rebuild runs in another process, after the expired records are selected and before they are deleted."""
     delete = retention.SqliteRetention._delete
     with retaining(tmp_path, bytes_max=1) as pipeline, retaining(tmp_path) as other:
         pipeline.publish(visits("ada", "mug", "jug"))
 
-        def late(self: retention.SqliteRetention, ends: Mapping[int, int]) -> None:
+        def rebuild_first(self: retention.SqliteRetention, ends: Mapping[int, int]) -> None:
             monkeypatch.setattr(retention.SqliteRetention, "_delete", delete)
             assert (ends, other.rebuild()) == ({0: 2}, 2)
             delete(self, ends)
 
-        monkeypatch.setattr(retention.SqliteRetention, "_delete", late)
+        monkeypatch.setattr(retention.SqliteRetention, "_delete", rebuild_first)
         pipeline.process()
         assert bounds(pipeline) == (0, 2)
     with retaining(tmp_path) as pipeline:
@@ -89,7 +89,7 @@ def test_a_backup_can_be_rebuilt(tmp_path: Path) -> None:
 
 
 def test_a_rebuild_from_the_whole_log_deletes_the_old_snapshot(tmp_path: Path) -> None:
-    """The snapshot of the store from before goes with it."""
+    """Else the next rebuild would restore the damage that the first one repaired."""
     with retaining(tmp_path, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug"))
         new_worker(pipeline, CrashAt(Stage.LOG_TRIMMING, 1))
@@ -97,7 +97,7 @@ def test_a_rebuild_from_the_whole_log_deletes_the_old_snapshot(tmp_path: Path) -
             pipeline.process()
         before = state(pipeline)
         assert (bounds(pipeline), query(pipeline, "SELECT is_complete FROM snapshots")) == ((0, 2), [(1,)])
-        with pipeline.container.database().transaction() as connection:  # what the rebuild is to mend
+        with pipeline.container.database().transaction() as connection:  # the damage that the rebuild repairs
             for name, packed in connection.execute("SELECT name, rows FROM snapshot_chunks").fetchall():
                 changed = zlib.compress(zlib.decompress(packed).replace(b"mug", b"pan"))
                 connection.execute("UPDATE snapshot_chunks SET rows = ? WHERE name = ?", (changed, name))
@@ -110,13 +110,13 @@ def test_a_rebuild_from_the_whole_log_deletes_the_old_snapshot(tmp_path: Path) -
         assert state(pipeline) == before
 
 
-@pytest.mark.parametrize("is_shortened", [False, True])
+@pytest.mark.parametrize("is_trimmed", [False, True])
 def test_a_rebuild_abandons_a_snapshot_in_progress(
-    is_shortened: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    is_trimmed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_row_by_row(monkeypatch)
     with retaining(tmp_path, bytes_max=1) as pipeline, retaining(tmp_path) as other:
-        if is_shortened:
+        if is_trimmed:
             pipeline.publish(visits("ada", "mug"))
             pipeline.process()
         pipeline.publish(visits("bob", "mug"))
@@ -127,12 +127,12 @@ def test_a_rebuild_abandons_a_snapshot_in_progress(
         other.rebuild()
         for _ in range(100):
             upkeep.step(is_paced=False)
-        assert query(pipeline, "SELECT number, is_complete FROM snapshots") == ([(1, 1)] if is_shortened else [])
+        assert query(pipeline, "SELECT number, is_complete FROM snapshots") == ([(1, 1)] if is_trimmed else [])
 
 
 @pytest.mark.parametrize("gone", [range(2, 3), range(3, 5), range(2, 6)])
 def test_unprocessed_records_deleted_by_another_program_stop_the_worker(gone: range, tmp_path: Path) -> None:
-    """Expired or evicted, a record that is not processed would be one that never was."""
+    """Else the events of the deleted records would be lost without a word."""
     with retaining(tmp_path) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug"))
         pipeline.process()

@@ -46,7 +46,7 @@ def test_processed_records_older_than_the_age_limit_are_deleted(tmp_path: Path) 
         let_time_pass(pipeline, DAY_MS - 1)
         pipeline.publish(visits("bob", "mug"))
         pipeline.process()
-        assert bounds(pipeline) == (0, 3)  # of a day less a millisecond
+        assert bounds(pipeline) == (0, 3)  # the oldest are a millisecond younger than a day
         let_time_pass(pipeline, 1)
         pipeline.process()
         assert bounds(pipeline) == (2, 3)
@@ -69,7 +69,7 @@ def test_the_oldest_records_over_the_size_limit_are_deleted(tmp_path: Path) -> N
         pipeline.process()
         assert bounds(pipeline) == (8, 10)
         before = state(pipeline)
-        assert pipeline.rebuild() == 0  # the snapshot has all that is gone
+        assert pipeline.rebuild() == 0  # the snapshot covers all deleted records
         pipeline.process()
         assert state(pipeline) == before
 
@@ -222,7 +222,7 @@ def test_a_file_of_the_previous_release_is_migrated_and_processed(tmp_path: Path
 
 
 def test_a_file_with_retention_stops_growing(tmp_path: Path) -> None:
-    """A file whose log is bounded stops growing, though as much as ever is published."""
+    """SQLite reuses the pages of deleted records, so the file stops growing although publishing goes on."""
     sizes = []
     with retaining(tmp_path, bytes_max=20_000) as pipeline:
         for number in range(12):
@@ -230,7 +230,7 @@ def test_a_file_with_retention_stops_growing(tmp_path: Path) -> None:
             pipeline.publish(looks)
             pipeline.process()
             sizes.append(query(pipeline, "PRAGMA page_count")[0][0])
-    assert sizes[-1] < sizes[3] + 10  # eight times eleven were published since
+    assert sizes[-1] < sizes[3] + 10  # the same number of records was published eight times since
 
 
 REFUSED: list[Callable[[], Settings]] = [
@@ -247,7 +247,7 @@ def test_log_retention_is_refused_unless_log_and_store_are_sqlite(make: Callable
 
 
 def test_retention_and_backups_run_while_others_publish_and_read(tmp_path: Path) -> None:
-    """Nobody waits for them for long, and each backup is whole: what it holds can be gone on with, and built again."""
+    """Each backup is complete: it can be processed further, and its store can be rebuilt."""
     settings = Settings(database=str(tmp_path / "shop.db"), log_retention=LogRetentionSettings(bytes_max=30_000))
     with Pipeline(settings) as pipeline:
         with pipeline.processing():

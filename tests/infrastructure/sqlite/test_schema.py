@@ -1,4 +1,4 @@
-"""A file of an earlier release is brought up where it lies, all or nothing; one of a newer release is refused."""
+"""A file of an earlier release is migrated in place in one transaction; a file of a newer release is refused."""
 
 import sqlite3
 import subprocess
@@ -16,17 +16,17 @@ from tests.support.histories import append, differences, event, state
 from tests.support.servers import ROOT
 
 BEFORE = ROOT / "tests/releases/before-versions" / EMBEDDED
-"""A file of the oldest schema that is brought up."""
+"""A file of the oldest schema version that can be migrated."""
 
-DIES = """
+KILLED_MIGRATION = """
 import os, signal, sys
 from pathlib import Path
 from realtime_pipeline.infrastructure.sqlite import database, schema
 run = schema._run_script
-def dies(connection, script):
+def run_and_die(connection, script):
     run(connection, script)
     os.kill(os.getpid(), signal.SIGKILL)
-schema._run_script = dies
+schema._run_script = run_and_die
 database.Database(Path(sys.argv[1])).connection()
 """
 
@@ -39,7 +39,7 @@ def version_in(file: Path) -> int:
 
 
 def structure(file: Path) -> dict[str, object]:
-    """Tables with their columns, and indexes with theirs."""
+    """Return the tables and indexes with their columns."""
     connection = sqlite3.connect(file)
     listed = "SELECT name, type FROM sqlite_master ORDER BY name"
     found: dict[str, object] = {}
@@ -65,7 +65,7 @@ def test_a_failed_migration_leaves_the_file_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "shop.db"
     unpack(BEFORE, file)
     connection = sqlite3.connect(file)
-    connection.execute("CREATE TABLE letters_of_customers (name TEXT)")  # stands where the upgrade wants to write
+    connection.execute("CREATE TABLE letters_of_customers (name TEXT)")  # the name of an index of the migration
     connection.close()
     before = structure(file)
     with pytest.raises(Unavailable, match=r"already .*letters_of_customers"):
@@ -77,7 +77,7 @@ def test_a_killed_migration_leaves_the_file_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "shop.db"
     unpack(BEFORE, file)
     before = structure(file)
-    killed = subprocess.run([sys.executable, "-c", DIES, str(file)], timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED_MIGRATION, str(file)], timeout=60, check=False)
     assert killed.returncode == -9
     assert (version_in(file), structure(file)) == (OLDEST_VERSION, before)
     Database(file).connection()
@@ -108,7 +108,7 @@ def test_a_file_too_old_to_migrate_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_program_writes_nothing_after_a_newer_release_has_migrated_its_file(tmp_path: Path) -> None:
-    """It had the file open when that happened: neither what it publishes nor what it processes is written."""
+    """The program had the file open during the migration; neither publishing nor processing writes anything."""
     file = tmp_path / "shop.db"
     with Pipeline(Settings(database=str(file))) as older:
         older.publish([event("a", product="mug")])
@@ -128,7 +128,7 @@ def test_a_program_writes_nothing_after_a_newer_release_has_migrated_its_file(tm
 
 
 def test_a_program_of_the_oldest_release_cannot_append_after_a_migration(tmp_path: Path) -> None:
-    """It does not look at the schema again; the positions that it would use are written down by newer ones only."""
+    """It does not check the schema version again, and would not update the table of the log's partitions."""
     file = tmp_path / "shop.db"
     unpack(BEFORE, file)
     older = sqlite3.connect(file)

@@ -32,7 +32,7 @@ def test_a_snapshot_excludes_commits_made_while_it_is_taken(tmp_path: Path, monk
 
 @pytest.mark.parametrize("table", ["customers", "sessions"])
 def test_a_damaged_row_is_not_copied_into_a_snapshot(table: str, tmp_path: Path) -> None:
-    """So what it was made of stays in the log, and the rebuild that the message names mends it."""
+    """So the records stay in the log, and the rebuild that the message names repairs the row."""
     with retaining(tmp_path) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug"))
         pipeline.process()
@@ -58,7 +58,7 @@ def test_only_the_newest_complete_snapshot_is_retained(tmp_path: Path, monkeypat
             pipeline.container.process_events()(0)
             pipeline.container.upkeep().step(is_paced=False)
             pipeline.container.upkeep().step(is_paced=False)
-            new_worker(pipeline)  # one that has died has left its snapshot incomplete
+            new_worker(pipeline)  # the worker before was killed and left its snapshot incomplete
         assert [complete for (complete,) in query(pipeline, "SELECT is_complete FROM snapshots")] == [1, 0]
         before = state(pipeline)
         assert pipeline.rebuild() == 8
@@ -100,7 +100,7 @@ def test_a_pipeline_closed_during_a_snapshot_raises_an_error(tmp_path: Path, mon
 def test_the_wal_can_be_reset_after_a_worker_ends_during_a_snapshot(
     is_taken_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as a snapshot is read, the write-ahead log grows."""
+    """The WAL grows as long as a snapshot's read transaction is open."""
     copy_row_by_row(monkeypatch)
     monkeypatch.setattr(database, "BUSY_S", 0.05)
     with retaining(tmp_path, bytes_max=1) as pipeline:
@@ -122,10 +122,10 @@ def test_the_wal_can_be_reset_after_a_worker_ends_during_a_snapshot(
 
 @pytest.mark.parametrize("pages", range(1, 8, 2))
 def test_a_full_disk_during_a_snapshot_or_a_deletion_loses_nothing(pages: int, tmp_path: Path) -> None:
-    dice = random.Random(pages)  # noqa: S311 - names that cannot be packed
+    rng = random.Random(pages)  # noqa: S311 - product ids that cannot be compressed
     with retaining(tmp_path) as pipeline:
         for number in range(40):
-            pipeline.publish(visits(f"u{number}", *(f"{dice.getrandbits(200):x}" for _ in range(5))))
+            pipeline.publish(visits(f"u{number}", *(f"{rng.getrandbits(200):x}" for _ in range(5))))
         pipeline.process()
         before = state(pipeline)
     with retaining(tmp_path, bytes_max=1) as pipeline:
@@ -150,7 +150,7 @@ OF_SNAPSHOTS = {"snapshots", "snapshot_chunks", "snapshot_forgotten"}
 
 
 def test_a_snapshot_holds_every_table_of_the_store(tmp_path: Path) -> None:
-    """A table that is new is the store's, and in CELL_TABLES or VIEW_TABLES, or it is named here."""
+    """A new table is in CELL_TABLES or VIEW_TABLES if it is the store's; else it is listed here."""
     with retaining(tmp_path) as pipeline:
         names = pipeline.container.database().rows("SELECT name FROM sqlite_master WHERE type = 'table'")
     tables = {name for (name,) in names if not name.startswith("sqlite_")}

@@ -16,7 +16,7 @@ from tests.support.workers import Crash, CrashAt, new_worker
 
 
 def test_a_forgetting_is_not_done_while_a_snapshot_holds_the_customer(tmp_path: Path) -> None:
-    """Rounds take the next snapshot when some time has passed; whoever processes to the end takes it at once."""
+    """Rounds begin the next snapshot after a pause; `process` takes it at once."""
     with retaining(tmp_path, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada-the-first", "mug", "jug"))
         pipeline.process()
@@ -61,7 +61,7 @@ def test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next(
 def test_a_forgotten_customer_restored_by_a_rebuild_is_not_in_the_next_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the rebuild and the forgetting, which is folded once more, a snapshot begins."""
+    """A snapshot begins after the rebuild, and before the forgetting is folded again."""
     settings = attrs.evolve(ONE_PARTITION, worker=WorkerSettings(round_records_max=1, idle_wait_ms=1))
     with retaining(tmp_path, settings, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada-the-first", "mug", "jug"))
@@ -82,7 +82,7 @@ def test_a_forgotten_customer_restored_by_a_rebuild_is_not_in_the_next_snapshot(
 
 @pytest.mark.parametrize("is_new", [False, True])
 def test_a_customer_forgotten_as_a_snapshot_begins_counts_as_in_it(is_new: bool, tmp_path: Path) -> None:
-    """Its row is written before its moment: the digest says the row's number, so the next snapshot is waited for."""
+    """A snapshot's row is written before its read transaction begins, so the next snapshot is needed."""
     with retaining(tmp_path, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug"))
         pipeline.process()
@@ -108,7 +108,7 @@ def test_a_forgetting_is_not_done_before_the_older_snapshot_is_deleted(
         pipeline.process()
         forgetting = pipeline.forget("ada-the-first")
         pipeline.container.process_events()(0)
-        held = []
+        held: list[bool] = []
         while pipeline.container.upkeep().step(is_paced=False):
             held.append(b"ada-the-first" in snapshot_bytes(pipeline))
             assert not (held[-1] and pipeline.receipt(forgetting).is_done)
@@ -118,7 +118,7 @@ def test_a_forgetting_is_not_done_before_the_older_snapshot_is_deleted(
 
 
 def test_a_forgetting_waits_for_the_visitors_identified_as_the_customer(tmp_path: Path) -> None:
-    """When the customer was asked to be forgotten, nobody knew yet that the visitor was theirs."""
+    """When the forgetting was requested, the sign-in that identifies the visitor was not processed yet."""
     with retaining(tmp_path, bytes_max=1) as pipeline:
         append(pipeline, [event("e1", user=None, at_ms=NOW_MS - 50, session="v1", product="mug")])
         append(pipeline, [event("e2", user="ada", at_ms=NOW_MS - 50, product="mug")])

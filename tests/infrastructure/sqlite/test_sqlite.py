@@ -1,4 +1,4 @@
-"""The SQLite adapters keep the ports' contracts, and a few words of their own."""
+"""The SQLite adapters keep the ports' contracts; connections, durability, and errors when a file is opened."""
 
 import re
 import sqlite3
@@ -174,7 +174,7 @@ class TestSqliteLog(EventLogContract):
 
 
 def test_only_durable_connections_sync_every_commit_to_the_disk(database: Database) -> None:
-    """2 is FULL: every commit is on the disk before it returns. 1 is NORMAL: the log of writes is synced later."""
+    """2 is FULL: every commit is synced before it returns. 1 is NORMAL: the WAL is synced at the next checkpoint."""
     assert database.connection(durable=True).execute("PRAGMA synchronous").fetchone()[0] == 2
     assert database.connection().execute("PRAGMA synchronous").fetchone()[0] == 1
     for durable in (True, False):
@@ -192,7 +192,7 @@ def test_records_for_the_log_are_synced_if_the_store_is_elsewhere(
     database.connection(durable=True).set_trace_callback(written.append)
     outputs.emit([Emission(0, 1, 0, 5, ())])
     assert written == []
-    outputs.emit([Emission(0, 1, 5, 9, (), outgoing=(Outgoing(b"bob", b"said"),))])
+    outputs.emit([Emission(0, 1, 5, 9, (), outgoing=(Outgoing(b"bob", b"value"),))])
     assert sum(line.startswith("INSERT INTO records") for line in written) == synced
 
 
@@ -260,7 +260,7 @@ def test_the_error_says_why_a_database_cannot_be_opened(tmp_path: Path) -> None:
 
 
 def test_no_connection_survives_a_fork(tmp_path: Path) -> None:
-    """SQLite would take the parent's locks for the child's; the number tells that other connections were opened."""
+    """SQLite's locks would be wrong in the child; the number shows that new connections were opened."""
     database = Database(tmp_path / "shop.db")
     before, number = database.connection(), database.connections_number
     assert in_a_child(lambda: database.connection() is before) == "False"
