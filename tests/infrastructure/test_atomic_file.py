@@ -1,4 +1,4 @@
-"""An export is there whole, or not at all, whatever ends it."""
+"""An export is complete or does not exist, whatever ends the process."""
 
 import signal
 import subprocess
@@ -11,7 +11,7 @@ from realtime_pipeline import Pipeline, Settings, Unavailable
 from realtime_pipeline.infrastructure.atomic_file import PART, whole_file
 from tests.support.histories import append
 
-ENDED = """
+EXPORT_AND_KILL = """
 import argparse, os, sys
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.interfaces.cli.dead_letters import add_dead_letters
@@ -29,18 +29,20 @@ options = parser.parse_args(["dead-letters", "export", sys.argv[2]])
 with Pipeline(settings) as pipeline:
     options.command(pipeline, settings, options)
 """
-"""Exports letters, and ends itself by a signal when it has come to the second."""
+"""Exports letters, and sends itself a signal at the second."""
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_an_export_that_is_ended_leaves_no_file_of_that_name(number: signal.Signals, code: int, tmp_path: Path) -> None:
+def test_an_export_ended_by_a_signal_leaves_no_file_of_that_name(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
     database, folder = str(tmp_path / "shop.db"), tmp_path / "exports"
     folder.mkdir()
     with Pipeline(Settings(database=database, partitions=1)) as pipeline:
         append(pipeline, [b"one", b"two", b"three"])
         pipeline.process()
     arguments = [database, str(folder / "letters.jsonl"), str(int(number))]
-    ended = subprocess.run([sys.executable, "-c", ENDED, *arguments], check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", EXPORT_AND_KILL, *arguments], check=False, timeout=60)
     assert ended.returncode == code
     left = [file.name for file in folder.iterdir()]
     assert "letters.jsonl" not in left
@@ -48,14 +50,14 @@ def test_an_export_that_is_ended_leaves_no_file_of_that_name(number: signal.Sign
     assert len(left) == (0 if number == signal.SIGTERM else 1)
 
 
-def test_a_file_that_somebody_else_makes_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_file_created_during_the_export_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "letters.jsonl"
     with pytest.raises(Unavailable, match="exists already"), whole_file(file):
         file.write_bytes(b"theirs")
-    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("letters.jsonl", b"theirs")]
+    assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("letters.jsonl", b"theirs")]
 
 
-def test_an_error_leaves_nothing_and_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_an_error_leaves_no_file_and_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "letters.jsonl") as stream:
         stream.write(b"%d" % (1 // 0))
     assert list(tmp_path.iterdir()) == []

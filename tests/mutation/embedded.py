@@ -96,21 +96,21 @@ EMBEDDED = [
     Mutation(
         "no fence, in SQLite",
         "infrastructure/sqlite/cells.py",
-        "            if moved.rowcount != 1:\n",
+        "            if updated.rowcount != 1:\n",
         "            if False:\n",
         ("tests/infrastructure/sqlite/test_sqlite.py",),
     ),
     Mutation(
         "an earlier owner may merge",
         "infrastructure/sqlite/views.py",
-        "        if any(stands.get(one.partition, (0, 0))[0] != one.epoch for one in ranges):\n",
+        "        if any(current.get(source.partition, (0, 0))[0] != source.epoch for source in ranges):\n",
         "        if False:\n",
         ("tests/infrastructure/sqlite/test_sqlite.py",),
     ),
     Mutation(
         "a merge may be repeated",
         "infrastructure/sqlite/views.py",
-        "        if any(stands[one.partition][1] != one.from_position for one in ranges):\n",
+        "        if any(current[source.partition][1] != source.from_position for source in ranges):\n",
         "        if False:\n",
         ("tests/infrastructure/sqlite/test_sqlite.py",),
     ),
@@ -196,9 +196,12 @@ EMBEDDED = [
     Mutation(
         "an upgrade of a file is not one transaction",
         "infrastructure/sqlite/schema.py",
-        '    connection.execute("BEGIN EXCLUSIVE")\n    try:\n        _bring_up(',
-        '    connection.execute("BEGIN EXCLUSIVE")\n    try:\n        connection.execute("COMMIT")\n'
-        '        connection.execute("BEGIN EXCLUSIVE") if not version_of(connection) else None\n        _bring_up(',
+        '    connection.execute("BEGIN EXCLUSIVE")\n    try:\n        _run_steps(',
+        '    connection.execute("BEGIN EXCLUSIVE")\n'
+        "    try:\n"
+        '        connection.execute("COMMIT")\n'
+        '        connection.execute("BEGIN EXCLUSIVE") if not version_of(connection) else None\n'
+        "        _run_steps(",
         ("tests/infrastructure/sqlite/test_schema.py",),
     ),
     Mutation(
@@ -269,7 +272,7 @@ EMBEDDED = [
     Mutation(
         "a worker whose file was taken over goes on",
         "infrastructure/sqlite/log.py",
-        "        if self._subscriber is not None and token != self._token:\n",
+        "        if self._listener is not None and token != self._token:\n",
         "        if False:\n",
         ("tests/infrastructure/sqlite/test_sqlite.py",),
     ),
@@ -311,44 +314,48 @@ EMBEDDED = [
     Mutation(
         "what is published to a file that was moved is acknowledged",
         "infrastructure/sqlite/log.py",
-        "            self._database.check_there()\n",
+        "            self._database.check_same_file()\n",
         "",
-        ("tests/infrastructure/sqlite/test_conditions.py::test_moved",),
+        ("tests/infrastructure/sqlite/test_conditions.py::test_a_moved_or_replaced_file_is_an_error",),
     ),
     Mutation(
         "a worker goes on in a child",
         "infrastructure/sqlite/log.py",
         "        if os.getpid() != self._process:\n",
         "        if False:\n",
-        ("tests/infrastructure/sqlite/test_conditions.py::test_forked_a_pipeline_of_the_parent_is_none_in_the_child",),
+        (
+            "tests/infrastructure/sqlite/test_conditions.py::test_after_a_fork_the_child_cannot_use_the_pipeline_of_the_parent",
+        ),
     ),
     Mutation(
         "connections are carried over a fork",
         "infrastructure/sqlite/connections.py",
         "        self._close()\n        self.number = next(_numbers)\n",
         "        self.number = next(_numbers)\n",
-        ("tests/infrastructure/sqlite/test_conditions.py::test_forked_each_process_opens_connections_of_its_own",),
+        ("tests/infrastructure/sqlite/test_conditions.py::test_after_a_fork_each_process_opens_its_own_connections",),
     ),
     Mutation(
         "a file that was in use at a fork is opened in the child",
         "infrastructure/sqlite/database.py",
-        "        if is_carried(self.path):\n",
+        "        if is_inherited(self.path):\n",
         "        if False:\n",
-        ("tests/infrastructure/sqlite/test_conditions.py::test_forked_amid_a_transaction_the_child_is_told_at_once",),
+        ("tests/infrastructure/sqlite/test_conditions.py::test_a_fork_during_a_transaction_is_an_error_in_the_child",),
     ),
     Mutation(
         "records that are gone from the log are passed over",
         "infrastructure/sqlite/log.py",
         "        if (not read and position < end) or (read and ",
         "        if False and (read and ",
-        ("tests/infrastructure/sqlite/test_retention.py::test_records_that_somebody_has_deleted_stop_the_worker",),
+        (
+            "tests/infrastructure/sqlite/test_rebuild.py::test_unprocessed_records_deleted_by_another_program_stop_the_worker",
+        ),
     ),
     Mutation(
         "a store is erased whose log has lost records",
         "infrastructure/sqlite/log.py",
         "            if partition in partitions and held != end - first:\n",
         "            if False:\n",
-        ("tests/infrastructure/sqlite/test_retention.py::test_a_store_is_not_erased_when_records_of_its_log_are_gone",),
+        ("tests/infrastructure/sqlite/test_rebuild.py::test_a_rebuild_is_refused_if_records_of_the_log_are_missing",),
     ),
     Mutation(
         "an older program appends to a file that was brought up",
@@ -360,9 +367,9 @@ EMBEDDED = [
     Mutation(
         "a backup takes the name of the database's own journal",
         "infrastructure/sqlite/backups.py",
-        "        if target.name in _beside(database.name) and ",
+        "        if target.name in _side_files(database.name) and ",
         "        if False and ",
-        ("tests/infrastructure/sqlite/test_backups.py::test_a_name_that_cannot_be_a_backups_is_refused_in_a_line",),
+        ("tests/infrastructure/sqlite/test_backups.py::test_an_unusable_backup_name_is_refused_with_one_line",),
     ),
     Mutation(
         "a forgetting as of a time that is forgotten already leaves dead letters",
@@ -378,29 +385,31 @@ EMBEDDED = [
         "infrastructure/sqlite/log.py",
         '"SELECT next FROM log_partitions WHERE partition = ?"',
         '"SELECT ifnull(max(position) + 1, 0) FROM records WHERE partition = ?"',
-        ("tests/infrastructure/sqlite/test_retention.py::test_positions_are_not_used_again_when_all_records_are_gone",),
+        ("tests/infrastructure/sqlite/test_retention.py::test_positions_are_not_reused_after_all_records_are_deleted",),
     ),
     Mutation(
         "records are removed that a reader lacks",
         "infrastructure/sqlite/retention.py",
         "min(cells.position, sources.position, output_positions.position)",
         "cells.position",
-        ("tests/infrastructure/sqlite/test_retention.py::test_what_a_reader_still_needs_is_not_removed",),
+        (
+            "tests/infrastructure/sqlite/test_retention.py::test_records_that_views_or_outputs_still_need_are_not_deleted",
+        ),
     ),
     Mutation(
         "records are removed that no snapshot has",
         "infrastructure/sqlite/retention.py",
-        "min(due, covered.get(partition, 0), ",
-        "min(due, ",
-        ("tests/infrastructure/sqlite/test_retention.py::test_the_oldest_records_are_removed_over_a_size",),
+        "min(expired_end, covered.get(partition, 0), ",
+        "min(expired_end, ",
+        ("tests/infrastructure/sqlite/test_retention.py::test_the_oldest_records_over_the_size_limit_are_deleted",),
     ),
     Mutation(
         "a removal goes by where the store stood before a rebuild",
         "infrastructure/sqlite/retention.py",
-        "                end = min(due, covered.get(partition, 0), stands.get(partition, (0, 0))[0])\n",
-        "                end = due\n",
+        "                end = min(expired_end, covered.get(partition, 0), processed.get(partition, (0, 0))[0])\n",
+        "                end = expired_end\n",
         (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_rebuild_amid_a_removal_keeps_what_is_to_be_folded_again",
+            "tests/infrastructure/sqlite/test_rebuild.py::test_a_rebuild_during_a_deletion_keeps_the_records_to_fold_again",
         ),
     ),
     Mutation(
@@ -408,23 +417,21 @@ EMBEDDED = [
         "infrastructure/sqlite/snapshots.py",
         "            _check_readable(name, rows)\n",
         "",
-        ("tests/infrastructure/sqlite/test_retention.py::test_what_is_damaged_is_not_taken_into_a_snapshot",),
+        ("tests/infrastructure/sqlite/test_snapshots.py::test_a_damaged_row_is_not_copied_into_a_snapshot",),
     ),
     Mutation(
         "a snapshot counts before it is complete",
         "infrastructure/sqlite/snapshots.py",
         "WHERE is_complete AND schema = ?",
         "WHERE schema = ?",
-        ("tests/infrastructure/sqlite/test_retention.py::test_one_snapshot_is_kept_and_what_is_left_of_others_goes",),
+        ("tests/infrastructure/sqlite/test_snapshots.py::test_only_the_newest_complete_snapshot_is_retained",),
     ),
     Mutation(
         "a snapshot is of many moments, a backup too",
         "infrastructure/sqlite/database.py",
         '            connection.execute("BEGIN")\n',
         "",
-        (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_snapshot_is_of_one_moment_whatever_is_committed_while_it_is_taken",
-        ),
+        ("tests/infrastructure/sqlite/test_snapshots.py::test_a_snapshot_excludes_commits_made_while_it_is_taken",),
     ),
     Mutation(
         "a snapshot keeps who is forgotten",
@@ -432,16 +439,16 @@ EMBEDDED = [
         ") WHERE newest IS NOT NULL\n",
         ") WHERE newest IS NULL\n",
         (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_forgetting_is_not_done_while_a_snapshot_has_the_customer",
+            "tests/infrastructure/sqlite/test_snapshots_and_forgetting.py::test_a_forgetting_is_not_done_while_a_snapshot_holds_the_customer",
         ),
     ),
     Mutation(
         "a snapshot keeps who was forgotten while it was taken",
         "infrastructure/sqlite/snapshots.py",
-        '"free": kept or own or _NO_NUMBER',
-        '"free": _NO_NUMBER',
+        '"cleared": newest or own or _NUMBER_MAX',
+        '"cleared": _NUMBER_MAX',
         (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next",
+            "tests/infrastructure/sqlite/test_snapshots_and_forgetting.py::test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next",
         ),
     ),
     Mutation(
@@ -450,16 +457,16 @@ EMBEDDED = [
         "INSERT OR REPLACE INTO snapshot_forgotten",
         "INSERT OR IGNORE INTO snapshot_forgotten",
         (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_customer_a_rebuild_brings_back_into_a_snapshot_is_not_in_the_next",
+            "tests/infrastructure/sqlite/test_snapshots_and_forgetting.py::test_a_forgotten_customer_restored_by_a_rebuild_is_not_in_the_next_snapshot",
         ),
     ),
     Mutation(
         "a forgetting is done before the older snapshot is deleted",
         "infrastructure/sqlite/snapshots.py",
-        '            if not connection.execute(f"{_OLD_CHUNKS} LIMIT 1", kept).fetchone():\n',
+        '            if not connection.execute(f"{_OLD_CHUNKS} LIMIT 1", retained).fetchone():\n',
         "            if True:\n",
         (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_forgetting_is_not_done_before_the_older_snapshot_is_deleted",
+            "tests/infrastructure/sqlite/test_snapshots_and_forgetting.py::test_a_forgetting_is_not_done_before_the_older_snapshot_is_deleted",
         ),
     ),
     Mutation(
@@ -468,7 +475,7 @@ EMBEDDED = [
         "            self._upkeep.end()  # whoever catches this may never call again\n",
         "",
         (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_worker_that_ends_amid_a_snapshot_lets_the_write_ahead_log_be_reset",
+            "tests/infrastructure/sqlite/test_snapshots.py::test_the_wal_can_be_reset_after_a_worker_ends_during_a_snapshot",
         ),
     ),
     Mutation(
@@ -477,7 +484,7 @@ EMBEDDED = [
         "            if any(starts.values()):\n",
         "            if False:\n",
         (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_store_is_built_again_from_the_snapshot_and_what_the_log_holds",
+            "tests/infrastructure/sqlite/test_rebuild.py::test_a_store_is_rebuilt_from_the_snapshot_and_the_remaining_log",
         ),
     ),
     Mutation(
@@ -485,37 +492,35 @@ EMBEDDED = [
         "application/maintenance/rebuild_store.py",
         "                self._snapshots.erase()  #",
         "                pass  #",
-        ("tests/infrastructure/sqlite/test_retention.py::test_a_rebuild_of_the_whole_log_is_not_undone_by_the_next",),
+        ("tests/infrastructure/sqlite/test_rebuild.py::test_a_rebuild_from_the_whole_log_deletes_the_old_snapshot",),
     ),
     Mutation(
         "a snapshot of the store before a rebuild is completed",
         "infrastructure/sqlite/snapshots.py",
         '            connection.execute("DELETE FROM snapshots WHERE NOT is_complete")\n',
         "",
-        (
-            "tests/infrastructure/sqlite/test_retention.py::test_a_snapshot_of_the_store_before_a_rebuild_is_never_completed",
-        ),
+        ("tests/infrastructure/sqlite/test_rebuild.py::test_a_rebuild_abandons_a_snapshot_in_progress",),
     ),
     Mutation(
         "a store is erased of which no snapshot has the beginning",
         "application/maintenance/rebuild_store.py",
         "        if lacking:\n",
         "        if False:\n",
-        ("tests/infrastructure/sqlite/test_retention.py::test_without_a_snapshot_nothing_is_erased",),
+        ("tests/infrastructure/sqlite/test_rebuild.py::test_a_rebuild_without_a_usable_snapshot_is_refused",),
     ),
     Mutation(
         "a damaged copy is a backup",
         "infrastructure/sqlite/backups.py",
         '            if damage != "ok":\n',
         "            if False:\n",
-        ("tests/infrastructure/sqlite/test_backups.py::test_a_damaged_file_is_not_taken_for_a_backup",),
+        ("tests/infrastructure/sqlite/test_backups.py::test_a_damaged_file_is_not_backed_up",),
     ),
     Mutation(
         "a backup takes the place of a file that came meanwhile",
         "infrastructure/atomic_file.py",
         "        os.link(part, file)\n",
         "        os.link(part, str(part) + '2')\n        os.replace(str(part) + '2', file)\n",
-        ("tests/infrastructure/sqlite/test_backups.py::test_a_file_that_comes_meanwhile_stays",),
+        ("tests/infrastructure/sqlite/test_backups.py::test_a_file_created_during_a_backup_is_not_overwritten",),
     ),
     Mutation(
         "a thread that fails is not noticed",
@@ -542,8 +547,8 @@ EMBEDDED = [
     Mutation(
         "dead letters are read on while a replay makes more of them",
         "infrastructure/sqlite/dead_letters.py",
-        "            (partition, begin, last, READ_AT_ONCE),\n",
-        "            (partition, begin, 2**62, READ_AT_ONCE),\n",
+        "            (partition, begin, last, BATCH_ROWS),\n",
+        "            (partition, begin, 2**62, BATCH_ROWS),\n",
         ("tests/infrastructure/sqlite/test_sqlite.py::TestSqliteDeadLetters",),
     ),
     Mutation(

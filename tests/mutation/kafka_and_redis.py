@@ -9,7 +9,6 @@ REDIS = (
 )
 RIGHTS = ("tests/infrastructure/redis/test_rights.py",)
 RESHARDING = "tests/infrastructure/redis/test_resharding.py"
-KAFKA = "tests/infrastructure/kafka/test_kafka.py"
 WORKER = ("tests/application/processing/test_recovery.py", "tests/application/processing/test_backpressure.py")
 LOST = ("tests/application/processing/test_output_positions.py",)
 LOST_OFFSETS = "tests/integration/test_lost_offsets.py"
@@ -237,42 +236,42 @@ KAFKA_AND_REDIS = [
         "infrastructure/kafka/clients.py",
         '        "auto.offset.reset": "error",\n',
         '        "auto.offset.reset": "earliest",\n',
-        (f"{KAFKA}::test_a_position_before_the_start_of_the_log_stops_the_reader",),
+        ("tests/infrastructure/kafka/test_log.py::test_a_position_outside_the_log_stops_the_worker",),
     ),
     Mutation(
         "records of aborted transactions are read",
         "infrastructure/kafka/clients.py",
         '        "isolation.level": "read_committed",\n',
         '        "isolation.level": "read_uncommitted",\n',
-        (f"{KAFKA}::test_records_of_an_aborted_transaction_are_not_read",),
+        ("tests/infrastructure/kafka/test_log.py::test_records_of_an_aborted_transaction_are_not_read",),
     ),
     Mutation(
         "a topic of the same name is the same log",
-        "infrastructure/kafka/log.py",
-        "        if (topic.topic_id, topic.partitions) != (self._identity.log_id, self._identity.partitions):\n",
+        "infrastructure/kafka/topic_identity.py",
+        "        if (topic.topic_id, topic.partitions) != (self.log.log_id, self.log.partitions):\n",
         "        if False:\n",
         ("tests/integration/test_changed_topics.py::test_a_topic_made_again_under_a_worker_stops_it",),
     ),
     Mutation(
         "Kafka says where to read from",
-        "infrastructure/kafka/log.py",
-        "        begin = {**waiting, **positions}\n",
-        "        begin = self._ends_of(numbers)\n",
-        (f"{KAFKA}::TestKafkaLog::test_reading_begins_where_the_owner_says",),
+        "infrastructure/kafka/assignment.py",
+        "        starts = {**paused, **positions}\n",
+        "        starts = self._ends_of(numbers)\n",
+        ("tests/infrastructure/kafka/test_contracts.py::TestKafkaLog::test_reading_begins_where_the_owner_says",),
     ),
     Mutation(
         "outputs are emitted beside their position",
         "infrastructure/kafka/outputs.py",
-        "            lambda: producer.send_offsets_to_transaction(places, membership, wait_s),\n",
+        "            lambda: producer.send_offsets_to_transaction(offsets, group_metadata, timeout_s),\n",
         "            lambda: None,\n",
-        (f"{KAFKA}::TestKafkaOutputs::test_emitted_dead_letters_are_read_back",),
+        ("tests/infrastructure/kafka/test_contracts.py::TestKafkaOutputs::test_emitted_dead_letters_are_read_back",),
     ),
     Mutation(
         "a lost delivery is an acknowledged one",
         "infrastructure/kafka/publisher.py",
         "            if error is not None:\n                failures.append(error)\n                return\n",
         "            _ = error\n",
-        (f"{KAFKA}::test_what_the_brokers_refuse_is_no_success",),
+        ("tests/infrastructure/kafka/test_publisher.py::test_publishing_fails_if_brokers_reject_a_record",),
     ),
     Mutation(
         "the visitor's own sessions are neighbours",
@@ -298,9 +297,9 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a call of Kafka's client is waited for, however long",
         "infrastructure/kafka/clients.py",
-        "    if caller.is_alive():\n",
+        "    if thread.is_alive():\n",
         "    if False:\n",
-        (f"{KAFKA}::test_a_call_of_the_client_that_does_not_return_is_left_behind",),
+        ("tests/infrastructure/kafka/test_clients.py::test_a_client_call_that_does_not_return_is_abandoned",),
     ),
     Mutation(
         "who signed in is not forgotten with the customer",
@@ -319,9 +318,11 @@ KAFKA_AND_REDIS = [
     Mutation(
         "what is for the log is not published with the rest",
         "infrastructure/kafka/outputs.py",
-        "        for one in emission.outgoing:\n",
-        "        for one in ():\n",
-        (f"{KAFKA}::TestKafkaOutputs::test_outgoing_records_are_appended_once_with_the_dead_letters",),
+        "        for outgoing in emission.outgoing:\n",
+        "        for outgoing in ():\n",
+        (
+            "tests/infrastructure/kafka/test_contracts.py::TestKafkaOutputs::test_outgoing_records_are_appended_once_with_the_dead_letters",
+        ),
     ),
     Mutation(
         "who handles dead letters does not shut others out",
@@ -329,7 +330,7 @@ KAFKA_AND_REDIS = [
         '                "transactional.id": f"{self._settings.dead_letters_topic}-handling",\n',
         '                "transactional.id": f"{self._settings.dead_letters_topic}-{id(self)}",\n',
         (
-            "tests/infrastructure/kafka/test_kafka.py::TestKafkaDeadLetters::test_of_two_programs_at_the_same_time_one_publishes",
+            "tests/infrastructure/kafka/test_dead_letters.py::TestKafkaDeadLetters::test_only_one_of_two_concurrent_programs_publishes",
         ),
     ),
     Mutation(
@@ -338,7 +339,7 @@ KAFKA_AND_REDIS = [
         "                ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)\n",
         "                ranges = self._topic.bounds(IsolationLevel.READ_COMMITTED)\n",
         (
-            "tests/infrastructure/kafka/test_kafka.py::TestKafkaDeadLetters::test_a_mark_that_an_open_transaction_hides_counts",
+            "tests/infrastructure/kafka/test_dead_letters.py::TestKafkaDeadLetters::test_a_mark_hidden_by_an_open_transaction_prevents_a_second_one",
         ),
     ),
     Mutation(
@@ -386,15 +387,15 @@ KAFKA_AND_REDIS = [
     Mutation(
         "offsets that other tools have written are believed",
         "infrastructure/kafka/group_offsets.py",
-        '    return place.offset >= 0 and (place.metadata or "").startswith(EPOCH)\n',
-        "    return place.offset >= 0\n",
+        '    return offset.offset >= 0 and (offset.metadata or "").startswith(EPOCH)\n',
+        "    return offset.offset >= 0\n",
         (f"{LOST_OFFSETS}::test_offsets_lost_while_nothing_is_pending_are_recovered_from_the_store",),
     ),
     Mutation(
         "records of which the topic has no more are taken for not emitted",
         "infrastructure/kafka/emitted.py",
-        "    return found.position if is_whole and not found.is_foreign else None\n",
-        "    return found.position\n",
+        "    return search.position if is_whole and not search.is_foreign else None\n",
+        "    return search.position\n",
         (f"{LOST_OFFSETS}::test_outputs_in_doubt_stop_the_worker_with_the_command_that_mends_it",),
     ),
     Mutation(

@@ -1,4 +1,4 @@
-"""The one decoder: every schema comes to the same event, and what makes no sense says what to mend."""
+"""The event decoder: every schema gives the same event, and an invalid event has a reason that says what to repair."""
 
 from typing import Any
 
@@ -22,15 +22,15 @@ def decoded(document: object, key: bytes | None = None) -> object:
 
 
 def event_of(document: object) -> Event:
-    made = decoded(document)
-    assert isinstance(made, Event), made
-    return made
+    result = decoded(document)
+    assert isinstance(result, Event), result
+    return result
 
 
 def reason_of(document: object) -> str:
-    made = decoded(document)
-    assert isinstance(made, Rejected), made
-    return made.reason
+    result = decoded(document)
+    assert isinstance(result, Rejected), result
+    return result.reason
 
 
 def canonical(**changes: Any) -> dict[str, Any]:
@@ -45,11 +45,11 @@ def canonical(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def stating(**properties: Any) -> dict[str, Any]:
+def with_properties(**properties: Any) -> dict[str, Any]:
     return canonical(properties=properties)
 
 
-def test_the_canonical_schema() -> None:
+def test_the_canonical_schema_is_decoded() -> None:
     assert event_of(canonical()) == Event(
         event_id="e1",
         kind=EventKind.PRODUCT_PURCHASED,
@@ -66,7 +66,7 @@ def test_the_canonical_schema() -> None:
     )
 
 
-def test_the_flat_schema() -> None:
+def test_the_flat_schema_is_decoded() -> None:
     flat = {
         "event_id": "e1",
         "user_id": "ada",
@@ -74,35 +74,35 @@ def test_the_flat_schema() -> None:
         "metadata": {"product_id": "mug", "category": "kitchen"},
         "timestamp": AT_ISO,
     }
-    made = event_of(flat)
-    assert (made.kind, made.product_id, made.category) == (EventKind.PRODUCT_VIEWED, "mug", "kitchen")
-    assert (made.event_id, made.customer_id, made.occurred_at_ms) == ("e1", "ada", AT_MS)
+    result = event_of(flat)
+    assert (result.kind, result.product_id, result.category) == (EventKind.PRODUCT_VIEWED, "mug", "kitchen")
+    assert (result.event_id, result.customer_id, result.occurred_at_ms) == ("e1", "ada", AT_MS)
 
 
-def test_the_transaction_schema() -> None:
-    made = event_of({"user_id": "ada", "action": "purchase", "amount": 19.99, "timestamp": AT_ISO + "Z"})
-    assert (made.kind, made.amount, made.quantity) == (EventKind.PRODUCT_PURCHASED, 199_900, 1)
-    assert made.event_id == "user_events-2-17"
+def test_the_transaction_schema_is_decoded() -> None:
+    result = event_of({"user_id": "ada", "action": "purchase", "amount": 19.99, "timestamp": AT_ISO + "Z"})
+    assert (result.kind, result.amount, result.quantity) == (EventKind.PRODUCT_PURCHASED, 199_900, 1)
+    assert result.event_id == "user_events-2-17"
 
 
 @pytest.mark.parametrize(
     "timestamp", [AT_MS, float(AT_MS), AT_ISO, AT_ISO + "Z", "2023-11-15T00:13:20+02:00", "2023-11-14 22:13:20.000"]
 )
-def test_times(timestamp: object) -> None:
+def test_timestamps_are_milliseconds_or_iso_8601(timestamp: object) -> None:
     assert event_of(canonical(timestamp=timestamp)).occurred_at_ms == AT_MS
 
 
-def test_numbers_are_ids_too() -> None:
-    made = event_of(canonical(user_id=17, session_id=4, properties={"product_id": 9}))
-    assert (made.customer_id, made.session_id, made.product_id) == ("17", "4", "9")
+def test_numbers_are_valid_ids() -> None:
+    result = event_of(canonical(user_id=17, session_id=4, properties={"product_id": 9}))
+    assert (result.customer_id, result.session_id, result.product_id) == ("17", "4", "9")
 
 
-def test_who_is_not_signed_in_is_known_by_the_session() -> None:
+def test_an_event_without_user_id_belongs_to_its_session() -> None:
     assert event_of(canonical(user_id=None)).customer_id == "anonymous:s1"
     assert event_of(canonical(user_id=None, session_id="")).customer_id is None
 
 
-def test_events_are_routed_by_user_else_by_session_else_not_at_all() -> None:
+def test_events_are_routed_by_user_id_or_session_id() -> None:
     encode = msgspec.json.encode
     assert decode.routing_key(encode(canonical())) == "ada"
     assert decode.routing_key(encode(canonical(user_id=None))) == "s1"
@@ -110,27 +110,27 @@ def test_events_are_routed_by_user_else_by_session_else_not_at_all() -> None:
     assert decode.routing_key(b"garbage") is None
 
 
-def test_a_shops_own_types_are_mapped() -> None:
+def test_the_event_types_of_a_shop_are_mapped() -> None:
     assert event_of(canonical(event_type="video_play")).kind is EventKind.PRODUCT_VIEWED
     assert decoded(canonical(event_type="song_play")) == Ignored("song_play")
 
 
 def test_unknown_properties_are_kept() -> None:
-    made = event_of(stating(product_id="mug", brand="Acme", sizes=[1, {"a": 2}]))
-    assert made.properties == {"brand": "Acme", "sizes": [1, {"a": 2}]}
+    result = event_of(with_properties(product_id="mug", brand="Acme", sizes=[1, {"a": 2}]))
+    assert result.properties == {"brand": "Acme", "sizes": [1, {"a": 2}]}
 
 
-def test_long_texts_are_kept_as_far_as_there_is_room() -> None:
-    made = event_of(canonical(event_type="review", properties={"product_id": "m", "rating": 5, "text": "x" * 9_000}))
-    assert (made.text, made.rating) == ("x" * 2_000, 5)
+def test_long_review_texts_are_truncated() -> None:
+    result = event_of(canonical(event_type="review", properties={"product_id": "m", "rating": 5, "text": "x" * 9_000}))
+    assert (result.text, result.rating) == ("x" * 2_000, 5)
 
 
 @pytest.mark.parametrize("price", [0, 0.01, 0.1, 19.99, 1e9, 0.0001, 123456.7891])
 def test_money_is_exact(price: float) -> None:
-    assert event_of(stating(price=price)).amount == round(price * 10_000)
+    assert event_of(with_properties(price=price)).amount == round(price * 10_000)
 
 
-def test_ticks_are_known_by_their_key() -> None:
+def test_ticks_are_recognised_by_their_key() -> None:
     assert decoded(encode_tick(5), TICK_KEY) == Tick(5)
     assert decoded(encode_tick(None), TICK_KEY) == Tick(None)
     assert isinstance(decoded(b"five", TICK_KEY), Rejected)
@@ -138,7 +138,7 @@ def test_ticks_are_known_by_their_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "reason"),
+    ("document", "code"),
     [
         (b"", "not_json"),
         (b"\xff\xfe", "not_json"),
@@ -160,7 +160,7 @@ def test_ticks_are_known_by_their_key() -> None:
         (canonical(user_id="x" * 129), "invalid_user_id"),
         (canonical(user_id="a\nb"), "invalid_id"),
         (canonical(user_id=10**128), "invalid_id"),
-        (stating(product_id=10**500), "invalid_id"),
+        (with_properties(product_id=10**500), "invalid_id"),
         (b'{"event_type":"view","timestamp":1,"user_id":' + b"9" * 9_000 + b"}", "not_json"),
         (canonical(user_id=["ada"]), "invalid_user_id"),
         (canonical(user_id=True), "invalid_user_id"),
@@ -173,25 +173,25 @@ def test_ticks_are_known_by_their_key() -> None:
         (canonical(replayed="yes"), "invalid_replayed"),
         (canonical(forwarded="here"), "invalid_forwarded"),
         (canonical(event_type=None, eventType="view"), "misspelt_field"),
-        (stating(price=-0.01), "invalid_price"),
-        (stating(price="12.50"), "invalid_price"),
-        (stating(price=2e9), "invalid_amount"),
-        (stating(price=1e8, quantity=100), "invalid_amount"),
-        (stating(quantity=0), "invalid_quantity"),
-        (stating(quantity=-3), "invalid_quantity"),
-        (stating(quantity=1.5), "invalid_quantity"),
-        (stating(quantity=2_000_000), "invalid_quantity"),
+        (with_properties(price=-0.01), "invalid_price"),
+        (with_properties(price="12.50"), "invalid_price"),
+        (with_properties(price=2e9), "invalid_amount"),
+        (with_properties(price=1e8, quantity=100), "invalid_amount"),
+        (with_properties(quantity=0), "invalid_quantity"),
+        (with_properties(quantity=-3), "invalid_quantity"),
+        (with_properties(quantity=1.5), "invalid_quantity"),
+        (with_properties(quantity=2_000_000), "invalid_quantity"),
         (canonical(event_type="review", properties={"product_id": "mug", "rating": 9}), "invalid_rating"),
         (canonical(event_type="review", properties={"product_id": "mug", "rating": 4.6}), "invalid_rating"),
         (canonical(event_type="review", properties={"product_id": "mug", "rating": True}), "invalid_rating"),
-        (stating(amount=-1), "invalid_amount"),
-        (stating(amount="12"), "invalid_amount"),
-        (stating(amount=2e9), "invalid_amount"),
-        (stating(price=True), "invalid_price"),
-        (stating(order_id=1.5), "invalid_order_id"),
-        (stating(product_id={}), "invalid_product_id"),
-        (stating(**{f"p{number}": 1 for number in range(65)}), "too_many_properties"),
-        (stating(deep=[[[[[1]]]]]), "nested_properties"),
+        (with_properties(amount=-1), "invalid_amount"),
+        (with_properties(amount="12"), "invalid_amount"),
+        (with_properties(amount=2e9), "invalid_amount"),
+        (with_properties(price=True), "invalid_price"),
+        (with_properties(order_id=1.5), "invalid_order_id"),
+        (with_properties(product_id={}), "invalid_product_id"),
+        (with_properties(**{f"p{number}": 1 for number in range(65)}), "too_many_properties"),
+        (with_properties(deep=[[[[[1]]]]]), "nested_properties"),
         (canonical(context={"a": [[[[[1]]]]]}), "nested_context"),
         (canonical(event_type="review"), "incomplete_review"),
         (
@@ -211,14 +211,14 @@ def test_ticks_are_known_by_their_key() -> None:
     ],
     ids=str,
 )
-def test_what_makes_no_sense_is_rejected_with_a_reason(document: object, reason: str) -> None:
-    said = reason_of(document)
-    assert said.startswith(f"{reason}: ")
-    assert "\n" not in said
+def test_an_invalid_event_is_rejected_with_a_reason(document: object, code: str) -> None:
+    reason = reason_of(document)
+    assert reason.startswith(f"{code}: ")
+    assert "\n" not in reason
 
 
 @pytest.mark.parametrize("seconds", [1_760_000_000, 1_760_000_000.5])
-def test_seconds_are_not_taken_for_milliseconds(seconds: float) -> None:
+def test_a_timestamp_in_seconds_is_refused(seconds: float) -> None:
     assert reason_of(canonical(timestamp=seconds)) == (
         "invalid_timestamp: 1760000000 looks like seconds since 1970; send milliseconds"
     )
@@ -233,19 +233,19 @@ names = st.sampled_from([*canonical(), "action", "amount", "metadata", "replayed
 
 
 @given(st.dictionaries(names, json_values, max_size=8), st.sampled_from(["view", "purchase", "review", None]))
-def test_no_document_makes_the_decoder_fail(document: dict[str, Any], kind: str | None) -> None:
+def test_no_document_makes_the_decoder_raise(document: dict[str, Any], kind: str | None) -> None:
     if kind is not None:
         document["event_type"] = kind
     assert isinstance(decoded(document), Event | Ignored | Rejected)
 
 
 @given(st.dictionaries(st.sampled_from(["product_id", "price", "quantity", "rating", "text", "name"]), json_values))
-def test_no_property_makes_the_decoder_fail(properties: dict[str, Any]) -> None:
+def test_no_property_makes_the_decoder_raise(properties: dict[str, Any]) -> None:
     assert isinstance(decoded(canonical(properties=properties)), Event | Rejected)
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_make_the_decoder_fail(value: bytes) -> None:
+def test_no_bytes_make_the_decoder_raise(value: bytes) -> None:
     assert isinstance(decoded(value), Ignored | Rejected)
 
 
@@ -276,7 +276,7 @@ STATED: dict[str, list[Any]] = {
 
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """Events of any kind, mostly of the right types."""
+    """Event documents of any kind, mostly with the right types."""
 
     def some(of: dict[str, list[Any]]) -> dict[str, Any]:
         names = draw(st.sets(st.sampled_from([*of])))
@@ -287,12 +287,12 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(documents())
-def test_how_an_event_is_parsed_does_not_change_what_it_is(document: dict[str, Any]) -> None:
-    """Canonical events are parsed in one go, others with unknown fields, and the rest field by field."""
+def test_all_ways_of_decoding_return_the_same_event(document: dict[str, Any]) -> None:
+    """Canonical events are parsed in one step; other events with unknown fields, or field by field."""
     flat = {name: value for name, value in document.items() if name != "properties"}
     flat |= {"metadata": document["properties"]} if "properties" in document else {}
-    made = decoded(document)
-    others = [decoded(one) for one in (document | {"page": 3}, document | {"metadata": {}}, flat)]
+    result = decoded(document)
+    others = [decoded(other) for other in (document | {"page": 3}, document | {"metadata": {}}, flat)]
     for other in others:
-        assert isinstance(other, type(made))
-        assert isinstance(made, Rejected) or other == made
+        assert isinstance(other, type(result))
+        assert isinstance(result, Rejected) or other == result

@@ -1,4 +1,4 @@
-"""Files of events, line by line: what comes of long ones, and how long that takes."""
+"""Files of events are read line by line; long lines are split, in linear time."""
 
 import time
 from pathlib import Path
@@ -9,10 +9,10 @@ from realtime_pipeline.infrastructure.files.event_lines import LINE_BYTES_MAX, b
 
 
 def lines_of(file: Path) -> list[tuple[str | None, bytes]]:
-    return [(one.origin, one.value) for batch in batches(str(file)) for one in batch]
+    return [(line.origin, line.value) for batch in batches(str(file)) for line in batch]
 
 
-def test_lines_have_their_numbers_and_long_ones_come_in_pieces(tmp_path: Path) -> None:
+def test_lines_have_line_numbers_and_long_lines_are_split(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     long = b"0123456789" * 200_000
     file.write_bytes(b"\n".join([b"first", b"", b" ", long, b"fifth\r", long[:-5]]))
@@ -38,7 +38,7 @@ def seconds(file: Path) -> float:
 @pytest.mark.parametrize(
     "line", [b"x" * 1_000, b"x\n" * 500, b'{"a":"' + b"\\" * 994], ids=["long", "short", "cut off"]
 )
-def test_time_per_byte_does_not_grow(tmp_path: Path, line: bytes) -> None:
+def test_reading_time_is_linear_in_the_bytes(tmp_path: Path, line: bytes) -> None:
     small, large = tmp_path / "small", tmp_path / "large"
     small.write_bytes(line * 200)
     large.write_bytes(line * 1_600)

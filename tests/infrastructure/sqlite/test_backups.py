@@ -1,4 +1,4 @@
-"""A backup is a whole pipeline: written while others work, checked, and never in the place of another file."""
+"""A backup is a complete pipeline: written while others read and write, checked, and never over another file."""
 
 import resource
 import sqlite3
@@ -22,7 +22,7 @@ def folder_of(path: Path) -> set[str]:
     return {file.name for file in path.iterdir()}
 
 
-def test_a_backup_goes_on_where_the_pipeline_stood(tmp_path: Path) -> None:
+def test_a_backup_continues_from_the_position_of_the_pipeline(tmp_path: Path) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug"))
         pipeline.process()
@@ -44,10 +44,8 @@ def test_a_backup_goes_on_where_the_pipeline_stood(tmp_path: Path) -> None:
         assert differences(copy) == []
 
 
-def test_a_backup_is_written_while_a_worker_and_a_publisher_are_at_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It never restarts: what comes meanwhile is not in it, and nobody waits for it."""
+def test_a_backup_completes_while_a_worker_and_a_publisher_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backup never restarts: it excludes later commits, and nobody waits for it."""
     monkeypatch.setattr(backups, "STEP_PAGES", 1)
     stop, published = threading.Event(), [0]
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
@@ -72,13 +70,13 @@ def test_a_backup_is_written_while_a_worker_and_a_publisher_are_at_work(
         pipeline.process()
         assert differences(pipeline) == []
     assert 2_000 <= written[0].records < written[2].records <= 2_000 + published[0]
-    for one in written:
-        with Pipeline(Settings(database=one.file)) as copy:
-            assert copy.process() == {RecordClass.APPLIED: one.records}
+    for backup in written:
+        with Pipeline(Settings(database=backup.file)) as copy:
+            assert copy.process() == {RecordClass.APPLIED: backup.records}
             assert differences(copy) == []
 
 
-def test_a_backup_takes_no_other_files_place(tmp_path: Path) -> None:
+def test_a_backup_overwrites_no_file(tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with opened(embedded("sqlite", tmp_path)) as pipeline:
@@ -108,7 +106,7 @@ def test_a_backup_takes_no_other_files_place(tmp_path: Path) -> None:
         ("n" * 300, "was not written: File name too long"),
     ],
 )
-def test_a_name_that_cannot_be_a_backups_is_refused_in_a_line(
+def test_an_unusable_backup_name_is_refused_with_one_line(
     name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
@@ -122,14 +120,14 @@ def test_a_name_that_cannot_be_a_backups_is_refused_in_a_line(
         assert folder_of(tmp_path) == before
 
 
-def test_a_file_that_comes_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sync = backups._sync
+def test_a_file_created_during_a_backup_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = backups._fsync
 
-    def somebody_comes(path: Path) -> None:
+    def create_file_first(path: Path) -> None:
         (tmp_path / "copy.db").write_text("somebody else's")
-        sync(path)
+        fsync(path)
 
-    monkeypatch.setattr(backups, "_sync", somebody_comes)
+    monkeypatch.setattr(backups, "_fsync", create_file_first)
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         pipeline.publish(visits("ada", "mug"))
         with pytest.raises(Unavailable, match="exists already"):
@@ -138,14 +136,14 @@ def test_a_file_that_comes_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.M
     assert folder_of(tmp_path) == {"copy.db", "shop.db"}
 
 
-def test_nobody_may_read_a_backup_who_may_not_read_the_file(tmp_path: Path) -> None:
+def test_a_backup_has_the_permissions_of_the_file(tmp_path: Path) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         pipeline.publish(visits("ada", "mug"))
         (tmp_path / "shop.db").chmod(0o600)
         assert Path(pipeline.backup(tmp_path / "copy.db").file).stat().st_mode & 0o777 == 0o600
 
 
-def test_a_damaged_file_is_not_taken_for_a_backup(tmp_path: Path) -> None:
+def test_a_damaged_file_is_not_backed_up(tmp_path: Path) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         pipeline.publish(visits("ada", *(f"p{number}" for number in range(200))))
         pipeline.process()
@@ -159,18 +157,18 @@ def test_a_damaged_file_is_not_taken_for_a_backup(tmp_path: Path) -> None:
     assert folder_of(tmp_path) == {"shop.db"}
 
 
-def test_a_store_that_does_not_stand_where_its_log_does_is_not_taken_for_a_backup(tmp_path: Path) -> None:
+def test_a_store_whose_positions_do_not_match_its_log_is_not_backed_up(tmp_path: Path) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         pipeline.publish(visits("ada", "mug"))
         pipeline.process()
         with pipeline.container.database().transaction() as connection:
             connection.execute("UPDATE sources SET position = position + 1")
-        with pytest.raises(Unavailable, match="does not stand where its log does"):
+        with pytest.raises(Unavailable, match="has positions that do not match its log"):
             pipeline.backup(tmp_path / "copy.db")
     assert folder_of(tmp_path) == {"shop.db"}
 
 
-def test_what_does_not_lie_in_one_file_is_not_backed_up(tmp_path: Path) -> None:
+def test_a_store_in_memory_cannot_be_backed_up(tmp_path: Path) -> None:
     with (
         opened(embedded("memory", tmp_path)) as pipeline,
         pytest.raises(Unavailable, match="needs log sqlite and store sqlite"),
@@ -178,7 +176,7 @@ def test_what_does_not_lie_in_one_file_is_not_backed_up(tmp_path: Path) -> None:
         pipeline.backup(tmp_path / "copy.db")
 
 
-def test_a_disk_that_is_full_leaves_nothing_of_a_backup(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_partial_backup(tmp_path: Path) -> None:
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         pipeline.publish(visits("ada", *(f"p{number}" for number in range(2_000))))
     size = (tmp_path / "shop.db").stat().st_size
@@ -195,9 +193,7 @@ def test_a_disk_that_is_full_leaves_nothing_of_a_backup(tmp_path: Path) -> None:
     assert folder_of(tmp_path) == {"shop.db"}
 
 
-def test_of_backups_to_one_name_at_the_same_time_one_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_one_of_concurrent_backups_to_a_name_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backups, "STEP_PAGES", 1)
     results: list[str] = []
     with opened(embedded("sqlite", tmp_path)) as pipeline:

@@ -1,4 +1,4 @@
-"""What a file may meet with while it is used: denied, moved, full, held by others, shortened, forked."""
+"""A file without permissions, moved, on a full disk, locked by another program, or open while the process forks."""
 
 import os
 import sqlite3
@@ -30,8 +30,8 @@ def on(file: Path) -> Pipeline:
     return Pipeline(Settings(database=str(file)))
 
 
-def counted(file: Path) -> int:
-    """Process what a file holds, and see that it is as the oracle says."""
+def count_applied(file: Path) -> int:
+    """Process the records of a file, compare the store with the oracle, and return how many were applied."""
     with on(file) as pipeline:
         counts = pipeline.process()
         assert differences(pipeline) == []
@@ -40,7 +40,7 @@ def counted(file: Path) -> int:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A file with one event, processed."""
+    """A file with one processed event."""
     file = tmp_path / "shop.db"
     with on(file) as pipeline:
         pipeline.publish(visits("ada", "mug"))
@@ -50,19 +50,19 @@ def shop(tmp_path: Path) -> Path:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Give up the rights of root, whom no file is denied."""
-    was = os.geteuid()
-    if was == 0:
+    """Drop the rights of root, which may write to any file."""
+    user_id = os.geteuid()
+    if user_id == 0:
         os.seteuid(NOBODY)
     try:
         yield
     finally:
-        os.seteuid(was)
+        os.seteuid(user_id)
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everybody may enter: pytest's own are shut."""
+    """A folder that every user may enter, unlike those of pytest."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -70,7 +70,9 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("use", ["publish", "process"])
 @pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o444, 0o777), (0o666, 0o555)])
-def test_denied(use: str, file_mode: int, folder_mode: int, shop: Path, open_folder: Path) -> None:
+def test_a_read_only_file_or_folder_is_an_error(
+    use: str, file_mode: int, folder_mode: int, shop: Path, open_folder: Path
+) -> None:
     file = open_folder / "shop.db"
     file.write_bytes(shop.read_bytes())
     file.chmod(file_mode)
@@ -78,45 +80,47 @@ def test_denied(use: str, file_mode: int, folder_mode: int, shop: Path, open_fol
     with as_nobody(), on(file) as pipeline, pytest.raises(Unavailable, match="must be writable for this user"):
         USES[use](pipeline)
     open_folder.chmod(0o777)
-    assert counted(file) == 1
+    assert count_applied(file) == 1
 
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_moved(use: str, is_replaced: bool, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written to a file that has gone would be acknowledged and lost."""
-    if use == "profile":  # who only reads sees after a second, and loses nothing meanwhile
-        monkeypatch.setattr(database, "SEEN_EVERY_S", 0.0)
+def test_a_moved_or_replaced_file_is_an_error(
+    use: str, is_replaced: bool, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record written to such a file would be acknowledged and lost."""
+    if use == "profile":  # readers check the file once a second, and lose nothing before
+        monkeypatch.setattr(database, "FILE_CHECK_INTERVAL_S", 0.0)
     away = shop.with_name("away.db")
     with on(shop) as pipeline:
         pipeline.process()
-        for apart in (False, True):  # each of a thread's connections
-            pipeline.container.database().connection(durable=apart)
+        for durable in (False, True):  # each of a thread's connections
+            pipeline.container.database().connection(durable)
         shop.rename(away)
         if is_replaced:
             with on(shop) as other:
                 other.publish(visits("cyd", "mug"))
         with pytest.raises(PipelineError, match=r"was deleted, moved or replaced|was deleted or replaced"):
             USES[use](pipeline)
-    assert counted(away) == 1
+    assert count_applied(away) == 1
 
 
-def test_full_for_who_publishes(shop: Path) -> None:
+def test_a_full_disk_stops_the_publisher_and_loses_nothing(shop: Path) -> None:
     with on(shop) as pipeline:
         _leave_no_room(pipeline, durable=True)
         with pytest.raises(Unavailable, match="its disk is full: make room"):
             pipeline.publish(visits("bob", *(f"p{number}" for number in range(500))))
-    assert counted(shop) == 1
+    assert count_applied(shop) == 1
 
 
-def test_full_for_the_worker(shop: Path) -> None:
+def test_a_full_disk_stops_the_worker_and_loses_nothing(shop: Path) -> None:
     with on(shop) as pipeline:
         for number in range(20):
             pipeline.publish(visits(f"u{number}", *(f"p{number}-{product}" for product in range(25))))
         _leave_no_room(pipeline, durable=False)
         with pytest.raises(Unavailable, match="its disk is full: make room"):
             pipeline.process()
-    assert counted(shop) == 501
+    assert count_applied(shop) == 501
 
 
 def _leave_no_room(pipeline: Pipeline, durable: bool) -> None:
@@ -125,20 +129,20 @@ def _leave_no_room(pipeline: Pipeline, durable: bool) -> None:
     assert connection.execute(f"PRAGMA max_page_count = {pages + 1}").fetchone()[0] == pages + 1
 
 
-def test_held_by_another_program_for_long(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_held_beyond_the_busy_timeout_is_an_error(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_S", 0.05)
     with on(shop) as pipeline, closing(sqlite3.connect(shop, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert pipeline.profile("ada").customer.customer_id == "ada"  # readers wait for nobody
+        assert pipeline.profile("ada").customer.customer_id == "ada"  # readers do not wait for the writer
         with pytest.raises(Unavailable, match="another program has held it for"):
             pipeline.publish(visits("bob", "mug"))
         other.execute("ROLLBACK")
         pipeline.publish(visits("bob", "mug"))
-    assert counted(shop) == 2
+    assert count_applied(shop) == 2
 
 
 def in_a_child(use: Callable[[], str]) -> str:
-    """Fork, and return what the child comes to; whatever happens there does not come back into the tests."""
+    """Fork, and return the child's result or error as text; the child never returns into the tests."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -157,7 +161,7 @@ def in_a_child(use: Callable[[], str]) -> str:
     return result
 
 
-def test_forked_each_process_opens_connections_of_its_own(shop: Path) -> None:
+def test_after_a_fork_each_process_opens_its_own_connections(shop: Path) -> None:
     with on(shop) as pipeline:
         pipeline.process()
         before = pipeline.container.database().connection()
@@ -173,7 +177,7 @@ def test_forked_each_process_opens_connections_of_its_own(shop: Path) -> None:
         assert differences(pipeline) == []
 
 
-def test_forked_a_pipeline_of_the_parent_is_none_in_the_child(shop: Path) -> None:
+def test_after_a_fork_the_child_cannot_use_the_pipeline_of_the_parent(shop: Path) -> None:
     with on(shop) as pipeline:
         pipeline.process()
         assert "this pipeline was opened before the process was forked" in in_a_child(lambda: str(pipeline.process()))
@@ -185,7 +189,7 @@ def test_forked_a_pipeline_of_the_parent_is_none_in_the_child(shop: Path) -> Non
         assert pipeline.process() == {RecordClass.APPLIED: 2}
 
 
-def test_forked_amid_a_transaction_the_child_is_told_at_once(shop: Path) -> None:
+def test_a_fork_during_a_transaction_is_an_error_in_the_child(shop: Path) -> None:
     with on(shop) as pipeline:
         holding, done = threading.Event(), threading.Event()
 
@@ -207,4 +211,4 @@ def test_forked_amid_a_transaction_the_child_is_told_at_once(shop: Path) -> None
             done.set()
         other.join()
         assert pipeline.profile("ada").customer.customer_id == "ada"
-    assert counted(shop) == 1
+    assert count_applied(shop) == 1

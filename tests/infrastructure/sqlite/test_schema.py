@@ -1,4 +1,4 @@
-"""A file of an earlier release is brought up where it lies, all or nothing; one of a newer release is refused."""
+"""A file of an earlier release is migrated in place in one transaction; a file of a newer release is refused."""
 
 import sqlite3
 import subprocess
@@ -16,17 +16,17 @@ from tests.support.histories import append, differences, event, state
 from tests.support.servers import ROOT
 
 BEFORE = ROOT / "tests/releases/before-versions" / EMBEDDED
-"""A file of the oldest schema that is brought up."""
+"""A file of the oldest schema version that can be migrated."""
 
-DIES = """
+KILLED_MIGRATION = """
 import os, signal, sys
 from pathlib import Path
 from realtime_pipeline.infrastructure.sqlite import database, schema
-run = schema._run
-def dies(connection, script):
+run = schema._run_script
+def run_and_die(connection, script):
     run(connection, script)
     os.kill(os.getpid(), signal.SIGKILL)
-schema._run = dies
+schema._run_script = run_and_die
 database.Database(Path(sys.argv[1])).connection()
 """
 
@@ -39,7 +39,7 @@ def version_in(file: Path) -> int:
 
 
 def structure(file: Path) -> dict[str, object]:
-    """Tables with their columns, and indexes with theirs."""
+    """Return the tables and indexes with their columns."""
     connection = sqlite3.connect(file)
     listed = "SELECT name, type FROM sqlite_master ORDER BY name"
     found: dict[str, object] = {}
@@ -50,7 +50,7 @@ def structure(file: Path) -> dict[str, object]:
     return found
 
 
-def test_a_file_of_an_earlier_release_becomes_what_a_new_one_is(tmp_path: Path) -> None:
+def test_a_migrated_file_has_the_structure_of_a_new_file(tmp_path: Path) -> None:
     unpack(BEFORE, tmp_path / "old.db")
     assert version_in(tmp_path / "old.db") == OLDEST_VERSION
     for name in ("old.db", "new.db"):
@@ -61,11 +61,11 @@ def test_a_file_of_an_earlier_release_becomes_what_a_new_one_is(tmp_path: Path) 
     assert structure(tmp_path / "old.db") == structure(tmp_path / "new.db")
 
 
-def test_an_upgrade_that_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_migration_leaves_the_file_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "shop.db"
     unpack(BEFORE, file)
     connection = sqlite3.connect(file)
-    connection.execute("CREATE TABLE letters_of_customers (name TEXT)")  # stands where the upgrade wants to write
+    connection.execute("CREATE TABLE letters_of_customers (name TEXT)")  # the name of an index of the migration
     connection.close()
     before = structure(file)
     with pytest.raises(Unavailable, match=r"already .*letters_of_customers"):
@@ -73,11 +73,11 @@ def test_an_upgrade_that_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path
     assert (version_in(file), structure(file)) == (OLDEST_VERSION, before)
 
 
-def test_an_upgrade_that_is_killed_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_a_killed_migration_leaves_the_file_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "shop.db"
     unpack(BEFORE, file)
     before = structure(file)
-    killed = subprocess.run([sys.executable, "-c", DIES, str(file)], timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED_MIGRATION, str(file)], timeout=60, check=False)
     assert killed.returncode == -9
     assert (version_in(file), structure(file)) == (OLDEST_VERSION, before)
     Database(file).connection()
@@ -85,7 +85,7 @@ def test_an_upgrade_that_is_killed_half_way_leaves_the_file_as_it_was(tmp_path: 
 
 
 @pytest.mark.parametrize("has_tables", [False, True])
-def test_a_file_of_a_newer_release_is_refused_and_left_as_it_is(has_tables: bool, tmp_path: Path) -> None:
+def test_a_file_of_a_newer_release_is_refused_and_left_unchanged(has_tables: bool, tmp_path: Path) -> None:
     file = tmp_path / "shop.db"
     connection = sqlite3.connect(file)
     if has_tables:
@@ -98,7 +98,7 @@ def test_a_file_of_a_newer_release_is_refused_and_left_as_it_is(has_tables: bool
     assert file.read_bytes() == before
 
 
-def test_a_file_too_old_to_be_brought_up_is_refused(tmp_path: Path) -> None:
+def test_a_file_too_old_to_migrate_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "shop.db")
     connection.execute(f"PRAGMA user_version = {OLDEST_VERSION - 1}")
     connection.close()
@@ -107,8 +107,8 @@ def test_a_file_too_old_to_be_brought_up_is_refused(tmp_path: Path) -> None:
     assert version_in(tmp_path / "shop.db") == OLDEST_VERSION - 1
 
 
-def test_a_program_writes_nothing_once_a_newer_one_has_brought_its_file_up(tmp_path: Path) -> None:
-    """It had the file open when that happened: neither what it publishes nor what it processes is written."""
+def test_a_program_writes_nothing_after_a_newer_release_has_migrated_its_file(tmp_path: Path) -> None:
+    """The program had the file open during the migration; neither publishing nor processing writes anything."""
     file = tmp_path / "shop.db"
     with Pipeline(Settings(database=str(file))) as older:
         older.publish([event("a", product="mug")])
@@ -127,8 +127,8 @@ def test_a_program_writes_nothing_once_a_newer_one_has_brought_its_file_up(tmp_p
     connection.close()
 
 
-def test_a_program_of_the_oldest_release_appends_nothing_once_its_file_was_brought_up(tmp_path: Path) -> None:
-    """It does not look at the schema again; the positions that it would use are written down by newer ones only."""
+def test_a_program_of_the_oldest_release_cannot_append_after_a_migration(tmp_path: Path) -> None:
+    """It does not check the schema version again, and would not update the table of the log's partitions."""
     file = tmp_path / "shop.db"
     unpack(BEFORE, file)
     older = sqlite3.connect(file)
@@ -156,7 +156,7 @@ def test_a_program_of_the_oldest_release_appends_nothing_once_its_file_was_broug
         ("position < 30", 30, "the log no longer holds what came before position 30 of partition 0"),
     ],
 )
-def test_a_store_is_not_erased_when_records_were_deleted_before_the_upgrade(
+def test_a_rebuild_is_refused_if_records_were_deleted_before_the_migration(
     gone: str, first: int, words: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "shop.db"

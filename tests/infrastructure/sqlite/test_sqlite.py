@@ -1,4 +1,4 @@
-"""The SQLite adapters keep the ports' contracts, and a few words of their own."""
+"""The SQLite adapters keep the ports' contracts; connections, durability, and errors when a file is opened."""
 
 import re
 import sqlite3
@@ -51,14 +51,14 @@ class TestSqliteCellStore(TransactionContract):
         self.cells = SqliteCellStore(database, 1_000, NoObserver())
         self.customers = SqliteCustomerQueries(database, 1_000)
 
-    def test_expired_sessions_are_swept_out_of_the_file(self) -> None:
+    def test_expired_sessions_are_deleted_from_the_file(self) -> None:
         self.cells.claim(0, 1)
         for number in range(300):
             self.commit(effects(sessions=(Session(session_key(0, number), None, number * 10, number * 10),)), at=number)
         left = self.database.rows("SELECT count(*) FROM sessions")[0][0]
         assert 100 <= left <= 100 + 64
 
-    def test_a_session_that_lives_long_does_not_keep_others_in_the_file(self) -> None:
+    def test_a_long_session_does_not_keep_expired_sessions_in_the_file(self) -> None:
         self.cells.claim(0, 1)
         for number in range(400):
             long_lived = Session(session_key(0, 0), "for ever", 0, number * 10)
@@ -75,7 +75,7 @@ class TestSqliteViews(ViewsContract):
         self.views = SqliteViews(database, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
         self.products = SqliteProductQueries(database, listed_sessions_max=3)
 
-    def test_lists_do_not_grow_without_end(self) -> None:
+    def test_the_list_of_sessions_of_a_product_is_bounded(self) -> None:
         for number in range(50):
             deltas = Deltas({ProductId("mug"): ProductState(1)}, {}, {(ProductId("mug"), SessionKey(number)): number})
             self.merge(deltas, {0: (number, number + 1)})
@@ -110,7 +110,7 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             )
         ]
 
-    def test_nothing_of_a_mark_stays_when_its_letter_goes(self, database: Database) -> None:
+    def test_a_mark_is_deleted_with_its_letter(self, database: Database) -> None:
         self.test_marks_go_with_their_letters()
         assert database.rows("SELECT count(*) FROM dead_letter_marks") == [(0,)]
 
@@ -137,11 +137,11 @@ class TestSqliteLog(EventLogContract):
         self.publisher = SqliteEventPublisher(database, PARTITIONS, SetClock(), NoObserver())
         self.log = SqliteEventLog(database, PARTITIONS)
 
-    def test_the_number_of_partitions_stays_what_it_was(self) -> None:
+    def test_the_number_of_partitions_is_fixed_when_the_file_is_created(self) -> None:
         assert SqliteEventPublisher(self.database, 7, SetClock(), NoObserver()).partitions == PARTITIONS
         assert SqliteEventLog(self.database, 7).identity == self.log.identity
 
-    def test_a_second_worker_takes_over_and_the_first_is_told(self) -> None:
+    def test_a_second_worker_takes_over_and_the_first_stops(self) -> None:
         first, second = Owner(), Owner()
         self.all(first)
         other = SqliteEventLog(self.database, PARTITIONS)
@@ -157,16 +157,14 @@ class TestSqliteLog(EventLogContract):
         with pytest.raises(UnrecoverableState, match="deleted or replaced"):
             self.log.poll(1, 0)
 
-    def test_a_poll_ends_once_it_has_read_much_however_many_records_are_asked_for(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_poll_ends_at_its_limit_of_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(log, "READ_BYTES_MAX", 1_000)
         self.publisher.publish([Outgoing(b"ada", b"x" * 400) for _ in range(10)])
         self.log.subscribe(Owner())
         polls = [len(self.log.poll(100, 0)) for _ in range(5)]
         assert polls == [3, 3, 3, 1, 0]
 
-    def test_polling_wakes_up_for_what_another_thread_publishes(self) -> None:
+    def test_a_poll_returns_a_record_that_another_thread_publishes(self) -> None:
         self.all(Owner())
         publishing = threading.Thread(target=self.publisher.publish, args=([Outgoing(b"ada", b"x")],))
         publishing.start()
@@ -175,8 +173,8 @@ class TestSqliteLog(EventLogContract):
         assert [record.value for record in records] == [b"x"]
 
 
-def test_publishing_syncs_to_the_disk_and_keeps_all_in_order(database: Database) -> None:
-    """2 is FULL: every commit is on the disk before it returns. 1 is NORMAL: the log of writes is synced later."""
+def test_only_durable_connections_sync_every_commit_to_the_disk(database: Database) -> None:
+    """2 is FULL: every commit is synced before it returns. 1 is NORMAL: the WAL is synced at the next checkpoint."""
     assert database.connection(durable=True).execute("PRAGMA synchronous").fetchone()[0] == 2
     assert database.connection().execute("PRAGMA synchronous").fetchone()[0] == 1
     for durable in (True, False):
@@ -184,7 +182,7 @@ def test_publishing_syncs_to_the_disk_and_keeps_all_in_order(database: Database)
 
 
 @pytest.mark.parametrize(("is_apart", "synced"), [(True, 1), (False, 0)])
-def test_what_is_put_into_the_log_is_on_the_disk_before_a_store_elsewhere_folds_it(
+def test_records_for_the_log_are_synced_if_the_store_is_elsewhere(
     database: Database, is_apart: bool, synced: int
 ) -> None:
     written: list[str] = []
@@ -194,11 +192,11 @@ def test_what_is_put_into_the_log_is_on_the_disk_before_a_store_elsewhere_folds_
     database.connection(durable=True).set_trace_callback(written.append)
     outputs.emit([Emission(0, 1, 0, 5, ())])
     assert written == []
-    outputs.emit([Emission(0, 1, 5, 9, (), outgoing=(Outgoing(b"bob", b"said"),))])
+    outputs.emit([Emission(0, 1, 5, 9, (), outgoing=(Outgoing(b"bob", b"value"),))])
     assert sum(line.startswith("INSERT INTO records") for line in written) == synced
 
 
-def test_a_threads_connections_end_with_it(database: Database) -> None:
+def test_the_connections_of_a_thread_are_closed_with_it(database: Database) -> None:
     opened: list[sqlite3.Connection] = []
     for _ in range(5):
         reader = threading.Thread(target=lambda: opened.append(database.connection()))
@@ -209,7 +207,7 @@ def test_a_threads_connections_end_with_it(database: Database) -> None:
             connection.execute("SELECT 1")
 
 
-def test_what_is_closed_stays_closed(tmp_path: Path) -> None:
+def test_a_closed_database_cannot_be_used(tmp_path: Path) -> None:
     database = Database(tmp_path / "shop.db")
     database.connection()
     database.close()
@@ -217,14 +215,14 @@ def test_what_is_closed_stays_closed(tmp_path: Path) -> None:
         database.connection()
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("not a database, and long enough for anybody to see that it is none: " * 20)
     with pytest.raises(Unavailable, match=r"notes\.txt cannot be used: file is not a database"):
         Database(file).connection()
 
 
-def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
+def test_the_database_of_another_program_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "books.db")
     connection.execute("CREATE TABLE books (title TEXT)")
     connection.close()
@@ -235,7 +233,7 @@ def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(20))  # the race was lost once in fifty times
-def test_many_threads_open_a_new_file_at_once(tmp_path: Path, number: int) -> None:
+def test_many_threads_can_open_a_new_file_at_once(tmp_path: Path, number: int) -> None:
     database = Database(tmp_path / f"shop-{number}.db")
     failures: list[BaseException] = []
 
@@ -254,19 +252,19 @@ def test_many_threads_open_a_new_file_at_once(tmp_path: Path, number: int) -> No
     assert failures == []
 
 
-def test_why_a_database_cannot_be_opened_is_said(tmp_path: Path) -> None:
+def test_the_error_says_why_a_database_cannot_be_opened(tmp_path: Path) -> None:
     folder = tmp_path / "no"
     for path, why in ((tmp_path, "it is a folder"), (folder / "shop.db", f"there is no folder {folder}")):
         with pytest.raises(Unavailable, match=re.escape(f"the database {path} cannot be used: {why}")):
             Database(path).connection()
 
 
-def test_no_connection_goes_over_a_fork(tmp_path: Path) -> None:
-    """SQLite would take the parent's locks for the child's; the number tells that other connections were opened."""
+def test_no_connection_survives_a_fork(tmp_path: Path) -> None:
+    """SQLite's locks would be wrong in the child; the number shows that new connections were opened."""
     database = Database(tmp_path / "shop.db")
-    before, number = database.connection(), database.thread_number
+    before, number = database.connection(), database.connections_number
     assert in_a_child(lambda: database.connection() is before) == "False"
     assert database.connection() is not before
-    assert database.thread_number != number
+    assert database.connections_number != number
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         before.execute("SELECT 1")

@@ -1,1 +1,1 @@
-"""Bytes to values and back: the only translation there is."""
+"""Codecs: encoding domain values as bytes, and decoding and validating them."""

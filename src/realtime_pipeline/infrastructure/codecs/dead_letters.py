@@ -1,4 +1,4 @@
-"""Dead letters as lines of a file, to be mended; and events on their way back into the log."""
+"""Dead letters as lines of an export, to be repaired; and events to publish to the log again."""
 
 from typing import Final
 
@@ -17,8 +17,8 @@ _TRUE: Final = msgspec.Raw(b"true")
 _NULL: Final = msgspec.Raw(b"null")
 
 
-class _Line(msgspec.Struct):
-    """What counts in a line that comes back; all else is for whoever mends it."""
+class _ExportLine(msgspec.Struct):
+    """The fields of an export's line that are read back; the other fields only help to repair the event."""
 
     id: str
     event: msgspec.Raw = _NULL
@@ -26,8 +26,10 @@ class _Line(msgspec.Struct):
 
 
 def encode_letter(letter: Letter) -> bytes:
-    """Write a letter as a line: its id, reason and place, and as `event` the JSON object that it holds, number for
-    number as it came. Where it holds none, `event` is null, and the bytes stand in `value` or `value_base64`.
+    """Encode a letter as a line of an export: id, reason, origin, and the record's JSON object as `event`.
+
+    The numbers of the object stay as they were written. If the record is not a JSON object, `event` is null, and
+    `value` or `value_base64` holds its bytes.
     """
     document = letter.as_dict()
     value, value_base64 = document["value"], document["value_base64"]
@@ -46,25 +48,25 @@ def encode_letter(letter: Letter) -> bytes:
 
 
 def decode_repair(line: bytes) -> Repair:
-    """Read a line that comes back.
+    """Decode a repaired line of an export.
 
     Raises:
-        ValueError: it is no such line.
+        ValueError: it is not a line of an export.
     """
     try:
-        found = msgspec.json.decode(line, type=_Line)
+        found = msgspec.json.decode(line, type=_ExportLine)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"no line of an export ({error})") from None
+        raise ValueError(f"not a line of an export ({error})") from None
     return Repair(found.id, None if found.event == _NULL else bytes(found.event), found.appended_at)
 
 
 def encode_replay(value: bytes, event_id: str) -> bytes:
-    """Write an event once more, under the id by which it is known, marked as `replayed`; all else stays as it was."""
+    """Encode an event to publish it again: set its event id and `replayed`; all else stays as it was."""
     return _encode(_parse_fields(value) | {"event_id": event_id, "replayed": _TRUE})
 
 
 def find_event_id(value: bytes) -> str | None:
-    """The id that a record claims, whether or not it is an event; None where it claims none that can be read."""
+    """Return the event id in a record's value, valid event or not; None if there is no id that can be read."""
     try:
         check_depth(value)
         document = msgspec.json.decode(value)

@@ -1,4 +1,4 @@
-"""What is kept of an id that must not be kept."""
+"""Digests that replace the ids of forgotten customers."""
 
 from hashlib import blake2b
 
@@ -6,8 +6,8 @@ from realtime_pipeline.domain.shop.events import CustomerId
 
 
 def tombstone_key(customer_id: CustomerId) -> bytes:
-    """A 128-bit digest of a customer id: it tells a forgotten customer again, and names nobody by itself.
+    """Return a 128-bit digest of a customer id: it recognises a forgotten customer without storing the id.
 
-    Whoever can guess an id can check the guess against it.
+    It does not hide an id that can be guessed: the digest of a guess can be compared with it.
     """
     return blake2b(customer_id.encode(), digest_size=16).digest()

@@ -1,4 +1,4 @@
-"""Reading an event field by field, in any schema: what matters for its kind is checked, all else is passed over."""
+"""Reading an event of any schema: the fields that have a meaning for its kind are validated, others are skipped."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,42 +16,42 @@ from realtime_pipeline.infrastructure.codecs.event_builder import (
     SIGNED_IN,
 )
 from realtime_pipeline.infrastructure.codecs.fields import (
-    label_in,
     read_id,
     read_ids,
     read_money,
     read_whole,
+    to_label,
 )
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.limits import QUANTITY_LIMIT
-from realtime_pipeline.infrastructure.codecs.spelling import PROPERTIES, check_spelling, incomplete_event, spelt
-from realtime_pipeline.infrastructure.codecs.upcasters import FIELDS, Document, object_in, properties_in
+from realtime_pipeline.infrastructure.codecs.spelling import PROPERTIES, check_spelling, incomplete_event, suggest_field
+from realtime_pipeline.infrastructure.codecs.upcasters import FIELDS, Document, merge_properties, read_object
 from realtime_pipeline.infrastructure.codecs.wire import LogPosition, Money, Properties, Wire
 
 _convert: Final = msgspec.convert
 _LABELS: Final = ("category", "name")
-_LOOKS: Final = ("product_id", *_LABELS, "price")
-_SALES: Final = (*_LOOKS, "quantity", "amount", "order_id")
-_MATTERS: Final[Mapping[EventKind, tuple[str, ...]]] = {
-    PURCHASED: _SALES,
-    CANCELLED: _SALES,
+_PRODUCT_FIELDS: Final = ("product_id", *_LABELS, "price")
+_SALE_FIELDS: Final = (*_PRODUCT_FIELDS, "quantity", "amount", "order_id")
+_FIELDS_OF_KIND: Final[Mapping[EventKind, tuple[str, ...]]] = {
+    PURCHASED: _SALE_FIELDS,
+    CANCELLED: _SALE_FIELDS,
     REVIEWED: ("product_id", "rating", "text", *_LABELS),
     SHOWN: ("products",),
     SIGNED_IN: (),
     FORGOTTEN: (),
 }
-"""The properties that matter for a kind; `_LOOKS` for those that are not named."""
+"""The properties that have a meaning for a kind; `_PRODUCT_FIELDS` for a kind that is not listed."""
 
-_OF_CUSTOMERS: Final = (SIGNED_IN, FORGOTTEN)
-"""Kinds that have no properties, and no context."""
+_WITHOUT_PROPERTIES: Final = (SIGNED_IN, FORGOTTEN)
+"""Kinds of events without properties and context."""
 
 _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "product_id": read_id,
     "order_id": read_id,
     "products": read_ids,
-    "category": lambda _, value: label_in(value),
-    "name": lambda _, value: label_in(value),
-    "text": lambda _, value: label_in(value),
+    "category": lambda _, value: to_label(value),
+    "name": lambda _, value: to_label(value),
+    "text": lambda _, value: to_label(value),
     "price": read_money,
     "amount": read_money,
     "quantity": lambda name, value: read_whole(name, value, range(1, QUANTITY_LIMIT + 1)),
@@ -60,17 +60,17 @@ _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
 
 
 def read_event(document: Document, kind: EventKind) -> tuple[Wire, Mapping[str, object]]:
-    """Read the fields of an event, and the properties that mean nothing here but may to windows and patterns.
+    """Read the fields of an event, and its unknown properties, which may have a meaning to windows and patterns.
 
     Raises:
-        Invalid: a field that matters is not what it must be, or is spelt in another way.
+        Invalid: a field that has a meaning for the kind is invalid, or misspelt.
     """
-    has_properties = kind not in _OF_CUSTOMERS
-    if has_properties and (quick := _read_at_once(document)) is not None:
-        return quick
-    matters = _MATTERS.get(kind, _LOOKS)
-    merged = properties_in(document) if has_properties else {}
-    _check_names(document, merged, kind)
+    has_properties = kind not in _WITHOUT_PROPERTIES
+    if has_properties and (typed := _read_typed(document)) is not None:
+        return typed
+    names = _FIELDS_OF_KIND.get(kind, _PRODUCT_FIELDS)
+    merged = merge_properties(document) if has_properties else {}
+    _check_fields(document, merged, kind)
     wire = Wire(
         event_id=read_id("event_id", document.get("event_id")),
         user_id=read_id("user_id", document.get("user_id")),
@@ -80,49 +80,49 @@ def read_event(document: Document, kind: EventKind) -> tuple[Wire, Mapping[str, 
     )
     if not has_properties:
         return wire, NOTHING
-    wire.properties = _properties(merged, matters)
+    wire.properties = _properties(merged, names)
     wire.forwarded = _forwarded(document.get("forwarded"))
     wire.context = _context(document)
-    return wire, _others(merged)
+    return wire, _other_properties(merged)
 
 
-def _read_at_once(document: Document) -> tuple[Wire, Mapping[str, object]] | None:
-    """Read an event whose fields are all of the type that they are to be, in a third of the time; None for others."""
-    stated, metadata = document.get("properties"), document.get("metadata")
-    if stated is None:
-        stated = {} if metadata is None else metadata
+def _read_typed(document: Document) -> tuple[Wire, Mapping[str, object]] | None:
+    """Read an event whose fields all have the right JSON types, in a third of the time; return None for others."""
+    properties, metadata = document.get("properties"), document.get("metadata")
+    if properties is None:
+        properties = {} if metadata is None else metadata
     elif metadata is not None:
         return None
-    if not isinstance(stated, dict):
+    if not isinstance(properties, dict):
         return None
-    others = [name for name in stated if name not in PROPERTIES]
+    others = [name for name in properties if name not in PROPERTIES]
     unknown = others if document.keys() <= FIELDS else (*others, *(document.keys() - FIELDS))
-    if any(map(spelt, unknown)):
+    if any(map(suggest_field, unknown)):
         return None
     try:
         wire = _convert(document, Wire)
         read = wire.properties
         if read is None:
-            read = wire.properties = _convert(stated, Properties)
+            read = wire.properties = _convert(properties, Properties)
         if read.amount is None and document.get("amount") is not None:
             read.amount = _convert(document["amount"], Money)
     except msgspec.ValidationError:
         return None
     if not (wire.user_id or wire.session_id or read.product_id):
         return None
-    return wire, {name: stated[name] for name in others if stated[name] is not None} if others else NOTHING
+    return wire, {name: properties[name] for name in others if properties[name] is not None} if others else NOTHING
 
 
-def _others(stated: Document) -> Mapping[str, object]:
-    return {name: value for name, value in stated.items() if name not in PROPERTIES}
+def _other_properties(properties: Document) -> Mapping[str, object]:
+    return {name: value for name, value in properties.items() if name not in PROPERTIES}
 
 
-def _check_names(document: Document, merged: Document, kind: EventKind) -> None:
-    """See that no field that matters is there in another spelling, and that there is a customer or a product."""
-    matters, has_properties = _MATTERS.get(kind, _LOOKS), kind not in _OF_CUSTOMERS
+def _check_fields(document: Document, merged: Document, kind: EventKind) -> None:
+    """Check that no field of the kind is misspelt, and that there is a customer or a product."""
+    names, has_properties = _FIELDS_OF_KIND.get(kind, _PRODUCT_FIELDS), kind not in _WITHOUT_PROPERTIES
     absent = {name for name in ("event_id", "user_id", "session_id", "timestamp") if document.get(name) in (None, "")}
-    absent |= {name for name in matters if merged.get(name) in (None, "")}
-    if "product_id" in matters and {"user_id", "session_id", "product_id"} <= absent and document.get("user_id") != "":
+    absent |= {name for name in names if merged.get(name) in (None, "")}
+    if "product_id" in names and {"user_id", "session_id", "product_id"} <= absent and document.get("user_id") != "":
         raise incomplete_event(document)
     if document.get("replayed") is None:
         absent.add("replayed")
@@ -134,19 +134,19 @@ def _check_names(document: Document, merged: Document, kind: EventKind) -> None:
 
 
 def _needs_no_session(document: Document, kind: EventKind) -> bool:
-    """Whoever is forgotten by their user id is forgotten whatever the session is."""
+    """Return whether the session id has no meaning: in a forgetting that has a user id."""
     return kind is FORGOTTEN and document.get("user_id") not in (None, "")
 
 
-def _properties(merged: Document, matters: tuple[str, ...]) -> Properties:
+def _properties(merged: Document, names: tuple[str, ...]) -> Properties:
     read: dict[str, Any] = {}
-    for name in matters:
+    for name in names:
         value = merged.get(name)
         if value is not None:
             try:
                 read[name] = _READERS[name](name, value)
             except Invalid:
-                if name != "price" or matters is _SALES:  # elsewhere a price says what the product costs, no more
+                if name != "price" or names is _SALE_FIELDS:  # elsewhere the price only describes the product
                     raise
     return Properties(**read)
 
@@ -165,14 +165,14 @@ def _replayed(value: object) -> bool:
 
 def _forwarded(value: object) -> tuple[int, int] | None:
     try:
-        place: tuple[int, int] | None = msgspec.convert(value, LogPosition | None)
+        position: tuple[int, int] | None = msgspec.convert(value, LogPosition | None)
     except msgspec.ValidationError:
         raise Invalid("invalid_forwarded: it must be the partition and position of a record") from None
-    return place
+    return position
 
 
 def _context(document: Document) -> dict[str, object] | None:
     try:
-        return object_in(document, "context")
+        return read_object(document, "context")
     except Invalid:
-        return None  # where and on what something happened is no reason to lose that it did
+        return None  # an invalid context is no reason to lose the event

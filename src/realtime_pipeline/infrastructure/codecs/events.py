@@ -1,4 +1,4 @@
-"""Event bytes to events: the one decoder, for everything that ever takes an event in."""
+"""Decoding and validating events, and encoding events and ticks."""
 
 import math
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ from realtime_pipeline.infrastructure.codecs.messages import (
 )
 from realtime_pipeline.infrastructure.codecs.nesting import check_depth
 from realtime_pipeline.infrastructure.codecs.spelling import check_spelling
-from realtime_pipeline.infrastructure.codecs.upcasters import Document, type_in
-from realtime_pipeline.infrastructure.codecs.wire import Plain
+from realtime_pipeline.infrastructure.codecs.upcasters import Document, event_type_of
+from realtime_pipeline.infrastructure.codecs.wire import CanonicalWire
 
 __all__ = (
     "TICK_KEY",
@@ -47,58 +47,57 @@ TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     EventKind.CUSTOMER_SIGNED_IN: ("customer_signed_in", "sign_in", "login"),
     EventKind.CUSTOMER_FORGOTTEN: ("customer_forgotten", "forget"),
 }
-"""The event types understood out of the box; a shop adds its own in the settings (`event_types`)."""
+"""The built-in event types; a shop adds its own in the settings (`event_types`)."""
 
 TICK_KEY: Final = b"\0tick"
-"""The key of ticks, and what the key of a newer release's ticks begins with. No event can have it, since ids are
-printable."""
+"""The key of ticks, and the prefix of a newer release's ticks. No event can have it, since ids are printable."""
 
-_OF_WORKERS: Final = f'"{PROFILE_MERGED}"'.encode(), f'"{MESSAGE_FORMAT}"'.encode()
-"""What may have more bytes than an event names one of these."""
+_WORKER_MARKERS: Final = f'"{PROFILE_MERGED}"'.encode(), f'"{MESSAGE_FORMAT}"'.encode()
+"""Only messages that contain one of these may have more bytes than an event."""
 _encode_document: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def encode_tick(floor_ms: int | None) -> bytes:
-    """Write a tick: its floor in decimal, or nothing."""
+    """Encode a tick: its floor in decimal, or nothing."""
     return b"" if floor_ms is None else str(floor_ms).encode()
 
 
 def encode_event(document: Mapping[str, object]) -> bytes:
-    """Write an event document as JSON, a `Decimal` as the number it is.
+    """Encode an event document as JSON; a `Decimal` becomes a number with the same digits.
 
     Raises:
-        ValueError: it holds what JSON has no words for, and the encoder would write something else in its place.
-        TypeError: a value is of a type that cannot be written.
+        ValueError: a value is not finite, which JSON cannot represent.
+        TypeError: a value has a type that cannot be encoded.
     """
     _check_values(document, "")
     return _encode_document(document)
 
 
-def _check_values(value: object, where: str) -> None:
+def _check_values(value: object, path: str) -> None:
     if isinstance(value, Mapping):
-        for name, one in value.items():
-            _check_values(one, f"{where}.{name}" if where else str(name))
+        for name, inner in value.items():
+            _check_values(inner, f"{path}.{name}" if path else str(name))
     elif isinstance(value, list | tuple):
-        for one in value:
-            _check_values(one, where)
+        for inner in value:
+            _check_values(inner, path)
     elif (isinstance(value, float) and not math.isfinite(value)) or (
         isinstance(value, Decimal) and not value.is_finite()
     ):
-        raise ValueError(f"{where} is {value}: leave out what is not known")
+        raise ValueError(f"{path} is {value}: leave out what is not known")
     elif isinstance(value, bytes | bytearray | memoryview):
-        raise TypeError(f"{where} is bytes: decode them first")
+        raise TypeError(f"{path} is bytes: decode them first")
 
 
 def kind_named(name: str) -> EventKind | None:
-    """Find a kind by any of its type names."""
+    """Return the kind with this type name; None if there is none."""
     return next((kind for kind, names in TYPE_NAMES.items() if name in names), None)
 
 
 class EventDecoder:
-    """Decodes and validates events of every schema. Called with a record, it never raises.
+    """Decodes and validates events of every schema, in time linear in the bytes. Called with a record, it never raises.
 
-    It takes time linear in the bytes, whatever they are. `event_types` maps a shop's own type names to kinds, and wins
-    over the built-in names. `log_name` goes into the ids given to events that have none.
+    `event_types` maps a shop's own type names to kinds, and overrides the built-in names. `log_name` is part of the ids
+    given to events that have none.
     """
 
     def __init__(
@@ -110,29 +109,29 @@ class EventDecoder:
         self._bytes_max = limits.bytes_max(has_user=True)
         self._kinds = {name: kind for kind, names in TYPE_NAMES.items() for name in names} | dict(event_types)
         self._parse = msgspec.json.Decoder().decode
-        self._parse_plain = msgspec.json.Decoder(Plain).decode
+        self._parse_canonical = msgspec.json.Decoder(CanonicalWire).decode
 
     def __call__(self, record: Record) -> Decoded:
-        """Make of a record what it says."""
+        """Decode a record into an event, a tick, a worker's message, or a reason why it is none of them."""
         value = record.value
         if record.key is not None and record.key.startswith(TICK_KEY):
             return _tick(record.key, value)
-        if len(value) > self._bytes_max and not any(name in value for name in _OF_WORKERS):
-            return self._refuse_too_large(value)
+        if len(value) > self._bytes_max and not any(name in value for name in _WORKER_MARKERS):
+            return self._reject_too_large(value)
         try:
-            plain = self._parse_plain(value)
-            kind = self._kinds.get(plain.event_type)
-            if kind is not None and (len(value) <= self._limits.record_bytes_max or plain.user_id is not None):
-                return self._build(record, kind, plain)
+            wire = self._parse_canonical(value)
+            kind = self._kinds.get(wire.event_type)
+            if kind is not None and (len(value) <= self._limits.record_bytes_max or wire.user_id is not None):
+                return self._build(record, kind, wire)
         except (ValueError, RecursionError, Invalid):
-            pass  # another schema, more than is known here, or something wrong: what follows finds out
-        return self._decoded(record)
+            pass  # another schema, unknown fields, or an invalid event: decoded below
+        return self._decode_any_schema(record)
 
-    def _decoded(self, record: Record) -> Decoded:
+    def _decode_any_schema(self, record: Record) -> Decoded:
         document: Document = {}
         try:
-            document = self._document(record.value)
-            type_ = type_in(document)
+            document = self._parse_document(record.value)
+            type_ = event_type_of(document)
             if type_ is None:
                 check_spelling(document, ("event_type", "action"), with_properties=False)
             if not isinstance(type_, str):
@@ -140,7 +139,7 @@ class EventDecoder:
             newer = newer_message(document)
             if newer is not None:
                 return newer
-            if type_ == PROFILE_MERGED:  # a worker's own, as large as the profile's limits let it be
+            if type_ == PROFILE_MERGED:  # of a worker: as large as the limits of a profile allow
                 return decode_profile(document)
             if len(record.value) > self._limits.bytes_max(has_user=document.get("user_id") is not None):
                 raise Invalid(self._too_large(record.value))
@@ -148,53 +147,55 @@ class EventDecoder:
             if kind is None:
                 return Ignored(type_[: self._limits.label_length_max])
             wire, others = read_event(document, kind)
-            return self._build(record, kind, wire, self._build.bounded(others, "properties") if others else NOTHING)
+            return self._build(
+                record, kind, wire, self._build.check_bounds(others, "properties") if others else NOTHING
+            )
         except (Invalid, ValueError, RecursionError) as error:
             reason = str(error) if isinstance(error, Invalid) else f"not_json: {error}"[:200]
             return Rejected(reason, self._owner(document))
 
     def name_of(self, partition: int, position: int) -> str:
-        """The id of an event that has none, by its place in the log."""
+        """Return the id of an event that has none, from its partition and position in the log."""
         return f"{self._log_name}-{partition}-{position}"
 
     def route(self, value: bytes) -> Route:
-        """Find the key by which event bytes are routed, and see whether they are a copy that a worker made.
+        """Return the routing key of event bytes, and whether they are a message that a worker wrote.
 
-        It does not matter whether the event is valid or of a known type: producer and worker may know other types.
+        The event need not be valid or of a known type: producer and worker may know different types.
         """
         try:
-            document = self._document(value)
+            document = self._parse_document(value)
         except (Invalid, ValueError, RecursionError):
             return Route(None)
         owner = self._owner(document)
-        is_workers = (
+        is_of_worker = (
             document.get("forwarded") is not None
-            or type_in(document) == PROFILE_MERGED
+            or event_type_of(document) == PROFILE_MERGED
             or newer_message(document) is not None
         )
-        return Route(None if owner is None else routing_key(owner), is_workers)
+        return Route(None if owner is None else routing_key(owner), is_of_worker)
 
     def routing_key(self, value: bytes) -> str | None:
-        """The key by which event bytes are routed; None for those without a customer and for garbage."""
+        """Return the routing key of event bytes; None without a customer, or if they are not JSON."""
         return self.route(value).key
 
     def _owner(self, document: Document) -> CustomerId | None:
-        """Whose event this is, as far as its ids can be read at all; a sign-in is the visitor's, where it names one."""
-        type_ = type_in(document)
-        is_visitors = isinstance(type_, str) and self._kinds.get(type_) is SIGNED_IN
-        return owner_in(document, ("session_id", "user_id") if is_visitors else ("user_id", "session_id"))
+        """Return the customer that an event belongs to, if its ids can be read; for a sign-in the visitor, if any."""
+        type_ = event_type_of(document)
+        is_sign_in = isinstance(type_, str) and self._kinds.get(type_) is SIGNED_IN
+        return owner_in(document, ("session_id", "user_id") if is_sign_in else ("user_id", "session_id"))
 
-    def _document(self, value: bytes) -> Document:
+    def _parse_document(self, value: bytes) -> Document:
         check_depth(value)
         document = self._parse(value)
         if not isinstance(document, dict):
             raise Invalid("not_an_event: an event is a JSON object")
         return document
 
-    def _refuse_too_large(self, value: bytes) -> Rejected:
-        """Refuse what has more bytes than any event may have. It names its owner, to be forgotten with them."""
+    def _reject_too_large(self, value: bytes) -> Rejected:
+        """Reject a value that is larger than any event. It names its owner, so that it is forgotten with them."""
         try:
-            owner = self._owner(self._document(value))
+            owner = self._owner(self._parse_document(value))
         except (Invalid, ValueError, RecursionError):
             owner = None
         return Rejected(self._too_large(value), owner)

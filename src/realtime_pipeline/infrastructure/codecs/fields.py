@@ -1,4 +1,4 @@
-"""Reading single fields of an event: ids, owners, numbers, labels."""
+"""Reading single fields of an event: ids, numbers, labels, and the owner."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,8 +12,8 @@ from realtime_pipeline.infrastructure.codecs.wire import SHOWN_MAX
 PRICE_MAX: Final = 1e15
 
 
-def id_in(value: str | int | None) -> str | None:
-    """Read an id: text or a whole number; empty text is as good as none."""
+def to_id(value: str | int | None) -> str | None:
+    """Return an id as text, given text or a whole number; None for empty text."""
     if isinstance(value, str):
         return value or None
     if value is None:
@@ -25,34 +25,34 @@ def id_in(value: str | int | None) -> str | None:
 
 
 def read_id(name: str, value: object) -> str | None:
-    """Read an id that may be anything; empty text stays as it is.
+    """Read an id of any JSON type; empty text stays as it is.
 
     Raises:
-        Invalid: it is neither text of 1 to 128 characters nor a whole number.
+        Invalid: the value is neither text of up to 128 characters nor a whole number.
     """
     if isinstance(value, str) and len(value) > ID_LENGTH_MAX:
         raise Invalid(f"invalid_{name}: it has more than {ID_LENGTH_MAX} characters")
     if value is None or isinstance(value, str):
         return value
-    whole = whole_in(value)
+    whole = to_whole_number(value)
     if whole is None:
-        raise Invalid(f"invalid_{name}: ids are text or whole numbers, not {_kind(value)}")
-    return id_in(whole)
+        raise Invalid(f"invalid_{name}: ids are text or whole numbers, not {_describe(value)}")
+    return to_id(whole)
 
 
 def read_ids(name: str, value: object) -> list[str | int | None]:
     """Read a list of ids.
 
     Raises:
-        Invalid: it is none, or too long, or something in it is no id.
+        Invalid: the value is not a list, too long, or contains a value that is not an id.
     """
     if not isinstance(value, list) or len(value) > SHOWN_MAX:
         raise Invalid(f"invalid_{name}: it must be a list of at most {SHOWN_MAX} ids")
-    return [read_id(name, one) for one in value]
+    return [read_id(name, id_) for id_ in value]
 
 
-def whole_in(value: object) -> int | None:
-    """The whole number that something is, also when it is written as `2.0`; None for all else."""
+def to_whole_number(value: object) -> int | None:
+    """Return a whole number, also if it is written as `2.0`; None for any other value."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -60,15 +60,15 @@ def whole_in(value: object) -> int | None:
     return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
-def read_whole(name: str, value: object, within: range) -> int:
+def read_whole(name: str, value: object, allowed: range) -> int:
     """Read a whole number.
 
     Raises:
-        Invalid: it is none, or not within bounds.
+        Invalid: the value is not a whole number, or not within `allowed`.
     """
-    whole = whole_in(value)
-    if whole is None or whole not in within:
-        raise Invalid(f"invalid_{name}: it must be a whole number from {within[0]} to {within[-1]}")
+    whole = to_whole_number(value)
+    if whole is None or whole not in allowed:
+        raise Invalid(f"invalid_{name}: it must be a whole number from {allowed[0]} to {allowed[-1]}")
     return whole
 
 
@@ -76,25 +76,25 @@ def read_money(name: str, value: object) -> float:
     """Read a price or an amount, in units of the currency.
 
     Raises:
-        Invalid: it is no number, or less than 0, or more than anything costs.
+        Invalid: the value is not a number from 0 to `PRICE_MAX`.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= PRICE_MAX:
         return float(value)
-    raise Invalid(f"invalid_{name}: it must be a number from 0, not {_kind(value)}")
+    raise Invalid(f"invalid_{name}: it must be a number from 0, not {_describe(value)}")
 
 
-def label_in(value: object) -> str | None:
-    """Read a category, name or text; a number becomes text, anything else says nothing."""
+def to_label(value: object) -> str | None:
+    """Read a category, name or text; a number becomes text, any other value None."""
     if isinstance(value, str):
         return value
-    whole = whole_in(value)
+    whole = to_whole_number(value)
     if whole is not None:
         return str(whole)
     return repr(value) if isinstance(value, float) else None
 
 
-def _kind(value: object) -> str:
-    """What something is called in JSON; a number is shown."""
+def _describe(value: object) -> str:
+    """Return the name of a JSON type for a message; for a number, the number."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -105,10 +105,10 @@ def _kind(value: object) -> str:
 
 
 def owner_in(document: Document, names: Sequence[str]) -> CustomerId | None:
-    """Whose event this is, by the first of its ids that can be read at all."""
+    """Return the customer that an event belongs to, by the first of these fields that holds an id."""
     for name in names:
         value = document.get(name)
-        found = value if isinstance(value, str) else whole_in(value)
+        found = value if isinstance(value, str) else to_whole_number(value)
         if found is not None and found != "":
             text = str(found)
             if (

@@ -1,5 +1,5 @@
-"""What makes a record a dead letter."""
+"""The error that makes a record a dead letter."""
 
 
 class Invalid(Exception):
-    """Some part of an event is not what it must be; the message is the reason."""
+    """An event is invalid; the message is the reason of the dead letter, and begins with its code."""

@@ -1,4 +1,4 @@
-"""What an event may measure: the settings below `[events]`."""
+"""Limits of an event: the settings below `[events]`."""
 
 from typing import Final
 
@@ -8,21 +8,21 @@ from realtime_pipeline.domain.limits import at_least, at_most
 from realtime_pipeline.domain.shop.money import PER_UNIT
 
 AMOUNT_LIMIT: Final = 2**53 // PER_UNIT
-"""In units: up to here a JSON number holds every ten-thousandth."""
+"""In units of the currency: up to here a JSON number represents every ten-thousandth exactly."""
 QUANTITY_LIMIT: Final = 2**53
 
 REFUSED_USER_IDS: Final = ("", "undefined", "null", "None", "NaN", "[object Object]")
-"""What programs write where they do not know the user."""
+"""Placeholders that programs write if they do not know the user."""
 
 FORWARDED_BYTES: Final = 2_048
-"""What forwarding adds to an event: two ids with their names, of characters of up to four bytes, or escaped."""
+"""The bytes that forwarding adds to an event: two fields with ids of characters of up to four bytes, or escaped."""
 
 
 @attrs.frozen
 class EventLimits:
-    """What an event may measure, beside its ids' 128 characters. Amounts in units of the currency.
+    """Limits of an event; its ids have at most 128 characters. Amounts are in units of the currency.
 
-    An event of one of `refused_user_ids` is refused: it would make one customer of many strangers.
+    Events of `refused_user_ids` are refused: else many strangers would be treated as one customer.
     """
 
     record_bytes_max: int = 65_536
@@ -39,5 +39,5 @@ class EventLimits:
         at_most(AMOUNT_LIMIT, self, "amount_max")
 
     def bytes_max(self, *, has_user: bool) -> int:
-        """How many bytes an event may have: a visitor's is forwarded with a user id, an event id and its origin."""
+        """Return how many bytes an event may have; an event with a user id may be a forwarded one, with more fields."""
         return self.record_bytes_max + (FORWARDED_BYTES if has_user else 0)

@@ -1,4 +1,4 @@
-"""How deep JSON is nested: found in the bytes before they are parsed, and in the values after."""
+"""The nesting depth of JSON: checked in the bytes before parsing, and in the values after it."""
 
 from typing import Final
 
@@ -10,9 +10,10 @@ _NOT_BRACKETS: Final = bytes(sorted(set(range(256)) - set(b"[]{}")))
 
 
 def check_depth(value: bytes) -> None:
-    """See that a document is no deeper than any parser can go, whoever calls it from however far down.
+    """Check that a document is not nested too deep for a recursive parser, in time linear in the bytes.
 
-    Takes time linear in the bytes, whatever they are.
+    Raises:
+        Invalid: it is.
     """
     if value.count(b"[") + value.count(b"{") <= DEPTH_MAX:
         return
@@ -24,13 +25,13 @@ def check_depth(value: bytes) -> None:
 
 
 def _brackets(value: bytes) -> bytes:
-    """The brackets outside of texts: those between an even number of quotes, escaped ones not counted."""
+    """Return the brackets outside of strings: those after an even number of unescaped quotes."""
     unescaped = value.replace(rb"\\", b"").replace(rb"\"", b"")
     return b"".join(unescaped.split(b'"')[::2]).translate(None, _NOT_BRACKETS)
 
 
 def nesting(value: object) -> int:
-    """How deep objects and lists lie in one another. The parser bounds the depth, so recursion is safe."""
+    """Return the nesting depth of objects and lists. The parser bounds the depth, so recursion is safe."""
     if isinstance(value, dict):
         return 1 + max(map(nesting, value.values()), default=0)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The three schemas of events, read as one: where two places may hold a field, the first that is not null counts.
+"""Upcasting the three schemas of events to one: of two fields with the same meaning, the first not null counts.
 
 canonical:   event_id, event_type, user_id, session_id, timestamp, properties {…}, context {…}
 flat:        event_id, user_id, event_type, metadata {…}, timestamp
@@ -27,44 +27,45 @@ FIELDS: Final = frozenset(
         "forwarded",
     )
 )
-"""What stands beside the properties."""
+"""The top-level fields of an event."""
 
-BESIDE: Final = ("product_id", "price", "quantity", "amount", "order_id")
-"""Properties that may stand beside them, in the record itself, where the properties do not have them."""
+TOP_LEVEL_PROPERTIES: Final = ("product_id", "price", "quantity", "amount", "order_id")
+"""Properties that may also be top-level fields, if the properties do not have them."""
 
 _EMPTY_IS_ABSENT: Final = frozenset(("product_id", "order_id", "category", "name", "text"))
 
 
-def type_in(document: Document) -> object:
-    """The type of an event: `event_type`, else `action`."""
+def event_type_of(document: Document) -> object:
+    """Return the type of an event: `event_type`, else `action`."""
     found = document.get("event_type")
     return document.get("action") if found is None else found
 
 
-def properties_in(document: Document) -> Document:
-    """The properties of an event, without what is absent: each from `properties`, else from `metadata`, else (some)
-    from the record itself.
+def merge_properties(document: Document) -> Document:
+    """Return the properties of an event that are present.
+
+    Each comes from `properties`, else from `metadata`, else (`TOP_LEVEL_PROPERTIES`) from the top level.
 
     Raises:
-        Invalid: one of the two is neither an object nor empty.
+        Invalid: `properties` or `metadata` is neither an object nor empty.
     """
     merged = {
         name: value
-        for place in ("metadata", "properties")
-        for name, value in object_in(document, place).items()
+        for container in ("metadata", "properties")
+        for name, value in read_object(document, container).items()
         if value is not None and not (value == "" and name in _EMPTY_IS_ABSENT)
     }
-    for name in BESIDE:
+    for name in TOP_LEVEL_PROPERTIES:
         if (value := document.get(name)) is not None and value != "":
             merged.setdefault(name, value)
     return merged
 
 
-def object_in(document: Document, name: str) -> Document:
-    """An object of an event; null and `[]` (an empty array of PHP) are an empty one.
+def read_object(document: Document, name: str) -> Document:
+    """Return an object of an event; null and `[]` (an empty array of PHP) are an empty object.
 
     Raises:
-        Invalid: it is something else.
+        Invalid: the field is something else.
     """
     value = document.get(name)
     if isinstance(value, dict):

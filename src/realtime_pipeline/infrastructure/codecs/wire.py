@@ -1,4 +1,4 @@
-"""Events as they are sent: the fields, and what the quick way of parsing them takes."""
+"""Events on the wire: their fields, and the structs that the fast path parses."""
 
 from typing import Annotated, Final
 
@@ -9,17 +9,17 @@ from realtime_pipeline.domain.shop.events import ID_LENGTH_MAX
 from realtime_pipeline.domain.shop.review import RATINGS
 
 SHOWN_MAX: Final = 100
-"""How many products a list that was shown may have."""
+"""How many products a shown list may have."""
 Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH_MAX)] | int | None
 Money = Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None
 Partition = Annotated[int, msgspec.Meta(ge=0, lt=PARTITIONS_MAX)]
 Position = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 LogPosition = tuple[Partition, Position]
-"""Partition and position of a record of the log."""
+"""The partition and the position of a record of the log."""
 
 
 class Properties(msgspec.Struct):
-    """What an event may say of the product, the order, the opinion, and the list that was shown."""
+    """The properties of an event: of a product, an order, a review or a shown list."""
 
     product_id: Id = None
     category: str | None = None
@@ -34,7 +34,7 @@ class Properties(msgspec.Struct):
 
 
 class Wire(msgspec.Struct):
-    """An event's fields as they are sent, whatever the schema, once they are read."""
+    """The fields of an event of any schema, with validated types."""
 
     event_id: Id = None
     user_id: Id = None
@@ -46,12 +46,12 @@ class Wire(msgspec.Struct):
     forwarded: LogPosition | None = None
 
 
-class PlainProperties(Properties, forbid_unknown_fields=True):
-    """Properties without any that mean nothing here."""
+class CanonicalProperties(Properties, forbid_unknown_fields=True):
+    """Properties of which all are known."""
 
 
-class Plain(Wire, forbid_unknown_fields=True, kw_only=True):
-    """An event in the canonical schema and nothing else, as most are: parsed in one go."""
+class CanonicalWire(Wire, forbid_unknown_fields=True, kw_only=True):
+    """An event in the canonical schema without unknown fields, as most are: parsed in one step."""
 
     event_type: str
-    properties: PlainProperties | None = None
+    properties: CanonicalProperties | None = None

@@ -1,1 +1,1 @@
-"""Files as sources of events and as targets of exports."""
+"""Files as sources of events."""

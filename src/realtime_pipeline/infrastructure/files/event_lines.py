@@ -1,4 +1,4 @@
-"""Files of events, one JSON a line, as what is to be published."""
+"""Reading files of events, one JSON object a line, as submissions to publish."""
 
 import gzip
 import io
@@ -16,21 +16,21 @@ from realtime_pipeline.application.ingestion.publish_events import Submission
 
 STANDARD_INPUT = "-"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-"""What files begin with that these have packed."""
+"""The first bytes of files compressed by gzip and zstd."""
 _ARRAY = re.compile(rb"\s*\[\s*(\{|\Z)")
 CHUNK_BYTES = 1 << 19
 LINE_BYTES_MAX = 900_000
-"""A longer line comes in pieces, which end up as dead letters: no file may fill the memory, nor a Kafka record."""
+"""A longer line is split into pieces, which become dead letters: it must neither fill the memory nor a Kafka record."""
 
 
 def check_there(names: Sequence[str]) -> None:
-    """See that all files can be read, before anything of the first is published.
+    """Check that all files can be read, before the first is published.
 
     Raises:
-        Unavailable: one cannot.
+        Unavailable: a file cannot be read.
     """
     for name in names:
-        if name != STANDARD_INPUT and not Path(name).is_fifo():  # whoever writes into it would take us for gone
+        if name != STANDARD_INPUT and not Path(name).is_fifo():  # closing a pipe here would end its writer
             try:
                 Path(name).open("rb").close()
             except OSError as error:
@@ -38,14 +38,14 @@ def check_there(names: Sequence[str]) -> None:
 
 
 def batches(name: str, line_bytes_max: int = LINE_BYTES_MAX) -> Iterator[list[Submission]]:
-    """Read a file's lines as they come, so that what a pipe has brought is published and not waited over. Longer lines
-    than `line_bytes_max` come in pieces.
+    """Read a file's lines in batches as they arrive, so that the lines of a pipe are published without delay.
 
-    What gzip has packed is unpacked, whatever it is called; a mark at the beginning that says UTF-8 is passed over.
+    Lines longer than `line_bytes_max` are split into pieces. Files compressed by gzip are decompressed, whatever their
+    names; a UTF-8 byte order mark is skipped.
 
     Raises:
-        Unavailable: it cannot be read, or not to its end.
-        InvalidEvents: it is written in another way than one JSON object a line.
+        Unavailable: the file cannot be read, or not to its end.
+        InvalidEvents: the file does not have one JSON object a line.
     """
     try:
         with _opened(name) as stream:
@@ -66,27 +66,27 @@ def batches(name: str, line_bytes_max: int = LINE_BYTES_MAX) -> Iterator[list[Su
 def _numbered(
     stream: "io.BufferedReader[io.FileIO] | gzip.GzipFile", line_bytes_max: int
 ) -> Iterator[list[tuple[int, bytes]]]:
-    """The lines of each chunk that comes, or pieces of them, with their numbers.
+    """Yield the lines of each chunk, or pieces of them, with their line numbers.
 
-    A line's chunks are joined once, when it ends or is long enough for a piece, so that the time is linear in the
-    bytes however small the chunks are.
+    The chunks of a line are joined once, when the line ends or is long enough for a piece, so that the time is linear
+    in the bytes even if the chunks are small.
     """
-    number, begun, size = 1, list[bytes](), 0
+    number, unfinished, size = 1, list[bytes](), 0
     while chunk := stream.read1(CHUNK_BYTES):
         *whole, rest = chunk.split(b"\n")
         if whole:
-            whole[0] = b"".join([*begun, whole[0]])
-            begun, size = [], 0
-        begun.append(rest)
+            whole[0] = b"".join([*unfinished, whole[0]])
+            unfinished, size = [], 0
+        unfinished.append(rest)
         size += len(rest)
         numbered = [(number + at, piece) for at, line in enumerate(whole) for piece in _pieces(line, line_bytes_max)]
         number += len(whole)
         if size > line_bytes_max:
-            *cut, rest = _pieces(b"".join(begun), line_bytes_max)
-            begun, size = [rest], len(rest)
-            numbered += [(number, piece) for piece in cut]
+            *pieces, rest = _pieces(b"".join(unfinished), line_bytes_max)
+            unfinished, size = [rest], len(rest)
+            numbered += [(number, piece) for piece in pieces]
         yield numbered
-    yield [(number, b"".join(begun))]
+    yield [(number, b"".join(unfinished))]
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def _opened(name: str) -> Iterator["io.BufferedReader[io.FileIO] | gzip.GzipFile
     with io.BufferedReader(raw) as stream:
         begin = stream.peek(len(_ZSTD))
         if begin.startswith(_ZSTD):
-            raise Unavailable(f"{_shown(name)} is packed by zstd: unpack it first (zstd -dc FILE | … publish -)")
+            raise Unavailable(f"{_display(name)} is packed by zstd: unpack it first (zstd -dc FILE | … publish -)")
         if begin.startswith(_GZIP) or name.endswith(".gz"):
             with gzip.GzipFile(fileobj=stream) as unpacked:
                 yield unpacked
@@ -106,35 +106,37 @@ def _opened(name: str) -> Iterator["io.BufferedReader[io.FileIO] | gzip.GzipFile
 
 
 def _check_beginning(name: str, begin: bytes) -> None:
-    """See by its first bytes that a file is neither UTF-16 nor one array.
+    """Check by its first bytes that a file is neither UTF-16 nor a JSON array.
 
     Raises:
         InvalidEvents: it is.
     """
     if begin.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or begin[:2] in (b"{\0", b"\0{"):
-        raise InvalidEvents(f"{_shown(name)} is UTF-16: make it UTF-8 (iconv -f UTF-16 -t UTF-8 FILE | … publish -)")
+        raise InvalidEvents(f"{_display(name)} is UTF-16: make it UTF-8 (iconv -f UTF-16 -t UTF-8 FILE | … publish -)")
     if _ARRAY.match(begin):
-        raise InvalidEvents(f"{_shown(name)} is a JSON array: write one event a line (jq -c '.[]' FILE | … publish -)")
+        raise InvalidEvents(
+            f"{_display(name)} is a JSON array: write one event a line (jq -c '.[]' FILE | … publish -)"
+        )
 
 
 def _check_first_line(name: str, line: bytes) -> None:
-    """See that a file's first line is not several JSON objects one after the other, nor a part of one.
+    """Check that a file's first line is neither several JSON objects nor the beginning of a multi-line object.
 
     Raises:
         InvalidEvents: it is.
     """
     text = line.decode(errors="replace").strip()
-    is_several = text == "{"
+    is_wrong = text == "{"
     try:
         document, end = JSONDecoder().raw_decode(text)
-        is_several = isinstance(document, dict) and text[end:].lstrip().startswith("{")
+        is_wrong = isinstance(document, dict) and text[end:].lstrip().startswith("{")
     except (ValueError, RecursionError):
-        pass  # no JSON at all: the decoder will say what is wrong
-    if is_several:
-        raise InvalidEvents(f"{_shown(name)} has not one JSON object a line: rewrite it (jq -c . FILE | … publish -)")
+        pass  # not JSON: the event decoder will report what is wrong
+    if is_wrong:
+        raise InvalidEvents(f"{_display(name)} has not one JSON object a line: rewrite it (jq -c . FILE | … publish -)")
 
 
-def _shown(name: str) -> str:
+def _display(name: str) -> str:
     return "standard input" if name == STANDARD_INPUT else ascii(name)[1:-1]
 
 
@@ -143,9 +145,9 @@ def _pieces(line: bytes, bytes_max: int) -> list[bytes]:
 
 
 def _submissions(name: str, numbered: Sequence[tuple[int, bytes]]) -> list[Submission]:
-    file = Path(name).name.encode(errors="replace").decode()  # names of files are bytes, of any kind
+    file = Path(name).name.encode(errors="replace").decode()  # names of files may be any bytes
     return [Submission(line.rstrip(b"\r"), f"{file}:{number}") for number, line in numbered if line.strip()]
 
 
 def _unreadable(name: str, error: OSError | EOFError | zlib.error) -> Unavailable:
-    return Unavailable(f"{_shown(name)} cannot be read: {getattr(error, 'strerror', None) or error}")
+    return Unavailable(f"{_display(name)} cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -1,1 +1,1 @@
-"""The log, what is published into it and what comes out of it, in Kafka."""
+"""Kafka adapters: the event log, its publisher, the outputs, the dead letters and the topics."""

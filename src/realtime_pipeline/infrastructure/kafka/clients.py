@@ -1,4 +1,4 @@
-"""Making Kafka clients, and what their errors mean."""
+"""Creating Kafka clients, and translating their errors."""
 
 import ctypes
 import logging
@@ -16,11 +16,11 @@ from realtime_pipeline.infrastructure.kafka.settings import OPTION_TYPES, KafkaS
 
 Client = TypeVar("Client", "_Producer", "_Consumer", "Admin")
 
-quiet = logging.getLogger("realtime_pipeline.kafka")
-quiet.addHandler(logging.NullHandler())
-"""librdkafka's own words about brokers that come and go: for who wants to hear them."""
+client_logger = logging.getLogger("realtime_pipeline.kafka")
+client_logger.addHandler(logging.NullHandler())
+"""librdkafka's messages about brokers that come and go; silent unless a program adds a handler."""
 
-TOPIC_GONE = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION))
+UNKNOWN_TOPIC = frozenset((KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION))
 ACCESS_DENIED = frozenset(
     (
         KafkaError._AUTHENTICATION,
@@ -33,50 +33,52 @@ ACCESS_DENIED = frozenset(
 )
 
 KEEP_BROKERS: dict[str, OPTION_TYPES] = {"metadata.recovery.strategy": "none"}
-"""Else librdkafka (2.11 to 2.16 at least) throws its brokers away when none answers, and goes on waiting for a group's
+"""Without it librdkafka (2.11 to 2.16 at least) drops its brokers when none answers, but goes on waiting for a group's
 coordinator among them: an open transaction then hangs for ever (librdkafka issue 5511)."""
 
 
 class Admin(AdminClient):
-    """Makes and describes topics, and hears why brokers refuse it.
+    """Creates and describes topics, and collects the errors of brokers that deny access.
 
-    librdkafka says that to a callback only, and then goes on trying until a call's time is over.
+    librdkafka reports such errors to a callback only, and retries until the call's timeout.
     """
 
     def __init__(self, options: dict[str, OPTION_TYPES], logger: logging.Logger) -> None:
-        self._heard: list[KafkaError] = []
-        with_callback = {**options, "error_cb": self._heard.append}
+        self._reported: list[KafkaError] = []
+        with_callback = {**options, "error_cb": self._reported.append}
         super().__init__(with_callback, logger=logger)  # type: ignore[arg-type]  # the stubs know of no callbacks
 
-    def refusal(self) -> KafkaError | None:
-        """Why a broker did not let this client in since it was asked last; None where none did."""
+    def pop_access_error(self) -> KafkaError | None:
+        """Return the last error of a broker that denied access since the previous call; None if there was none."""
         self.poll(0)
-        refusals = [error for error in self._heard if error.code() in ACCESS_DENIED or error.code() == KafkaError._SSL]
-        self._heard.clear()
-        return refusals[-1] if refusals else None
+        denials = [
+            error for error in self._reported if error.code() in ACCESS_DENIED or error.code() == KafkaError._SSL
+        ]
+        self._reported.clear()
+        return denials[-1] if denials else None
 
 
 class _Producer(Producer):
-    """One that can be referred to weakly."""
+    """A producer that weak references can point to."""
 
 
 class _Consumer(Consumer):
-    """One that can be referred to weakly."""
+    """A consumer that weak references can point to."""
 
 
-def _leave_to_parent() -> None:
-    """In a process that was forked, keep clients from being destroyed: that waits for threads which are not there."""
+def _keep_alive_in_child() -> None:
+    """In a forked process, keep clients from being destroyed: that would wait for threads that do not exist here."""
     for client in list(_opened):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(client))
 
 
 _opened: weakref.WeakSet[Producer | Consumer | Admin] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+    os.register_at_fork(after_in_child=_keep_alive_in_child)
 
 
-def made_producer(settings: KafkaSettings, more: dict[str, OPTION_TYPES]) -> Producer:
-    """A producer: every record acknowledged by all replicas in sync, none twice, none out of order."""
+def new_producer(settings: KafkaSettings, overrides: dict[str, OPTION_TYPES]) -> Producer:
+    """Create an idempotent producer: all in-sync replicas acknowledge each record, none twice and none out of order."""
     options = {
         "compression.type": settings.compression,
         "linger.ms": settings.linger_ms,
@@ -85,13 +87,13 @@ def made_producer(settings: KafkaSettings, more: dict[str, OPTION_TYPES]) -> Pro
         **settings.options(),
         "acks": "all",
         "enable.idempotence": True,
-        **more,
+        **overrides,
     }
-    return _made(_Producer, options)
+    return _new_client(_Producer, options)
 
 
-def made_consumer(settings: KafkaSettings, more: dict[str, OPTION_TYPES]) -> Consumer:
-    """A consumer that commits nothing by itself, and sees only what was committed."""
+def new_consumer(settings: KafkaSettings, overrides: dict[str, OPTION_TYPES]) -> Consumer:
+    """Create a consumer with isolation level `read_committed` that commits and stores no offsets by itself."""
     options = {
         "queued.max.messages.kbytes": settings.queued_max_messages_kbytes,
         "fetch.wait.max.ms": 100,
@@ -101,67 +103,72 @@ def made_consumer(settings: KafkaSettings, more: dict[str, OPTION_TYPES]) -> Con
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
         "auto.offset.reset": "error",
-        **more,
+        **overrides,
     }
-    return _made(_Consumer, options)
+    return _new_client(_Consumer, options)
 
 
-def made_admin(settings: KafkaSettings) -> Admin:
-    """A client that makes and describes topics."""
-    return _made(Admin, KEEP_BROKERS | settings.options())
+def new_admin(settings: KafkaSettings) -> Admin:
+    """Create a client that creates and describes topics."""
+    return _new_client(Admin, KEEP_BROKERS | settings.options())
 
 
-def _made(kind: type[Client], options: dict[str, OPTION_TYPES]) -> Client:
+def _new_client(kind: type[Client], options: dict[str, OPTION_TYPES]) -> Client:
     try:
-        client = kind(options, logger=quiet)
+        client = kind(options, logger=client_logger)
     except (KafkaException, ValueError, TypeError) as error:
-        raise Unavailable(f"Kafka settings make no sense: {error}") from None
+        raise Unavailable(f"the Kafka settings are invalid: {error}") from None
     _opened.add(client)
     return client
 
 
-def within(wait_s: float, call: Callable[[], object], of_what: str) -> None:
-    """Make a call of librdkafka that may outlast its own time-out; one that does is left behind, in its thread.
+def call_with_timeout(timeout_s: float, call: Callable[[], object], subject: str) -> None:
+    """Make a call of librdkafka in a thread, since it may overrun its own timeout; abandon the thread if it does.
+
+    Args:
+        timeout_s: How long to wait for the call to return.
+        call: The call; what it returns is dropped.
+        subject: What the call is about, for the error message.
 
     Raises:
         KafkaException: the call failed.
-        Unreachable: it did not return in time. Whatever it was called on must not be used again.
+        Unreachable: the call did not return in time. The client it was made on must not be used again.
     """
     failures: list[BaseException] = []
 
-    def make() -> None:
+    def run() -> None:
         try:
             call()
-        except BaseException as error:  # of whatever kind: it is raised where the call was asked for
+        except BaseException as error:  # of any kind: it is raised again in the calling thread
             failures.append(error)
 
-    caller = Thread(target=make, name=of_what, daemon=True)
-    caller.start()
-    caller.join(wait_s)
-    if caller.is_alive():
-        raise Unreachable(f"{of_what}: Kafka's client did not return in {wait_s:.0f} s")
+    thread = Thread(target=run, name=subject, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if thread.is_alive():
+        raise Unreachable(f"{subject}: Kafka's client did not return in {timeout_s:.0f} s")
     if failures:
         raise failures[0]
 
 
-def is_gone(error: KafkaError) -> bool:
-    """Whether a broker knows no such topic."""
-    return error.code() in TOPIC_GONE
+def is_unknown_topic(error: KafkaError) -> bool:
+    """Return whether a broker reports that it knows no such topic."""
+    return error.code() in UNKNOWN_TOPIC
 
 
-def translate_error(error: KafkaError, of_what: str) -> RecoverableError | UnrecoverableState | Unavailable:
-    """What an error of Kafka means to the worker."""
-    if is_gone(error):  # as a broker says that has just started, too
-        return Unreachable(f"{of_what}: the topic is not there; create it (realtime-pipeline topics create)")
+def translate_error(error: KafkaError, subject: str) -> RecoverableError | UnrecoverableState | Unavailable:
+    """Translate an error of Kafka into the worker's own; `subject` says what the failed call was about."""
+    if is_unknown_topic(error):  # recoverable: a broker that has just started reports it too
+        return Unreachable(f"{subject}: the topic is not there; create it (realtime-pipeline topics create)")
     if error.code() in ACCESS_DENIED:
-        return Unavailable(f"{of_what}: Kafka does not let this user in: {error.str()}")
+        return Unavailable(f"{subject}: Kafka does not let this user in: {error.str()}")
     if error.code() == KafkaError._SSL:
-        return Unavailable(f"{of_what}: no TLS with Kafka ({error.str()}); see kafka.librdkafka in the settings")
+        return Unavailable(f"{subject}: no TLS with Kafka ({error.str()}); see kafka.librdkafka in the settings")
     if error.code() == KafkaError._AUTO_OFFSET_RESET:
         return UnrecoverableState(
-            f"{of_what}: the position to read from is not in the log any more ({error.str()}); "
+            f"{subject}: the position to read from is not in the log any more ({error.str()}); "
             "bring back the right log, or build another store, in a new namespace and group"
         )
     if error.code() == KafkaError._TIMED_OUT:
-        return Unreachable(f"{of_what}: no answer in time from Kafka ({error.str()})")
-    return Unreachable(f"{of_what}: {error.str()}")
+        return Unreachable(f"{subject}: no answer in time from Kafka ({error.str()})")
+    return Unreachable(f"{subject}: {error.str()}")

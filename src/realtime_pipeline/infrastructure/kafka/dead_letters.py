@@ -1,4 +1,4 @@
-"""Dead letters in Kafka."""
+"""Reading and handling dead letters in Kafka."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,22 +14,22 @@ from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.streams.dead_letters import Handling, Letter, LetterKey, key_of
-from realtime_pipeline.infrastructure.kafka.clients import made_producer, translate_error
-from realtime_pipeline.infrastructure.kafka.dead_letters_topic import LettersTopic, Mark, mark_headers, wanted
+from realtime_pipeline.infrastructure.kafka.clients import new_producer, translate_error
+from realtime_pipeline.infrastructure.kafka.dead_letters_topic import DeadLetterTopic, Mark, mark_headers, select_ranges
 from realtime_pipeline.infrastructure.kafka.publisher import origin_header
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 from realtime_pipeline.infrastructure.kafka.topics import described
 
-_ANOTHER: Final = frozenset((KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH))
-ABORT_S: Final = 2.0
-_SLACK_S: Final = 12.0
-"""How long, beyond its time-out, a worker's transaction that was left open may hide what lies behind it: brokers look
-for such transactions every 10 s."""
+_FENCED: Final = frozenset((KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH))
+ABORT_TIMEOUT_S: Final = 2.0
+_ABORT_DELAY_S: Final = 12.0
+"""How long after its timeout a worker's abandoned transaction may stay open: brokers abort such transactions every
+10 s."""
 
 
 @attrs.frozen
-class _Marked:
-    """A mark that is known, and where in the topic it lies; None as long as that was not read."""
+class _KnownMark:
+    """A mark that was read or written, with its partition in the topic; the offset is None until it was read."""
 
     handling: Handling
     partition: int
@@ -37,34 +37,34 @@ class _Marked:
 
 
 class KafkaDeadLetters(DeadLetters):
-    """The topic that outputs write into; a mark is a message of it, behind its letter.
+    """Letters and marks of one topic: the outputs write the letters, this class writes a mark behind its letter.
 
-    What is published again and its marks are one transaction. Whoever handles letters takes the same transactional id:
-    the brokers then end the transaction of whoever came before, and refuse what that one still sends. So all marks are
-    known, once they are read to the end that the topic has then, hidden messages included.
+    A batch's republished records and its marks are one transaction. All programs that handle letters use the same
+    transactional id: the brokers abort the open transaction of an earlier producer and fence it. So all marks are
+    known once the topic is read to its end offset of that moment, hidden messages included.
     """
 
     def __init__(self, settings: KafkaSettings, observer: StageObserver) -> None:
         self._settings = settings
         self._observer = observer
-        self._topic = LettersTopic(settings)
+        self._topic = DeadLetterTopic(settings)
         self._partition_for = PARTITIONERS[settings.partitioner]
-        self._marks: dict[LetterKey, _Marked] = {}
-        self._marks_read: dict[int, int] = {}
-        self._begins: dict[int, int] = {}
+        self._marks: dict[LetterKey, _KnownMark] = {}
+        self._marks_read_to: dict[int, int] = {}
+        self._low_offsets: dict[int, int] = {}
         self._lock = Lock()
 
     def letters(self, partitions: Collection[int] | None = None) -> Iterator[Letter]:
-        """Read the topic twice: the marks, then the letters, a partition of it after the other."""
-        ranges = wanted(self._topic.bounds(), partitions)
+        """Read the topic twice: first the marks, then the letters, one partition after the other."""
+        ranges = select_ranges(self._topic.bounds(), partitions)
         with self._lock:
             self._read_marks(ranges)
-            marks = {key: marked.handling for key, marked in self._marks.items()}
+            marks = {key: mark.handling for key, mark in self._marks.items()}
         seen: set[LetterKey] = set()
-        now_in = -1
+        current = -1
         for number, _, found in self._topic.read(ranges, self._settings.request_timeout_ms / 1000):
-            if number != now_in:  # all letters of a record's partition lie in one of the topic's
-                now_in = number
+            if number != current:  # all letters of a partition of the log lie in one partition of the topic
+                current = number
                 seen.clear()
             if isinstance(found, Mark) or (key := key_of(found)) in seen:
                 continue
@@ -73,54 +73,54 @@ class KafkaDeadLetters(DeadLetters):
                 yield Letter(found, marks.get(key))
 
     def handle(self, batch: Sequence[tuple[LetterKey, Outgoing | None]], handling: Handling) -> Collection[LetterKey]:
-        """Put records and marks into one transaction, as the only program that does."""
+        """Write records and marks in one transaction; fence every other program that handles letters."""
         log_partitions = described(self._settings, self._settings.topic).partitions
         with self._lock:
             try:
-                producer = self._only_producer()
+                producer = self._fencing_producer()
                 ranges = self._topic.bounds(IsolationLevel.READ_UNCOMMITTED)
-                self._read_marks(ranges, self._settings.transaction_timeout_ms / 1000 + _SLACK_S)
+                self._read_marks(ranges, self._settings.transaction_timeout_ms / 1000 + _ABORT_DELAY_S)
                 due = {key: outgoing for key, outgoing in batch if key not in self._marks}
                 self._observer.reached(Stage.FETCHED, len(due))
                 if due:
                     self._transact(producer, due, handling, log_partitions, len(ranges))
             except KafkaException as error:
-                raise self._failed(error.args[0]) from None
-            self._marks.update((key, _Marked(handling, key.partition % len(ranges))) for key in due)
+                raise self._translate(error.args[0]) from None
+            self._marks.update((key, _KnownMark(handling, key.partition % len(ranges))) for key in due)
             return due.keys()
 
-    def _read_marks(self, ranges: Mapping[int, tuple[int, int]], more_s: float = 0.0) -> None:
-        """Read on to the ends of partitions, from where marks were read to before; drop what the topic has dropped."""
-        if any(self._marks_read.get(number, 0) > end for number, (_, end) in ranges.items()):
-            self._marks, self._marks_read = {}, {}  # the topic was made again
-        begins = {number: begin for number, (begin, _) in ranges.items()}
-        if any(begin > self._begins.get(number, 0) for number, begin in begins.items()):
-            self._begins.update(begins)
+    def _read_marks(self, ranges: Mapping[int, tuple[int, int]], extra_wait_s: float = 0.0) -> None:
+        """Read new marks up to the ends of partitions; drop the marks that the topic's retention has deleted."""
+        if any(self._marks_read_to.get(number, 0) > end for number, (_, end) in ranges.items()):
+            self._marks, self._marks_read_to = {}, {}  # the topic was deleted and created again
+        lows = {number: low for number, (low, _) in ranges.items()}
+        if any(low > self._low_offsets.get(number, 0) for number, low in lows.items()):
+            self._low_offsets.update(lows)
             self._marks = {
-                key: marked
-                for key, marked in self._marks.items()
-                if marked.offset is None or marked.offset >= self._begins.get(marked.partition, 0)
+                key: mark
+                for key, mark in self._marks.items()
+                if mark.offset is None or mark.offset >= self._low_offsets.get(mark.partition, 0)
             }
         unread = {
-            number: (max(begins[number], self._marks_read.get(number, 0)), ranges[number][1]) for number in ranges
+            number: (max(lows[number], self._marks_read_to.get(number, 0)), ranges[number][1]) for number in ranges
         }
-        for number, offset, found in self._topic.read(unread, self._settings.request_timeout_ms / 1000 + more_s):
+        for number, offset, found in self._topic.read(unread, self._settings.request_timeout_ms / 1000 + extra_wait_s):
             if isinstance(found, Mark):
                 known = self._marks.get(found.key)
                 if known is None or known.offset is None:
-                    self._marks[found.key] = _Marked(found.handling, number, offset)
-        self._marks_read.update((number, end) for number, (_, end) in unread.items())
+                    self._marks[found.key] = _KnownMark(found.handling, number, offset)
+        self._marks_read_to.update((number, end) for number, (_, end) in unread.items())
 
-    def _only_producer(self) -> Producer:
-        """A producer that shuts all earlier ones out."""
-        producer = made_producer(
+    def _fencing_producer(self) -> Producer:
+        """Create a transactional producer that fences all earlier producers of the transactional id."""
+        producer = new_producer(
             self._settings,
             {
                 "transactional.id": f"{self._settings.dead_letters_topic}-handling",
                 "transaction.timeout.ms": self._settings.transaction_timeout_ms,
             },
         )
-        producer.init_transactions(self._settings.request_timeout_ms / 1000 + _SLACK_S)
+        producer.init_transactions(self._settings.request_timeout_ms / 1000 + _ABORT_DELAY_S)
         return producer
 
     def _transact(
@@ -134,9 +134,11 @@ class KafkaDeadLetters(DeadLetters):
         records = [outgoing for outgoing in due.values() if outgoing is not None]
         producer.begin_transaction()
         try:
-            for one in records:
-                partition = self._partition_for(one.value if one.key is None else one.key, log_partitions)
-                producer.produce(self._settings.topic, one.value, one.key, partition, headers=origin_header(one))
+            for record in records:
+                partition = self._partition_for(record.value if record.key is None else record.key, log_partitions)
+                producer.produce(
+                    self._settings.topic, record.value, record.key, partition, headers=origin_header(record)
+                )
             for key in due:
                 name, partition = f"{key.partition}-{key.position}".encode(), key.partition % letter_partitions
                 headers = mark_headers(Mark(key, handling))
@@ -145,13 +147,13 @@ class KafkaDeadLetters(DeadLetters):
             self._observer.reached(Stage.APPENDED, len(due))
             producer.commit_transaction(self._settings.request_timeout_ms / 1000)
         except BaseException:
-            with suppress(KafkaException):  # it was shut out, or its outcome is open: whoever comes next ends it
-                producer.abort_transaction(ABORT_S)
+            with suppress(KafkaException):  # fenced, or the outcome is unknown: the next producer aborts it
+                producer.abort_transaction(ABORT_TIMEOUT_S)
             raise
         self._observer.reached(Stage.ACKNOWLEDGED, len(due))
 
-    def _failed(self, error: KafkaError) -> Unavailable | UnrecoverableState:
-        if error.code() in _ANOTHER:
+    def _translate(self, error: KafkaError) -> Unavailable | UnrecoverableState:
+        if error.code() in _FENCED:
             return Unavailable(
                 "another program handles dead letters at the same time, and nothing of this batch was done: "
                 "let only one run, then run it again"
@@ -159,4 +161,4 @@ class KafkaDeadLetters(DeadLetters):
         found = translate_error(error, "the dead letters")
         if isinstance(found, Unavailable | UnrecoverableState):
             return found
-        return Unavailable(f"Kafka at {self._settings.brokers} did not take what was to be published: {found}")
+        return Unavailable(f"Kafka at {self._settings.brokers} did not accept the records to publish: {found}")

@@ -1,4 +1,4 @@
-"""The offsets that the workers' group has committed: up to where outputs were emitted."""
+"""The committed offsets of the workers' consumer group: the positions up to which outputs were emitted."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -11,71 +11,76 @@ from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 
 EPOCH: Final = "epoch="
-"""What the metadata of offsets begins with that workers have committed."""
+"""How the metadata of an offset begins that a worker has committed."""
 UNKNOWN: Final = "unknown"
-"""The metadata of an offset that stands for none, while it is told from the store what it should be."""
+"""The metadata of a placeholder, committed while the right offset is recovered from the store."""
 
 
 class GroupOffsets:
-    """Offsets as workers commit them, told by their metadata from what other tools write.
+    """Reads and commits the group's offsets. Their metadata tells workers' offsets from those that other tools commit.
 
-    Kafka deletes them when the group has had no members for `offsets.retention.minutes`; tools delete and change them.
+    Kafka deletes committed offsets when the group has had no members for `offsets.retention.minutes`, and other tools
+    may delete or change them.
     """
 
     def __init__(self, settings: KafkaSettings, log: KafkaEventLog) -> None:
         self._settings = settings
         self._log = log
 
-    def known(self, partitions: Collection[int]) -> Mapping[int, int | None]:
-        """Read offsets, once no transaction is open that holds some; None for what no worker has committed."""
-        places = [TopicPartition(self._settings.topic, partition) for partition in partitions]
+    def committed(self, partitions: Collection[int]) -> Mapping[int, int | None]:
+        """Read committed offsets, once no open transaction holds some; None for those that no worker has committed."""
+        topic_partitions = [TopicPartition(self._settings.topic, partition) for partition in partitions]
         wait_s = (self._settings.request_timeout_ms + self._settings.transaction_timeout_ms) / 1000
         try:
-            found = self._log.consumer.committed(places, wait_s)
+            found = self._log.consumer.committed(topic_partitions, wait_s)
         except KafkaException as error:
             raise translate_error(error.args[0], "the group's offsets") from None
-        for place in found:
-            if place.error is not None:
-                raise Unreachable(f"the group's offset of partition {place.partition}: {place.error.str()}")
-        return {place.partition: place.offset if _is_a_workers(place) else None for place in found}
+        for offset in found:
+            if offset.error is not None:
+                raise Unreachable(f"the group's offset of partition {offset.partition}: {offset.error.str()}")
+        return {offset.partition: offset.offset if _is_from_worker(offset) else None for offset in found}
 
-    def place(self, partition: int, epoch: int, position: int) -> TopicPartition:
-        """An offset to commit."""
+    def offset_of(self, partition: int, epoch: int, position: int) -> TopicPartition:
+        """Return the offset to commit for a position."""
         return TopicPartition(self._settings.topic, partition, position, metadata=f"{EPOCH}{epoch}")
 
-    def unknown(self, partition: int) -> TopicPartition:
-        """An offset to commit where none is known: who is no owner is refused all the same."""
+    def placeholder(self, partition: int) -> TopicPartition:
+        """Return an offset to commit while the right one is unknown, to see whether this worker is the owner."""
         return TopicPartition(self._settings.topic, partition, 0, metadata=UNKNOWN)
 
-    def commit(self, places: list[TopicPartition]) -> None:
-        """Commit offsets as the group's member.
+    def commit(self, offsets: list[TopicPartition]) -> None:
+        """Commit offsets as a member of the group.
 
         Raises:
-            Fenced: it is none any more.
-            KafkaException: the group refused them.
+            Fenced: this worker is not a member any more.
+            KafkaException: the group coordinator rejected the commit.
         """
-        self.membership()
-        self._commit(places)
+        self.group_metadata()
+        self._commit(offsets)
 
     def restore(self, positions: Mapping[int, int]) -> None:
         """Commit offsets while the group has no members."""
         try:
-            self._commit([self.place(partition, 0, position) for partition, position in positions.items()])
+            self._commit([self.offset_of(partition, 0, position) for partition, position in positions.items()])
         except KafkaException as error:
             raise translate_error(error.args[0], "the group's offsets") from None
 
-    def membership(self) -> Any:
-        """What the group knows this worker by. Without it brokers take offsets from anybody."""
-        membership = self._log.consumer.consumer_group_metadata()
-        if not self._log.consumer.memberid():  # in this order: what is lost in between is not got back before a poll
+    def group_metadata(self) -> Any:
+        """Return this worker's member id and generation, by which the coordinator fences commits of earlier owners.
+
+        Raises:
+            Fenced: this worker is not a member any more; without a member id brokers would accept its offsets.
+        """
+        metadata = self._log.consumer.consumer_group_metadata()
+        if not self._log.consumer.memberid():  # checked second: a membership lost in between returns only by a poll
             raise Fenced("this worker is no member of its group any more")
-        return membership
+        return metadata
 
-    def _commit(self, places: list[TopicPartition]) -> None:
-        for place in self._log.consumer.commit(offsets=places, asynchronous=False) or []:
-            if place.error is not None:
-                raise KafkaException(place.error)
+    def _commit(self, offsets: list[TopicPartition]) -> None:
+        for offset in self._log.consumer.commit(offsets=offsets, asynchronous=False) or []:
+            if offset.error is not None:
+                raise KafkaException(offset.error)
 
 
-def _is_a_workers(place: TopicPartition) -> bool:
-    return place.offset >= 0 and (place.metadata or "").startswith(EPOCH)
+def _is_from_worker(offset: TopicPartition) -> bool:
+    return offset.offset >= 0 and (offset.metadata or "").startswith(EPOCH)

@@ -1,4 +1,4 @@
-"""The last records of a topic's partitions."""
+"""Finding the offset of the last record of each partition of the log's topic."""
 
 from collections.abc import Mapping
 from uuid import uuid4
@@ -6,20 +6,21 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from realtime_pipeline.application.errors import Unreachable
-from realtime_pipeline.infrastructure.kafka.clients import made_consumer, translate_error
+from realtime_pipeline.infrastructure.kafka.clients import new_consumer, translate_error
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 
-READ_AT_ONCE = 500
+BATCH_RECORDS = 500
 
 
 def last_positions(settings: KafkaSettings, starts: Mapping[int, int]) -> dict[int, int]:
-    """Read partitions from given positions to their ends, by a consumer of its own; say where the last record of each
-    lies. Those that have no record there are left out.
+    """Read partitions from given offsets to their ends, with a separate consumer; return the offset of the last record.
+
+    Partitions without a record from there on are left out of the result.
 
     Raises:
         Unreachable: Kafka does not answer.
     """
-    consumer = made_consumer(
+    consumer = new_consumer(
         settings, {"group.id": f"{settings.group}-ends-{uuid4().hex}", "enable.partition.eof": True}
     )
     try:
@@ -35,7 +36,7 @@ def _read(consumer: Consumer, settings: KafkaSettings, starts: Mapping[int, int]
     unread, last = set(starts), dict[int, int]()
     while unread:
         messages = consumer.consume(1, settings.request_timeout_ms / 1000)
-        messages += consumer.consume(READ_AT_ONCE, 0) if messages else []
+        messages += consumer.consume(BATCH_RECORDS, 0) if messages else []
         if not messages:
             raise Unreachable(f"Kafka at {settings.brokers} does not return the last records of topic {settings.topic}")
         for message in messages:

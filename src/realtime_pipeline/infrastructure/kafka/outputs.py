@@ -1,4 +1,4 @@
-"""Outputs in Kafka."""
+"""Outputs in Kafka: dead letters, records for the log, and the positions up to which they were emitted."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -20,8 +20,8 @@ from realtime_pipeline.application.ports.outputs import Emission, GroupOutputs, 
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.infrastructure.forks import OpeningProcess
-from realtime_pipeline.infrastructure.kafka.clients import made_producer, translate_error, within
-from realtime_pipeline.infrastructure.kafka.dead_letters_topic import LettersTopic, letter_headers
+from realtime_pipeline.infrastructure.kafka.clients import call_with_timeout, new_producer, translate_error
+from realtime_pipeline.infrastructure.kafka.dead_letters_topic import DeadLetterTopic, letter_headers
 from realtime_pipeline.infrastructure.kafka.emitted import emitted_header, last_emitted
 from realtime_pipeline.infrastructure.kafka.group_offsets import GroupOffsets
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
@@ -38,19 +38,19 @@ FENCED = frozenset(
         KafkaError._STATE,
     )
 )
-ABORT_S = 2.0
-RETURN_S = 1.0
-"""How much longer than its own time-out a call may take."""
+ABORT_TIMEOUT_S = 2.0
+OVERRUN_S = 1.0
+"""How much longer than its own timeout a call may take."""
 _TOO_LARGE = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE))
 
 
 class KafkaOutputs(GroupOutputs):
-    """Dead letters in a topic of their own, what is for the log in the log's; how far outputs are emitted is the offset
-    that the group has committed.
+    """Writes dead letters to their topic, and records for the log to the log's topic.
 
-    Outputs and offset go into one transaction. Where nothing was put out, the offset alone is committed, which costs
-    a tenth. An owner of earlier times is shut out by its generation in the group; a transaction that it left open is
-    waited for by whoever reads the offset.
+    The position up to which outputs were emitted is the committed offset of the workers' consumer group. Outputs and
+    offset are one transaction. An emission without outputs commits the offset alone, which costs a tenth. The group
+    coordinator fences an earlier owner by its generation; reading the committed offset waits for a transaction that
+    an earlier owner left open.
     """
 
     def __init__(self, settings: KafkaSettings, log: KafkaEventLog, observer: StageObserver) -> None:
@@ -60,141 +60,142 @@ class KafkaOutputs(GroupOutputs):
         self._process = OpeningProcess()
         self._observer = observer
         self._producer: Producer | None = None
-        self._stand: dict[int, tuple[int, int]] = {}
+        self._claimed: dict[int, tuple[int, int]] = {}
         self._letter_partitions: int | None = None
         self._partition_for = PARTITIONERS[settings.partitioner]
 
     @property
     def linger_ms(self) -> int:
-        """A transaction takes some tens of milliseconds, however much is in it."""
+        """How long to buffer emissions: a transaction takes some tens of milliseconds, whatever its size."""
         return self._settings.outputs_linger_ms
 
     def close(self) -> None:
-        """Give up what is open."""
+        """Drop the producer; the transaction timeout aborts its open transaction."""
         self._producer = None
 
     @property
     def can_retract(self) -> bool:
-        """What is in a topic stays until its retention ends."""
+        """False: a topic keeps its records until their retention ends."""
         return False
 
     def epoch(self, partition: int) -> int:
-        """The epoch by which this process claimed outputs; what shuts others out is the group's generation."""
-        return self._stand.get(partition, (0, 0))[0]
+        """Return the epoch by which this process claimed the outputs; the group's generation is what fences others."""
+        return self._claimed.get(partition, (0, 0))[0]
 
     def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
-        """Read the position, once no transaction is open any more; commit it again: the group refuses non-owners."""
+        """Read the position once no transaction is open, and commit it again, which only the owner is allowed to do."""
         if epoch <= self.epoch(partition):
             raise Fenced(f"the outputs of partition {partition} have epoch {self.epoch(partition)} already")
-        known = self.committed_positions([partition])[partition]
+        committed = self.committed_positions([partition])[partition]
         try:
-            if known is None:
-                self._offsets.commit([self._offsets.unknown(partition)])
-            position = recover(self.search) if known is None else known
-            self._offsets.commit([self._offsets.place(partition, epoch, position)])
+            if committed is None:
+                self._offsets.commit([self._offsets.placeholder(partition)])
+            position = recover(self.search) if committed is None else committed
+            self._offsets.commit([self._offsets.offset_of(partition, epoch, position)])
         except KafkaException as error:
-            raise self._refused(error.args[0]) from None
-        self._stand[partition] = (epoch, position)
+            raise self._abort_and_translate(error.args[0]) from None
+        self._claimed[partition] = (epoch, position)
         return position
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read what the group has committed; 0 where it has nothing."""
+        """Read the group's committed positions; 0 for a partition that has none."""
         return {partition: position or 0 for partition, position in self.committed_positions(partitions).items()}
 
     def committed_positions(self, partitions: Collection[int]) -> Mapping[int, int | None]:
-        """Read what workers have committed; None where they have not, or somebody else has deleted or changed it."""
-        return self._offsets.known(partitions)
+        """Read the positions that workers committed; None if there is none, or another tool deleted or changed it."""
+        return self._offsets.committed(partitions)
 
     def restore(self, positions: Mapping[int, int]) -> None:
-        """Commit positions, while the group has no members: what a worker that claims then goes by."""
+        """Commit positions while the group has no members, for the workers that claim the partitions next."""
         self._offsets.restore(positions)
 
     def search(self, wanted: Sequence[Emission], since_ms: int) -> int | None:
-        """Look for outputs where they would be."""
-        places: set[tuple[str, int]] = set()
-        for one in wanted:
-            if one.dead_letters:
-                places.add((self._settings.dead_letters_topic, one.partition % self._topic_partitions()))
-            places |= {(self._settings.topic, self._partition_of(record)) for record in one.outgoing}
+        """Search for outputs in the topic partitions that they were written to."""
+        topic_partitions: set[tuple[str, int]] = set()
+        for emission in wanted:
+            if emission.dead_letters:
+                number = emission.partition % self._count_letter_partitions()
+                topic_partitions.add((self._settings.dead_letters_topic, number))
+            topic_partitions |= {(self._settings.topic, self._partition_of(record)) for record in emission.outgoing}
         range_ = (wanted[0].from_position, wanted[-1].to_position)
-        return last_emitted(self._settings, places, wanted[0].partition, range_, since_ms)
+        return last_emitted(self._settings, topic_partitions, wanted[0].partition, range_, since_ms)
 
     def emit(self, emissions: Sequence[Emission]) -> None:
-        """Put outputs and positions out, in one transaction."""
+        """Write outputs and positions in one transaction."""
         self._process.check()
-        for one in emissions:
-            epoch, position = self._stand.get(one.partition, (0, 0))
-            if one.epoch != epoch:
-                raise Fenced(f"the outputs of partition {one.partition} have another epoch")
-            if one.from_position != position:
-                raise PositionMismatch({one.partition: position})
-        places = [self._offsets.place(one.partition, one.epoch, one.to_position) for one in emissions]
+        for emission in emissions:
+            epoch, position = self._claimed.get(emission.partition, (0, 0))
+            if emission.epoch != epoch:
+                raise Fenced(f"the outputs of partition {emission.partition} have another epoch")
+            if emission.from_position != position:
+                raise PositionMismatch({emission.partition: position})
+        offsets = [
+            self._offsets.offset_of(emission.partition, emission.epoch, emission.to_position) for emission in emissions
+        ]
         try:
-            if any(one.dead_letters or one.outgoing for one in emissions):
-                self._transact(emissions, places)
+            if any(emission.dead_letters or emission.outgoing for emission in emissions):
+                self._transact(emissions, offsets)
             else:
-                self._offsets.commit(places)
+                self._offsets.commit(offsets)
         except KafkaException as error:
-            raise self._refused(error.args[0]) from None
+            raise self._abort_and_translate(error.args[0]) from None
         except Fenced:
             self._abort()
             raise
         except Unreachable:
-            self._producer = None  # a call on it has not returned; its time-out ends the transaction
+            self._producer = None  # a call on it has not returned; the transaction timeout aborts the transaction
             raise
-        for one in emissions:
-            self._stand[one.partition] = (one.epoch, one.to_position)
+        for emission in emissions:
+            self._claimed[emission.partition] = (emission.epoch, emission.to_position)
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
-        """The first dead letters, by partition and position; of each partition at most `limit` are read."""
-        topic = LettersTopic(self._settings)
+        """Return the first dead letters by partition and position; read at most `limit` of each partition."""
+        topic = DeadLetterTopic(self._settings)
         read = topic.read(topic.bounds(), self._settings.request_timeout_ms / 1000, limit)
         found = [letter for _, _, letter in read if isinstance(letter, DeadLetter)]
         found.sort(key=lambda letter: (letter.record.partition, letter.record.position))
         return found[:limit]
 
-    def _transact(self, emissions: Sequence[Emission], places: list[TopicPartition]) -> None:
-        wait_s = self._settings.request_timeout_ms / 1000
+    def _transact(self, emissions: Sequence[Emission], offsets: list[TopicPartition]) -> None:
+        """Produce the outputs, add the offsets, and commit the transaction."""
+        timeout_s = self._settings.request_timeout_ms / 1000
         if self._producer is None:
-            transactional_id, timeout_ms = (
-                f"{self._settings.group}-{uuid4().hex}",
-                self._settings.transaction_timeout_ms,
-            )
-            more: dict[str, OPTION_TYPES] = {
-                "transactional.id": transactional_id,
-                "transaction.timeout.ms": timeout_ms,
+            options: dict[str, OPTION_TYPES] = {
+                "transactional.id": f"{self._settings.group}-{uuid4().hex}",
+                "transaction.timeout.ms": self._settings.transaction_timeout_ms,
                 "message.max.bytes": OUTPUT_BYTES_MAX,
             }
-            self._producer = made_producer(self._settings, more)
-            self._producer.init_transactions(wait_s)
+            self._producer = new_producer(self._settings, options)
+            self._producer.init_transactions(timeout_s)
         producer = self._producer
         producer.begin_transaction()
         for emission in emissions:
-            self._put_out(producer, emission)
-        if producer.flush(wait_s) > 0:
-            raise KafkaException(_why_undelivered(producer))
-        sent = sum(len(one.dead_letters) + len(one.outgoing) for one in emissions)
+            self._produce_outputs(producer, emission)
+        if producer.flush(timeout_s) > 0:
+            raise KafkaException(_delivery_error(producer))
+        sent = sum(len(emission.dead_letters) + len(emission.outgoing) for emission in emissions)
         self._observer.reached(Stage.OUTPUTS_SENT, sent)
-        membership = self._offsets.membership()
-        within(
-            wait_s + RETURN_S,
-            lambda: producer.send_offsets_to_transaction(places, membership, wait_s),
+        group_metadata = self._offsets.group_metadata()
+        call_with_timeout(
+            timeout_s + OVERRUN_S,
+            lambda: producer.send_offsets_to_transaction(offsets, group_metadata, timeout_s),
             "the group's offsets",
         )
         self._observer.reached(Stage.POSITIONS_SENT, sent)
-        producer.commit_transaction(wait_s)
+        producer.commit_transaction(timeout_s)
 
-    def _put_out(self, producer: Producer, emission: Emission) -> None:
-        """Send the outputs of one partition."""
-        partitions = self._topic_partitions()
-        of_whom = emitted_header(self._settings.group, emission.partition, emission.to_position)
+    def _produce_outputs(self, producer: Producer, emission: Emission) -> None:
+        """Produce the outputs of one partition."""
+        partitions = self._count_letter_partitions()
+        emitted = emitted_header(self._settings.group, emission.partition, emission.to_position)
         for letter in emission.dead_letters:
-            record, topic = letter.record, self._settings.dead_letters_topic
-            headers = letter_headers(letter) + of_whom
-            self._produce(producer, topic, record.key, record.value, record.partition % partitions, headers)
-        for one in emission.outgoing:
-            headers = (origin_header(one) or []) + of_whom
-            self._produce(producer, self._settings.topic, one.key, one.value, self._partition_of(one), headers)
+            record, letters_topic = letter.record, self._settings.dead_letters_topic
+            headers = letter_headers(letter) + emitted
+            self._produce(producer, letters_topic, record.key, record.value, record.partition % partitions, headers)
+        topic = self._settings.topic
+        for outgoing in emission.outgoing:
+            headers = (origin_header(outgoing) or []) + emitted
+            self._produce(producer, topic, outgoing.key, outgoing.value, self._partition_of(outgoing), headers)
 
     def _partition_of(self, record: Outgoing) -> int:
         return self._partition_for(record.value if record.key is None else record.key, self._log.identity.partitions)
@@ -208,16 +209,16 @@ class KafkaOutputs(GroupOutputs):
                 producer.produce(topic, value=value, key=key, partition=partition, headers=headers)
                 return
             except BufferError:
-                producer.poll(0.05)  # a delivery that fails for good ends the transaction, and so the wait
+                producer.poll(0.05)  # a delivery that fails for good fails the transaction, which ends the loop
 
-    def _refused(self, error: KafkaError) -> RecoverableError | UnrecoverableState | Unavailable:
-        """Give the transaction up, with its producer: whether it was committed is read back by the next claim."""
+    def _abort_and_translate(self, error: KafkaError) -> RecoverableError | UnrecoverableState | Unavailable:
+        """Abort the transaction and drop its producer; the next claim reads whether the transaction was committed."""
         self._abort()
         if error.code() in FENCED:
             return Fenced(f"the group has given these partitions to another worker: {error.str()}")
         if error.code() in _TOO_LARGE:
             return UnrecoverableState(
-                f"a dead letter is larger than topic {self._settings.dead_letters_topic} takes ({error.str()}): set "
+                f"a dead letter is larger than topic {self._settings.dead_letters_topic} accepts ({error.str()}): set "
                 f"its max.message.bytes to {OUTPUT_BYTES_MAX}"
             )
         return translate_error(error, "the outputs")
@@ -225,17 +226,17 @@ class KafkaOutputs(GroupOutputs):
     def _abort(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(KafkaException):  # there is none open, or its time-out ends it
-                producer.abort_transaction(ABORT_S)
+            with suppress(KafkaException):  # no transaction is open, or its timeout aborts it
+                producer.abort_transaction(ABORT_TIMEOUT_S)
 
-    def _topic_partitions(self) -> int:
+    def _count_letter_partitions(self) -> int:
         if self._letter_partitions is None:
             self._letter_partitions = described(self._settings, self._settings.dead_letters_topic).partitions
         return self._letter_partitions
 
 
-def _why_undelivered(producer: Producer) -> KafkaError:
-    """Why a transaction has failed, as a call that it refuses says; the next step would wait for its end for ever."""
+def _delivery_error(producer: Producer) -> KafkaError:
+    """Return why a transaction has failed: a call that librdkafka rejects names the error, and does not block."""
     try:
         producer.begin_transaction()
     except KafkaException as error:

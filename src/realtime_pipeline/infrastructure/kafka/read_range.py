@@ -1,4 +1,4 @@
-"""Reading parts of topics beside the workers, each up to an end that is known before."""
+"""Reading offset ranges of topics, apart from the workers' consumer group."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,26 +8,30 @@ from uuid import uuid4
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from realtime_pipeline.application.errors import Unavailable
-from realtime_pipeline.infrastructure.kafka.clients import made_consumer
+from realtime_pipeline.infrastructure.kafka.clients import new_consumer
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
 
-_READ_AT_ONCE: Final = 500
+_BATCH_RECORDS: Final = 500
 
 
 @contextmanager
-def reader(settings: KafkaSettings, of_what: str) -> Iterator[Consumer]:
-    """A consumer that takes no partition from anybody; its group is its own, and holds nothing.
+def open_consumer(settings: KafkaSettings, subject: str) -> Iterator[Consumer]:
+    """Open a consumer with a group id of its own, which commits nothing and causes no rebalance of the workers' group.
+
+    Args:
+        settings: Where Kafka is.
+        subject: What the block reads, for the error message.
 
     Raises:
-        Unavailable: what the block reads cannot be read.
+        Unavailable: Kafka returned an error within the block.
     """
     group = f"{settings.group}-look-{uuid4().hex}"
-    consumer = made_consumer(settings, {"group.id": group, "enable.partition.eof": True})
+    consumer = new_consumer(settings, {"group.id": group, "enable.partition.eof": True})
     try:
         yield consumer
     except KafkaException as error:
         code: KafkaError = error.args[0]
-        raise Unavailable(f"Kafka at {settings.brokers} does not return {of_what}: {code.str()}") from None
+        raise Unavailable(f"Kafka at {settings.brokers} does not return {subject}: {code.str()}") from None
     finally:
         consumer.close()
 
@@ -35,10 +39,10 @@ def reader(settings: KafkaSettings, of_what: str) -> Iterator[Consumer]:
 def read_range(
     consumer: Consumer, topic: str, partition: int, begin: int, end: int, wait_s: float
 ) -> Iterator[Message]:
-    """Read the messages [begin, end) of a partition; offsets without one, as marks of transactions, are passed over.
+    """Read the messages [begin, end) of a partition; skip offsets without a message, such as transaction markers.
 
     Raises:
-        KafkaException: the brokers refuse.
+        KafkaException: the brokers returned an error.
         Unavailable: nothing came for `wait_s`, and the end is not reached.
     """
     if begin >= end:
@@ -47,7 +51,7 @@ def read_range(
     position = begin
     while position < end:
         messages = consumer.consume(1, wait_s)
-        messages += consumer.consume(_READ_AT_ONCE, 0) if messages else []
+        messages += consumer.consume(_BATCH_RECORDS, 0) if messages else []
         if not messages:
             raise Unavailable(
                 f"Kafka does not return partition {partition} of topic {topic} up to offset {end}: if it is up, an "
@@ -56,7 +60,7 @@ def read_range(
         for message in messages:
             error, offset = message.error(), message.offset() or 0
             if message.partition() != partition:
-                continue  # of the partition that was read before
+                continue  # still of the partition that was assigned before
             if error is None:
                 position = offset + 1
                 if offset < end:

@@ -1,4 +1,4 @@
-"""Where Kafka is, and how it is used."""
+"""Settings of the Kafka brokers, topics, clients and timeouts."""
 
 from typing import Final, Literal
 
@@ -11,20 +11,21 @@ from realtime_pipeline.infrastructure.secrets import secret
 LIBRDKAFKA_MAX: Final = 2**31 - 1
 LINGER_MS_MAX: Final = 900_000
 FETCHED_KILOBYTES_MAX: Final = 2_097_151
-"""The largest numbers that librdkafka takes (its CONFIGURATION.md)."""
+"""The largest values that librdkafka accepts (its CONFIGURATION.md)."""
 
 OPTION_TYPES = str | int | float | bool
 
 
 @attrs.frozen
 class KafkaSettings:
-    """Brokers, topics, the workers' group, and what is waited for.
+    """Brokers, topics, the workers' consumer group, and the timeouts of clients.
 
-    `brokers` are `host:port`, separated by commas. `partitioner` says how producers put keys into partitions:
-    `consistent` (CRC-32), or `murmur2` where some are written in Java; it is fixed once a store is built. With
-    `group_protocol = "auto"` workers share partitions by the new protocol where the brokers have it, else by the
-    cooperative-sticky one. Whatever librdkafka knows can be set in `librdkafka` by its own name, SASL and TLS too; a
-    password comes from the environment (`REALTIME_PIPELINE_KAFKA__PASSWORD`) or from `password_file`.
+    `brokers` are `host:port`, separated by commas. `partitioner` says how producers assign keys to partitions:
+    `consistent` (CRC-32), or `murmur2` if some producers are written in Java; it is fixed once a store is built. With
+    `group_protocol = "auto"` workers use the consumer group protocol of KIP-848 if the brokers support it, else the
+    classic protocol with the cooperative-sticky assignor. `librdkafka` sets any option of librdkafka by its own name,
+    also those of SASL and TLS; a password comes from the environment (`REALTIME_PIPELINE_KAFKA__PASSWORD`) or from
+    `password_file`.
     """
 
     brokers: str = "127.0.0.1:9092"
@@ -52,13 +53,15 @@ class KafkaSettings:
         at_most(LINGER_MS_MAX, self, "linger_ms")
         at_most(FETCHED_KILOBYTES_MAX, self, "queued_max_messages_kbytes")
         if self.transaction_timeout_ms > 8_000:
-            raise ValueError("kafka.transaction_timeout_ms must be at most 8000: a crash is waited out for so long")
+            raise ValueError(
+                "kafka.transaction_timeout_ms must be at most 8000: after a crash workers wait for so long"
+            )
         for name in ("brokers", "topic", "dead_letters_topic", "group"):
             if not getattr(self, name):
                 raise ValueError(f"kafka.{name} must not be empty")
 
     def options(self) -> dict[str, OPTION_TYPES]:
-        """What every client is told."""
+        """Return the librdkafka options of every client."""
         options: dict[str, OPTION_TYPES] = {"bootstrap.servers": self.brokers, "log_level": 3}
         if self.username:
             options |= {
@@ -70,7 +73,7 @@ class KafkaSettings:
 
 @attrs.frozen
 class TopicSettings:
-    """How topics are made. `min_insync` replicas must have a record before it is acknowledged."""
+    """How topics are created. `min_insync` replicas must have a record before it is acknowledged."""
 
     partitions: int = 24
     replication: int = 1

@@ -1,4 +1,4 @@
-"""The topics: made, listed, described, deleted."""
+"""Creating, listing, describing, truncating and deleting topics."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,16 +19,16 @@ from realtime_pipeline.application.errors import (
     UnrecoverableState,
 )
 from realtime_pipeline.infrastructure.forks import OpeningProcess
-from realtime_pipeline.infrastructure.kafka.clients import Admin, is_gone, made_admin, translate_error
+from realtime_pipeline.infrastructure.kafka.clients import Admin, is_unknown_topic, new_admin, translate_error
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
 
 OUTPUT_BYTES_MAX: Final = 4 << 20
-"""What comes out may be larger than what went in: a dead letter is a whole record, with the reason and its place."""
+"""`max.message.bytes` of the dead-letter topic: a dead letter holds a whole record, its reason and its position."""
 
 _ALL_AND_READABLE: Final = (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
 
-_LOOK_AGAIN_S: Final = 0.05
-_UNANSWERED: Final = frozenset((KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
+_POLL_INTERVAL_S: Final = 0.05
+_NO_RESPONSE: Final = frozenset((KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN))
 
 SHOWN_SETTINGS: Final = (
     "retention.ms",
@@ -40,8 +40,11 @@ SHOWN_SETTINGS: Final = (
 
 
 @attrs.frozen
-class Described:
-    """A topic as the brokers have it; `hidden` records lie behind a transaction that has not ended."""
+class TopicDescription:
+    """A topic as the brokers describe it; `hidden` counts the offsets behind an open transaction.
+
+    Consumers with isolation level `read_committed` do not see the hidden records before the transaction ends.
+    """
 
     name: str
     topic_id: str
@@ -51,47 +54,47 @@ class Described:
     hidden: int = 0
 
     def as_dict(self) -> dict[str, object]:
-        """This as JSON takes it, field by field."""
+        """Return the fields as values that JSON can hold."""
         return attrs.asdict(self)
 
 
-def described(settings: KafkaSettings, name: str, admin: Admin | None = None) -> Described:
-    """Describe a topic, by a client that is there already or by one of its own.
+def described(settings: KafkaSettings, name: str, admin: Admin | None = None) -> TopicDescription:
+    """Describe a topic, by an existing client or by a new one.
 
     Raises:
         UnrecoverableState: there is no such topic.
         Unavailable: Kafka does not answer.
     """
-    return asked(settings, name, admin or made_admin(settings))()
+    return request_description(settings, name, admin or new_admin(settings))()
 
 
-def asked(settings: KafkaSettings, name: str, admin: Admin) -> Callable[[], Described]:
-    """Ask what a topic is; what is returned waits for the answer, and raises what `described` does."""
-    admin.refusal()  # what was heard before is not why this call fails
+def request_description(settings: KafkaSettings, name: str, admin: Admin) -> Callable[[], TopicDescription]:
+    """Request the description of a topic. The returned function waits for the reply, and raises as `described` does."""
+    admin.pop_access_error()  # errors of earlier calls are not why this one fails
     try:
         future = admin.describe_topics(TopicCollection([name]), request_timeout=settings.request_timeout_ms / 1000)[
             name
         ]
     except KafkaException as error:
-        raise _failure(error, settings, f"topic {name}", admin) from None
+        raise _translate(error, settings, f"topic {name}", admin) from None
 
-    def answer() -> Described:
+    def reply() -> TopicDescription:
         try:
             topic = future.result()
         except KafkaException as error:
-            raise _failure(error, settings, f"topic {name}", admin) from None
-        return Described(name, str(topic.topic_id), len(topic.partitions), len(topic.partitions[0].replicas))
+            raise _translate(error, settings, f"topic {name}", admin) from None
+        return TopicDescription(name, str(topic.topic_id), len(topic.partitions), len(topic.partitions[0].replicas))
 
-    return answer
+    return reply
 
 
-def members(settings: KafkaSettings) -> Sequence[str]:
-    """The ids of the members of the workers' group.
+def group_members(settings: KafkaSettings) -> Sequence[str]:
+    """Return the ids of the members of the workers' consumer group.
 
     Raises:
         Unavailable: Kafka does not answer.
     """
-    admin = made_admin(settings)
+    admin = new_admin(settings)
     try:
         group = admin.describe_consumer_groups([settings.group], request_timeout=settings.request_timeout_ms / 1000)[
             settings.group
@@ -100,16 +103,16 @@ def members(settings: KafkaSettings) -> Sequence[str]:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return []
-        raise _failure(error, settings, f"group {settings.group}", admin) from None
+        raise _translate(error, settings, f"group {settings.group}", admin) from None
 
 
 class KafkaTopics:
-    """The project's topics on one cluster."""
+    """The pipeline's topics on one cluster."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._process = OpeningProcess()
-        self._client = made_admin(settings)
+        self._client = new_admin(settings)
 
     @property
     def _admin(self) -> Admin:
@@ -118,62 +121,61 @@ class KafkaTopics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The log, and what workers write: the dead letters."""
+        """The names of the log's topic and of the dead-letter topic."""
         return (self._settings.topic, self._settings.dead_letters_topic)
 
-    def create(self, topic_rules: TopicSettings) -> Sequence[str]:
-        """Make the topics that are not there, and wait until they can be used; return their names.
+    def create(self, topic_settings: TopicSettings) -> Sequence[str]:
+        """Create the topics that do not exist, wait until they can be used, and return their names.
 
-        The log's records carry the time at which the brokers took them in: the fold measures by it.
+        The log's topic gets `LogAppendTime`: the fold measures by the time at which brokers appended a record.
 
         Raises:
-            Unavailable: a topic was made and cannot be used yet.
+            Unavailable: a topic was created but cannot be used yet.
         """
         common = {
-            "retention.ms": str(topic_rules.retention_ms),
-            "min.insync.replicas": str(topic_rules.min_insync),
-            "compression.type": topic_rules.compression,
+            "retention.ms": str(topic_settings.retention_ms),
+            "min.insync.replicas": str(topic_settings.min_insync),
+            "compression.type": topic_settings.compression,
         }
-        new = []
+        requested = []
         for name in self.names:
             config = dict(common)
             if name == self._settings.topic:
                 config["message.timestamp.type"] = "LogAppendTime"
             else:
                 config["max.message.bytes"] = str(OUTPUT_BYTES_MAX)
-            new.append(NewTopic(name, topic_rules.partitions, topic_rules.replication, config=config))
-        made = []
+            requested.append(NewTopic(name, topic_settings.partitions, topic_settings.replication, config=config))
+        created = []
         for name, future in self._admin.create_topics(
-            new, request_timeout=self._settings.request_timeout_ms / 1000
+            requested, request_timeout=self._settings.request_timeout_ms / 1000
         ).items():
             try:
                 future.result()
-                made.append(name)
+                created.append(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise self._failure(error, f"topic {name}") from None
-        for name in made:
-            self._wait_for(name)
-        return made
+                    raise self._translate(error, f"topic {name}") from None
+        for name in created:
+            self._wait_until_usable(name)
+        return created
 
-    def _wait_for(self, name: str) -> None:
-        """Wait until the brokers have heard of a topic that was made, and some broker leads each partition."""
+    def _wait_until_usable(self, name: str) -> None:
+        """Wait until the brokers know a created topic, and each of its partitions has a leader."""
         deadline_s = time.monotonic() + self._settings.request_timeout_ms / 1000
-        admin = made_admin(
-            self._settings
-        )  # of its own: a client keeps what it knows of leaders, over a restart of theirs
+        # A new client: a client keeps its cached leaders, even after they have restarted.
+        admin = new_admin(self._settings)
         while True:
             try:
-                self._ends(described(self._settings, name, admin), IsolationLevel.READ_UNCOMMITTED, admin)
+                self._sum_end_offsets(described(self._settings, name, admin), IsolationLevel.READ_UNCOMMITTED, admin)
             except (UnrecoverableState, KafkaException) as error:
                 if time.monotonic() > deadline_s:
-                    raise Unavailable(f"topic {name} was made, and cannot be used yet: {error}") from None
-                time.sleep(_LOOK_AGAIN_S)
+                    raise Unavailable(f"topic {name} was created, but cannot be used yet: {error}") from None
+                time.sleep(_POLL_INTERVAL_S)
             else:
                 return
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete topics and all that is in them."""
+        """Delete topics with all their records."""
         for name, future in self._admin.delete_topics(
             list(names),
             request_timeout=self._settings.request_timeout_ms / 1000,
@@ -182,21 +184,21 @@ class KafkaTopics:
             try:
                 future.result()
             except KafkaException as error:
-                raise self._failure(error, f"topic {name}") from None
+                raise self._translate(error, f"topic {name}") from None
 
     def truncate(self, name: str, before: Mapping[int, int]) -> None:
-        """Delete the records of a topic that lie before a position, by partition."""
-        places = [TopicPartition(name, number, position) for number, position in before.items()]
+        """Delete the records of a topic below an offset, given for each partition."""
+        topic_partitions = [TopicPartition(name, number, offset) for number, offset in before.items()]
         for future in self._admin.delete_records(
-            places, request_timeout=self._settings.request_timeout_ms / 1000
+            topic_partitions, request_timeout=self._settings.request_timeout_ms / 1000
         ).values():
             try:
                 future.result()
             except KafkaException as error:
-                raise self._failure(error, f"topic {name}") from None
+                raise self._translate(error, f"topic {name}") from None
 
     def delete_offsets(self) -> None:
-        """Delete what the workers' group has committed.
+        """Delete the committed offsets of the workers' consumer group.
 
         Raises:
             Unavailable: the group has members, or Kafka does not answer.
@@ -209,79 +211,79 @@ class KafkaTopics:
                 future.result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                    raise self._failure(error, f"group {group}") from None
+                    raise self._translate(error, f"group {group}") from None
 
     def list(self) -> Sequence[str]:
-        """The names of all topics on the cluster but Kafka's own."""
+        """Return the names of all topics on the cluster except Kafka's internal ones."""
         try:
             found = self._admin.list_topics(timeout=self._settings.request_timeout_ms / 1000).topics
         except KafkaException as error:
-            raise self._failure(error, "the topics") from None
+            raise self._translate(error, "the topics") from None
         return sorted(name for name in found if not name.startswith("__"))
 
-    def describe(self, name: str) -> Described:
-        """Describe a topic, with the settings that matter here."""
+    def describe(self, name: str) -> TopicDescription:
+        """Describe a topic, with the settings that matter to the pipeline."""
         found = described(self._settings, name)
         resource = ConfigResource(ResourceType.TOPIC, name)
         try:
             config = self._admin.describe_configs([resource], request_timeout=self._settings.request_timeout_ms / 1000)
             entries = config[resource].result()
-            end, readable = (self._ends(found, isolation, self._admin) for isolation in _ALL_AND_READABLE)
+            end, readable = (self._sum_end_offsets(found, isolation, self._admin) for isolation in _ALL_AND_READABLE)
         except KafkaException as error:
-            failure = self._failure(error, f"topic {name}")
-            self._client = made_admin(
-                self._settings
-            )  # what the old one knows of leaders may be outdated, and it keeps it
+            failure = self._translate(error, f"topic {name}")
+            self._client = new_admin(self._settings)  # the old client may keep outdated leaders in its cache
             raise failure from None
         settings = {key: entries[key].value for key in SHOWN_SETTINGS if key in entries}
         return attrs.evolve(found, settings=settings, hidden=max(end - readable, 0))
 
-    def _ends(self, topic: Described, isolation: IsolationLevel, admin: Admin) -> int:
-        """Where a topic's partitions end for such readers, added up."""
+    def _sum_end_offsets(self, topic: TopicDescription, isolation: IsolationLevel, admin: Admin) -> int:
+        """Return the sum of the end offsets of a topic's partitions, as readers of this isolation level see them."""
         latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        places = {TopicPartition(topic.name, number): latest for number in range(topic.partitions)}
+        topic_partitions = {TopicPartition(topic.name, number): latest for number in range(topic.partitions)}
         ends = admin.list_offsets(
-            places, isolation_level=isolation, request_timeout=self._settings.request_timeout_ms / 1000
+            topic_partitions, isolation_level=isolation, request_timeout=self._settings.request_timeout_ms / 1000
         )
         return sum(end.result().offset for end in ends.values())
 
-    def _failure(self, error: KafkaException, of_what: str) -> PipelineError:
-        return _failure(error, self._settings, of_what, self._admin)
+    def _translate(self, error: KafkaException, subject: str) -> PipelineError:
+        return _translate(error, self._settings, subject, self._admin)
 
 
-def _failure(error: KafkaException, settings: KafkaSettings, of_what: str, admin: Admin) -> PipelineError:
-    refusal = admin.refusal() if error.args[0].code() in _UNANSWERED else None
-    found = translate_error(refusal or error.args[0], of_what)
+def _translate(error: KafkaException, settings: KafkaSettings, subject: str, admin: Admin) -> PipelineError:
+    denial = admin.pop_access_error() if error.args[0].code() in _NO_RESPONSE else None
+    found = translate_error(denial or error.args[0], subject)
     if not isinstance(found, RecoverableError):
         return found
-    if is_gone(error.args[0]):
+    if is_unknown_topic(error.args[0]):
         return UnrecoverableState(str(found))
-    said = "does not answer about" if error.args[0].code() in _UNANSWERED else "refuses what was asked of"
-    return Unreachable(f"Kafka at {settings.brokers} {said} {of_what}: {error.args[0].str()}")
+    what_failed = "does not answer about" if error.args[0].code() in _NO_RESPONSE else "refuses a request about"
+    return Unreachable(f"Kafka at {settings.brokers} {what_failed} {subject}: {error.args[0].str()}")
 
 
 def topic_bounds(settings: KafkaSettings, name: str, isolation: IsolationLevel) -> dict[int, tuple[int, int]]:
-    """The first offset still held, and the one after the last that such readers see, of each partition of a topic.
+    """Return the low and the high watermark offset of each partition of a topic.
+
+    They are the first offset still held, and the offset after the last one that readers of this isolation level see.
 
     Raises:
         UnrecoverableState: there is no such topic.
         Unavailable: Kafka does not answer.
     """
-    admin = made_admin(settings)
-    numbers = range(described(settings, name, admin).partitions)
-    asked_for: tuple[OffsetSpec, OffsetSpec] = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+    admin = new_admin(settings)
+    partitions = range(described(settings, name, admin).partitions)
+    specs: tuple[OffsetSpec, OffsetSpec] = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
     try:
-        first, last = (
+        low, high = (
             {
-                place.partition: found.result().offset
-                for place, found in admin.list_offsets(
-                    {TopicPartition(name, number): spec for number in numbers},
+                topic_partition.partition: offset.result().offset
+                for topic_partition, offset in admin.list_offsets(
+                    {TopicPartition(name, number): spec for number in partitions},
                     isolation_level=isolation,
                     request_timeout=settings.request_timeout_ms / 1000,
                 ).items()
             }
-            for spec in asked_for
+            for spec in specs
         )
     except KafkaException as error:
-        raise _failure(error, settings, f"topic {name}", admin) from None
-    return {number: (first[number], last[number]) for number in numbers}
+        raise _translate(error, settings, f"topic {name}", admin) from None
+    return {number: (low[number], high[number]) for number in partitions}

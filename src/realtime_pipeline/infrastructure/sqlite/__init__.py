@@ -1,1 +1,1 @@
-"""Everything in one SQLite file: the embedded default."""
+"""SQLite adapters: log, store, outputs and dead letters in one file; the embedded default."""

@@ -1,9 +1,9 @@
-"""Cells in SQLite."""
+"""Cells in SQLite: customers, sessions, reviews and positions of the partitions."""
 
 import sqlite3
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry
@@ -23,69 +23,68 @@ from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.statements import as_json, read_customers
 
 CELL_TABLES = ("cells", "counts", "customers", "tombstones", "sessions", "reviews")
-"""What is erased, and what a snapshot holds."""
+"""The tables that `erase` empties and that a snapshot holds."""
 
-SWEPT_MIN = 64
+SWEEP_ROWS_MIN = 64
+"""How many sessions a commit checks for expiry at least."""
 
-_NOTE_FORGOTTEN = """
+_RECORD_FORGOTTEN = """
 INSERT OR REPLACE INTO snapshot_forgotten SELECT ?, newest FROM (
     SELECT max(number) AS newest FROM (SELECT number FROM snapshots UNION ALL SELECT snapshot FROM snapshot_chunks)
 ) WHERE newest IS NOT NULL
 """
-"""Replaced where the customer was forgotten before: newer snapshots may hold what came since, or what a rebuild did."""
+"""Records which snapshots may hold a forgotten customer. An earlier record is replaced: newer snapshots may hold events
+that came since, or that a rebuild processed again."""
 
 
 class SqliteCellStore(CellStore):
     """Tables of one file. A round's commits, merges and emissions are one transaction of it.
 
-    So no reader can ever be behind, and no entries need keeping: `claim` finds none. Sessions expire
-    `session_retention_ms` after their last event, counted in event time; each commit sweeps some of them out.
+    So views and outputs are never behind the cells, and the outbox is always empty. Sessions expire
+    `session_retention_ms` after their last event, in event time; each commit deletes some of the expired ones.
     """
 
     def __init__(self, database: Database, session_retention_ms: int, observer: StageObserver) -> None:
         self._database = database
         self._session_retention_ms = session_retention_ms
         self._observer = observer
-        self._swept_to = -1
+        self._sweep_position = -1
 
     @property
     def commit_records_max(self) -> int:
-        """Readers of the file do not wait for a commit."""
+        """No limit: readers of the file do not wait for a commit."""
         return sys.maxsize
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Make one transaction of all that is written within."""
-        return self._together()
-
     @contextmanager
-    def _together(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """Make one transaction of all writes within the block."""
         with self._database.transaction():
             yield
 
     def bind(self, identity: LogIdentity) -> None:
-        """Tie the store to a log."""
-        written = str(identity)
+        """Bind the store to a log, or check the binding."""
+        name = str(identity)
         with self._database.transaction() as connection:
-            connection.execute("INSERT INTO meta VALUES ('built_from', ?) ON CONFLICT DO NOTHING", (written,))
+            connection.execute("INSERT INTO meta VALUES ('built_from', ?) ON CONFLICT DO NOTHING", (name,))
             bound = connection.execute("SELECT value FROM meta WHERE name = 'built_from'").fetchone()[0]
-        if bound != written:
+        if bound != name:
             raise WrongLog(
-                f"the store in {self._database.path} was built from log {bound}, this is {written}; use another file"
+                f"the store in {self._database.path} was built from log {bound}, this is {name}; use another file"
                 f"{identity.way_out(bound)}"
             )
 
     def epoch(self, partition: int) -> int:
-        """The largest epoch written to the cell."""
+        """Return the largest epoch written to the cell."""
         rows = self._database.rows("SELECT epoch FROM cells WHERE partition = ?", (partition,))
         return rows[0][0] if rows else 0
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read where cells stand."""
-        stand = dict(self._database.rows("SELECT partition, position FROM cells"))
-        return {partition: stand.get(partition, 0) for partition in partitions}
+        """Read the positions of cells."""
+        positions = dict(self._database.rows("SELECT partition, position FROM cells"))
+        return {partition: positions.get(partition, 0) for partition in partitions}
 
     def claim(self, partition: int, epoch: int) -> ClaimedCell:
-        """Write a new epoch, then read where the cell stands."""
+        """Write a new epoch, then read the cell's position, commit number and watermark."""
         with self._database.transaction() as connection:
             written = connection.execute(
                 "INSERT INTO cells VALUES (?, ?, 0, 0, -1, -1, -1, -1)"
@@ -102,7 +101,7 @@ class SqliteCellStore(CellStore):
         return ClaimedCell(row[0], row[1], Watermark(*row[2:]))
 
     def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
-        """Load the customers wanted of each partition."""
+        """Load the wanted customers of each partition."""
         customer_ids = [customer_id for ids in wanted.values() for customer_id in ids]
         found = read_customers(self._database, customer_ids)
         missing = [customer_id for customer_id in customer_ids if customer_id not in found]
@@ -118,17 +117,17 @@ class SqliteCellStore(CellStore):
         return found
 
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
-        """Nothing is kept: no reader can be behind."""
+        """Return nothing: the outbox is always empty."""
         return iter(())
 
     def commit(self, commits: Iterable[Commit]) -> Sequence[int]:
-        """Write each commit, all or nothing."""
+        """Write each commit in one transaction."""
         return [self._commit(commit) for commit in commits]
 
     def _commit(self, commit: Commit) -> int:
         with self._database.transaction() as connection:
             watermark = commit.watermark
-            moved = connection.execute(
+            updated = connection.execute(
                 "UPDATE cells SET position = ?, number = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ?,"
                 " largest_ms = ?"
                 " WHERE partition = ? AND epoch = ? AND position = ? AND number = ?",
@@ -145,38 +144,38 @@ class SqliteCellStore(CellStore):
                     commit.number - 1,
                 ),
             )
-            if moved.rowcount != 1:
-                raise Fenced(f"partition {commit.partition} is another owner's or stands elsewhere")
-            self._erase(connection, commit.effects)
+            if updated.rowcount != 1:
+                raise Fenced(f"partition {commit.partition} has another owner or another position")
+            self._delete(connection, commit.effects)
             self._observer.reached(Stage.COMMITTING, commit.to_position - commit.from_position)
             self._write(connection, commit)
             self._sweep(connection, commit)
         return 0
 
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
-        """Nothing is kept, so nothing is let go."""
+        """Do nothing: the outbox is always empty."""
 
     def erase(self) -> None:
-        """Delete all cells."""
+        """Delete the rows of all cells."""
         with self._database.transaction() as connection:
             for table in CELL_TABLES:
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
-        self._swept_to = -1
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant names
+        self._sweep_position = -1
 
     @staticmethod
-    def _erase(connection: sqlite3.Connection, effects: Effects) -> None:
-        """Take away who is forgotten and what was dropped, before anything new is written."""
+    def _delete(connection: sqlite3.Connection, effects: Effects) -> None:
+        """Delete forgotten customers, dropped sessions and deleted reviews, before anything new is written."""
         for customer_id, at_ms in effects.tombstones.items():
             connection.execute("DELETE FROM customers WHERE customer_id = ?", (customer_id,))
             connection.execute("DELETE FROM reviews WHERE customer_id = ?", (customer_id,))
             digest = tombstone_key(customer_id).hex()
             connection.execute("INSERT OR REPLACE INTO tombstones VALUES (?, ?)", (digest, at_ms))
-            connection.execute(_NOTE_FORGOTTEN, (digest,))
+            connection.execute(_RECORD_FORGOTTEN, (digest,))
         connection.executemany(
             "DELETE FROM sessions WHERE session_key = ?", ((key,) for key in effects.sessions_dropped)
         )
-        taken_down = [pair for pair, review in effects.reviews.items() if review is None]
-        connection.executemany("DELETE FROM reviews WHERE customer_id = ? AND product_id = ?", taken_down)
+        deleted_reviews = [pair for pair, review in effects.reviews.items() if review is None]
+        connection.executemany("DELETE FROM reviews WHERE customer_id = ? AND product_id = ?", deleted_reviews)
 
     @staticmethod
     def _write(connection: sqlite3.Connection, commit: Commit) -> None:
@@ -203,17 +202,17 @@ class SqliteCellStore(CellStore):
         )
 
     def _sweep(self, connection: sqlite3.Connection, commit: Commit) -> None:
-        """Delete expired sessions: look at some with each commit, in the order they began, over and over.
+        """Delete expired sessions: each commit checks some rows in the order of their keys, over and over.
 
-        Time is that of the partition, and at most that of the worker's clock.
+        Now is the newest event time of the partition, but at most the worker's clock.
         """
         expired_ms = min(commit.watermark.newest_ms, commit.at_ms) - self._session_retention_ms
-        looked_at = max(SWEPT_MIN, 2 * len(commit.effects.sessions))
+        checked = max(SWEEP_ROWS_MIN, 2 * len(commit.effects.sessions))
         rows = connection.execute(
             "SELECT session_key, last_at_ms FROM sessions WHERE session_key > ? ORDER BY session_key LIMIT ?",
-            (self._swept_to, looked_at),
+            (self._sweep_position, checked),
         ).fetchall()
-        self._swept_to = rows[-1][0] if len(rows) == looked_at else -1
+        self._sweep_position = rows[-1][0] if len(rows) == checked else -1
         connection.executemany(
             "DELETE FROM sessions WHERE session_key = ?",
             ((key,) for key, at_ms in rows if at_ms < expired_ms and key % PARTITIONS_MAX == commit.partition),

@@ -1,4 +1,4 @@
-"""Connections of one thread, and what becomes of them where the process is forked."""
+"""The SQLite connections of each thread, and how they survive a fork of the process."""
 
 import ctypes
 import os
@@ -9,37 +9,37 @@ from itertools import count
 from pathlib import Path
 
 LOCK = threading.Lock()
-"""Held while connections are added or listed, and while the process is forked."""
+"""Held while connections are added or listed, and during a fork."""
 
 _numbers = count()
-_every: "weakref.WeakSet[Connections]" = weakref.WeakSet()
-_carried: set[Path] = set()
+_all_connections: "weakref.WeakSet[Connections]" = weakref.WeakSet()
+_inherited: set[Path] = set()
 
 
 class Connections:
-    """The connections of one thread to a file, by whether they are durable; closed with the thread.
+    """The connections of one thread to a file, by whether they are durable; closed when the thread ends.
 
-    `inode` is the file's when it was opened, `seen_s` when it was last seen to be there (`time.monotonic`).
-    `number` is no other thread's, and another one once the connections were closed for a fork. `in_use` is held while
-    a statement runs: a connection that is closed meanwhile takes the process with it.
+    `inode` is that of the file when it was opened; `checked_s` is when the file was last found unchanged
+    (`time.monotonic`). `number` is unique among threads, and changes when the connections are closed for a fork.
+    `lock` is held while a statement runs: closing a connection meanwhile would crash the process.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.number = next(_numbers)
-        self.in_use = threading.RLock()
+        self.lock = threading.RLock()
         self.opened: dict[bool, sqlite3.Connection] = {}
         self.inode: int | None = None
-        self.seen_s = 0.0
-        self._is_carried = False
+        self.checked_s = 0.0
+        self._is_inherited = False
         with LOCK:
-            _every.add(self)
+            _all_connections.add(self)
 
     def close(self) -> None:
-        """Close them, when what runs on them is done."""
-        if self._is_carried:  # by a fork: they are the parent's, and so is whoever uses them
+        """Close the connections, once the running statement has ended."""
+        if self._is_inherited:  # by a fork: the connections and the lock's holder are the parent's
             return
-        with self.in_use:
+        with self.lock:
             self._close()
 
     def _close(self) -> None:
@@ -47,35 +47,37 @@ class Connections:
             self.opened.popitem()[1].close()
 
     def close_for_fork(self) -> bool:
-        """Close them, unless they are in use; where that is done, `in_use` is held until `after_fork`."""
-        if not self.in_use.acquire(blocking=False):
+        """Close the connections unless they are in use; return whether they were closed. `lock` is then held on."""
+        if not self.lock.acquire(blocking=False):
             return False
         if any(connection.in_transaction for connection in self.opened.values()):
-            self.in_use.release()
+            self.lock.release()
             return False
         self._close()
         self.number = next(_numbers)
         return True
 
-    def carry(self) -> None:
-        """Leave the parent's connections alone in a child: SQLite forbids to use them here, and to close them."""
-        self._is_carried = True
+    def mark_inherited(self) -> None:
+        """In a child process, never use or close the parent's connections: SQLite forbids both."""
+        self._is_inherited = True
         for connection in self.opened.values():
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # so that not even the exit of Python closes it
+            ctypes.pythonapi.Py_IncRef(
+                ctypes.py_object(connection)
+            )  # so that not even the interpreter's exit closes it
         if self.opened:
-            _carried.add(self.path.resolve())
+            _inherited.add(self.path.resolve())
 
     def __del__(self) -> None:
         self.close()
 
 
-def is_carried(path: Path) -> bool:
-    """Whether this process was forked while connections to a file were in use: SQLite's locks on it are wrong here."""
-    return path.resolve() in _carried
+def is_inherited(path: Path) -> bool:
+    """Return whether connections to a file were in use when this process was forked: its locks would be wrong here."""
+    return path.resolve() in _inherited
 
 
 class _Fork:
-    """Closes what can be closed before a fork, so that parent and child each open their own connections."""
+    """Closes idle connections before a fork, so that parent and child each open their own."""
 
     def __init__(self) -> None:
         self._closed: list[Connections] = []
@@ -83,18 +85,18 @@ class _Fork:
 
     def before(self) -> None:
         LOCK.acquire()
-        for one in list(_every):
-            (self._closed if one.close_for_fork() else self._in_use).append(one)
+        for connections in list(_all_connections):
+            (self._closed if connections.close_for_fork() else self._in_use).append(connections)
 
     def in_parent(self) -> None:
-        for one in self._closed:
-            one.in_use.release()
+        for connections in self._closed:
+            connections.lock.release()
         self._closed, self._in_use = [], []
         LOCK.release()
 
     def in_child(self) -> None:
-        for one in self._in_use:
-            one.carry()
+        for connections in self._in_use:
+            connections.mark_inherited()
         self.in_parent()
 
 

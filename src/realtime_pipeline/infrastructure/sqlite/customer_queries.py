@@ -1,4 +1,4 @@
-"""Queries of the cells in SQLite."""
+"""Customer queries on the cells in SQLite."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -16,20 +16,20 @@ from realtime_pipeline.infrastructure.codecs.state import (
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.statements import as_json, read_customers
 
-SCANNED_ROWS = 1_000
+SCAN_BATCH_ROWS = 1_000
 
 
 class SqliteCustomerQueries(CustomerQueries):
-    """Reads the tables of cells. Readers of the file do not wait for the worker."""
+    """Reads the tables of the cells. Readers of the file do not wait for the worker."""
 
     def __init__(self, database: Database, session_retention_ms: int) -> None:
         self._database = database
         self._session_retention_ms = session_retention_ms
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read where cells stand."""
-        stand = dict(self._database.rows("SELECT partition, position FROM cells"))
-        return {partition: stand.get(partition, 0) for partition in partitions}
+        """Read the positions of cells."""
+        positions = dict(self._database.rows("SELECT partition, position FROM cells"))
+        return {partition: positions.get(partition, 0) for partition in partitions}
 
     def read_customers(self, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
         """Read customers."""
@@ -38,15 +38,15 @@ class SqliteCustomerQueries(CustomerQueries):
     def session_summaries(
         self, keys: Collection[SessionKey], now_ms: int = END_OF_TIME
     ) -> dict[SessionKey, SessionSummary]:
-        """Read what sessions leave for others."""
+        """Read the summaries of sessions that have not expired."""
         rows = self._database.rows(
             "SELECT session_key, record FROM sessions WHERE session_key IN (SELECT value FROM json_each(?))",
             (as_json(keys),),
         )
         newest_ms = self._database.rows("SELECT partition, newest_ms FROM cells")
         oldest_ms = {partition: min(at_ms, now_ms) - self._session_retention_ms for partition, at_ms in newest_ms}
-        found = ((key, decode_session_summary(record)) for key, record in rows)
-        return {key: trail for key, trail in found if trail.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
+        decoded = ((key, decode_session_summary(record)) for key, record in rows)
+        return {key: summary for key, summary in decoded if summary.last_at_ms >= oldest_ms[key % PARTITIONS_MAX]}
 
     def reviews(self, customer_id: CustomerId) -> list[Review]:
         """Read a customer's reviews."""
@@ -58,16 +58,16 @@ class SqliteCustomerQueries(CustomerQueries):
         return [Review(*row) for row in rows]
 
     def scan(self) -> Iterator[Customer]:
-        """Read every customer, some at a time."""
+        """Read every customer, in batches."""
         last = -1
         while rows := self._database.rows(
-            "SELECT rowid, record FROM customers WHERE rowid > ? ORDER BY rowid LIMIT ?", (last, SCANNED_ROWS)
+            "SELECT rowid, record FROM customers WHERE rowid > ? ORDER BY rowid LIMIT ?", (last, SCAN_BATCH_ROWS)
         ):
             for _, record in rows:
                 yield decode_customer(record)
             last = rows[-1][0]
 
     def counts(self) -> Mapping[RecordClass, int]:
-        """How many records were folded into each class."""
+        """Return how many records were folded into each class."""
         rows = self._database.rows("SELECT class, sum(records) FROM counts GROUP BY class")
         return {RecordClass(name): count for name, count in rows}

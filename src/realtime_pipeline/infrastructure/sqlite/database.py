@@ -1,4 +1,4 @@
-"""One SQLite file, opened once by every thread that uses it."""
+"""One SQLite file in WAL mode; each thread opens its own connections."""
 
 import sqlite3
 import threading
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from realtime_pipeline.application.errors import Unavailable, Unreachable
-from realtime_pipeline.infrastructure.sqlite.connections import LOCK, Connections, is_carried
-from realtime_pipeline.infrastructure.sqlite.schema import check_version, ensure_schema, refuse_others
+from realtime_pipeline.infrastructure.sqlite.connections import LOCK, Connections, is_inherited
+from realtime_pipeline.infrastructure.sqlite.schema import check_ownership, check_version, migrate
 
 BUSY_S = 30.0
-LOOK_AGAIN_S = 0.005
-SEEN_EVERY_S = 1.0
-"""How often a thread sees whether the file it has open is still there."""
+"""The busy timeout: how long a statement waits for another connection's lock."""
+RETRY_INTERVAL_S = 0.005
+FILE_CHECK_INTERVAL_S = 1.0
+"""How often a thread checks that the file it has open is still the one at the path."""
 
 _PRAGMAS = """
 PRAGMA wal_autocheckpoint = 8000;
@@ -26,7 +27,7 @@ PRAGMA temp_store = MEMORY;
 
 
 def expanded(path: Path) -> Path:
-    """The path, with the home of a user in place of `~` or `~user`.
+    """Return the path with `~` or `~user` replaced by the user's home directory.
 
     Raises:
         Unavailable: the machine does not know the user.
@@ -38,11 +39,11 @@ def expanded(path: Path) -> Path:
 
 
 class Database:
-    """Connections to one file in WAL mode: many readers beside one writer.
+    """Connections to one file in WAL mode: one writer at a time, and readers that never wait for it.
 
-    Each thread has connections of its own. `durable` ones sync every commit to the disk; what the others write
-    survives the death of the process at once, and that of the machine as soon as a durable commit or a checkpoint
-    follows (order is kept, so what is lost is only the newest).
+    Each thread has its own connections. A `durable` connection syncs every commit to the disk. A commit of the others
+    survives a crash of the process at once, and a crash of the machine once a durable commit or a checkpoint follows:
+    the order of commits is kept, so only the newest can be lost.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,67 +53,70 @@ class Database:
         self._closed = False
 
     def connection(self, durable: bool = False) -> sqlite3.Connection:
-        """This thread's connection, opened at its first use, closed when the thread ends."""
-        mine = self._mine()
-        connection = mine.opened.get(durable)
+        """Return this thread's connection; it is opened at its first use and closed when the thread ends."""
+        own = self._own()
+        connection = own.opened.get(durable)
         if connection is None:
-            connection = self._opened(mine, durable)
-        elif time.monotonic() - mine.seen_s >= SEEN_EVERY_S:
-            self.check_there()
-            mine.seen_s = time.monotonic()
+            connection = self._open(own, durable)
+        elif time.monotonic() - own.checked_s >= FILE_CHECK_INTERVAL_S:
+            self.check_same_file()
+            own.checked_s = time.monotonic()
         return connection
 
-    def frozen(self) -> tuple[Connections, sqlite3.Connection]:
-        """Open a connection beside the thread's that reads the file as it is now, until it is closed.
+    def begin_read(self) -> tuple[Connections, sqlite3.Connection]:
+        """Open a separate connection in a read transaction: it sees the file as it is now until it is closed.
 
-        Nobody waits for it; the write-ahead log grows as long as it is open. It is in a transaction. Returns what to
-        close, whose `in_use` is to be held while the connection is used; and the connection.
+        Nobody waits for it, but no checkpoint can reset the WAL while it is open.
+
+        Returns:
+            The connections to close at the end, whose `lock` must be held while the connection is used; and the
+            connection.
         """
-        apart = Connections(self.path)
+        separate = Connections(self.path)
         with LOCK:
-            self._all.add(apart)
-        with apart.in_use, self.translated():
-            connection = self._opened(apart, durable=False)
+            self._all.add(separate)
+        with separate.lock, self.translate_errors():
+            connection = self._open(separate, durable=False)
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM meta").fetchone()
-        return apart, connection
+        return separate, connection
 
-    def _opened(self, connections: Connections, durable: bool) -> sqlite3.Connection:
+    def _open(self, connections: Connections, durable: bool) -> sqlite3.Connection:
         if self._closed:
             raise Unavailable(f"{self.path} was closed; open another pipeline on it")
-        if is_carried(self.path):
+        if is_inherited(self.path):
             raise Unavailable(
                 f"{self.path} was in use when this process was forked, and cannot be opened here: fork before a "
                 "pipeline is used, or start a new process"
             )
-        with self.translated():
-            opened = connections.opened[durable] = self._open(durable)
+        with self.translate_errors():
+            opened = connections.opened[durable] = self._connect(durable)
         if connections.inode is None:
-            connections.inode, connections.seen_s = self._inode(), time.monotonic()
+            connections.inode, connections.checked_s = self._inode(), time.monotonic()
         return opened
 
     @property
-    def thread_number(self) -> int:
-        """A number for the thread that asks, and for what it has open."""
-        return self._mine().number
+    def connections_number(self) -> int:
+        """The number of the calling thread's connections; it changes when they are closed for a fork."""
+        return self._own().number
 
-    def _mine(self) -> Connections:
-        mine: Connections | None = getattr(self._local, "connections", None)
-        if mine is None:
-            mine = self._local.connections = Connections(self.path)
+    def _own(self) -> Connections:
+        own: Connections | None = getattr(self._local, "connections", None)
+        if own is None:
+            own = self._local.connections = Connections(self.path)
             with LOCK:
-                self._all.add(mine)
-        return mine
+                self._all.add(own)
+        return own
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
-        """Read rows."""
-        with self._mine().in_use, self.translated():
+        """Run a query and return all its rows."""
+        with self._own().lock, self.translate_errors():
             return self.connection().execute(sql, parameters).fetchall()
 
     def rows_until(self, is_last: Callable[[Any], bool], sql: str, parameters: Sequence[object]) -> list[Any]:
-        """Read rows up to the first of which that is said."""
+        """Run a query and return its rows up to the first for which `is_last` is true, that row included."""
         found = []
-        with self._mine().in_use, self.translated(), closing(self.connection().execute(sql, parameters)) as rows:
+        with self._own().lock, self.translate_errors(), closing(self.connection().execute(sql, parameters)) as rows:
             for row in rows:
                 found.append(row)
                 if is_last(row):
@@ -121,13 +125,13 @@ class Database:
 
     @contextmanager
     def transaction(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """Write, all or nothing. Within a transaction of the same connection, become part of it."""
-        with self._mine().in_use:
+        """Run the block in one write transaction; nested in a transaction of the same connection, become part of it."""
+        with self._own().lock:
             connection = self.connection(durable)
             if connection.in_transaction:
                 yield connection
                 return
-            with self.translated():
+            with self.translate_errors():
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     check_version(connection, self.path)
@@ -138,18 +142,18 @@ class Database:
                         connection.execute("ROLLBACK")
                     raise
 
-    def is_there(self) -> bool:
-        """Say whether the file is still the one that this thread has open, and was not deleted or replaced."""
+    def is_same_file(self) -> bool:
+        """Return whether the file at the path is still the one that this thread has open."""
         found = self._inode()
-        return found is not None and self._mine().inode in (None, found)
+        return found is not None and self._own().inode in (None, found)
 
-    def check_there(self) -> None:
-        """See that the file is still the one that this thread has open.
+    def check_same_file(self) -> None:
+        """Check that the file at the path is still the one that this thread has open.
 
         Raises:
             Unavailable: it is not; what is written to it would be lost.
         """
-        if not self.is_there():
+        if not self.is_same_file():
             raise Unavailable(
                 f"{self.path} was deleted, moved or replaced while it was open: put the right file there, then open "
                 "another pipeline"
@@ -162,31 +166,31 @@ class Database:
             return None
 
     def close(self) -> None:
-        """Close every thread's connections, each when what runs on it is done."""
+        """Close every thread's connections, each once its running statement has ended."""
         with LOCK:
             self._closed = True
-            every = list(self._all)
-        for connections in every:
+            opened = list(self._all)
+        for connections in opened:
             connections.close()
 
-    def _open(self, durable: bool) -> sqlite3.Connection:
+    def _connect(self, durable: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            refuse_others(connection, self.path)
-            _use_write_ahead_log(connection)
+            check_ownership(connection, self.path)
+            _enable_wal(connection)
             connection.executescript(_PRAGMAS + f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'};")
-            ensure_schema(connection, self.path)
+            migrate(connection, self.path)
         except BaseException:
             connection.close()
             raise
         return connection
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Say what SQLite fails with in words for people.
+    def translate_errors(self) -> Iterator[None]:
+        """Translate the errors of SQLite into the pipeline's own, with what to do.
 
         Raises:
-            Unreachable: another program holds the file for too long.
+            Unreachable: another program held its lock for longer than the busy timeout.
             Unavailable: anything else.
         """
         try:
@@ -194,13 +198,13 @@ class Database:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_BUSY:
-                held = f"another program has held it for {BUSY_S:.0f} s: end that, or wait"
-                raise Unreachable(f"the database {self.path} cannot be used: {held}") from error
-            raise Unavailable(f"the database {self.path} cannot be used: {self._words_for(code, error)}") from error
+                reason = f"another program has held it for {BUSY_S:.0f} s: end that, or wait"
+                raise Unreachable(f"the database {self.path} cannot be used: {reason}") from error
+            raise Unavailable(f"the database {self.path} cannot be used: {self._explain(code, error)}") from error
 
-    def _words_for(self, code: int, error: sqlite3.Error) -> str:
+    def _explain(self, code: int, error: sqlite3.Error) -> str:
         if code == sqlite3.SQLITE_FULL:
-            return "its disk is full: make room, then start again; what was being written was not"
+            return "its disk is full: make room, then start again; the last transaction was not written"
         if code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
             return str(error)
         folder = self.path.parent
@@ -211,8 +215,8 @@ class Database:
         return f"it and its folder {folder} must be writable for this user, for readers too"
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch a file to WAL mode, which SQLite refuses at once, not after its time-out, while others open the file."""
+def _enable_wal(connection: sqlite3.Connection) -> None:
+    """Switch a file to WAL mode; retry, since SQLite ignores the busy timeout here while others open the file."""
     deadline_s = time.monotonic() + BUSY_S
     while True:
         try:
@@ -220,6 +224,6 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline_s:
                 raise
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(RETRY_INTERVAL_S)
         else:
             return

@@ -1,4 +1,4 @@
-"""Dead letters in SQLite."""
+"""Reading and handling dead letters in SQLite."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -11,26 +11,26 @@ from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 
-READ_AT_ONCE = 500
-READ_BYTES_MAX = 16_000_000
-_VALUE = 8
-"""Which column of a row may be large."""
+BATCH_ROWS = 500
+BATCH_BYTES_MAX = 16_000_000
+_VALUE_COLUMN = 8
+"""The column that may be large."""
 
 
-class _Bytes:
-    """Counts the bytes of rows."""
+class _ByteBudget:
+    """Limits the bytes of one batch of rows."""
 
-    def __init__(self, most: int) -> None:
-        self._left = most
+    def __init__(self, bytes_max: int) -> None:
+        self._left = bytes_max
 
-    def are_enough(self, row: tuple[Any, ...]) -> bool:
-        """Whether, with this row, so many have been read."""
-        self._left -= len(row[_VALUE])
+    def is_spent_by(self, row: tuple[Any, ...]) -> bool:
+        """Count a row; return whether the budget is used up."""
+        self._left -= len(row[_VALUE_COLUMN])
         return self._left <= 0
 
 
 class SqliteDeadLetters(DeadLetters):
-    """A table of marks beside that of the letters; where the log lies in the same file, one transaction for both."""
+    """Marks letters in a table of marks; if the log is in the same file, marks and records are one transaction."""
 
     def __init__(self, outputs: SqliteOutputs, observer: StageObserver) -> None:
         self._database = outputs.database
@@ -38,10 +38,10 @@ class SqliteDeadLetters(DeadLetters):
         self._observer = observer
 
     def letters(self, partitions: Collection[int] | None = None) -> Iterator[Letter]:
-        """Read letters, by partition and position, up to the last that each partition has at the first read."""
+        """Read letters by partition and position, up to the last letter that each partition has now."""
         lasts = self._database.rows(
-            "SELECT partition, (SELECT max(position) FROM dead_letters WHERE partition = stand.partition)"
-            " FROM output_positions AS stand ORDER BY partition"
+            "SELECT partition, (SELECT max(position) FROM dead_letters WHERE partition = known.partition)"
+            " FROM output_positions AS known ORDER BY partition"
         )
         for partition, last in lasts:
             if last is not None and (partitions is None or partition in partitions):
@@ -50,12 +50,12 @@ class SqliteDeadLetters(DeadLetters):
     def _letters_of(self, partition: int, last: int) -> Iterator[Letter]:
         begin = 0
         while rows := self._database.rows_until(
-            _Bytes(READ_BYTES_MAX).are_enough,
+            _ByteBudget(BATCH_BYTES_MAX).is_spent_by,
             "SELECT reason, customer_id, state, at_ms, note,"
             " l.partition, l.position, key, value, appended_at_ms, origin"
             " FROM dead_letters l LEFT JOIN dead_letter_marks USING (partition, position)"
             " WHERE l.partition = ? AND l.position BETWEEN ? AND ? ORDER BY l.position LIMIT ?",
-            (partition, begin, last, READ_AT_ONCE),
+            (partition, begin, last, BATCH_ROWS),
         ):
             for reason, customer_id, state, at_ms, note, *columns in rows:
                 record = Record(*columns)
@@ -64,7 +64,7 @@ class SqliteDeadLetters(DeadLetters):
                 yield Letter(DeadLetter(record, reason, customer_id), handling)
 
     def handle(self, batch: Sequence[tuple[LetterKey, Outgoing | None]], handling: Handling) -> Collection[LetterKey]:
-        """Mark letters and append records, in one transaction that is synced to the disk."""
+        """Mark letters and append records in one transaction, synced to the disk."""
         with self._database.transaction(durable=True) as connection:
             marked: dict[LetterKey, Outgoing | None] = {}
             for key, outgoing in batch:

@@ -1,4 +1,4 @@
-"""The log in SQLite."""
+"""The event log in SQLite: publishing, and reading as its one worker."""
 
 import os
 import sqlite3
@@ -17,45 +17,45 @@ from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
-LOOK_AGAIN_S = 0.002
+POLL_INTERVAL_S = 0.002
 READ_BYTES_MAX = 64_000_000
-"""A poll that has read so much returns, however many records that are: any of them may be large."""
+"""A poll that has read so many bytes returns, however few records they are: each may be large."""
 
 
-def log_identity(database: Database, partitions: int) -> LogIdentity:
-    """Read which log a file holds; make it, with so many partitions, when it holds none."""
+def ensure_log_identity(database: Database, partitions: int) -> LogIdentity:
+    """Return the identity of the log in a file; write a new one, with this number of partitions, if there is none."""
     with database.transaction(durable=True) as connection:
-        made = {"log_id": uuid4().hex, "partitions": str(partitions), "partitioner": CONSISTENT}
-        connection.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", made.items())
+        new = {"log_id": uuid4().hex, "partitions": str(partitions), "partitioner": CONSISTENT}
+        connection.executemany("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO NOTHING", new.items())
         meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
     return LogIdentity(meta["log_id"], int(meta["partitions"]), meta["partitioner"])
 
 
 class SqliteEventPublisher(EventPublisher):
-    """Appends records to the file, synced to the disk before `publish` returns. Any number of processes may."""
+    """Appends records to the file, synced to the disk before `publish` returns; any number of processes may publish."""
 
     def __init__(self, database: Database, partitions: int, clock: Clock, observer: StageObserver) -> None:
         self._database = database
-        self._partitions = log_identity(database, partitions).partitions
+        self._partitions = ensure_log_identity(database, partitions).partitions
         self._clock = clock
         self._observer = observer
 
     @property
     def partitions(self) -> int:
-        """Into how many partitions the log is cut."""
+        """How many partitions the log has."""
         return self._partitions
 
     def publish(self, records: Sequence[Outgoing]) -> Mapping[int, int]:
-        """Append records, all or none."""
+        """Append records in one transaction."""
         with self._database.transaction(durable=True) as connection:
-            self._database.check_there()
+            self._database.check_same_file()
             ends = self.append(connection, records)
             self._observer.reached(Stage.APPENDED, len(records))
         self._observer.reached(Stage.ACKNOWLEDGED, len(records))
         return ends
 
     def append(self, connection: sqlite3.Connection, records: Sequence[Outgoing]) -> Mapping[int, int]:
-        """Append records as a part of somebody's transaction; say where each partition ends then."""
+        """Append records within the caller's transaction; return the end of each partition that got some."""
         by_partition: dict[int, list[Outgoing]] = {}
         for record in records:
             partition = record.partition
@@ -86,18 +86,18 @@ class SqliteEventPublisher(EventPublisher):
 
 
 class SqliteEventLog(EventLog):
-    """Reads the file's log, every partition of it, as its only worker: the newest to subscribe takes over."""
+    """Reads all partitions of the file's log as its only worker; a second worker that subscribes takes over."""
 
     def __init__(self, database: Database, partitions: int) -> None:
         self._database = database
-        self._identity = log_identity(database, partitions)
+        self._identity = ensure_log_identity(database, partitions)
         self._token = uuid4().hex
         self._process = os.getpid()
-        self._subscriber: RebalanceListener | None = None
+        self._listener: RebalanceListener | None = None
         self._positions: dict[int, int] = {}
         self._paused: set[int] = set()
-        self._looked_at: tuple[int, int] | None = None
-        self._turn = 0
+        self._seen_version: tuple[int, int] | None = None
+        self._first = 0
 
     @property
     def identity(self) -> LogIdentity:
@@ -105,38 +105,38 @@ class SqliteEventLog(EventLog):
         return self._identity
 
     def subscribe(self, listener: RebalanceListener) -> None:
-        """Become the file's worker; the partitions come at the next poll."""
-        self._subscriber = listener
+        """Become the file's worker; the next poll assigns the partitions."""
+        self._listener = listener
         self._positions.clear()
         with self._database.transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('worker', ?)", (self._token,))
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[Record]:
-        """Read records, looking again every few milliseconds while there are none."""
+        """Read records; while there are none, check the file for new ones every few milliseconds."""
         self._check_owner()
         deadline = time.monotonic() + timeout_s
         while True:
-            version = self._version()
-            if version != self._looked_at:
+            version = self._data_version()
+            if version != self._seen_version:
                 records = self._read(limit)
                 if records:
                     return records
-                self._looked_at = version
+                self._seen_version = version
             if time.monotonic() >= deadline:
                 return []
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(POLL_INTERVAL_S)
 
     def verify_identity(self) -> None:
-        """`poll` has seen that the file is the one that it was."""
+        """Do nothing: `poll` has checked that the file is still the same."""
 
     def consumed_position(self, partition: int) -> int:
-        """Up to where a partition was read."""
+        """Return the position up to which a partition was read."""
         return self._positions.get(partition, 0)
 
     def seek(self, positions: Mapping[int, int]) -> None:
         """Read on from other positions."""
         self._positions.update(positions)
-        self._looked_at = None
+        self._seen_version = None
 
     def pause(self, partitions: Collection[int]) -> None:
         """Return no more records of partitions."""
@@ -145,20 +145,20 @@ class SqliteEventLog(EventLog):
     def resume(self, partitions: Collection[int]) -> None:
         """Return records of partitions again."""
         self._paused -= set(partitions)
-        self._looked_at = None
+        self._seen_version = None
 
     def workers(self) -> int:
-        """A second worker takes over from the first."""
+        """0: a second worker takes over from the first."""
         return 0
 
     def bounds(self, partitions: Collection[int]) -> Mapping[int, tuple[int, int]]:
-        """The first position still held, and the one after the last, of each partition."""
+        """Return the first position still held and the position after the last one, of each partition."""
         rows = self._database.rows("SELECT partition, first, next FROM log_partitions")
         found = {partition: (first, end) for partition, first, end in rows}
         return {partition: found.get(partition, (0, 0)) for partition in partitions}
 
     def check_whole(self, partitions: Collection[int]) -> None:
-        """See that the file has a record for each position from the first to the last."""
+        """Check that the file has a record for each position from the first to the last."""
         rows = self._database.rows(
             "SELECT partition, first, next, (SELECT count(*) FROM records WHERE records.partition = known.partition)"
             " FROM log_partitions AS known"  # in one statement: others may append meanwhile
@@ -175,31 +175,33 @@ class SqliteEventLog(EventLog):
             raise UnrecoverableState(
                 "this worker was made before the process was forked: open a Pipeline in each, after the fork"
             )
-        if not self._database.is_there():
+        if not self._database.is_same_file():
             raise UnrecoverableState(f"{self._database.path} was deleted or replaced under the worker: start it again")
         token = self._database.rows("SELECT value FROM meta WHERE name = 'worker'")[0][0]
-        if self._subscriber is not None and token != self._token:
-            self._subscriber.on_revoked(list(self._positions))
+        if self._listener is not None and token != self._token:
+            self._listener.on_revoked(list(self._positions))
             self._positions.clear()
             raise UnrecoverableState(
                 f"another worker has taken over {self._database.path}; one file has one worker: let only one run"
             )
-        if self._subscriber is not None and not self._positions:
-            self.seek(self._subscriber.on_assigned(range(self._identity.partitions)))
+        if self._listener is not None and not self._positions:
+            self.seek(self._listener.on_assigned(range(self._identity.partitions)))
 
-    def _version(self) -> tuple[int, int]:
-        """What changes when others write to the file: a number that means something on one thread's connection only."""
-        return self._database.thread_number, self._database.rows("PRAGMA data_version")[0][0]
+    def _data_version(self) -> tuple[int, int]:
+        """Return a value that changes when another connection commits; it is comparable on one connection only."""
+        return self._database.connections_number, self._database.rows("PRAGMA data_version")[0][0]
 
     def _read(self, limit: int) -> list[Record]:
-        """Read an equal share of every partition, beginning with another one each time; once there is much to fold
-        already, no more."""
+        """Read an equal share of every partition, up to the limits of records and bytes.
+
+        Each call begins with another partition, so that none is starved.
+        """
         partitions = sorted(self._positions.keys() - self._paused)
         if not partitions:
             return []
         share = max(1, limit // len(partitions))
-        self._turn = (self._turn + 1) % len(partitions)
-        bounds = self.bounds(partitions)  # before the records: these may become more meanwhile
+        self._first = (self._first + 1) % len(partitions)
+        bounds = self.bounds(partitions)  # read before the records: publishers may append meanwhile
         polled: list[Record] = []
         read_bytes = 0
 
@@ -208,7 +210,7 @@ class SqliteEventLog(EventLog):
             read_bytes += len(row[3])
             return read_bytes >= READ_BYTES_MAX
 
-        for partition in partitions[self._turn :] + partitions[: self._turn]:
+        for partition in partitions[self._first :] + partitions[: self._first]:
             if read_bytes >= READ_BYTES_MAX or len(polled) >= limit:
                 break
             rows = self._database.rows_until(
@@ -217,16 +219,16 @@ class SqliteEventLog(EventLog):
                 " WHERE partition = ? AND position >= ? ORDER BY position LIMIT ?",
                 (partition, self._positions[partition], min(share, limit - len(polled))),
             )
-            self._check_whole(partition, bounds[partition][1], [position for _, position, *_ in rows])
+            self._check_gapless(partition, bounds[partition][1], [position for _, position, *_ in rows])
             polled += map(Record._make, rows)
         self._positions.update((record.partition, record.position + 1) for record in polled)
         return polled
 
-    def _check_whole(self, partition: int, end: int, read: Sequence[int]) -> None:
-        """See that what was read is all there is from where it was to be read: positions have no gaps.
+    def _check_gapless(self, partition: int, end: int, read: Sequence[int]) -> None:
+        """Check that the positions read follow the partition's position without a gap.
 
         Raises:
-            UnrecoverableState: records are gone.
+            UnrecoverableState: records were deleted that are not processed yet.
         """
         position = self._positions[partition]
         expected = range(position, position + len(read))

@@ -1,4 +1,4 @@
-"""Outputs in SQLite."""
+"""Outputs in SQLite: dead letters, records for the log, and the positions up to which they were emitted."""
 
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,14 +11,14 @@ from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
 
 Append = Callable[[sqlite3.Connection, Sequence[Outgoing]], object]
-"""Append records to the log, within a transaction where that lies in the same file."""
+"""Appends records to the log; within the given transaction if the log is in the same file."""
 
 
 class SqliteOutputs(Outputs):
-    """A table of dead letters, and a position for each partition; what is for the log goes along.
+    """Writes dead letters, records for the log, and a position for each partition in one transaction.
 
-    Where the store is elsewhere, `is_apart`: it may have folded what is put into the log here before the file is safe
-    on the disk, and would stand ahead of the log after a power failure. So that waits for the disk.
+    `is_apart` says that the store is not in this file. It might then fold records of the log before they are synced,
+    and be ahead of the log after a power failure; so transactions that append records are synced to the disk.
     """
 
     def __init__(self, database: Database, append: Append, is_apart: bool = False) -> None:
@@ -28,21 +28,21 @@ class SqliteOutputs(Outputs):
 
     @property
     def linger_ms(self) -> int:
-        """Emissions are part of the round's transaction."""
+        """0: emissions are part of the round's transaction."""
         return 0
 
     @property
     def can_retract(self) -> bool:
-        """They are deleted."""
+        """True: the dead letters of forgotten customers are deleted."""
         return True
 
     def epoch(self, partition: int) -> int:
-        """The largest epoch by which outputs were claimed."""
+        """Return the largest epoch by which outputs were claimed."""
         rows = self.database.rows("SELECT epoch FROM output_positions WHERE partition = ?", (partition,))
         return rows[0][0] if rows else 0
 
     def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
-        """Shut earlier owners out, then read the position."""
+        """Write a new epoch, which fences earlier owners, then read the position."""
         with self.database.transaction() as connection:
             written = connection.execute(
                 "INSERT INTO output_positions VALUES (?, ?, 0)"
@@ -57,11 +57,11 @@ class SqliteOutputs(Outputs):
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Read up to which position outputs were emitted."""
-        stand = dict(self.database.rows("SELECT partition, position FROM output_positions"))
-        return {partition: stand.get(partition, 0) for partition in partitions}
+        positions = dict(self.database.rows("SELECT partition, position FROM output_positions"))
+        return {partition: positions.get(partition, 0) for partition in partitions}
 
     def emit(self, emissions: Sequence[Emission]) -> None:
-        """Write outputs and positions, all or nothing."""
+        """Write the outputs and the position of each partition in one transaction."""
         for emission in emissions:
             self._emit(emission)
 
@@ -79,13 +79,13 @@ class SqliteOutputs(Outputs):
                 (emission.to_position, emission.partition),
             )
             for customer_id in emission.forgotten:
-                whose = emission.partition, customer_id
+                letters_of = emission.partition, customer_id
                 connection.execute(
                     "DELETE FROM dead_letter_marks WHERE (partition, position) IN"
                     " (SELECT partition, position FROM dead_letters WHERE partition = ? AND customer_id = ?)",
-                    whose,
+                    letters_of,
                 )
-                connection.execute("DELETE FROM dead_letters WHERE partition = ? AND customer_id = ?", whose)
+                connection.execute("DELETE FROM dead_letters WHERE partition = ? AND customer_id = ?", letters_of)
             connection.executemany(
                 "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -106,7 +106,7 @@ class SqliteOutputs(Outputs):
                 self.append(connection, emission.outgoing)
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
-        """The first dead letters, by partition and position."""
+        """Return the first dead letters by partition and position."""
         rows = self.database.rows(
             "SELECT reason, customer_id, partition, position, key, value, appended_at_ms, origin FROM dead_letters"
             " ORDER BY partition, position LIMIT ?",

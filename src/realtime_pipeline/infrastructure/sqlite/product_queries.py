@@ -1,4 +1,4 @@
-"""Queries of the views in SQLite."""
+"""Product queries on the views in SQLite."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -14,29 +14,35 @@ from realtime_pipeline.domain.views.activity import HOUR_MS
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.statements import as_json
-from realtime_pipeline.infrastructure.sqlite.views import ANYWHERE, STATE, TIMES, marks, state_of
+from realtime_pipeline.infrastructure.sqlite.views import (
+    ANY_COUNTRY,
+    SELECT_WATERMARKS,
+    STATE_COLUMNS,
+    to_state,
+    to_watermarks,
+)
 
 _to_json = msgspec.json.Encoder().encode
 
 
 class SqliteProductQueries(ProductQueries):
-    """Reads the tables of products. Readers of the file do not wait for the worker."""
+    """Reads the tables of the views. Readers of the file do not wait for the worker."""
 
     def __init__(self, database: Database, listed_sessions_max: int) -> None:
         self._database = database
         self._listed_sessions_max = listed_sessions_max
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
-        """Read positions."""
-        stand = dict(self._database.rows("SELECT partition, position FROM sources"))
-        return {partition: (stand.get(partition, 0),) for partition in partitions}
+        """Read the position of each source partition."""
+        positions = dict(self._database.rows("SELECT partition, position FROM sources"))
+        return {partition: (positions.get(partition, 0),) for partition in partitions}
 
     def watermarks(self) -> Mapping[int, Watermark]:
-        """How far each source partition's time has come."""
-        return marks(self._database.rows(TIMES))
+        """Return the watermark of each source partition."""
+        return to_watermarks(self._database.rows(SELECT_WATERMARKS))
 
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, dict[SessionKey, int]]:
-        """List the sessions that touched each product, newest first."""
+        """Return the sessions that touched each product, newest first, with their times."""
         limit = min(limit, self._listed_sessions_max)
         return {
             product_id: dict(
@@ -53,14 +59,14 @@ class SqliteProductQueries(ProductQueries):
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
         """Read products."""
         rows = self._database.rows(
-            f"SELECT product_id, {STATE} FROM products"  # noqa: S608 - a constant list of columns
+            f"SELECT product_id, {STATE_COLUMNS} FROM products"  # noqa: S608 - a constant list of columns
             " WHERE product_id IN (SELECT value FROM json_each(?))",
             (as_json(product_ids),),
         )
-        return {product_id: state_of(*columns) for product_id, *columns in rows}
+        return {product_id: to_state(*columns) for product_id, *columns in rows}
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
-        """How many views, carts and purchases products had."""
+        """Return how many views, carts and purchases each product had."""
         rows = self._database.rows(
             "SELECT product_id, interactions FROM products WHERE product_id IN (SELECT value FROM json_each(?))",
             (as_json(product_ids),),
@@ -68,7 +74,7 @@ class SqliteProductQueries(ProductQueries):
         return dict(rows)
 
     def interactions(self) -> int:
-        """How many views, carts and purchases there were."""
+        """Return how many views, carts and purchases there were in all."""
         rows = self._database.rows("SELECT value FROM totals WHERE name = 'interactions'")
         return rows[0][0] if rows else 0
 
@@ -81,7 +87,7 @@ class SqliteProductQueries(ProductQueries):
         max_staleness_ms: int = 0,
         now_ms: int = END_OF_TIME,
     ) -> Sequence[TrendingProduct]:
-        """Rank products by what is done with them lately: the sums of `domain.recommendation.trending`, in SQL."""
+        """Rank products by their weighted recent activity: the sums of `domain.recommendation.trending`, in SQL."""
         newest, latest = shop_time_ms(self.watermarks().values(), now_ms) // HOUR_MS, latest_hour(now_ms)
         later = self._database.rows("SELECT DISTINCT hour FROM activity WHERE hour > ? AND hour <= ?", (newest, latest))
         weights = {newest - age: weight for age, weight in enumerate(settings.hour_weights())}
@@ -100,14 +106,14 @@ class SqliteProductQueries(ProductQueries):
                 "purchase": settings.purchase_weight,
                 "weights": _to_json(weights).decode(),
                 "category": category,
-                "country": country or ANYWHERE,
+                "country": country or ANY_COUNTRY,
                 "limit": limit,
             },
         )
         return [TrendingProduct(product_id, score / ONE, actions) for product_id, score, actions in rows]
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
-        """Rank products by the Bayesian average of their ratings, as `domain.shop.product.bayesian_average`."""
+        """Rank products by the Bayesian average of their ratings, as `domain.views.product_stats.bayesian_average`."""
         ratings, rating_sum = self._database.rows(
             "SELECT sum(ratings), sum(rating_sum) FROM products WHERE ratings > 0"
         )[0]
@@ -122,6 +128,6 @@ class SqliteProductQueries(ProductQueries):
     def scan(self) -> Iterator[tuple[ProductId, ProductState]]:
         """Read every product."""
         for product_id, *columns in self._database.rows(
-            f"SELECT product_id, {STATE} FROM products"  # noqa: S608 - a constant list of columns
+            f"SELECT product_id, {STATE_COLUMNS} FROM products"  # noqa: S608 - a constant list of columns
         ):
-            yield product_id, state_of(*columns)
+            yield product_id, to_state(*columns)

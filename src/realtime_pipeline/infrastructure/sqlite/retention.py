@@ -1,4 +1,4 @@
-"""Retention of the log in SQLite."""
+"""Retention of the log in SQLite: deleting expired records, once a snapshot covers them."""
 
 import heapq
 import time
@@ -14,20 +14,22 @@ from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSettings
 from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
 
-REMOVED_MAX = 4_000
-"""How many records are removed in one transaction, over all partitions: some 10 ms."""
+DELETED_RECORDS_MAX = 4_000
+"""How many records one transaction deletes, over all partitions: some 10 ms."""
 
-LOOK_EVERY_S = 1.0
-COPYING_SHARE = 10
-"""Which part of the time a snapshot that is being taken may have, where one piece in each round is less."""
+CHECK_INTERVAL_S = 1.0
+COPY_TIME_DIVISOR = 10
+"""A snapshot in progress gets this part of the time (a tenth), if one chunk a round is less than that."""
 
-SNAPSHOT_SHARE = 20
-"""A paced snapshot begins when so many times as long has passed as the last one took."""
+SNAPSHOT_PAUSE_FACTOR = 20
+"""A paced snapshot begins when this many times the duration of the last one has passed."""
 
-_SIZE = "length(value) + ifnull(length(key), 0)"
+_BYTES = "length(value) + ifnull(length(key), 0)"
 
 
-class _Head(NamedTuple):
+class _ExpiryCandidate(NamedTuple):
+    """A record of the log; `appended_at_ms` is at most that of the records behind it."""
+
     partition: int
     position: int
     appended_at_ms: int
@@ -35,11 +37,11 @@ class _Head(NamedTuple):
 
 
 class SqliteRetention(Upkeep):
-    """Removes the oldest records of the log, once cells, views and outputs have them and a snapshot has, too.
+    """Deletes expired records once cells, views and outputs have processed them and a snapshot covers them.
 
-    So the log holds, from the newest snapshot on, all that a store is built again from. A snapshot is taken when
-    records are due that the last one does not cover, and when a customer was forgotten who may be in it. The file does
-    not shrink: SQLite uses the pages again.
+    So a store can always be rebuilt from the newest snapshot and the records that the log still holds. A new snapshot
+    is taken when records have expired that the last one does not cover, and when it may hold a forgotten customer.
+    There is no vacuum: the file does not shrink, but SQLite reuses its free pages.
     """
 
     def __init__(
@@ -55,122 +57,129 @@ class SqliteRetention(Upkeep):
         self._settings = settings
         self._clock = clock
         self._observer = observer
-        self._look_at_s = self._snapshot_at_s = self._began_s = self._copied_s = 0.0
+        self._check_at_s = self._snapshot_at_s = self._began_s = self._copied_s = 0.0
 
     def step(self, is_paced: bool = True) -> bool:
-        """Go on with a snapshot; or, now and then, see what is due, and do a piece of it."""
-        if self._snapshots.is_being_taken:
-            self._go_on()
+        """Copy a chunk of the snapshot in progress; or, once a second, check for expired records and delete some."""
+        if self._snapshots.is_in_progress:
+            self._copy_chunks()
             return True
-        if is_paced and time.monotonic() < self._look_at_s:
+        if is_paced and time.monotonic() < self._check_at_s:
             return False
-        is_more = self._snapshots.drop_old() or self._look(is_paced)
-        self._look_at_s = time.monotonic() + (0 if is_more else LOOK_EVERY_S)
+        is_more = self._snapshots.delete_old() or self._delete_or_begin(is_paced)
+        self._check_at_s = time.monotonic() + (0 if is_more else CHECK_INTERVAL_S)
         return is_more
 
-    def _go_on(self) -> None:
-        """Copy a piece, and more where rounds take long: the write-ahead log grows until the snapshot is complete."""
+    def _copy_chunks(self) -> None:
+        """Copy a chunk, and more if rounds take long: the WAL grows until the snapshot is complete."""
         began_s = time.monotonic()
-        enough_s = began_s + (began_s - self._copied_s) / COPYING_SHARE
-        self._snapshots.go_on()
-        while self._snapshots.is_being_taken and time.monotonic() < enough_s:
-            self._snapshots.go_on()
-        self._copied_s = self._look_at_s = time.monotonic()
-        self._snapshot_at_s = self._copied_s + SNAPSHOT_SHARE * (self._copied_s - self._began_s)
+        deadline_s = began_s + (began_s - self._copied_s) / COPY_TIME_DIVISOR
+        self._snapshots.copy_chunk()
+        while self._snapshots.is_in_progress and time.monotonic() < deadline_s:
+            self._snapshots.copy_chunk()
+        self._copied_s = self._check_at_s = time.monotonic()
+        self._snapshot_at_s = self._copied_s + SNAPSHOT_PAUSE_FACTOR * (self._copied_s - self._began_s)
 
     def end(self) -> None:
-        """Give up a snapshot that is not complete."""
-        self._snapshots.give_up()
+        """Abandon a snapshot in progress."""
+        self._snapshots.abandon()
 
-    def _look(self, is_paced: bool) -> bool:
+    def _delete_or_begin(self, is_paced: bool) -> bool:
+        """Delete expired records that a snapshot covers; else begin a snapshot if one is due."""
         covered = self._snapshots.positions()
-        due = self._due() if self._settings.age_ms or self._settings.bytes_max else {}
-        removable = {partition: end for partition, (first, end) in due.items() if first < covered.get(partition, 0)}
-        if removable:
-            self._remove(removable)
+        expired = self._expired() if self._settings.age_ms or self._settings.bytes_max else {}
+        deletable = {partition: end for partition, (first, end) in expired.items() if first < covered.get(partition, 0)}
+        if deletable:
+            self._delete(deletable)
             return True
-        is_due = bool(due) or self._snapshots.is_outdated
+        is_due = bool(expired) or self._snapshots.may_hold_forgotten
         if is_due and not (is_paced and time.monotonic() < self._snapshot_at_s):
             self._began_s = self._copied_s = time.monotonic()
             self._snapshots.begin()
             return True
         return False
 
-    def _due(self) -> Mapping[int, tuple[int, int]]:
-        """Which records of each partition are due, [first, end), the oldest first, as many as one transaction removes.
+    def _expired(self) -> Mapping[int, tuple[int, int]]:
+        """Return the positions [first, end) of each partition's expired records: the oldest, for one transaction.
 
-        No more heads are read than that: of each partition a page, and the next one when that is due.
+        Each partition is read a page at a time, and the next page only once all records of the last one have expired.
         """
-        stands, now_ms = self._stands(), self._clock.now_ms()
-        page = max(1, REMOVED_MAX // max(1, len(stands)))
-        heads = [self._heads(partition, first, stand, page, now_ms) for partition, (stand, first) in stands.items()]
-        old_ms = now_ms - self._settings.age_ms if self._settings.age_ms else -1
-        excess = self._size() - self._settings.bytes_max if self._settings.bytes_max else 0
-        due: dict[int, tuple[int, int]] = {}
-        for head in islice(heapq.merge(*heads, key=attrgetter("appended_at_ms")), REMOVED_MAX):
-            if head.appended_at_ms > old_ms and excess <= 0:
+        processed, now_ms = self._processed(), self._clock.now_ms()
+        page = max(1, DELETED_RECORDS_MAX // max(1, len(processed)))
+        candidates = [
+            self._candidates(partition, first, position, page, now_ms)
+            for partition, (position, first) in processed.items()
+        ]
+        expiry_ms = now_ms - self._settings.age_ms if self._settings.age_ms else -1
+        excess = self._log_bytes() - self._settings.bytes_max if self._settings.bytes_max else 0
+        expired: dict[int, tuple[int, int]] = {}
+        for candidate in islice(heapq.merge(*candidates, key=attrgetter("appended_at_ms")), DELETED_RECORDS_MAX):
+            if candidate.appended_at_ms > expiry_ms and excess <= 0:
                 break
-            due[head.partition] = (stands[head.partition][1], head.position + 1)
-            excess -= head.size
-        return due
+            expired[candidate.partition] = (processed[candidate.partition][1], candidate.position + 1)
+            excess -= candidate.size
+        return expired
 
-    def _stands(self) -> Mapping[int, tuple[int, int]]:
-        """Up to where each partition's cell, views and outputs have its records; and where it begins."""
+    def _processed(self) -> Mapping[int, tuple[int, int]]:
+        """Return the position up to which cell, views and outputs all have each partition; and its first position."""
         rows = self._database.rows(
             "SELECT partition, min(cells.position, sources.position, output_positions.position), first"
             " FROM cells JOIN sources USING (partition) JOIN output_positions USING (partition)"
             " JOIN log_partitions USING (partition)"
         )
-        return {partition: (stand, first) for partition, stand, first in rows}
+        return {partition: (position, first) for partition, position, first in rows}
 
-    def _heads(self, partition: int, first: int, stand: int, page: int, now_ms: int) -> Iterator[_Head]:
-        """Read records from the first on, each with the earliest time of it and those behind it.
+    def _candidates(self, partition: int, first: int, end: int, page: int, now_ms: int) -> Iterator[_ExpiryCandidate]:
+        """Read records from the first on, each with the earliest time of itself and the records behind it.
 
-        A record from when the clock was ahead must not keep older ones behind it. The look behind is bounded.
+        A record appended while the clock was ahead must not keep older records behind it. The look-ahead is bounded.
         """
-        while heads := self._page(partition, first, stand, page):
-            first = heads[-1].position + 1
-            earliest_ms = heads[-1].appended_at_ms
+        while records := self._read_page(partition, first, end, page):
+            first = records[-1].position + 1
+            earliest_ms = records[-1].appended_at_ms
             if earliest_ms > now_ms:
-                earliest_ms = min([earliest_ms, *(head.appended_at_ms for head in self._page(partition, first, stand))])
-            for index in reversed(range(len(heads))):
-                if heads[index].appended_at_ms > earliest_ms:
-                    heads[index] = heads[index]._replace(appended_at_ms=earliest_ms)
-                earliest_ms = heads[index].appended_at_ms
-            yield from heads
+                following = self._read_page(partition, first, end)
+                earliest_ms = min([earliest_ms, *(record.appended_at_ms for record in following)])
+            for index in reversed(range(len(records))):
+                if records[index].appended_at_ms > earliest_ms:
+                    records[index] = records[index]._replace(appended_at_ms=earliest_ms)
+                earliest_ms = records[index].appended_at_ms
+            yield from records
 
-    def _page(self, partition: int, first: int, stand: int, limit: int = REMOVED_MAX) -> list[_Head]:
+    def _read_page(
+        self, partition: int, first: int, end: int, limit: int = DELETED_RECORDS_MAX
+    ) -> list[_ExpiryCandidate]:
         rows = self._database.rows(
-            f"SELECT partition, position, appended_at_ms, {_SIZE} FROM records"  # noqa: S608 - a constant
+            f"SELECT partition, position, appended_at_ms, {_BYTES} FROM records"  # noqa: S608 - a constant
             " WHERE partition = ? AND position >= ? AND position < ? ORDER BY position LIMIT ?",
-            (partition, first, stand, limit),
+            (partition, first, end, limit),
         )
-        return [_Head(*row) for row in rows]
+        return [_ExpiryCandidate(*row) for row in rows]
 
-    def _size(self) -> int:
+    def _log_bytes(self) -> int:
         size: int = self._database.rows("SELECT ifnull(sum(size), 0) FROM log_partitions")[0][0]
         return size
 
-    def _remove(self, ends: Mapping[int, int]) -> None:
-        """Delete records in front of positions, as far as a snapshot covers them, and note where partitions begin then.
+    def _delete(self, ends: Mapping[int, int]) -> None:
+        """Delete records before these positions, as far as a snapshot covers them; update `first` of the partitions.
 
-        A rebuild may have set the store back since it was looked at: so where all stand is read again here.
+        A rebuild may have reset the store since the records were selected, so the positions are read again here.
         """
-        removed = 0
+        deleted = 0
         with self._database.transaction() as connection:
-            covered, stands = self._snapshots.positions(), self._stands()
-            for partition, due in ends.items():
-                end = min(due, covered.get(partition, 0), stands.get(partition, (0, 0))[0])
+            covered, processed = self._snapshots.positions(), self._processed()
+            for partition, expired_end in ends.items():
+                end = min(expired_end, covered.get(partition, 0), processed.get(partition, (0, 0))[0])
                 where = (partition, end)
                 size = connection.execute(
-                    f"SELECT ifnull(sum({_SIZE}), 0) FROM records WHERE partition = ? AND position < ?",  # noqa: S608
+                    f"SELECT ifnull(sum({_BYTES}), 0) FROM records WHERE partition = ? AND position < ?",  # noqa: S608
                     where,
                 ).fetchone()[0]
-                removed += connection.execute(
+                deleted += connection.execute(
                     "DELETE FROM records WHERE partition = ? AND position < ?", where
                 ).rowcount
                 connection.execute(
                     "UPDATE log_partitions SET first = max(first, ?), size = size - ? WHERE partition = ?",
                     (end, size, partition),
                 )
-            self._observer.reached(Stage.LOG_TRIMMING, removed)
+            self._observer.reached(Stage.LOG_TRIMMING, deleted)

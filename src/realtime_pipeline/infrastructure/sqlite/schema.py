@@ -1,7 +1,7 @@
-"""The schema of a file: made where there is none, upgraded where it is older, refused where it is newer.
+"""The schema of a file: created in a new file, migrated in an older one, refused in a newer one.
 
-`schema.sql` makes the newest schema; `upgrade_N.sql` makes schema N of the one before it. The number is SQLite's own
-`user_version`.
+`schema.sql` creates the newest schema; `upgrade_N.sql` is the migration step from schema version N - 1 to N. SQLite's
+`user_version` holds the schema version.
 """
 
 import sqlite3
@@ -15,49 +15,51 @@ from realtime_pipeline.application.errors import NewerRelease, Unavailable
 
 SCHEMA_VERSION: Final = 6
 OLDEST_VERSION: Final = 4
-"""The schema of the oldest release whose files are brought up."""
+"""The schema version of the oldest release whose files can be migrated."""
 
 
-def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
-    """See that a file is none of another program's, nor a newer release's, before anything in it is changed.
+def check_ownership(connection: sqlite3.Connection, path: Path) -> None:
+    """Check, before anything is changed, that neither another program nor a newer release has written a file.
 
     Raises:
         NewerRelease: a newer release has written the file.
-        Unavailable: another program has.
+        Unavailable: another program has written it.
     """
-    if _has_tables(connection) and version_of(connection) == 0:  # in this order: ours come with a version
+    if (
+        _has_tables(connection) and schema_version(connection) == 0
+    ):  # in this order: another process may create our schema, with its version, in between
         raise Unavailable(f"{path} is another program's database; name another file")
-    if version_of(connection) > SCHEMA_VERSION:
+    if schema_version(connection) > SCHEMA_VERSION:
         check_version(connection, path)
 
 
-def ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Give a file the schema of this release: every step that it lacks, in one transaction.
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Create or migrate a file's schema: run all migration steps that it lacks in one transaction.
 
     Raises:
         NewerRelease: a newer release has written the file.
-        Unavailable: a release wrote it from which there are no steps.
+        Unavailable: the file is too old to be migrated.
     """
-    if version_of(connection) == SCHEMA_VERSION:
+    if schema_version(connection) == SCHEMA_VERSION:
         return
     connection.execute("BEGIN EXCLUSIVE")
     try:
-        _bring_up(connection, path)
+        _run_steps(connection, path)
         connection.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # where the disk is full, there is nothing left to take back
+        with suppress(sqlite3.Error):  # on a full disk SQLite has already rolled back
             connection.execute("ROLLBACK")
         raise
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """See that the file has this release's schema.
+    """Check that a file has the schema version of this release.
 
     Raises:
-        NewerRelease: a newer release has brought it up, perhaps while this program had it open.
-        Unavailable: it has an older one.
+        NewerRelease: a newer release has migrated the file, perhaps while this program had it open.
+        Unavailable: its schema version is older.
     """
-    version = version_of(connection)
+    version = schema_version(connection)
     if version > SCHEMA_VERSION:
         raise NewerRelease(
             f"{path} was written by a newer release (schema {version}, this release has {SCHEMA_VERSION}): "
@@ -70,24 +72,24 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def version_of(connection: sqlite3.Connection) -> int:
-    """The schema's number; 0 for a file that says none."""
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Return the schema version of a file; 0 for a new file."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
 
 
-def _bring_up(connection: sqlite3.Connection, path: Path) -> None:
-    version = version_of(connection)  # somebody else may have been quicker
+def _run_steps(connection: sqlite3.Connection, path: Path) -> None:
+    version = schema_version(connection)  # again, now in a transaction: another process may have migrated it meanwhile
     if version == 0:
-        _run(connection, "schema.sql")
+        _run_script(connection, "schema.sql")
     elif OLDEST_VERSION <= version < SCHEMA_VERSION:
         for step in range(version + 1, SCHEMA_VERSION + 1):
-            _run(connection, f"upgrade_{step}.sql")
+            _run_script(connection, f"upgrade_{step}.sql")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     check_version(connection, path)
 
 
-def _run(connection: sqlite3.Connection, script: str) -> None:
+def _run_script(connection: sqlite3.Connection, script: str) -> None:
     for statement in _statements(files(__package__).joinpath(script).read_text("utf-8")):
         connection.execute(statement)
 
@@ -97,7 +99,7 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Cut a script into statements, since `executescript` would end the transaction it runs in."""
+    """Split a script into statements, since `executescript` would commit the open transaction."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -2,15 +2,15 @@
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
--- The log: `key` is what a record was routed by, `origin` where it came from. `unused` makes an older program that has
--- the file open fail when it appends, since it writes six columns: it would not write `log_partitions`.
+-- The log: `key` is the routing key of a record, `origin` is where it came from. `unused` makes an older program that
+-- has the file open fail when it appends, since it writes six columns: it would not update `log_partitions`.
 CREATE TABLE records (
     partition INTEGER NOT NULL, position INTEGER NOT NULL, key BLOB, value BLOB NOT NULL,
     appended_at_ms INTEGER NOT NULL, origin TEXT, unused INTEGER,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 
--- Cells: one row a partition, and what belongs to its customers. `record` is MessagePack.
+-- Cells: one row for each partition, and the state of its customers. `record` is MessagePack.
 CREATE TABLE cells (
     partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL, number INTEGER NOT NULL,
     watermark_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, appended_at_ms INTEGER NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE reviews (
     PRIMARY KEY (customer_id, product_id)
 ) WITHOUT ROWID;
 
--- Views: where each source partition stands, and what all events add up to. Prices are in ten-thousandths.
+-- Views: the position of each source partition, and the aggregates of all events. Prices are in ten-thousandths.
 CREATE TABLE sources (
     partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL,
     watermark_ms INTEGER NOT NULL, newest_ms INTEGER NOT NULL, appended_at_ms INTEGER NOT NULL,
@@ -54,7 +54,7 @@ CREATE TABLE product_sessions (
 ) WITHOUT ROWID;
 CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
--- Outputs.
+-- Outputs: the position up to which they were emitted, and the dead letters.
 CREATE TABLE output_positions (partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE dead_letters (
     partition INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL, key BLOB, value BLOB NOT NULL,
@@ -62,20 +62,21 @@ CREATE TABLE dead_letters (
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 CREATE INDEX letters_of_customers ON dead_letters (customer_id) WHERE customer_id IS NOT NULL;
--- What people did about dead letters.
+-- Marks: how dead letters were handled.
 CREATE TABLE dead_letter_marks (
     partition INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL, at_ms INTEGER NOT NULL,
     note TEXT NOT NULL,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
 
--- The log's partitions: `first` is the position of the first record still held, `next` that of the next one to come,
--- `size` the bytes of all keys and values.
+-- The log's partitions: `first` is the position of the first record still held, `next` the position of the next record
+-- to append, `size` the bytes of all keys and values.
 CREATE TABLE log_partitions (
     partition INTEGER PRIMARY KEY, first INTEGER NOT NULL, next INTEGER NOT NULL, size INTEGER NOT NULL
 );
 
--- Snapshots: copies of cells and views. `positions` is JSON, partition -> position. A chunk is MessagePack, packed by zlib.
+-- Snapshots: copies of cells and views. `positions` is JSON, partition -> position. A chunk is MessagePack,
+-- compressed by zlib.
 CREATE TABLE snapshots (
     number INTEGER PRIMARY KEY AUTOINCREMENT, schema INTEGER NOT NULL, taken_at_ms INTEGER NOT NULL,
     positions TEXT NOT NULL, is_complete INTEGER NOT NULL
@@ -84,8 +85,8 @@ CREATE TABLE snapshot_chunks (
     snapshot INTEGER NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, rows BLOB NOT NULL,
     PRIMARY KEY (snapshot, number)
 );
--- Digests of customers who were forgotten, and may be in a snapshot still: in that of `commit_number`, the newest one that had
--- begun, or in an older one.
+-- Digests of forgotten customers that a snapshot may still hold: the snapshot `number`, which was the newest that had
+-- begun, or an older one.
 CREATE TABLE snapshot_forgotten (digest TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 
 PRAGMA user_version = 6;

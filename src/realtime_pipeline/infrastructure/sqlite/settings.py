@@ -1,4 +1,4 @@
-"""LogRetentionSettings: for how long the log in SQLite keeps its records."""
+"""Settings of the retention of the log in SQLite."""
 
 import attrs
 
@@ -7,10 +7,10 @@ from realtime_pipeline.domain.limits import at_least
 
 @attrs.frozen
 class LogRetentionSettings:
-    """Which records of the log in SQLite are kept; others are removed once they are processed.
+    """How long the log in SQLite retains records; expired records are deleted once they are processed.
 
-    Those older than `age_ms` go, by when they were appended; and the oldest ones, while keys and values of all records
-    take more than `bytes_max`. 0 is no limit: of both, everything is kept.
+    A record expires `age_ms` after it was appended. The oldest records also expire while the keys and values of all
+    records have more than `bytes_max` bytes. 0 is no limit; with both limits 0 every record is retained.
     """
 
     age_ms: int = 0

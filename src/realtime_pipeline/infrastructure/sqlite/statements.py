@@ -1,4 +1,4 @@
-"""What several adapters of the file share: values of a statement, and reading customers."""
+"""Statements that several adapters of the file share."""
 
 from collections.abc import Collection, Iterable
 
@@ -13,12 +13,12 @@ _to_json = msgspec.json.Encoder().encode
 
 
 def as_json(values: Iterable[str] | Iterable[int]) -> str:
-    """Write a list so that `json_each` can read it: one statement, however many values."""
+    """Encode a list for `json_each`, so that one statement works for any number of values."""
     return _to_json(list(values)).decode()
 
 
 def read_customers(database: Database, customer_ids: Collection[CustomerId]) -> dict[CustomerId, Customer]:
-    """Read customers; those that the file does not have are left out."""
+    """Read customers; those that the file does not contain are left out."""
     rows = database.rows(
         "SELECT customer_id, record FROM customers WHERE customer_id IN (SELECT value FROM json_each(?))",
         (as_json(customer_ids),),

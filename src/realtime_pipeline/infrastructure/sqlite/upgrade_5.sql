@@ -1,7 +1,7 @@
--- Forgetting a customer takes their dead letters back: found by an index, not by reading all of the partition's.
+-- Forgetting a customer deletes their dead letters: this index finds them without a scan of the partition.
 CREATE INDEX letters_of_customers ON dead_letters (customer_id) WHERE customer_id IS NOT NULL;
 
--- What people did about dead letters; builds between two releases have made it already.
+-- Marks: how dead letters were handled. Builds between two releases have created the table already.
 CREATE TABLE IF NOT EXISTS dead_letter_marks (
     partition INTEGER NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL, at_ms INTEGER NOT NULL,
     note TEXT NOT NULL,

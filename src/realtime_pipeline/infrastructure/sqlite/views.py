@@ -1,4 +1,4 @@
-"""Views in SQLite."""
+"""Views in SQLite: the writing side."""
 
 import sqlite3
 import sys
@@ -19,23 +19,23 @@ from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.statements import as_json
 
 VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals")
-"""What is erased, and what a snapshot holds."""
+"""The tables that `erase` empties and that a snapshot holds."""
 
-TRIM_OVER = 1.2
-"""A product's list is trimmed when it may have grown this far over what is kept of it."""
+TRIM_FACTOR = 1.2
+"""A product's list of sessions is trimmed when it may have this many times its limit."""
 
-ANYWHERE = ""
-"""The country of what was done in any."""
+ANY_COUNTRY = ""
+"""The country of the rows that count the activity of all countries."""
 
-TIMES = "SELECT partition, watermark_ms, newest_ms, appended_at_ms, largest_ms FROM sources"
-STATE = "interactions, ratings, rating_sum, name, name_at_ms, category, category_at_ms, price, price_at_ms"
+SELECT_WATERMARKS = "SELECT partition, watermark_ms, newest_ms, appended_at_ms, largest_ms FROM sources"
+STATE_COLUMNS = "interactions, ratings, rating_sum, name, name_at_ms, category, category_at_ms, price, price_at_ms"
 
 
 class SqliteViews(Views):
     """One view cell: tables of products, their hourly activity and their newest sessions.
 
-    Of a product's sessions the `listed_sessions_max` newest are kept (a little more between trims), of activity the
-    last `activity_retention_hours`.
+    A product's list holds its `listed_sessions_max` newest sessions (a few more between trims); activity is retained
+    for `activity_retention_hours`.
     """
 
     def __init__(self, database: Database, listed_sessions_max: int, activity_retention_hours: int) -> None:
@@ -50,21 +50,21 @@ class SqliteViews(Views):
 
     @property
     def merge_records_max(self) -> int:
-        """Readers of the file do not wait for a merge."""
+        """No limit: readers of the file do not wait for a merge."""
         return sys.maxsize
 
     @property
     def linger_ms(self) -> int:
-        """A merge is a part of the commit's transaction."""
+        """0: a merge is part of the commit's transaction."""
         return 0
 
     def epoch(self, partition: int) -> int:
-        """The epoch the views have from a partition."""
+        """Return the largest epoch by which a partition was claimed."""
         rows = self._database.rows("SELECT epoch FROM sources WHERE partition = ?", (partition,))
         return rows[0][0] if rows else 0
 
     def claim(self, partition: int, epoch: int) -> tuple[int, ...]:
-        """Write a new epoch, then read the position."""
+        """Write a new epoch, which fences earlier owners, then read the position."""
         with self._database.transaction() as connection:
             written = connection.execute(
                 "INSERT INTO sources VALUES (?, ?, 0, -1, -1, -1, -1)"
@@ -77,63 +77,68 @@ class SqliteViews(Views):
         return (row[0],)
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, tuple[int, ...]]:
-        """Read positions."""
-        stand = dict(self._database.rows("SELECT partition, position FROM sources"))
-        return {partition: (stand.get(partition, 0),) for partition in partitions}
+        """Read the position of each source partition."""
+        positions = dict(self._database.rows("SELECT partition, position FROM sources"))
+        return {partition: (positions.get(partition, 0),) for partition in partitions}
 
     def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
-        """Add deltas, all or nothing."""
+        """Add the deltas of each merge in one transaction."""
         for merge in merges:
             with self._database.transaction() as connection:
-                self._move(connection, merge.ranges)
+                self._advance(connection, merge.ranges)
                 self._add(connection, merge.deltas, now_ms)
 
     def erase(self) -> None:
-        """Delete all that was ever merged."""
+        """Delete the rows of all views."""
         with self._database.transaction() as connection:
             for table in VIEW_TABLES:
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant names
 
     @staticmethod
-    def _move(connection: sqlite3.Connection, ranges: Sequence[SourceRange]) -> None:
-        """Check that every range is its owner's and begins where the views stand; move on to where it ends."""
-        stands = {
+    def _advance(connection: sqlite3.Connection, ranges: Sequence[SourceRange]) -> None:
+        """Check that each range has the owner's epoch and begins at the views' position; advance to its end.
+
+        Raises:
+            Fenced: a range has another epoch.
+            PositionMismatch: a range begins at another position.
+        """
+        current = {
             partition: (epoch, position)
             for partition, epoch, position in connection.execute("SELECT partition, epoch, position FROM sources")
         }
-        if any(stands.get(one.partition, (0, 0))[0] != one.epoch for one in ranges):
+        if any(current.get(source.partition, (0, 0))[0] != source.epoch for source in ranges):
             raise Fenced("the views have another epoch from some partition of the call")
-        if any(stands[one.partition][1] != one.from_position for one in ranges):
-            raise PositionMismatch({one.partition: stands[one.partition][1] for one in ranges})
+        if any(current[source.partition][1] != source.from_position for source in ranges):
+            raise PositionMismatch({source.partition: current[source.partition][1] for source in ranges})
         connection.executemany(
             "UPDATE sources SET position = ?, watermark_ms = ?, newest_ms = ?, appended_at_ms = ?, largest_ms = ?"
             " WHERE partition = ?",
             (
                 (
-                    one.to_position,
-                    one.watermark.at_ms,
-                    one.watermark.newest_ms,
-                    one.watermark.appended_at_ms,
-                    one.watermark.largest_ms,
-                    one.partition,
+                    source.to_position,
+                    source.watermark.at_ms,
+                    source.watermark.newest_ms,
+                    source.watermark.appended_at_ms,
+                    source.watermark.largest_ms,
+                    source.partition,
                 )
-                for one in ranges
+                for source in ranges
             ),
         )
 
     def _add(self, connection: sqlite3.Connection, deltas: Deltas, now_ms: int) -> None:
-        rows = self._products_for(connection, deltas)
-        ids = {product_id: number for number, product_id, *_ in rows}
+        rows = self._load_products(connection, deltas)
+        ids = {product_id: row_id for row_id, product_id, *_ in rows}
         entries = Counter(product_id for product_id, _ in deltas.index)
-        grown = self._add_products(connection, deltas, rows, entries, now_ms + AHEAD_MAX_MS)
-        done = [(ANYWHERE, *where, counted) for where, counted in deltas.activity.items()]
-        done += [(country, hour, id_, counted) for (hour, country, id_), counted in deltas.by_country.items()]
+        overlong = self._add_products(connection, deltas, rows, entries, now_ms + AHEAD_MAX_MS)
+        activity = [(ANY_COUNTRY, *where, counted) for where, counted in deltas.activity.items()]
+        activity += [(country, hour, id_, counted) for (hour, country, id_), counted in deltas.by_country.items()]
         connection.executemany(
             "INSERT INTO activity VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views,"
             " carts = carts + excluded.carts, purchases = purchases + excluded.purchases",
             (
                 (country, hour, ids[product_id], counted.views, counted.carts, counted.purchases)
-                for country, hour, product_id, counted in done
+                for country, hour, product_id, counted in activity
             ),
         )
         connection.executemany(
@@ -141,13 +146,13 @@ class SqliteViews(Views):
             " ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE excluded.at_ms > at_ms",
             ((ids[product_id], key, at_ms) for (product_id, key), at_ms in deltas.index.items()),
         )
-        self._trim(connection, grown, now_ms)
+        self._trim(connection, overlong, now_ms)
 
     @staticmethod
-    def _products_for(connection: sqlite3.Connection, deltas: Deltas) -> list[Any]:
-        """Read the rows of all products the deltas name, made where there were none."""
+    def _load_products(connection: sqlite3.Connection, deltas: Deltas) -> list[Any]:
+        """Read the rows of all products that the deltas name; insert missing ones first."""
         select = (
-            f"SELECT id, product_id, listed, {STATE} FROM products"  # noqa: S608 - a constant list of columns
+            f"SELECT id, product_id, listed, {STATE_COLUMNS} FROM products"  # noqa: S608 - a constant list of columns
             " WHERE product_id IN (SELECT value FROM json_each(?))"
         )
         named = {*deltas.products, *(product_id for product_id, _ in deltas.index)}
@@ -169,13 +174,13 @@ class SqliteViews(Views):
         entries: Mapping[ProductId, int],
         latest_ms: int,
     ) -> list[int]:
-        """Merge the products' deltas in; return the numbers of those whose lists may have grown too long."""
+        """Merge the products' deltas; return the row ids of products whose lists of sessions may be too long."""
         written = []
-        for number, product_id, listed, *columns in rows:
-            state = state_of(*columns)
+        for row_id, product_id, listed, *columns in rows:
+            state = to_state(*columns)
             if product_id in deltas.products:
                 state.merge(deltas.products[product_id], latest_ms)
-            written.append((*_columns(state), listed + entries[product_id], number))
+            written.append((*_to_columns(state), listed + entries[product_id], row_id))
         connection.executemany(
             "UPDATE products SET interactions = ?, ratings = ?, rating_sum = ?, name = ?, name_at_ms = ?,"
             " category = ?, category_at_ms = ?, price = ?, price_at_ms = ?, listed = ? WHERE id = ?",
@@ -185,46 +190,46 @@ class SqliteViews(Views):
             "INSERT INTO totals VALUES ('interactions', ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
             (sum(state.interactions for state in deltas.products.values()),),
         )
-        limit = int(TRIM_OVER * self._listed_sessions_max)
-        return [number for *_, listed, number in written if listed > limit]
+        limit = int(TRIM_FACTOR * self._listed_sessions_max)
+        return [row_id for *_, listed, row_id in written if listed > limit]
 
-    def _trim(self, connection: sqlite3.Connection, grown: Sequence[int], now_ms: int) -> None:
-        """Cut the lists that have grown over their limit back to their newest, and old hours away."""
-        kept = self._listed_sessions_max
-        for product in grown:
+    def _trim(self, connection: sqlite3.Connection, overlong: Sequence[int], now_ms: int) -> None:
+        """Trim overlong lists to their newest sessions; delete the activity of expired hours."""
+        limit = self._listed_sessions_max
+        for product in overlong:
             connection.execute(
                 "DELETE FROM product_sessions WHERE product = ?1 AND session_key NOT IN (SELECT session_key"
                 " FROM product_sessions WHERE product = ?1 ORDER BY at_ms DESC, session_key DESC LIMIT ?2)",
-                (product, kept),
+                (product, limit),
             )
-            connection.execute("UPDATE products SET listed = ? WHERE id = ?", (kept, product))
-        newest_ms = shop_time_ms(marks(connection.execute(TIMES)).values(), now_ms)
+            connection.execute("UPDATE products SET listed = ? WHERE id = ?", (limit, product))
+        newest_ms = shop_time_ms(to_watermarks(connection.execute(SELECT_WATERMARKS)).values(), now_ms)
         connection.execute("DELETE FROM activity WHERE hour < ?", (newest_ms // HOUR_MS - self._activity_hours,))
 
 
-def marks(rows: Iterable[Sequence[int]]) -> dict[int, Watermark]:
-    """The watermarks of source partitions, of rows that `TIMES` selects."""
+def to_watermarks(rows: Iterable[Sequence[int]]) -> dict[int, Watermark]:
+    """Return the watermark of each source partition, from the rows of `SELECT_WATERMARKS`."""
     return {partition: Watermark(*times) for partition, *times in rows}
 
 
-def state_of(interactions: int, ratings: int, rating_sum: int, *facts: str | int | None) -> ProductState:
-    """A product's state, of the columns of `STATE`."""
-    name, name_at_ms, category, category_at_ms, price, price_at_ms = facts
+def to_state(interactions: int, ratings: int, rating_sum: int, *last_writes: str | int | None) -> ProductState:
+    """Return a product's state, from the values of `STATE_COLUMNS`."""
+    name, name_at_ms, category, category_at_ms, price, price_at_ms = last_writes
     return ProductState(
         interactions,
         ratings,
         rating_sum,
-        _fact(name, name_at_ms),
-        _fact(category, category_at_ms),
-        _fact(price, price_at_ms),
+        _to_last_write(name, name_at_ms),
+        _to_last_write(category, category_at_ms),
+        _to_last_write(price, price_at_ms),
     )
 
 
-def _fact(value: str | int | None, at_ms: str | int | None) -> LastWrite | None:
+def _to_last_write(value: str | int | None, at_ms: str | int | None) -> LastWrite | None:
     return None if value is None or at_ms is None else (value, int(at_ms))
 
 
-def _columns(state: ProductState) -> tuple[object, ...]:
+def _to_columns(state: ProductState) -> tuple[object, ...]:
     none = (None, None)
     return (
         state.interactions,
