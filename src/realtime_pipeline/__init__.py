@@ -9,6 +9,7 @@ from realtime_pipeline.application.errors import (
     InvalidSettings,
     NewerRelease,
     PipelineError,
+    PositionMismatch,
     ProcessingFailed,
     Unavailable,
     UnknownCustomer,
@@ -23,6 +24,7 @@ from realtime_pipeline.application.maintenance.forget_customer import Forgetting
 from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
 from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.catalogue import Catalogue
+from realtime_pipeline.application.ports.sink import Delivery, Row, Sink
 from realtime_pipeline.application.serving.recommend_products import TopRated, TopRatedProducts
 from realtime_pipeline.application.serving.request import Request
 from realtime_pipeline.application.serving.show_customer import Profile
@@ -38,6 +40,7 @@ from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
+from realtime_pipeline.infrastructure.files.sink import FileSink
 from realtime_pipeline.pipeline import Pipeline
 
 __all__ = [
@@ -48,6 +51,8 @@ __all__ = [
     "Container",
     "Copy",
     "Damaged",
+    "Delivery",
+    "FileSink",
     "Forgetting",
     "InvalidEvents",
     "InvalidSettings",
@@ -57,6 +62,7 @@ __all__ = [
     "NewerRelease",
     "Pipeline",
     "PipelineError",
+    "PositionMismatch",
     "ProcessingFailed",
     "Product",
     "Profile",
@@ -70,7 +76,9 @@ __all__ = [
     "Replay",
     "Request",
     "Review",
+    "Row",
     "Settings",
+    "Sink",
     "TopRated",
     "TopRatedProducts",
     "Trace",
