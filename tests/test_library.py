@@ -16,6 +16,7 @@ import realtime_pipeline
 from realtime_pipeline import Forgetting, Pipeline, PipelineError, Request, Settings, Unavailable
 from realtime_pipeline.application import errors
 from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.infrastructure.memory.sink import MemorySink
 from tests.support.histories import NOW_MS, append, event, opened
 
 LIBRARY = (Path(__file__).parents[1] / "docs/library.md").read_text("utf-8")
@@ -179,6 +180,7 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "replay_dead_letters": lambda pipeline: pipeline.replay_dead_letters(),
     "resolve_dead_letters": lambda pipeline: pipeline.resolve_dead_letters(["0-0"]),
     "trace": lambda pipeline: pipeline.trace("1"),
+    "deliver": lambda pipeline: pipeline.deliver(MemorySink()),
     "restore_outputs": lambda pipeline: pipeline.restore_outputs("again"),
     "forget": lambda pipeline: pipeline.forget("ada"),
     "receipt": lambda pipeline: pipeline.receipt(Forgetting(CustomerId("ada"), NOW_MS, 0, 0)),

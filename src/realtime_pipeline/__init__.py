@@ -9,6 +9,7 @@ from realtime_pipeline.application.errors import (
     InvalidSettings,
     NewerRelease,
     PipelineError,
+    PositionMismatch,
     ProcessingFailed,
     Unavailable,
     UnknownCustomer,
@@ -24,6 +25,7 @@ from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
 from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
+from realtime_pipeline.application.ports.sink import Delivery, Row, Sink
 from realtime_pipeline.application.serving.recommend_products import TopRated, TopRatedProducts
 from realtime_pipeline.application.serving.request import Request
 from realtime_pipeline.application.serving.show_customer import Profile
@@ -40,6 +42,7 @@ from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
+from realtime_pipeline.infrastructure.files.sink import FileSink
 from realtime_pipeline.pipeline import Pipeline
 
 __version__ = "0.1.0"
@@ -54,6 +57,8 @@ __all__ = [
     "Container",
     "Copy",
     "Damaged",
+    "Delivery",
+    "FileSink",
     "Forgetting",
     "InvalidEvents",
     "InvalidSettings",
@@ -63,6 +68,7 @@ __all__ = [
     "NewerRelease",
     "Pipeline",
     "PipelineError",
+    "PositionMismatch",
     "ProcessingFailed",
     "Product",
     "ProductId",
@@ -77,7 +83,9 @@ __all__ = [
     "Replay",
     "Request",
     "Review",
+    "Row",
     "Settings",
+    "Sink",
     "TopRated",
     "TopRatedProducts",
     "Trace",

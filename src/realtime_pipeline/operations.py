@@ -1,4 +1,4 @@
-"""What whoever operates a pipeline asks of it: its dead letters, and what became of an event."""
+"""What whoever operates a pipeline asks of it: its dead letters, what became of an event, and events for a sink."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.maintenance.handle_dead_letters import Replay, Selection
+from realtime_pipeline.application.ports.sink import Sink
 from realtime_pipeline.application.serving.request_checks import customer_named, limit_of
 from realtime_pipeline.composition.container import Container
 from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState, Repair
@@ -147,6 +148,33 @@ class Operating(ABC):
         """
         whose = None if customer_id is None else customer_named(customer_id)
         return self._working.trace_event()(str(event_id), whose, on_progress)
+
+    def deliver(
+        self, sink: Sink, on_progress: Callable[[int], object] = lambda _: None, skip_lost: bool = False
+    ) -> int:
+        """Deliver all events that were published so far to a sink, each once; a worker may be running or not.
+
+        The sink says up to which positions it has the log: so the call may be repeated after any failure.
+
+        Args:
+            sink: where to, as `FileSink("exports")`.
+            on_progress: called after each batch with the number of events that this call has delivered.
+            skip_lost: pass over what the log has deleted before it was delivered.
+
+        Returns:
+            How many events this call has delivered.
+
+        Raises:
+            UnrecoverableState: the log does not have the records to deliver next, or what the sink has stored is
+                damaged.
+            WrongLog: the sink has the events of another log.
+            Unavailable: the log or the sink does not answer.
+            TypeError: `sink` is no `Sink`.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        if not isinstance(sink, Sink):
+            raise TypeError(f"sink is a Sink, as FileSink('exports'), not a {type(sink).__name__}")
+        return self._working.run_sink().catch_up(sink, on_progress, skip_lost=skip_lost)
 
 
 def _limit_or_none(limit: int | None) -> int | None:

@@ -566,6 +566,20 @@ EMBEDDED = [
         ("tests/interfaces/cli/test_dead_letters.py",),
     ),
     Mutation(
+        "a batch is written into a folder that has it already",
+        "infrastructure/files/sink.py",
+        "            if position != delivery.from_position:\n",
+        "            if False:\n",
+        ("tests/infrastructure/files/test_sink.py",),
+    ),
+    Mutation(
+        "a sink's position stops at what is no event",
+        "application/delivery/run_sink.py",
+        "                if self._positions[partition] < read:\n",
+        "                if False:\n",
+        ("tests/application/delivery/test_run_sink.py::test_the_position_passes_over_what_is_no_event",),
+    ),
+    Mutation(
         "half an export has the name of a whole one",
         "infrastructure/atomic_file.py",
         '    part = file.with_name(f"{file.name}.{uuid4().hex[:8]}{PART}")\n',

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 
+from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
 from realtime_pipeline.application.maintenance.forget_customer import ForgetCustomer
@@ -170,6 +171,7 @@ class Container(containers.DeclarativeContainer):
     recommend_products: providers.Singleton[RecommendProducts] = _Single(use_cases.recommend_products, __self__)
     run_experiment: providers.Singleton[RunExperiment] = _Single(use_cases.run_experiment, __self__)
     explain_empty_list: providers.Singleton[ExplainEmptyList] = _Single(use_cases.explain_empty_list, __self__)
+    run_sink: providers.Singleton[RunSink] = _Single(use_cases.run_sink, __self__)
     show_customer: providers.Singleton[ShowCustomer] = _Single(use_cases.show_customer, __self__)
     handle_dead_letters: providers.Singleton[HandleDeadLetters] = _Single(use_cases.handle_dead_letters, __self__)
     trace_event: providers.Singleton[TraceEvent] = _Single(use_cases.trace_event, __self__)

@@ -7,6 +7,7 @@ from uuid import uuid4
 import attrs
 from dependency_injector import providers
 
+from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
@@ -40,6 +41,7 @@ from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.tables import COMBINATIONS, LOGS, STORES
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, find_event_id
+from realtime_pipeline.infrastructure.codecs.documents import find_document
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, encode_event, encode_tick
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
 
@@ -141,6 +143,11 @@ def explain_empty_list(provided: Provided) -> ExplainEmptyList:
         settings.recommendations,
         settings.experiment,
     )
+
+
+def run_sink(provided: Provided) -> RunSink:
+    """Delivering events to a sink."""
+    return RunSink(provided.log(), provided.log_reader(), provided.decoder(), find_document)
 
 
 def show_customer(provided: Provided) -> ShowCustomer:

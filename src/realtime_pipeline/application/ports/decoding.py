@@ -41,3 +41,6 @@ EncodeReplay = Callable[[bytes, str], bytes]
 
 FindEventId = Callable[[bytes], str | None]
 """The event id that a record claims, valid or not; None where it claims none that can be read."""
+
+FindDocument = Callable[[bytes], bytes | None]
+"""The event document in the bytes of an event's record, as `Row` has it; None for a message of a worker."""

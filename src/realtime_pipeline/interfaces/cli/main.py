@@ -25,6 +25,7 @@ from realtime_pipeline.infrastructure.sqlite.database import expanded
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 from realtime_pipeline.interfaces.cli import backup as backup_cli
 from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
+from realtime_pipeline.interfaces.cli import deliver as deliver_cli
 from realtime_pipeline.interfaces.cli import queries as readers_cli
 from realtime_pipeline.interfaces.cli import topics as topics_cli
 from realtime_pipeline.interfaces.cli import trace as trace_cli
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     readers_cli.add_readers(commands, common)
     dead_letters_cli.add_dead_letters(commands, common, ProgressLine)
     trace_cli.add_trace(commands, common, ProgressLine)
+    deliver_cli.add_deliver(commands, common, ProgressLine)
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.add_argument(
