@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Final
 
 from harness.checking.views import in_lists, in_products, in_top_rated, in_trending
@@ -17,9 +18,12 @@ from harness.support.diff import CHUNK, Line, chunks, diff, each_once, shown
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.domain.profile.aliases import Aliases
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import SeenEvents, SeenIds
+from realtime_pipeline.domain.profile.opinions import Opinions
 from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
+from realtime_pipeline.domain.profile.visits import Visits
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import in_units
@@ -30,16 +34,22 @@ FOLD_CODES: Final = frozenset(("too_old", "misrouted", "in_the_future"))
 DIGEST: Final = 8
 ENTRY: Final = 6 + DIGEST
 """Bytes of an event that is remembered: its time, then the digest of its id."""
-_PLAIN_FIELDS: Final = (
-    "units",
-    "orders_placed",
-    "sessions_begun",
-    "first_seen_ms",
-    "last_seen_ms",
-    "country",
-    "closed_sessions",
-    "forgotten_at_ms",
-)
+_PLAIN_FIELDS: Final = {
+    "units": attrgetter("purchases.units"),
+    "orders_placed": attrgetter("purchases.orders_placed"),
+    "sessions_begun": attrgetter("visits.sessions_begun"),
+    "first_seen_ms": attrgetter("visits.first_seen_ms"),
+    "last_seen_ms": attrgetter("visits.last_seen_ms"),
+    "country": attrgetter("visits.country"),
+    "closed_sessions": attrgetter("visits.closed_sessions"),
+    "forgotten_at_ms": attrgetter("forgotten_at_ms"),
+    "counts": attrgetter("visits.counts"),
+    "affinity": attrgetter("interests.affinity"),
+    "recent": attrgetter("interests.recent"),
+    "purchases": attrgetter("purchases.by_product"),
+    "shown": attrgetter("exposures.shown"),
+}
+"""By the name of what is expected, where a customer has it."""
 
 
 def differences(
@@ -118,12 +128,11 @@ def _in_visitor(found: Customer, stub: Stub) -> Iterator[Line]:
     """Of who has signed in, nothing may be left but whom they forward to, and what is to be erased one day."""
     wanted = Customer(
         found.customer_id,
-        last_seen_ms=stub.last_seen_ms,
-        reviewed=stub.reviewed,
-        closed_sessions=stub.closed_sessions,
+        visits=Visits(last_seen_ms=stub.last_seen_ms, closed_sessions=stub.closed_sessions),
+        opinions=Opinions(stub.reviewed),
+        aliases=Aliases(alias_of=stub.to),
         seen=found.seen,
         forgotten_at_ms=stub.forgotten_at_ms,
-        forwards_to=stub.to,
     )
     if found != wanted:
         yield f"is {shown(found)}, should be {shown(wanted)}"
@@ -151,29 +160,24 @@ def _in_memory(name: str, found: SeenIds, floor_ms: int, wanted: Remembered) -> 
 def _in_customer(
     found: Customer, wanted: ExpectedCustomer, sessions: Mapping[SessionKey, ExpectedSession]
 ) -> Iterator[Line]:
-    if found.spend != wanted.spend:
-        yield f"spend is {in_units(found.spend, 4)}, should be {in_units(wanted.spend, 4)}"
-    for name in _PLAIN_FIELDS:
-        yield from diff(name, getattr(found, name), getattr(wanted, name))
-    yield from diff("counts", found.counts, wanted.counts)
-    yield from diff("affinity", found.affinity, wanted.affinity)
-    yield from diff("recent", found.recent, wanted.recent)
-    yield from diff("purchases", found.purchases, wanted.purchases)
-    yield from diff("shown", found.shown, wanted.shown)
-    orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.orders.items()}
+    if found.purchases.spend != wanted.spend:
+        yield f"spend is {in_units(found.purchases.spend, 4)}, should be {in_units(wanted.spend, 4)}"
+    for name, held_in in _PLAIN_FIELDS.items():
+        yield from diff(name, held_in(found), getattr(wanted, name))
+    orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.purchases.orders.items()}
     # The order of arrival decides which leaves next, so it is compared too.
     for name, held, right in (
         ("orders", orders, wanted.orders),
-        ("reviewed", found.reviewed, wanted.reviewed),
-        ("visitors", found.visitors, wanted.visitors),
+        ("reviewed", found.opinions.reviewed, wanted.reviewed),
+        ("visitors", found.aliases.visitors, wanted.visitors),
     ):
         yield from diff(name, held, right)
         if held.keys() == right.keys():
             yield from diff(f"{name} by arrival", list(held), list(right))
-    yield from diff("forwards_to", found.forwards_to, None)
+    yield from diff("alias_of", found.aliases.alias_of, None)
     yield from _in_seen(found.seen, wanted.seen)
-    yield from diff("open_sessions", sorted(one.key for one in found.open_sessions), wanted.open_sessions)
-    for session in found.open_sessions:
+    yield from diff("open_sessions", sorted(one.key for one in found.visits.open_sessions), wanted.open_sessions)
+    for session in found.visits.open_sessions:
         if session.key in wanted.open_sessions:
             yield from _in_session(session, sessions[session.key])
 

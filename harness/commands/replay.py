@@ -75,7 +75,7 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object
 
 
 def _is_of_visitors(customer: Customer) -> bool:
-    return bool(customer.visitors) or customer.forwards_to is not None
+    return bool(customer.aliases.visitors) or customer.aliases.alias_of is not None
 
 
 def _dead_letters(pipeline: Pipeline, count: int) -> dict[str, int]:
@@ -109,7 +109,7 @@ def most_active(pipeline: Pipeline, limit: int) -> list[CustomerId]:
     """The customers with the most events (ties: by id)."""
 
     def events(customer: Customer) -> tuple[int, str]:
-        return (-sum(customer.counts.values()), customer.customer_id)
+        return (-sum(customer.visits.counts.values()), customer.customer_id)
 
     busiest = heapq.nsmallest(limit, ((events(one), one.customer_id) for one in pipeline.container.cells().scan()))
     return [customer_id for _, customer_id in busiest]

@@ -23,8 +23,8 @@ from harness.oracle.sign_in import (
     sent_ms,
     signed_in_at,
 )
+from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.contribution import Contribution
-from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import SeenEvents
 from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
@@ -155,16 +155,16 @@ def _handed(
 
 def _history(
     customer_id: CustomerId, life: Sequence[Placed], ids: frozenset[str], settings: ProfileSettings
-) -> Customer:
+) -> VisitorProfile:
     """What a visitor who signs in has done: as a profile of them would be, without what stays behind."""
     seen = SeenEvents(merged_ids=b"".join(map(bytes.fromhex, sorted(ids))))
     if not life:
-        return Customer(customer_id, seen=seen)
+        return VisitorProfile(customer_id, seen=seen)
     open_, closed = visits_of(life, settings)
     known = profile(customer_id, [event for _, event in life], {}, (open_, closed), settings)
     moving = max(open_, key=lambda visit: (visit.last_ms, visit.key), default=None)
     sessions = [] if moving is None else [Session(**attrs.asdict(session_of(moving, settings)))]
-    return Customer(
+    return VisitorProfile(
         customer_id,
         counts=known.counts,
         spend=known.spend,

@@ -7,8 +7,8 @@ import attrs
 from harness.oracle.judging import digests_in
 from harness.oracle.sign_in import ExpectedMessage, history_in
 from harness.oracle.sorting import Sorted
+from harness.oracle.visitor_profile import VisitorProfile
 from harness.support.diff import diff
-from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, Event
 
 
@@ -51,11 +51,11 @@ def missing_messages(
             yield f"forgettings {event_id} in the log are as of {times}, should be as of {sorted(wanted)}"
 
 
-def _unlike_histories(found: Customer | None, wanted: Customer) -> str | None:
+def _unlike_histories(found: VisitorProfile | None, wanted: VisitorProfile) -> str | None:
     """Name a field in which two histories differ."""
     if found is None:
         return "is another event"
-    for field in attrs.fields(Customer):
+    for field in attrs.fields(VisitorProfile):
         held, right = getattr(found, field.name), getattr(wanted, field.name)
         if field.name == "seen":
             held, right = set(digests_in(held.merged_ids)), set(digests_in(right.merged_ids))

@@ -15,7 +15,7 @@ import attrs
 from harness.oracle.judging import NEVER_MS, ExpectedSeen
 from harness.oracle.sessions import LOOKS, Visit, weights_of
 from harness.oracle.sign_in import history_in
-from realtime_pipeline.domain.profile.customer import Customer
+from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
@@ -116,7 +116,7 @@ def country_of(event: Event) -> str | None:
     return said.upper() if re.fullmatch("[A-Za-z]{2}", said) else None
 
 
-def _country(events: Iterable[Event], histories: Iterable[Customer]) -> tuple[str, int] | None:
+def _country(events: Iterable[Event], histories: Iterable[VisitorProfile]) -> tuple[str, int] | None:
     """Where the customer was last, and when (ties: the later letters)."""
     said = [(event.occurred_at_ms, country) for event in events if (country := country_of(event)) is not None]
     said += [(one.country[1], str(one.country[0])) for one in histories if one.country is not None]

@@ -7,8 +7,8 @@ import attrs
 
 from harness.oracle.sessions import weights_of
 from harness.oracle.sign_in import HISTORY, Placed, history_in
+from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.contribution import Contribution
-from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.order import Order
@@ -29,7 +29,7 @@ def counted_once(
     return found
 
 
-def _left_of(history: Customer, again: Sequence[Contribution], settings: ProfileSettings) -> Customer:
+def _left_of(history: VisitorProfile, again: Sequence[Contribution], settings: ProfileSettings) -> VisitorProfile:
     traded = [(_SIGNS[one.kind], one) for one in again if one.kind in _SIGNS]
     kinds, weights = Counter(one.kind for one in again), weights_of(settings)
     units, sums, times = Counter[str | None](), Counter[str | None](), Counter[str]()

@@ -6,8 +6,7 @@ from typing import Final
 import attrs
 
 from harness.oracle.naming import message_id
-from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.identity import ProfileMerged
+from harness.oracle.visitor_profile import MergeMessage, VisitorProfile
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -38,12 +37,12 @@ class ExpectedMessage:
     to: CustomerId
     event_id: str
     event: Event | None = None
-    history: Customer | None = None
+    history: VisitorProfile | None = None
     signed_in_ms: int = 0
     forgotten_at_ms: int | None = None
 
 
-def as_event(merged: ProfileMerged) -> Event:
+def as_event(merged: MergeMessage) -> Event:
     """A history as one more event of its customer: a sign-in that says what had been done before."""
     return Event(
         merged.event_id,
@@ -55,10 +54,10 @@ def as_event(merged: ProfileMerged) -> Event:
     )
 
 
-def history_in(event: Event) -> Customer | None:
+def history_in(event: Event) -> VisitorProfile | None:
     """The history that such an event brings."""
     found = event.properties.get(HISTORY)
-    return found if isinstance(found, Customer) else None
+    return found if isinstance(found, VisitorProfile) else None
 
 
 def latest_ms(event: Event) -> int:

@@ -9,11 +9,11 @@ import attrs
 
 from harness.oracle.profile import country_of
 from harness.oracle.sign_in import APPENDED, KEY_STRIDE, LATEST, Placed, as_event
-from realtime_pipeline.domain.profile.identity import ProfileMerged
+from harness.oracle.visitor_profile import MergeMessage, OracleDecoded
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
 
 UNREADABLE: Final = "unreadable"
 """Stands for the codes of all records that cannot be decoded: two decoders may see different faults in one."""
@@ -46,7 +46,7 @@ class Sorted:
     """The partitions whose time ticks have moved on."""
 
 
-def sort(record: Record, decoded: Foldable, max_future_skew_ms: int, belongs: Belongs, sorted_: Sorted) -> None:
+def sort(record: Record, decoded: OracleDecoded, max_future_skew_ms: int, belongs: Belongs, sorted_: Sorted) -> None:
     """Put a record where it belongs."""
     appended_ms = sorted_.appended_ms
     appended_ms[record.partition] = max(record.appended_at_ms, appended_ms.get(record.partition, record.appended_at_ms))
@@ -59,8 +59,8 @@ def sort(record: Record, decoded: Foldable, max_future_skew_ms: int, belongs: Be
         sorted_.counts[RecordClass.DEAD_LETTER] += 1
         sorted_.dead_letters.append((record.partition, record.position, reason, decoded.customer_id))
         sorted_.letters[record.partition, record.position] = identified(record)
-    elif isinstance(decoded, Event | ProfileMerged):
-        event = as_event(decoded) if isinstance(decoded, ProfileMerged) else _slim(decoded)
+    elif isinstance(decoded, Event | MergeMessage):
+        event = as_event(decoded) if isinstance(decoded, MergeMessage) else _slim(decoded)
         if not _may_be_refused(decoded):
             latest_ms = record.appended_at_ms + max_future_skew_ms
             event = event._replace(
@@ -90,7 +90,7 @@ def stays(letter: Letter, sorted_: Sorted) -> bool:
 
 
 def _refusal(
-    record: Record, decoded: Event | ProfileMerged | Rejected, max_future_skew_ms: int, belongs: Belongs
+    record: Record, decoded: Event | MergeMessage | Rejected, max_future_skew_ms: int, belongs: Belongs
 ) -> str | None:
     """Say why a record is a dead letter whatever came before it, if it is one."""
     if isinstance(decoded, Rejected):
@@ -107,7 +107,7 @@ def identified(record: Record) -> int:
     return crc32(repr((record.key, record.value, record.origin, record.appended_at_ms)).encode(errors="replace"))
 
 
-def _may_be_refused(decoded: Event | ProfileMerged) -> bool:
+def _may_be_refused(decoded: Event | MergeMessage) -> bool:
     """What must be done whatever a clock says is done as of the latest time that an event may have."""
     return isinstance(decoded, Event) and decoded.kind is not EventKind.CUSTOMER_FORGOTTEN
 

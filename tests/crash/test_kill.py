@@ -122,8 +122,14 @@ def test_publishing_again_after_a_kill_counts_nothing_twice(tmp_path: Path) -> N
         append(once, signed_in)
         once.process()
         assert differences(pipeline) == []
-        profiles = {one.customer_id: (one.counts, one.spend, one.units) for one in pipeline.container.cells().scan()}
-        expected = {one.customer_id: (one.counts, one.spend, one.units) for one in once.container.cells().scan()}
+        profiles = {
+            one.customer_id: (one.visits.counts, one.purchases.spend, one.purchases.units)
+            for one in pipeline.container.cells().scan()
+        }
+        expected = {
+            one.customer_id: (one.visits.counts, one.purchases.spend, one.purchases.units)
+            for one in once.container.cells().scan()
+        }
     assert profiles == expected
 
 

@@ -106,11 +106,11 @@ def test_a_visitor_signs_in_while_workers_work() -> None:
         looks = [event(f"v{number}", user=None, session="s1", product=f"p{number}") for number in range(5)]
         other.publish([*looks, event("l", "login", user="ada", session="s1")])
         deadline_s = time.monotonic() + 30
-        while not (ada := other.container.cells().read_customer(CustomerId("ada"))) or len(ada.recent) < 5:
+        while not (ada := other.container.cells().read_customer(CustomerId("ada"))) or len(ada.interests.recent) < 5:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         other.publish([event("v5", user=None, session="s1", product="p5")])
-        while len((other.container.cells().read_customer(CustomerId("ada")) or ada).recent) < 6:
+        while len((other.container.cells().read_customer(CustomerId("ada")) or ada).interests.recent) < 6:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
     with Pipeline(settings) as pipeline:
@@ -291,7 +291,7 @@ def test_a_topic_that_was_given_more_partitions_is_stopped_at_with_the_whole_way
         ).stdout
         assert said.startswith(f"{counted(letters, 'dead letter')} published again")
         assert pipeline.process() == {RecordClass.APPLIED: len(bought), RecordClass.DEAD_LETTER: letters + 1}
-        spent = [pipeline.profile(f"u{number}").customer.spend for number in range(10)]
+        spent = [pipeline.profile(f"u{number}").customer.purchases.spend for number in range(10)]
         assert spent == [20_000 * (remembered + 12)] * 10
 
 
@@ -423,7 +423,10 @@ def test_dead_letters_and_traces_of_real_servers() -> None:
         assert list(pipeline.export_dead_letters()) == []
         pipeline.process()
         assert differences(pipeline) == []
-        assert (pipeline.profile("ada").customer.units, pipeline.profile("ada").customer.spend) == (1, 125_000)
+        assert (pipeline.profile("ada").customer.purchases.units, pipeline.profile("ada").customer.purchases.spend) == (
+            1,
+            125_000,
+        )
         assert [(copy.record_class, copy.letter) for copy in pipeline.trace("1").copies] == [
             (RecordClass.DEAD_LETTER, LetterState.REPLAYED),
             (RecordClass.DEAD_LETTER, LetterState.REPLAYED),

@@ -41,15 +41,15 @@ EMBEDDED = [
     Mutation(
         "what comes again across a sign-in counts twice",
         "domain/profile/duplicates.py",
-        "    repeats = [one for one in profile.contributions if customer.seen.has_counted(one.digest)]\n",
-        "    repeats: list[Contribution] = []\n",
+        "    duplicates = [event for event in profile.aliases.contributions if customer.seen.has_counted(event.digest)]\n",
+        "    duplicates: list[Contribution] = []\n",
         ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
     ),
     Mutation(
         "a refund before its purchase is lost",
-        "domain/profile/customer.py",
-        "            self.add_units(event.product_id, -event.quantity, event.occurred_at_ms, settings)\n",
-        "            self.purchases.pop(event.product_id, None)\n",
+        "domain/profile/purchases.py",
+        "            self._add_units(event.product_id, -event.quantity, event.occurred_at_ms, settings)\n",
+        "            self.by_product.pop(event.product_id, None)\n",
     ),
     Mutation(
         "a history said again counts again",
@@ -67,9 +67,9 @@ EMBEDDED = [
     ),
     Mutation(
         "products trimmed by arrival",
-        "domain/profile/customer.py",
-        "        del times[min([product for product, at_ms in times.items() if at_ms == first_ms])]\n",
-        "        del times[next(iter(times))]\n",
+        "domain/profile/interests.py",
+        "            del times[min([product for product, at_ms in times.items() if at_ms == first_ms])]\n",
+        "            del times[next(iter(times))]\n",
         ("tests/domain/profile/test_customer.py",),
     ),
     Mutation(
@@ -232,7 +232,7 @@ EMBEDDED = [
     Mutation(
         "what only a newer worker can add up is added up",
         "domain/profile/unknown_fields.py",
-        "        if known.keys() & more.keys():\n",
+        "        if known.keys() & visitor.keys():\n",
         "        if False:\n",
         NEWER_RELEASES,
     ),
@@ -242,6 +242,20 @@ EMBEDDED = [
         "        if not isinstance(value, str):\n",
         "        if True:\n",
         NEWER_RELEASES,
+    ),
+    Mutation(
+        "a field of a stored profile has the value of another",
+        "infrastructure/codecs/customer_map.py",
+        "        purchases.spend,\n        purchases.units,\n",
+        "        purchases.units,\n        purchases.spend,\n",
+        ("tests/laws/test_format_laws.py",),
+    ),
+    Mutation(
+        "a stored profile without the customer's id is read",
+        "infrastructure/codecs/state.py",
+        "        if not read.customer_id:\n",
+        "        if False:\n",
+        ("tests/laws/test_format_laws.py",),
     ),
     Mutation(
         "a field that is missing in a stored profile has its default",

@@ -135,7 +135,9 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
     cells, views, outputs = (pipeline.container.cells(), pipeline.container.views(), pipeline.container.outputs())
     customers = {customer.customer_id: attrs.asdict(customer, recurse=False) for customer in cells.scan()}
     products = dict(views.scan())
-    keys = {key for one in cells.scan() for key in [*one.closed_sessions, *(s.key for s in one.open_sessions)]}
+    keys = {
+        key for one in cells.scan() for key in [*one.visits.closed_sessions, *(s.key for s in one.visits.open_sessions)]
+    }
     return {
         "customers": customers,
         "sessions": cells.session_summaries(sorted(keys)),

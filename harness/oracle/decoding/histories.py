@@ -11,15 +11,14 @@ from harness.oracle.decoding.errors import RejectedRecord
 from harness.oracle.decoding.fields import Fields
 from harness.oracle.decoding.times import END_MS, time_ms
 from harness.oracle.decoding.values import identifier, is_id
-from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.identity import ProfileMerged
+from harness.oracle.visitor_profile import MergeMessage, VisitorProfile
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId
 
 EXACT_MAX: Final = 2**53
-_CUSTOMER: Final = msgspec.msgpack.Decoder(Customer)
+_CUSTOMER: Final = msgspec.msgpack.Decoder(VisitorProfile)
 
 
-def history_in(document: Fields) -> ProfileMerged:
+def history_in(document: Fields) -> MergeMessage:
     """Read such a record: `history` is a customer in MessagePack, in base 64.
 
     Raises:
@@ -35,7 +34,7 @@ def history_in(document: Fields) -> ProfileMerged:
         raise RejectedRecord("invalid_history", str(error)) from None
     if user_id.startswith(ANONYMOUS) or any(_implausible(history)):
         raise RejectedRecord("invalid_history", "no events could have come to this")
-    return ProfileMerged(
+    return MergeMessage(
         event_id,
         CustomerId(user_id),
         CustomerId(ANONYMOUS + session_id),
@@ -45,7 +44,7 @@ def history_in(document: Fields) -> ProfileMerged:
     )
 
 
-def _implausible(history: Customer) -> Iterator[bool]:
+def _implausible(history: VisitorProfile) -> Iterator[bool]:
     """What is wrong with a history, if anything: ids, times, sums and counts that events cannot give."""
     sessions, orders, events = history.open_sessions, history.orders.values(), history.contributions
     ids = [*history.recent, *history.purchases, *history.shown, *history.orders]

@@ -10,10 +10,9 @@ import pytest
 
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
-from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.identity import ProfileMerged
+from harness.oracle.visitor_profile import MergeMessage, OracleDecoded, VisitorProfile
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.events import EventLimits
 
 AT_MS = 1_700_000_000_000
@@ -23,7 +22,7 @@ decode = OracleDecoder(EventSchema(LIMITS, {"video_play": "view", "view": "purch
 plain = OracleDecoder(EventSchema(EventLimits()))
 
 
-def decoded(document: object, key: bytes | None = None, decoder: OracleDecoder = plain) -> Decoded:
+def decoded(document: object, key: bytes | None = None, decoder: OracleDecoder = plain) -> OracleDecoded:
     value = document if isinstance(document, bytes) else json.dumps(document).encode()
     return decoder(Record(2, 17, key, value, AT_MS))
 
@@ -577,7 +576,7 @@ def test_the_copy_of_a_visitors_event_names_the_original() -> None:
 
 
 def merged(**changes: object) -> dict[str, Any]:
-    visitor = Customer(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
+    visitor = VisitorProfile(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
     return {
         "event_type": "history_merged",
         "event_id": "e9",
@@ -589,8 +588,8 @@ def merged(**changes: object) -> dict[str, Any]:
 
 
 def test_histories() -> None:
-    visitor = Customer(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
-    right = ProfileMerged("e9", CustomerId("ada"), visitor.customer_id, AT_MS, visitor)
+    visitor = VisitorProfile(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
+    right = MergeMessage("e9", CustomerId("ada"), visitor.customer_id, AT_MS, visitor)
     assert decoded(merged()) == right
     assert decoded(merged(signed_in=None)) == right
     assert decoded(merged(signed_in=[1, 7])) == attrs.evolve(right, signed_in=(1, 7))

@@ -6,11 +6,11 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.domain.profile.changes import APPLIED, Changes, Recorded
-from realtime_pipeline.domain.profile.customer import CANCELLED, FORGOTTEN, REVIEWED, SIGNED_IN, Customer
+from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import Verdict
 from realtime_pipeline.domain.profile.identity import ProfileMerged, detach_profile, merge_profile
+from realtime_pipeline.domain.profile.kinds import CANCELLED, CARTED, FORGOTTEN, PURCHASED, REVIEWED, SIGNED_IN, VIEWED
 from realtime_pipeline.domain.profile.session import session_key
-from realtime_pipeline.domain.profile.settings import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.streams.effects import DeadLetter, Effects, RecordClass
 from realtime_pipeline.domain.streams.messages import Message, message_id
@@ -130,7 +130,7 @@ class _Folding:
         recorded = APPLIED
         if event.customer_id is not None:
             customer = self._customers[event.customer_id]
-            if event.kind is SIGNED_IN or customer.forwards_to is not None:
+            if event.kind is SIGNED_IN or customer.aliases.alias_of is not None:
                 return self._record_of_visitor(record, event, customer)
             begins = session_key(record.partition, record.position)
             recorded = customer.record(event, begins, self._profile_settings, self._changes)
@@ -170,12 +170,12 @@ class _Folding:
             return self._refuse(record, verdict, visitor.customer_id)
         self._changed[visitor.customer_id] = visitor
         if event.kind is not SIGNED_IN:
-            visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
-            to = visitor.forwards_to or visitor.customer_id
+            visitor.visits.last_seen_ms = max(visitor.visits.last_seen_ms or 0, at_ms)
+            to = visitor.aliases.alias_of or visitor.customer_id
             self._messages.append(Message(to, event.event_id, sent_ms, visitor.customer_id, record))
             return RecordClass.FORWARDED
         self._advance_time(record, at_ms)
-        if event.identified_as is not None and event.identified_as != visitor.forwards_to:
+        if event.identified_as is not None and event.identified_as != visitor.aliases.alias_of:
             history = detach_profile(visitor, event.identified_as, profile, self._changes)
             event_id = message_id(visitor.customer_id, event.event_id)
             place = record.partition, record.position
@@ -183,7 +183,7 @@ class _Folding:
                 event.identified_as, event_id, sent_ms, visitor.customer_id, profile=history, signed_in=place
             )
             self._messages.append(message)
-        visitor.last_seen_ms = max(visitor.last_seen_ms or 0, at_ms)
+        visitor.visits.last_seen_ms = max(visitor.visits.last_seen_ms or 0, at_ms)
         return RecordClass.APPLIED
 
     def _merge_profile(self, record: Record, merged: ProfileMerged) -> RecordClass:
@@ -204,7 +204,7 @@ class _Folding:
         self._forget_visitors(merged.event_id)
         # Time does not move on: the sign-in has moved it on where it lies, and one event may count only once.
         if session is not None:
-            moved = merged.profile.open_sessions[-1].products
+            moved = merged.profile.visits.open_sessions[-1].products
             for product_id, (touched_ms, _) in moved.items():
                 self._deltas.product(product_id)  # views know a product once a delta names it
                 self._deltas.index_session(product_id, session.key, touched_ms)

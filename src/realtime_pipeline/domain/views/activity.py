@@ -4,8 +4,7 @@ from typing import Self
 
 import attrs
 
-from realtime_pipeline.domain.profile.customer import CANCELLED
-from realtime_pipeline.domain.profile.settings import CARTED, PURCHASED, VIEWED
+from realtime_pipeline.domain.profile.kinds import CANCELLED, CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.events import EventKind
 
 HOUR_MS = 3_600_000
