@@ -41,8 +41,15 @@ EMBEDDED = [
     Mutation(
         "what comes again across a sign-in counts twice",
         "domain/profile/duplicates.py",
-        "    duplicates = [event for event in profile.aliases.contributions if customer.seen.has_counted(event.digest)]\n",
-        "    duplicates: list[Contribution] = []\n",
+        "for event in profile.aliases.contributions if customer.seen.has_counted(event.digest)]\n",
+        "for event in profile.aliases.contributions if False]\n",
+        ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
+    ),
+    Mutation(
+        "what comes again across a sign-in counts twice for its product",
+        "domain/streams/sign_in.py",
+        "    effects.deltas.retract(duplicates)\n",
+        "",
         ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
     ),
     Mutation(
@@ -289,9 +296,9 @@ EMBEDDED = [
     ),
     Mutation(
         "one event of a clock that was ahead moves the shop's time",
-        "domain/streams/fold.py",
-        "            self._newest_ms, self._largest_ms = self._largest_ms, at_ms\n",
-        "            self._newest_ms = self._largest_ms = at_ms\n",
+        "domain/streams/watermark.py",
+        "            self.newest_ms, self.largest_ms = self.largest_ms, at_ms\n",
+        "            self.newest_ms = self.largest_ms = at_ms\n",
         ("tests/application/processing/test_clocks_ahead.py",),
     ),
     Mutation(

@@ -55,6 +55,10 @@ class Visits:
         if event.context and event.country is not None:
             self.country = last_write_wins(self.country, (event.country, at_ms))
 
+    def note_last_seen(self, at_ms: int) -> None:
+        """Note that a visitor who has signed in did something, which counts for their customer."""
+        self.last_seen_ms = max(self.last_seen_ms or 0, at_ms)
+
     def record_in_session(
         self, event: Event, begins: SessionKey, weight: int, settings: ProfileSettings, changes: Changes
     ) -> SessionKey:
