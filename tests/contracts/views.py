@@ -152,6 +152,43 @@ class ViewsContract:
             self.merge(deltas, {0: (number, number + 1)})
         assert self.views.sessions_of([MUG], 3) == {MUG: {1: 70}}
 
+    def test_sums_add_up_by_projection_product_and_measure(self) -> None:
+        first = Deltas(
+            sums={("returns", MUG, "units"): 2, ("returns", MUG, "money"): 7, ("returns", JUG, "units"): 1},
+        )
+        other = Deltas(sums={("returns", MUG, "units"): -3, ("looks", MUG, "units"): 5, ("returns", PAN, "lines"): 4})
+        self.merge(first)
+        self.merge(other, {0: (1, 2)})
+        assert self.views.sums("returns", [MUG, JUG, ProductId("tent")]) == {
+            MUG: {"units": -1, "money": 7},
+            JUG: {"units": 1},
+        }
+        assert self.views.sums("returns", [PAN]) == {PAN: {"lines": 4}}
+        assert self.views.sums("looks", [MUG, JUG]) == {MUG: {"units": 5}}
+        assert self.views.sums("looks", []) == {}
+        assert self.views.sums("nothing", [MUG]) == {}
+        assert self.views.products([MUG, JUG, PAN]) == {}
+
+    def test_sums_are_exact(self) -> None:
+        large, times = 10**15 - 1, 12  # 12 of them are more than 2^53
+        for number, more in enumerate([large] * times + [7] + [-large] * 2 * times):
+            self.merge(Deltas(sums={("returns", MUG, "units"): more}), {0: (number, number + 1)})
+            if number == times:
+                assert self.views.sums("returns", [MUG]) == {MUG: {"units": times * large + 7}}
+        assert self.views.sums("returns", [MUG]) == {MUG: {"units": 7 - times * large}}
+
+    def test_a_repeated_merge_adds_no_sums(self) -> None:
+        deltas = Deltas(sums={("returns", MUG, "units"): 2})
+        self.merge(deltas)
+        with pytest.raises(PositionMismatch):
+            self.merge(deltas)
+        assert self.views.sums("returns", [MUG]) == {MUG: {"units": 2}}
+
+    def test_sums_are_erased(self) -> None:
+        self.merge(Deltas(sums={("returns", MUG, "units"): 2}))
+        self.views.erase()
+        assert self.views.sums("returns", [MUG]) == {}
+
     def test_trending_forgets_by_half_lives(self) -> None:
         rules = TrendingSettings(window_hours=24, half_life_hours=6.0)
         self.merge(looked_at(MUG, 8, hour=HOUR - 12))

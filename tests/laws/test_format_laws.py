@@ -136,6 +136,9 @@ ENTRY: Final = OutboxEntry(
     (Outgoing(b"ada", b"{}"),),
     9,
 )
+WITH_SUMS: Final = attrs.evolve(
+    ENTRY, deltas=attrs.evolve(ENTRY.deltas, sums={("returns", ProductId("mug"), "units"): 2})
+)
 REVIEW: Final = Review(CustomerId("ada"), ProductId("mug"), 4, "fine", 9)
 
 
@@ -199,6 +202,7 @@ STORED: Final[dict[str, Stored]] = {
     "customer": (encode_customer(ADA), decode_customer),
     "review": (encode_review(REVIEW), decode_review),
     "entry": (encode_entry(ENTRY), decode_entry),
+    "entry with sums": (encode_entry(WITH_SUMS), decode_entry),
     "trail": (encode_session_summary(ADA.visits.open_sessions[0]), decode_session_summary),
     "trails": (
         encode_session_summary(ADA.visits.open_sessions[0]),
@@ -311,11 +315,11 @@ def _again(read: object) -> Any:
     return unpack(pack(read))
 
 
-@pytest.mark.parametrize("kind", ["customer", "review", "entry"])
+@pytest.mark.parametrize("kind", ["customer", "review", "entry", "entry with sums"])
 def test_a_map_of_a_format_that_is_not_read_is_a_newer_releases(kind: str) -> None:
     value, decode = STORED[kind]
-    fields = unpack(value)
-    for of_newer in (fields | {"format": [3, 2]}, {"format": [3, 2], "everything": "is otherwise"}):
+    fields = unpack(value, type=dict[str, Any])
+    for of_newer in (fields | {"format": [4, 3]}, {"format": [4, 3], "everything": "is otherwise"}):
         with pytest.raises(NewerRelease, match=r"written by a newer release .*: upgrade this program"):
             decode(pack(of_newer))
 
@@ -351,7 +355,8 @@ def test_elements_that_a_newer_release_adds_to_arrays_are_passed_over() -> None:
 def test_an_entry_that_says_more_than_is_read_is_refused() -> None:
     """Brought to the readers without that and then trimmed, it would be lost."""
     assert decode_entry(STORED["entry"][0]) == ENTRY
-    assert decode_entry(pack(ENTRY)) == ENTRY  # of the release before formats
+    before_formats = pack({name: part for name, part in unpack(STORED["entry"][0]).items() if name != "format"})
+    assert decode_entry(before_formats) == ENTRY
     fields = unpack(STORED["entry"][0], type=dict[str, Any])
     for more in (fields | {"windows": [1]}, fields | {"format": [2, 1], "windows": [1]}):
         with pytest.raises(NewerRelease, match=r"records 3 to 5 has windows.*, which this release would lose"):
@@ -376,3 +381,36 @@ def test_a_customer_before_formats_may_lack_fields_but_not_its_id() -> None:
     del fields["customer_id"]
     with pytest.raises(Damaged, match="it lacks customer_id"):
         decode_customer(pack(fields))
+
+
+def test_an_entry_without_sums_has_the_bytes_that_releases_without_sums_write() -> None:
+    @attrs.define
+    class DeltasOfFirstRelease:
+        products: dict[Any, Any]
+        activity: dict[Any, Any]
+        index: dict[Any, Any]
+        by_country: dict[Any, Any]
+
+    deltas = ENTRY.deltas
+    tables = DeltasOfFirstRelease(deltas.products, deltas.activity, deltas.index, deltas.by_country)
+    bare = pack(attrs.evolve(ENTRY, deltas=tables))  # type: ignore[arg-type]
+    assert encode_entry(ENTRY) == b"\x8a" + pack("format") + pack([1, 1]) + bare[1:]
+    assert decode_entry(bare) == ENTRY  # as the release before formats wrote it
+
+
+def test_an_entry_with_sums_stops_releases_that_would_lose_them() -> None:
+    value = encode_entry(WITH_SUMS)
+    assert decode_entry(value) == WITH_SUMS
+    assert unpack(value, type=dict[str, Any])["format"] == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["entry", "entry with sums"])
+def test_an_entry_that_lacks_a_field_is_damaged(kind: str) -> None:
+    fields = unpack(STORED[kind][0], type=dict[str, Any])
+    for name in fields.keys() - {"format"}:
+        with pytest.raises(Damaged, match=f"lacks {name}|required field `{name}`"):
+            decode_entry(pack({known: part for known, part in fields.items() if known != name}))
+    for name in fields["deltas"].keys() - {"sums"}:
+        deltas = {known: part for known, part in fields["deltas"].items() if known != name}
+        with pytest.raises(Damaged, match=f"lacks deltas.{name}"):
+            decode_entry(pack(fields | {"deltas": deltas}))

@@ -128,6 +128,11 @@ class Views(ABC):
         """How many views, carts and purchases there were, of all products."""
 
     @abstractmethod
+    def sums(self, projection: str, product_ids: Collection[ProductId]) -> dict[ProductId, dict[str, int]]:
+        """Read what a `SumProjection` has of products, by the name of what is measured; sums never added to are left
+        out, and so are products without any."""
+
+    @abstractmethod
     def trending(
         self,
         settings: TrendingSettings,

@@ -108,10 +108,8 @@ class _Folding:
                 return self._refuse(record, event, customer, recorded.verdict)
             self._changed[customer_id] = customer
         self.clock.advance(event.occurred_at_ms, record.appended_at_ms)
-        product_id = event.product_id
-        if product_id is not None:
-            for add in self._projections:
-                add(event, product_id, recorded)
+        for add in self._projections:
+            add(event, recorded)
         return RecordClass.APPLIED
 
     def _sign_in(self, record: Record, event: Event, visitor: Customer) -> RecordClass:

@@ -55,9 +55,9 @@ class HourlyActivity(Projection[HourKey, Activity]):
     def adder(self, table: dict[HourKey, Activity]) -> Add:
         """Count an action in the hour in which it happened."""
 
-        def add(event: Event, product_id: ProductId, _recorded: Recorded) -> None:
-            kind = event.kind
-            if kind in _ACTIONS:
+        def add(event: Event, _recorded: Recorded) -> None:
+            kind, product_id = event.kind, event.product_id
+            if product_id is not None and kind in _ACTIONS:
                 key = (event.occurred_at_ms // HOUR_MS, product_id)
                 activity = table.get(key)
                 if activity is None:
@@ -66,10 +66,10 @@ class HourlyActivity(Projection[HourKey, Activity]):
 
         return add
 
-    def retract(self, table: dict[HourKey, Activity], event: Contribution, product_id: ProductId) -> None:
+    def retract(self, table: dict[HourKey, Activity], event: Contribution) -> None:
         """Count an action out."""
-        if event.kind in _ACTIONS:
-            table.setdefault((event.at_ms // HOUR_MS, product_id), Activity()).count(event.kind, -1)
+        if event.product_id is not None and event.kind in _ACTIONS:
+            table.setdefault((event.at_ms // HOUR_MS, event.product_id), Activity()).count(event.kind, -1)
 
     def merge(self, table: dict[HourKey, Activity], other: Mapping[HourKey, Activity], latest_ms: int) -> None:
         """Add the counts."""
@@ -85,20 +85,24 @@ class CountryActivity(Projection[CountryKey, Activity]):
     def adder(self, table: dict[CountryKey, Activity]) -> Add:
         """Count an action of which the country is known."""
 
-        def add(event: Event, product_id: ProductId, _recorded: Recorded) -> None:
-            if event.context and event.kind in _ACTIONS and (country := event.country) is not None:
+        def add(event: Event, _recorded: Recorded) -> None:
+            if not event.context:
+                return
+            kind, product_id, country = event.kind, event.product_id, event.country
+            if country is not None and product_id is not None and kind in _ACTIONS:
                 key = (event.occurred_at_ms // HOUR_MS, country, product_id)
                 activity = table.get(key)
                 if activity is None:
                     activity = table[key] = Activity()
-                activity.count(event.kind)
+                activity.count(kind)
 
         return add
 
-    def retract(self, table: dict[CountryKey, Activity], event: Contribution, product_id: ProductId) -> None:
+    def retract(self, table: dict[CountryKey, Activity], event: Contribution) -> None:
         """Count an action out."""
-        if event.country is not None and event.kind in _ACTIONS:
-            table.setdefault((event.at_ms // HOUR_MS, event.country, product_id), Activity()).count(event.kind, -1)
+        if event.country is not None and event.product_id is not None and event.kind in _ACTIONS:
+            key = (event.at_ms // HOUR_MS, event.country, event.product_id)
+            table.setdefault(key, Activity()).count(event.kind, -1)
 
     def merge(self, table: dict[CountryKey, Activity], other: Mapping[CountryKey, Activity], latest_ms: int) -> None:
         """Add the counts."""

@@ -14,12 +14,17 @@ from realtime_pipeline.domain.views.activity import Activity, CountryActivity, C
 from realtime_pipeline.domain.views.product_stats import ProductState, ProductStates
 from realtime_pipeline.domain.views.projection import Add, Projection
 from realtime_pipeline.domain.views.session_index import SessionIndex, TouchKey
+from realtime_pipeline.domain.views.sums import SumKey, SumProjection, Sums
+
+SUM_PROJECTIONS: Final[tuple[SumProjection, ...]] = ()
+"""What a shop counts besides: an instance of each, one a line."""
 
 PROJECTIONS: Final[Mapping[str, Projection[Any, Any]]] = {
     "products": ProductStates(),
     "activity": HourlyActivity(),
     "by_country": CountryActivity(),
     "index": SessionIndex(),
+    "sums": Sums(SUM_PROJECTIONS),
 }
 """By the name of its table in `Deltas`, each projection."""
 
@@ -37,20 +42,21 @@ class Deltas:
     activity: dict[HourKey, Activity] = attrs.Factory(dict)
     index: dict[TouchKey, int] = attrs.Factory(dict)
     by_country: dict[CountryKey, Activity] = attrs.Factory(dict)
+    sums: dict[SumKey, int] = attrs.Factory(dict)
 
     def _tables(self) -> list[tuple[Projection[Any, Any], dict[Any, Any]]]:
         return [(projection, getattr(self, name)) for name, projection in PROJECTIONS.items()]
 
     def adders(self) -> Sequence[Add]:
         """The functions that add an event to these deltas, one a projection; for as long as many are added."""
-        return [projection.adder(table) for projection, table in self._tables()]
+        adders = [projection.adder(table) for projection, table in self._tables()]
+        return [add for add in adders if add is not None]
 
     def retract(self, events: Sequence[Contribution]) -> None:
         """Take out what a visitor's events have added that their customer has counted, too."""
-        for event in events:
-            if event.product_id is not None:
-                for projection, table in self._tables():
-                    projection.retract(table, event, event.product_id)
+        for projection, table in self._tables():
+            for event in events:
+                projection.retract(table, event)
 
     def continue_session(self, session: Session, moved: Session) -> None:
         """Note that a visitor's session, `moved`, is part of a customer's session now."""

@@ -89,7 +89,10 @@ class ProductStates(Projection[ProductId, ProductState]):
     def adder(self, table: dict[ProductId, ProductState]) -> Add:
         """Count an interaction or an opinion, and note the facts."""
 
-        def add(event: Event, product_id: ProductId, recorded: Recorded) -> None:
+        def add(event: Event, recorded: Recorded) -> None:
+            product_id = event.product_id
+            if product_id is None:
+                return
             state = table.get(product_id)
             if state is None:
                 state = table[product_id] = ProductState()
@@ -104,9 +107,11 @@ class ProductStates(Projection[ProductId, ProductState]):
 
         return add
 
-    def retract(self, table: dict[ProductId, ProductState], event: Contribution, product_id: ProductId) -> None:
+    def retract(self, table: dict[ProductId, ProductState], event: Contribution) -> None:
         """Count an interaction or an opinion out."""
-        state = table.setdefault(product_id, ProductState())
+        if event.product_id is None:
+            return
+        state = table.setdefault(event.product_id, ProductState())
         if event.kind in _INTERACTIONS:
             state.interactions -= 1
         elif event.kind is REVIEWED and event.rating is not None:

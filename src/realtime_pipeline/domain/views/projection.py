@@ -11,8 +11,8 @@ from realtime_pipeline.domain.shop.events import Event, ProductId
 
 K = TypeVar("K")
 V = TypeVar("V")
-Add = Callable[[Event, ProductId, Recorded], None]
-"""Adds an applied event of a product to a table, by what the event's customer returned for it."""
+Add = Callable[[Event, Recorded], None]
+"""Adds an applied event to a table, by what the event's customer returned for it."""
 
 
 class Projection(ABC, Generic[K, V]):
@@ -26,14 +26,17 @@ class Projection(ABC, Generic[K, V]):
     """The product that a key belongs to; called for every key of every round."""
 
     @abstractmethod
-    def adder(self, table: dict[K, V]) -> Add:
-        """The function that adds an applied event to a table. Made once for each table, called for every event."""
+    def adder(self, table: dict[K, V]) -> Add | None:
+        """The function that adds an applied event to a table; None where no event adds anything.
+
+        Made once for each table, called for every event but sign-ins and forgettings.
+        """
 
     @abstractmethod
     def merge(self, table: dict[K, V], other: Mapping[K, V], latest_ms: int) -> None:
         """Add another range's deltas. Facts with a time after `latest_ms` give way to any other."""
 
-    def retract(self, table: dict[K, V], event: Contribution, product_id: ProductId) -> None:
+    def retract(self, table: dict[K, V], event: Contribution) -> None:
         """Take out what a visitor's event has added that their customer has counted, too."""
 
     def continue_session(self, table: dict[K, V], session: Session, moved: Session) -> None:

@@ -24,9 +24,9 @@ class SessionIndex(Projection[TouchKey, int]):
     def adder(self, table: dict[TouchKey, int]) -> Add:
         """Note that the event's session touched the product."""
 
-        def add(event: Event, product_id: ProductId, recorded: Recorded) -> None:
-            session = recorded.session
-            if session is not None and event.kind in _TOUCHES:
+        def add(event: Event, recorded: Recorded) -> None:
+            session, product_id = recorded.session, event.product_id
+            if session is not None and product_id is not None and event.kind in _TOUCHES:
                 key, at_ms = (product_id, session), event.occurred_at_ms
                 known_ms = table.get(key)
                 if known_ms is None or at_ms > known_ms:

@@ -30,6 +30,7 @@ class _ViewCell:
     sources: dict[int, _Source] = attrs.Factory(dict)
     state: Deltas = attrs.Factory(Deltas)
     lists: dict[ProductId, dict[SessionKey, int]] = attrs.Factory(dict)
+    sums: dict[str, dict[ProductId, dict[str, int]]] = attrs.Factory(dict)
     oldest_hour: int = 0
 
     def source(self, partition: int) -> _Source:
@@ -94,12 +95,15 @@ class MemoryViews(Views):
         for one in merge.ranges:
             source = cell.source(one.partition)
             source.position, source.watermark = one.to_position, one.watermark
-        cell.state.merge(attrs.evolve(merge.deltas, index={}), now_ms + AHEAD_MAX_MS)
+        cell.state.merge(attrs.evolve(merge.deltas, index={}, sums={}), now_ms + AHEAD_MAX_MS)
         for (product_id, key), at_ms in merge.deltas.index.items():
             listed = cell.lists.setdefault(product_id, {})
             listed[key] = max(at_ms, listed.get(key, at_ms))
             if len(listed) > self._listed_sessions_max:
                 del listed[min(listed, key=lambda one: (listed[one], one))]
+        for (projection, product_id, measure), number in merge.deltas.sums.items():
+            sums = cell.sums.setdefault(projection, {}).setdefault(product_id, {})
+            sums[measure] = sums.get(measure, 0) + number
         self._delete_old_hours(cell, now_ms)
 
     def _delete_old_hours(self, cell: _ViewCell, now_ms: int) -> None:
@@ -144,6 +148,11 @@ class MemoryViews(Views):
     def interactions(self) -> int:
         """How many views, carts and purchases there were."""
         return sum(state.interactions for _, state in self.scan())
+
+    def sums(self, projection: str, product_ids: Collection[ProductId]) -> dict[ProductId, dict[str, int]]:
+        """Read the sums of products."""
+        found = ((id_, self._cell_of(id_).sums.get(projection, {}).get(id_)) for id_ in product_ids)
+        return {product_id: dict(sums) for product_id, sums in found if sums is not None}
 
     def trending(
         self,

@@ -17,6 +17,8 @@
 | `rp:{v0}:activity:H` | hash | `v:`, `c:`, `p:` + product → views, carts, purchases of an hour | by age |
 | `rp:{v0}:hours:DE`, `rp:{v0}:activity:H:DE` | hash | the same of a country | the same |
 | `rp:{v0}:countries` | hash | country → how many merges had something of it | never |
+| `rp:{v0}:sums:NAME` | hash | measure + `:` + product → what a projection sums up, whole number | never |
+| `rp:{v0}:measures:NAME` | hash | what the projection measures → how many merges had something of it | never |
 | `rp:{v0}:moved` | sorted set | products whose category has become another, by the order in which | never |
 | `rp:{v0}:absent` | | named in merges, and never there | |
 | `rp:{v0}:list:PRODUCT` | sorted set | sessions by the time they touched the product, the newest | trimmed |
@@ -103,6 +105,14 @@ class Keys:
     def activity(self, group: int, hour: int, country: str | None) -> str:
         """What was done in an hour, in a country or in all."""
         return self.view(group, f"activity:{hour}" if country is None else f"activity:{hour}:{country}")
+
+    def sums(self, group: int, projection: str) -> str:
+        """What a projection sums up of products."""
+        return self.view(group, f"sums:{projection}")
+
+    def measures(self, group: int, projection: str) -> str:
+        """What a projection measures."""
+        return self.view(group, f"measures:{projection}")
 
     def list(self, group: int, product_id: ProductId) -> str:
         """The newest sessions of a product."""

@@ -18,7 +18,7 @@ from realtime_pipeline.domain.views.product_stats import ProductState, ProductSt
 from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.merge_request import Hour, merge_request
+from realtime_pipeline.infrastructure.redis.merge_request import Hour, merge_request, sum_field
 from realtime_pipeline.infrastructure.redis.rows import interactions_in, listed_in, source_in, state_in
 from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.trending import RedisTrending
@@ -211,14 +211,34 @@ class RedisViews(Views):
     def _fields(self, names: Sequence[str], product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Any, ...]]:
         """Read fields of products, those of all groups by one request."""
         self._check_layout()
-        by_group: dict[int, list[ProductId]] = {}
-        for product_id in product_ids:
-            by_group.setdefault(self._group_of(product_id), []).append(product_id)
+        by_group = self._by_group(product_ids)
         asked = [(self._keys.view(group, name), ids) for group, ids in by_group.items() for name in names]
         answers = iter(self._client.execute([(key, ("HMGET", key, *ids)) for key, ids in asked]))
         found: dict[ProductId, tuple[Any, ...]] = {}
         for ids in by_group.values():
             found.update(zip(ids, zip(*[next(answers) for _ in names], strict=True), strict=True))
+        return found
+
+    def sums(self, projection: str, product_ids: Collection[ProductId]) -> dict[ProductId, dict[str, int]]:
+        """Read the sums of products: first the names of what is measured, then the fields of each product."""
+        self._check_layout()
+        by_group = self._by_group(product_ids)
+        keys = [self._keys.measures(group, projection) for group in by_group]
+        measures = self._client.execute([(key, ("HKEYS", key)) for key in keys]) if keys else []
+        asked: list[tuple[Key, list[tuple[ProductId, str]]]] = []
+        for (group, ids), names in zip(by_group.items(), measures, strict=True):
+            if names:
+                sums = [(product_id, name.decode()) for product_id in ids for name in names]
+                asked.append((self._keys.sums(group, projection), sums))
+        requests: list[tuple[Key, Request]] = [
+            (key, ("HMGET", key, *(sum_field(measure, product_id) for product_id, measure in sums)))
+            for key, sums in asked
+        ]
+        found: dict[ProductId, dict[str, int]] = {}
+        for (_, sums), values in zip(asked, self._client.execute(requests) if requests else [], strict=True):
+            for (product_id, measure), value in zip(sums, values, strict=True):
+                if value is not None:
+                    found.setdefault(product_id, {})[measure] = int(value)
         return found
 
     def interactions(self) -> int:
@@ -298,6 +318,12 @@ class RedisViews(Views):
 
     def _sources(self) -> list[Key]:
         return [self._keys.sources(cell % self._groups, cell) for cell in range(self._settings.view_cells)]
+
+    def _by_group(self, product_ids: Collection[ProductId]) -> dict[int, list[ProductId]]:
+        by_group: dict[int, list[ProductId]] = {}
+        for product_id in product_ids:
+            by_group.setdefault(self._group_of(product_id), []).append(product_id)
+        return by_group
 
     def _group_of(self, product_id: ProductId) -> int:
         """In which group the view cell of a product lies: its number modulo theirs, of which theirs is a multiple."""

@@ -24,7 +24,7 @@ from realtime_pipeline.infrastructure.sqlite.database import Database
 
 _to_json = msgspec.json.Encoder().encode
 
-VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals")
+VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals", "sums")
 """What is erased, and what a snapshot holds."""
 
 TRIM_OVER = 1.2
@@ -150,6 +150,18 @@ class SqliteViews(Views):
         rows = self._database.rows("SELECT value FROM totals WHERE name = 'interactions'")
         return rows[0][0] if rows else 0
 
+    def sums(self, projection: str, product_ids: Collection[ProductId]) -> dict[ProductId, dict[str, int]]:
+        """Read the sums of products."""
+        rows = self._database.rows(
+            "SELECT product_id, measure, value FROM sums"
+            " WHERE projection = ? AND product_id IN (SELECT value FROM json_each(?))",
+            (projection, as_json(product_ids)),
+        )
+        found: dict[ProductId, dict[str, int]] = {}
+        for product_id, measure, value in rows:
+            found.setdefault(product_id, {})[measure] = value
+        return found
+
     def trending(
         self,
         settings: TrendingSettings,
@@ -250,6 +262,10 @@ class SqliteViews(Views):
             "INSERT INTO product_sessions VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE excluded.at_ms > at_ms",
             ((ids[product_id], key, at_ms) for (product_id, key), at_ms in deltas.index.items()),
+        )
+        connection.executemany(
+            "INSERT INTO sums VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+            ((*key, number) for key, number in deltas.sums.items()),
         )
         self._trim(connection, grown, now_ms)
 
