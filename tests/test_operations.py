@@ -27,7 +27,7 @@ def good(number: int) -> dict[str, object]:
 
 
 def units(pipeline: Pipeline) -> int:
-    return pipeline.profile("ada").customer.units
+    return pipeline.profile("ada").customer.purchases.units
 
 
 @KINDS
@@ -129,7 +129,7 @@ def test_a_misrouted_event_goes_to_its_owner_as_it_is() -> None:
         for left in (misrouted, 0):
             assert pipeline.replay_dead_letters(reason="misrouted").published == left
             pipeline.process()
-        assert pipeline.profile("ada").customer.counts == {"product_viewed": 2, "customer_signed_in": 1}
+        assert pipeline.profile("ada").customer.visits.counts == {"product_viewed": 2, "customer_signed_in": 1}
         assert differences(pipeline) == []
 
 

@@ -33,7 +33,7 @@ def test_everything_in_memory() -> None:
     with Pipeline(Settings(log="memory", store="memory")) as pipeline:
         assert pipeline.publish(visits("ada", "mug", "jug")) == 2
         assert pipeline.process() == {RecordClass.APPLIED: 2}
-        assert pipeline.profile("ada").customer.sessions_begun == 1
+        assert pipeline.profile("ada").customer.visits.sessions_begun == 1
 
 
 def test_what_is_wrong_is_refused_before_anything_is_published(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_decimals_are_published_as_they_are() -> None:
         priced = event("1", "purchase", product="mug", price=Decimal("19.99"), quantity=Decimal(3))
         assert pipeline.publish([priced]) == 1
         assert pipeline.process() == {RecordClass.APPLIED: 1}
-        assert pipeline.profile("ada").customer.spend == 599_700
+        assert pipeline.profile("ada").customer.purchases.spend == 599_700
         with pytest.raises(InvalidEvents, match=r"event 1 cannot be written as JSON: properties\.price is NaN"):
             pipeline.publish([event("2", "purchase", product="mug", price=Decimal("NaN"))])
 
@@ -68,7 +68,7 @@ def test_ids_may_be_emoji() -> None:
         pipeline.publish([event("1", user=astronaut, product=astronaut, name=astronaut)])
         pipeline.process()
         profile = pipeline.profile(astronaut)
-        assert list(profile.customer.recent) == [astronaut]
+        assert list(profile.customer.interests.recent) == [astronaut]
         assert f"  lately     {astronaut}" in profile_in_words(profile)
         pipeline.forget(astronaut)
         pipeline.process()
@@ -151,7 +151,11 @@ def test_processing_in_the_background_while_others_publish_and_read(kind: Kind, 
                 pipeline.recommend("user-0")
                 time.sleep(0.01)
         assert pipeline.container.customer_queries().counts() == {RecordClass.APPLIED: 120}
-        assert [pipeline.profile(f"user-{number}").customer.sessions_begun for number in range(3)] == [20, 20, 20]
+        assert [pipeline.profile(f"user-{number}").customer.visits.sessions_begun for number in range(3)] == [
+            20,
+            20,
+            20,
+        ]
 
 
 def test_an_error_in_the_background_reaches_who_started_it(tmp_path: Path) -> None:

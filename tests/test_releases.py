@@ -52,10 +52,13 @@ def store(request: pytest.FixtureRequest, release: Path, tmp_path: Path) -> Iter
 @each_release
 def test_a_store_of_a_release_is_read_by_this_one(release: Path, store: Pipeline) -> None:
     ada = store.profile("ada").customer
-    assert (ada.spend, ada.units) == (250_000 + 300_000, 2 + 1)  # 3 mugs less 1, and the lamp of the visitor
-    assert ada.counts[EventKind.PRODUCT_VIEWED] == 3 + 2 + 1  # her own, the visitor's, and after the sign-in
-    assert ada.country is not None
-    assert ada.country[0] == "DE"
+    assert (ada.purchases.spend, ada.purchases.units) == (
+        250_000 + 300_000,
+        2 + 1,
+    )  # 3 mugs less 1, and the lamp of the visitor
+    assert ada.visits.counts[EventKind.PRODUCT_VIEWED] == 3 + 2 + 1  # her own, the visitor's, and after the sign-in
+    assert ada.visits.country is not None
+    assert ada.visits.country[0] == "DE"
     assert [one.rating for one in store.container.customer_queries().reviews(ada.customer_id)] == [4]
     assert store.trending(1)[0].product.product_id == "lamp"  # bought; the purchase of mugs was cancelled
     assert store.recommend("cyd", 5)
@@ -69,7 +72,7 @@ def test_a_store_of_a_release_is_gone_on_with(release: Path, store: Pipeline) ->
     store.process()
     assert differences(store) == []
     bob = store.profile("bob").customer
-    assert bob.spend == 400_000  # what the visitor bought, whose profile the earlier release has written
+    assert bob.purchases.spend == 400_000  # what the visitor bought, whose profile the earlier release has written
     assert [letter.reason.partition(":")[0] for letter in store.dead_letters()] == [
         "not_json",
         "invalid_price",
@@ -78,7 +81,7 @@ def test_a_store_of_a_release_is_gone_on_with(release: Path, store: Pipeline) ->
     append(store, later_events())
     assert store.process()[RecordClass.DUPLICATE] == 2
     assert differences(store) == []
-    assert store.profile("ada").customer.spend == 550_000 + 72_500 - 125_000
+    assert store.profile("ada").customer.purchases.spend == 550_000 + 72_500 - 125_000
 
 
 @each_release
@@ -91,7 +94,7 @@ def test_a_log_of_a_release_is_folded_by_this_one(release: Path) -> None:
         pipeline.process()
         found = differences(pipeline)  # this worker writes down again what the release's worker had
         assert [one for one in found if not one.endswith("2 times in the log")] == []
-        assert pipeline.profile("bob").customer.spend == 400_000
+        assert pipeline.profile("bob").customer.purchases.spend == 400_000
 
 
 def test_a_release_writes_its_stores_once(tmp_path: Path) -> None:

@@ -50,13 +50,23 @@ def test_a_product_is_bought_while_some_of_it_is_kept(kind: Kind, late: bool, tm
         pipeline.process()
         assert differences(pipeline) == []
         ada, bob = (pipeline.profile(name).customer for name in ("ada", "bob"))
-        assert (ada.units, ada.spend, ada.orders_placed, list(ada.bought)) == (3, 1_500_000, 1, ["chair"])
-        assert (bob.units, bob.spend, bob.orders_placed, list(bob.bought)) == (1, 500_000, 2, ["chair"])
+        assert (ada.purchases.units, ada.purchases.spend, ada.purchases.orders_placed, list(ada.purchases.bought)) == (
+            3,
+            1_500_000,
+            1,
+            ["chair"],
+        )
+        assert (bob.purchases.units, bob.purchases.spend, bob.purchases.orders_placed, list(bob.purchases.bought)) == (
+            1,
+            500_000,
+            2,
+            ["chair"],
+        )
         offered = pipeline.recommend("ada", rules=ListRules(hide_bought=True))
         assert "chair" not in {one.product.product_id for one in offered}
         append(pipeline, [event("r8", "refund", "ada", at_ms + 2 * MINUTE, product="chair", price=50, quantity=3)])
         pipeline.process()
-        assert list(pipeline.profile("ada").customer.bought) == []
+        assert list(pipeline.profile("ada").customer.purchases.bought) == []
 
 
 @KINDS
@@ -76,7 +86,7 @@ def test_three_tabs_are_three_sessions_that_lead_somewhere(kind: Kind, tmp_path:
         append(pipeline, looks)
         pipeline.process()
         assert differences(pipeline) == []
-        assert [pipeline.profile(f"u{user}").customer.sessions_begun for user in range(10)] == [3] * 10
+        assert [pipeline.profile(f"u{user}").customer.visits.sessions_begun for user in range(10)] == [3] * 10
         assert [one.product.product_id for one in pipeline.similar("p3", 2)] == ["p4", "p5"]
 
 
@@ -97,7 +107,12 @@ def test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once(
             pipeline.process()
         assert differences(pipeline) == []
         ada = pipeline.profile("ada").customer
-        assert (ada.counts[EventKind.PRODUCT_PURCHASED], ada.units, ada.spend, ada.orders_placed) == (1, 1, 500_000, 1)
+        assert (
+            ada.visits.counts[EventKind.PRODUCT_PURCHASED],
+            ada.purchases.units,
+            ada.purchases.spend,
+            ada.purchases.orders_placed,
+        ) == (1, 1, 500_000, 1)
         assert pipeline.trending(1)[0].reason.count == 1
 
 
@@ -116,7 +131,7 @@ def test_purchases_of_a_visitor_who_signed_in_count_however_far_the_worker_lags(
             pipeline.process()
         assert differences(pipeline) == []
         assert pipeline.dead_letters() == []
-        assert pipeline.profile("ada").customer.spend == 20 * 200 * 10_000
+        assert pipeline.profile("ada").customer.purchases.spend == 20 * 200 * 10_000
 
 
 @KINDS
@@ -130,7 +145,7 @@ def test_a_late_purchase_is_a_dead_letter_and_its_repair_counts_once(kind: Kind,
         for _ in range(3):
             append(pipeline, [bought("till-1", at_ms - 60 * MINUTE, price=900) | {"replayed": True}])
             pipeline.process()
-            assert pipeline.profile("ada").customer.spend == 900 * 10_000
+            assert pipeline.profile("ada").customer.purchases.spend == 900 * 10_000
             append(pipeline, [event(f"more{_}-{number}", at_ms=NOW_MS - 9_000 + number) for number in range(40)])
         counts = pipeline.process()
         assert counts[RecordClass.DUPLICATE] == 2
@@ -161,7 +176,7 @@ def test_what_is_on_its_way_when_a_customer_is_forgotten_goes_too(
         pipeline.process()
         assert differences(pipeline) == []
         assert pipeline.receipt(forgetting).is_done
-        assert [one.customer_id for one in pipeline.container.customer_queries().scan() if one.spend] == []
+        assert [one.customer_id for one in pipeline.container.customer_queries().scan() if one.purchases.spend] == []
 
 
 def test_a_category_at_most_so_often_is_filled_from_further_down() -> None:

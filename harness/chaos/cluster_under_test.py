@@ -225,7 +225,7 @@ class ClusterUnderTest:
 
     def spend_of(self, customer_id: str) -> int:
         """What a customer has spent, in ten-thousandths."""
-        return self.pipeline.profile(customer_id).customer.spend
+        return self.pipeline.profile(customer_id).customer.purchases.spend
 
     def counts(self) -> Mapping[str, int]:
         """How many records the store has counted in each class."""

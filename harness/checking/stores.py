@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
+from operator import attrgetter
 from typing import Final
 
 from harness.checking.views import compare_products, compare_session_lists, compare_top_rated, compare_trending
@@ -18,9 +19,12 @@ from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
+from realtime_pipeline.domain.profile.aliases import Aliases
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import SeenEvents, SeenIds
+from realtime_pipeline.domain.profile.opinions import Opinions
 from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
+from realtime_pipeline.domain.profile.visits import Visits
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import in_units
@@ -31,16 +35,22 @@ FOLD_CODES: Final = frozenset(("too_old", "misrouted", "in_the_future"))
 DIGEST_BYTES: Final = 8
 ENTRY_BYTES: Final = 6 + DIGEST_BYTES
 """Bytes of an event that is remembered: its time in 6 bytes, then the digest of its id."""
-_PLAIN_FIELDS: Final = (
-    "units",
-    "orders_placed",
-    "sessions_begun",
-    "first_seen_ms",
-    "last_seen_ms",
-    "country",
-    "closed_sessions",
-    "forgotten_at_ms",
-)
+_PLAIN_FIELDS: Final = {
+    "units": attrgetter("purchases.units"),
+    "orders_placed": attrgetter("purchases.orders_placed"),
+    "sessions_begun": attrgetter("visits.sessions_begun"),
+    "first_seen_ms": attrgetter("visits.first_seen_ms"),
+    "last_seen_ms": attrgetter("visits.last_seen_ms"),
+    "country": attrgetter("visits.country"),
+    "closed_sessions": attrgetter("visits.closed_sessions"),
+    "forgotten_at_ms": attrgetter("forgotten_at_ms"),
+    "counts": attrgetter("visits.counts"),
+    "affinity": attrgetter("interests.affinity"),
+    "recent": attrgetter("interests.recent"),
+    "purchases": attrgetter("purchases.by_product"),
+    "shown": attrgetter("exposures.shown"),
+}
+"""By the name of an expected field, where a customer has it."""
 
 
 def differences(
@@ -128,12 +138,11 @@ def _compare_visitor(found: Customer, expected: ExpectedVisitor) -> Iterator[Lin
     """Of a visitor who has signed in, only the alias may be left, and what a forgetting has to erase."""
     wanted = Customer(
         found.customer_id,
-        last_seen_ms=expected.last_seen_ms,
-        reviewed=expected.reviewed,
-        closed_sessions=expected.closed_sessions,
+        visits=Visits(last_seen_ms=expected.last_seen_ms, closed_sessions=expected.closed_sessions),
+        opinions=Opinions(expected.reviewed),
+        aliases=Aliases(alias_of=expected.alias_of),
         seen=found.seen,
         forgotten_at_ms=expected.forgotten_at_ms,
-        forwards_to=expected.alias_of,
     )
     if found != wanted:
         yield f"is {shown(found)}, should be {shown(wanted)}"
@@ -163,29 +172,27 @@ def _compare_ids(name: str, found: SeenIds, floor_ms: int, wanted: TimedIds) -> 
 def _compare_customer(
     found: Customer, wanted: ExpectedCustomer, sessions: Mapping[SessionKey, ExpectedSession]
 ) -> Iterator[Line]:
-    if found.spend != wanted.spend:
-        yield f"spend is {in_units(found.spend, 4)}, should be {in_units(wanted.spend, 4)}"
-    for name in _PLAIN_FIELDS:
-        yield from diff(name, getattr(found, name), getattr(wanted, name))
-    yield from diff("counts", found.counts, wanted.counts)
-    yield from diff("affinity", found.affinity, wanted.affinity)
-    yield from diff("recent", found.recent, wanted.recent)
-    yield from diff("purchases", found.purchases, wanted.purchases)
-    yield from diff("shown", found.shown, wanted.shown)
-    orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.orders.items()}
+    spend = found.purchases.spend
+    if spend != wanted.spend:
+        yield f"spend is {in_units(spend, 4)}, should be {in_units(wanted.spend, 4)}"
+    for name, field_of in _PLAIN_FIELDS.items():
+        yield from diff(name, field_of(found), getattr(wanted, name))
+    orders = {id_: (order.placed_at_ms, order.units, order.amount) for id_, order in found.purchases.orders.items()}
     # The order of arrival decides which entry is evicted next, so it is compared too.
     for name, held, wanted_entries in (
         ("orders", orders, wanted.orders),
-        ("reviewed", found.reviewed, wanted.reviewed),
-        ("visitors", found.visitors, wanted.visitors),
+        ("reviewed", found.opinions.reviewed, wanted.reviewed),
+        ("visitors", found.aliases.visitors, wanted.visitors),
     ):
         yield from diff(name, held, wanted_entries)
         if held.keys() == wanted_entries.keys():
             yield from diff(f"{name} by arrival", list(held), list(wanted_entries))
-    yield from diff("forwards_to", found.forwards_to, None)
+    yield from diff("alias_of", found.aliases.alias_of, None)
     yield from _compare_seen_events(found.seen, wanted.seen)
-    yield from diff("open_sessions", sorted(session.key for session in found.open_sessions), wanted.open_sessions)
-    for session in found.open_sessions:
+    yield from diff(
+        "open_sessions", sorted(session.key for session in found.visits.open_sessions), wanted.open_sessions
+    )
+    for session in found.visits.open_sessions:
         if session.key in wanted.open_sessions:
             yield from _compare_session(session, sessions[session.key])
 

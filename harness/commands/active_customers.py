@@ -11,7 +11,7 @@ def most_active(pipeline: Pipeline, limit: int) -> list[CustomerId]:
     """The customers with the most events (of equal numbers: the smaller id first)."""
 
     def rank(customer: Customer) -> tuple[int, str]:
-        return (-sum(customer.counts.values()), customer.customer_id)
+        return (-sum(customer.visits.counts.values()), customer.customer_id)
 
     customers = pipeline.container.customer_queries().scan()
     first = heapq.nsmallest(limit, ((rank(customer), customer.customer_id) for customer in customers))

@@ -69,7 +69,7 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object
 
 
 def _has_signed_in(customer: Customer) -> bool:
-    return bool(customer.visitors) or customer.forwards_to is not None
+    return bool(customer.aliases.visitors) or customer.aliases.alias_of is not None
 
 
 def _dead_letters(pipeline: Pipeline, count: int) -> dict[str, int]:

@@ -29,8 +29,8 @@ from harness.oracle.sessions import (
     last_interactions,
     sessions_of,
 )
+from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.contribution import Contribution
-from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import SeenEvents
 from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
@@ -182,16 +182,16 @@ def _messages_of_visitor(
 
 def _detached_profile(
     customer_id: CustomerId, lifetime: Sequence[KeyedEvent], ids: frozenset[str], settings: ProfileSettings
-) -> Customer:
+) -> VisitorProfile:
     """The part of a visitor's profile that a sign-in moves to the customer."""
     seen = SeenEvents(merged_ids=b"".join(map(bytes.fromhex, sorted(ids))))
     if not lifetime:
-        return Customer(customer_id, seen=seen)
+        return VisitorProfile(customer_id, seen=seen)
     open_, closed = sessions_of(lifetime, settings)
     known = profile_of(customer_id, [event for _, event in lifetime], {}, (open_, closed), settings)
     moving = _moving_session(open_)
     sessions = [] if moving is None else [Session(**attrs.asdict(expected_session(moving, settings)))]
-    return Customer(
+    return VisitorProfile(
         customer_id,
         counts=known.counts,
         spend=known.spend,

@@ -7,8 +7,8 @@ import attrs
 
 from harness.oracle.identity import MERGED_PROFILE, KeyedEvent, merged_profile_in
 from harness.oracle.sessions import interest_weights
+from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.contribution import Contribution
-from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.order import Order
@@ -30,7 +30,7 @@ def without_duplicates(
     return found
 
 
-def _subtract(profile: Customer, duplicates: Sequence[Contribution], settings: ProfileSettings) -> Customer:
+def _subtract(profile: VisitorProfile, duplicates: Sequence[Contribution], settings: ProfileSettings) -> VisitorProfile:
     traded = [(_SIGNS[duplicate.kind], duplicate) for duplicate in duplicates if duplicate.kind in _SIGNS]
     kinds, weights = Counter(duplicate.kind for duplicate in duplicates), interest_weights(settings)
     units_by_order, amount_by_order = Counter[str | None](), Counter[str | None]()

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from harness.oracle.messages import ExpectedMessage, message_id
-from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.identity import ProfileMerged
+from harness.oracle.visitor_profile import MergeMessage, VisitorProfile
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -29,7 +28,7 @@ def log_position(key: SessionKey) -> tuple[int, int]:
     return key % KEY_STRIDE, key // KEY_STRIDE
 
 
-def merge_event(merged: ProfileMerged) -> Event:
+def merge_event(merged: MergeMessage) -> Event:
     """Write a merged profile as one more event of its customer: a sign-in that has the profile as a property."""
     return Event(
         merged.event_id,
@@ -41,10 +40,10 @@ def merge_event(merged: ProfileMerged) -> Event:
     )
 
 
-def merged_profile_in(event: Event) -> Customer | None:
+def merged_profile_in(event: Event) -> VisitorProfile | None:
     """The profile that an event merges; None for an ordinary event."""
     profile = event.properties.get(MERGED_PROFILE)
-    return profile if isinstance(profile, Customer) else None
+    return profile if isinstance(profile, VisitorProfile) else None
 
 
 def newest_time_ms(event: Event) -> int:

@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from realtime_pipeline.domain.profile.customer import Customer
+from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.shop.events import CustomerId, Event
 
 ID_LENGTH_MAX: Final = 128
@@ -19,7 +19,7 @@ class ExpectedMessage:
     to: CustomerId
     event_id: str
     event: Event | None = None
-    profile: Customer | None = None
+    profile: VisitorProfile | None = None
     signed_in_ms: int = 0
     forgotten_at_ms: int | None = None
 

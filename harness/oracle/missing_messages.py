@@ -8,8 +8,8 @@ from harness.oracle.deduplication import digests_in
 from harness.oracle.identity import merged_profile_in
 from harness.oracle.messages import ExpectedMessage
 from harness.oracle.record_classes import ClassifiedRecords
+from harness.oracle.visitor_profile import VisitorProfile
 from harness.support.diff import diff
-from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId, Event
 
 MessageKey = tuple[CustomerId, str]
@@ -59,11 +59,11 @@ def missing_messages(
             yield f"forgettings {event_id} in the log are as of {times}, should be as of {sorted(wanted)}"
 
 
-def _profile_difference(found: Customer | None, wanted: Customer) -> str | None:
+def _profile_difference(found: VisitorProfile | None, wanted: VisitorProfile) -> str | None:
     """Name the first field in which two profiles differ; None where they are equal."""
     if found is None:
         return "is another event"
-    for field in attrs.fields(Customer):
+    for field in attrs.fields(VisitorProfile):
         held, expected = getattr(found, field.name), getattr(wanted, field.name)
         if field.name == "seen":
             held, expected = set(digests_in(held.merged_ids)), set(digests_in(expected.merged_ids))

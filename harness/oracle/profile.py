@@ -15,7 +15,7 @@ import attrs
 from harness.oracle.deduplication import NEVER_MS, ExpectedSeenEvents
 from harness.oracle.identity import merged_profile_in
 from harness.oracle.sessions import INTERACTIONS, Sessions, interest_weights
-from realtime_pipeline.domain.profile.customer import Customer
+from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
@@ -124,7 +124,7 @@ def country_of(event: Event) -> str | None:
     return code.upper() if re.fullmatch("[A-Za-z]{2}", code) else None
 
 
-def _country(events: Iterable[Event], merged: Iterable[Customer]) -> tuple[str, int] | None:
+def _country(events: Iterable[Event], merged: Iterable[VisitorProfile]) -> tuple[str, int] | None:
     """The customer's last country and its time (of equal times, the alphabetically later country)."""
     countries = [(event.occurred_at_ms, country) for event in events if (country := country_of(event)) is not None]
     countries += [(profile.country[1], str(profile.country[0])) for profile in merged if profile.country is not None]

@@ -9,11 +9,11 @@ import attrs
 
 from harness.oracle.identity import APPENDED_AT_MS, KEY_STRIDE, LATEST_MS, KeyedEvent, merge_event
 from harness.oracle.profile import country_of
-from realtime_pipeline.domain.profile.identity import ProfileMerged
+from harness.oracle.visitor_profile import MergeMessage, OracleDecoded
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
 
 UNREADABLE: Final = "unreadable"
 """Replaces the reason codes of all records that cannot be decoded: two decoders may report different faults first."""
@@ -49,7 +49,11 @@ class ClassifiedRecords:
 
 
 def classify(
-    record: Record, decoded: Foldable, max_future_skew_ms: int, partition_of: PartitionOf, classified: ClassifiedRecords
+    record: Record,
+    decoded: OracleDecoded,
+    max_future_skew_ms: int,
+    partition_of: PartitionOf,
+    classified: ClassifiedRecords,
 ) -> None:
     """Classify a record, and add it to `classified`."""
     appended_ms = classified.appended_ms
@@ -63,8 +67,8 @@ def classify(
         classified.counts[RecordClass.DEAD_LETTER] += 1
         classified.dead_letters.append((record.partition, record.position, reason, decoded.customer_id))
         classified.letter_checksums[record.partition, record.position] = checksum_of(record)
-    elif isinstance(decoded, Event | ProfileMerged):
-        event = merge_event(decoded) if isinstance(decoded, ProfileMerged) else _without_unused_fields(decoded)
+    elif isinstance(decoded, Event | MergeMessage):
+        event = merge_event(decoded) if isinstance(decoded, MergeMessage) else _without_unused_fields(decoded)
         if not _may_be_rejected(decoded):
             latest_ms = record.appended_at_ms + max_future_skew_ms
             event = event._replace(
@@ -96,7 +100,7 @@ def is_kept(letter: DeadLetter, classified: ClassifiedRecords) -> bool:
 
 
 def _rejection(
-    record: Record, decoded: Event | ProfileMerged | Rejected, max_future_skew_ms: int, partition_of: PartitionOf
+    record: Record, decoded: Event | MergeMessage | Rejected, max_future_skew_ms: int, partition_of: PartitionOf
 ) -> str | None:
     """The reason code of a record that is a dead letter whatever came before it; None for other records."""
     if isinstance(decoded, Rejected):
@@ -113,7 +117,7 @@ def checksum_of(record: Record) -> int:
     return crc32(repr((record.key, record.value, record.origin, record.appended_at_ms)).encode(errors="replace"))
 
 
-def _may_be_rejected(decoded: Event | ProfileMerged) -> bool:
+def _may_be_rejected(decoded: Event | MergeMessage) -> bool:
     """Whether a record is rejected where its time is too far in the future.
 
     A forgetting or a merged profile never is: it counts as of the latest time that an event may have.

@@ -8,6 +8,7 @@ from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import Session, SessionKey, session_key
+from realtime_pipeline.domain.profile.visits import Visits
 from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.streams.effects import Effects, RecordClass
@@ -20,7 +21,7 @@ KEY = session_key(0, 3)
 
 
 def seen(customer_id: CustomerId, views: int = 1) -> Customer:
-    return Customer(customer_id, counts={EventKind.PRODUCT_VIEWED: views}, first_seen_ms=5, last_seen_ms=9)
+    return Customer(customer_id, Visits({EventKind.PRODUCT_VIEWED: views}, first_seen_ms=5, last_seen_ms=9))
 
 
 def effects(
@@ -147,7 +148,7 @@ class CellStoreContract:
     def test_a_loaded_customer_is_a_copy(self) -> None:
         self.cells.claim(0, 1)
         self.commit(effects(seen(ADA)))
-        self.cells.load_customers({0: [ADA]})[ADA].counts[EventKind.PRODUCT_VIEWED] = 99
+        self.cells.load_customers({0: [ADA]})[ADA].visits.counts[EventKind.PRODUCT_VIEWED] = 99
         assert self.customers.read_customer(ADA) == seen(ADA)
 
     def test_a_forgotten_customer_is_deleted_and_leaves_a_tombstone(self) -> None:

@@ -6,6 +6,7 @@ from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.product_queries import RatedProduct
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
+from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import LARGEST
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.activity import HOUR_MS
@@ -160,3 +161,40 @@ class ViewsContract(TrendingContract):
         assert {view_cell_of(product, self.views.view_cells) for product in (MUG, JUG, PAN)} <= set(
             range(self.views.view_cells)
         )
+
+    def test_sums_add_up_by_projection_product_and_measure(self) -> None:
+        first = Deltas(
+            sums={("returns", MUG, "units"): 2, ("returns", MUG, "money"): 7, ("returns", JUG, "units"): 1},
+        )
+        other = Deltas(sums={("returns", MUG, "units"): -3, ("looks", MUG, "units"): 5, ("returns", PAN, "lines"): 4})
+        self.merge(first)
+        self.merge(other, {0: (1, 2)})
+        assert self.products.sums("returns", [MUG, JUG, ProductId("tent")]) == {
+            MUG: {"units": -1, "money": 7},
+            JUG: {"units": 1},
+        }
+        assert self.products.sums("returns", [PAN]) == {PAN: {"lines": 4}}
+        assert self.products.sums("looks", [MUG, JUG]) == {MUG: {"units": 5}}
+        assert self.products.sums("looks", []) == {}
+        assert self.products.sums("nothing", [MUG]) == {}
+        assert self.products.products([MUG, JUG, PAN]) == {}
+
+    def test_sums_are_exact(self) -> None:
+        large, times = 10**15 - 1, 12  # 12 of them are more than 2^53
+        for number, more in enumerate([large] * times + [7] + [-large] * 2 * times):
+            self.merge(Deltas(sums={("returns", MUG, "units"): more}), {0: (number, number + 1)})
+            if number == times:
+                assert self.products.sums("returns", [MUG]) == {MUG: {"units": times * large + 7}}
+        assert self.products.sums("returns", [MUG]) == {MUG: {"units": 7 - times * large}}
+
+    def test_a_repeated_merge_adds_no_sums(self) -> None:
+        deltas = Deltas(sums={("returns", MUG, "units"): 2})
+        self.merge(deltas)
+        with pytest.raises(PositionMismatch):
+            self.merge(deltas)
+        assert self.products.sums("returns", [MUG]) == {MUG: {"units": 2}}
+
+    def test_sums_are_erased(self) -> None:
+        self.merge(Deltas(sums={("returns", MUG, "units"): 2}))
+        self.views.erase()
+        assert self.products.sums("returns", [MUG]) == {}

@@ -71,7 +71,10 @@ def small_rounds(folder: Path) -> Path:
 def _figures(pipeline: Pipeline) -> dict[str, object]:
     """Counts, spend and units of every customer."""
     customers = pipeline.container.customer_queries().scan()
-    return {customer.customer_id: (customer.counts, customer.spend, customer.units) for customer in customers}
+    return {
+        customer.customer_id: (customer.visits.counts, customer.purchases.spend, customer.purchases.units)
+        for customer in customers
+    }
 
 
 def killed(folder: Path, role: str, at: str, times: int, *more: str) -> str:

@@ -121,7 +121,7 @@ def test_a_topic_with_more_partitions_stops_the_worker_with_the_whole_way_out(tm
         ).stdout
         assert printed.startswith(f"{counted(letters, 'dead letter')} published again")
         assert pipeline.process() == {RecordClass.APPLIED: len(bought), RecordClass.DEAD_LETTER: letters + 1}
-        spent = [pipeline.profile(f"u{number}").customer.spend for number in range(10)]
+        spent = [pipeline.profile(f"u{number}").customer.purchases.spend for number in range(10)]
         assert spent == [20_000 * (remembered + 12)] * 10
 
 

@@ -38,7 +38,10 @@ def test_dead_letters_and_traces_of_real_servers() -> None:
         assert list(pipeline.export_dead_letters()) == []
         pipeline.process()
         assert differences(pipeline) == []
-        assert (pipeline.profile("ada").customer.units, pipeline.profile("ada").customer.spend) == (1, 125_000)
+        assert (pipeline.profile("ada").customer.purchases.units, pipeline.profile("ada").customer.purchases.spend) == (
+            1,
+            125_000,
+        )
         assert [(copy.record_class, copy.letter) for copy in pipeline.trace("1").copies] == [
             (RecordClass.DEAD_LETTER, LetterState.REPLAYED),
             (RecordClass.DEAD_LETTER, LetterState.REPLAYED),

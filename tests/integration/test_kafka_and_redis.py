@@ -88,11 +88,14 @@ def test_a_visitor_signs_in_while_a_worker_runs() -> None:
         looks = [event(f"v{number}", user=None, session="s1", product=f"p{number}") for number in range(5)]
         other.publish([*looks, event("l", "login", user="ada", session="s1")])
         deadline_s = time.monotonic() + 30
-        while not (ada := other.container.customer_queries().read_customer(CustomerId("ada"))) or len(ada.recent) < 5:
+        while (
+            not (ada := other.container.customer_queries().read_customer(CustomerId("ada")))
+            or len(ada.interests.recent) < 5
+        ):
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
         other.publish([event("v5", user=None, session="s1", product="p5")])
-        while len((other.container.customer_queries().read_customer(CustomerId("ada")) or ada).recent) < 6:
+        while len((other.container.customer_queries().read_customer(CustomerId("ada")) or ada).interests.recent) < 6:
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
     with Pipeline(settings) as pipeline:

@@ -76,11 +76,11 @@ def what_counts(
         return {
             "customers": {
                 one.customer_id: (
-                    one.counts,
-                    (one.spend, one.units, one.orders_placed),
-                    one.purchases,
-                    {order_id: attrs.astuple(order) for order_id, order in one.orders.items()},
-                    one.shown,
+                    one.visits.counts,
+                    (one.purchases.spend, one.purchases.units, one.purchases.orders_placed),
+                    one.purchases.by_product,
+                    {order_id: attrs.astuple(order) for order_id, order in one.purchases.orders.items()},
+                    one.exposures.shown,
                 )
                 for one in pipeline.container.customer_queries().scan()
             },

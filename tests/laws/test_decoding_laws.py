@@ -3,17 +3,23 @@
 import json
 from typing import Any, Final
 
+import attrs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
+from harness.oracle.visitor_profile import MergeMessage, OracleDecoded
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.identity import ProfileMerged
+from realtime_pipeline.domain.profile.interests import Interests
+from realtime_pipeline.domain.profile.purchases import Purchases
 from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected, Tick
+from realtime_pipeline.infrastructure.codecs.customer_map import map_of
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, kind_named
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
 
@@ -189,12 +195,17 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     return document
 
 
-def compared(decoded: Decoded) -> object:
+def compared(decoded: Decoded | OracleDecoded) -> object:
     """What both decoders must say: every field of an event, tick or history, of others the class alone.
 
     What is null in a context, and a country that is none, says nothing, whether it is kept or dropped.
     """
-    if isinstance(decoded, Tick | ProfileMerged):
+    if isinstance(decoded, ProfileMerged):
+        flat = msgspec.structs.asdict(map_of(decoded.profile))
+        return attrs.asdict(decoded, recurse=False) | {"profile": flat}
+    if isinstance(decoded, MergeMessage):
+        return attrs.asdict(decoded, recurse=False) | {"profile": attrs.asdict(decoded.profile, recurse=False)}
+    if isinstance(decoded, Tick):
         return decoded
     if not isinstance(decoded, Event):
         return type(decoded).__name__
@@ -204,7 +215,9 @@ def compared(decoded: Decoded) -> object:
 
 def history(visitor: str = "anonymous:s1") -> dict[str, Any]:
     """The record by which a worker hands on what a visitor had done."""
-    had_done = Customer(CustomerId(visitor), spend=5, recent={ProductId("mug"): AT_MS})
+    had_done = Customer(
+        CustomerId(visitor), interests=Interests(recent={ProductId("mug"): AT_MS}), purchases=Purchases(spend=5)
+    )
     message = Message(
         CustomerId("ada"), f"{visitor}/e9", AT_MS, had_done.customer_id, profile=had_done, signed_in=(1, 7)
     )

@@ -12,13 +12,20 @@ from hypothesis import strategies as st
 from realtime_pipeline.application.errors import Damaged, NewerRelease
 from realtime_pipeline.application.ports.cell_store import OutboxEntry
 from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.domain.profile.aliases import Aliases
 from realtime_pipeline.domain.profile.changes import Changes
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import SeenEvents, SeenIds
+from realtime_pipeline.domain.profile.exposures import Exposures
+from realtime_pipeline.domain.profile.interests import Interests
+from realtime_pipeline.domain.profile.opinions import Opinions
+from realtime_pipeline.domain.profile.purchases import Purchases
 from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
 from realtime_pipeline.domain.profile.settings import ProfileSettings
+from realtime_pipeline.domain.profile.visits import Visits
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.last_write import LastWrite
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.streams.effects import DeadLetter
@@ -59,19 +66,42 @@ orders = st.builds(Order, st.none() | numbers, numbers, numbers)
 memories = st.builds(SeenIds, st.binary(min_size=14, max_size=14), numbers)
 seen = st.builds(SeenEvents, st.binary(min_size=28, max_size=28), numbers, st.none() | memories)
 contributions = st.tuples(st.just(b"12345678"), st.sampled_from(EventKind), numbers).map(lambda one: Contribution(*one))
+times = st.none() | numbers
+amounts = st.integers(-(2**40), 2**40)
+traded = st.dictionaries(ids, st.tuples(amounts, numbers), max_size=2)
+visits = st.builds(
+    Visits,
+    st.dictionaries(st.sampled_from(EventKind), numbers, max_size=3),
+    numbers,
+    times,
+    times,
+    st.none() | st.tuples(st.just("DE"), numbers),
+    st.lists(sessions, max_size=2, unique_by=lambda session: session.key),
+    st.lists(numbers.map(SessionKey), max_size=2),
+)
+interests = st.builds(
+    Interests,
+    st.dictionaries(words, st.tuples(st.floats(0, 100), numbers), max_size=2),
+    st.dictionaries(ids, numbers, max_size=3),
+)
+purchases = st.builds(Purchases, amounts, amounts, numbers, traded, st.dictionaries(words, orders, max_size=2))
+aliases = st.builds(
+    Aliases,
+    st.none() | words.map(CustomerId),
+    st.dictionaries(words.map(CustomerId), words, max_size=2),
+    st.lists(contributions, max_size=2).map(tuple),
+)
 customers = st.builds(
     Customer,
     words.map(CustomerId),
-    st.dictionaries(st.sampled_from(EventKind), numbers, max_size=3),
-    spend=st.integers(-(2**40), 2**40),
-    first_seen_ms=st.none() | numbers,
-    country=st.none() | st.tuples(st.just("DE"), numbers),
-    affinity=st.dictionaries(words, st.tuples(st.floats(0, 100), numbers), max_size=2),
-    recent=st.dictionaries(ids, numbers, max_size=3),
-    orders=st.dictionaries(words, orders, max_size=2),
-    open_sessions=st.lists(sessions, max_size=2, unique_by=lambda one: one.key),
-    seen=seen,
-    contributions=st.lists(contributions, max_size=2).map(tuple),
+    visits,
+    interests,
+    purchases,
+    st.builds(Opinions, traded),
+    st.builds(Exposures, traded),
+    aliases,
+    seen,
+    numbers,
 )
 values = st.recursive(
     st.none() | st.booleans() | numbers | words | st.binary(max_size=3),
@@ -82,12 +112,13 @@ additions = st.dictionaries(words.map(lambda name: f"new_{name}"), values, min_s
 
 ADA: Final = Customer(
     CustomerId("ada"),
-    {EventKind.PRODUCT_VIEWED: 3},
-    spend=125_000,
-    first_seen_ms=5,
-    last_seen_ms=9,
-    orders={"o1": Order(5, 2, 125_000)},
-    open_sessions=[Session(SessionKey(4096), "s", 5, 9, 3, {ProductId("mug"): (9, 1)})],
+    Visits(
+        {EventKind.PRODUCT_VIEWED: 3},
+        first_seen_ms=5,
+        last_seen_ms=9,
+        open_sessions=[Session(SessionKey(4096), "s", 5, 9, 3, {ProductId("mug"): (9, 1)})],
+    ),
+    purchases=Purchases(spend=125_000, orders={"o1": Order(5, 2, 125_000)}),
     seen=SeenEvents(b"1" * 14, 5, SeenIds(b"2" * 14, 6)),
 )
 ENTRY: Final = OutboxEntry(
@@ -105,15 +136,78 @@ ENTRY: Final = OutboxEntry(
     (Outgoing(b"ada", b"{}"),),
     9,
 )
+WITH_SUMS: Final = attrs.evolve(
+    ENTRY, deltas=attrs.evolve(ENTRY.deltas, sums={("returns", ProductId("mug"), "units"): 2})
+)
 REVIEW: Final = Review(CustomerId("ada"), ProductId("mug"), 4, "fine", 9)
+
+
+@attrs.define
+class CustomerOfFirstRelease:
+    """A customer as the release before formats had it; its field names are those of the stored map."""
+
+    customer_id: CustomerId
+    counts: dict[EventKind, int]
+    spend: int
+    units: int
+    orders_placed: int
+    sessions_begun: int
+    first_seen_ms: int | None
+    last_seen_ms: int | None
+    country: LastWrite | None
+    affinity: dict[str, tuple[float, int]]
+    recent: dict[ProductId, int]
+    purchases: dict[ProductId, tuple[int, int]]
+    shown: dict[ProductId, tuple[int, int]]
+    orders: dict[str, Order]
+    reviewed: dict[ProductId, tuple[int, int]]
+    open_sessions: list[Session]
+    closed_sessions: list[SessionKey]
+    seen: SeenEvents
+    forgotten_at_ms: int
+    forwards_to: CustomerId | None
+    visitors: dict[CustomerId, str]
+    contributions: tuple[Contribution, ...]
+
+
+def in_first_release(customer: Customer) -> CustomerOfFirstRelease:
+    return CustomerOfFirstRelease(
+        customer_id=customer.customer_id,
+        counts=customer.visits.counts,
+        spend=customer.purchases.spend,
+        units=customer.purchases.units,
+        orders_placed=customer.purchases.orders_placed,
+        sessions_begun=customer.visits.sessions_begun,
+        first_seen_ms=customer.visits.first_seen_ms,
+        last_seen_ms=customer.visits.last_seen_ms,
+        country=customer.visits.country,
+        affinity=customer.interests.affinity,
+        recent=customer.interests.recent,
+        purchases=customer.purchases.by_product,
+        shown=customer.exposures.shown,
+        orders=customer.purchases.orders,
+        reviewed=customer.opinions.reviewed,
+        open_sessions=customer.visits.open_sessions,
+        closed_sessions=customer.visits.closed_sessions,
+        seen=customer.seen,
+        forgotten_at_ms=customer.forgotten_at_ms,
+        forwards_to=customer.aliases.alias_of,
+        visitors=customer.aliases.visitors,
+        contributions=customer.aliases.contributions,
+    )
+
 
 Stored = tuple[bytes, Callable[[bytes], object]]
 STORED: Final[dict[str, Stored]] = {
     "customer": (encode_customer(ADA), decode_customer),
     "review": (encode_review(REVIEW), decode_review),
     "entry": (encode_entry(ENTRY), decode_entry),
-    "trail": (encode_session_summary(ADA.open_sessions[0]), decode_session_summary),
-    "trails": (encode_session_summary(ADA.open_sessions[0]), lambda value: decode_session_summaries([None, value])[1]),
+    "entry with sums": (encode_entry(WITH_SUMS), decode_entry),
+    "trail": (encode_session_summary(ADA.visits.open_sessions[0]), decode_session_summary),
+    "trails": (
+        encode_session_summary(ADA.visits.open_sessions[0]),
+        lambda value: decode_session_summaries([None, value])[1],
+    ),
     "row": (pack(row_of(ProductState(3, name=("Mug", 5)))), decode_row),
 }
 each_stored = pytest.mark.parametrize("stored", STORED.values(), ids=list(STORED))
@@ -129,9 +223,23 @@ def test_customers_are_read_as_they_were_written(customer: Customer) -> None:
     value = encode_customer(customer)
     assert decode_customer(value) == customer
     assert decode_customer(value).unknown is None
-    before_formats = pack(customer)
+    flat = in_first_release(customer)
+    assert (
+        msgspec.msgpack.Decoder(CustomerOfFirstRelease).decode(value) == flat
+    )  # so the release before formats reads it
+    before_formats = pack(flat)
     assert decode_customer(before_formats) == customer
-    assert msgspec.msgpack.Decoder(Customer).decode(value) == customer  # so the release before formats reads it
+    assert decode_customer(before_formats).unknown is None
+    head = b"\xde\x00\x17" + pack("format") + pack([1, 1])
+    assert value == head + before_formats[3:]  # to the byte as the first release with formats wrote it
+
+
+@given(customers, st.data())
+def test_the_order_of_fields_in_a_stored_customer_means_nothing(customer: Customer, data: st.DataObject) -> None:
+    fields = unpack(encode_customer(customer), type=dict[str, Any])
+    value = pack({name: fields[name] for name in data.draw(st.permutations(list(fields)))})
+    assert decode_customer(value) == customer
+    assert decode_customer(value).unknown is None
 
 
 @given(customers, additions, st.data(), st.booleans())
@@ -175,8 +283,8 @@ def test_kinds_of_events_that_only_a_newer_release_knows_are_kept() -> None:
     fields["counts"]["product_rented"] = 7
     fields["contributions"] = [[b"12345678", "product_rented", 5, None, None, 0, 1, None, None, None, []]]
     customer = decode_customer(pack(fields))
-    assert customer.counts == {"product_viewed": 3, "product_rented": 7}
-    assert [kind.is_known for kind in customer.counts] == [True, False]
+    assert customer.visits.counts == {"product_viewed": 3, "product_rented": 7}
+    assert [kind.is_known for kind in customer.visits.counts] == [True, False]
     assert unpack(encode_customer(customer)) == fields
 
 
@@ -207,11 +315,11 @@ def _again(read: object) -> Any:
     return unpack(pack(read))
 
 
-@pytest.mark.parametrize("kind", ["customer", "review", "entry"])
+@pytest.mark.parametrize("kind", ["customer", "review", "entry", "entry with sums"])
 def test_a_map_of_a_format_that_is_not_read_is_a_newer_releases(kind: str) -> None:
     value, decode = STORED[kind]
-    fields = unpack(value)
-    for of_newer in (fields | {"format": [3, 2]}, {"format": [3, 2], "everything": "is otherwise"}):
+    fields = unpack(value, type=dict[str, Any])
+    for of_newer in (fields | {"format": [4, 3]}, {"format": [4, 3], "everything": "is otherwise"}):
         with pytest.raises(NewerRelease, match=r"written by a newer release .*: upgrade this program"):
             decode(pack(of_newer))
 
@@ -247,7 +355,8 @@ def test_elements_that_a_newer_release_adds_to_arrays_are_passed_over() -> None:
 def test_an_entry_that_says_more_than_is_read_is_refused() -> None:
     """Brought to the readers without that and then trimmed, it would be lost."""
     assert decode_entry(STORED["entry"][0]) == ENTRY
-    assert decode_entry(pack(ENTRY)) == ENTRY  # of the release before formats
+    before_formats = pack({name: part for name, part in unpack(STORED["entry"][0]).items() if name != "format"})
+    assert decode_entry(before_formats) == ENTRY
     fields = unpack(STORED["entry"][0], type=dict[str, Any])
     for more in (fields | {"windows": [1]}, fields | {"format": [2, 1], "windows": [1]}):
         with pytest.raises(NewerRelease, match=r"records 3 to 5 has windows.*, which this release would lose"):
@@ -258,8 +367,50 @@ def test_a_review_of_a_newer_release_is_read() -> None:
     assert decode_review(written_by_newer(STORED["review"][0], photos=["a.jpg"])) == REVIEW
 
 
-def test_a_customer_that_lacks_a_field_is_damaged() -> None:
+@pytest.mark.parametrize("name", [name for name in unpack(encode_customer(ADA)) if name != "format"])
+def test_a_customer_that_lacks_a_field_is_damaged(name: str) -> None:
     fields = unpack(encode_customer(ADA))
-    del fields["spend"]
-    with pytest.raises(Damaged, match="it lacks spend"):
+    del fields[name]
+    with pytest.raises(Damaged, match=f"it lacks {name}"):
         decode_customer(pack(fields))
+
+
+def test_a_customer_before_formats_may_lack_fields_but_not_its_id() -> None:
+    fields = {name: value for name, value in unpack(encode_customer(ADA)).items() if name not in ("format", "shown")}
+    assert decode_customer(pack(fields)) == ADA
+    del fields["customer_id"]
+    with pytest.raises(Damaged, match="it lacks customer_id"):
+        decode_customer(pack(fields))
+
+
+def test_an_entry_without_sums_has_the_bytes_that_releases_without_sums_write() -> None:
+    @attrs.define
+    class DeltasOfFirstRelease:
+        products: dict[Any, Any]
+        activity: dict[Any, Any]
+        index: dict[Any, Any]
+        by_country: dict[Any, Any]
+
+    deltas = ENTRY.deltas
+    tables = DeltasOfFirstRelease(deltas.products, deltas.activity, deltas.index, deltas.by_country)
+    bare = pack(attrs.evolve(ENTRY, deltas=tables))  # type: ignore[arg-type]
+    assert encode_entry(ENTRY) == b"\x8a" + pack("format") + pack([1, 1]) + bare[1:]
+    assert decode_entry(bare) == ENTRY  # as the release before formats wrote it
+
+
+def test_an_entry_with_sums_stops_releases_that_would_lose_them() -> None:
+    value = encode_entry(WITH_SUMS)
+    assert decode_entry(value) == WITH_SUMS
+    assert unpack(value, type=dict[str, Any])["format"] == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["entry", "entry with sums"])
+def test_an_entry_that_lacks_a_field_is_damaged(kind: str) -> None:
+    fields = unpack(STORED[kind][0], type=dict[str, Any])
+    for name in fields.keys() - {"format"}:
+        with pytest.raises(Damaged, match=f"lacks {name}|required field `{name}`"):
+            decode_entry(pack({known: part for known, part in fields.items() if known != name}))
+    for name in fields["deltas"].keys() - {"sums"}:
+        deltas = {known: part for known, part in fields["deltas"].items() if known != name}
+        with pytest.raises(Damaged, match=f"lacks deltas.{name}"):
+            decode_entry(pack(fields | {"deltas": deltas}))

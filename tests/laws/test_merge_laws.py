@@ -24,6 +24,7 @@ deltas = st.builds(
     st.dictionaries(st.tuples(st.integers(0, 2), products), activities),
     st.dictionaries(st.tuples(products, keys), st.integers(0, 9)),
     st.dictionaries(st.tuples(st.integers(0, 2), st.sampled_from(["DE", "FR"]), products), activities),
+    st.dictionaries(st.tuples(st.sampled_from(["returns", "looks"]), products, st.sampled_from(["a", "b"])), counts),
 )
 
 

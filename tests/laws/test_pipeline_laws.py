@@ -166,7 +166,7 @@ def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes
             key
             for one in pipeline.container.customer_queries().scan()
             if one.customer_id == "ada"
-            for key in [*one.closed_sessions, *(session.key for session in one.open_sessions)]
+            for key in [*one.visits.closed_sessions, *(session.key for session in one.visits.open_sessions)]
         }
         pipeline.forget("ada")
         pipeline.process()

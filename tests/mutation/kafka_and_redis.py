@@ -304,15 +304,15 @@ KAFKA_AND_REDIS = [
     Mutation(
         "who signed in is not forgotten with the customer",
         "domain/profile/customer.py",
-        "        changes.visitors_forgotten.update(dict.fromkeys(self.visitors, at_ms))\n",
+        "        changes.visitors_forgotten.update(dict.fromkeys(self.aliases.visitors, at_ms))\n",
         "",
         ("tests/application/processing/test_sign_in.py",),
     ),
     Mutation(
         "a visitor's later events are the visitor's",
         "domain/streams/fold.py",
-        "            if event.kind is SIGNED_IN or customer.forwards_to is not None:\n",
-        "            if event.kind is SIGNED_IN:\n",
+        "            if alias_of is not None:\n",
+        "            if False:\n",
         ("tests/application/processing/test_sign_in.py",),
     ),
     Mutation(

@@ -136,8 +136,8 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
     cells, views, outputs = container.customer_queries(), container.product_queries(), container.outputs()
     customers = {customer.customer_id: attrs.asdict(customer, recurse=False) for customer in cells.scan()}
     products = dict(views.scan())
-    keys = {key for customer in cells.scan() for key in customer.closed_sessions}
-    keys |= {session.key for customer in cells.scan() for session in customer.open_sessions}
+    keys = {key for customer in cells.scan() for key in customer.visits.closed_sessions}
+    keys |= {session.key for customer in cells.scan() for session in customer.visits.open_sessions}
     return {
         "customers": customers,
         "sessions": cells.session_summaries(sorted(keys)),

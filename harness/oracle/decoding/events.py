@@ -26,9 +26,10 @@ from harness.oracle.decoding.values import (
     ten_thousandths_of_each,
     whole_number,
 )
+from harness.oracle.visitor_profile import OracleDecoded
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import Amount
-from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
 
 TICK_KEY: Final = b"\0tick"
 LOG_NAME: Final = "user_events"
@@ -50,7 +51,7 @@ class OracleDecoder:
         self._refused_user_ids = frozenset(schema.limits.refused_user_ids)
         self._kinds = schema.kinds()
 
-    def __call__(self, record: Record) -> Foldable:
+    def __call__(self, record: Record) -> OracleDecoded:
         """Decode a record; a record that cannot be decoded gives a `Rejected` with the reason."""
         if record.key == TICK_KEY:
             return _tick(record.value)
@@ -67,7 +68,7 @@ class OracleDecoder:
         if size > self._limits.record_bytes_max + more:
             raise RejectedRecord("too_large", f"{size:,} bytes")
 
-    def _decoded(self, document: Fields, record: Record) -> Foldable:
+    def _decoded(self, document: Fields, record: Record) -> OracleDecoded:
         type_ = _type_of(document)
         if not isinstance(type_, str):
             raise RejectedRecord("invalid_event_type", "event_type is text")

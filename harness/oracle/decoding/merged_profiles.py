@@ -11,15 +11,14 @@ from harness.oracle.decoding.errors import RejectedRecord
 from harness.oracle.decoding.fields import Fields
 from harness.oracle.decoding.times import END_MS, time_ms
 from harness.oracle.decoding.values import identifier, is_id
-from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.identity import ProfileMerged
+from harness.oracle.visitor_profile import MergeMessage, VisitorProfile
 from realtime_pipeline.domain.shop.events import ANONYMOUS, CustomerId
 
 EXACT_MAX: Final = 2**53
-_CUSTOMER: Final = msgspec.msgpack.Decoder(Customer)
+_CUSTOMER: Final = msgspec.msgpack.Decoder(VisitorProfile)
 
 
-def read_merged_profile(document: Fields) -> ProfileMerged:
+def read_merged_profile(document: Fields) -> MergeMessage:
     """Read such a record; its field `history` has the profile in MessagePack, in base 64.
 
     Raises:
@@ -35,7 +34,7 @@ def read_merged_profile(document: Fields) -> ProfileMerged:
         raise RejectedRecord("invalid_history", str(error)) from None
     if user_id.startswith(ANONYMOUS) or any(_contradictions(profile)):
         raise RejectedRecord("invalid_history", "events cannot lead to such a profile")
-    return ProfileMerged(
+    return MergeMessage(
         event_id,
         CustomerId(user_id),
         CustomerId(ANONYMOUS + session_id),
@@ -45,7 +44,7 @@ def read_merged_profile(document: Fields) -> ProfileMerged:
     )
 
 
-def _contradictions(profile: Customer) -> Iterator[bool]:
+def _contradictions(profile: VisitorProfile) -> Iterator[bool]:
     """Check ids, country, times, sums, counts, digests and ratings: yield True for each that events cannot lead to."""
     sessions, orders, events = profile.open_sessions, profile.orders.values(), profile.contributions
     ids = [*profile.recent, *profile.purchases, *profile.shown, *profile.orders]

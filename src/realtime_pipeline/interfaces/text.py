@@ -81,20 +81,20 @@ def profile_in_words(profile: Profile, decimals: int = DECIMALS_USUAL) -> Iterat
 
 
 def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
-    customer = profile.customer
+    customer, visits, purchases = profile.customer, profile.customer.visits, profile.customer.purchases
     yield f"customer {customer.customer_id}"
-    if customer.first_seen_ms is not None and customer.last_seen_ms is not None:
-        yield f"  seen       {utc_text(customer.first_seen_ms)} to {utc_text(customer.last_seen_ms)}"
+    if visits.first_seen_ms is not None and visits.last_seen_ms is not None:
+        yield f"  seen       {utc_text(visits.first_seen_ms)} to {utc_text(visits.last_seen_ms)}"
     done = (
-        counted(count, one, several) for kind, (one, several) in KINDS.items() if (count := customer.counts.get(kind))
+        counted(count, one, several) for kind, (one, several) in KINDS.items() if (count := visits.counts.get(kind))
     )
     yield f"  did        {', '.join(done) or 'nothing yet'}"
-    if customer.units or customer.orders_placed:
-        orders = f"{counted(customer.units, 'piece')} in {counted(customer.orders_placed, 'order')}"
-        yield f"  bought     {orders} for {in_units(customer.spend, decimals)}"
-    yield f"  sessions   {customer.sessions_begun:,}"
-    if customer.country is not None:
-        yield f"  is in      {customer.country[0]}"
+    if purchases.units or purchases.orders_placed:
+        orders = f"{counted(purchases.units, 'piece')} in {counted(purchases.orders_placed, 'order')}"
+        yield f"  bought     {orders} for {in_units(purchases.spend, decimals)}"
+    yield f"  sessions   {visits.sessions_begun:,}"
+    if visits.country is not None:
+        yield f"  is in      {visits.country[0]}"
     if profile.categories:
         yield f"  likes      {', '.join(f'{name} ({score:.1f})' for name, score in profile.categories[:5])}"
     if profile.recent:

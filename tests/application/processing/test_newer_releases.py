@@ -94,7 +94,7 @@ def test_what_a_newer_worker_noted_of_a_customer_outlives_this_ones_events(pipel
     pipeline.process()
     stored = profiles.read("ada")
     assert (stored["loyalty"], stored["format"], stored["spend"]) == ({"points": 5}, [1, 1], 20_000)
-    assert pipeline.profile("ada").customer.spend == 20_000
+    assert pipeline.profile("ada").customer.purchases.spend == 20_000
 
 
 @KINDS
@@ -235,7 +235,7 @@ def test_a_worker_that_was_upgraded_goes_on_where_the_older_one_stopped(
     monkeypatch.setattr(messages, "MESSAGE", Format("a message between customers", 2, 2))
     new_worker(pipeline)
     assert pipeline.process() == {RecordClass.APPLIED: 2}
-    assert pipeline.profile("ada").customer.counts[EventKind.PRODUCT_VIEWED] == 2
+    assert pipeline.profile("ada").customer.visits.counts[EventKind.PRODUCT_VIEWED] == 2
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])

@@ -189,7 +189,7 @@ def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Kind, tmp_
         for number, ahead_ms in enumerate((900, 950)):
             append(pipeline, [event(f"e{number}", at_ms=NOW_MS + ahead_ms)])
             pipeline.process()
-            assert pipeline.profile("ada").customer.first_seen_ms == NOW_MS + ahead_ms
+            assert pipeline.profile("ada").customer.visits.first_seen_ms == NOW_MS + ahead_ms
             pipeline.forget("ada")
             pipeline.process()
             assert pipeline.container.customer_queries().read_customer(CustomerId("ada")) is None

@@ -23,11 +23,16 @@ def test_what_a_visitor_did_is_the_customers_after_sign_in(kind: Kind, tmp_path:
         before = event("a", user="ada", product="pan", category="garden", at_ms=NOW_MS - 95_000)
         assert processed(pipeline, before, *looks("mug", "jug"), bought, login()) == {RecordClass.APPLIED: 6}
         ada = pipeline.profile("ada").customer
-        assert sum(ada.counts.values()) == 5
-        assert (ada.spend, ada.units, ada.orders_placed, list(ada.orders)) == (60_000, 3, 1, ["o"])
-        assert ada.recent.keys() == {"pan", "mug", "jug"}
-        assert ada.affinity.keys() == {"garden", "kitchen"}
-        assert {session.session_id for session in ada.open_sessions} == {None, "s1"}
+        assert sum(ada.visits.counts.values()) == 5
+        assert (ada.purchases.spend, ada.purchases.units, ada.purchases.orders_placed, list(ada.purchases.orders)) == (
+            60_000,
+            3,
+            1,
+            ["o"],
+        )
+        assert ada.interests.recent.keys() == {"pan", "mug", "jug"}
+        assert ada.interests.affinity.keys() == {"garden", "kitchen"}
+        assert {session.session_id for session in ada.visits.open_sessions} == {None, "s1"}
         assert pipeline.profile(VISITOR).customer == ada
         assert [one.product.product_id for one in pipeline.recommend(VISITOR)] == [
             one.product.product_id for one in pipeline.recommend("ada")
@@ -42,11 +47,11 @@ def test_what_the_visitor_does_later_is_forwarded_and_the_session_goes_on(kind: 
         own = event("own", user="ada", session="s1", product="pan", at_ms=NOW_MS - 30_000)
         counts = processed(pipeline, *later, own)
         assert counts[RecordClass.FORWARDED] == 1
-        (session,) = pipeline.profile("ada").customer.open_sessions
+        (session,) = pipeline.profile("ada").customer.visits.open_sessions
         assert (session.session_id, session.events, set(session.products)) == ("s1", 3, {"mug", "jug", "pan"})
         again = processed(pipeline, *later, login())
         assert (again[RecordClass.DUPLICATE], again[RecordClass.FORWARDED]) == (2, 1)  # told by the visitor's memory
-        assert pipeline.profile("ada").customer.open_sessions[0].events == 3
+        assert pipeline.profile("ada").customer.visits.open_sessions[0].events == 3
 
 
 @KINDS
@@ -54,7 +59,7 @@ def test_a_visitor_without_a_past_signs_in(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         assert processed(pipeline, login()) == {RecordClass.APPLIED: 2}
         assert processed(pipeline, *looks("mug", at_ms=NOW_MS - 40_000))[RecordClass.FORWARDED] == 1
-        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
+        assert pipeline.profile("ada").customer.interests.recent.keys() == {"mug"}
 
 
 @KINDS
@@ -62,8 +67,8 @@ def test_another_customer_signs_in_on_the_same_device(kind: Kind, tmp_path: Path
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         processed(pipeline, *looks("mug"), login("ada"), login("bob", at_ms=NOW_MS - 45_000))
         processed(pipeline, *looks("jug", at_ms=NOW_MS - 40_000))
-        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
-        assert pipeline.profile("bob").customer.recent.keys() == {"jug"}
+        assert pipeline.profile("ada").customer.interests.recent.keys() == {"mug"}
+        assert pipeline.profile("bob").customer.interests.recent.keys() == {"jug"}
 
 
 @KINDS
@@ -104,9 +109,9 @@ def test_over_the_limit_the_visitor_of_longest_ago_is_forgotten(kind: Kind, tmp_
     with opened(embedded(kind, tmp_path, settings)) as pipeline:
         for number in range(3):
             processed(pipeline, *looks("mug", session=f"s{number}"), login(session=f"s{number}"))
-        assert list(pipeline.profile("ada").customer.visitors) == ["anonymous:s1", "anonymous:s2"]
+        assert list(pipeline.profile("ada").customer.aliases.visitors) == ["anonymous:s1", "anonymous:s2"]
         assert pipeline.container.customer_queries().read_customer(CustomerId("anonymous:s0")) is None
-        assert pipeline.profile("ada").customer.counts.keys() >= {"product_viewed"}
+        assert pipeline.profile("ada").customer.visits.counts.keys() >= {"product_viewed"}
 
 
 @KINDS
@@ -118,7 +123,7 @@ def test_who_signs_in_again_is_not_the_one_of_longest_ago(kind: Kind, tmp_path: 
         later = [login("bob", "s0", NOW_MS - 40_000), login("ada", "s0", NOW_MS - 30_000)]
         processed(pipeline, *later)
         processed(pipeline, *looks("mug", session="s2"), login(session="s2"))
-        assert list(pipeline.profile("ada").customer.visitors) == ["anonymous:s0", "anonymous:s2"]
+        assert list(pipeline.profile("ada").customer.aliases.visitors) == ["anonymous:s0", "anonymous:s2"]
 
 
 @KINDS
@@ -131,7 +136,7 @@ def test_a_forgetting_stays_done_when_a_visitor_turns_out_to_be_who_was_forgotte
         assert pipeline.receipt(forgetting).is_done
         clock.at_ms += 2_000
         processed(pipeline, login(at_ms=forgetting.as_of_ms + 1_000))
-        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
+        assert pipeline.profile("ada").customer.interests.recent.keys() == {"mug"}
         assert pipeline.receipt(forgetting).is_done
 
 
@@ -142,7 +147,7 @@ def test_long_ids_do_not_keep_visitors_from_being_forgotten(kind: Kind, tmp_path
         sign_in = event(id_, "login", user="ada", session=long, at_ms=NOW_MS - 50_000)
         first = event("a", user=None, session=long, product="mug", at_ms=NOW_MS - 90_000)
         processed(pipeline, first, sign_in)
-        assert pipeline.profile("ada").customer.recent.keys() == {"mug"}
+        assert pipeline.profile("ada").customer.interests.recent.keys() == {"mug"}
         pipeline.forget("ada")
         pipeline.process()
         assert differences(pipeline) == []
@@ -160,12 +165,12 @@ def test_what_workers_write_may_be_larger_than_what_comes_in(kind: Kind, tmp_pat
     small = attrs.evolve(SETTINGS, events=EventLimits(record_bytes_max=600))
     with opened(embedded(kind, tmp_path, small)) as pipeline:
         processed(pipeline, *looks(*(f"product-{number}" * 3 for number in range(20))), login())
-        assert len(pipeline.profile("ada").customer.recent) == 20
+        assert len(pipeline.profile("ada").customer.interests.recent) == 20
         full = event("f", user=None, session="s1", product="mug", text="", at_ms=NOW_MS - 40_000)
         full["properties"]["text"] = "x" * (600 - len(msgspec.json.encode(full)))
         counts = processed(pipeline, full)
         assert (counts[RecordClass.FORWARDED], pipeline.dead_letters()) == (1, [])
-        assert "mug" in pipeline.profile("ada").customer.recent
+        assert "mug" in pipeline.profile("ada").customer.interests.recent
 
 
 @KINDS
@@ -174,7 +179,10 @@ def test_what_visitors_of_like_names_did_is_all_there(kind: Kind, tmp_path: Path
         logins = [login(session="a") | {"event_id": "b/c"}, login(session="a/b") | {"event_id": "c"}]
         processed(pipeline, *looks("mug", session="a"), *looks("jug", session="a/b"), *logins)
         ada = pipeline.profile("ada").customer
-        assert (set(ada.recent), set(ada.visitors)) == ({"mug", "jug"}, {"anonymous:a", "anonymous:a/b"})
+        assert (set(ada.interests.recent), set(ada.aliases.visitors)) == (
+            {"mug", "jug"},
+            {"anonymous:a", "anonymous:a/b"},
+        )
         pipeline.forget("ada")
         pipeline.process()
         assert list(pipeline.container.customer_queries().scan()) == []
@@ -188,7 +196,7 @@ def test_what_was_taken_in_is_done_though_the_clock_goes_back(kind: Kind, tmp_pa
         append(pipeline, [*looks("mug", at_ms=NOW_MS), login(at_ms=NOW_MS)])
         clock.at_ms -= 3_600_000
         processed(pipeline)
-        assert pipeline.profile("ada").customer.recent.keys() == {"pan", "mug"}
+        assert pipeline.profile("ada").customer.interests.recent.keys() == {"pan", "mug"}
         forgetting = pipeline.forget("ada")
         processed(pipeline)
         assert pipeline.receipt(forgetting).is_done
@@ -220,4 +228,4 @@ def test_what_is_forwarded_is_no_larger_than_it_came(kind: Kind, tmp_path: Path)
         append(pipeline, [late.replace(b'"numbers":0', b'"numbers":[%b]' % b",".join([b"1e15"] * 12_000))])
         assert pipeline.process()[RecordClass.FORWARDED] == 1
         assert pipeline.dead_letters() == []
-        assert "jug" in pipeline.profile("ada").customer.recent
+        assert "jug" in pipeline.profile("ada").customer.interests.recent

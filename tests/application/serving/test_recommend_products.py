@@ -244,7 +244,9 @@ def test_what_was_shown_often_enough_gives_way(tmp_path: Path) -> None:
             pipeline.process()
         assert [one.product.product_id for one in pipeline.recommend("bob", 1, rules=twice)] == ["pan"]
         assert [one.product.product_id for one in pipeline.recommend("bob", 1, rules=often)] == ["jug"]
-        assert {id_: times for id_, (times, _) in pipeline.profile("bob").customer.shown.items()} == {"jug": 2}
+        assert {id_: times for id_, (times, _) in pipeline.profile("bob").customer.exposures.shown.items()} == {
+            "jug": 2
+        }
         pipeline.record_exposure("bob", ["pan", "pan"])  # a list has a product once
         before = sum(pipeline.process().values())
         pipeline.record_exposure("bob", [])
@@ -290,7 +292,7 @@ def test_a_session_of_ones_own_is_no_neighbour(tmp_path: Path) -> None:
         pipeline.publish(visits("ada", "mug", "jug"))
         pipeline.publish(visits("ada", "mug", at_ms=9 * HOUR_MS))
         pipeline.process()
-        assert pipeline.profile("ada").customer.sessions_begun == 2
+        assert pipeline.profile("ada").customer.visits.sessions_begun == 2
         assert {one.reason.kind for one in pipeline.recommend("ada")} == {ReasonKind.TRENDING_IN_CATEGORY}
 
 

@@ -42,12 +42,12 @@ def test_sessions_end_after_a_pause() -> None:
     history = History()
     for at_ms in (1_000, 1_100, 1_201):
         history.views(at_ms)
-    sessions = history.customer.open_sessions
+    sessions = history.customer.visits.open_sessions
     assert [(one.started_at_ms, one.last_at_ms, one.events) for one in sessions] == [
         (1_000, 1_100, 2),
         (1_201, 1_201, 1),
     ]
-    assert history.customer.sessions_begun == 2
+    assert history.customer.visits.sessions_begun == 2
 
 
 def test_over_the_limit_the_product_looked_at_longest_ago_is_evicted_whatever_the_order_of_arrival() -> None:
@@ -55,25 +55,25 @@ def test_over_the_limit_the_product_looked_at_longest_ago_is_evicted_whatever_th
         history = History(attrs.evolve(RULES, recent_products_max=2))
         for at_ms, product in times:
             history.views(at_ms, product)
-        assert history.customer.recent == {"jug": 2, "pan": 3}
+        assert history.customer.interests.recent == {"jug": 2, "pan": 3}
 
 
 def test_what_was_bought_is_known_until_it_is_taken_back() -> None:
     history = History(attrs.evolve(RULES, bought_products_max=2))
     for at_ms, product in ((1, "mug"), (2, "jug"), (3, "mug"), (4, "pan")):
         history.happens(EventKind.PRODUCT_PURCHASED, at_ms, product)
-    assert history.customer.bought == {"mug": 3, "pan": 4}  # the jug was bought longest ago
+    assert history.customer.purchases.bought == {"mug": 3, "pan": 4}  # the jug was bought longest ago
     history.happens(EventKind.PURCHASE_CANCELLED, 5, "mug")
-    assert history.customer.bought == {"mug": 5, "pan": 4}  # one of two is kept
+    assert history.customer.purchases.bought == {"mug": 5, "pan": 4}  # one of two is kept
     history.happens(EventKind.PURCHASE_CANCELLED, 6, "mug")
-    assert history.customer.bought == {"pan": 4}
+    assert history.customer.purchases.bought == {"pan": 4}
 
 
 def test_what_is_taken_out_of_the_cart_says_nothing_until_it_is_touched_again() -> None:
     history = History()
     for at_ms, kind in ((1, EventKind.PRODUCT_CARTED), (2, EventKind.PRODUCT_UNCARTED)):
         history.happens(kind, at_ms, "mug")
-    (session,) = history.customer.open_sessions
+    (session,) = history.customer.visits.open_sessions
     assert session.products == {"mug": (1, 0)}
     history.happens(EventKind.PRODUCT_UNCARTED, 3, "jug")  # which was never in it
     history.views(4)
@@ -84,7 +84,7 @@ def test_a_late_event_finds_its_session() -> None:
     history = History()
     for at_ms in (1_000, 2_000, 950, 1_080):
         history.views(at_ms)
-    first, second = history.customer.open_sessions
+    first, second = history.customer.visits.open_sessions
     assert (first.started_at_ms, first.last_at_ms, first.events) == (950, 1_080, 3)
     assert second.events == 1
 
@@ -93,30 +93,30 @@ def test_of_two_sessions_that_would_take_an_event_the_later_does() -> None:
     history = History()
     for at_ms in (1_000, 1_150, 1_075):
         history.views(at_ms)
-    assert [one.events for one in history.customer.open_sessions] == [1, 2]
+    assert [one.events for one in history.customer.visits.open_sessions] == [1, 2]
 
 
 def test_sessions_with_an_id_go_by_it_whatever_the_pause() -> None:
     history = History()
     for at_ms, session_id in ((1_000, "a"), (9_000, "a"), (9_001, "b"), (9_002, "a"), (9_003, None)):
         history.views(at_ms, session_id=session_id)
-    assert history.customer.sessions_begun == 3
-    assert {one.session_id: one.events for one in history.customer.open_sessions} == {"a": 3, None: 1}
+    assert history.customer.visits.sessions_begun == 3
+    assert {one.session_id: one.events for one in history.customer.visits.open_sessions} == {"a": 3, None: 1}
 
 
 def test_a_closed_session_is_not_taken_up_again() -> None:
     history = History()
     for at_ms, session_id in ((1, "a"), (2, "b"), (3, "c"), (4, "a")):
         history.views(at_ms, session_id=session_id)
-    assert history.customer.sessions_begun == 4
-    assert history.customer.closed_sessions == [session_key(0, 0), session_key(0, 1)]
+    assert history.customer.visits.sessions_begun == 4
+    assert history.customer.visits.closed_sessions == [session_key(0, 0), session_key(0, 1)]
 
 
 def test_the_oldest_closed_session_is_dropped_at_the_limit() -> None:
     history = History()
     for number in range(6):
         history.views(number, session_id=f"s{number}")
-    assert history.customer.closed_sessions == [session_key(0, 2), session_key(0, 3)]
+    assert history.customer.visits.closed_sessions == [session_key(0, 2), session_key(0, 3)]
     assert history.changes.sessions_dropped == {session_key(0, 0), session_key(0, 1)}
     assert set(history.changes.sessions) == {session_key(0, number) for number in range(2, 6)}
 
@@ -127,7 +127,7 @@ def test_affinity_halves_every_half_life_and_takes_late_events_in() -> None:
     history.happens(EventKind.PRODUCT_CARTED, 2_000, "mug", category="kitchen")
     history.views(0, category="kitchen")
     history.views(3_000, category="garden")
-    affinity = history.customer.favourite_categories(1_000)
+    affinity = history.customer.interests.favourite_categories(1_000)
     assert [name for name, _ in affinity] == ["kitchen", "garden"]
     assert [score for _, score in affinity] == pytest.approx([(3 + 1 / 2 + 1 / 4) / 2, 1.0])
 
@@ -136,7 +136,7 @@ def test_the_weakest_category_makes_room() -> None:
     history = History(attrs.evolve(RULES, categories_max=2))
     for at_ms, category in ((1_000, "a"), (1_000, "a"), (1_000, "b"), (2_000, "c")):
         history.views(at_ms, category=category)
-    assert [name for name, _ in history.customer.favourite_categories(1_000)] == ["a", "c"]
+    assert [name for name, _ in history.customer.interests.favourite_categories(1_000)] == ["a", "c"]
 
 
 def test_money_spent_and_taken_back() -> None:
@@ -146,22 +146,22 @@ def test_money_spent_and_taken_back() -> None:
     history.happens(EventKind.PURCHASE_CANCELLED, 3, "mug", quantity=2, amount=50_000, order_id="o1")
     history.happens(EventKind.PRODUCT_PURCHASED, 4, "pan", amount=10_000)
     customer = history.customer
-    assert (customer.spend, customer.units, customer.orders_placed) == (60_000, 3, 2)
-    assert (customer.orders["o1"].units, customer.orders["o1"].amount) == (2, 50_000)
+    assert (customer.purchases.spend, customer.purchases.units, customer.purchases.orders_placed) == (60_000, 3, 2)
+    assert (customer.purchases.orders["o1"].units, customer.purchases.orders["o1"].amount) == (2, 50_000)
 
 
 def test_sums_stand_still_at_what_stores_can_hold() -> None:
     history = History()
     for _ in range(2):
         history.happens(EventKind.PRODUCT_PURCHASED, 1, "mug", amount=2**63, quantity=2, order_id="o1")
-    assert history.customer.spend == history.customer.orders["o1"].amount == 2**63 - 1
+    assert history.customer.purchases.spend == history.customer.purchases.orders["o1"].amount == 2**63 - 1
 
 
 def test_a_second_opinion_replaces_the_first_unless_it_is_older() -> None:
     history = History()
     for at_ms, rating in ((10, 2), (20, 5), (15, 1)):
         history.happens(EventKind.PRODUCT_REVIEWED, at_ms, "mug", rating=rating)
-    assert history.customer.reviewed == {"mug": (5, 20)}
+    assert history.customer.opinions.reviewed == {"mug": (5, 20)}
     review = history.changes.reviews[ADA, ProductId("mug")]
     assert review is not None
     assert (review.rating, review.occurred_at_ms) == (5, 20)
@@ -195,7 +195,7 @@ def test_of_more_repairs_than_are_remembered_none_counts_twice() -> None:
     again = [history.views(at_ms, event_id=event_id, replayed=True) for at_ms, event_id in repairs]
     assert set(again) == {Verdict.DUPLICATE, Verdict.TOO_OLD}
     assert again[-4:] == [Verdict.DUPLICATE] * 4
-    assert history.customer.counts == {EventKind.PRODUCT_VIEWED: 21}
+    assert history.customer.visits.counts == {EventKind.PRODUCT_VIEWED: 21}
 
 
 def test_what_was_forwarded_is_never_too_old_and_makes_nothing_too_old() -> None:

@@ -4,8 +4,9 @@ import json
 
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
+from harness.oracle.visitor_profile import OracleDecoded
 from realtime_pipeline.domain.shop.events import Event
-from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected
+from realtime_pipeline.domain.streams.records import Record, Rejected
 from realtime_pipeline.infrastructure.codecs.events import EventLimits
 
 AT_MS = 1_700_000_000_000
@@ -15,7 +16,7 @@ decode = OracleDecoder(EventSchema(LIMITS, {"video_play": "view", "view": "purch
 plain = OracleDecoder(EventSchema(EventLimits()))
 
 
-def decoded(document: object, key: bytes | None = None, decoder: OracleDecoder = plain) -> Decoded:
+def decoded(document: object, key: bytes | None = None, decoder: OracleDecoder = plain) -> OracleDecoded:
     value = document if isinstance(document, bytes) else json.dumps(document).encode()
     return decoder(Record(2, 17, key, value, AT_MS))
 

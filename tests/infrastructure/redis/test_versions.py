@@ -146,7 +146,7 @@ def test_an_outbox_entry_of_a_newer_release_stays(store: Store) -> None:
     store.commit()
     outbox = store.keys.outbox(0)
     ((number, fields),) = store.ask(outbox, "XRANGE", outbox, "-", "+")
-    more = msgspec.msgpack.encode(msgspec.msgpack.decode(fields[b"entry"]) | {"format": [2, 2], "windows": [1]})
+    more = msgspec.msgpack.encode(msgspec.msgpack.decode(fields[b"entry"]) | {"format": [3, 3], "windows": [1]})
     store.ask(outbox, "DEL", outbox)
     store.ask(outbox, "XADD", outbox, number, "entry", more)
     with pytest.raises(NewerRelease, match="a kept entry was written by a newer release"):

@@ -201,6 +201,7 @@ DROP TABLE log_partitions;
 DROP TABLE snapshots;
 DROP TABLE snapshot_chunks;
 DROP TABLE snapshot_forgotten;
+DROP TABLE sums;
 PRAGMA user_version = 5;
 """
 

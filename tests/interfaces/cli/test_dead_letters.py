@@ -43,7 +43,7 @@ def bought(shop: Path) -> tuple[int, int]:
     """Units and spend of ada, in ten-thousandths."""
     with Pipeline(Settings(database=str(shop.parent / "shop.db"))) as pipeline:
         customer = pipeline.profile("ada").customer
-        return customer.units, customer.spend
+        return customer.purchases.units, customer.purchases.spend
 
 
 def mended(capsys: pytest.CaptureFixture[str], shop: Path) -> Path:

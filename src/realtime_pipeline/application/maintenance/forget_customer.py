@@ -134,12 +134,12 @@ class ForgetCustomer:
             UnknownCustomer: it is a visitor who has signed in: what they did is the customer's.
         """
         customer = self._customers.read_customer(customer_id)
-        if customer is not None and customer.forwards_to is not None:
+        alias_of = None if customer is None else customer.aliases.alias_of
+        if alias_of is not None:
             raise UnknownCustomer(
-                f"{customer_id} has signed in, and is {customer.forwards_to} since: forget that one, whom the visitor "
-                "goes with"
+                f"{customer_id} has signed in, and is {alias_of} since: forget that one, whom the visitor goes with"
             )
-        last_seen_ms = customer.last_seen_ms if customer is not None else None
+        last_seen_ms = customer.visits.last_seen_ms if customer is not None else None
         as_of_ms = max(self._clock.now_ms(), last_seen_ms or 0)
         known = self._known(customer_id, customer, as_of_ms)
         event = {
@@ -156,13 +156,11 @@ class ForgetCustomer:
         """What is known of a customer before it is known where in the log the forgetting lies."""
         if customer is None:
             return Forgetting(customer_id, as_of_ms, 0, 0)
-        visitors = {one: self._customers.read_customer(one) for one in customer.visitors}
+        visitors = {one: self._customers.read_customer(one) for one in customer.aliases.visitors}
         theirs = [customer, *(visitor for visitor in visitors.values() if visitor is not None)]
-        sessions = [
-            key for one in theirs for key in (*(open_.key for open_ in one.open_sessions), *one.closed_sessions)
-        ]
+        sessions = [key for one in theirs for key in one.visits.session_keys]
         reviews = sum(len(self._customers.reviews(one.customer_id)) for one in theirs)
-        events = sum(customer.counts.values())
+        events = sum(customer.visits.counts.values())
         return Forgetting(customer_id, as_of_ms, 0, 0, events, reviews, tuple(sessions), tuple(visitors))
 
     def receipt(self, forgetting: Forgetting) -> Receipt:

@@ -92,7 +92,8 @@ class TraceEvent:
         customer = self._customers.read_customer(customer_id)
         if customer is None:
             return [customer_id]
-        return [customer_id, *customer.visitors, *([] if customer.forwards_to is None else [customer.forwards_to])]
+        aliases = customer.aliases
+        return [customer_id, *aliases.visitors, *([] if aliases.alias_of is None else [aliases.alias_of])]
 
     def _search(
         self, event_id: str, bounds: Mapping[int, tuple[int, int]], counter: "_Counter"

@@ -57,6 +57,10 @@ class ProductQueries(ABC):
         """The number of views, carts and purchases of all products."""
 
     @abstractmethod
+    def sums(self, projection: str, product_ids: Collection[ProductId]) -> dict[ProductId, dict[str, int]]:
+        """Read the sums of a `SumProjection` by product and measure; products and measures without any are left out."""
+
+    @abstractmethod
     def trending(
         self,
         settings: TrendingSettings,

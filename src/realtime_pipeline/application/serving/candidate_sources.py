@@ -147,7 +147,7 @@ class CandidateSources:
 
     def categories(self, customer: Customer) -> list[str]:
         """Where a customer looks."""
-        favourites = customer.favourite_categories(self._affinity_half_life_ms)
+        favourites = customer.interests.favourite_categories(self._affinity_half_life_ms)
         return [category for category, _ in favourites[: self._service.settings.categories]]
 
     def _steps(self, resolved: ResolvedRequest, neighbours: Neighbours) -> Sequence[Top]:
@@ -158,7 +158,8 @@ class CandidateSources:
             steps.append(neighbours.top)
         if blend.trending_in_category:
             steps.append(lambda count: self._in_categories(customer, count))
-        country = resolved.request.country or (None if customer.country is None else str(customer.country[0]))
+        last_seen_in = customer.visits.country
+        country = resolved.request.country or (None if last_seen_in is None else str(last_seen_in[0]))
         if country is not None and blend.trending_in_country:
             steps.append(lambda count: self._anywhere(resolved.rules, country, count))
         if blend.trending:
@@ -207,4 +208,4 @@ def _initial_size(resolved: ResolvedRequest) -> int:
 
 def _own(customer: Customer) -> set[SessionKey]:
     """The customer's sessions: no neighbours of themselves."""
-    return {one.key for one in customer.open_sessions} | set(customer.closed_sessions)
+    return set(customer.visits.session_keys)

@@ -16,11 +16,11 @@ def resolve_customers(queries: CustomerQueries, customer_ids: Sequence[CustomerI
     """Read customers, a blank one where nothing is known; for a visitor who has signed in, whom they turned out to
     be."""
     customers = _read(queries, customer_ids)
-    signed_in = [one.forwards_to for one in customers if one.forwards_to is not None]
+    signed_in = [one.aliases.alias_of for one in customers if one.aliases.alias_of is not None]
     if not signed_in:
         return customers
     whom = iter(_read(queries, signed_in))
-    return [one if one.forwards_to is None else next(whom) for one in customers]
+    return [one if one.aliases.alias_of is None else next(whom) for one in customers]
 
 
 def _read(queries: CustomerQueries, customer_ids: Sequence[CustomerId]) -> list[Customer]:

@@ -41,26 +41,26 @@ class Profile:
              "bought": [{"product_id": "mug", "units": 1, "last_at": "2025-10-10T01:30:02.000Z"}],
              "reviews": [{"customer_id": "ada", "product_id": "mug", "rating": 5, ...}]}
         """
-        customer = self.customer
+        customer, visits, purchases = self.customer, self.customer.visits, self.customer.purchases
         return {
             "customer_id": customer.customer_id,
-            "first_seen": _time(customer.first_seen_ms),
-            "last_seen": _time(customer.last_seen_ms),
-            "events": {kind.value: count for kind, count in customer.counts.items()},
-            "spend": as_number(customer.spend),
-            "units": customer.units,
-            "orders": customer.orders_placed,
-            "sessions": customer.sessions_begun,
-            "country": None if customer.country is None else customer.country[0],
-            "visitors": list(customer.visitors),
+            "first_seen": _time(visits.first_seen_ms),
+            "last_seen": _time(visits.last_seen_ms),
+            "events": {kind.value: count for kind, count in visits.counts.items()},
+            "spend": as_number(purchases.spend),
+            "units": purchases.units,
+            "orders": purchases.orders_placed,
+            "sessions": visits.sessions_begun,
+            "country": None if visits.country is None else visits.country[0],
+            "visitors": list(customer.aliases.visitors),
             "categories": [{"category": name, "affinity": affinity} for name, affinity in self.categories],
             "recent": [
-                {"product": product.as_dict(), "touched_at": _time(customer.recent.get(product.product_id))}
+                {"product": product.as_dict(), "touched_at": _time(customer.interests.recent.get(product.product_id))}
                 for product in self.recent
             ],
             "bought": [
                 {"product_id": product_id, "units": units, "last_at": utc_text(last_ms)}
-                for product_id, (units, last_ms) in customer.purchases.items()
+                for product_id, (units, last_ms) in purchases.by_product.items()
                 if units > 0
             ],
             "reviews": [review.as_dict() for review in self.reviews],
@@ -93,12 +93,12 @@ class ShowCustomer:
             raise UnknownCustomer(
                 f"nothing is known of customer {customer_id}: never seen, not processed yet, or forgotten"
             )
-        recent = customer.recent_products(self._recent_products_max)
+        recent = customer.interests.recent_products(self._recent_products_max)
         reviews = self._customers.reviews(customer.customer_id)
         products = self._shop.products({*recent, *(review.product_id for review in reviews)})
         return Profile(
             customer,
-            tuple(customer.favourite_categories(self._affinity_half_life_ms)),
+            tuple(customer.interests.favourite_categories(self._affinity_half_life_ms)),
             tuple(products.get(product_id, Product(product_id)) for product_id in recent),
             reviews,
             products,

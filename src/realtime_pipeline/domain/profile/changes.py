@@ -38,3 +38,8 @@ class Changes:
     tombstones: dict[CustomerId, int] = attrs.Factory(dict)
     visitors_forgotten: dict[CustomerId, int] = attrs.Factory(dict)
     duplicates: list[Contribution] = attrs.Factory(list)
+
+    def drop_session(self, key: SessionKey) -> None:
+        """Delete a session, which is nobody's neighbour any more."""
+        self.sessions.pop(key, None)
+        self.sessions_dropped.add(key)

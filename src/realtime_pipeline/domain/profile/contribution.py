@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from realtime_pipeline.domain.shop.events import EventKind, ProductId
+from realtime_pipeline.domain.shop.events import NOTHING, Event, EventKind, ProductId
 
 
 class Contribution(NamedTuple):
@@ -22,3 +22,21 @@ class Contribution(NamedTuple):
     country: str | None = None
     rating: int | None = None
     shown: tuple[ProductId, ...] = ()
+
+    def as_event(self) -> Event:
+        """The event again, as far as it is known."""
+        context = NOTHING if self.country is None else {"country": self.country}
+        return Event(
+            "",
+            self.kind,
+            None,
+            self.at_ms,
+            product_id=self.product_id,
+            category=self.category,
+            amount=self.amount,
+            quantity=self.quantity,
+            order_id=self.order_id,
+            rating=self.rating,
+            context=context,
+            shown=self.shown,
+        )

@@ -1,10 +1,11 @@
 """A visit: what one customer looked at without pausing for long."""
 
-from typing import Final, NamedTuple, NewType
+from typing import Final, NamedTuple, NewType, Self
 
 import attrs
 
 from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.money import bounded
 
 SessionKey = NewType("SessionKey", int)
 """Opaque and unique: made of the place in the log of the record that began the session."""
@@ -83,6 +84,14 @@ class Session:
             self.products = products = dict(sorted(products.items(), key=lambda item: item[1][0]))
         if len(products) > products_max:
             del products[self._first_touched()]
+
+    def merge(self, visitor: Self, products_max: int) -> None:
+        """Add what a visitor did in a session of the same id."""
+        self.events = bounded(self.events + visitor.events)
+        self.started_at_ms = min(self.started_at_ms, visitor.started_at_ms)
+        self.last_at_ms = max(self.last_at_ms, visitor.last_at_ms)
+        for product_id, (touched_ms, weight) in visitor.products.items():
+            self.add(product_id, touched_ms, weight, products_max)
 
     def _first_touched(self) -> ProductId:
         """The product touched longest ago (ties: the smaller id)."""

@@ -1,15 +1,10 @@
 """What a profile keeps, and for how long."""
 
-from typing import Final
-
 import attrs
 
 from realtime_pipeline.domain.limits import WEIGHT_MAX, at_least, at_most
+from realtime_pipeline.domain.profile.kinds import CARTED, PURCHASED, VIEWED
 from realtime_pipeline.domain.shop.events import EventKind
-
-VIEWED: Final = EventKind.PRODUCT_VIEWED
-CARTED: Final = EventKind.PRODUCT_CARTED
-PURCHASED: Final = EventKind.PRODUCT_PURCHASED
 
 
 @attrs.frozen

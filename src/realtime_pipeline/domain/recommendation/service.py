@@ -8,7 +8,8 @@ import attrs
 
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.settings import CARTED, PURCHASED, VIEWED, ProfileSettings
+from realtime_pipeline.domain.profile.kinds import CARTED, PURCHASED, VIEWED
+from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.recommendation.blending import Blend, Candidate, blended
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings, Scored
@@ -142,8 +143,8 @@ class RecommendationService:
         them as the shop says, comes last.
         """
         last = self.settings.neighbours.last
-        session = customer.current_session
-        found = dict.fromkeys(customer.recent_products(last)[::-1], LOOKED_AT)
+        session = customer.visits.current_session
+        found = dict.fromkeys(customer.interests.recent_products(last)[::-1], LOOKED_AT)
         if session is not None:
             for product_id, (_, weight) in session.products.items():
                 found.pop(product_id, None)
@@ -160,11 +161,11 @@ class RecommendationService:
         Of products from before the session only purchases are known; where two actions have the same weight, a session
         does not tell which of them it was.
         """
-        session = customer.current_session
+        session = customer.visits.current_session
         of_session = session.products if session is not None else {}
         found = {}
         for product_id in product_ids:
-            touch = Touch.BOUGHT if product_id in customer.bought else Touch.UNKNOWN
+            touch = Touch.BOUGHT if product_id in customer.purchases.bought else Touch.UNKNOWN
             touch = Touch.LOOKED_AT if product_id in looking_at else touch
             if product_id in of_session:
                 touch = self._touches.get(of_session[product_id][1], touch)
@@ -178,10 +179,10 @@ class RecommendationService:
         better than the profile."""
         seen: frozenset[ProductId] = frozenset()
         if not self.settings.repeat_seen:
-            session = customer.current_session
+            session = customer.visits.current_session
             seen = frozenset(looking_at) | frozenset(session.products if session is not None else ())
-        known = {product_id: times for product_id, (times, _) in customer.shown.items()}
-        return Visitor(seen, customer.bought.keys(), disliked(customer.reviewed), {**known, **shown})
+        known = {product_id: times for product_id, (times, _) in customer.exposures.shown.items()}
+        return Visitor(seen, customer.purchases.bought.keys(), disliked(customer.opinions.reviewed), {**known, **shown})
 
     def from_neighbours(self, scored: Sequence[Scored]) -> list[Candidate]:
         """Turn what the neighbours lead to into candidates."""

@@ -29,7 +29,8 @@ class Totals:
         """Read them off a customer; zeros where there is none."""
         if customer is None:
             return cls()
-        return cls(customer.units, customer.spend, customer.orders_placed, customer.sessions_begun)
+        purchases = customer.purchases
+        return cls(purchases.units, purchases.spend, purchases.orders_placed, customer.visits.sessions_begun)
 
 
 @attrs.frozen

@@ -43,6 +43,37 @@ class Watermark:
         )
 
 
+@attrs.define
+class EventClock:
+    """A partition's watermark while records are folded: the largest times of events are gathered, and applied when the
+    watermark is read."""
+
+    watermark: Watermark
+    max_out_of_orderness_ms: int
+    largest_ms: int = attrs.Factory(lambda self: self.watermark.largest_ms, takes_self=True)
+    newest_ms: int = attrs.Factory(lambda self: self.watermark.newest_ms, takes_self=True)
+    appended_at_ms: int = attrs.Factory(lambda self: self.watermark.appended_at_ms, takes_self=True)
+
+    def advance(self, at_ms: int, appended_at_ms: int) -> None:
+        """Count the time of an event into the two largest times; at most as the time at which it was appended."""
+        at_ms = min(at_ms, appended_at_ms)
+        if at_ms > self.largest_ms:
+            self.newest_ms, self.largest_ms = self.largest_ms, at_ms
+        elif at_ms > self.newest_ms:
+            self.newest_ms = at_ms
+
+    def tick(self, appended_at_ms: int, floor_ms: int | None) -> None:
+        """Move on by a tick."""
+        self.watermark = self.read().ticked(appended_at_ms, floor_ms)
+
+    def read(self) -> Watermark:
+        """The watermark after the records so far."""
+        self.watermark = self.watermark.advanced(
+            self.largest_ms, self.newest_ms, self.appended_at_ms, self.max_out_of_orderness_ms
+        )
+        return self.watermark
+
+
 def shop_time_ms(marks: Iterable[Watermark], now_ms: int) -> int:
     """How far the shop's time has come by the watermarks of its partitions, and at most to `now_ms`.
 

@@ -1,14 +1,24 @@
-"""How often each product was viewed, carted and bought in each hour."""
+"""How often each product was viewed, carted and bought in each hour, anywhere and by country."""
 
-from typing import Self
+from collections.abc import Mapping
+from operator import itemgetter
+from typing import Final, Self
 
 import attrs
 
-from realtime_pipeline.domain.profile.customer import CANCELLED
-from realtime_pipeline.domain.profile.settings import CARTED, PURCHASED, VIEWED
-from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.profile.changes import Recorded
+from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.kinds import CANCELLED, CARTED, PURCHASED, VIEWED
+from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
+from realtime_pipeline.domain.views.projection import Add, Projection
 
 HOUR_MS = 3_600_000
+_ACTIONS: Final = (VIEWED, CARTED, PURCHASED, CANCELLED)
+
+HourKey = tuple[int, ProductId]
+"""An hour (since 1970) and a product."""
+CountryKey = tuple[int, str, ProductId]
+"""An hour, a country and a product."""
 
 
 @attrs.define
@@ -35,3 +45,66 @@ class Activity:
         self.views += delta.views
         self.carts += delta.carts
         self.purchases += delta.purchases
+
+
+class HourlyActivity(Projection[HourKey, Activity]):
+    """By hour and product, what was done anywhere."""
+
+    product_of = itemgetter(1)
+
+    def adder(self, table: dict[HourKey, Activity]) -> Add:
+        """Count an action in the hour in which it happened."""
+
+        def add(event: Event, _recorded: Recorded) -> None:
+            kind, product_id = event.kind, event.product_id
+            if product_id is not None and kind in _ACTIONS:
+                key = (event.occurred_at_ms // HOUR_MS, product_id)
+                activity = table.get(key)
+                if activity is None:
+                    activity = table[key] = Activity()
+                activity.count(kind)
+
+        return add
+
+    def retract(self, table: dict[HourKey, Activity], event: Contribution) -> None:
+        """Count an action out."""
+        if event.product_id is not None and event.kind in _ACTIONS:
+            table.setdefault((event.at_ms // HOUR_MS, event.product_id), Activity()).count(event.kind, -1)
+
+    def merge(self, table: dict[HourKey, Activity], other: Mapping[HourKey, Activity], latest_ms: int) -> None:
+        """Add the counts."""
+        for key, activity in other.items():
+            table.setdefault(key, Activity()).merge(activity)
+
+
+class CountryActivity(Projection[CountryKey, Activity]):
+    """By hour, country and product, what is known to have been done there."""
+
+    product_of = itemgetter(2)
+
+    def adder(self, table: dict[CountryKey, Activity]) -> Add:
+        """Count an action of which the country is known."""
+
+        def add(event: Event, _recorded: Recorded) -> None:
+            if not event.context:
+                return
+            kind, product_id, country = event.kind, event.product_id, event.country
+            if country is not None and product_id is not None and kind in _ACTIONS:
+                key = (event.occurred_at_ms // HOUR_MS, country, product_id)
+                activity = table.get(key)
+                if activity is None:
+                    activity = table[key] = Activity()
+                activity.count(kind)
+
+        return add
+
+    def retract(self, table: dict[CountryKey, Activity], event: Contribution) -> None:
+        """Count an action out."""
+        if event.country is not None and event.product_id is not None and event.kind in _ACTIONS:
+            key = (event.at_ms // HOUR_MS, event.country, event.product_id)
+            table.setdefault(key, Activity()).count(event.kind, -1)
+
+    def merge(self, table: dict[CountryKey, Activity], other: Mapping[CountryKey, Activity], latest_ms: int) -> None:
+        """Add the counts."""
+        for key, activity in other.items():
+            table.setdefault(key, Activity()).merge(activity)

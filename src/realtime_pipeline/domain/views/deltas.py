@@ -1,16 +1,32 @@
-"""What a range of records adds to the views."""
+"""What a range of records adds to the views: a table for each projection."""
 
 import sys
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
 from zlib import crc32
 
 import attrs
 
-from realtime_pipeline.domain.profile.session import SessionKey
-from realtime_pipeline.domain.shop.events import EventKind, ProductId
-from realtime_pipeline.domain.views.activity import HOUR_MS, Activity
-from realtime_pipeline.domain.views.product_stats import ProductState
+from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.session import Session
+from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.views.activity import Activity, CountryActivity, CountryKey, HourKey, HourlyActivity
+from realtime_pipeline.domain.views.product_stats import ProductState, ProductStates
+from realtime_pipeline.domain.views.projection import Add, Projection
+from realtime_pipeline.domain.views.session_index import SessionIndex, TouchKey
+from realtime_pipeline.domain.views.sums import SumKey, SumProjection, Sums
+
+SUM_PROJECTIONS: Final[tuple[SumProjection, ...]] = ()
+"""What a shop counts besides: an instance of each, one a line."""
+
+PROJECTIONS: Final[Mapping[str, Projection[Any, Any]]] = {
+    "products": ProductStates(),
+    "activity": HourlyActivity(),
+    "by_country": CountryActivity(),
+    "index": SessionIndex(),
+    "sums": Sums(SUM_PROJECTIONS),
+}
+"""By the name of its table in `Deltas`, each projection."""
 
 
 def view_cell_of(product_id: ProductId, view_cells: int) -> int:
@@ -20,73 +36,52 @@ def view_cell_of(product_id: ProductId, view_cells: int) -> int:
 
 @attrs.define
 class Deltas:
-    """What a range of records adds to the views that all customers share.
-
-    Merging is commutative and associative: sums of integers, the later of two facts, the larger of two times.
-    `activity` is by hour and product, `by_country` by hour, country and product what of it is known to be of a country.
-    `index` maps (product, session) to when the session last touched the product.
-    """
+    """What a range of records adds to the views that all customers share; the projections say what each table holds."""
 
     products: dict[ProductId, ProductState] = attrs.Factory(dict)
-    activity: dict[tuple[int, ProductId], Activity] = attrs.Factory(dict)
-    index: dict[tuple[ProductId, SessionKey], int] = attrs.Factory(dict)
-    by_country: dict[tuple[int, str, ProductId], Activity] = attrs.Factory(dict)
+    activity: dict[HourKey, Activity] = attrs.Factory(dict)
+    index: dict[TouchKey, int] = attrs.Factory(dict)
+    by_country: dict[CountryKey, Activity] = attrs.Factory(dict)
+    sums: dict[SumKey, int] = attrs.Factory(dict)
 
-    def product(self, product_id: ProductId) -> ProductState:
-        """The delta of one product, begun when there is none."""
-        state = self.products.get(product_id)
-        if state is None:
-            state = self.products[product_id] = ProductState()
-        return state
+    def _tables(self) -> list[tuple[Projection[Any, Any], dict[Any, Any]]]:
+        return [(projection, getattr(self, name)) for name, projection in PROJECTIONS.items()]
 
-    def count_activity(
-        self, product_id: ProductId, kind: EventKind, at_ms: int, country: str | None, times: int = 1
-    ) -> None:
-        """Count what is done with a product in the hour of `at_ms`, and where; -1 takes it out."""
-        hour = at_ms // HOUR_MS
-        activity = self.activity.get((hour, product_id))
-        if activity is None:
-            activity = self.activity[hour, product_id] = Activity()
-        activity.count(kind, times)
-        if country is not None:
-            self.by_country.setdefault((hour, country, product_id), Activity()).count(kind, times)
+    def adders(self) -> Sequence[Add]:
+        """The functions that add an event to these deltas, one a projection; for as long as many are added."""
+        adders = [projection.adder(table) for projection, table in self._tables()]
+        return [add for add in adders if add is not None]
 
-    def index_session(self, product_id: ProductId, key: SessionKey, at_ms: int) -> None:
-        """Note that a session touched a product, at the latest of the times it did."""
-        entry = (product_id, key)
-        known_ms = self.index.get(entry)
-        if known_ms is None or at_ms > known_ms:
-            self.index[entry] = at_ms
+    def retract(self, events: Sequence[Contribution]) -> None:
+        """Take out what a visitor's events have added that their customer has counted, too."""
+        for projection, table in self._tables():
+            for event in events:
+                projection.retract(table, event)
+
+    def continue_session(self, session: Session, moved: Session) -> None:
+        """Note that a visitor's session, `moved`, is part of a customer's session now."""
+        for projection, table in self._tables():
+            projection.continue_session(table, session, moved)
 
     def parts(self, view_cells: int) -> Sequence[Self]:
         """The deltas that belong to each of so many view cells; these themselves where there is one."""
         if view_cells == 1:
             return (self,)
         parts = [type(self)() for _ in range(view_cells)]
-        named = {*self.products, *(key[1] for key in self.activity), *(entry[0] for entry in self.index)}
-        named.update(where[2] for where in self.by_country)
-        of = {product_id: parts[view_cell_of(product_id, view_cells)] for product_id in named}
-        for product_id, state in self.products.items():
-            of[product_id].products[product_id] = state
-        for key, counted in self.activity.items():
-            of[key[1]].activity[key] = counted
-        for entry, at_ms in self.index.items():
-            of[entry[0]].index[entry] = at_ms
-        for where, counted in self.by_country.items():
-            of[where[2]].by_country[where] = counted
+        cells: dict[ProductId, int] = {}
+        for name, projection in PROJECTIONS.items():
+            table, tables = getattr(self, name), [getattr(part, name) for part in parts]
+            for product_id, (key, value) in zip(map(projection.product_of, table), table.items(), strict=True):
+                cell = cells.get(product_id)
+                if cell is None:
+                    cell = cells[product_id] = view_cell_of(product_id, view_cells)
+                tables[cell][key] = value
         return parts
 
     def merge(self, other: Self, latest_ms: int = sys.maxsize) -> None:
-        """Add another range's deltas to these; `other` stays as it is. Facts of products with a time after
-        `latest_ms` gives way to anything else."""
-        for product_id, state in other.products.items():
-            self.product(product_id).merge(state, latest_ms)
-        for key, activity in other.activity.items():
-            self.activity.setdefault(key, Activity()).merge(activity)
-        for where, activity in other.by_country.items():
-            self.by_country.setdefault(where, Activity()).merge(activity)
-        if self.index.keys().isdisjoint(other.index):  # as between partitions, whose sessions are their own
-            self.index.update(other.index)
-            return
-        for (product_id, session), at_ms in other.index.items():
-            self.index_session(product_id, session, at_ms)
+        """Add another range's deltas to these; `other` stays as it is.
+
+        Facts of products with a time after `latest_ms` give way to any other.
+        """
+        for name, projection in PROJECTIONS.items():
+            projection.merge(getattr(self, name), getattr(other, name), latest_ms)

@@ -130,44 +130,50 @@ def _check(document: _ProfileDocument, profile: Customer) -> None:
     ids = document.event_id, document.user_id, document.session_id
     if not all(map(is_printable_id, ids)) or document.user_id.startswith(ANONYMOUS):
         raise ValueError("its ids are none")
-    sessions, orders = profile.open_sessions, profile.orders.values()
-    events = profile.contributions
+    visits, interests, purchases = profile.visits, profile.interests, profile.purchases
+    sessions, orders, events = visits.open_sessions, purchases.orders.values(), profile.aliases.contributions
+    shown = profile.exposures.shown
     products = {
-        *(*profile.recent, *profile.purchases, *profile.shown),
-        *(id_ for one in sessions for id_ in one.products),
-        *(id_ for one in events for id_ in (one.product_id, *one.shown) if id_ is not None),
+        *(*interests.recent, *purchases.by_product, *shown),
+        *(id_ for session in sessions for id_ in session.products),
+        *(id_ for event in events for id_ in (event.product_id, *event.shown) if id_ is not None),
     }
-    visits = [one.session_id for one in sessions if one.session_id is not None]
-    orders_of = [*profile.orders, *(one.order_id for one in events if one.order_id is not None)]
-    if not all(0 < len(id_) <= ID_LENGTH_MAX and is_printable_id(id_) for id_ in (*products, *visits, *orders_of)):
+    session_ids = [session.session_id for session in sessions if session.session_id is not None]
+    order_ids = [*purchases.orders, *(event.order_id for event in events if event.order_id is not None)]
+    named = (*products, *session_ids, *order_ids)
+    if not all(0 < len(id_) <= ID_LENGTH_MAX and is_printable_id(id_) for id_ in named):
         raise ValueError("the ids it speaks of are none")
-    if profile.country is not None and country_code(profile.country[0]) != profile.country[0]:
+    if visits.country is not None and country_code(visits.country[0]) != visits.country[0]:
         raise ValueError("its country is none")
     times = (
-        *(one for one in (profile.first_seen_ms, profile.last_seen_ms) if one is not None),
-        *([] if profile.country is None else [profile.country[1]]),
-        *(at_ms for _, at_ms in (*profile.affinity.values(), *profile.shown.values())),
-        *profile.recent.values(),
-        *(last_ms for _, last_ms in profile.purchases.values()),
+        *(at_ms for at_ms in (visits.first_seen_ms, visits.last_seen_ms) if at_ms is not None),
+        *([] if visits.country is None else [visits.country[1]]),
+        *(at_ms for _, at_ms in (*interests.affinity.values(), *shown.values())),
+        *interests.recent.values(),
+        *(last_ms for _, last_ms in purchases.by_product.values()),
         *(order.placed_at_ms for order in orders if order.placed_at_ms is not None),
-        *(one.at_ms for one in events),
-        *(at_ms for one in sessions for at_ms in (one.started_at_ms, one.last_at_ms)),
-        *(at_ms for one in sessions for at_ms, _ in one.products.values()),
+        *(event.at_ms for event in events),
+        *(at_ms for session in sessions for at_ms in (session.started_at_ms, session.last_at_ms)),
+        *(at_ms for session in sessions for at_ms, _ in session.products.values()),
     )
     if not all(0 <= at_ms < END_OF_TIME for at_ms in times):
         raise ValueError("its times are none")
     sums = (  # what is refunded may be more than was bought
-        *(profile.units, *(order.units for order in orders)),
-        *(units for units, _ in profile.purchases.values()),
-        *(one.quantity for one in events),
+        *(purchases.units, *(order.units for order in orders)),
+        *(units for units, _ in purchases.by_product.values()),
+        *(event.quantity for event in events),
     )
     counts = (
-        *(profile.orders_placed, profile.sessions_begun, *profile.counts.values()),
-        *(times for times, _ in profile.shown.values()),
-        *(number for one in sessions for number in (one.events, *(weight for _, weight in one.products.values()))),
+        *(purchases.orders_placed, visits.sessions_begun, *visits.counts.values()),
+        *(times for times, _ in shown.values()),
+        *(
+            number
+            for session in sessions
+            for number in (session.events, *(weight for _, weight in session.products.values()))
+        ),
     )
-    amounts = (profile.spend, *(order.amount for order in orders), *(one.amount for one in events))
-    scores = (score for score, _ in profile.affinity.values())
+    amounts = (purchases.spend, *(order.amount for order in orders), *(event.amount for event in events))
+    scores = (score for score, _ in interests.affinity.values())
     if (
         any(abs(units) > _COUNT_MAX for units in sums)
         or not all(0 <= count <= _COUNT_MAX for count in counts)
@@ -175,10 +181,10 @@ def _check(document: _ProfileDocument, profile: Customer) -> None:
         or not all(0 <= score <= _COUNT_MAX for score in scores)
     ):
         raise ValueError("its numbers are none that grow")
-    if len(profile.seen.merged_ids) % DIGEST_BYTES or any(len(one.digest) != DIGEST_BYTES for one in events):
+    if len(profile.seen.merged_ids) % DIGEST_BYTES or any(len(event.digest) != DIGEST_BYTES for event in events):
         raise ValueError("its ids of events are no digests")
-    if any(one.rating not in (None, *RATINGS) for one in events):
+    if any(event.rating not in (None, *RATINGS) for event in events):
         raise ValueError("its ratings are none")
-    kinds = (*profile.counts, *(one.kind for one in events))
+    kinds = (*visits.counts, *(event.kind for event in events))
     if not all(0 < len(kind) <= KIND_LENGTH_MAX and kind.isprintable() for kind in kinds if not kind.is_known):
         raise ValueError("its kinds of events are none")

@@ -1,26 +1,112 @@
 """What commits owe their readers, as MessagePack: a map that begins with its format.
 
 An entry is read by whoever takes a cell over, brought to the views and the outputs, and then trimmed. So what a newer
-release noted in it must not be passed over: it would be lost.
+release noted in it must not be passed over: it would be lost. That is why an entry with sums is of another format than
+one without: releases that know of no sums stop at it.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from realtime_pipeline.application.errors import NewerRelease
 from realtime_pipeline.application.ports.cell_store import OutboxEntry
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.activity import Activity, CountryKey, HourKey
 from realtime_pipeline.domain.views.deltas import Deltas
-from realtime_pipeline.infrastructure.codecs.formats import ENTRY, FORMAT, MarkedMaps, format_in
+from realtime_pipeline.domain.views.product_stats import ProductState
+from realtime_pipeline.domain.views.session_index import TouchKey
+from realtime_pipeline.domain.views.sums import SumKey
+from realtime_pipeline.infrastructure.codecs.formats import (
+    BEFORE_FORMATS,
+    ENTRY,
+    FORMAT,
+    PLAIN_ENTRY,
+    MarkedMaps,
+    format_in,
+)
 from realtime_pipeline.infrastructure.codecs.unknown_fields import names_in
+
+
+class _DeltasMap(msgspec.Struct):
+    """The fields of the deltas' map, in their order."""
+
+    activity: dict[HourKey, Activity] = {}
+    by_country: dict[CountryKey, Activity] = {}
+    index: dict[TouchKey, int] = {}
+    products: dict[ProductId, ProductState] = {}
+
+
+class _DeltasWithSums(_DeltasMap):
+    sums: dict[SumKey, int] = {}
+
+
+class _EntryMap(msgspec.Struct, kw_only=True):
+    """The fields of an entry's map, in their order."""
+
+    at_ms: int = 0
+    dead_letters: tuple[DeadLetter, ...]
+    deltas: _DeltasMap
+    forgotten: frozenset[CustomerId]
+    from_position: int
+    outgoing: tuple[Outgoing, ...] = ()
+    partition: int
+    to_position: int
+    watermark: Watermark
+
+
+class _ReadEntry(_EntryMap, kw_only=True):
+    deltas: _DeltasWithSums
+
+
+def _map_of(entry: OutboxEntry) -> _EntryMap:
+    """An entry as the map that is written."""
+    deltas = entry.deltas
+    tables = deltas.activity, deltas.by_country, deltas.index, deltas.products
+    return _EntryMap(
+        at_ms=entry.at_ms,
+        dead_letters=entry.dead_letters,
+        deltas=_DeltasWithSums(*tables, deltas.sums) if deltas.sums else _DeltasMap(*tables),
+        forgotten=entry.forgotten,
+        from_position=entry.from_position,
+        outgoing=entry.outgoing,
+        partition=entry.partition,
+        to_position=entry.to_position,
+        watermark=entry.watermark,
+    )
+
+
+def _entry_of(read: _ReadEntry) -> OutboxEntry:
+    """The entry that was read from a map."""
+    deltas = read.deltas
+    return OutboxEntry(
+        read.partition,
+        read.from_position,
+        read.to_position,
+        read.watermark,
+        Deltas(deltas.products, deltas.activity, deltas.index, deltas.by_country, deltas.sums),
+        read.dead_letters,
+        read.forgotten,
+        read.outgoing,
+        read.at_ms,
+    )
+
 
 _pack: Final = msgspec.msgpack.Encoder().encode
 _unpack: Final = msgspec.msgpack.Decoder().decode
-_decode: Final = msgspec.msgpack.Decoder(OutboxEntry).decode
-_entries: Final = MarkedMaps(ENTRY, OutboxEntry(0, 0, 0, Watermark(), Deltas(), (), frozenset()))
-encode_entry = _entries.encoder()
-"""Write an entry."""
+_decode: Final = msgspec.msgpack.Decoder(_ReadEntry).decode
+_SAMPLE: Final = _map_of(OutboxEntry(0, 0, 0, Watermark(), Deltas(), (), frozenset()))
+_encode_plain: Final[Callable[[object], bytes]] = MarkedMaps(PLAIN_ENTRY, _SAMPLE).encoder()
+_encode_with_sums: Final[Callable[[object], bytes]] = MarkedMaps(ENTRY, _SAMPLE).encoder()
+
+
+def encode_entry(entry: OutboxEntry) -> bytes:
+    """Write an entry; in the format of the releases that know of no sums, where it has none."""
+    return (_encode_with_sums if entry.deltas.sums else _encode_plain)(_map_of(entry))
 
 
 def decode_entry(value: bytes) -> OutboxEntry:
@@ -33,10 +119,10 @@ def decode_entry(value: bytes) -> OutboxEntry:
     found = format_in(value)
     try:
         written = ENTRY.check(found)
-        entry = _decode(value)
-        written_names, read_names = names_in(_unpack(value)) - {FORMAT}, names_in(_unpack(_pack(entry)))
+        entry = _entry_of(_decode(value))
+        written_names, read_names = names_in(_unpack(value)) - {FORMAT}, names_in(_unpack(_pack(_map_of(entry))))
         missing, more = read_names - written_names, written_names - read_names
-        if missing and (more or written >= ENTRY.written):
+        if missing and (more or written > BEFORE_FORMATS):
             raise ValueError(f"it lacks {min(missing)}")
     except (ValueError, RecursionError) as error:
         raise ENTRY.refused(error, found) from None

@@ -15,6 +15,7 @@ from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import Session, SessionSummary
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.infrastructure.codecs.customer_map import CustomerMap, customer_of, map_of
 from realtime_pipeline.infrastructure.codecs.formats import (
     CUSTOMER,
     FORMAT,
@@ -30,12 +31,12 @@ _NIL: Final = b"\xc0"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
-_decode_customer = msgspec.msgpack.Decoder(Customer).decode
+_decode_map = msgspec.msgpack.Decoder(CustomerMap).decode
 _decode_review = msgspec.msgpack.Decoder(Review).decode
 _decode_summary = msgspec.msgpack.Decoder(SessionSummary).decode
 _decode_summaries = msgspec.msgpack.Decoder(list[SessionSummary | None]).decode
-_customers: Final = MarkedMaps(CUSTOMER, Customer(CustomerId("")))
-_encode_customer = _customers.encoder()
+_customers: Final = MarkedMaps(CUSTOMER, map_of(Customer(CustomerId(""))))
+_encode_map = _customers.encoder()
 _reviews: Final = MarkedMaps(REVIEW, Review(CustomerId(""), ProductId(""), 1, "", 0))
 encode_review = _reviews.encoder()
 """Write a review."""
@@ -45,8 +46,8 @@ _TRAIL_PARTS: Final = len(SessionSummary._fields)
 def encode_customer(customer: Customer) -> bytes:
     """Write a customer, with what a newer release noted; in this release's format, as what it changes may lack more."""
     if customer.unknown is None:
-        return _encode_customer(customer)
-    return _encode(overlaid(_decode(_encode_customer(customer)), customer.unknown))
+        return _encode_map(map_of(customer))
+    return _encode(overlaid(_decode(_encode_map(map_of(customer))), customer.unknown))
 
 
 def decode_customer(value: bytes, customer_id: CustomerId | None = None) -> Customer:
@@ -57,9 +58,12 @@ def decode_customer(value: bytes, customer_id: CustomerId | None = None) -> Cust
         Damaged: no release wrote it.
     """
     try:
-        customer = _decode_customer(value)
-        if _encode_customer(customer) != value:  # quicker than to look for what is more in it
-            customer.carry(_unknown(value, customer))
+        read = _decode_map(value)
+        if not read.customer_id:
+            raise ValueError("it lacks customer_id")
+        customer = customer_of(read)
+        if _encode_map(read) != value:  # quicker than to look for unknown fields in it
+            customer.carry(_unknown(value, read))
     except (ValueError, RecursionError) as error:
         raise _refused(CUSTOMER.refused(error, format_in(value)), customer_id) from None
     except (NewerRelease, Damaged) as refusal:
@@ -71,12 +75,12 @@ def _refused(refusal: NewerRelease | Damaged, customer_id: CustomerId | None) ->
     return refusal if customer_id is None else type(refusal)(f"customer {ascii(customer_id)[1:-1]}: {refusal}")
 
 
-def _unknown(value: bytes, customer: Customer) -> dict[str, Any] | None:
-    if _customers.is_bare(value, customer):
+def _unknown(value: bytes, read: CustomerMap) -> dict[str, Any] | None:
+    if _customers.is_bare(value, read):
         return None
     fields = fields_of(CUSTOMER, value)
     written = CUSTOMER.check(fields.pop(FORMAT, None))
-    return unknown_in(fields, _decode(_encode(customer)), may_lack=written < CUSTOMER.written) or None
+    return unknown_in(fields, _decode(_encode(read)), may_lack=written < CUSTOMER.written) or None
 
 
 def decode_review(value: bytes) -> Review:

@@ -52,6 +52,11 @@ class MemoryProductQueries(ProductQueries):
         """Count all views, carts and purchases."""
         return sum(state.interactions for _, state in self.scan())
 
+    def sums(self, projection: str, product_ids: Collection[ProductId]) -> dict[ProductId, dict[str, int]]:
+        """Read the sums of products."""
+        found = ((id_, self._cell_of(id_).sums.get(projection, {}).get(id_)) for id_ in product_ids)
+        return {product_id: dict(sums) for product_id, sums in found if sums is not None}
+
     def trending(
         self,
         settings: TrendingSettings,

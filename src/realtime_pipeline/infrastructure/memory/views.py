@@ -32,6 +32,7 @@ class ViewCell:
     sources: dict[int, Source] = attrs.Factory(dict)
     state: Deltas = attrs.Factory(Deltas)
     lists: dict[ProductId, dict[SessionKey, int]] = attrs.Factory(dict)
+    sums: dict[str, dict[ProductId, dict[str, int]]] = attrs.Factory(dict)
     oldest_hour: int = 0
 
     def source(self, partition: int) -> Source:
@@ -97,12 +98,15 @@ class MemoryViews(Views):
         for range_ in merge.ranges:
             source = cell.source(range_.partition)
             source.position, source.watermark = range_.to_position, range_.watermark
-        cell.state.merge(attrs.evolve(merge.deltas, index={}), now_ms + AHEAD_MAX_MS)
+        cell.state.merge(attrs.evolve(merge.deltas, index={}, sums={}), now_ms + AHEAD_MAX_MS)
         for (product_id, key), at_ms in merge.deltas.index.items():
             listed = cell.lists.setdefault(product_id, {})
             listed[key] = max(at_ms, listed.get(key, at_ms))
             if len(listed) > self._listed_sessions_max:
                 del listed[min(listed, key=lambda session: (listed[session], session))]
+        for (projection, product_id, measure), number in merge.deltas.sums.items():
+            sums = cell.sums.setdefault(projection, {}).setdefault(product_id, {})
+            sums[measure] = sums.get(measure, 0) + number
         self._delete_old_hours(cell, now_ms)
 
     def _delete_old_hours(self, cell: ViewCell, now_ms: int) -> None:

@@ -19,6 +19,8 @@ Keys with one hash tag are in one slot, so on one node: a Function can change th
 | `rp:{v0}:activity:H` | hash | `v:`, `c:`, `p:` + product → views, carts, purchases of an hour | by age, by a merge |
 | `rp:{v0}:hours:DE`, `rp:{v0}:activity:H:DE` | hash | the same of a country | the same |
 | `rp:{v0}:countries` | hash | country → how many merges had activity there | never |
+| `rp:{v0}:sums:NAME` | hash | measure + `:` + product → the sum of a projection, whole number | never |
+| `rp:{v0}:measures:NAME` | hash | measure of a projection → how many merges had something of it | never |
 | `rp:{v0}:moved` | sorted set | products that moved to another category, in order | never |
 | `rp:{v0}:absent` | | a key that never exists; merges name it | |
 | `rp:{v0}:list:PRODUCT` | sorted set | the newest sessions that touched the product, by time | trimmed |
@@ -105,6 +107,14 @@ class Keys:
     def activity(self, group: int, hour: int, country: str | None) -> str:
         """The hash of the activity of an hour, of a country or of all."""
         return self.view(group, f"activity:{hour}" if country is None else f"activity:{hour}:{country}")
+
+    def sums(self, group: int, projection: str) -> str:
+        """What a projection sums up of products."""
+        return self.view(group, f"sums:{projection}")
+
+    def measures(self, group: int, projection: str) -> str:
+        """What a projection measures."""
+        return self.view(group, f"measures:{projection}")
 
     def list(self, group: int, product_id: ProductId) -> str:
         """The sorted set of the newest sessions of a product."""

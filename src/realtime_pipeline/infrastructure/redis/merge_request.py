@@ -30,6 +30,11 @@ def member(key: SessionKey) -> str:
     return f"{key:016x}"
 
 
+def sum_field(measure: str, product_id: ProductId) -> str:
+    """The field of a product's sum in the hash of its projection."""
+    return f"{measure}:{product_id}"
+
+
 Hour = tuple[int, str | None]
 """An hour, and a country or None for all."""
 
@@ -93,6 +98,10 @@ def _counts(keys: Keys, group: int, deltas: Deltas, oldest_hour: int) -> dict[st
         counts[keys.view(group, "totals")] = ["interactions", total]
     counts[keys.view(group, "ratings")] = ratings
     counts[keys.view(group, "rating_sums")] = sums
+    for (projection, product_id, measure), number in deltas.sums.items():
+        counts.setdefault(keys.sums(group, projection), []).extend((sum_field(measure, product_id), number))
+    for projection, measure in dict.fromkeys((projection, measure) for projection, _, measure in deltas.sums):
+        counts.setdefault(keys.measures(group, projection), []).extend((measure, 1))
     countries = dict.fromkeys(country for _, country, _ in deltas.by_country)
     counts[keys.view(group, "countries")] = [part for country in countries for part in (country, 1)]
     return counts

@@ -12,7 +12,9 @@ from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.deltas import view_cell_of
 from realtime_pipeline.domain.views.product_stats import ProductState, bayesian_average
 from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
+from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.merge_request import sum_field
 from realtime_pipeline.infrastructure.redis.rows import (
     interactions_in,
     parse_sessions,
@@ -80,15 +82,41 @@ class RedisProductQueries(ProductQueries):
     ) -> dict[ProductId, tuple[Any, ...]]:
         """Read the values of products in the hashes of these names, of all groups by one call."""
         self._check_layout()
-        by_group: dict[int, list[ProductId]] = {}
-        for product_id in product_ids:
-            by_group.setdefault(self._group_of(product_id), []).append(product_id)
+        by_group = self._by_group(product_ids)
         wanted = [(self._keys.view(group, name), ids) for group, ids in by_group.items() for name in names]
         replies = iter(self._client.execute([(key, ("HMGET", key, *ids)) for key, ids in wanted]))
         values: dict[ProductId, tuple[Any, ...]] = {}
         for ids in by_group.values():
             values.update(zip(ids, zip(*[next(replies) for _ in names], strict=True), strict=True))
         return values
+
+    def sums(self, projection: str, product_ids: Collection[ProductId]) -> dict[ProductId, dict[str, int]]:
+        """Read the sums of products: first the measures of the projection, then the fields of each product."""
+        self._check_layout()
+        by_group = self._by_group(product_ids)
+        keys = [self._keys.measures(group, projection) for group in by_group]
+        measures = self._client.execute([(key, ("HKEYS", key)) for key in keys]) if keys else []
+        wanted: list[tuple[Key, list[tuple[ProductId, str]]]] = []
+        for (group, ids), names in zip(by_group.items(), measures, strict=True):
+            if names:
+                fields = [(product_id, name.decode()) for product_id in ids for name in names]
+                wanted.append((self._keys.sums(group, projection), fields))
+        requests: list[tuple[Key, Request]] = [
+            (key, ("HMGET", key, *(sum_field(measure, product_id) for product_id, measure in fields)))
+            for key, fields in wanted
+        ]
+        found: dict[ProductId, dict[str, int]] = {}
+        for (_, fields), values in zip(wanted, self._client.execute(requests) if requests else [], strict=True):
+            for (product_id, measure), value in zip(fields, values, strict=True):
+                if value is not None:
+                    found.setdefault(product_id, {})[measure] = int(value)
+        return found
+
+    def _by_group(self, product_ids: Collection[ProductId]) -> dict[int, list[ProductId]]:
+        by_group: dict[int, list[ProductId]] = {}
+        for product_id in product_ids:
+            by_group.setdefault(self._group_of(product_id), []).append(product_id)
+        return by_group
 
     def interactions(self) -> int:
         """Count all views, carts and purchases."""

@@ -78,6 +78,18 @@ class SqliteProductQueries(ProductQueries):
         rows = self._database.rows("SELECT value FROM totals WHERE name = 'interactions'")
         return rows[0][0] if rows else 0
 
+    def sums(self, projection: str, product_ids: Collection[ProductId]) -> dict[ProductId, dict[str, int]]:
+        """Read the sums of products."""
+        rows = self._database.rows(
+            "SELECT product_id, measure, value FROM sums"
+            " WHERE projection = ? AND product_id IN (SELECT value FROM json_each(?))",
+            (projection, as_json(product_ids)),
+        )
+        found: dict[ProductId, dict[str, int]] = {}
+        for product_id, measure, value in rows:
+            found.setdefault(product_id, {})[measure] = value
+        return found
+
     def trending(
         self,
         settings: TrendingSettings,

@@ -53,6 +53,11 @@ CREATE TABLE product_sessions (
     PRIMARY KEY (product, session_key)
 ) WITHOUT ROWID;
 CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+-- By projection (`domain/views/sums.py`), what it sums up of each product.
+CREATE TABLE sums (
+    projection TEXT NOT NULL, product_id TEXT NOT NULL, measure TEXT NOT NULL, value INTEGER NOT NULL,
+    PRIMARY KEY (projection, product_id, measure)
+) WITHOUT ROWID;
 
 -- Outputs: the position up to which they were emitted, and the dead letters.
 CREATE TABLE output_positions (partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL);
@@ -89,4 +94,4 @@ CREATE TABLE snapshot_chunks (
 -- begun, or an older one.
 CREATE TABLE snapshot_forgotten (digest TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;

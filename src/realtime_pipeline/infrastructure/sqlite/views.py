@@ -18,7 +18,7 @@ from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.statements import as_json
 
-VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals")
+VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals", "sums")
 """The tables that `erase` empties and that a snapshot holds."""
 
 TRIM_FACTOR = 1.2
@@ -145,6 +145,10 @@ class SqliteViews(Views):
             "INSERT INTO product_sessions VALUES (?, ?, ?)"
             " ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE excluded.at_ms > at_ms",
             ((ids[product_id], key, at_ms) for (product_id, key), at_ms in deltas.index.items()),
+        )
+        connection.executemany(
+            "INSERT INTO sums VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+            ((*key, number) for key, number in deltas.sums.items()),
         )
         self._trim(connection, overlong, now_ms)
 

@@ -6,8 +6,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.identity import ProfileMerged
+from harness.oracle.visitor_profile import MergeMessage, VisitorProfile
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.records import Rejected
 from tests.harness.support.decoding import (
@@ -17,7 +16,7 @@ from tests.harness.support.decoding import (
 
 
 def merged(**changes: object) -> dict[str, Any]:
-    visitor = Customer(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
+    visitor = VisitorProfile(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
     return {
         "event_type": "history_merged",
         "event_id": "e9",
@@ -29,8 +28,8 @@ def merged(**changes: object) -> dict[str, Any]:
 
 
 def test_merged_profiles() -> None:
-    visitor = Customer(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
-    right = ProfileMerged("e9", CustomerId("ada"), visitor.customer_id, AT_MS, visitor)
+    visitor = VisitorProfile(CustomerId("anonymous:s1"), spend=5, recent={ProductId("mug"): AT_MS})
+    right = MergeMessage("e9", CustomerId("ada"), visitor.customer_id, AT_MS, visitor)
     assert decoded(merged()) == right
     assert decoded(merged(signed_in=None)) == right
     assert decoded(merged(signed_in=[1, 7])) == attrs.evolve(right, signed_in=(1, 7))
