@@ -151,7 +151,7 @@ EMBEDDED = [
         "            places := claimed(self, them),\n"
         "            [self.cells[n].customers.update(self._known.get(n, {})) for n in places],\n"
         "        )[0]\n",
-        ("tests/application/processing/test_recovery.py",),
+        ("tests/application/processing/test_ownership.py",),
     ),
     Mutation(
         "kept entries are not delivered",
