@@ -1,4 +1,4 @@
-"""Pipelines in memory, where commit, merge and emission are steps of their own."""
+"""Pipelines in memory, where commits, merges and emissions are separate steps, so that a test can fail any of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,12 @@ from tests.support.histories import SMALL, embedded, opened
 from tests.support.workers import GatheredViews
 
 
-@pytest.fixture(params=[(MemoryViews, 1), (MemoryViews, 3), (GatheredViews, 3)], ids=["one", "three", "gathered"])
+@pytest.fixture(
+    params=[(MemoryViews, 1), (MemoryViews, 3), (GatheredViews, 3)],
+    ids=["one view cell", "three view cells", "buffered"],
+)
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
-    """In memory, where commit, merge and emission are steps of their own; with one view cell, and with three."""
+    """In memory: with one view cell, with three, and with three whose merges are buffered over some rounds."""
     views, view_cells = request.param
     settings = attrs.evolve(SMALL, worker=WorkerSettings(round_records_max=20, cached_customers_max=4))
     with opened(embedded("memory", tmp_path, settings)) as made:

@@ -2,7 +2,10 @@
 
 from tests.mutation.mutation import Mutation
 
-NEWER_RELEASES = ("tests/application/processing/test_newer_releases.py",)
+NEWER_RELEASES = (
+    "tests/application/processing/test_newer_releases.py",
+    "tests/application/processing/test_newer_messages.py",
+)
 EMBEDDED = [
     Mutation(
         "one verdict for a whole batch",
@@ -70,7 +73,7 @@ EMBEDDED = [
         "domain/profile/customer.py",
         "        if event.occurred_at_ms <= self.forgotten_at_ms:\n",
         "        if False:\n",
-        ("tests/application/processing/test_sign_in.py::test_with_the_customer_their_visitors_are_forgotten",),
+        ("tests/application/processing/test_sign_in.py::test_visitors_are_forgotten_with_their_customer",),
     ),
     Mutation(
         "products trimmed by arrival",
@@ -133,14 +136,16 @@ EMBEDDED = [
         "application/processing/fold_records.py",
         "            if cell is not None and record.position >= cell.position:\n",
         "            if cell is not None:\n",
-        ("tests/application/processing/test_recovery.py::test_records_that_come_again_are_not_folded_again",),
+        (
+            "tests/application/processing/test_process_records.py::test_records_that_are_polled_again_are_not_folded_again",
+        ),
     ),
     Mutation(
         "misrouted records are folded",
         "application/processing/fold_records.py",
         "            if belongs != record.partition:\n",
         "            if False:\n",
-        ("tests/application/processing/test_process_events.py",),
+        ("tests/application/processing/test_fold_records.py",),
     ),
     Mutation(
         "memory survives a refusal",
@@ -153,7 +158,7 @@ EMBEDDED = [
         "            places := claimed(self, them),\n"
         "            [self.cells[n].customers.update(self._known.get(n, {})) for n in places],\n"
         "        )[0]\n",
-        ("tests/application/processing/test_recovery.py",),
+        ("tests/application/processing/test_ownership.py",),
     ),
     Mutation(
         "kept entries are not delivered",
@@ -167,14 +172,14 @@ EMBEDDED = [
         "application/processing/process_records.py",
         "                    self._log.verify_identity()\n",
         "                    pass\n",
-        ("tests/application/processing/test_recovery.py",),
+        ("tests/application/processing/test_process_records.py",),
     ),
     Mutation(
         "who has caught up may owe something",
         "application/processing/worker.py",
         "        if any(cell.unmerged or cell.pending_emission for cell in cells.values()):\n",
         "        if False:\n",
-        ("tests/application/processing/test_recovery.py",),
+        ("tests/application/processing/test_worker.py",),
     ),
     Mutation(
         "batches are not cut where a reader stands",
@@ -182,7 +187,7 @@ EMBEDDED = [
         "        return min(ahead, default=to_position)\n",
         "        return to_position\n",
         (
-            "tests/application/processing/test_recovery.py::test_views_that_are_ahead_of_a_store_which_lost_commits_are_not_told_twice",
+            "tests/application/processing/test_recovery.py::test_views_ahead_of_cells_that_lost_commits_merge_nothing_twice",
         ),
     ),
     Mutation(
@@ -315,7 +320,7 @@ EMBEDDED = [
         "        self._memory_is_valid = False\n\n    def end_round",
         "        pass\n\n    def end_round",
         (
-            "tests/application/processing/test_process_events.py::test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice",
+            "tests/application/processing/test_process_events.py::test_a_round_after_an_unexpected_error_loses_and_doubles_nothing",
         ),
     ),
     Mutation(

@@ -9,7 +9,10 @@ REDIS = (
 )
 RIGHTS = ("tests/infrastructure/redis/test_rights.py",)
 RESHARDING = "tests/infrastructure/redis/test_resharding.py"
-WORKER = ("tests/application/processing/test_recovery.py", "tests/application/processing/test_backpressure.py")
+RELAY = ("tests/application/processing/test_outbox_relay.py", "tests/application/processing/test_relay_schedule.py")
+CLAIMS = ("tests/application/processing/test_claim_cells.py",)
+RECOVERY = ("tests/application/processing/test_recovery.py",)
+BACKOFF = ("tests/application/processing/test_backoff.py",)
 LOST = ("tests/application/processing/test_output_positions.py",)
 LOST_OFFSETS = "tests/integration/test_lost_offsets.py"
 FORKS = "tests/integration/test_forks.py"
@@ -200,28 +203,28 @@ KAFKA_AND_REDIS = [
         "application/processing/outbox_relay.py",
         " and cell.outbox[0].to_position <= min(reported):\n",
         ":\n",
-        WORKER,
+        RELAY,
     ),
     Mutation(
         "entries go at once",
         "application/processing/owned_cell.py",
         "not 0 <= now_ms - self.outbox[0].since_ms < retention_ms",
         "now_ms > 0",
-        WORKER,
+        RECOVERY,
     ),
     Mutation(
         "nobody looks back",
         "application/processing/outbox_relay.py",
         "            if any(found < wanted for found, wanted in zip(reported, expected, strict=True)):\n",
         "            if False:\n",
-        WORKER,
+        RELAY,
     ),
     Mutation(
         "a missing cell is begun anew",
         "application/processing/claim_cells.py",
         "            if not found:\n",
         "            if False:\n",
-        WORKER,
+        CLAIMS,
     ),
     Mutation(
         "without an answer all is well",
@@ -229,7 +232,7 @@ KAFKA_AND_REDIS = [
         "            self._drop_memory()\n"
         "            self._wait(self._backoff.after_silence(silence, self._clock.now_ms()))\n",
         "            self.ownership.end_round()\n",
-        WORKER,
+        BACKOFF,
     ),
     Mutation(
         "a position outside the log is reset",

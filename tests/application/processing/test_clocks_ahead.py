@@ -1,4 +1,4 @@
-"""A clock that is far ahead for a moment: what it stamps must not move what is shown of everything else."""
+"""A clock that is far ahead for a while: events that it stamped must not change what is shown of everything else."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ from tests.support.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, appe
 
 DAY_MS = 24 * HOUR_MS
 EIGHT_YEARS_MS = 8 * 365 * DAY_MS
-AS_NEW_AS_IT_IS = CacheSettings(trending_ms=0, products_ms=0, lists_ms=0)
+NO_CACHE = CacheSettings(trending_ms=0, products_ms=0, lists_ms=0)
 
 
-def looks(product: str, count: int, at_ms: int, user: str = "u") -> list[dict[str, Any]]:
+def views(product: str, count: int, at_ms: int, user: str = "u") -> list[dict[str, Any]]:
     return [
         event(f"{product}-{at_ms}-{number}", user=f"{user}{number}", at_ms=at_ms - number, product=product)
         for number in range(count)
@@ -28,81 +28,81 @@ def looks(product: str, count: int, at_ms: int, user: str = "u") -> list[dict[st
 
 
 def trending(pipeline: Pipeline) -> list[tuple[str, int]]:
-    return [(one.product.product_id, one.reason.count) for one in pipeline.trending()]
+    return [(trend.product.product_id, trend.reason.count) for trend in pipeline.trending()]
 
 
 @KINDS
 @pytest.mark.parametrize("partitions", [1, 4])
-def test_what_is_looked_at_trends_again_once_the_clock_is_right(kind: Kind, partitions: int, tmp_path: Path) -> None:
+def test_viewed_products_trend_again_once_the_clock_is_corrected(kind: Kind, partitions: int, tmp_path: Path) -> None:
     clock = SetClock()
-    shop = embedded(kind, tmp_path, Settings(partitions=partitions, cache=AS_NEW_AS_IT_IS))
+    shop = embedded(kind, tmp_path, Settings(partitions=partitions, cache=NO_CACHE))
     with opened(shop, clock) as pipeline:
-        append(pipeline, looks("kettle", 50, NOW_MS))
+        append(pipeline, views("kettle", 50, NOW_MS))
         pipeline.process()
         clock.at_ms = NOW_MS + EIGHT_YEARS_MS
-        append(pipeline, looks("teapot", 1, clock.at_ms, "u"))
+        append(pipeline, views("teapot", 1, clock.at_ms, "u"))
         pipeline.process()
         clock.at_ms = NOW_MS + DAY_MS
-        append(pipeline, looks("kettle", 500, clock.at_ms))
+        append(pipeline, views("kettle", 500, clock.at_ms))
         pipeline.process()
         assert trending(pipeline) == [("kettle", 550)]
         clock.at_ms = NOW_MS + 10 * DAY_MS
-        append(pipeline, looks("kettle", 400, clock.at_ms))
+        append(pipeline, views("kettle", 400, clock.at_ms))
         pipeline.process()
         assert trending(pipeline) == [("kettle", 400)]
         pipeline.rebuild()
         pipeline.process()
         assert trending(pipeline) == [("kettle", 400)]
-        clock.at_ms = NOW_MS + 365 * DAY_MS  # read years later
+        clock.at_ms = NOW_MS + 365 * DAY_MS  # the list is requested a year later
         assert trending(pipeline) == [("kettle", 400)]
 
 
 @KINDS
-def test_what_is_said_of_a_product_holds_again_once_the_clock_is_right(kind: Kind, tmp_path: Path) -> None:
+def test_product_facts_change_again_once_the_clock_is_corrected(kind: Kind, tmp_path: Path) -> None:
     clock = SetClock()
 
-    def said(number: int, name: str, price: float) -> dict[str, Any]:
+    def view(number: int, name: str, price: float) -> dict[str, Any]:
         return event(f"{number}", at_ms=clock.at_ms, product="kettle", name=name, category=name, price=price)
 
-    def shown(pipeline: Pipeline) -> tuple[str | None, str | None, int | None]:
+    def facts(pipeline: Pipeline) -> tuple[str | None, str | None, int | None]:
         product = pipeline.trending()[0].product
         return product.name, product.category, product.price
 
-    with opened(embedded(kind, tmp_path, Settings(partitions=1, cache=AS_NEW_AS_IT_IS)), clock) as pipeline:
-        append(pipeline, [said(1, "Kettle", 10.0)])
+    with opened(embedded(kind, tmp_path, Settings(partitions=1, cache=NO_CACHE)), clock) as pipeline:
+        append(pipeline, [view(1, "Kettle", 10.0)])
         pipeline.process()
         clock.at_ms = NOW_MS + EIGHT_YEARS_MS
-        append(pipeline, [said(2, "Wrong", 99.0)])
+        append(pipeline, [view(2, "Wrong", 99.0)])
         clock.at_ms = NOW_MS + HOUR_MS
         pipeline.process()  # by a worker whose clock is right
-        assert shown(pipeline) == ("Kettle", "Kettle", 100_000)
+        assert facts(pipeline) == ("Kettle", "Kettle", 100_000)
         clock.at_ms = NOW_MS + EIGHT_YEARS_MS
-        append(pipeline, [said(3, "Wrong", 99.0)])
-        pipeline.process()  # by one whose clock is as wrong
+        append(pipeline, [view(3, "Wrong", 99.0)])
+        pipeline.process()  # by a worker whose clock is as wrong
         clock.at_ms = NOW_MS + DAY_MS
-        append(pipeline, [said(4, "Kettle XL", 12.0)])
+        append(pipeline, [view(4, "Kettle XL", 12.0)])
         pipeline.process()
-        assert shown(pipeline) == ("Kettle XL", "Kettle XL", 120_000)
+        assert facts(pipeline) == ("Kettle XL", "Kettle XL", 120_000)
 
 
 @KINDS
-def test_sessions_are_neighbours_again_once_the_clock_is_right(kind: Kind, tmp_path: Path) -> None:
-    """Five events of a clock that is ahead move the time of their partition; nothing that is current expires by it."""
+def test_sessions_are_neighbours_again_once_the_clock_is_corrected(kind: Kind, tmp_path: Path) -> None:
+    """Five events from a clock that is ahead advance the watermark of their partition; no current session expires."""
     clock = SetClock()
-    shop = embedded(kind, tmp_path, Settings(partitions=1, cache=AS_NEW_AS_IT_IS))
+    shop = embedded(kind, tmp_path, Settings(partitions=1, cache=NO_CACHE))
     with opened(shop, clock) as pipeline:
         append(pipeline, [event("a1", user="ada", at_ms=NOW_MS, product="mug")])
         append(pipeline, [event("a2", user="ada", at_ms=NOW_MS + 1, product="jug")])
         pipeline.process()
         clock.at_ms = NOW_MS + EIGHT_YEARS_MS
-        append(pipeline, looks("mug", 5, clock.at_ms, "ahead"))
+        append(pipeline, views("mug", 5, clock.at_ms, "ahead"))
         clock.at_ms = NOW_MS + HOUR_MS
         append(pipeline, [event("b1", user="bob", at_ms=clock.at_ms, product="mug")])
         pipeline.process()  # by a worker whose clock is right
-        assert "jug" in [one.product.product_id for one in pipeline.recommend("bob") if one.reason.because_of]
+        assert "jug" in [item.product.product_id for item in pipeline.recommend("bob") if item.reason.because_of]
 
 
-def test_a_session_of_a_clock_that_was_ahead_does_not_make_the_others_old() -> None:
+def test_a_session_from_a_clock_ahead_does_not_age_the_others() -> None:
     mug = ProductId("mug")
     listed = {SessionKey(1): NOW_MS + EIGHT_YEARS_MS, SessionKey(2): NOW_MS, SessionKey(3): NOW_MS - 2 * DAY_MS}
     rules = NeighbourSettings(recency_days=2.0)
@@ -120,10 +120,10 @@ histories = st.lists(
 
 @settings(deadline=None)
 @given(histories, st.integers(-3_000, 100_000), st.integers(-100_000, 100_000), st.integers(0, 3), st.booleans())
-def test_one_event_of_any_clock_leaves_what_else_is_trending_as_it_was(
+def test_an_event_from_any_clock_does_not_change_what_else_is_trending(
     history: Sequence[tuple[str, int, int]], clock_ahead_h: int, event_ahead_h: int, visitor: int, comes_last: bool
 ) -> None:
-    """The visitors' events are in pairs, so that the second-newest event of each hour is as new as the newest."""
+    """Events come in pairs, so that the second-newest event of each hour is as new as the newest."""
     odd = event("odd", user=f"u{visitor}", at_ms=max(0, NOW_MS + event_ahead_h * HOUR_MS), product="odd")
     usual = [
         event(f"{number}-{count}-{twin}", user=f"u{count}", at_ms=NOW_MS - ago_h * HOUR_MS, product=product)
@@ -132,10 +132,10 @@ def test_one_event_of_any_clock_leaves_what_else_is_trending_as_it_was(
         for twin in range(2)
     ]
 
-    def shown(with_odd: bool) -> list[tuple[str, float, int]]:
+    def trending_list(with_odd: bool) -> list[tuple[str, float, int]]:
         clock = SetClock()
-        plain = Settings(log="memory", store="memory", partitions=2, cache=AS_NEW_AS_IT_IS)
-        with opened(plain, clock) as pipeline:
+        shop = Settings(log="memory", store="memory", partitions=2, cache=NO_CACHE)
+        with opened(shop, clock) as pipeline:
             for is_odd in (not comes_last, comes_last):
                 clock.at_ms = NOW_MS
                 if is_odd and with_odd:
@@ -146,9 +146,9 @@ def test_one_event_of_any_clock_leaves_what_else_is_trending_as_it_was(
                 pipeline.process()
             clock.at_ms = NOW_MS
             return [
-                (one.product.product_id, one.score, one.reason.count)
-                for one in pipeline.container.recommend_products().trending(10)
-                if one.product.product_id != "odd"
+                (trend.product.product_id, trend.score, trend.reason.count)
+                for trend in pipeline.container.recommend_products().trending(10)
+                if trend.product.product_id != "odd"
             ]
 
-    assert shown(True) == shown(False)
+    assert trending_list(True) == trending_list(False)

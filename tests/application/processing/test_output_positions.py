@@ -1,4 +1,4 @@
-"""The positions of outputs are lost: what is told from the store, and what nobody can tell."""
+"""The positions of outputs are lost: a worker recovers them from the store and by search, or stops."""
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
@@ -16,65 +16,71 @@ from tests.support.histories import append, differences
 from tests.support.workers import HISTORY, Crash, CrashAt, let_time_pass, new_worker
 
 
-class GroupsOutputs(MemoryOutputs):
-    """Outputs whose positions lie where others may delete them; `seen` is what was put out, and can be looked for."""
+class GroupOffsetOutputs(MemoryOutputs):
+    """Outputs whose positions are a group's offsets, which other tools may delete.
+
+    `emitted_to` is what `search` finds: the end of each partition's last emission that had outputs; None where a search
+    finds nothing out.
+    """
 
     def __init__(self, publisher: EventPublisher) -> None:
         super().__init__(publisher)
-        self._known: dict[int, int] = {}
-        self.seen: dict[int, int] | None = {}
+        self._offsets: dict[int, int] = {}
+        self.emitted_to: dict[int, int] | None = {}
 
     def lose_positions(self) -> None:
-        self._known.clear()
+        self._offsets.clear()
         self._epochs.clear()
 
     def claim(self, partition: int, epoch: int, recover: RecoverPosition = nothing_emitted) -> int:
         if epoch <= self._epochs.get(partition, 0):
             raise Fenced(f"partition {partition} has an epoch already")
-        if partition not in self._known:
-            self._known[partition] = recover(self.search)
-        self._positions[partition] = self._known[partition]
+        if partition not in self._offsets:
+            self._offsets[partition] = recover(self.search)
+        self._positions[partition] = self._offsets[partition]
         return super().claim(partition, epoch, recover)
 
     def committed_positions(self, partitions: Collection[int]) -> Mapping[int, int | None]:
-        return {partition: self._known.get(partition) for partition in partitions}
+        return {partition: self._offsets.get(partition) for partition in partitions}
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        return {partition: self._known.get(partition, 0) for partition in partitions}
+        return {partition: self._offsets.get(partition, 0) for partition in partitions}
 
     def emit(self, emissions: Sequence[Emission]) -> None:
         super().emit(emissions)
-        for one in emissions:
-            self._known[one.partition] = one.to_position
-            if self.seen is not None and (one.dead_letters or one.outgoing):
-                self.seen[one.partition] = one.to_position
+        for emission in emissions:
+            self._offsets[emission.partition] = emission.to_position
+            if self.emitted_to is not None and (emission.dead_letters or emission.outgoing):
+                self.emitted_to[emission.partition] = emission.to_position
 
     def search(self, wanted: Sequence[Emission], since_ms: int) -> int | None:
         assert since_ms > 0
-        return None if self.seen is None else max(wanted[0].from_position, self.seen.get(wanted[0].partition, 0))
+        if self.emitted_to is None:
+            return None
+        return max(wanted[0].from_position, self.emitted_to.get(wanted[0].partition, 0))
 
 
 @pytest.fixture
-def outputs(pipeline: Pipeline) -> GroupsOutputs:
-    outputs = GroupsOutputs(pipeline.container.publisher())
+def outputs(pipeline: Pipeline) -> GroupOffsetOutputs:
+    outputs = GroupOffsetOutputs(pipeline.container.publisher())
     pipeline.container.outputs.override(providers.Object(outputs))
     return outputs
 
 
-def die_at(pipeline: Pipeline, stage: Stage, times: int) -> None:
+def crash_at(pipeline: Pipeline, stage: Stage, times: int) -> None:
     new_worker(pipeline, CrashAt(stage, times))
     with pytest.raises(Crash):
         pipeline.process()
     new_worker(pipeline)
 
 
-def test_at_a_quiet_moment_the_store_says_how_far_outputs_were_and_nothing_is_looked_for(
-    pipeline: Pipeline, outputs: GroupsOutputs
+def test_positions_are_recovered_from_the_store_where_nothing_is_in_doubt(
+    pipeline: Pipeline, outputs: GroupOffsetOutputs
 ) -> None:
     append(pipeline, HISTORY[:100])
     pipeline.process()
     outputs.lose_positions()
-    outputs.seen = None
+    outputs.emitted_to = None
     append(pipeline, HISTORY[100:])
     new_worker(pipeline)
     pipeline.process()
@@ -83,67 +89,61 @@ def test_at_a_quiet_moment_the_store_says_how_far_outputs_were_and_nothing_is_lo
 
 @pytest.mark.parametrize("stage", [Stage.COMMITTED, Stage.MERGED, Stage.EMITTED])
 @pytest.mark.parametrize("times", [1, 2, 3, 5])
-def test_outputs_that_the_store_knows_nothing_of_are_looked_for(
-    pipeline: Pipeline, outputs: GroupsOutputs, stage: Stage, times: int
+def test_outputs_in_doubt_are_searched_for(
+    pipeline: Pipeline, outputs: GroupOffsetOutputs, stage: Stage, times: int
 ) -> None:
     append(pipeline, HISTORY)
-    die_at(pipeline, stage, times)
+    crash_at(pipeline, stage, times)
     outputs.lose_positions()
     pipeline.process()
     assert differences(pipeline) == []
 
 
-def test_where_they_cannot_be_found_the_worker_stops_and_says_what_to_do(
-    pipeline: Pipeline, outputs: GroupsOutputs
-) -> None:
+def test_outputs_in_doubt_that_cannot_be_found_stop_the_worker(pipeline: Pipeline, outputs: GroupOffsetOutputs) -> None:
     append(pipeline, HISTORY)
-    die_at(pipeline, Stage.EMITTED, 2)
+    crash_at(pipeline, Stage.EMITTED, 2)
     outputs.lose_positions()
-    seen, outputs.seen = outputs.seen, None
+    emitted_to, outputs.emitted_to = outputs.emitted_to, None
     for _ in range(2):
         with pytest.raises(
             UnrecoverableState, match=r"partition \d: the group's offsets are gone .*outputs restore --in-doubt again"
         ):
             pipeline.process()
         new_worker(pipeline)
-    outputs.seen = seen
+    outputs.emitted_to = emitted_to
     pipeline.process()
     assert differences(pipeline) == []
 
 
-def test_a_store_that_has_also_lost_commits_does_not_guess(pipeline: Pipeline, outputs: GroupsOutputs) -> None:
-    """The views stand ahead of the cells: so outputs may, and their records will be folded again."""
+def test_lost_positions_and_lost_commits_stop_the_worker(pipeline: Pipeline, outputs: GroupOffsetOutputs) -> None:
+    """The views are ahead of the cells, so the outputs may be ahead too, and their records will be folded again."""
     cells = pipeline.container.cells()
     append(pipeline, HISTORY[:60])
     pipeline.process()
-    lost = deepcopy(vars(cells))
+    replica = deepcopy(vars(cells))
     append(pipeline, HISTORY[60:])
     pipeline.process()
-    vars(cells).update(lost)
+    vars(cells).update(replica)
     outputs.lose_positions()
     new_worker(pipeline)
     with pytest.raises(UnrecoverableState, match=r"outputs of records .* are in doubt"):
         pipeline.process()
 
 
-def test_positions_that_are_lost_while_a_store_is_built_again_are_those_of_before(
-    pipeline: Pipeline, outputs: GroupsOutputs
-) -> None:
+def test_positions_lost_during_a_rebuild_are_recovered(pipeline: Pipeline, outputs: GroupOffsetOutputs) -> None:
     append(pipeline, HISTORY)
     pipeline.process()
-    outputs.seen = None
+    outputs.emitted_to = None
     new_worker(pipeline)
     pipeline.rebuild()
     outputs.lose_positions()
-    die_at(pipeline, Stage.COMMITTED, 1)
+    crash_at(pipeline, Stage.COMMITTED, 1)
     outputs.lose_positions()
     pipeline.process()
     assert differences(pipeline) == []
 
 
-def test_a_store_is_not_emptied_that_alone_knows_how_far_outputs_were(
-    pipeline: Pipeline, outputs: GroupsOutputs
-) -> None:
+def test_a_store_is_not_rebuilt_while_the_positions_are_lost(pipeline: Pipeline, outputs: GroupOffsetOutputs) -> None:
     append(pipeline, HISTORY)
     pipeline.process()
     new_worker(pipeline)
@@ -156,7 +156,9 @@ def test_a_store_is_not_emptied_that_alone_knows_how_far_outputs_were(
     assert differences(pipeline) == []
 
 
-def test_positions_that_go_under_a_running_worker_are_written_again(pipeline: Pipeline, outputs: GroupsOutputs) -> None:
+def test_positions_lost_under_a_running_worker_are_written_again(
+    pipeline: Pipeline, outputs: GroupOffsetOutputs
+) -> None:
     append(pipeline, HISTORY[:60])
     pipeline.process()
     outputs.lose_positions()

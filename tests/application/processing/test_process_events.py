@@ -1,4 +1,4 @@
-"""The worker on every store: classes of records, errors from elsewhere, forgetting."""
+"""ProcessEvents on every store: rounds after unexpected errors, ignored types, and forgetting."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -6,17 +6,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
-import attrs
 import pytest
+from dependency_injector import providers
 
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.errors import WrongLog
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.processing.process_events import Round
 from realtime_pipeline.domain.shop.events import CustomerId
-from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from tests.support.histories import (
     KINDS,
     NOW_MS,
-    SMALL,
     Kind,
     SetClock,
     append,
@@ -29,39 +30,12 @@ from tests.support.histories import (
 from tests.support.workers import ELSEWHERE, HISTORY, Crash, CrashAt, new_worker
 
 
-@KINDS
-def test_a_record_in_a_partition_it_does_not_belong_to_is_a_dead_letter(kind: Kind, tmp_path: Path) -> None:
-    with opened(embedded(kind, tmp_path)) as pipeline:
-        for partition in (0, 1):
-            append(pipeline, [event("e1", product="mug")], partition=partition)
-        counts = pipeline.process()
-        assert counts == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 1}
-        letter = pipeline.container.outputs().dead_letters(10)[0]
-        assert letter.reason.startswith("misrouted: its key belongs to partition")
-        assert differences(pipeline) == []
-
-
-@KINDS
-def test_ticks_move_time_on_a_quiet_partition(kind: Kind, tmp_path: Path) -> None:
-    clock = SetClock()
-    with opened(embedded(kind, tmp_path), clock) as pipeline:
-        append(pipeline, [event("e1", at_ms=NOW_MS)], partition=None)
+def test_another_log_than_the_stores_stops_the_worker(pipeline: Pipeline) -> None:
+    pipeline.process()
+    pipeline.container.log.override(providers.Object(MemoryEventLog(MemoryLog(2, SetClock()))))
+    pipeline.container.process_events.reset()
+    with pytest.raises(WrongLog, match="use another store"):
         pipeline.process()
-        marks = pipeline.container.product_queries().watermarks()
-        partition = max(marks, key=lambda number: marks[number].at_ms)
-        assert marks[partition].at_ms == NOW_MS - SMALL.fold.max_out_of_orderness_ms
-        clock.at_ms += 3_000
-        pipeline.container.publish_events().tick(partition)
-        assert pipeline.process()[RecordClass.CONTROL] == 1
-        assert (
-            pipeline.container.product_queries().watermarks()[partition].at_ms
-            == NOW_MS - SMALL.fold.max_out_of_orderness_ms + 3_000
-        )
-        pipeline.container.publish_events().end_of_time()
-        pipeline.process()
-        assert {mark.at_ms for mark in pipeline.container.product_queries().watermarks().values()} == {
-            253_402_300_799_999
-        }
 
 
 @pytest.mark.parametrize(
@@ -73,10 +47,8 @@ def test_ticks_move_time_on_a_quiet_partition(kind: Kind, tmp_path: Path) -> Non
         if stage not in ELSEWHERE and (kind == "sqlite" or stage is not Stage.COMMITTING)
     ],
 )
-def test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice(
-    kind: Kind, stage: Stage, tmp_path: Path
-) -> None:
-    """Whoever catches the error and calls again finds a worker that starts from what was committed."""
+def test_a_round_after_an_unexpected_error_loses_and_doubles_nothing(kind: Kind, stage: Stage, tmp_path: Path) -> None:
+    """A caller that catches the error may call again: the next round starts from what was committed."""
     with opened(embedded(kind, tmp_path)) as pipeline:
         append(pipeline, HISTORY)
         new_worker(pipeline, CrashAt(stage, 1))
@@ -86,7 +58,7 @@ def test_after_an_error_from_elsewhere_nothing_is_lost_or_counted_twice(
         assert differences(pipeline) == []
 
 
-def test_all_stores_hold_the_same_after_the_same_history(tmp_path: Path) -> None:
+def test_all_stores_have_the_same_state_after_the_same_events(tmp_path: Path) -> None:
     states = []
     kinds: tuple[Kind, ...] = get_args(Kind)
     for kind in kinds:
@@ -97,45 +69,25 @@ def test_all_stores_hold_the_same_after_the_same_history(tmp_path: Path) -> None
     assert states[0] == states[1] == states[2]
 
 
-@KINDS
-def test_a_claim_that_failed_is_made_again(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened(embedded(kind, tmp_path)) as pipeline:
-        append(pipeline, HISTORY)
-        cells = pipeline.container.cells()
-        with monkeypatch.context() as broken:
-            broken.setattr(cells, "claim", lambda *_: (_ for _ in ()).throw(Crash))
-            for _ in range(2):
-                with pytest.raises(Crash):
-                    pipeline.process()
-        assert sum(pipeline.process().values()) == len(HISTORY)
-        with monkeypatch.context() as broken:
-            broken.setattr(cells, "commit", lambda *_: (_ for _ in ()).throw(Crash))
-            broken.setattr(cells, "claim", lambda *_: (_ for _ in ()).throw(Crash))
-            append(pipeline, [event("one more", user="zoe", product="mug")])
-            for _ in range(2):
-                with pytest.raises(Crash):
-                    pipeline.process()
-        assert sum(pipeline.process().values()) == len(HISTORY) + 1
-        assert differences(pipeline) == []
-
-
-def test_a_poll_that_is_interrupted_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_poll_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         append(pipeline, HISTORY[:40])
         pipeline.process()
         append(pipeline, HISTORY[40:80])
         database = pipeline.container.database()
-        rows, reads = database.rows_until, 0
+        read_rows, reads = database.rows_until, 0
 
-        def interrupted(is_last: Callable[[Any], bool], sql: str, parameters: Sequence[object]) -> list[Any]:
+        def interrupt_the_second_read(
+            is_last: Callable[[Any], bool], sql: str, parameters: Sequence[object]
+        ) -> list[Any]:
             nonlocal reads
             reads += " FROM records " in sql
             if reads == 2:
                 raise KeyboardInterrupt
-            return rows(is_last, sql, parameters)
+            return read_rows(is_last, sql, parameters)
 
         with monkeypatch.context() as patched:
-            patched.setattr(database, "rows_until", interrupted)
+            patched.setattr(database, "rows_until", interrupt_the_second_read)
             with pytest.raises(KeyboardInterrupt):
                 pipeline.process()
         append(pipeline, HISTORY[80:120])
@@ -143,28 +95,20 @@ def test_a_poll_that_is_interrupted_loses_nothing(tmp_path: Path, monkeypatch: p
         assert differences(pipeline) == []
 
 
-def test_a_producer_that_knows_fewer_types_than_the_worker_routes_the_same(tmp_path: Path) -> None:
-    plays = [event(f"e{number}", "video_play", user=f"u{number}", product="film") for number in range(20)]
-    known = attrs.evolve(embedded("sqlite", tmp_path), event_types={"video_play": "view"})
-    with opened(embedded("sqlite", tmp_path)) as producer, opened(known) as worker:
-        append(producer, plays)
-        assert worker.process() == {RecordClass.APPLIED: 20}
-
-
 @KINDS
-def test_dead_letters_go_with_the_customer_whose_they_are(kind: Kind, tmp_path: Path) -> None:
-    broken = event("e1", "review", product="mug", rating=9, text="my address is …")
+def test_dead_letters_are_retracted_with_their_customer(kind: Kind, tmp_path: Path) -> None:
+    invalid = event("e1", "review", product="mug", rating=9, text="my address is …")
     with opened(embedded(kind, tmp_path)) as pipeline:
-        append(pipeline, [broken, event("e2", at_ms=-5), broken | {"user_id": None, "session_id": "ada"}, b"garbage"])
+        append(pipeline, [invalid, event("e2", at_ms=-5), invalid | {"user_id": None, "session_id": "ada"}, b"garbage"])
         pipeline.process()
         pipeline.forget("ada")
         pipeline.process()
-        left = pipeline.container.outputs().dead_letters(10)
-        assert {letter.customer_id for letter in left} == {"anonymous:ada", None}
+        letters = pipeline.container.outputs().dead_letters(10)
+        assert {letter.customer_id for letter in letters} == {"anonymous:ada", None}
         assert differences(pipeline) == []
 
 
-def test_nothing_of_a_forgotten_customer_is_in_the_file_but_in_the_log(tmp_path: Path) -> None:
+def test_a_forgotten_customer_leaves_traces_in_the_log_only(tmp_path: Path) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         for number in range(3):
             append(
@@ -184,7 +128,7 @@ def test_nothing_of_a_forgotten_customer_is_in_the_file_but_in_the_log(tmp_path:
 
 
 @KINDS
-def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Kind, tmp_path: Path) -> None:
+def test_a_customer_who_returns_with_a_fast_clock_can_be_forgotten_again(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path)) as pipeline:
         for number, ahead_ms in enumerate((900, 950)):
             append(pipeline, [event(f"e{number}", at_ms=NOW_MS + ahead_ms)])
@@ -196,7 +140,7 @@ def test_who_came_back_with_a_fast_clock_can_be_forgotten_again(kind: Kind, tmp_
         assert differences(pipeline) == []
 
 
-def test_a_letter_in_somebody_elses_partition_does_not_keep_a_forgetting_from_being_done(tmp_path: Path) -> None:
+def test_a_misrouted_dead_letter_does_not_delay_a_receipt(tmp_path: Path) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         for partition in (0, 1):
             append(pipeline, [event("e1", product="mug")], partition=partition)
@@ -208,8 +152,8 @@ def test_a_letter_in_somebody_elses_partition_does_not_keep_a_forgetting_from_be
         assert "1 dead letter, in a partition of somebody else's" in receipt.stays
 
 
-class WritesBeside(StageObserver):
-    """Tries to write from another connection at each stage, and notes whether it could at once."""
+class WriteAttempts(StageObserver):
+    """Tries to write from another connection at each stage; `could_write` says whether that succeeded at once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -225,24 +169,24 @@ class WritesBeside(StageObserver):
                     self.could_write.setdefault(stage, False)
 
 
-def test_nothing_is_decoded_while_others_wait_to_write(tmp_path: Path) -> None:
+def test_decoding_holds_no_write_lock(tmp_path: Path) -> None:
     with opened(embedded("sqlite", tmp_path)) as pipeline:
         append(pipeline, HISTORY)
-        stages = WritesBeside(Path(pipeline.container.settings().database))
-        new_worker(pipeline, stages)
+        attempts = WriteAttempts(Path(pipeline.container.settings().database))
+        new_worker(pipeline, attempts)
         pipeline.process()
-        reached = list(stages.could_write)
+        reached = list(attempts.could_write)
         assert reached[:4] == [Stage.FETCHED, Stage.DECODED, Stage.LOADED, Stage.FOLDED]
-        assert [stages.could_write[stage] for stage in reached[:3]] == [True, True, False]
+        assert [attempts.could_write[stage] for stage in reached[:3]] == [True, True, False]
         assert differences(pipeline) == []
 
 
-def test_a_round_names_the_types_it_ignored(tmp_path: Path) -> None:
+def test_a_round_counts_ignored_types_by_name(tmp_path: Path) -> None:
     with opened(embedded("memory", tmp_path)) as pipeline:
-        strange = [event(f"e{number}", f"type {number % 70:02}") for number in range(140)]
-        append(pipeline, [*strange, event("last", product="mug")])
+        ignored = [event(f"e{number}", f"type {number % 70:02}") for number in range(140)]
+        append(pipeline, [*ignored, event("last", product="mug")])
         rounds: list[Round] = []
         pipeline.container.worker().catch_up(rounds.append)
-        (named,) = [one.ignored_types for one in rounds if one.ignored_types]
-        assert (len(named), named["other"], sum(named.values())) == (65, 12, 140)
-        assert {count for name, count in named.items() if name != "other"} == {2}
+        (counts,) = [round_.ignored_types for round_ in rounds if round_.ignored_types]
+        assert (len(counts), counts["other"], sum(counts.values())) == (65, 12, 140)
+        assert {count for name, count in counts.items() if name != "other"} == {2}

@@ -1,4 +1,4 @@
-"""Visitors who sign in, on every store."""
+"""Visitors who sign in: their profiles are merged, later events forwarded, and both are forgotten together."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.support.visitors import SETTINGS, VISITOR, login, looks, processed
 
 
 @KINDS
-def test_what_a_visitor_did_is_the_customers_after_sign_in(kind: Kind, tmp_path: Path) -> None:
+def test_a_sign_in_merges_the_visitors_profile_into_the_customers(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         bought = event("b", "purchase", user=None, session="s1", product="mug", price=2, quantity=3, order_id="o")
         before = event("a", user="ada", product="pan", category="garden", at_ms=NOW_MS - 95_000)
@@ -34,13 +34,13 @@ def test_what_a_visitor_did_is_the_customers_after_sign_in(kind: Kind, tmp_path:
         assert ada.interests.affinity.keys() == {"garden", "kitchen"}
         assert {session.session_id for session in ada.visits.open_sessions} == {None, "s1"}
         assert pipeline.profile(VISITOR).customer == ada
-        assert [one.product.product_id for one in pipeline.recommend(VISITOR)] == [
-            one.product.product_id for one in pipeline.recommend("ada")
+        assert [item.product.product_id for item in pipeline.recommend(VISITOR)] == [
+            item.product.product_id for item in pipeline.recommend("ada")
         ]
 
 
 @KINDS
-def test_what_the_visitor_does_later_is_forwarded_and_the_session_goes_on(kind: Kind, tmp_path: Path) -> None:
+def test_later_events_of_the_visitor_are_forwarded_and_continue_the_session(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         processed(pipeline, *looks("mug"), login())
         later = looks("jug", at_ms=NOW_MS - 40_000)
@@ -50,12 +50,12 @@ def test_what_the_visitor_does_later_is_forwarded_and_the_session_goes_on(kind: 
         (session,) = pipeline.profile("ada").customer.visits.open_sessions
         assert (session.session_id, session.events, set(session.products)) == ("s1", 3, {"mug", "jug", "pan"})
         again = processed(pipeline, *later, login())
-        assert (again[RecordClass.DUPLICATE], again[RecordClass.FORWARDED]) == (2, 1)  # told by the visitor's memory
+        assert (again[RecordClass.DUPLICATE], again[RecordClass.FORWARDED]) == (2, 1)  # by the visitor's seen events
         assert pipeline.profile("ada").customer.visits.open_sessions[0].events == 3
 
 
 @KINDS
-def test_a_visitor_without_a_past_signs_in(kind: Kind, tmp_path: Path) -> None:
+def test_a_visitor_without_a_profile_signs_in(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         assert processed(pipeline, login()) == {RecordClass.APPLIED: 2}
         assert processed(pipeline, *looks("mug", at_ms=NOW_MS - 40_000))[RecordClass.FORWARDED] == 1
@@ -72,7 +72,7 @@ def test_another_customer_signs_in_on_the_same_device(kind: Kind, tmp_path: Path
 
 
 @KINDS
-def test_with_the_customer_their_visitors_are_forgotten(kind: Kind, tmp_path: Path) -> None:
+def test_visitors_are_forgotten_with_their_customer(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         review = event("r", "review", user=None, session="s1", product="mug", rating=4, text="by s1")
         processed(pipeline, *looks("mug"), review, *looks("jug", session="s2"), login(), login(session="s2"))
@@ -86,14 +86,12 @@ def test_with_the_customer_their_visitors_are_forgotten(kind: Kind, tmp_path: Pa
         assert list(customers.scan()) == []
         assert customers.reviews(CustomerId(VISITOR)) == []
         replayed = processed(pipeline, *looks("mug"), review, login())
-        assert replayed[RecordClass.FORGOTTEN] == 3  # nothing brings them back
+        assert replayed[RecordClass.FORGOTTEN] == 3  # replayed events bring nobody back
         assert list(customers.scan()) == []
 
 
 @KINDS
-def test_a_sign_in_that_comes_after_the_customer_was_forgotten_takes_the_visitor_along(
-    kind: Kind, tmp_path: Path
-) -> None:
+def test_a_late_sign_in_of_a_forgotten_customer_forgets_the_visitor(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         processed(pipeline, event("a", user="ada", product="pan"), *looks("mug"))
         pipeline.forget("ada")
@@ -104,7 +102,7 @@ def test_a_sign_in_that_comes_after_the_customer_was_forgotten_takes_the_visitor
 
 
 @KINDS
-def test_over_the_limit_the_visitor_of_longest_ago_is_forgotten(kind: Kind, tmp_path: Path) -> None:
+def test_over_the_limit_the_visitor_who_signed_in_first_is_forgotten(kind: Kind, tmp_path: Path) -> None:
     settings = attrs.evolve(SETTINGS, fold=FoldSettings(profile=ProfileSettings(visitors_max=2)))
     with opened(embedded(kind, tmp_path, settings)) as pipeline:
         for number in range(3):
@@ -115,7 +113,7 @@ def test_over_the_limit_the_visitor_of_longest_ago_is_forgotten(kind: Kind, tmp_
 
 
 @KINDS
-def test_who_signs_in_again_is_not_the_one_of_longest_ago(kind: Kind, tmp_path: Path) -> None:
+def test_a_visitor_who_signs_in_again_counts_as_the_newest(kind: Kind, tmp_path: Path) -> None:
     settings = attrs.evolve(SETTINGS, fold=FoldSettings(profile=ProfileSettings(visitors_max=2)))
     with opened(embedded(kind, tmp_path, settings)) as pipeline:
         for number in range(2):
@@ -127,7 +125,7 @@ def test_who_signs_in_again_is_not_the_one_of_longest_ago(kind: Kind, tmp_path: 
 
 
 @KINDS
-def test_a_forgetting_stays_done_when_a_visitor_turns_out_to_be_who_was_forgotten(kind: Kind, tmp_path: Path) -> None:
+def test_a_receipt_stays_done_when_a_visitor_signs_in_as_the_forgotten_customer(kind: Kind, tmp_path: Path) -> None:
     clock = SetClock()
     with opened(embedded(kind, tmp_path, SETTINGS), clock) as pipeline:
         processed(pipeline, event("a", user="ada", product="pan"), *looks("mug", at_ms=NOW_MS - 90_000))
@@ -141,7 +139,7 @@ def test_a_forgetting_stays_done_when_a_visitor_turns_out_to_be_who_was_forgotte
 
 
 @KINDS
-def test_long_ids_do_not_keep_visitors_from_being_forgotten(kind: Kind, tmp_path: Path) -> None:
+def test_visitors_with_long_ids_are_forgotten(kind: Kind, tmp_path: Path) -> None:
     long, id_ = "s" * 128, "e" * 128
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         sign_in = event(id_, "login", user="ada", session=long, at_ms=NOW_MS - 50_000)
@@ -152,7 +150,7 @@ def test_long_ids_do_not_keep_visitors_from_being_forgotten(kind: Kind, tmp_path
         pipeline.process()
         assert differences(pipeline) == []
         assert list(pipeline.container.customer_queries().scan()) == []
-        # One who is found to be the customer only afterwards goes the same way.
+        # A visitor who signs in only after the customer was forgotten is forgotten as well.
         other = "x" * 128
         looked = event("b", user=None, session=other, product="jug", at_ms=NOW_MS - 90_000)
         processed(pipeline, looked, event("c" * 128, "login", user="ada", session=other, at_ms=NOW_MS - 50_000))
@@ -161,7 +159,7 @@ def test_long_ids_do_not_keep_visitors_from_being_forgotten(kind: Kind, tmp_path
 
 
 @KINDS
-def test_what_workers_write_may_be_larger_than_what_comes_in(kind: Kind, tmp_path: Path) -> None:
+def test_records_from_workers_may_exceed_the_size_limit_of_events(kind: Kind, tmp_path: Path) -> None:
     small = attrs.evolve(SETTINGS, events=EventLimits(record_bytes_max=600))
     with opened(embedded(kind, tmp_path, small)) as pipeline:
         processed(pipeline, *looks(*(f"product-{number}" * 3 for number in range(20))), login())
@@ -174,7 +172,7 @@ def test_what_workers_write_may_be_larger_than_what_comes_in(kind: Kind, tmp_pat
 
 
 @KINDS
-def test_what_visitors_of_like_names_did_is_all_there(kind: Kind, tmp_path: Path) -> None:
+def test_visitors_with_similar_ids_are_all_merged(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         logins = [login(session="a") | {"event_id": "b/c"}, login(session="a/b") | {"event_id": "c"}]
         processed(pipeline, *looks("mug", session="a"), *looks("jug", session="a/b"), *logins)
@@ -189,7 +187,7 @@ def test_what_visitors_of_like_names_did_is_all_there(kind: Kind, tmp_path: Path
 
 
 @KINDS
-def test_what_was_taken_in_is_done_though_the_clock_goes_back(kind: Kind, tmp_path: Path) -> None:
+def test_appended_records_are_processed_although_the_clock_is_set_back(kind: Kind, tmp_path: Path) -> None:
     clock = SetClock()
     with opened(embedded(kind, tmp_path, SETTINGS), clock) as pipeline:
         processed(pipeline, event("a", user="ada", product="pan", at_ms=NOW_MS))
@@ -205,23 +203,23 @@ def test_what_was_taken_in_is_done_though_the_clock_goes_back(kind: Kind, tmp_pa
 
 
 @KINDS
-def test_who_is_forgotten_is_not_done_with_while_something_of_their_visits_is_there(kind: Kind, tmp_path: Path) -> None:
+def test_a_receipt_is_not_done_while_a_review_of_a_visitor_is_stored(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, attrs.evolve(SETTINGS, partitions=1))) as pipeline:
-        said = event("r", "review", user=None, session="s1", product="mug", rating=1, text="secret")
-        processed(pipeline, *looks("mug"), said, login())
+        review = event("r", "review", user=None, session="s1", product="mug", rating=1, text="secret")
+        processed(pipeline, *looks("mug"), review, login())
         forgetting = pipeline.forget("ada")
         assert (forgetting.reviews, forgetting.visitors) == (1, (VISITOR,))
-        left = []
-        pipeline.container.worker().catch_up(lambda _: left.append(pipeline.receipt(forgetting)))
-        with_visitor = [one for one in left if one.left["reviews"]]
-        assert with_visitor
-        assert not any(one.is_done for one in with_visitor)
+        receipts = []
+        pipeline.container.worker().catch_up(lambda _: receipts.append(pipeline.receipt(forgetting)))
+        with_review = [receipt for receipt in receipts if receipt.left["reviews"]]
+        assert with_review
+        assert not any(receipt.is_done for receipt in with_review)
         assert pipeline.receipt(forgetting).is_done
         assert pipeline.container.customer_queries().reviews(CustomerId(VISITOR)) == []
 
 
 @KINDS
-def test_what_is_forwarded_is_no_larger_than_it_came(kind: Kind, tmp_path: Path) -> None:
+def test_a_forwarded_event_is_no_larger_than_the_original(kind: Kind, tmp_path: Path) -> None:
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
         processed(pipeline, *looks("mug"), login())
         late = msgspec.json.encode(event("n", user=None, session="s1", product="jug", numbers=0, at_ms=NOW_MS - 40_000))
