@@ -8,14 +8,14 @@ from harness.evaluation.visits import Touch
 from realtime_pipeline.application.serving.candidate_sources import CANDIDATES_MAX
 from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
 from realtime_pipeline.domain.profile.settings import ProfileSettings
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourScores as Found
 from realtime_pipeline.domain.recommendation.neighbours import (
     NeighbourSettings,
     inverse_document_frequency,
-    nearest,
-    score,
+    nearest_sessions,
+    score_products,
 )
-from realtime_pipeline.domain.recommendation.neighbours import Scores as Found
-from realtime_pipeline.domain.recommendation.service import LOOKED_AT
+from realtime_pipeline.domain.recommendation.service import VIEW_WEIGHT
 from realtime_pipeline.domain.shop.events import ProductId
 
 
@@ -63,11 +63,11 @@ class Served(Model):
         session: dict[ProductId, int] = {}
         for product_id in map(ProductId, products):
             session.pop(product_id, None)
-            session[product_id] = LOOKED_AT
+            session[product_id] = VIEW_WEIGHT
         lists = {product_id: self._list(product_id) for product_id in list(session)[-self._settings.last :]}
         own = {self._keys[visit]} if visit in self._keys else set()
-        neighbours = nearest(session, lists, self._settings, own)
-        found = score(session, neighbours, self._trails, self._settings)
+        neighbours = nearest_sessions(session, lists, self._settings, own)
+        found = score_products(session, neighbours, self._trails, self._settings)
         rarities = {
             product_id: inverse_document_frequency(self._interactions[product_id], self._total)
             for product_id in found.scores

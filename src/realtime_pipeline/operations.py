@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.maintenance.handle_dead_letters import Replay, Selection
-from realtime_pipeline.application.serving.request_checks import customer_named, limit_of
+from realtime_pipeline.application.serving.request_checks import bounded_limit, checked_customer_id
 from realtime_pipeline.composition.container import Container
 from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState, Repair
 from realtime_pipeline.domain.streams.traces import Trace
@@ -14,12 +14,12 @@ from realtime_pipeline.infrastructure.codecs.dead_letters import encode_letter
 from realtime_pipeline.infrastructure.codecs.events import encode_event
 
 
-class Operating(ABC):
+class Operations(ABC):
     """The part of a `Pipeline` that is for whoever operates it."""
 
     @property
     @abstractmethod
-    def _working(self) -> Container:
+    def _checked_container(self) -> Container:
         """The container, for whoever calls this pipeline."""
 
     def dead_letters(
@@ -43,8 +43,8 @@ class Operating(ABC):
             ProcessingFailed: the thread of `processing` has failed.
         """
         chosen = None if state is None else LetterState.known(state)
-        selection = Selection(None, reason, _ms(since), _ms(until), limit_of(limit), chosen)
-        return list(self._working.handle_dead_letters().select(selection))
+        selection = Selection(None, reason, _ms(since), _ms(until), bounded_limit(limit), chosen)
+        return list(self._checked_container.handle_dead_letters().select(selection))
 
     def dead_letter(self, letter_id: str) -> Letter:
         """Show a dead letter, whatever was done about it; where there are several of an id, the newest.
@@ -54,7 +54,7 @@ class Operating(ABC):
             Unavailable: the letters cannot be read.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        found = self._working.handle_dead_letters().find([letter_id])
+        found = self._checked_container.handle_dead_letters().find([letter_id])
         return max(found, key=lambda letter: letter.record.appended_at_ms)
 
     def export_dead_letters(
@@ -73,7 +73,7 @@ class Operating(ABC):
             ProcessingFailed: the thread of `processing` has failed.
         """
         selection = Selection(None, reason, _ms(since), _ms(until), _limit_or_none(limit))
-        return map(encode_letter, self._working.handle_dead_letters().select(selection))
+        return map(encode_letter, self._checked_container.handle_dead_letters().select(selection))
 
     def replay_dead_letters(
         self,
@@ -98,7 +98,7 @@ class Operating(ABC):
             Unavailable: log or store do not answer; calling this again is safe.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        handle = self._working.handle_dead_letters()
+        handle = self._checked_container.handle_dead_letters()
         if repairs is not None:
             if any(choice is not None for choice in (ids, reason, since, until, limit)):
                 raise ValueError("repairs say which dead letters: leave out ids, reason, since, until and limit")
@@ -128,7 +128,7 @@ class Operating(ABC):
         """
         if (ids, reason, since, until) == (None, None, None, None):
             raise ValueError("say which dead letters are resolved: by ids, reason, since or until")
-        return self._working.handle_dead_letters().resolve(_selection(ids, reason, since, until, limit), note)
+        return self._checked_container.handle_dead_letters().resolve(_selection(ids, reason, since, until, limit), note)
 
     def trace(
         self, event_id: str, customer_id: str | None = None, on_progress: Callable[[int], object] = lambda _: None
@@ -145,12 +145,12 @@ class Operating(ABC):
             Unavailable: log or store do not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        whose = None if customer_id is None else customer_named(customer_id)
-        return self._working.trace_event()(str(event_id), whose, on_progress)
+        whose = None if customer_id is None else checked_customer_id(customer_id)
+        return self._checked_container.trace_event()(str(event_id), whose, on_progress)
 
 
 def _limit_or_none(limit: int | None) -> int | None:
-    return None if limit is None else limit_of(limit)
+    return None if limit is None else bounded_limit(limit)
 
 
 def _selection(

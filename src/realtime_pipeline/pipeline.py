@@ -16,12 +16,12 @@ from realtime_pipeline.application.processing.output_positions import InDoubt
 from realtime_pipeline.application.serving.recommend_products import TopRatedProducts
 from realtime_pipeline.application.serving.request import Request, checked_country
 from realtime_pipeline.application.serving.request_checks import (
-    checked,
-    checked_all,
-    customer_named,
-    limit_of,
-    product_named,
-    product_shown,
+    bounded_limit,
+    checked_customer_id,
+    checked_product_id,
+    checked_request,
+    checked_requests,
+    exposed_product_id,
 )
 from realtime_pipeline.application.serving.show_customer import Profile
 from realtime_pipeline.composition.container import Container
@@ -30,13 +30,13 @@ from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.background_worker import BackgroundWorker
-from realtime_pipeline.operations import Operating
+from realtime_pipeline.operations import Operations
 
 _EXTRAS: Final = {"kafka": "confluent_kafka", "redis": "redis"}
 """What log or store need beside the library, and by which module it is known to be there."""
 
 
-class Pipeline(Operating):
+class Pipeline(Operations):
     """Publish events, have them processed, ask for profiles and recommendations.
 
     What is wrong with events, ids, files or stores is a `PipelineError` with one line that says what to do. Publishing
@@ -90,7 +90,7 @@ class Pipeline(Operating):
                 their ids.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        return self._working.publish_events().documents(events)
+        return self._checked_container.publish_events().documents(events)
 
     def process(self) -> Mapping[RecordClass, int]:
         """Process all that has been published so far.
@@ -132,7 +132,7 @@ class Pipeline(Operating):
         return self._background.is_running
 
     @property
-    def _working(self) -> Container:
+    def _checked_container(self) -> Container:
         """The container, for whoever calls this pipeline.
 
         Raises:
@@ -167,7 +167,7 @@ class Pipeline(Operating):
             ProcessingFailed: the thread of `processing` has failed.
         """
         request = Request(customer_id, limit, looking_at, shown or {}, rules, country)
-        return self._working.run_experiment()(checked(request))
+        return self._checked_container.run_experiment()(checked_request(request))
 
     def recommend_all(self, requests: Sequence[Request]) -> Sequence[Recommendations]:
         """Answer requests that wait at the same time, each as `recommend` would, in their order.
@@ -182,8 +182,8 @@ class Pipeline(Operating):
             Unavailable: the store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        asked = checked_all(requests)
-        return self._working.run_experiment().all(asked)
+        asked = checked_requests(requests)
+        return self._checked_container.run_experiment().all(asked)
 
     def record_exposure(self, customer_id: str, shown: Sequence[Recommendation | str]) -> None:
         """Say that a list was shown to a customer, so that it counts for `shown_max` and for experiments.
@@ -204,9 +204,9 @@ class Pipeline(Operating):
         experiment, variant = "", ""
         if isinstance(shown, Recommendations):
             experiment, variant = shown.experiment, shown.variant
-        products = [product_shown(one) for one in shown]
+        products = [exposed_product_id(one) for one in shown]
         if products:
-            self._working.record_exposure()(customer_named(customer_id), products, experiment, variant)
+            self._checked_container.record_exposure()(checked_customer_id(customer_id), products, experiment, variant)
 
     def similar(self, product_id: str, limit: int = 10, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to whoever looks at one, as on its page; `rules` take the place of those of the settings.
@@ -217,7 +217,7 @@ class Pipeline(Operating):
             Unavailable: the store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        return self._working.recommend_products().similar(product_named(product_id), limit, rules)
+        return self._checked_container.recommend_products().similar(checked_product_id(product_id), limit, rules)
 
     def trending(self, limit: int = 10, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country (`"DE"`), is looking at now.
@@ -227,7 +227,7 @@ class Pipeline(Operating):
             Unavailable: the store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        return self._working.recommend_products().trending(limit_of(limit), checked_country(country))
+        return self._checked_container.recommend_products().trending(bounded_limit(limit), checked_country(country))
 
     def top_rated(self, limit: int = 10) -> TopRatedProducts:
         """Say which products people rate highest.
@@ -237,7 +237,9 @@ class Pipeline(Operating):
             Unavailable: the store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        return self._working.recommend_products().top_rated(self._working.settings().rating_prior, limit_of(limit))
+        return self._checked_container.recommend_products().top_rated(
+            self._checked_container.settings().rating_prior, bounded_limit(limit)
+        )
 
     def explain_empty(
         self, customer_id: str | None = None, product_id: str | None = None, country: str | None = None
@@ -254,11 +256,11 @@ class Pipeline(Operating):
             Unavailable: the store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        explain = self._working.explain_empty_list()
+        explain = self._checked_container.explain_empty_list()
         if customer_id is not None:
-            return explain.of_customer(customer_named(customer_id))
+            return explain.of_customer(checked_customer_id(customer_id))
         if product_id is not None:
-            return explain.of_product(product_named(product_id))
+            return explain.of_product(checked_product_id(product_id))
         return explain.of_trending(checked_country(country))
 
     def profile(self, customer_id: str) -> Profile:
@@ -269,7 +271,7 @@ class Pipeline(Operating):
             Unavailable: the store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        return self._working.show_customer()(customer_named(customer_id))
+        return self._checked_container.show_customer()(checked_customer_id(customer_id))
 
     def rebuild(self) -> int:
         """Set the store back, to be built again from the log by `process` or a worker.
@@ -289,7 +291,7 @@ class Pipeline(Operating):
             ProcessingFailed: the thread of `processing` has failed.
         """
         with self._background.alone():
-            return self._working.rebuild_store()()
+            return self._checked_container.rebuild_store()()
 
     def backup(self, file: str | PathLike[str]) -> Backup:
         """Write a copy of the SQLite file, complete and checked, while workers, publishers and readers go on.
@@ -301,7 +303,7 @@ class Pipeline(Operating):
                 SQLite, or cannot be opened.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        return self._working.backups().write(fspath(file))
+        return self._checked_container.backups().write(fspath(file))
 
     def restore_outputs(self, in_doubt: Literal["again", "skip"]) -> Mapping[int, int]:
         """Write how far outputs were emitted, where the group's offsets in Kafka were deleted or have expired and a
@@ -328,7 +330,7 @@ class Pipeline(Operating):
             Unavailable: the store does not answer, or the log did not take it.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        return self._working.forget_customer()(customer_named(customer_id))
+        return self._checked_container.forget_customer()(checked_customer_id(customer_id))
 
     def receipt(self, forgetting: Forgetting) -> Receipt:
         """Look into every store, and say what is left of a customer who is to be forgotten.
@@ -337,7 +339,7 @@ class Pipeline(Operating):
             Unavailable: a log or a store does not answer.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        return self._working.forget_customer().receipt(forgetting)
+        return self._checked_container.forget_customer().receipt(forgetting)
 
 
 def _check_installed(settings: Settings) -> None:

@@ -190,7 +190,9 @@ def test_progress_ends_at_the_number_that_is_true(shop: Path, capsys: pytest.Cap
 
 
 def test_rich_is_imported_only_where_there_is_a_terminal_to_draw_on() -> None:
-    program = "import sys; from realtime_pipeline.interfaces.cli import main, progress; assert 'rich' not in sys.modules"
+    program = (
+        "import sys; from realtime_pipeline.interfaces.cli import main, progress; assert 'rich' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 

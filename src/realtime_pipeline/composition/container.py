@@ -39,7 +39,7 @@ from realtime_pipeline.application.processing.process_events import ProcessEvent
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
-from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.application.serving.show_customer import ShowCustomer
 from realtime_pipeline.composition import use_cases
 from realtime_pipeline.composition.parts import Combination, LogTechnology, Parts, StoreTechnology
@@ -164,7 +164,7 @@ class Container(containers.DeclarativeContainer):
     process_events: providers.Singleton[ProcessEvents] = _Single(use_cases.process_events, __self__)
     publish_events: providers.Singleton[PublishEvents] = _Single(use_cases.publish_events, __self__)
     record_exposure: providers.Singleton[RecordExposure] = _Single(use_cases.record_exposure, __self__)
-    shop_cache: providers.Singleton[ShopCache] = _Single(use_cases.shop_cache, __self__)
+    shared_cache: providers.Singleton[SharedCache] = _Single(use_cases.shared_cache, __self__)
     recommend_products: providers.Singleton[RecommendProducts] = _Single(use_cases.recommend_products, __self__)
     run_experiment: providers.Singleton[RunExperiment] = _Single(use_cases.run_experiment, __self__)
     explain_empty_list: providers.Singleton[ExplainEmptyList] = _Single(use_cases.explain_empty_list, __self__)

@@ -28,7 +28,7 @@ from realtime_pipeline.application.processing.process_events import ProcessEvent
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
-from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.application.serving.show_customer import ShowCustomer
 from realtime_pipeline.composition.parts import Parts
 from realtime_pipeline.composition.settings import Settings
@@ -50,7 +50,7 @@ class Provided(Parts, Protocol):
     upkeep: providers.Singleton[Upkeep]
     dead_letters: providers.Singleton[DeadLetters]
     catalogue: providers.Singleton[Catalogue]
-    shop_cache: providers.Singleton[ShopCache]
+    shared_cache: providers.Singleton[SharedCache]
     publish_events: providers.Singleton[PublishEvents]
     recommend_products: providers.Singleton[RecommendProducts]
 
@@ -88,10 +88,10 @@ def record_exposure(provided: Provided) -> RecordExposure:
     return RecordExposure(provided.publish_events(), provided.clock(), lambda: uuid4().hex)
 
 
-def shop_cache(provided: Provided) -> ShopCache:
+def shared_cache(provided: Provided) -> SharedCache:
     """What all requests share."""
     settings = provided.settings().cache
-    return ShopCache(provided.product_queries(), provided.catalogue(), provided.clock(), settings)
+    return SharedCache(provided.product_queries(), provided.catalogue(), provided.clock(), settings)
 
 
 def recommend_products(provided: Provided, settings: Settings | None = None) -> RecommendProducts:
@@ -99,7 +99,7 @@ def recommend_products(provided: Provided, settings: Settings | None = None) -> 
     settings = settings or provided.settings()
     return RecommendProducts(
         provided.customer_queries(),
-        provided.shop_cache(),
+        provided.shared_cache(),
         RecommendationService(settings.recommendations, settings.rating_prior, settings.fold.profile),
         settings.fold.profile.affinity_half_life_ms,
         Random(),  # noqa: S311 - which new product is shown is no secret
@@ -123,7 +123,7 @@ def explain_empty_list(provided: Provided) -> ExplainEmptyList:
         provided.log,
         provided.customer_queries(),
         provided.product_queries(),
-        provided.shop_cache(),
+        provided.shared_cache(),
         settings.recommendations,
         settings.experiment,
     )
@@ -133,7 +133,7 @@ def show_customer(provided: Provided) -> ShowCustomer:
     """Showing a profile."""
     profile = provided.settings().fold.profile
     return ShowCustomer(
-        provided.customer_queries(), provided.shop_cache(), profile.affinity_half_life_ms, profile.recent_products_max
+        provided.customer_queries(), provided.shared_cache(), profile.affinity_half_life_ms, profile.recent_products_max
     )
 
 

@@ -9,7 +9,7 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.ports.catalogue import Catalogue
-from realtime_pipeline.application.serving.shared_cache import DEPTHS, CacheSettings
+from realtime_pipeline.application.serving.shared_cache import LIST_DEPTHS, CacheSettings
 from realtime_pipeline.domain.recommendation.blending import Blend
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings
 from realtime_pipeline.domain.recommendation.service import RecommendationSettings
@@ -135,7 +135,7 @@ def test_what_is_rated_highest_may_be_as_old_as_what_is_trending(shop: Shop) -> 
     rate("jug", 5)
     shop.clock.at_ms += 999
     assert top_rated(3) == ["mug"]
-    assert top_rated(DEPTHS[-1] + 1) == ["jug", "mug"]
+    assert top_rated(LIST_DEPTHS[-1] + 1) == ["jug", "mug"]
     shop.clock.at_ms += 1
     assert (top_rated(1), top_rated(2)) == (["jug"], ["jug", "mug"])
 

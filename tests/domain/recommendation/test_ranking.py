@@ -11,7 +11,7 @@ from realtime_pipeline.domain.recommendation.ranking import (
     Ranking,
     Visitor,
     disliked,
-    inject_new_products,
+    inject_cold_start_products,
     ranked,
     weighted_by_rating,
 )
@@ -71,9 +71,9 @@ def test_each_rule_does_what_it_says(rules: ListRules, left: str) -> None:
 @pytest.mark.parametrize("price", [299, 1_649, 1_999, 9_999])
 def test_a_price_is_within_its_own_bounds(price: int) -> None:
     rules = ListRules(price_min=price / 100, price_max=price / 100)
-    assert rules.refusal(Product(A, price=Amount(price * 100))) is None
-    assert rules.refusal(Product(A, price=Amount(price * 100 - 1))) == "price_min"
-    assert rules.refusal(Product(A, price=Amount(price * 100 + 1))) == "price_max"
+    assert rules.failed_filter(Product(A, price=Amount(price * 100))) is None
+    assert rules.failed_filter(Product(A, price=Amount(price * 100 - 1))) == "price_min"
+    assert rules.failed_filter(Product(A, price=Amount(price * 100 + 1))) == "price_max"
 
 
 def test_what_was_seen_or_disliked_is_not_shown() -> None:
@@ -96,7 +96,7 @@ def test_what_was_seen_or_disliked_is_not_shown() -> None:
 )
 def test_new_products_get_the_last_places(rules: ListRules, limit: int, left: str) -> None:
     new = candidates(ProductId("y"), ProductId("z"), kind=ReasonKind.NEW)
-    found = inject_new_products(ranking(rules, limit=limit), new, 2, rules, {}, limit)
+    found = inject_cold_start_products(ranking(rules, limit=limit), new, 2, rules, {}, limit)
     assert "".join(one.product_id for one in found.chosen) == left
 
 
@@ -106,18 +106,18 @@ def test_new_products_count_among_those_of_their_category() -> None:
     new = candidates(*map(ProductId, "xyz"), kind=ReasonKind.NEW)
     before = ranked(candidates(A, C, D), Visitor(), rules, described, 3)
     assert [one.product_id for one in before.chosen] == ["a", "c", "d"]
-    assert [one.product_id for one in inject_new_products(before, new, 2, rules, described, 3).chosen] == [
+    assert [one.product_id for one in inject_cold_start_products(before, new, 2, rules, described, 3).chosen] == [
         "a",
         "c",
         "d",
     ]
-    assert [one.product_id for one in inject_new_products(before, new, 2, rules, described, 4).chosen] == [
+    assert [one.product_id for one in inject_cold_start_products(before, new, 2, rules, described, 4).chosen] == [
         "a",
         "c",
         "d",
     ]
     alone = ranked(candidates(A), Visitor(), rules, described, 1)
-    assert [one.product_id for one in inject_new_products(alone, new, 1, rules, described, 1).chosen] == ["x"]
+    assert [one.product_id for one in inject_cold_start_products(alone, new, 1, rules, described, 1).chosen] == ["x"]
 
 
 def test_rules_may_name_products_by_number_where_their_ids_are() -> None:
@@ -191,10 +191,10 @@ def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> No
         ("c", 0.5, "trending"),
     ]
     assert [one.product_id for one in blended(sources, Blend(2.0, 2.0, 2.0, 2.0))] == ["a", "c", "b"]
-    assert Blend().is_in_turn
-    assert not Blend(2.0, 2.0, 2.0, 2.0).is_in_turn
-    assert not Blend(8.0, 4.0, 1.0, 2.0).is_in_turn
-    assert Blend(4.0, 0.0, 0.0, 2.0).is_in_turn
+    assert Blend().keeps_source_order
+    assert not Blend(2.0, 2.0, 2.0, 2.0).keeps_source_order
+    assert not Blend(8.0, 4.0, 1.0, 2.0).keeps_source_order
+    assert Blend(4.0, 0.0, 0.0, 2.0).keeps_source_order
 
 
 def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:

@@ -56,7 +56,7 @@ class PublishEvents:
         """
         records = []
         for number, value in enumerate(values, start=1):
-            reason, route = self._reason(value), self._find_route(value)
+            reason, route = self._rejection(value), self._find_route(value)
             if route.is_workers:
                 reason = "copies (forwarded, history_merged) are for workers to make: publish the original"
             if reason is not None:
@@ -82,7 +82,7 @@ class PublishEvents:
             InvalidEvents: it cannot be understood.
         """
         value = self._encoded("event", event)
-        reason = self._reason(value)
+        reason = self._rejection(value)
         if reason is not None:
             raise InvalidEvents(reason)
         record = _outgoing(Submission(value), self._find_route(value))
@@ -103,9 +103,9 @@ class PublishEvents:
         self._append([_outgoing(submission, self._find_route(submission.value)) for submission in submissions])
         return len(submissions)
 
-    def lines(self) -> "Lines":
+    def lines(self) -> "LinePublisher":
         """Begin to publish the lines of a file."""
-        return Lines(self._append, self._reason, self._find_route)
+        return LinePublisher(self._append, self._rejection, self._find_route)
 
     def tick(self, partition: int) -> None:
         """Let time pass on a quiet partition: by as much as its log's clock has, since the record before.
@@ -131,13 +131,13 @@ class PublishEvents:
         if records:
             self._publisher().publish(records)
 
-    def _reason(self, value: bytes) -> str | None:
+    def _rejection(self, value: bytes) -> str | None:
         """Why an event cannot be understood; None where it can."""
         decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
         return decoded.reason if isinstance(decoded, Rejected) else None
 
 
-class Lines:
+class LinePublisher:
     """Publishes the lines of a file, but holds back those that are no events until the first that is one.
 
     So a file of something else is refused whole, while single lines that are no events become dead letters.

@@ -8,7 +8,7 @@ import attrs
 
 from realtime_pipeline.application.errors import UnknownLetter
 from realtime_pipeline.application.maintenance.match_repairs import match_repairs
-from realtime_pipeline.application.maintenance.replay_batches import Replayed, batches, by_time, chunks
+from realtime_pipeline.application.maintenance.replay_batches import PendingReplay, batches, by_time, chunks
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.decoding import Decode, EncodeReplay, FindRoute
@@ -37,7 +37,7 @@ class Selection:
     limit: int | None = None
     state: LetterState | None = LetterState.OPEN
 
-    def takes(self, letter: Letter) -> bool:
+    def matches(self, letter: Letter) -> bool:
         """Whether a letter is one of these, but for the limit."""
         at_ms = letter.record.appended_at_ms
         return (
@@ -98,7 +98,7 @@ class HandleDeadLetters:
             UnknownLetter: something is no letter's id.
         """
         partitions = None if selection.ids is None else {_place(letter_id)[0] for letter_id in selection.ids}
-        found = (letter for letter in self._letters.letters(partitions) if selection.takes(letter))
+        found = (letter for letter in self._letters.letters(partitions) if selection.matches(letter))
         return islice(found, selection.limit)
 
     def find(self, ids: Collection[str]) -> list[Letter]:
@@ -173,7 +173,7 @@ class HandleDeadLetters:
     def _selected(self, selection: Selection) -> Iterable[Letter]:
         if selection.ids is not None:
             chosen = attrs.evolve(selection, state=None)
-            return [letter for letter in self.find(selection.ids) if chosen.takes(letter)][: selection.limit]
+            return [letter for letter in self.find(selection.ids) if chosen.matches(letter)][: selection.limit]
         return self.select(selection)
 
     def _replay(
@@ -182,14 +182,14 @@ class HandleDeadLetters:
         published = handled = refused = 0
         refusals: list[tuple[str, str]] = []
 
-        def replays() -> Iterator[Replayed]:
+        def replays() -> Iterator[PendingReplay]:
             nonlocal handled, refused
             for letter, value in values:
                 if letter.handling is not None:
                     handled += 1
                     continue
                 replayed = self._replayed(letter, value)
-                if isinstance(replayed, Replayed):
+                if isinstance(replayed, PendingReplay):
                     yield replayed
                     continue
                 refused += 1
@@ -203,7 +203,7 @@ class HandleDeadLetters:
             on_progress(published)
         return Replay(published, handled, refused, tuple(refusals))
 
-    def _replayed(self, letter: Letter, value: bytes) -> Replayed | str:
+    def _replayed(self, letter: Letter, value: bytes) -> PendingReplay | str:
         """What is to be published in place of a letter; or why nothing can be.
 
         An event without an id keeps the one that it had by its place in the log: so it counts once, also where it is
@@ -226,7 +226,7 @@ class HandleDeadLetters:
         if isinstance(again, Rejected):  # too large, now that it says more
             return again.reason
         key = None if route.key is None else route.key.encode()
-        return Replayed(decoded.occurred_at_ms, letter.key, Outgoing(key, event, f"dead letter {letter.id}"))
+        return PendingReplay(decoded.occurred_at_ms, letter.key, Outgoing(key, event, f"dead letter {letter.id}"))
 
 
 def check_note(note: str) -> None:

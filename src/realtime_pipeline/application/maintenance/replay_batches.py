@@ -12,7 +12,7 @@ HELD_LETTERS_MAX: Final = 10_000
 HELD_BYTES_MAX: Final = 64 << 20
 
 
-class Replayed(NamedTuple):
+class PendingReplay(NamedTuple):
     """What is to be published in place of a letter, and when it happened."""
 
     at_ms: int
@@ -33,10 +33,10 @@ def chunks(repairs: Iterable[Repair]) -> Iterator[list[Repair]]:
         yield chunk
 
 
-def by_time(replays: Iterable[Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]:
+def by_time(replays: Iterable[PendingReplay]) -> Iterator[tuple[LetterKey, Outgoing]]:
     """Put what happened first first, among so many letters as may be held: a customer remembers the ids of the newest
     repairs only, and refuses as too old what happened before those that it has forgotten."""
-    held, size = list[Replayed](), 0
+    held, size = list[PendingReplay](), 0
     for replayed in replays:
         held.append(replayed)
         size += len(replayed.outgoing.value)
@@ -61,5 +61,5 @@ def batches(
         yield batch
 
 
-def _ordered(held: list[Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]:
+def _ordered(held: list[PendingReplay]) -> Iterator[tuple[LetterKey, Outgoing]]:
     return ((one.key, one.outgoing) for one in sorted(held, key=lambda one: one.at_ms))

@@ -5,20 +5,20 @@ from typing import Final, NamedTuple
 
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.request import ResolvedRequest
-from realtime_pipeline.application.serving.shared_cache import DEPTHS, ShopCache
+from realtime_pipeline.application.serving.shared_cache import LIST_DEPTHS, SharedCache
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.blending import Candidate
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
-from realtime_pipeline.domain.recommendation.neighbours import Scores, nearest, score
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourScores, nearest_sessions, score_products
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 
 CANDIDATES_MAX = 200
 CONSIDERED_MIN = 40
 """How many candidates are looked at first: most lists need no more."""
-CONSIDERED_MAX: Final = DEPTHS[-1]
+CONSIDERED_MAX: Final = LIST_DEPTHS[-1]
 """How many candidates of a source are looked at where the filters leave too few of them to fill the list."""
-CATEGORIES_ASKED_MAX: Final = 20
+CATEGORIES_READ_MAX: Final = 20
 """Of how many categories, where a list is to have no others, it is asked what trends in each."""
 
 Top = Callable[[int], tuple[list[list[Candidate]], bool]]
@@ -36,7 +36,7 @@ class Expansion(NamedTuple):
 class Neighbours:
     """What the sessions most like a customer's lead to. `first` are those that are looked at first."""
 
-    def __init__(self, scores: Scores, count: int, service: RecommendationService) -> None:
+    def __init__(self, scores: NeighbourScores, count: int, service: RecommendationService) -> None:
         self._scores = scores
         self._count = count
         self._service = service
@@ -58,7 +58,7 @@ class CandidateSources:
     def __init__(
         self,
         customers: CustomerQueries,
-        shop: ShopCache,
+        shop: SharedCache,
         service: RecommendationService,
         affinity_half_life_ms: int,
     ) -> None:
@@ -74,18 +74,19 @@ class CandidateSources:
         """
         service, rules = self._service, self._service.settings.neighbours
         if not service.settings.blend.neighbours:
-            return [Neighbours(Scores({}, {}, {}), 0, service) for _ in resolved]
+            return [Neighbours(NeighbourScores({}, {}, {}), 0, service) for _ in resolved]
         sessions = [service.seed_products(one.customer, one.request.looking_at) for one in resolved]
         seeds = {product_id for session in sessions for product_id in list(session)[-rules.last :]}
         lists = self._shop.sessions_of(seeds, rules.m)
         time_ms = self._shop.shop_time_ms()
         nearest_sessions = [
-            nearest(session, lists, rules, _own(one.customer), time_ms)
+            nearest_sessions(session, lists, rules, _own(one.customer), time_ms)
             for one, session in zip(resolved, sessions, strict=True)
         ]
         summaries = self._customers.session_summaries(set().union(*nearest_sessions), self._shop.now_ms())
         found = [
-            score(session, keys, summaries, rules) for session, keys in zip(sessions, nearest_sessions, strict=True)
+            score_products(session, keys, summaries, rules)
+            for session, keys in zip(sessions, nearest_sessions, strict=True)
         ]
         if rules.idf_weight:
             idf = self._shop.idf_of(set().union(*(scores.scores for scores in found)))
@@ -124,20 +125,20 @@ class CandidateSources:
                 is_cut = is_cut or one.is_cut
 
     def trending(
-        self, category: str | None = None, country: str | None = None, limit: int = DEPTHS[0]
+        self, category: str | None = None, country: str | None = None, limit: int = LIST_DEPTHS[0]
     ) -> list[Candidate]:
         """What is trending in a category, in a country or anywhere."""
         popular = self._shop.trending(self._service.settings.trending, category, country, limit)
         return self._service.from_trending(popular, category, country)
 
-    def passing(self, rules: ListRules, country: str | None, limit: int) -> tuple[list[Candidate], bool]:
+    def trending_for_rules(self, rules: ListRules, country: str | None, limit: int) -> tuple[list[Candidate], bool]:
         """What is trending in a country or anywhere, and whether there is more.
 
         Where rules name the only categories, what trends in those comes along: it may be far behind otherwise. The rest
         is looked through as well, since a catalogue may know of other categories than events do.
         """
         trending = self._service.settings.trending
-        categories = [None, *sorted(rules.only_categories)[:CATEGORIES_ASKED_MAX]]
+        categories = [None, *sorted(rules.only_categories)[:CATEGORIES_READ_MAX]]
         lists = [self._shop.trending(trending, category, country, limit) for category in categories]
         found = lists[0]
         if len(lists) > 1:
@@ -170,11 +171,11 @@ class CandidateSources:
         return found, any(len(some) == count for some in found)
 
     def _anywhere(self, rules: ListRules, country: str | None, count: int) -> tuple[list[list[Candidate]], bool]:
-        found, has_more = self.passing(rules, country, count)
+        found, has_more = self.trending_for_rules(rules, country, count)
         return [found], has_more
 
     def _at_once(self, resolved: ResolvedRequest) -> bool:
-        return resolved.rules.reorders_globally or not self._service.settings.blend.is_in_turn
+        return resolved.rules.reorders_globally or not self._service.settings.blend.keeps_source_order
 
     def _count_at_first(self, resolved: ResolvedRequest) -> int:
         return max(CANDIDATES_MAX, _initial_size(resolved)) if self._at_once(resolved) else _initial_size(resolved)
@@ -182,7 +183,7 @@ class CandidateSources:
 
 def depths(first: int) -> Sequence[int]:
     """How many products of a source to look at, at first and then, as long as too few of them pass the filters."""
-    return [first, *(depth for depth in DEPTHS if depth > first)]
+    return [first, *(depth for depth in LIST_DEPTHS if depth > first)]
 
 
 def _expanded(top: Top, first: int, is_short: Callable[[], bool]) -> Iterator[Expansion]:

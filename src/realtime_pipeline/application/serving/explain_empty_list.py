@@ -8,7 +8,7 @@ from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.serving.resolve_customers import resolve_customer
-from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.domain.plurals import counted, numbered
 from realtime_pipeline.domain.recommendation.experiments import Experiment
 from realtime_pipeline.domain.recommendation.service import RecommendationSettings
@@ -17,7 +17,7 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 
 NO_EVENTS: Final = "the log has no events; publish some, and let a worker process them"
 NO_SOURCES: Final = "every source of recommendations has weight 0; give one of [recommendations.blend] a weight"
-READ_BEFORE: Final = (
+STALE_TRENDING: Final = (
     "what is trending was read before there was any; ask again (the setting cache.trending_ms says when)"
 )
 NO_RATINGS: Final = "no review with a rating has been counted"
@@ -35,7 +35,7 @@ class ExplainEmptyList:
         log: Callable[[], EventLog],
         customers: CustomerQueries,
         products: ProductQueries,
-        shop: ShopCache,
+        shop: SharedCache,
         settings: RecommendationSettings,
         experiment: Experiment,
     ) -> None:
@@ -48,7 +48,7 @@ class ExplainEmptyList:
 
     def of_customer(self, customer_id: CustomerId) -> str:
         """Why there is nothing to recommend to a customer."""
-        cause = self._not_counted()
+        cause = self._why_nothing_counted()
         if cause is not None:
             return cause
         customer = resolve_customer(self._customers, customer_id)
@@ -57,41 +57,41 @@ class ExplainEmptyList:
         if not any(rules.blend.weights().values()):
             return NO_SOURCES
         who = "nothing is known of customer {}" if customer.is_blank else "nothing that customer {} did leads to others"
-        return f"{who.format(customer_id)}, and {self._nothing_trending(rules)}"
+        return f"{who.format(customer_id)}, and {self._why_nothing_trending(rules)}"
 
     def of_product(self, product_id: ProductId) -> str:
         """Why there is nothing to recommend beside a product."""
-        cause = self._not_counted()
+        cause = self._why_nothing_counted()
         if cause is not None:
             return cause
         if not any(self._settings.blend.weights().values()):
             return NO_SOURCES
         is_known = bool(self._products.interactions_of([product_id]))
         which = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
-        return f"{which.format(product_id)}, and {self._nothing_trending(self._settings)}"
+        return f"{which.format(product_id)}, and {self._why_nothing_trending(self._settings)}"
 
     def of_trending(self, country: str | None = None) -> str:
         """Why nothing is trending, in a country or anywhere."""
-        cause = self._not_counted()
+        cause = self._why_nothing_counted()
         if cause is not None:
             return cause
         if country is not None:
-            if self._reads_trending(self._settings, country):
-                return READ_BEFORE
-            if self._reads_trending(self._settings):
+            if self._store_has_trending(self._settings, country):
+                return STALE_TRENDING
+            if self._store_has_trending(self._settings):
                 return f"nothing is trending in {country}, but elsewhere; leave out the country"
-        return self._nothing_trending(self._settings)
+        return self._why_nothing_trending(self._settings)
 
     def of_ratings(self) -> str:
         """Why no product is rated."""
-        return self._not_counted() or NO_RATINGS
+        return self._why_nothing_counted() or NO_RATINGS
 
-    def _not_counted(self) -> str | None:
+    def _why_nothing_counted(self) -> str | None:
         """Why no event has been counted yet; None where some have, and none is waiting."""
         counts = self._customers.counts()
         processed = sum(counts.values())
         try:
-            waiting = self._waiting()
+            waiting = self._unprocessed_records()
         except PipelineError as error:
             return None if processed else f"nothing was processed yet, and the log cannot be read: {error}"
         if waiting:
@@ -110,7 +110,7 @@ class ExplainEmptyList:
         among = ", ".join(filter(None, looks))
         return f"{counted(processed, 'record')} processed, and none counts{f': {among}' if among else ''}"
 
-    def _waiting(self) -> int:
+    def _unprocessed_records(self) -> int:
         """How many records of the log the store, or what its customers share, has not come to."""
         log = self._log()
         partitions = range(log.identity.partitions)
@@ -120,15 +120,15 @@ class ExplainEmptyList:
             max(0, ends[number] - max(bounds[number][0], min(cells[number], *views[number]))) for number in partitions
         )
 
-    def _reads_trending(self, settings: RecommendationSettings, country: str | None = None) -> bool:
+    def _store_has_trending(self, settings: RecommendationSettings, country: str | None = None) -> bool:
         """Whether anything is trending, past all that is remembered."""
         return bool(self._products.trending(settings.trending, None, 1, country, 0, self._shop.now_ms()))
 
-    def _nothing_trending(self, settings: RecommendationSettings) -> str:
+    def _why_nothing_trending(self, settings: RecommendationSettings) -> str:
         if self._shop.trending(settings.trending):
             return "what is trending is not asked for: [recommendations.blend] has trending = 0"
-        if self._reads_trending(settings):
-            return READ_BEFORE
+        if self._store_has_trending(settings):
+            return STALE_TRENDING
         if not self._products.interactions():
             return "no counted event views, carts or buys a product"
         hours = counted(settings.trending.window_hours, "hour")

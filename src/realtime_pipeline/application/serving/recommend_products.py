@@ -10,26 +10,26 @@ import attrs
 
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.candidate_sources import (
-    CATEGORIES_ASKED_MAX,
+    CATEGORIES_READ_MAX,
     CONSIDERED_MAX,
     CandidateSources,
     Neighbours,
     depths,
 )
 from realtime_pipeline.application.serving.request import Request, ResolvedRequest
-from realtime_pipeline.application.serving.shared_cache import DEPTHS, ShopCache
+from realtime_pipeline.application.serving.shared_cache import LIST_DEPTHS, SharedCache
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.recommendation.blending import Candidate
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
-from realtime_pipeline.domain.recommendation.ranking import Ranking, Visitor, inject_new_products, refusal_notes
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch
-from realtime_pipeline.domain.recommendation.service import NOTHING_TOUCHED, Recommendations, RecommendationService
+from realtime_pipeline.domain.recommendation.ranking import Ranking, Visitor, filter_notes, inject_cold_start_products
+from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, SeedAction
+from realtime_pipeline.domain.recommendation.service import NO_SEED_ACTIONS, Recommendations, RecommendationService
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.views.product_stats import ProductStats
 
-NEW_LOOKED_AT = 200
-NOBODY = CustomerId("")
+COLD_START_SAMPLE_MAX = 200
+NO_CUSTOMER = CustomerId("")
 
 
 NOT_ALL_CONSIDERED: Final = (
@@ -77,7 +77,7 @@ class TopRatedProducts(tuple[TopRated, ...]):
 class Descriptions:
     """What is known of products, each asked for once however many of the lists it may come into."""
 
-    def __init__(self, shop: ShopCache) -> None:
+    def __init__(self, shop: SharedCache) -> None:
         self._shop = shop
         self._asked: set[ProductId] = set()
         self._found: dict[ProductId, Product] = {}
@@ -97,7 +97,7 @@ class RecommendProducts:
     def __init__(
         self,
         customers: CustomerQueries,
-        shop: ShopCache,
+        shop: SharedCache,
         service: RecommendationService,
         affinity_half_life_ms: int,
         rng: Random,
@@ -109,13 +109,13 @@ class RecommendProducts:
 
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:
         """Recommend products to somebody of whom nothing is known but that they look at a product."""
-        return self.to(Customer(NOBODY), Request(NOBODY, limit, (product_id,), rules=rules))
+        return self.for_customer(Customer(NO_CUSTOMER), Request(NO_CUSTOMER, limit, (product_id,), rules=rules))
 
-    def to(self, customer: Customer, request: Request) -> Recommendations:
+    def for_customer(self, customer: Customer, request: Request) -> Recommendations:
         """Recommend products to a customer, whatever name the request has; one who is new gets what is trending."""
-        return self.to_all([(customer, request)])[0]
+        return self.for_customers([(customer, request)])[0]
 
-    def to_all(self, requests: Sequence[tuple[Customer, Request]]) -> list[Recommendations]:
+    def for_customers(self, requests: Sequence[tuple[Customer, Request]]) -> list[Recommendations]:
         """Recommend products to customers, each as if they had asked alone: what all of them need is read at once."""
         usual = self._service.settings.rules
         asked = [
@@ -123,7 +123,7 @@ class RecommendProducts:
             for customer, request in requests
         ]
         led = self._sources.neighbours(asked)
-        self._shop.read_ahead(
+        self._shop.prefetch(
             {product_id for one, way in zip(asked, led, strict=True) for product_id in _wanted(one, way)}
         )
         descriptions = Descriptions(self._shop)
@@ -154,7 +154,7 @@ class RecommendProducts:
         if rules.exploration_share:
             ranking = self._explore(ranking, resolved, visitor, descriptions)
         led_by = {product_id for one in ranking.chosen for product_id in one.reason.because_of}
-        touched = self._service.touched(led_by, resolved.customer, request.looking_at)
+        touched = self._service.seed_actions(led_by, resolved.customer, request.looking_at)
         return self._explained(ranking, descriptions, touched)
 
     def _explore(
@@ -170,11 +170,11 @@ class RecommendProducts:
         liked_categories = self._sources.categories(resolved.customer)
         if rules.only_categories:  # others would be refused
             liked_categories = [one for one in liked_categories if one in rules.only_categories]
-            liked_categories = liked_categories or sorted(rules.only_categories)[:CATEGORIES_ASKED_MAX]
+            liked_categories = liked_categories or sorted(rules.only_categories)[:CATEGORIES_READ_MAX]
         categories: list[str | None] = [*liked_categories]
         for category in categories or [None]:
             listed = self._shop.of_category(category)
-            some = self._rng.sample(listed, min(NEW_LOOKED_AT, len(listed)))
+            some = self._rng.sample(listed, min(COLD_START_SAMPLE_MAX, len(listed)))
             liked = [one.product_id for one in self._sources.trending(category)]
             pool.update(dict.fromkeys((*some, *liked), category))
         for product_id in (
@@ -192,18 +192,18 @@ class RecommendProducts:
             if known.get(product_id, 0) < rules.exploration_below and visitor.shown.get(product_id, 0) < shown_max
         ]
         described = descriptions.of({*few, *(one.product_id for one in ranking.chosen)})
-        passing = [id_ for id_ in few if rules.refusal(described.get(id_, Product(id_))) is None]
+        passing = [id_ for id_ in few if rules.failed_filter(described.get(id_, Product(id_))) is None]
         drawn = self._rng.sample(passing, len(passing))
         new = [Candidate(id_, 0.0, Reason(ReasonKind.NEW, known.get(id_, 0), (), pool[id_])) for id_ in drawn]
-        return inject_new_products(ranking, new, places, rules, described, limit)
+        return inject_cold_start_products(ranking, new, places, rules, described, limit)
 
     def trending(self, limit: int, country: str | None = None) -> Recommendations:
         """Say what the whole shop, or a country, is looking at now, of what the filters of the settings let pass."""
         filters = self._service.settings.rules.filters
         descriptions = Descriptions(self._shop)
         ranking = Ranking(())
-        for depth in depths(max(limit, DEPTHS[0])):
-            source, is_more = self._sources.passing(filters, country, depth)
+        for depth in depths(max(limit, LIST_DEPTHS[0])):
+            source, is_more = self._sources.trending_for_rules(filters, country, depth)
             products = descriptions.of({one.product_id for one in source}) if filters.needs_descriptions else {}
             ranking = self._service.popular(source, filters, products, limit)
             if len(ranking.chosen) == limit or not is_more:
@@ -217,10 +217,10 @@ class RecommendProducts:
 
         `prior_ratings` is how many average ratings each starts with.
         """
-        refusal = self._service.settings.rules.refusal
+        refusal = self._service.settings.rules.failed_filter
         descriptions = Descriptions(self._shop)
         notes: tuple[str, ...] = ()
-        for depth in depths(max(limit, DEPTHS[0])):
+        for depth in depths(max(limit, LIST_DEPTHS[0])):
             rated = self._shop.top_rated(prior_ratings, depth)
             products = descriptions.of({one.product_id for one in rated})
             listed = [
@@ -234,11 +234,11 @@ class RecommendProducts:
         else:
             notes = (NOT_ALL_CONSIDERED,)
         if not found:
-            notes = (*refusal_notes(Counter(filter(None, refusals)), len(listed)), *notes)
+            notes = (*filter_notes(Counter(filter(None, refusals)), len(listed)), *notes)
         return TopRatedProducts(found, notes)
 
     def _explained(
-        self, ranking: Ranking, descriptions: Descriptions, touched: Mapping[ProductId, Touch] = NOTHING_TOUCHED
+        self, ranking: Ranking, descriptions: Descriptions, touched: Mapping[ProductId, SeedAction] = NO_SEED_ACTIONS
     ) -> Recommendations:
         """Describe what is shown, and what it is shown for."""
         shown = {one.product_id for one in ranking.chosen} | touched.keys()

@@ -7,7 +7,7 @@ import attrs
 from realtime_pipeline.domain.limits import shortened
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
-from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN
+from realtime_pipeline.domain.recommendation.service import NO_EXPOSURES
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId, country_code
 
 
@@ -59,7 +59,7 @@ class Request:
     customer_id: CustomerId = attrs.field(converter=_customer)
     limit: int = 10
     looking_at: Sequence[ProductId] = attrs.field(default=(), converter=_products)
-    shown: Mapping[ProductId, int] = attrs.field(default=NOTHING_SHOWN, converter=_times)
+    shown: Mapping[ProductId, int] = attrs.field(default=NO_EXPOSURES, converter=_times)
     rules: ListRules | None = None
     country: str | None = attrs.field(default=None, converter=checked_country)
 

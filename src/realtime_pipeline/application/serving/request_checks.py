@@ -16,7 +16,7 @@ LIMIT_MAX: Final = 2**31
 """More than anybody reads, and less than any store takes for a number."""
 
 
-def limit_of(limit: int) -> int:
+def bounded_limit(limit: int) -> int:
     """Check how many results are asked for.
 
     Raises:
@@ -26,7 +26,7 @@ def limit_of(limit: int) -> int:
     return min(checked_limit(limit), LIMIT_MAX)
 
 
-def customer_named(customer_id: str) -> CustomerId:
+def checked_customer_id(customer_id: str) -> CustomerId:
     """Check a customer's id: no event could have brought in another.
 
     Raises:
@@ -40,7 +40,7 @@ def customer_named(customer_id: str) -> CustomerId:
     return CustomerId(customer_id)
 
 
-def product_named(product_id: str) -> ProductId:
+def checked_product_id(product_id: str) -> ProductId:
     """Check a product's id.
 
     Raises:
@@ -54,7 +54,7 @@ def product_named(product_id: str) -> ProductId:
     return ProductId(product_id)
 
 
-def checked(request: Request) -> Request:
+def checked_request(request: Request) -> Request:
     """Check the ids of a request.
 
     Raises:
@@ -63,13 +63,13 @@ def checked(request: Request) -> Request:
     """
     return attrs.evolve(
         request,
-        customer_id=customer_named(request.customer_id),
-        looking_at=[product_named(product_id) for product_id in request.looking_at],
-        shown={product_named(product_id): times for product_id, times in request.shown.items()},
+        customer_id=checked_customer_id(request.customer_id),
+        looking_at=[checked_product_id(product_id) for product_id in request.looking_at],
+        shown={checked_product_id(product_id): times for product_id, times in request.shown.items()},
     )
 
 
-def checked_all(requests: Sequence[Request]) -> list[Request]:
+def checked_requests(requests: Sequence[Request]) -> list[Request]:
     """Check the ids of several requests; an error names the request by its number.
 
     Raises:
@@ -82,13 +82,13 @@ def checked_all(requests: Sequence[Request]) -> list[Request]:
     found = []
     for number, request in enumerate(requests, 1):
         try:
-            found.append(checked(request))
+            found.append(checked_request(request))
         except (UnknownCustomer, UnknownProduct) as error:
             raise type(error)(f"request {number}: {error}") from None
     return found
 
 
-def product_shown(one: object) -> ProductId:
+def exposed_product_id(one: object) -> ProductId:
     """The product of a recommendation that was shown; or a product itself.
 
     Raises:
@@ -98,7 +98,7 @@ def product_shown(one: object) -> ProductId:
     if isinstance(one, Recommendation):
         return one.product.product_id
     if isinstance(one, str | int):
-        return product_named(str(one))
+        return checked_product_id(str(one))
     raise TypeError(f"what was shown is recommendations, or products by their ids, not a {type(one).__name__}")
 
 

@@ -12,7 +12,7 @@ from realtime_pipeline.application.serving.resolve_customers import resolve_cust
 from realtime_pipeline.domain.recommendation.experiments import Experiment
 from realtime_pipeline.domain.recommendation.service import Recommendations
 
-TOGETHER_MAX: Final = 32
+BATCH_REQUESTS_MAX: Final = 32
 """How many requests are answered with one another at most."""
 
 
@@ -39,18 +39,18 @@ class RunExperiment:
         """Answer requests, each as if it came alone; some at a time, so that what is read at once has an end."""
         return [
             found
-            for begin in range(0, len(requests), TOGETHER_MAX)
-            for found in self._together(requests[begin : begin + TOGETHER_MAX])
+            for begin in range(0, len(requests), BATCH_REQUESTS_MAX)
+            for found in self._answer_batch(requests[begin : begin + BATCH_REQUESTS_MAX])
         ]
 
-    def _together(self, requests: Sequence[Request]) -> list[Recommendations]:
+    def _answer_batch(self, requests: Sequence[Request]) -> list[Recommendations]:
         customers = resolve_customers(self._customers, [request.customer_id for request in requests])
         variants = [self._experiment.variant_of(customer.customer_id) for customer in customers]
         found: dict[int, Recommendations] = {}
         for variant in dict.fromkeys(variants):
             numbers = [number for number, one in enumerate(variants) if one == variant]
             recommender = self._variants[variant] if variant else self._otherwise
-            lists = recommender.to_all([(customers[number], requests[number]) for number in numbers])
+            lists = recommender.for_customers([(customers[number], requests[number]) for number in numbers])
             if variant:
                 lists = [attrs.evolve(one, experiment=self._experiment.name, variant=variant) for one in lists]
             found.update(zip(numbers, lists, strict=True))

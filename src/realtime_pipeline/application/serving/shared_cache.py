@@ -1,4 +1,4 @@
-"""ShopCache: what is the same for everybody, read once for many requests."""
+"""SharedCache: what is the same for everybody, read once for many requests."""
 
 from bisect import insort
 from collections import deque
@@ -21,7 +21,7 @@ from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.watermark import shop_time_ms
 from realtime_pipeline.domain.views.product_stats import ProductStats
 
-DEPTHS: Final = (200, 1_000, 5_000)
+LIST_DEPTHS: Final = (200, 1_000, 5_000)
 """How long the remembered lists of what is trending and rated highest are: a longer one is read where filters leave too
 little of a shorter one."""
 TRENDING_MAX: Final = 200_000
@@ -115,7 +115,7 @@ class Segment(NamedTuple):
     depth: int
 
 
-class ShopCache:
+class SharedCache:
     """Reads what all customers share, which may be as old as the rules say; only the catalogue is always asked.
 
     What events say of products completes what the catalogue says.
@@ -158,7 +158,7 @@ class ShopCache:
         """The numbers of products; those never seen are left out."""
         return {product_id: tally for product_id, (_, tally) in self._facts(product_ids, self._read_facts).items()}
 
-    def read_ahead(self, product_ids: Collection[ProductId]) -> None:
+    def prefetch(self, product_ids: Collection[ProductId]) -> None:
         """Have what events say of products at hand for what will be asked soon, where that may be remembered.
 
         The catalogue is not asked: it may be dear, and only what is shown or chosen by its word is its business.
@@ -185,17 +185,17 @@ class ShopCache:
         settings: TrendingSettings,
         category: str | None = None,
         country: str | None = None,
-        limit: int = DEPTHS[0],
+        limit: int = LIST_DEPTHS[0],
     ) -> Sequence[TrendingProduct]:
         """What is trending, in a category, in a country or anywhere: at most `limit` products.
 
         When the list that is remembered is too old, the first who asks reads it again; who asks meanwhile gets what was
         read before, unless that is much too old. A list longer than any that is remembered is always read.
         """
-        if limit > DEPTHS[-1]:
+        if limit > LIST_DEPTHS[-1]:
             max_staleness_ms, now_ms = self._settings.trending_ms, self._clock.now_ms()
             return self._products.trending(settings, category, limit, country, max_staleness_ms, now_ms)
-        for depth in DEPTHS:
+        for depth in LIST_DEPTHS:
             segment = Segment(settings, category, country, depth)
             if depth >= limit:
                 return self._trending_in(segment)[:limit]
@@ -218,7 +218,7 @@ class ShopCache:
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
         """Which products are rated highest; a list longer than any that is remembered is always read."""
-        depth = next((depth for depth in DEPTHS if depth >= limit), None)
+        depth = next((depth for depth in LIST_DEPTHS if depth >= limit), None)
         if depth is None:
             return self._products.top_rated(prior_ratings, limit)
         with self._rating_lock:

@@ -7,7 +7,7 @@ import attrs
 from realtime_pipeline.application.errors import UnknownCustomer
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.resolve_customers import resolve_customer
-from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import as_number
@@ -75,7 +75,7 @@ class ShowCustomer:
     """Shows a customer's profile."""
 
     def __init__(
-        self, customers: CustomerQueries, shop: ShopCache, affinity_half_life_ms: int, recent_products_max: int
+        self, customers: CustomerQueries, shop: SharedCache, affinity_half_life_ms: int, recent_products_max: int
     ) -> None:
         self._customers = customers
         self._shop = shop

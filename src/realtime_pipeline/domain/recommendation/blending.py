@@ -28,7 +28,7 @@ class Blend:
         at_least(0, self)
 
     @property
-    def is_in_turn(self) -> bool:
+    def keeps_source_order(self) -> bool:
         """Whether no product of a source comes before one of the source before it."""
         weights = [weight for weight in self.weights().values() if weight]
         return all(one / 2 >= other for one, other in pairwise(weights))

@@ -113,7 +113,7 @@ class ListRules:
         """Whether something that stands low by its score may come out on top."""
         return any(weight != 1 for weight in (*self.weights.values(), *self.category_weights.values()))
 
-    def refusal(self, product: Product) -> str | None:
+    def failed_filter(self, product: Product) -> str | None:
         """Name the filter that a product does not pass; None where it passes all."""
         category, price = product.category, product.price
         failed = None

@@ -57,7 +57,7 @@ class NeighbourSettings:
         at_most(POWER_MAX, self, "length_damping", "action_power")
 
 
-class Scored(NamedTuple):  # hundreds for every list of recommendations
+class ScoredProduct(NamedTuple):  # hundreds for every list of recommendations
     """A product that neighbours lead to: how much, how many of them, and through which of the visitor's products.
 
     One of the visitor's own is led to by itself only where no other one leads there.
@@ -70,7 +70,7 @@ class Scored(NamedTuple):  # hundreds for every list of recommendations
 
 
 @attrs.frozen
-class Scores:
+class NeighbourScores:
     """What neighbours lead to: the score of each product, and for each neighbour that led there through which product.
 
     `steps` is how many steps back the visitor's products lie. Of hundreds of products only the best are looked at more
@@ -79,7 +79,7 @@ class Scores:
 
     scores: Mapping[ProductId, float]
     via: Mapping[ProductId, Sequence[ProductId]]
-    steps: Mapping[ProductId, int]
+    steps_back: Mapping[ProductId, int]
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -93,15 +93,15 @@ class Scores:
         scores = {product_id: worth * (1 + weight * rare(product_id, 0.0)) for product_id, worth in self.scores.items()}
         return attrs.evolve(self, scores=scores)
 
-    def best(self, limit: int) -> list[Scored]:
+    def best(self, limit: int) -> list[ScoredProduct]:
         """The best `limit` products, the best first; ties to the smaller id."""
-        first = sorted((-self.scores[one], one) for one in _top(self.scores, limit))[:limit]
+        first = sorted((-self.scores[one], one) for one in _highest(self.scores, limit))[:limit]
         found = []
         for worth, one in first:
             via = self.via[one]
-            if one in self.steps:  # that it leads to itself says nothing, unless nothing else does
+            if one in self.steps_back:  # that it leads to itself says nothing, unless nothing else does
                 via = [way for way in via if way != one] or via
-            found.append(Scored(one, -worth, len(via), self._via(via)))
+            found.append(ScoredProduct(one, -worth, len(via), self._via(via)))
         return found
 
     def _via(self, via: Sequence[ProductId]) -> tuple[ProductId, ...]:
@@ -110,14 +110,14 @@ class Scores:
         distinct = dict.fromkeys(via)
         if len(distinct) == 1:
             return tuple(distinct)
-        return tuple(sorted(distinct, key=lambda product_id: (-via.count(product_id), self.steps[product_id])))
+        return tuple(sorted(distinct, key=lambda product_id: (-via.count(product_id), self.steps_back[product_id])))
 
 
-def nearest(
-    session: Mapping[ProductId, int],
+def nearest_sessions(
+    seeds: Mapping[ProductId, int],
     lists: Mapping[ProductId, Mapping[SessionKey, int]],
     settings: NeighbourSettings,
-    own: Collection[SessionKey],
+    own_sessions: Collection[SessionKey],
     now_ms: int = END_OF_TIME,
 ) -> dict[SessionKey, float]:
     """Find the k nearest sessions and how near each is, the nearest first; ties to the newer.
@@ -130,7 +130,7 @@ def nearest(
     """
     similarity: dict[SessionKey, float] = {}
     times: dict[SessionKey, int] = {}
-    for back, (product_id, weight) in enumerate(_newest_first(session, settings)):
+    for back, (product_id, weight) in enumerate(_newest_first(seeds, settings)):
         worth = weight**settings.action_power * math.exp(-back / settings.position_reach)
         listed = lists.get(product_id, {})
         if not times:
@@ -145,7 +145,7 @@ def nearest(
                 similarity[key] += worth
                 if at_ms > known_ms:
                     times[key] = at_ms
-    for key in own:
+    for key in own_sessions:
         times.pop(key, None)
     if not times:
         return {}
@@ -163,7 +163,7 @@ def nearest(
     return {key: worth for worth, _, key in near[: settings.k]}
 
 
-def _top(values: Mapping[K, float], limit: int) -> list[K]:
+def _highest(values: Mapping[K, float], limit: int) -> list[K]:
     """The keys of the `limit` highest values, in no order, and of those that are as high as the last of them.
 
     Numbers are sorted, not pairs: that is half the cost.
@@ -179,12 +179,12 @@ def inverse_document_frequency(known: int, total: int) -> float:
     return math.log(total / known) if 0 < known < total else 0.0
 
 
-def score(
-    session: Mapping[ProductId, int],
+def score_products(
+    seeds: Mapping[ProductId, int],
     neighbours: Mapping[SessionKey, float],
     summaries: Mapping[SessionKey, SessionSummary],
     settings: NeighbourSettings,
-) -> Scores:
+) -> NeighbourScores:
     """Score what the neighbours saw.
 
     A product's score is the sum over the neighbours that saw it of similarity · e^(−x / shared_reach) ·
@@ -192,7 +192,7 @@ def score(
     product lies for the visitor (0: it is the last), n how many products the neighbour has, d how many steps the
     product lies from the shared one there; times `before` where it came earlier. Sessions that are gone are skipped.
     """
-    steps = {product_id: back for back, (product_id, _) in enumerate(_newest_first(session, settings))}
+    steps = {product_id: back for back, (product_id, _) in enumerate(_newest_first(seeds, settings))}
     shared_worth = {product_id: math.exp(-back / settings.shared_reach) for product_id, back in steps.items()}
     others = [(similarity, summaries[key].products) for key, similarity in neighbours.items() if key in summaries]
     longest = max((len(products) for _, products in others), default=0)
@@ -220,7 +220,7 @@ def score(
                     scores[product_id] = base * curve[step] * power[weight]
                     led[product_id] = [latest]
             step += 1
-    return Scores(scores, led, steps)
+    return NeighbourScores(scores, led, steps)
 
 
 class _Powers(dict[int, float]):

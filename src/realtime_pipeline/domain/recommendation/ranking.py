@@ -73,7 +73,7 @@ def ranked(
         if one.product_id in hidden:
             continue
         product = products.get(one.product_id) or Product(one.product_id)
-        refusal = "hide_bought" if one.product_id in bought else rules.refusal(product)
+        refusal = "hide_bought" if one.product_id in bought else rules.failed_filter(product)
         if refusal is not None:
             refused[refusal] += 1
             continue
@@ -88,13 +88,13 @@ def ranked(
         passing = stale
     chosen = _diversified(sorted(passing, key=by_score), rules, products, limit, list(pins.values()))
     if not chosen:
-        notes += refusal_notes(refused, len(candidates))
+        notes += filter_notes(refused, len(candidates))
         if not pins:
             notes += _hidden_notes(candidates, visitor)
     return Ranking(tuple(_pinned(chosen, pins, limit)), tuple(notes), len(passing))
 
 
-def refusal_notes(refused: Counter[str], products: int) -> list[str]:
+def filter_notes(refused: Counter[str], products: int) -> list[str]:
     """Say which filters refused how many of the products looked at, a line each, where they left nothing."""
     return [
         f"{name} left nothing: it refused {count:,} of {counted(products, 'product')}"
@@ -114,10 +114,10 @@ def _hidden_notes(candidates: Sequence[Candidate], visitor: Visitor) -> list[str
     ]
 
 
-def inject_new_products(
+def inject_cold_start_products(
     ranking: Ranking,
     new: Sequence[Candidate],
-    places: int,
+    slots: int,
     rules: ListRules,
     products: Mapping[ProductId, Product],
     limit: int,
@@ -129,11 +129,11 @@ def inject_new_products(
     pins = _pins(rules, limit)
     chosen = [one for one in ranking.chosen if one.reason.kind is not ReasonKind.PINNED]
     room = limit - len(pins) - len(chosen)
-    places = min(places, room + len(chosen))
+    slots = min(slots, room + len(chosen))
     used = Counter(_category(one.product_id, products) for one in ranking.chosen)
     taken: list[Candidate] = []
     for one in new:
-        if len(taken) == places:
+        if len(taken) == slots:
             break
         leaving = None
         if len(taken) >= room:

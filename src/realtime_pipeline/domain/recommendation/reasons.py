@@ -21,12 +21,12 @@ class ReasonKind(StrEnum):
     NEW = "new"
 
 
-class Touch(StrEnum):
+class SeedAction(StrEnum):
     """What a visitor did with a product, as far as their profile tells; the words say it, {} being the products."""
 
     BOUGHT = "bought {}"
     CARTED = "put {} into the cart"
-    LOOKED_AT = "looked at {}"
+    VIEWED = "looked at {}"
     UNKNOWN = "were interested in {}"
 
 
@@ -58,7 +58,7 @@ class Reason:
         }
 
 
-def in_words(reason: Reason, did: str) -> str:
+def reason_in_words(reason: Reason, did: str) -> str:
     """Say a reason in a sentence that a customer understands; `did` says what they did with the products that led here,
     as `done_in_words` has it."""
     if reason.kind is ReasonKind.NEIGHBOURS:
@@ -76,12 +76,14 @@ def in_words(reason: Reason, did: str) -> str:
     return f"popular in the whole shop: looked at or bought{times} lately"
 
 
-def done_in_words(
-    product_ids: Sequence[ProductId], products: Mapping[ProductId, Product], touched: Mapping[ProductId, Touch]
+def seed_actions_in_words(
+    product_ids: Sequence[ProductId],
+    products: Mapping[ProductId, Product],
+    seed_actions: Mapping[ProductId, SeedAction],
 ) -> str:
     """Say what a visitor did with products: `touched` says it of each."""
-    titles: dict[Touch, list[str]] = {}
+    titles: dict[SeedAction, list[str]] = {}
     for id_ in product_ids:
         title = products[id_].title if id_ in products else id_
-        titles.setdefault(touched.get(id_, Touch.UNKNOWN), []).append(title)
+        titles.setdefault(seed_actions.get(id_, SeedAction.UNKNOWN), []).append(title)
     return " and ".join(touch.format(" and ".join(named)) for touch, named in titles.items())

@@ -11,20 +11,26 @@ from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.settings import CARTED, PURCHASED, VIEWED, ProfileSettings
 from realtime_pipeline.domain.recommendation.blending import Blend, Candidate, blended
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
-from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings, Scored
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings, ScoredProduct
 from realtime_pipeline.domain.recommendation.ranking import Ranking, Visitor, disliked, ranked, weighted_by_rating
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
+from realtime_pipeline.domain.recommendation.reasons import (
+    Reason,
+    ReasonKind,
+    SeedAction,
+    reason_in_words,
+    seed_actions_in_words,
+)
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.views.product_stats import ProductStats
 
-NOTHING_SHOWN: Final[Mapping[ProductId, int]] = MappingProxyType({})
-NOTHING_TOUCHED: Final[Mapping[ProductId, Touch]] = MappingProxyType({})
-_TOUCHES: Final = {VIEWED: Touch.LOOKED_AT, CARTED: Touch.CARTED, PURCHASED: Touch.BOUGHT}
-TOLD_MAX: Final = 2
+NO_EXPOSURES: Final[Mapping[ProductId, int]] = MappingProxyType({})
+NO_SEED_ACTIONS: Final[Mapping[ProductId, SeedAction]] = MappingProxyType({})
+_ACTIONS: Final = {VIEWED: SeedAction.VIEWED, CARTED: SeedAction.CARTED, PURCHASED: SeedAction.BOUGHT}
+SEEDS_NAMED_MAX: Final = 2
 """How many of the visitor's products a reason names."""
-LOOKED_AT: Final = 1
+VIEW_WEIGHT: Final = 1
 """The weight of a look, where no more is known of what was done."""
 
 
@@ -126,13 +132,13 @@ class RecommendationService:
     settings: RecommendationSettings
     prior_ratings: float = 5.0
     profile: ProfileSettings = attrs.Factory(ProfileSettings)
-    _touches: Mapping[int, Touch] = attrs.field(init=False)
+    _actions_by_weight: Mapping[int, SeedAction] = attrs.field(init=False)
 
-    @_touches.default
-    def _touches_by_weight(self) -> Mapping[int, Touch]:
+    @_actions_by_weight.default
+    def _touches_by_weight(self) -> Mapping[int, SeedAction]:
         """What a weight of a session's product says was done; none that two actions have."""
-        weights = [self.profile.interest_weight(kind) for kind in _TOUCHES]
-        touches = zip(weights, _TOUCHES.values(), strict=True)
+        weights = [self.profile.interest_weight(kind) for kind in _ACTIONS]
+        touches = zip(weights, _ACTIONS.values(), strict=True)
         return {weight: touch for weight, touch in touches if weights.count(weight) == 1}
 
     def seed_products(self, customer: Customer, looking_at: Sequence[ProductId] = ()) -> dict[ProductId, int]:
@@ -143,18 +149,18 @@ class RecommendationService:
         """
         last = self.settings.neighbours.last
         session = customer.current_session
-        found = dict.fromkeys(customer.recent_products(last)[::-1], LOOKED_AT)
+        found = dict.fromkeys(customer.recent_products(last)[::-1], VIEW_WEIGHT)
         if session is not None:
             for product_id, (_, weight) in session.products.items():
                 found.pop(product_id, None)
                 found[product_id] = weight
         for product_id in looking_at:
-            found[product_id] = max(LOOKED_AT, found.pop(product_id, LOOKED_AT))
+            found[product_id] = max(VIEW_WEIGHT, found.pop(product_id, VIEW_WEIGHT))
         return {product_id: weight for product_id, weight in found.items() if weight}
 
-    def touched(
+    def seed_actions(
         self, product_ids: Collection[ProductId], customer: Customer, looking_at: Sequence[ProductId] = ()
-    ) -> dict[ProductId, Touch]:
+    ) -> dict[ProductId, SeedAction]:
         """What a customer did with products that `seed_products` may start from.
 
         Of products from before the session only purchases are known; where two actions have the same weight, a session
@@ -164,15 +170,15 @@ class RecommendationService:
         of_session = session.products if session is not None else {}
         found = {}
         for product_id in product_ids:
-            touch = Touch.BOUGHT if product_id in customer.bought else Touch.UNKNOWN
-            touch = Touch.LOOKED_AT if product_id in looking_at else touch
+            touch = SeedAction.BOUGHT if product_id in customer.bought else SeedAction.UNKNOWN
+            touch = SeedAction.VIEWED if product_id in looking_at else touch
             if product_id in of_session:
-                touch = self._touches.get(of_session[product_id][1], touch)
+                touch = self._actions_by_weight.get(of_session[product_id][1], touch)
             found[product_id] = touch
         return found
 
     def visitor(
-        self, customer: Customer, looking_at: Sequence[ProductId] = (), shown: Mapping[ProductId, int] = NOTHING_SHOWN
+        self, customer: Customer, looking_at: Sequence[ProductId] = (), shown: Mapping[ProductId, int] = NO_EXPOSURES
     ) -> Visitor:
         """What the ranking must know of a customer; `shown` says how often they were shown products, where they know
         better than the profile."""
@@ -183,7 +189,7 @@ class RecommendationService:
         known = {product_id: times for product_id, (times, _) in customer.shown.items()}
         return Visitor(seen, customer.bought.keys(), disliked(customer.reviewed), {**known, **shown})
 
-    def from_neighbours(self, scored: Sequence[Scored]) -> list[Candidate]:
+    def from_neighbours(self, scored: Sequence[ScoredProduct]) -> list[Candidate]:
         """Turn what the neighbours lead to into candidates."""
         repeat = self.settings.repeat_seen
         return [
@@ -229,16 +235,16 @@ class RecommendationService:
         self,
         ranking: Ranking,
         products: Mapping[ProductId, Product],
-        touched: Mapping[ProductId, Touch] = NOTHING_TOUCHED,
+        seed_actions: Mapping[ProductId, SeedAction] = NO_SEED_ACTIONS,
     ) -> Recommendations:
         """Give each chosen product its description and its reason in words; see `touched`."""
         did: dict[tuple[ProductId, ...], str] = {}  # the products of a list have few reasons
         items = []
         for one in ranking.chosen:
-            led_by = one.reason.because_of[:TOLD_MAX]
+            led_by = one.reason.because_of[:SEEDS_NAMED_MAX]
             if led_by not in did:
-                did[led_by] = done_in_words(led_by, products, touched)
+                did[led_by] = seed_actions_in_words(led_by, products, seed_actions)
             product = products.get(one.product_id) or Product(one.product_id)
-            because = in_words(one.reason, did[led_by])
+            because = reason_in_words(one.reason, did[led_by])
             items.append(Recommendation(product, one.score, one.reason, because, one.adjustments))
         return Recommendations(tuple(items), ranking.notes)

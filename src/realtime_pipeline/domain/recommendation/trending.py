@@ -12,7 +12,7 @@ from realtime_pipeline.domain.views.activity import HOUR_MS, Activity
 ONE: Final = 1 << 20
 """Weights are whole multiples of 2^-20, so that sums are exact and the order of products is the same everywhere."""
 
-AHEAD_MS: Final = 5 * 60_000
+CLOCK_SKEW_MAX_MS: Final = 5 * 60_000
 """How far clocks of those who send events may be ahead of a reader's."""
 
 
@@ -53,7 +53,7 @@ class TrendingSettings:
 
 def latest_hour(now_ms: int) -> int:
     """The last hour that counts at a time by the reader's clock: others' clocks may be a little ahead."""
-    return (now_ms + AHEAD_MS) // HOUR_MS
+    return (now_ms + CLOCK_SKEW_MAX_MS) // HOUR_MS
 
 
 @attrs.frozen

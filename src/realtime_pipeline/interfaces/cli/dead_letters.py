@@ -36,17 +36,17 @@ REPAIR_BYTES_MAX = 64 << 20
 """More than the line of any letter has, whose bytes may each be six in JSON, and once more as the event."""
 
 
-class Shows(Protocol):
+class ShowsNumber(Protocol):
     """Shows a growing number while a command works."""
 
-    def tell(self, number: int) -> None:
+    def update(self, number: int) -> None:
         """Show the number."""
 
     def end(self) -> None:
         """Leave the line to what is printed next."""
 
 
-Progress = Callable[[str, str], Shows]
+Progress = Callable[[str, str], ShowsNumber]
 """Makes what shows a number: of what (in the singular), and what was done with each."""
 
 
@@ -190,7 +190,7 @@ def _export(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
             for line in lines:
                 stream.write(line + b"\n")
                 written += 1
-                shows.tell(written)
+                shows.update(written)
     finally:
         shows.end()
     print(f"{counted(written, 'dead letter')} exported to {file}; mend `event` in it, then: replay --from {file}")
@@ -203,9 +203,9 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
         if options.repairs is not None:
             event_files.check_there([options.repairs])
             repairs = _repairs(options.repairs, unread)
-            came = _handle(pipeline).replay_repaired(repairs, options.limit, shows.tell)
+            came = _handle(pipeline).replay_repaired(repairs, options.limit, shows.update)
         else:
-            came = _handle(pipeline).replay(chosen, shows.tell)
+            came = _handle(pipeline).replay(chosen, shows.update)
     finally:
         shows.end()
     if options.json:
@@ -243,7 +243,7 @@ def _repairs(name: str, unread: list[str]) -> Iterator[Repair]:
 def _resolve(pipeline: Pipeline, options: argparse.Namespace, progress: Progress) -> None:
     chosen, shows = _check_chosen(options), progress("dead letter", "resolved")
     try:
-        resolved = _handle(pipeline).resolve(chosen, options.note, shows.tell)
+        resolved = _handle(pipeline).resolve(chosen, options.note, shows.update)
     finally:
         shows.end()
     print(f"{counted(resolved, 'dead letter')} resolved")

@@ -33,7 +33,7 @@ from realtime_pipeline.interfaces.cli.progress import ProgressLine
 from realtime_pipeline.interfaces.text import counts_in_words, ignored_in_words, receipt_in_words
 from realtime_pipeline.pipeline import Pipeline
 
-LOOK_AGAIN_S = 0.2
+POLL_S = 0.2
 TERMINATED = 128 + signal.SIGTERM
 
 EPILOG = """\
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(options.settings, database=options.database)
-        _check_places(settings, reads=options.reads)
+        _check_environment(settings, reads=options.reads)
         with Pipeline(settings) as pipeline:
             command: Callable[[Pipeline, Settings, argparse.Namespace], None] = options.command
             command(pipeline, settings, options)
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--until-caught-up", action="store_true", help="end when all published so far is processed")
     worker.set_defaults(command=_worker, reads=False)
 
-    readers_cli.add_readers(commands, common)
+    readers_cli.add_queries(commands, common)
     dead_letters_cli.add_dead_letters(commands, common, ProgressLine)
     trace_cli.add_trace(commands, common, ProgressLine)
     forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
@@ -158,7 +158,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _check_places(settings: Settings, reads: bool) -> None:
+def _check_environment(settings: Settings, reads: bool) -> None:
     if "memory" in {settings.log, settings.store}:
         raise InvalidSettings("a command's memory ends with it: log is sqlite or kafka here, store sqlite or redis")
     is_there = expanded(Path(settings.database)).exists()
@@ -176,7 +176,7 @@ def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespac
             for batch in event_files.batches(name):
                 with termination.held_off():
                     published += lines.publish(batch)
-                    progress.tell(published)
+                    progress.update(published)
             copies += lines.copies
             lines.end()
     finally:
@@ -198,15 +198,15 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
         signal.signal(name, stop)
     worker = pipeline.container.process_events()
     tune_gc()
-    print(f"working on {_place(settings)}; stop with Ctrl-C", file=sys.stderr)
+    print(f"working on {_environment(settings)}; stop with Ctrl-C", file=sys.stderr)
     progress, processed, types = ProgressLine("record", "processed"), 0, dict[str, int]()
 
     def tell(done: Round) -> None:
         nonlocal processed
         processed += done.records
         add_types(types, done.ignored_types)
-        progress.tell(processed)
-        progress.say(done.problem)
+        progress.update(processed)
+        progress.report_problem(done.problem)
 
     try:
         if options.until_caught_up:
@@ -215,16 +215,16 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
             worker.run(lambda: stopping, tell)
     finally:
         progress.end()
-    print(f"{counted(processed, 'record')} processed; {_place_of_store(settings)} has now")
+    print(f"{counted(processed, 'record')} processed; {_store_name(settings)} has now")
     print("\n".join((counts_in_words(pipeline.container.customer_queries().counts()), *ignored_in_words(types))))
 
 
-def _place(settings: Settings) -> str:
-    log, store = settings.kafka.topic if settings.log == "kafka" else settings.database, _place_of_store(settings)
+def _environment(settings: Settings) -> str:
+    log, store = settings.kafka.topic if settings.log == "kafka" else settings.database, _store_name(settings)
     return store if log == store else f"{log}, into {store}"
 
 
-def _place_of_store(settings: Settings) -> str:
+def _store_name(settings: Settings) -> str:
     return f"Redis at {settings.redis.nodes}" if settings.store == "redis" else settings.database
 
 
@@ -242,7 +242,7 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
         return
     receipt = pipeline.receipt(forgetting)
     while not receipt.is_done and time.monotonic() < deadline_s:
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(POLL_S)
         receipt = pipeline.receipt(forgetting)
     if options.json:
         print_json(receipt.as_dict())
@@ -254,7 +254,7 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
 
 def _rebuild(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
     records = pipeline.rebuild()
-    print(f"the store is set back: {_place(settings)}; a worker has {counted(records, 'record')} to fold again")
+    print(f"the store is set back: {_environment(settings)}; a worker has {counted(records, 'record')} to fold again")
 
 
 if __name__ == "__main__":

@@ -29,14 +29,14 @@ class ProgressLine:
         self._shown_at_s = time.monotonic() - LINE_EVERY_S
         self._trouble_at_s = self._shown_at_s
 
-    def tell(self, number: int) -> None:
+    def update(self, number: int) -> None:
         """Note the number so far, and show it when it is time."""
         self._number = number
         every_s = REDRAW_EVERY_S if self._in_place else LINE_EVERY_S
         if time.monotonic() - self._shown_at_s >= every_s:
             self._show()
 
-    def say(self, trouble: str) -> None:
+    def report_problem(self, trouble: str) -> None:
         """Say what holds the command up, at most every 5 s; nothing where nothing does."""
         now_s = time.monotonic()
         if trouble and now_s - self._trouble_at_s >= LINE_EVERY_S:

@@ -21,7 +21,7 @@ from realtime_pipeline.pipeline import Pipeline
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
+def add_queries(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the commands."""
     lists = argparse.ArgumentParser(add_help=False)
     lists.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")

@@ -27,7 +27,7 @@ def add_trace(commands: Commands, common: argparse.ArgumentParser, progress: Pro
     def run(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
         shows = progress("record", "read")
         try:
-            found = pipeline.trace(options.event_id, options.customer, shows.tell)
+            found = pipeline.trace(options.event_id, options.customer, shows.update)
         finally:
             shows.end()
         _check_found(found, options.customer)
