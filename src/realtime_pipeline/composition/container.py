@@ -1,17 +1,19 @@
-"""The composition root: one of everything, made at its first use.
+"""The composition root: a provider for each adapter and use case, which makes its value at the first use.
 
-To swap an adapter, override its provider before anything is used:
-`container.catalogue.override(providers.Object(my_catalogue))`. What SQLite writes in one transaction (cells, views,
-outputs and the queries of both) can be swapped together only.
+To swap an adapter, override its provider before the pipeline is used:
+`container.catalogue.override(providers.Object(my_catalogue))`. The adapters that SQLite writes in one transaction
+(cells, views, outputs, and the queries of both) can only be swapped together.
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 
+from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
 from realtime_pipeline.application.maintenance.forget_customer import ForgetCustomer
@@ -123,7 +125,7 @@ _Single = providers.ThreadSafeSingleton
 
 
 class Container(containers.DeclarativeContainer):
-    """One of everything, made at its first use. `products` is a catalogue given from outside."""
+    """The adapters and use cases of one pipeline. `products` is the shop's catalogue, if it has one."""
 
     __self__ = providers.Self()
     settings: providers.Singleton[Settings] = _Single(Settings)
@@ -174,3 +176,22 @@ class Container(containers.DeclarativeContainer):
     forget_customer: providers.Singleton[ForgetCustomer] = _Single(use_cases.forget_customer, __self__)
     rebuild_store: providers.Singleton[RebuildStore] = _Single(use_cases.rebuild_store, __self__)
     restore_outputs: providers.Singleton[RestoreOutputs] = _Single(use_cases.restore_outputs, __self__)
+
+
+def configured(container: Container, settings: Settings | None) -> Container:
+    """Give a container its settings; None leaves those that it has.
+
+    Raises:
+        Unavailable: the log or the store needs an extra that is not installed, or the container has settings of another
+            pipeline.
+    """
+    if settings is None:
+        return container
+    modules = {settings.log: LOGS[settings.log].module, settings.store: STORES[settings.store].module}
+    for technology, module in modules.items():
+        if module is not None and find_spec(module) is None:
+            raise Unavailable(f"{technology} needs more packages: pip install 'realtime-pipeline[{technology}]'")
+    if container.settings.last_overriding is not None:
+        raise Unavailable("this container has settings of another pipeline: make one for each")
+    container.settings.override(providers.Object(settings))
+    return container

@@ -10,7 +10,7 @@ from realtime_pipeline.application.serving.shared_cache import CacheSettings
 from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
 from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.domain.recommendation.experiments import Experiment
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.domain.streams.settings import FoldSettings

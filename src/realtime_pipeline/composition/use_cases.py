@@ -1,4 +1,4 @@
-"""The use cases, each made by a plain constructor call of what the container provides."""
+"""The use cases, each a plain constructor call."""
 
 from random import Random
 from typing import Protocol
@@ -15,6 +15,7 @@ from realtime_pipeline.application.maintenance.forget_customer import ForgetCust
 from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters
 from realtime_pipeline.application.maintenance.rebuild_store import RebuildStore
 from realtime_pipeline.application.maintenance.restore_outputs import RestoreOutputs
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode
 from realtime_pipeline.application.maintenance.trace_event import TraceEvent
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
@@ -56,7 +57,7 @@ class Provided(Parts, Protocol):
 
 
 def relay(provided: Provided) -> OutboxRelay:
-    """What carries a commit's outbox to views and outputs."""
+    """The relay of each commit's outbox to views and outputs."""
     return OutboxRelay(provided.cells(), provided.views(), provided.outputs(), provided.observer())
 
 
@@ -78,24 +79,24 @@ def process_events(provided: Provided) -> ProcessEvents:
 
 
 def publish_events(provided: Provided) -> PublishEvents:
-    """Publishing; the log is opened when the first event is appended."""
+    """Publish events; the log is opened when the first event is appended."""
     decoder = provided.decoder()
     return PublishEvents(provided.publisher, decoder, decoder.route, encode_event, encode_tick, TICK_KEY)
 
 
 def record_exposure(provided: Provided) -> RecordExposure:
-    """Recording that a list was shown."""
+    """Record that a list was shown."""
     return RecordExposure(provided.publish_events(), provided.clock(), lambda: uuid4().hex)
 
 
 def shared_cache(provided: Provided) -> SharedCache:
-    """What all requests share."""
+    """The caches that all requests share."""
     settings = provided.settings().cache
     return SharedCache(provided.product_queries(), provided.catalogue(), provided.clock(), settings)
 
 
 def recommend_products(provided: Provided, settings: Settings | None = None) -> RecommendProducts:
-    """Recommending, by the settings given, or those of the container."""
+    """Recommend products, with the settings given or those of the container."""
     settings = settings or provided.settings()
     return RecommendProducts(
         provided.customer_queries(),
@@ -107,7 +108,7 @@ def recommend_products(provided: Provided, settings: Settings | None = None) -> 
 
 
 def run_experiment(provided: Provided) -> RunExperiment:
-    """Recommending by the variant that each customer gets."""
+    """Recommend with the settings of each customer's variant."""
     settings = provided.settings()
     variants = {
         name: recommend_products(provided, attrs.evolve(settings, recommendations=variant.recommendations))
@@ -117,7 +118,7 @@ def run_experiment(provided: Provided) -> RunExperiment:
 
 
 def explain_empty_list(provided: Provided) -> ExplainEmptyList:
-    """Explaining an empty list; the log is opened when it is asked for."""
+    """Explain an empty list; the log is opened at the first call."""
     settings = provided.settings()
     return ExplainEmptyList(
         provided.log,
@@ -130,7 +131,7 @@ def explain_empty_list(provided: Provided) -> ExplainEmptyList:
 
 
 def show_customer(provided: Provided) -> ShowCustomer:
-    """Showing a profile."""
+    """Read a profile."""
     profile = provided.settings().fold.profile
     return ShowCustomer(
         provided.customer_queries(), provided.shared_cache(), profile.affinity_half_life_ms, profile.recent_products_max
@@ -138,30 +139,29 @@ def show_customer(provided: Provided) -> ShowCustomer:
 
 
 def rebuild_store(provided: Provided) -> RebuildStore:
-    """Setting the store back."""
+    """Reset the store."""
     return RebuildStore(provided.log(), provided.cells(), provided.views(), provided.outputs(), provided.snapshots())
 
 
 def restore_outputs(provided: Provided) -> RestoreOutputs:
-    """Writing positions of outputs that the group has lost.
+    """Restore the positions of outputs that the consumer group has lost.
 
     Raises:
-        InvalidSettings: the log keeps the positions of outputs with them, and loses none.
+        InvalidSettings: the outputs are not in Kafka; their positions are stored with them.
     """
     settings = provided.settings()
     group_outputs = COMBINATIONS[settings.log, settings.store].group_outputs
     if group_outputs is None:
-        raise InvalidSettings(f"outputs lie in {settings.log} here, which forgets none: this is for log = kafka")
+        raise InvalidSettings(f"outputs restore is for log = kafka: log {settings.log} loses no positions")
     return RestoreOutputs(provided.log(), provided.relay(), group_outputs(provided))
 
 
 def forget_customer(provided: Provided) -> ForgetCustomer:
-    """Having a customer erased."""
+    """Erase a customer."""
     settings = provided.settings()
     retained = [LOGS[settings.log].retention(settings)]
     if STORES[settings.store].outbox_is_stored:
-        outbox_s = settings.worker.outbox_retention_ms / 1000
-        retained.append(f"the outbox of each commit, for {outbox_s:g} s, and until a worker runs after that")
+        retained.append(Retained(RetainedCode.OUTBOX, for_ms=settings.worker.outbox_retention_ms))
     customers, products, outputs = provided.customer_queries(), provided.product_queries(), provided.outputs()
     follow = FollowForgetting(provided.log, customers, products, outputs)
     return ForgetCustomer(
@@ -170,13 +170,15 @@ def forget_customer(provided: Provided) -> ForgetCustomer:
 
 
 def handle_dead_letters(provided: Provided) -> HandleDeadLetters:
-    """Reading, replaying and resolving dead letters."""
+    """Read, replay and resolve dead letters."""
     decoder, skew_ms = provided.decoder(), provided.settings().fold.max_future_skew_ms
-    return HandleDeadLetters(provided.dead_letters(), decoder, decoder.route, encode_replay, provided.clock(), skew_ms)
+    return HandleDeadLetters(
+        provided.dead_letters(), decoder, decoder.route, encode_event, encode_replay, provided.clock(), skew_ms
+    )
 
 
 def trace_event(provided: Provided) -> TraceEvent:
-    """Tracing an event; it folds as the worker does."""
+    """Trace an event; it folds records as the worker does."""
     settings, decoder, log = provided.settings(), provided.decoder(), provided.log()
     fold_records = FoldRecords(
         provided.cells(), decoder, encode_message, log.identity, settings.fold, provided.observer()

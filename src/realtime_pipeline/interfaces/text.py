@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from realtime_pipeline.application.maintenance.follow_forgetting import Progress
 from realtime_pipeline.application.maintenance.forget_customer import Receipt
-from realtime_pipeline.application.serving.recommend_products import TopRated
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.serving.show_customer import Profile
+from realtime_pipeline.application.serving.top_rated import TopRated
 from realtime_pipeline.domain.plurals import counted
-from realtime_pipeline.domain.recommendation.service import Recommendation
+from realtime_pipeline.domain.recommendation.recommendations import Recommendation
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.ids import JOINER
 from realtime_pipeline.domain.shop.money import DECIMALS_USUAL, in_units
@@ -39,8 +40,8 @@ def recommendations_in_words(
 
 def receipt_in_words(receipt: Receipt) -> Iterator[str]:
     """Write the receipt of a forgetting: how far the worker is, what was erased, what is left, what stays."""
-    asked = receipt.forgetting
-    left = [counted(count, name.removesuffix("s")) for name, count in receipt.left.items() if count]
+    request = receipt.forgetting
+    left = [counted(count, code.replace("_", " ").removesuffix("s")) for code, count in receipt.left.items() if count]
     if receipt.progress is Progress.QUEUED:
         yield f"  waiting for the worker: {counted(receipt.records_before, 'record')} before it"
     elif receipt.progress is Progress.FOLLOWED:
@@ -48,9 +49,50 @@ def receipt_in_words(receipt: Receipt) -> Iterator[str]:
     if left:
         yield f"  still there: {', '.join(left)}"
     elif receipt.is_done:
-        had = ((asked.events, "event"), (len(asked.sessions), "session"), (asked.reviews, "review"))
-        yield f"  erased: {', '.join(counted(number, what) for number, what in had)}"
-        yield from (plain(f"  stays: {what}") for what in receipt.stays)
+        erased = ((request.events, "event"), (len(request.sessions), "session"), (request.reviews, "review"))
+        yield f"  erased: {', '.join(counted(number, name) for number, name in erased)}"
+        yield from (plain(f"  stays: {_retained_in_words(retained)}") for retained in receipt.stays)
+
+
+_RETAINED: Mapping[RetainedCode, str] = {
+    RetainedCode.AGGREGATES: "what all customers' events add up to: views, purchases and ratings of products",
+    RetainedCode.DIGEST: "a digest of the id with the time, so that a replay brings nothing back",
+    RetainedCode.SESSION_KEYS: "keys of erased sessions in the lists of products, until newer ones push them out",
+    RetainedCode.UNATTRIBUTED_DEAD_LETTERS: "dead letters whose customer cannot be read, such as truncated lines",
+}
+"""Retained data without parameters."""
+
+
+def _retained_in_words(retained: Retained) -> str:
+    """Write what stays after an erasure, and how long."""
+    letters = counted(retained.count or 0, "dead letter")
+    match retained.code:
+        case RetainedCode.LOG:
+            return f"what was published, {_log_in_words(retained)}"
+        case RetainedCode.OUTBOX:
+            seconds = (retained.for_ms or 0) / 1000
+            return f"the outbox of each commit, for {seconds:g} s, and until a worker runs after that"
+        case RetainedCode.MISROUTED_DEAD_LETTERS:
+            return f"{letters}, in a partition of other customers"
+        case RetainedCode.DEAD_LETTERS:
+            return f"{letters}, until the retention of their topic ends"
+        case _:
+            return _RETAINED[retained.code]
+
+
+def _log_in_words(retained: Retained) -> str:
+    match retained.until:
+        case RetainedUntil.TOPIC_RETENTION:
+            return f"in topic {retained.where}, until its retention ends"
+        case RetainedUntil.FILE_DELETED:
+            return f"in the log of {retained.where} and in backups of it, until the file is deleted"
+        case RetainedUntil.LOG_RETENTION:
+            return (
+                f"in the log of {retained.where} and in backups of it, until log_retention ends it; "
+                "a backup until it is deleted"
+            )
+        case _:
+            return "until this process ends"
 
 
 def ratings_in_words(rated: Sequence[TopRated], decimals: int = DECIMALS_USUAL) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 from realtime_pipeline import ListRules, Pipeline, PipelineError, Settings
 from realtime_pipeline.domain.recommendation.blending import Blend
 from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from tests.support.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, append, embedded, event, opened
 

@@ -8,8 +8,10 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.serving.candidate_sources import CONSIDERED_MAX
-from realtime_pipeline.application.serving.recommend_products import NOT_ALL_CONSIDERED, TopRatedProducts
-from realtime_pipeline.domain.recommendation.service import Recommendations, RecommendationSettings
+from realtime_pipeline.application.serving.recommend_products import NOT_ALL_CONSIDERED
+from realtime_pipeline.application.serving.top_rated import TopRatedProducts
+from realtime_pipeline.domain.recommendation.recommendations import Recommendations
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue

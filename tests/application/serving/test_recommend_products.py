@@ -14,7 +14,7 @@ from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.recommendation.blending import Blend
 from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
 from realtime_pipeline.domain.recommendation.reasons import ReasonKind
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
@@ -250,7 +250,7 @@ def test_what_was_shown_often_enough_gives_way(tmp_path: Path) -> None:
         pipeline.record_exposure("bob", [])
         pipeline.record_exposure("eve", pipeline.recommend("eve", 1, rules=ListRules(price_max=0.0)))
         assert sum(pipeline.process().values()) == before
-        with pytest.raises(TypeError, match="is a list of products"):
+        with pytest.raises(TypeError, match="shown must be a list of recommendations or product ids"):
             pipeline.record_exposure("bob", "pan")
 
 
@@ -409,7 +409,7 @@ def test_who_cannot_be_answered_is_named_by_their_number() -> None:
         with pytest.raises(PipelineError, match="request 2: '' is no customer's id"):
             pipeline.recommend_all([Request("ada"), Request("")])
         for wrong in (Request("ada"), ["ada"]):
-            with pytest.raises(TypeError, match=r"requests is a list of Request\(...\)"):
+            with pytest.raises(TypeError, match=r"requests must be a list of Request"):
                 pipeline.recommend_all(wrong)  # type: ignore[arg-type]
 
 
@@ -434,7 +434,7 @@ def test_a_part_of_a_list_was_shown_as_the_whole_would_be() -> None:
         pipeline.record_exposure("ada", [first[3]])
         pipeline.process()
         assert [one.product.product_id for one in pipeline.recommend("ada", rules=rules)] == first[4:]
-        with pytest.raises(TypeError, match="not a dict"):
+        with pytest.raises(TypeError, match="not of dict"):
             pipeline.record_exposure("ada", [{"product_id": "mug"}])  # type: ignore[list-item]
 
 

@@ -12,7 +12,7 @@ from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.serving.shared_cache import LIST_DEPTHS, CacheSettings
 from realtime_pipeline.domain.recommendation.blending import Blend
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product

@@ -124,7 +124,7 @@ def test_rules_may_name_products_by_number_where_their_ids_are() -> None:
     rules: dict[str, Any] = {"exclude": {17}, "weights": {18: 2.0}, "pinned": {19: 1}}
     found = ListRules(**rules)
     assert (found.exclude, found.weights, found.pinned) == (frozenset(("17",)), {"18": 2.0}, {"19": 1})
-    with pytest.raises(ValueError, match="exclude is a set of names"):
+    with pytest.raises(ValueError, match="exclude must be a set"):
         ListRules(exclude="17")  # type: ignore[arg-type]
 
 
@@ -139,13 +139,13 @@ def test_the_list_says_which_rule_moved_what() -> None:
     mixed = ranking(ListRules(diversity=0.5), limit=2)
     assert [one.adjustments for one in mixed.chosen] == [(), ("moved up for diversity",)]
     pinned = ranking(ListRules(pinned={D: 1}), limit=1).chosen[0]
-    assert (pinned.reason.kind, pinned.adjustments) == (ReasonKind.PINNED, ("pinned to place 1",))
+    assert (pinned.reason.kind, pinned.adjustments) == (ReasonKind.PINNED, ("pinned to slot 1",))
 
 
 def test_pinned_products_lose_no_place_to_their_pin() -> None:
     assert listed(ListRules(pinned={A: 9}), limit=3) == ["a", "b", "c"]  # the place is not in this list
     short = ranking(ListRules(pinned={D: 4}, exclude=frozenset((B, C))))
-    assert [(one.product_id, one.adjustments) for one in short.chosen] == [("a", ()), ("d", ("pinned to place 2",))]
+    assert [(one.product_id, one.adjustments) for one in short.chosen] == [("a", ()), ("d", ("pinned to slot 2",))]
     two = listed(ListRules(pinned={C: 4, D: 6}), limit=9)
     assert two == ["a", "b", "d", "c"]  # there is a place 4
     many = ranking(ListRules(pinned={D: 2}), limit=10**9)
@@ -219,7 +219,7 @@ def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
         ({"pinned": {A: 0}}, "pinned: slots"),
         ({"pinned": {A: 1, B: 1}}, "pinned: slots"),
         ({"pinned": {A: 1.5}}, "pinned: slots"),
-        ({"only_categories": "cups"}, "only_categories is a set of names"),
+        ({"only_categories": "cups"}, "only_categories must be a set"),
         ({"rating": 3_000.0}, "rating must be at most 10"),
     ],
 )

@@ -89,7 +89,7 @@ def test_one_letter_is_shown_whole(shop: Path, capsys: pytest.CaptureFixture[str
     assert (found["value"], found["value_base64"], found["customer_id"]) == (None, "/2dhcmJhZ2U=", None)
     assert letters(capsys, "show", "0-77")[2].startswith("realtime-pipeline: there is no dead letter 0-77: ")
     assert letters(capsys, "show", "x")[2] == (
-        "realtime-pipeline: 'x' is no id of a dead letter: ids are partition-position, as 3-1417\n"
+        "realtime-pipeline: 'x' is no id of a dead letter: an id is partition-position, as 3-1417\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""ExplainEmptyList: why there was nothing to show, and what to do about it."""
+"""ExplainEmptyList: why a list is empty, and what to do about it."""
 
 from collections.abc import Callable
 from typing import Final
@@ -11,7 +11,7 @@ from realtime_pipeline.application.serving.resolve_customers import resolve_cust
 from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.domain.plurals import counted, numbered
 from realtime_pipeline.domain.recommendation.experiments import Experiment
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 
@@ -24,10 +24,11 @@ NO_RATINGS: Final = "no review with a rating has been counted"
 
 
 class ExplainEmptyList:
-    """Looks for the cause of an empty list that has no notes of its own, the nearest to the log first.
+    """Finds the cause of an empty list: first in the log, then in the store, then in the settings.
 
-    What filters and the customer's own session took out of a list is in the list's notes. This reads the log's ends and
-    the store's positions, which takes longer than a list: ask only where a person wants to know.
+    The notes of a list name what filters and the customer's session removed; this is for a list without notes. It reads
+    the ends of the log and the positions of the store, which takes longer than a list: call it for people, not for
+    every request. Each method returns one line.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class ExplainEmptyList:
         log: Callable[[], EventLog],
         customers: CustomerQueries,
         products: ProductQueries,
-        shop: SharedCache,
+        cache: SharedCache,
         settings: RecommendationSettings,
         experiment: Experiment,
     ) -> None:
@@ -43,35 +44,37 @@ class ExplainEmptyList:
         self._log = log
         self._customers = customers
         self._products = products
-        self._shop = shop
+        self._cache = cache
         self._settings = settings
 
     def of_customer(self, customer_id: CustomerId) -> str:
-        """Why there is nothing to recommend to a customer."""
+        """Explain an empty list for a customer."""
         cause = self._why_nothing_counted()
         if cause is not None:
             return cause
         customer = resolve_customer(self._customers, customer_id)
         variant = self._experiment.variants.get(self._experiment.variant_of(customer.customer_id))
-        rules = self._settings if variant is None else variant.recommendations
-        if not any(rules.blend.weights().values()):
+        settings = self._settings if variant is None else variant.recommendations
+        if not any(settings.blend.weights().values()):
             return NO_SOURCES
-        who = "nothing is known of customer {}" if customer.is_blank else "nothing that customer {} did leads to others"
-        return f"{who.format(customer_id)}, and {self._why_nothing_trending(rules)}"
+        cause = (
+            "nothing is known of customer {}" if customer.is_blank else "nothing that customer {} did leads to others"
+        )
+        return f"{cause.format(customer_id)}, and {self._why_nothing_trending(settings)}"
 
     def of_product(self, product_id: ProductId) -> str:
-        """Why there is nothing to recommend beside a product."""
+        """Explain an empty list for the page of a product."""
         cause = self._why_nothing_counted()
         if cause is not None:
             return cause
         if not any(self._settings.blend.weights().values()):
             return NO_SOURCES
         is_known = bool(self._products.interactions_of([product_id]))
-        which = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
-        return f"{which.format(product_id)}, and {self._why_nothing_trending(self._settings)}"
+        cause = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
+        return f"{cause.format(product_id)}, and {self._why_nothing_trending(self._settings)}"
 
     def of_trending(self, country: str | None = None) -> str:
-        """Why nothing is trending, in a country or anywhere."""
+        """Explain an empty trending list of a country or of the whole shop."""
         cause = self._why_nothing_counted()
         if cause is not None:
             return cause
@@ -83,35 +86,35 @@ class ExplainEmptyList:
         return self._why_nothing_trending(self._settings)
 
     def of_ratings(self) -> str:
-        """Why no product is rated."""
+        """Explain an empty list of top rated products."""
         return self._why_nothing_counted() or NO_RATINGS
 
     def _why_nothing_counted(self) -> str | None:
-        """Why no event has been counted yet; None where some have, and none is waiting."""
+        """Return why no event has been counted; None if some have, and no record waits to be processed."""
         counts = self._customers.counts()
         processed = sum(counts.values())
         try:
-            waiting = self._unprocessed_records()
+            unprocessed = self._unprocessed_records()
         except PipelineError as error:
             return None if processed else f"nothing was processed yet, and the log cannot be read: {error}"
-        if waiting:
-            wait = numbered(waiting, "record waits", "records wait")
+        if unprocessed:
+            wait = numbered(unprocessed, "record waits", "records wait")
             way_out = "run a worker (realtime-pipeline worker), or wait until it has caught up"
-            return f"{waiting:,} {wait} to be processed; {way_out}"
+            return f"{unprocessed:,} {wait} to be processed; {way_out}"
         if not processed:
             return NO_EVENTS
         if counts.get(RecordClass.APPLIED, 0):
             return None
         letters, ignored = counts.get(RecordClass.DEAD_LETTER, 0), counts.get(RecordClass.IGNORED, 0)
-        looks = [
+        causes = [
             f"{counted(letters, 'dead letter')} (realtime-pipeline dead-letters says why)" if letters else "",
             f"{ignored:,} of types that [event_types] does not map" if ignored else "",
         ]
-        among = ", ".join(filter(None, looks))
+        among = ", ".join(filter(None, causes))
         return f"{counted(processed, 'record')} processed, and none counts{f': {among}' if among else ''}"
 
     def _unprocessed_records(self) -> int:
-        """How many records of the log the store, or what its customers share, has not come to."""
+        """Count the records of the log that the cells, or the view cells, have yet to process."""
         log = self._log()
         partitions = range(log.identity.partitions)
         cells, views = self._customers.positions(partitions), self._products.positions(partitions)
@@ -121,11 +124,11 @@ class ExplainEmptyList:
         )
 
     def _store_has_trending(self, settings: RecommendationSettings, country: str | None = None) -> bool:
-        """Whether anything is trending, past all that is remembered."""
-        return bool(self._products.trending(settings.trending, None, 1, country, 0, self._shop.now_ms()))
+        """Whether anything is trending, read from the store past all caches."""
+        return bool(self._products.trending(settings.trending, None, 1, country, 0, self._cache.now_ms()))
 
     def _why_nothing_trending(self, settings: RecommendationSettings) -> str:
-        if self._shop.trending(settings.trending):
+        if self._cache.trending(settings.trending):
             return "what is trending is not asked for: [recommendations.blend] has trending = 0"
         if self._store_has_trending(settings):
             return STALE_TRENDING

@@ -1,5 +1,6 @@
 """Log in Kafka, with outputs and dead letters in its topics."""
 
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
@@ -49,5 +50,6 @@ LOG = LogTechnology(
     log=_log,
     reader=_reader,
     name=lambda settings: f"topic {settings.kafka.topic}",
-    retention=lambda settings: f"what was published, in topic {settings.kafka.topic}, until its retention ends",
+    retention=lambda settings: Retained(RetainedCode.LOG, RetainedUntil.TOPIC_RETENTION, settings.kafka.topic),
+    module="confluent_kafka",
 )

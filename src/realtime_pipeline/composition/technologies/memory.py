@@ -1,6 +1,7 @@
 """Log and store in the memory of this process: fakes for tests, and a log for tries."""
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
@@ -81,7 +82,7 @@ LOG = LogTechnology(
     log=_log,
     reader=_reader,
     name=lambda _: "memory",
-    retention=lambda _: "what was published, until this process ends",
+    retention=lambda _: Retained(RetainedCode.LOG, RetainedUntil.PROCESS_ENDS),
 )
 STORE = StoreTechnology(
     cells=_cells, customer_queries=_customer_queries, views=_views, product_queries=_product_queries

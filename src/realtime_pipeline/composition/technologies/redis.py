@@ -37,5 +37,9 @@ def _product_queries(parts: Parts) -> ProductQueries:
 
 
 STORE = StoreTechnology(
-    cells=_cells, customer_queries=_customer_queries, views=_views, product_queries=_product_queries
+    cells=_cells,
+    customer_queries=_customer_queries,
+    views=_views,
+    product_queries=_product_queries,
+    module="redis",
 )

@@ -6,6 +6,7 @@ from typing import Any
 from dependency_injector import providers
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.backups import Backups
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
@@ -63,10 +64,10 @@ def _reader(parts: Parts) -> LogReader:
     return SqliteLogReader(parts.database())
 
 
-def _retention(settings: Settings) -> str:
+def _retention(settings: Settings) -> Retained:
     is_unlimited = settings.log_retention == LogRetentionSettings()
-    end = "the file is deleted" if is_unlimited else "log_retention ends it; a backup until it is deleted"
-    return f"what was published, in the log of {settings.database} and in backups of it, until {end}"
+    until = RetainedUntil.FILE_DELETED if is_unlimited else RetainedUntil.LOG_RETENTION
+    return Retained(RetainedCode.LOG, until, settings.database)
 
 
 def _cells(parts: Parts) -> CellStore:

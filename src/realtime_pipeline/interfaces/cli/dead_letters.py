@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from realtime_pipeline.application.errors import InvalidEvents
-from realtime_pipeline.application.maintenance.handle_dead_letters import (
-    HandleDeadLetters,
-    Replay,
-    Selection,
-    check_note,
-)
+from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters, Replay, check_note
+from realtime_pipeline.application.maintenance.selection import Selection
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.times import utc_text

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import attrs
 
-from realtime_pipeline.application.serving.recommend_products import TopRatedProducts
+from realtime_pipeline.application.serving.top_rated import TopRatedProducts
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.settings_file import load_rules
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
-from realtime_pipeline.domain.recommendation.service import Recommendations
+from realtime_pipeline.domain.recommendation.recommendations import Recommendations
 from realtime_pipeline.domain.shop.events import country_code
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
