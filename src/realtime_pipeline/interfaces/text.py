@@ -1,4 +1,4 @@
-"""Profiles and recommendations as lines of text, for commands and demos."""
+"""All English of results: profiles, lists and receipts as lines of text, for commands and demos."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,26 +26,31 @@ KINDS = {
     EventKind.RECOMMENDATIONS_SHOWN: ("list shown", "lists shown"),
     EventKind.CUSTOMER_SIGNED_IN: ("sign-in", "sign-ins"),
 }
-"""What one of them is called, and several."""
+"""The singular and the plural of each kind of event."""
 
 
 def recommendations_in_words(
     recommendations: Sequence[Recommendation], decimals: int = DECIMALS_USUAL
 ) -> Iterator[str]:
-    """Write recommendations, two lines each: product and score, then the reason. Prices with so many decimals."""
-    for number, one in enumerate(recommendations, start=1):
-        yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{one.score:,.1f}]")
-        yield plain(f"     {'; '.join((one.explanation, *one.adjustments))}")
+    """Write recommendations, two lines each: product and score, then the explanation and the adjustments.
+
+    Args:
+        recommendations: the list.
+        decimals: how many decimals prices are written with.
+    """
+    for number, entry in enumerate(recommendations, start=1):
+        yield plain(f"{number:>3}. {product_in_words(entry.product, decimals)}  [{entry.score:,.1f}]")
+        yield plain(f"     {'; '.join((entry.explanation, *entry.adjustments))}")
 
 
 def receipt_in_words(receipt: Receipt) -> Iterator[str]:
-    """Write the receipt of a forgetting: how far the worker is, what was erased, what is left, what stays."""
+    """Write the receipt of an erasure: its progress, what is left, or what was erased and what stays."""
     request = receipt.forgetting
     left = [counted(count, code.replace("_", " ").removesuffix("s")) for code, count in receipt.left.items() if count]
     if receipt.progress is Progress.QUEUED:
         yield f"  waiting for the worker: {counted(receipt.records_before, 'record')} before it"
     elif receipt.progress is Progress.FOLLOWED:
-        yield "  waiting for the worker: the profile is erased, what follows from it is not done yet"
+        yield "  waiting for the worker: the profile is erased, views and outputs have not followed yet"
     if left:
         yield f"  still there: {', '.join(left)}"
     elif receipt.is_done:
@@ -96,14 +101,14 @@ def _log_in_words(retained: Retained) -> str:
 
 
 def ratings_in_words(rated: Sequence[TopRated], decimals: int = DECIMALS_USUAL) -> Iterator[str]:
-    """Write products with how they are rated, a line each."""
-    for number, one in enumerate(rated, start=1):
-        stars = f"{one.average:.2f} stars, by {counted(one.ratings, 'rating')}"
-        yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{stars}]")
+    """Write products with their ratings, a line each."""
+    for number, entry in enumerate(rated, start=1):
+        stars = f"{entry.average:.2f} stars, by {counted(entry.ratings, 'rating')}"
+        yield plain(f"{number:>3}. {product_in_words(entry.product, decimals)}  [{stars}]")
 
 
 def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
-    """Write a product in a line."""
+    """Write a product: its name, category and price."""
     parts = [product.title]
     if product.category is not None:
         parts.append(f"({product.category})")
@@ -113,12 +118,12 @@ def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
 
 
 def plain(text: str) -> str:
-    """Leave out what is no character to print: names come from outside, and must not steer a terminal."""
+    """Remove characters that are not printable: text from outside must not control a terminal."""
     return "".join(character for character in text if character.isprintable() or character == JOINER)
 
 
 def profile_in_words(profile: Profile, decimals: int = DECIMALS_USUAL) -> Iterator[str]:
-    """Write a profile, a line for each thing that is known."""
+    """Write a profile, a line for each fact."""
     return map(plain, _profile_lines(profile, decimals))
 
 
@@ -128,7 +133,9 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
     if customer.first_seen_ms is not None and customer.last_seen_ms is not None:
         yield f"  seen       {utc_text(customer.first_seen_ms)} to {utc_text(customer.last_seen_ms)}"
     done = (
-        counted(count, one, several) for kind, (one, several) in KINDS.items() if (count := customer.counts.get(kind))
+        counted(count, singular, plural)
+        for kind, (singular, plural) in KINDS.items()
+        if (count := customer.counts.get(kind))
     )
     yield f"  did        {', '.join(done) or 'nothing yet'}"
     if customer.units or customer.orders_placed:
@@ -143,26 +150,26 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
         yield f"  lately     {'; '.join(product.title for product in profile.recent[:5])}"
     for review in profile.reviews[:3]:
         product = profile.products.get(review.product_id, Product(review.product_id))
-        said = f": {review.text}" if review.text else ""
-        yield f"  rated      {product.title} {'★' * review.rating}{said}"
+        text = f": {review.text}" if review.text else ""
+        yield f"  rated      {product.title} {'★' * review.rating}{text}"
 
 
 def counts_in_words(counts: Mapping[RecordClass, int]) -> str:
-    """Write how many records fell into each class."""
+    """Write the number of records in each class."""
     classes = (counted(counts.get(name, 0), *words) for name, words in CLASSES.items())
     return f"{counted(sum(counts.values()), 'record')}: {', '.join(classes)}"
 
 
 def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
-    """Write which types of events were ignored, the most frequent first, and what to do; nothing where none were."""
+    """Write the event types that were ignored, the most frequent first, and what to do; no line if there are none."""
     if types:
-        ordered = sorted(types.items(), key=lambda one: (-one[1], one[0]))
+        ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
         named = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
         yield plain(f"ignored types: {named}; map them in [event_types]")
 
 
 EMPTY = '""'
-"""A type without a name."""
+"""How a type without a name is written."""
 
 CLASSES: Mapping[RecordClass, tuple[str, ...]] = {
     RecordClass.APPLIED: ("applied", "applied"),

@@ -192,7 +192,7 @@ def test_a_command_needs_a_database(
     monkeypatch.setenv("REALTIME_PIPELINE_LOG", "memory")
     code, out, err = ran(capsys, "publish", str(shop))
     assert (code, out) == (1, "")
-    assert "log is sqlite or kafka here, store sqlite or redis" in err
+    assert "set log to sqlite or kafka, and store to sqlite or redis" in err
 
 
 def test_names_cannot_steer_a_terminal(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +220,7 @@ def test_a_packed_file_is_unpacked(shop: Path, capsys: pytest.CaptureFixture[str
     packed.write_bytes(gzip.compress(shop.read_bytes()))
     assert ran(capsys, "publish", str(packed))[:2] == (
         0,
-        "6 events were published; the worker counts any it cannot read as dead letters\n",
+        "6 events were published; the worker counts invalid ones as dead letters\n",
     )
     unnamed = packed.rename(shop.with_name("packed"))
     assert ran(capsys, "publish", str(unnamed))[1].startswith("6 events were published")
@@ -346,7 +346,7 @@ def test_a_forgetting_is_not_written_into_a_log_that_is_not_there(
     code, _, err = ran(capsys, "forget", "ada", "--database", str(file))
     assert (code, err) == (
         1,
-        f"realtime-pipeline: there is no database {file} yet: publish events first, or name another\n",
+        f"realtime-pipeline: there is no database {file} yet: publish events first, or name another with --database\n",
     )
     assert not file.exists()
 
@@ -374,7 +374,7 @@ def test_lines_before_the_first_event_are_published_with_it(shop: Path, capsys: 
     shop.write_bytes(b"garbage\n" * 3 + msgspec.json.encode(LINES[0]) + b"\nmore garbage\n")
     assert ran(capsys, "publish", str(shop))[:2] == (
         0,
-        "5 events were published; the worker counts any it cannot read as dead letters\n",
+        "5 events were published; the worker counts invalid ones as dead letters\n",
     )
     assert "1 applied" in ran(capsys, "worker", "--until-caught-up")[1]
     letters = ran(capsys, "dead-letters", "list")[1].splitlines()[::2]
@@ -392,7 +392,7 @@ def test_an_empty_file_is_no_error(shop: Path, capsys: pytest.CaptureFixture[str
     shop.write_bytes(b"\n \n")
     assert ran(capsys, "publish", str(shop))[:2] == (
         0,
-        "0 events were published; the worker counts any it cannot read as dead letters\n",
+        "0 events were published; the worker counts invalid ones as dead letters\n",
     )
 
 
@@ -408,7 +408,7 @@ def test_copies_that_a_worker_made_are_skipped(shop: Path, capsys: pytest.Captur
         0,
         (
             "3 lines are copies made by a worker: skipped\n"
-            "1 event was published; the worker counts any it cannot read as dead letters\n"
+            "1 event was published; the worker counts invalid ones as dead letters\n"
         ),
     )
     shop.write_bytes(msgspec.json.encode(copies[0]))

@@ -1,4 +1,4 @@
-"""Store in Redis."""
+"""The store in Redis."""
 
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
