@@ -522,7 +522,7 @@ EMBEDDED = [
         "infrastructure/system/background_worker.py",
         "                self._failure = error\n",
         "                pass\n",
-        ("tests/test_pipeline.py",),
+        ("tests/test_processing.py",),
     ),
     Mutation(
         "what is published for a dead letter is published again",

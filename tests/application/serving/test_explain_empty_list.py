@@ -13,8 +13,8 @@ from tests.support.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, appe
 
 LONG_AGO_MS = NOW_MS - 100 * HOUR_MS
 QUIET = (
-    "nothing is trending: in the 72 hours up to the newest event, looks, carts and purchases of no product come to "
-    "more than 0 by [recommendations.trending]"
+    "nothing is trending: in the 72 hours up to the newest event, the views, carts and purchases of no product have "
+    "a score above 0 by [recommendations.trending]"
 )
 
 
@@ -115,7 +115,7 @@ def test_the_settings_ask_no_source(tmp_path: Path) -> None:
     ) as pipeline:
         assert len(pipeline.recommend("zoe")) == 0
         assert pipeline.explain_empty("zoe") == (
-            "nothing is known of customer zoe, and what is trending is not asked for: [recommendations.blend] has "
+            "nothing is known of customer zoe, and what is trending is not recommended: [recommendations.blend] has "
             "trending = 0"
         )
 

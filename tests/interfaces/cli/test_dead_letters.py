@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from tests.interfaces.cli.test_main import ran
+from tests.support.commands import ran
 from tests.support.histories import append, event
 
 GOOD = event("1", "purchase", at_ms=1_000, product="mug", price=12.5)

@@ -94,7 +94,7 @@ class PublishEvents:
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
         """Publish records without validating them (the worker makes dead letters of invalid ones); yield batch sizes.
 
-        The iterator is lazy: each batch is published when its size is asked for.
+        The iterator is lazy: each batch is published when the iterator is advanced.
         """
         waiting = iter(submissions)
         while batch := list(islice(waiting, BATCH_RECORDS)):

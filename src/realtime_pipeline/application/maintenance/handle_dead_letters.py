@@ -72,7 +72,7 @@ class HandleDeadLetters:
         """Read the letters of a selection, lazily, in the order in which they are stored.
 
         Raises:
-            UnknownLetter: an id has not the form of one.
+            UnknownLetter: a text is no id of a letter.
         """
         partitions = None if selection.ids is None else {_location(letter_id)[0] for letter_id in selection.ids}
         found = (letter for letter in self._letters.letters(partitions) if selection.matches(letter))

@@ -129,13 +129,13 @@ class ExplainEmptyList:
 
     def _why_nothing_trending(self, settings: RecommendationSettings) -> str:
         if self._cache.trending(settings.trending):
-            return "what is trending is not asked for: [recommendations.blend] has trending = 0"
+            return "what is trending is not recommended: [recommendations.blend] has trending = 0"
         if self._store_has_trending(settings):
             return STALE_TRENDING
         if not self._products.interactions():
             return "no counted event views, carts or buys a product"
         hours = counted(settings.trending.window_hours, "hour")
         return (
-            f"nothing is trending: in the {hours} up to the newest event, looks, carts and purchases of no product "
-            "come to more than 0 by [recommendations.trending]"
+            f"nothing is trending: in the {hours} up to the newest event, the views, carts and purchases of no product "
+            "have a score above 0 by [recommendations.trending]"
         )

@@ -14,7 +14,7 @@ V = TypeVar("V")
 
 
 class TtlCache(Generic[K, V]):
-    """Caches what a store was asked for; safe to call from any thread.
+    """Caches values that were read from a store; safe to call from any thread.
 
     Values expire `ttl_ms` after they were read; beyond `limit` values the oldest reads are evicted. Each read is
     evicted as a whole, by the next call, so that no call has to evict everything at once.

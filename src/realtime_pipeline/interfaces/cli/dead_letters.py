@@ -70,7 +70,7 @@ def add_dead_letters(commands: Commands, common: argparse.ArgumentParser, progre
     add_json(listed)
     listed.set_defaults(command=_list, reads=True)
 
-    show = actions.add_parser("show", parents=[common], help="show one with all its bytes")
+    show = actions.add_parser("show", parents=[common], help="show a dead letter with all its bytes")
     show.add_argument("id", metavar="ID", help="partition and position of its record, as 3-1417")
     add_json(show)
     show.set_defaults(command=_show, reads=True)

@@ -30,7 +30,7 @@ class ProgressLine:
         self._problem_at_s = self._shown_at_s
 
     def update(self, number: int) -> None:
-        """Set the number, and show it if the last one is old enough."""
+        """Set the number, and show it if the last was shown long enough ago."""
         self._number = number
         every_s = REDRAW_EVERY_S if self._in_place else LINE_EVERY_S
         if time.monotonic() - self._shown_at_s >= every_s:
