@@ -49,7 +49,7 @@ def test_a_store_swapped_for_another_by_the_container(tmp_path: Path) -> None:
         container.outputs.override(providers.Object(MemoryOutputs(container.publisher())))
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
-        assert [one.product.product_id for one in pipeline.recommend("bob")] == ["jug"]
+        assert [entry.product.product_id for entry in pipeline.recommend("bob")] == ["jug"]
         assert customers.read_customer(CustomerId("ada")) is not None
         assert container.database().rows("SELECT count(*) FROM customers") == [(0,)]
 
@@ -60,7 +60,7 @@ def test_a_record_too_large_to_fold_is_forgotten_with_its_customer(kind: Kind, t
         large = event("1", user="ada", product="mug", text="x" * 70_000)
         append(pipeline, [large, event("2", user="bob", product="mug")])
         pipeline.process()
-        assert [(one.reason.partition(":")[0], one.customer_id) for one in pipeline.dead_letters()] == [
+        assert [(entry.reason.partition(":")[0], entry.customer_id) for entry in pipeline.dead_letters()] == [
             ("too_large", "ada")
         ]
         pipeline.forget("ada")
@@ -79,7 +79,7 @@ def test_how_deep_an_event_may_be_does_not_depend_on_who_asks(tmp_path: Path) ->
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         append(pipeline, [nested(60), nested(70), nested(970), nested(30_000)])
         first = deeper(200, pipeline.process)
-        assert [one.reason for one in pipeline.dead_letters()] == ["nested: deeper than 64 levels"] * 3
+        assert [entry.reason for entry in pipeline.dead_letters()] == ["nested: deeper than 64 levels"] * 3
         pipeline.rebuild()
         assert pipeline.process() == first
 

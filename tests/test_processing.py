@@ -112,7 +112,7 @@ def test_a_thread_that_fails_is_noticed_by_every_call_that_follows(tmp_path: Pat
         with pytest.raises(PipelineError, match=r"^another worker has taken over") as ended:
             work()
         assert heard == [ended.value]
-        assert [one.product.product_id for one in pipeline.trending()] == ["mug"]  # outside of the block
+        assert [entry.product.product_id for entry in pipeline.trending()] == ["mug"]  # outside of the block
     with Pipeline(settings) as pipeline, pipeline.processing():
         assert pipeline.is_processing
 

@@ -60,7 +60,7 @@ def test_events_wait_to_be_processed(kind: Kind, tmp_path: Path) -> None:
             "what is trending was read before there was any; ask again (the setting cache.trending_ms says when)",
         )
         clock.at_ms += pipeline.container.settings().cache.trending_ms
-        assert [one.product.product_id for one in pipeline.recommend("zoe")] == ["mug"]
+        assert [entry.product.product_id for entry in pipeline.recommend("zoe")] == ["mug"]
 
 
 def test_no_record_counted(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_was_done_is_too_long_ago_to_trend(kind: Kind, tmp_path: Path) -> N
 def test_something_trends_but_not_in_that_country(tmp_path: Path) -> None:
     looked = event("v", product="mug") | {"context": {"country": "DE"}}
     with processed(recommending("memory", tmp_path), looked) as pipeline:
-        assert [one.product.product_id for one in pipeline.trending(country="DE")] == ["mug"]
+        assert [entry.product.product_id for entry in pipeline.trending(country="DE")] == ["mug"]
         assert len(pipeline.trending(country="FR")) == 0
         assert pipeline.explain_empty(country="fr") == "nothing is trending in FR, but elsewhere; leave out the country"
 

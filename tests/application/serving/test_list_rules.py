@@ -23,7 +23,7 @@ def test_a_list_keeps_to_the_rules_of_its_request(tmp_path: Path) -> None:
         pipeline.process()
 
         def listed(**rules: Any) -> list[str]:
-            return [one.product.product_id for one in pipeline.recommend("bob", rules=ListRules(**rules))]
+            return [entry.product.product_id for entry in pipeline.recommend("bob", rules=ListRules(**rules))]
 
         assert listed() == ["jug", "tent"]  # bob does not like the pan
         assert listed(exclude=frozenset(("jug",))) == ["tent"]
@@ -49,7 +49,7 @@ def test_the_rules_of_the_settings_hold_for_requests_without_any(tmp_path: Path)
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
         assert list(pipeline.recommend("bob")) == []
-        assert [one.product.product_id for one in pipeline.recommend("bob", rules=ListRules())] == ["jug"]
+        assert [entry.product.product_id for entry in pipeline.recommend("bob", rules=ListRules())] == ["jug"]
 
 
 def test_what_the_settings_refuse_is_in_no_list(tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ def test_what_the_settings_refuse_is_in_no_list(tmp_path: Path) -> None:
         for product in ("mug", "jug", "tent"):
             pipeline.publish([event(f"r-{product}", "review", user="dan", at_ms=HOUR_MS, product=product, rating=5)])
         pipeline.process()
-        assert [one.product.product_id for one in pipeline.trending()] == ["mug", "pan"]  # by all that is refused
-        assert [one.product.product_id for one in pipeline.trending(limit=1)] == ["mug"]
-        assert [one.product.product_id for one in pipeline.top_rated()] == ["mug"]
+        assert [entry.product.product_id for entry in pipeline.trending()] == ["mug", "pan"]  # by all that is refused
+        assert [entry.product.product_id for entry in pipeline.trending(limit=1)] == ["mug"]
+        assert [entry.product.product_id for entry in pipeline.top_rated()] == ["mug"]
 
 
 def test_what_was_bought_is_not_shown_again_where_the_rules_say_so(tmp_path: Path) -> None:
@@ -72,11 +72,11 @@ def test_what_was_bought_is_not_shown_again_where_the_rules_say_so(tmp_path: Pat
         pipeline.publish([event("order", "purchase", user="bob", at_ms=1, product="jug", session="earlier")])
         pipeline.publish([event("look", user="bob", at_ms=HOUR_MS, product="mug", session="now")])
         pipeline.process()
-        assert "jug" in [one.product.product_id for one in pipeline.recommend("bob")]
+        assert "jug" in [entry.product.product_id for entry in pipeline.recommend("bob")]
         found = pipeline.recommend("bob", rules=ListRules(hide_bought=True))
-        assert "jug" not in [one.product.product_id for one in found]
+        assert "jug" not in [entry.product.product_id for entry in found]
         shown = pipeline.recommend("bob", rules=ListRules(shown_max=2), shown={"jug": 2})
-        assert "jug" not in [one.product.product_id for one in shown]
+        assert "jug" not in [entry.product.product_id for entry in shown]
 
 
 def test_what_is_new_gets_some_of_the_places(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_what_is_new_gets_some_of_the_places(tmp_path: Path) -> None:
     elsewhere = Product(ProductId("tent"), category="outdoor")
     rules = ListRules(exploration_share=0.5, exploration_below=2, in_stock=True)
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
-        known = {one.product_id: one for one in (*new, sold_out, elsewhere)}
+        known = {entry.product_id: entry for entry in (*new, sold_out, elsewhere)}
         pipeline.container.products.override(providers.Object(known))
         for who in ("ada", "cyd", "eve"):
             pipeline.publish(visits(who, "mug", "jug", "pan"))
@@ -94,15 +94,15 @@ def test_what_is_new_gets_some_of_the_places(tmp_path: Path) -> None:
         drawn = set()
         for _ in range(60):
             found = pipeline.recommend("bob", 4, rules=rules)
-            assert [one.product.product_id for one in found][:2] == ["jug", "pan"]
-            assert {one.reason.kind for one in found[2:]} == {ReasonKind.NEW}
+            assert [entry.product.product_id for entry in found][:2] == ["jug", "pan"]
+            assert {entry.reason.kind for entry in found[2:]} == {ReasonKind.NEW}
             assert found[2].explanation == "new in kitchen: few have seen it yet"
-            drawn |= {one.product.product_id for one in found[2:]}
-        assert drawn == {one.product_id for one in new}
+            drawn |= {entry.product.product_id for entry in found[2:]}
+        assert drawn == {entry.product_id for entry in new}
         for who in ("ada", "cyd"):
             pipeline.publish(visits(who, "new-0", at_ms=2 * HOUR_MS))
         pipeline.process()
-        later = [one.product.product_id for _ in range(60) for one in pipeline.recommend("bob", 4, rules=rules)[2:]]
+        later = [entry.product.product_id for _ in range(60) for entry in pipeline.recommend("bob", 4, rules=rules)[2:]]
         assert "new-0" not in later  # it is new no more
 
 
@@ -111,15 +111,15 @@ def test_what_was_shown_often_enough_gives_way(tmp_path: Path) -> None:
     with Pipeline(Settings(database=str(tmp_path / "shop.db"))) as pipeline:
         seen = {"ada": ("mug", "jug", "pan"), "cyd": ("mug", "jug"), "bob": ("mug",)}
         now_ms = pipeline.container.clock().now_ms() - HOUR_MS  # lists are shown now, and what was long ago expires
-        pipeline.publish([one for who, products in seen.items() for one in visits(who, *products, at_ms=now_ms)])
+        pipeline.publish([entry for who, products in seen.items() for entry in visits(who, *products, at_ms=now_ms)])
         pipeline.process()
         for _ in range(2):
             found = pipeline.recommend("bob", 1, rules=twice)
-            assert [one.product.product_id for one in found] == ["jug"]
+            assert [entry.product.product_id for entry in found] == ["jug"]
             pipeline.record_exposure("bob", found)
             pipeline.process()
-        assert [one.product.product_id for one in pipeline.recommend("bob", 1, rules=twice)] == ["pan"]
-        assert [one.product.product_id for one in pipeline.recommend("bob", 1, rules=often)] == ["jug"]
+        assert [entry.product.product_id for entry in pipeline.recommend("bob", 1, rules=twice)] == ["pan"]
+        assert [entry.product.product_id for entry in pipeline.recommend("bob", 1, rules=often)] == ["jug"]
         assert {id_: times for id_, (times, _) in pipeline.profile("bob").customer.shown.items()} == {"jug": 2}
         pipeline.record_exposure("bob", ["pan", "pan"])  # a list has a product once
         before = sum(pipeline.process().values())
@@ -136,7 +136,7 @@ def test_what_was_seen_in_the_session_is_repeated_only_where_that_is_wanted(tmp_
         with Pipeline(Settings(database=str(tmp_path / f"{wanted}.db"), recommendations=rules)) as pipeline:
             pipeline.publish([*visits("ada", "mug", "jug", "pan"), *visits("bob", "mug", "jug")])
             pipeline.process()
-            recommended = [one.product.product_id for one in pipeline.recommend("bob")]
+            recommended = [entry.product.product_id for entry in pipeline.recommend("bob")]
             assert ("mug" in recommended) is wanted
             assert "pan" in recommended
 
@@ -147,11 +147,11 @@ def test_a_part_of_a_list_was_shown_as_the_whole_would_be() -> None:
         pipeline.publish([event(f"{n}", user=f"u{n}", at_ms=n, product=f"p{n}") for n in range(6)])
         pipeline.process()
         found = pipeline.recommend("ada", rules=rules)
-        first = [one.product.product_id for one in found]
+        first = [entry.product.product_id for entry in found]
         pipeline.record_exposure("ada", found[:2])
         pipeline.record_exposure("ada", list(found)[2:3])
         pipeline.record_exposure("ada", [first[3]])
         pipeline.process()
-        assert [one.product.product_id for one in pipeline.recommend("ada", rules=rules)] == first[4:]
+        assert [entry.product.product_id for entry in pipeline.recommend("ada", rules=rules)] == first[4:]
         with pytest.raises(TypeError, match="not of dict"):
             pipeline.record_exposure("ada", [{"product_id": "mug"}])  # type: ignore[list-item]

@@ -26,7 +26,7 @@ def test_neighbours_come_first_then_the_category_then_the_shop(tmp_path: Path) -
         pipeline.publish([event("tent", user="dan", at_ms=HOUR_MS, product="tent", category="outdoor")] * 1)
         pipeline.process()
         recommended = pipeline.recommend("bob")
-        assert [(one.product.product_id, one.reason.kind) for one in recommended] == [
+        assert [(entry.product.product_id, entry.reason.kind) for entry in recommended] == [
             ("jug", ReasonKind.NEIGHBOURS),
             ("pan", ReasonKind.TRENDING_IN_CATEGORY),
             ("tent", ReasonKind.TRENDING),
@@ -56,7 +56,7 @@ def test_reasons_count_visits_and_say_what_was_done(tmp_path: Path) -> None:
         pipeline.process()
 
         def because(user: str, **request: Any) -> str:
-            (jug,) = (one for one in pipeline.recommend(user, **request) if one.product.product_id == "jug")
+            (jug,) = (entry for entry in pipeline.recommend(user, **request) if entry.product.product_id == "jug")
             return jug.explanation
 
         chosen = "in 3 visits with the same interest this was chosen too"
@@ -82,7 +82,7 @@ def test_who_is_new_is_served_by_what_they_look_at(tmp_path: Path) -> None:
         pipeline.process()
         recommended = pipeline.recommend("somebody new", looking_at=["pan"])
         assert (recommended[0].product.product_id, recommended[0].reason.because_of) == ("lid", ("pan",))
-        assert "pan" not in [one.product.product_id for one in recommended]
+        assert "pan" not in [entry.product.product_id for entry in recommended]
 
 
 def test_similar_products_are_those_of_sessions_with_the_product(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_similar_products_are_those_of_sessions_with_the_product(tmp_path: Path)
         pipeline.process()
         similar = pipeline.similar("mug")
         assert (similar[0].product.product_id, similar[0].reason.because_of) == ("jug", ("mug",))
-        assert "mug" not in [one.product.product_id for one in similar]
-        assert [one.product.product_id for one in pipeline.similar("mug", limit=1)] == ["jug"]
+        assert "mug" not in [entry.product.product_id for entry in similar]
+        assert [entry.product.product_id for entry in pipeline.similar("mug", limit=1)] == ["jug"]
 
 
 def test_sources_that_are_worth_the_same_are_mixed(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_sources_that_are_worth_the_same_are_mixed(tmp_path: Path) -> None:
         pipeline.publish([*visits("cyd", "tent"), *visits("dan", "tent"), *visits("eve", "tent")])
         pipeline.process()
         # What leads the trending list comes beside what leads the neighbours', and before their second.
-        assert "tent" in [one.product.product_id for one in pipeline.recommend("bob", limit=2)]
+        assert "tent" in [entry.product.product_id for entry in pipeline.recommend("bob", limit=2)]
 
 
 @pytest.mark.parametrize("price", [19.99, Decimal("19.99"), "19.99"])
@@ -122,7 +122,7 @@ def test_a_source_that_is_worth_nothing_is_left_out(tmp_path: Path) -> None:
     with Pipeline(Settings(database=str(tmp_path / "shop.db"), recommendations=trending_only)) as pipeline:
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
-        assert {one.reason.kind for one in pipeline.recommend("bob")} == {ReasonKind.TRENDING}
+        assert {entry.reason.kind for entry in pipeline.recommend("bob")} == {ReasonKind.TRENDING}
 
 
 def test_what_a_list_starts_from_is_no_reason_for_itself(tmp_path: Path) -> None:
@@ -133,8 +133,8 @@ def test_what_a_list_starts_from_is_no_reason_for_itself(tmp_path: Path) -> None
         pipeline.process()
         found = pipeline.recommend("bob")  # who looked at mug in an earlier session
         assert found[0].product.product_id == "jug"
-        assert all(one.product.product_id not in one.reason.because_of for one in found)
-        assert "mug" not in [one.product.product_id for one in found if one.reason.kind is ReasonKind.NEIGHBOURS]
+        assert all(entry.product.product_id not in entry.reason.because_of for entry in found)
+        assert "mug" not in [entry.product.product_id for entry in found if entry.reason.kind is ReasonKind.NEIGHBOURS]
 
 
 def test_a_session_of_ones_own_is_no_neighbour(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_session_of_ones_own_is_no_neighbour(tmp_path: Path) -> None:
         pipeline.publish(visits("ada", "mug", at_ms=9 * HOUR_MS))
         pipeline.process()
         assert pipeline.profile("ada").customer.sessions_begun == 2
-        assert {one.reason.kind for one in pipeline.recommend("ada")} == {ReasonKind.TRENDING_IN_CATEGORY}
+        assert {entry.reason.kind for entry in pipeline.recommend("ada")} == {ReasonKind.TRENDING_IN_CATEGORY}
 
 
 def test_who_is_forgotten_leads_nobody_anywhere(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_who_is_forgotten_leads_nobody_anywhere(tmp_path: Path) -> None:
         assert pipeline.recommend("bob")[0].reason.kind is ReasonKind.NEIGHBOURS
         pipeline.forget("ada")
         pipeline.process()
-        assert {one.reason.kind for one in pipeline.recommend("bob")} == {ReasonKind.TRENDING_IN_CATEGORY}
+        assert {entry.reason.kind for entry in pipeline.recommend("bob")} == {ReasonKind.TRENDING_IN_CATEGORY}
         with pytest.raises(PipelineError, match="nothing is known of customer ada"):
             pipeline.profile("ada")
 
@@ -179,7 +179,7 @@ def test_who_asks_with_others_gets_the_list_they_would_get_alone() -> None:
         wanted = [(name, ways[number % len(ways)]) for number, name in enumerate(names * 2)]
         together = pipeline.recommend_all([Request(name, **way) for name, way in wanted])
         assert together == [pipeline.recommend(name, **way) for name, way in wanted]
-        assert {one.variant for one in together} == {"plain", "fine"}
+        assert {entry.variant for entry in together} == {"plain", "fine"}
         assert pipeline.recommend_all([]) == []
 
 

@@ -20,7 +20,7 @@ def test_somebody_new_gets_what_is_trending(tmp_path: Path) -> None:
         assert list(pipeline.recommend("zoe")) == []
         pipeline.publish([*visits("ada", "mug", "jug"), *visits("bob", "mug")])
         pipeline.process()
-        assert [one.product.product_id for one in pipeline.recommend("zoe")] == ["mug", "jug"]
+        assert [entry.product.product_id for entry in pipeline.recommend("zoe")] == ["mug", "jug"]
         assert pipeline.recommend("zoe") == pipeline.trending()
 
 
@@ -31,11 +31,11 @@ def test_what_is_trending_where_the_customer_is_comes_before_the_whole_shop(tmp_
             pipeline.publish([{**look, "context": {"country": country}}])
         pipeline.publish([{**event("there", user="bob", product="tent"), "context": {"country": "de"}}])
         pipeline.process()
-        assert [one.product.product_id for one in pipeline.trending()] == ["mug", "jug", "pan", "tent"]
-        assert [one.product.product_id for one in pipeline.trending(country="de")] == ["jug", "tent"]
-        assert [one.product.product_id for one in pipeline.trending(country="IT")] == []
+        assert [entry.product.product_id for entry in pipeline.trending()] == ["mug", "jug", "pan", "tent"]
+        assert [entry.product.product_id for entry in pipeline.trending(country="de")] == ["jug", "tent"]
+        assert [entry.product.product_id for entry in pipeline.trending(country="IT")] == []
         for found in (pipeline.recommend("bob"), pipeline.recommend("zoe", country="DE")):
-            ids = [one.product.product_id for one in found]
+            ids = [entry.product.product_id for entry in found]
             assert [product_id for product_id in ids if product_id != "tent"] == ["jug", "mug", "pan"]
             assert found[0].reason.kind is ReasonKind.TRENDING_IN_COUNTRY
             assert found[0].explanation == "popular in DE, where you are: looked at or bought 2 times lately"
@@ -53,7 +53,7 @@ def test_what_is_trending_does_not_depend_on_what_it_is_worth_in_lists() -> None
         with Pipeline(Settings(log="memory", store="memory", recommendations=rules)) as pipeline:
             pipeline.publish(looks)
             pipeline.process()
-            assert [(one.product.product_id, one.score > 0) for one in pipeline.trending()] == [
+            assert [(entry.product.product_id, entry.score > 0) for entry in pipeline.trending()] == [
                 ("z", True),
                 ("a", True),
             ]
@@ -89,7 +89,7 @@ def test_the_best_of_each_favourite_category_comes_up_however_long_the_list_is()
         pipeline.publish([*mine, *others])
         pipeline.process()
         for limit in (5, 12, 13):
-            assert [one.product.product_id for one in pipeline.recommend("me", limit)[:3]] == ["A01", "best", "A02"]
+            assert [entry.product.product_id for entry in pipeline.recommend("me", limit)[:3]] == ["A01", "best", "A02"]
 
 
 def test_what_trends_less_comes_up_where_what_trends_most_is_refused() -> None:
@@ -101,8 +101,8 @@ def test_what_trends_less_comes_up_where_what_trends_most_is_refused() -> None:
         )
         pipeline.process()
         best, others = [f"p{n:02}" for n in range(10)], [f"p{n:02}" for n in range(60, 80)]
-        assert [one.product.product_id for one in pipeline.recommend("new")] == best
+        assert [entry.product.product_id for entry in pipeline.recommend("new")] == best
         refused = ListRules(exclude=frozenset(ProductId(f"p{n:02}") for n in range(60)))
         for customer in ("new", "me"):
             recommended = pipeline.recommend(customer, limit=30, rules=refused)
-            assert [one.product.product_id for one in recommended] == others
+            assert [entry.product.product_id for entry in recommended] == others

@@ -109,12 +109,14 @@ def scored(settings: NeighbourSettings, limit: int = 10) -> dict[ProductId, Scor
         {product_id: inverse_document_frequency(known, 8) for product_id, known in {A: 2, B: 1, C: 2, D: 1}.items()},
         settings.idf_weight,
     )
-    return {one.product_id: one for one in found.best(limit)}
+    return {entry.product_id: entry for entry in found.best(limit)}
 
 
 def test_neighbours_lead_to_what_they_saw() -> None:
     found = scored(PLAIN)
-    assert {product_id: one.score for product_id, one in found.items()} == pytest.approx({A: 2, B: 1.5, C: 2, D: 0.5})
+    assert {product_id: entry.score for product_id, entry in found.items()} == pytest.approx(
+        {A: 2, B: 1.5, C: 2, D: 0.5}
+    )
     assert list(found) == [A, C, B, D]
     assert (found[C].sessions, found[C].via) == (2, (B, A))
     assert (found[D].sessions, found[D].via) == (1, (A,))
@@ -156,7 +158,7 @@ def test_what_was_taken_out_of_the_cart_leads_nowhere() -> None:
     other = Session(SessionKey(1), None, 0, 0, 3, {A: (0, 1), B: (1, 1), C: (2, 1)})
     other.retract(B)
     found = score_products({A: 1, B: 0}, {SessionKey(1): 1.0}, {SessionKey(1): other.summary()}, PLAIN)
-    assert [(one.product_id, one.via) for one in found.best(9)] == [(A, (A,)), (C, (A,))]
+    assert [(entry.product_id, entry.via) for entry in found.best(9)] == [(A, (A,)), (C, (A,))]
 
 
 def test_products_of_one_instant_are_in_the_order_of_the_log() -> None:

@@ -36,7 +36,7 @@ def letters(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
 
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     found = msgspec.json.decode(letters(capsys, "list", "--json", *arguments)[1])
-    return [f"{one['id']} {one['state']}" for one in found["dead_letters"]]
+    return [f"{entry['id']} {entry['state']}" for entry in found["dead_letters"]]
 
 
 def bought(shop: Path) -> tuple[int, int]:
@@ -252,7 +252,7 @@ def test_lines_that_are_no_repair_are_named(shop: Path, capsys: pytest.CaptureFi
     code, out, err = letters(capsys, "replay", "--from", str(file), "--json")
     came = msgspec.json.decode(out)
     assert (code, came["published"], came["refused"]) == (1, 1, 4)
-    assert {one["id"]: one["reason"].partition(":")[0] for one in came["refusals"]} == {
+    assert {entry["id"]: entry["reason"].partition(":")[0] for entry in came["refusals"]} == {
         "0-1": "comes twice, with another event",
         "0-88": "there is no such dead letter",
         "0-0": "there is no such dead letter",

@@ -88,10 +88,10 @@ def test_ignored_types_are_named(shop: Path, capsys: pytest.CaptureFixture[str])
     types = ["video_play"] * 3 + ["Purchase", "\x1b[31m", ""] + [f"type {number:02}" for number in range(64)]
     shop.write_bytes(b"\n".join(msgspec.json.encode(LINES[0] | {"event_type": type_}) for type_ in types))
     ran(capsys, "publish", str(shop))
-    said = ran(capsys, "worker", "--until-caught-up")[1].splitlines()[-1]
-    assert said.startswith('ignored types: other 4, video_play 3, "" 1, [31m 1, Purchase 1, type 00 1, ')
-    assert said.endswith("; map them in [event_types]")
-    named = dict(one.rsplit(" ", 1) for one in said.removeprefix("ignored types: ").partition(";")[0].split(", "))
+    text = ran(capsys, "worker", "--until-caught-up")[1].splitlines()[-1]
+    assert text.startswith('ignored types: other 4, video_play 3, "" 1, [31m 1, Purchase 1, type 00 1, ')
+    assert text.endswith("; map them in [event_types]")
+    named = dict(entry.rsplit(" ", 1) for entry in text.removeprefix("ignored types: ").partition(";")[0].split(", "))
     assert (len(named), sum(map(int, named.values()))) == (65, 70)
     assert named["video_play"] == "3"
     assert ran(capsys, "worker", "--until-caught-up")[1].count("\n") == 2  # nothing new was ignored
