@@ -70,7 +70,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
 def keys(value: object) -> object:
     """The names within a value: of objects in lists, those of the first."""
     if isinstance(value, dict):
-        return {name: keys(one) for name, one in value.items()}
+        return {name: keys(entry) for name, entry in value.items()}
     return keys(value[0]) if isinstance(value, list) and value else None
 
 
@@ -85,7 +85,9 @@ def test_a_public_name_has_a_docstring_and_a_place_in_the_docs(name: str) -> Non
 
 
 def test_every_error_that_people_see_is_public() -> None:
-    named = {name for name, one in vars(errors).items() if inspect.isclass(one) and issubclass(one, PipelineError)}
+    named = {
+        name for name, entry in vars(errors).items() if inspect.isclass(entry) and issubclass(entry, PipelineError)
+    }
     assert named - {"Unreachable"} <= set(realtime_pipeline.__all__)  # between workers and stores; it is Unavailable
 
 
@@ -109,11 +111,11 @@ def classes_in(annotation: object) -> Iterator[type]:
 
 
 def test_what_methods_return_is_public_and_can_be_handed_out(results: dict[str, Any]) -> None:
-    returned = {one for method in METHODS.values() for one in classes_in(typing.get_type_hints(method)["return"])}
-    assert {one.__name__ for one in returned} <= set(realtime_pipeline.__all__)
+    returned = {entry for method in METHODS.values() for entry in classes_in(typing.get_type_hints(method)["return"])}
+    assert {entry.__name__ for entry in returned} <= set(realtime_pipeline.__all__)
     as_dict = {name for name in realtime_pipeline.__all__ if hasattr(getattr(realtime_pipeline, name), "as_dict")}
     assert as_dict == results.keys()
-    assert {one.__name__ for one in returned if not issubclass(one, str)} <= as_dict
+    assert {entry.__name__ for entry in returned if not issubclass(entry, str)} <= as_dict
 
 
 def test_a_result_is_json_without_epochs_and_without_the_stores_units(results: dict[str, Any]) -> None:
@@ -149,7 +151,7 @@ def test_bytes_that_are_no_text_are_handed_out_in_base64() -> None:
     with opened(Settings(log="memory", store="memory")) as pipeline:
         append(pipeline, [b"\xff\x00", "gärbage".encode()])
         pipeline.process()
-        letters = {(one.as_dict()["value"], one.as_dict()["value_base64"]) for one in pipeline.dead_letters()}
+        letters = {(entry.as_dict()["value"], entry.as_dict()["value_base64"]) for entry in pipeline.dead_letters()}
     assert letters == {(None, "/wA="), ("gärbage", None)}
 
 

@@ -102,7 +102,7 @@ def test_what_cannot_be_published_as_it_is_stays_open_with_the_reason() -> None:
         )
         assert (came.published, came.refused) == (0, 2)
         assert dict(came.refusals) == {
-            "0-1": "its type unheard_of means nothing here: map it in [event_types]",
+            "0-1": "its type unheard_of is unknown: map it in [event_types]",
             "0-2": "a worker made this copy: it comes again where its original does",
         }
         ahead = pipeline.replay_dead_letters(["0-0"])
@@ -247,7 +247,7 @@ def test_what_cannot_be_asked_for_is_said(tmp_path: Path) -> None:
             pipeline.replay_dead_letters(["0-0", "0-7"])
         with pytest.raises(UnknownLetter, match="there is no dead letter 0-7: "):
             pipeline.dead_letter("0-7")
-        with pytest.raises(UnknownLetter, match="ids are partition-position, as 3-1417"):
+        with pytest.raises(UnknownLetter, match="an id is partition-position, as 3-1417"):
             pipeline.resolve_dead_letters(["3_1"])
         with pytest.raises(ValueError, match="say which dead letters are resolved"):
             pipeline.resolve_dead_letters()

@@ -52,14 +52,12 @@ def store(request: pytest.FixtureRequest, release: Path, tmp_path: Path) -> Iter
 @each_release
 def test_a_store_of_a_release_is_read_by_this_one(release: Path, store: Pipeline) -> None:
     ada = store.profile("ada").customer
-    assert (ada.purchases.spend, ada.purchases.units) == (
-        250_000 + 300_000,
-        2 + 1,
-    )  # 3 mugs less 1, and the lamp of the visitor
+    # 3 mugs less 1, and the lamp of the visitor
+    assert (ada.purchases.spend, ada.purchases.units) == (250_000 + 300_000, 2 + 1)
     assert ada.visits.counts[EventKind.PRODUCT_VIEWED] == 3 + 2 + 1  # her own, the visitor's, and after the sign-in
     assert ada.visits.country is not None
     assert ada.visits.country[0] == "DE"
-    assert [one.rating for one in store.container.customer_queries().reviews(ada.customer_id)] == [4]
+    assert [entry.rating for entry in store.container.customer_queries().reviews(ada.customer_id)] == [4]
     assert store.trending(1)[0].product.product_id == "lamp"  # bought; the purchase of mugs was cancelled
     assert store.recommend("cyd", 5)
     counts = store.container.customer_queries().counts()
@@ -93,7 +91,7 @@ def test_a_log_of_a_release_is_folded_by_this_one(release: Path) -> None:
             log.records[record.partition].append(record)
         pipeline.process()
         found = differences(pipeline)  # this worker writes down again what the release's worker had
-        assert [one for one in found if not one.endswith("2 times in the log")] == []
+        assert [entry for entry in found if not entry.endswith("2 times in the log")] == []
         assert pipeline.profile("bob").customer.purchases.spend == 400_000
 
 

@@ -63,7 +63,7 @@ def test_a_product_is_bought_while_some_of_it_is_kept(kind: Kind, late: bool, tm
             ["chair"],
         )
         offered = pipeline.recommend("ada", rules=ListRules(hide_bought=True))
-        assert "chair" not in {one.product.product_id for one in offered}
+        assert "chair" not in {entry.product.product_id for entry in offered}
         append(pipeline, [event("r8", "refund", "ada", at_ms + 2 * MINUTE, product="chair", price=50, quantity=3)])
         pipeline.process()
         assert list(pipeline.profile("ada").customer.purchases.bought) == []
@@ -87,7 +87,7 @@ def test_three_tabs_are_three_sessions_that_lead_somewhere(kind: Kind, tmp_path:
         pipeline.process()
         assert differences(pipeline) == []
         assert [pipeline.profile(f"u{user}").customer.visits.sessions_begun for user in range(10)] == [3] * 10
-        assert [one.product.product_id for one in pipeline.similar("p3", 2)] == ["p4", "p5"]
+        assert [entry.product.product_id for entry in pipeline.similar("p3", 2)] == ["p4", "p5"]
 
 
 @KINDS
@@ -102,7 +102,7 @@ def test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once(
         bought("q1", at_ms, "ada", "s1", order_id="o1"),
     ]
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
-        for piece in [[one] for one in sent] if one_by_one else [sent]:
+        for piece in [[entry] for entry in sent] if one_by_one else [sent]:
             append(pipeline, piece)
             pipeline.process()
         assert differences(pipeline) == []
@@ -126,7 +126,7 @@ def test_purchases_of_a_visitor_who_signed_in_count_however_far_the_worker_lags(
     sent += [event(f"own{number}", user="ada", at_ms=at_ms + MINUTE + number) for number in range(300)]
     sent += [bought(f"b{number}", at_ms + number, None, "s1", price=200) for number in range(1, 21)]
     with opened(embedded(kind, tmp_path, SETTINGS)) as pipeline:
-        for piece in [sent[:1], sent[1:301], *([one] for one in sent[301:])] if one_by_one else [sent]:
+        for piece in [sent[:1], sent[1:301], *([entry] for entry in sent[301:])] if one_by_one else [sent]:
             append(pipeline, piece)
             pipeline.process()
         assert differences(pipeline) == []
@@ -176,7 +176,8 @@ def test_what_is_on_its_way_when_a_customer_is_forgotten_goes_too(
         pipeline.process()
         assert differences(pipeline) == []
         assert pipeline.receipt(forgetting).is_done
-        assert [one.customer_id for one in pipeline.container.customer_queries().scan() if one.purchases.spend] == []
+        customers = pipeline.container.customer_queries().scan()
+        assert [customer.customer_id for customer in customers if customer.purchases.spend] == []
 
 
 def test_a_category_at_most_so_often_is_filled_from_further_down() -> None:
@@ -190,7 +191,7 @@ def test_a_category_at_most_so_often_is_filled_from_further_down() -> None:
         append(pipeline, [*toys, *books])
         pipeline.process()
         found = pipeline.recommend("new", 6, rules=ListRules(per_category=3))
-        assert [one.product.category for one in found].count("books") == 3
+        assert [entry.product.category for entry in found].count("books") == 3
 
 
 @KINDS
@@ -200,7 +201,7 @@ def test_events_a_little_ahead_of_the_clock_trend_at_the_end_of_an_hour(kind: Ki
         append(pipeline, [event(f"a{number}", user=f"u{number}", at_ms=end_ms + MINUTE) for number in range(5)])
         append(pipeline, [event("p", user="v", at_ms=end_ms + MINUTE, product="mug")])
         pipeline.process()
-        assert [one.product.product_id for one in pipeline.trending()] == ["mug"]
+        assert [entry.product.product_id for entry in pipeline.trending()] == ["mug"]
 
 
 @KINDS
@@ -212,4 +213,4 @@ def test_what_was_done_a_month_ago_gives_way_to_the_first_events_of_today(kind: 
     with opened(embedded(kind, tmp_path, attrs.evolve(SETTINGS, partitions=8))) as pipeline:
         append(pipeline, [*old, *new])
         pipeline.process()
-        assert {one.product.product_id for one in pipeline.trending()} == {f"new{number}" for number in range(4)}
+        assert {entry.product.product_id for entry in pipeline.trending()} == {f"new{number}" for number in range(4)}

@@ -26,15 +26,15 @@ from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.sink import Delivery, Row, Sink
-from realtime_pipeline.application.serving.recommend_products import TopRated, TopRatedProducts
 from realtime_pipeline.application.serving.request import Request
 from realtime_pipeline.application.serving.show_customer import Profile
+from realtime_pipeline.application.serving.top_rated import TopRated, TopRatedProducts
 from realtime_pipeline.composition.container import Container
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.settings_file import load_rules, load_settings
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
-from realtime_pipeline.domain.recommendation.service import Recommendation, Recommendations
+from realtime_pipeline.domain.recommendation.recommendations import Recommendation, Recommendations
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import Amount
 from realtime_pipeline.domain.shop.product import Product

@@ -1,27 +1,44 @@
-"""What whoever operates a pipeline asks of it: its dead letters, what became of an event, and events for a sink."""
+"""Operations: the part of a `Pipeline` for operators: dead letters, traces, delivery, backups, rebuilds, erasure."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from os import PathLike, fspath
+from typing import Literal
 
-from realtime_pipeline.application.errors import InvalidEvents
-from realtime_pipeline.application.maintenance.handle_dead_letters import Replay, Selection
+from realtime_pipeline.application.maintenance.forget_customer import Forgetting, Receipt
+from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
+from realtime_pipeline.application.maintenance.selection import (
+    check_is_everything,
+    check_is_selective,
+    checked_selection,
+)
+from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.sink import Sink
-from realtime_pipeline.application.serving.request_checks import customer_named, limit_of
+from realtime_pipeline.application.processing.output_positions import InDoubt
+from realtime_pipeline.application.serving.request_checks import checked_customer_id
 from realtime_pipeline.composition.container import Container
-from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState, Repair
+from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState
 from realtime_pipeline.domain.streams.traces import Trace
 from realtime_pipeline.infrastructure.codecs.dead_letters import encode_letter
-from realtime_pipeline.infrastructure.codecs.events import encode_event
+from realtime_pipeline.infrastructure.system.background_worker import BackgroundWorker
 
 
-class Operating(ABC):
-    """The part of a `Pipeline` that is for whoever operates it."""
+class Operations:
+    """The part of a `Pipeline` for operators."""
+
+    container: Container
+    _background: BackgroundWorker
 
     @property
-    @abstractmethod
-    def _working(self) -> Container:
-        """The container, for whoever calls this pipeline."""
+    def _checked_container(self) -> Container:
+        """The container, checked by every call.
+
+        Raises:
+            ProcessingFailed: the thread of `processing` has failed.
+            Unavailable: this pipeline was used before the process was forked.
+        """
+        self._background.check()
+        return self.container
 
     def dead_letters(
         self,
@@ -31,31 +48,42 @@ class Operating(ABC):
         until: datetime | None = None,
         state: str | None = LetterState.OPEN,
     ) -> Sequence[Letter]:
-        """Show the first records that could not be folded, each with its id, reason, origin and bytes.
+        """List dead letters: records that no event could be made of, each with its id, reason, origin and bytes.
 
-        `reason` is a reason's code (`"not_json"`); `since` and `until` (which is left out) bound the time at which the
-        log took the record in, UTC where they name no zone; `state` is `"open"`, `"replayed"`, `"resolved"`, or None
-        for all.
+        Args:
+            limit: the length of the list, at least 1.
+            reason: only letters with this code (`"not_json"`).
+            since: only letters whose records the log took in at this time or later; UTC without a time zone.
+            until: only letters whose records the log took in before this time; UTC without a time zone.
+            state: only letters in this state: `"open"`, `"replayed"` or `"resolved"`; None for all.
+
+        Returns:
+            The first `limit` letters, in the order in which they are stored.
 
         Raises:
             ValueError: `limit` is less than 1, or there is no such state.
-            TypeError: a time is no datetime.
+            TypeError: `limit` is no whole number, or a time is no datetime.
             Unavailable: the letters cannot be read.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        chosen = None if state is None else LetterState.known(state)
-        selection = Selection(None, reason, _ms(since), _ms(until), limit_of(limit), chosen)
-        return list(self._working.handle_dead_letters().select(selection))
+        selection = checked_selection(None, reason, since, until, limit, state)
+        return list(self._checked_container.handle_dead_letters().select(selection))
 
     def dead_letter(self, letter_id: str) -> Letter:
-        """Show a dead letter, whatever was done about it; where there are several of an id, the newest.
+        """Read a dead letter in any state; the newest, if the id has several.
+
+        Args:
+            letter_id: partition and position of the record (`"3-1417"`).
+
+        Returns:
+            The letter.
 
         Raises:
-            UnknownLetter: there is none.
+            UnknownLetter: no dead letter has that id.
             Unavailable: the letters cannot be read.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        found = self._working.handle_dead_letters().find([letter_id])
+        found = self._checked_container.handle_dead_letters().find([letter_id])
         return max(found, key=lambda letter: letter.record.appended_at_ms)
 
     def export_dead_letters(
@@ -65,16 +93,19 @@ class Operating(ABC):
         until: datetime | None = None,
         limit: int | None = None,
     ) -> Iterator[bytes]:
-        """Write the open dead letters as JSON lines (without line ends), to be mended and published again.
+        """Write open dead letters as lines of JSON, to be repaired and replayed; for the arguments see `dead_letters`.
+
+        Returns:
+            An iterator of lines, without line ends; it reads the letters as it goes.
 
         Raises:
             ValueError: `limit` is less than 1.
-            TypeError: a time is no datetime.
+            TypeError: `limit` is no whole number, or a time is no datetime.
             Unavailable: the letters cannot be read.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        selection = Selection(None, reason, _ms(since), _ms(until), _limit_or_none(limit))
-        return map(encode_letter, self._working.handle_dead_letters().select(selection))
+        selection = checked_selection(None, reason, since, until, limit)
+        return map(encode_letter, self._checked_container.handle_dead_letters().select(selection))
 
     def replay_dead_letters(
         self,
@@ -85,27 +116,34 @@ class Operating(ABC):
         until: datetime | None = None,
         limit: int | None = None,
     ) -> Replay:
-        """Publish dead letters again, and mark them as replayed: each once, also where this is called twice.
+        """Publish open dead letters again and mark them as replayed; a letter is published once, however often this is
+        called. Letters that cannot be published stay open.
 
-        With `repairs` (by id, the event to publish in place of the letter) these, and nothing else may be chosen; else
-        those of `ids` (none, where it is empty), or of all ids where it is None; of a reason and a time, if named. What
-        cannot be published as it is stays open, and is named.
+        Args:
+            ids: only letters of these ids (an empty list selects none); None for all.
+            repairs: by id, the event to publish in place of the letter; replays only these, without other conditions.
+            reason: only letters with this code (`"not_json"`).
+            since: only letters whose records the log took in at this time or later; UTC without a time zone.
+            until: only letters whose records the log took in before this time; UTC without a time zone.
+            limit: publishes at most so many, at least 1; None for all.
+
+        Returns:
+            How many letters were published, handled before, and refused; and the reasons of the first 100 refusals.
 
         Raises:
-            UnknownLetter: there is none of some id of `ids`; nothing was published.
-            InvalidEvents: a repair cannot be written as JSON; nothing was published.
-            ValueError: `limit` is less than 1, or `repairs` come together with another choice.
-            TypeError: `ids` is a text, or a time is no datetime.
-            Unavailable: log or store do not answer; calling this again is safe.
+            UnknownLetter: an id in `ids` has no letter; nothing was published.
+            InvalidEvents: JSON cannot hold a repair; nothing was published.
+            ValueError: `limit` is less than 1, or `repairs` come with another condition.
+            TypeError: `limit` is no whole number, `ids` is a text, or a time is no datetime.
+            Unavailable: the log or the store does not respond; it is safe to call this again.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        handle = self._working.handle_dead_letters()
+        selection = checked_selection(ids, reason, since, until, limit)
+        handle = self._checked_container.handle_dead_letters()
         if repairs is not None:
-            if any(choice is not None for choice in (ids, reason, since, until, limit)):
-                raise ValueError("repairs say which dead letters: leave out ids, reason, since, until and limit")
-            encoded = [Repair(str(letter_id), _encoded(letter_id, event)) for letter_id, event in repairs.items()]
-            return handle.replay_repaired(encoded)
-        return handle.replay(_selection(ids, reason, since, until, limit))
+            check_is_everything(selection)
+            return handle.replay_documents(repairs)
+        return handle.replay(selection)
 
     def resolve_dead_letters(
         self,
@@ -116,38 +154,52 @@ class Operating(ABC):
         limit: int | None = None,
         note: str = "",
     ) -> int:
-        """Mark open dead letters as resolved, with a note of at most 1,000 characters: nothing is to be done about
-        them any more. Return how many these were. Empty `ids` choose none.
+        """Mark open dead letters as resolved: nothing more is to be done. At least one of `ids`, `reason`, `since` and
+        `until` is required; for these see `replay_dead_letters`.
+
+        Args:
+            limit: marks at most so many, at least 1; None for all.
+            note: the reason, for people; at most 1,000 characters.
+
+        Returns:
+            How many letters were marked.
 
         Raises:
-            UnknownLetter: there is none of some id; nothing was marked.
-            ValueError: it is not said which (ids, a reason or a time), the note is too long or cannot be written, or
-                `limit` is less than 1.
-            TypeError: `ids` is a text, or a time is no datetime.
-            Unavailable: the store does not answer; calling this again is safe.
+            UnknownLetter: an id has no letter; nothing was marked.
+            ValueError: there is no condition, the note is too long or cannot be written as UTF-8, or `limit` is less
+                than 1.
+            TypeError: `limit` is no whole number, `ids` is a text, or a time is no datetime.
+            Unavailable: the store does not respond; it is safe to call this again.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        if (ids, reason, since, until) == (None, None, None, None):
-            raise ValueError("say which dead letters are resolved: by ids, reason, since or until")
-        return self._working.handle_dead_letters().resolve(_selection(ids, reason, since, until, limit), note)
+        selection = checked_selection(ids, reason, since, until, limit)
+        check_is_selective(selection)
+        return self._checked_container.handle_dead_letters().resolve(selection, note)
 
     def trace(
         self, event_id: str, customer_id: str | None = None, on_progress: Callable[[int], object] = lambda _: None
     ) -> Trace:
-        """Say where an event lies, in which class each copy of it fell, and what it changed.
+        """Find all copies of an event in the log: their positions, their classes, and what each changed.
 
-        The log is read, as it is when the call begins: all of it, or with `customer_id` only the partitions of that
-        customer and of the visitors whom their profile knows (not of those who signed in before they were forgotten).
-        `on_progress` is told now and then how many records were read. What each record came to is found by folding its
-        customer once more, with the settings that hold now.
+        It reads the log up to the ends that it has when the call begins, and folds the customers of the copies again,
+        with the present settings.
+
+        Args:
+            event_id: the event's id.
+            customer_id: reads only the partitions of this customer, and of the visitors whom their profile knows (not
+                of visitors who signed in before the customer was erased); None for all partitions.
+            on_progress: called every 1,000 records with how many have been read.
+
+        Returns:
+            The copies, at most 1,000, by partition and position.
 
         Raises:
             UnknownCustomer: no customer can have that id.
-            Unavailable: log or store do not answer.
+            Unavailable: the log or the store does not respond.
             ProcessingFailed: the thread of `processing` has failed.
         """
-        whose = None if customer_id is None else customer_named(customer_id)
-        return self._working.trace_event()(str(event_id), whose, on_progress)
+        checked_id = None if customer_id is None else checked_customer_id(customer_id)
+        return self._checked_container.trace_event()(str(event_id), checked_id, on_progress)
 
     def deliver(
         self, sink: Sink, on_progress: Callable[[int], object] = lambda _: None, skip_lost: bool = False
@@ -174,33 +226,92 @@ class Operating(ABC):
         """
         if not isinstance(sink, Sink):
             raise TypeError(f"sink is a Sink, as FileSink('exports'), not a {type(sink).__name__}")
-        return self._working.run_sink().catch_up(sink, on_progress, skip_lost=skip_lost)
+        return self._checked_container.run_sink().catch_up(sink, on_progress, skip_lost=skip_lost)
 
+    def rebuild(self) -> int:
+        """Reset the store, so that `process` or a worker builds it again from the log. No worker may be running.
 
-def _limit_or_none(limit: int | None) -> int | None:
-    return None if limit is None else limit_of(limit)
+        The store is emptied; or, if `log_retention` has deleted the oldest records of the log, set to its snapshot.
 
+        Returns:
+            The number of records to process again.
 
-def _selection(
-    ids: Collection[str] | None, reason: str | None, since: datetime | None, until: datetime | None, limit: int | None
-) -> Selection:
-    if isinstance(ids, str):
-        raise TypeError("ids is a list of ids of dead letters, also where it is one")
-    chosen = None if ids is None else frozenset(ids)
-    return Selection(chosen, reason, _ms(since), _ms(until), _limit_or_none(limit))
+        Raises:
+            UnrecoverableState: workers are running, or the log no longer has all records and no snapshot has their
+                effects. Nothing was erased.
+            WrongLog: the store was built from another log.
+            Unavailable: the log or the store does not respond.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        with self._background.alone():
+            return self._checked_container.rebuild_store()()
 
+    def backup(self, file: str | PathLike[str]) -> Backup:
+        """Copy the SQLite file, consistent and checked, while workers, publishers and readers go on.
 
-def _ms(time: datetime | None) -> int | None:
-    if time is None:
-        return None
-    if not isinstance(time, datetime):
-        raise TypeError(f"since and until are datetimes, as datetime(2025, 10, 10), not a {type(time).__name__}")
-    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    return int(aware.timestamp() * 1000)
+        The copy is a pipeline of its own, whose log and store end where those of this one ended when the call began.
 
+        Args:
+            file: the copy; it must not exist yet.
 
-def _encoded(letter_id: str, event: Mapping[str, object]) -> bytes:
-    try:
-        return encode_event(event)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidEvents(f"the repair of {letter_id} cannot be written as JSON: {error}") from None
+        Returns:
+            The copy's size in bytes, and how many records and customers it has.
+
+        Raises:
+            Unavailable: `file` exists or cannot be written, the copy is damaged, or the log or the store is not in
+                SQLite or cannot be opened.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        return self._checked_container.backups().write(fspath(file))
+
+    def restore_outputs(self, in_doubt: Literal["again", "skip"]) -> Mapping[int, int]:
+        """Write the positions up to which outputs were emitted to Kafka, if the group's offsets were deleted or have
+        expired and a worker cannot tell them. No worker may be running.
+
+        Args:
+            in_doubt: emits outputs that may have been emitted `"again"`, or `"skip"`s them.
+
+        Returns:
+            The positions written, by partition; empty if all were known.
+
+        Raises:
+            UnrecoverableState: workers are running; nothing was written.
+            WrongLog: the store was built from another log.
+            InvalidSettings: the log is not Kafka.
+            Unavailable: Kafka or Redis does not respond.
+            ValueError: `in_doubt` is something else.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        with self._background.alone():
+            return self.container.restore_outputs()(InDoubt(in_doubt))
+
+    def forget(self, customer_id: str) -> Forgetting:
+        """Publish that a customer is to be erased; the worker erases them when it processes that record.
+
+        Args:
+            customer_id: a user id, or `anonymous:SESSION` for a visitor who has not signed in.
+
+        Returns:
+            The request, for `receipt`.
+
+        Raises:
+            UnknownCustomer: no customer can have that id, or it is a visitor who has signed in: forget the customer.
+            Unavailable: the store does not respond, or the log did not take the record.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        return self._checked_container.forget_customer()(checked_customer_id(customer_id))
+
+    def receipt(self, forgetting: Forgetting) -> Receipt:
+        """Read how far the erasure of a customer has come, and look in every store for what is left of them.
+
+        Args:
+            forgetting: the request, as `forget` returned it.
+
+        Returns:
+            The progress, how much is left in each store, and what stays there.
+
+        Raises:
+            Unavailable: the log or a store does not respond.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        return self._checked_container.forget_customer().receipt(forgetting)

@@ -39,7 +39,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
 
 
 def test_settings_are_made_of_settings() -> None:
-    with pytest.raises(TypeError, match=r"settings: redis is to be RedisSettings\(…\), not a dict"):
+    with pytest.raises(TypeError, match=r"settings: redis must be RedisSettings\(…\), not a dict"):
         Settings(redis={"view_cells": 12})  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("[recommendations.rules]\nper_category = 1" + "0" * 400, r"per_category must be at most"),
         ("idle_wait = 5", r"there is no idle_wait; did you mean worker\.idle_wait_ms\?"),
         ("[recommendations]\ndiversty = 0.5", r"no recommendations\.diversty; did you mean \S+\.rules\.diversity\?"),
-        ("log = 'kinesis'", r"settings\.toml: log is one of sqlite, memory, kafka, not kinesis"),
+        ("log = 'kinesis'", r"settings\.toml: log must be one of sqlite, memory, kafka, not kinesis"),
         ("[redis]\nnodes = 'here'", r"redis.nodes are written host:port"),
         ("[redis]\nnamespace = '{x}'", r"redis.namespace is some printable text without braces"),
         ("[redis]\nnamespace = 'shop*'", r"redis.namespace is some printable text without braces"),
@@ -94,8 +94,8 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
             "[recommendations.trending]\nwindow_hours = 9999",
             r"trending\.window_hours is 9999, more than stores\.activity_retention_hours, which is 336",
         ),
-        ("[event_types]\nvideo_play = 'watch'", r"video_play is mapped to watch, which is no kind of event"),
-        ("[event_types]\nforget = 'view'", r"forget must keep its meaning"),
+        ("[event_types]\nvideo_play = 'watch'", r"video_play is mapped to watch, which is no known event type"),
+        ("[event_types]\nforget = 'view'", r"forget cannot be mapped"),
         ("rating_prior = -5", r"rating_prior must be at least 0"),
         ("rating_prior = nan", r"rating_prior must be at least 0"),
         ("currency = 'eur'", r"currency is a code of ISO 4217 such as .EUR., or .., not .eur."),
@@ -153,7 +153,7 @@ def test_lists_and_mappings_may_be_written_in_json_in_the_environment() -> None:
 
 
 def test_a_technology_that_is_none_is_refused_in_code_too() -> None:
-    with pytest.raises(ValueError, match="store is one of sqlite, memory, redis, not memroy"):
+    with pytest.raises(ValueError, match="store must be one of sqlite, memory, redis, not memroy"):
         Settings(store="memroy")  # type: ignore[arg-type]
 
 
@@ -172,7 +172,7 @@ def test_an_error_names_the_source_of_the_value(tmp_path: Path) -> None:
         ("WORKER__IDLE_WAIT_MS", "-1", "idle_wait_ms must be at least 0, not -1"),
         ("WORKER__IDLE_WAIT_MS", "soon", "worker.idle_wait_ms must be a whole number, not text"),
         ("WORKER__IDLE_WAIT_M", "5", "there is no worker.idle_wait_m; did you mean worker.idle_wait_ms?"),
-        ("LOG", "kinesis", "log is one of sqlite, memory, kafka, not kinesis"),
+        ("LOG", "kinesis", "log must be one of sqlite, memory, kafka, not kinesis"),
     ):
         with pytest.raises(InvalidSettings) as refused:
             load_settings(file, {f"REALTIME_PIPELINE_{name}": value})

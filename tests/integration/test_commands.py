@@ -71,9 +71,7 @@ def test_the_commands_work_on_kafka_and_redis(tmp_path: Path, capsys: pytest.Cap
     assert settings.kafka.topic in ran("topics", "list")
     assert "4 partitions" in ran("topics", "describe", settings.kafka.topic)
     assert "message.timestamp.type = LogAppendTime" in ran("topics", "describe", settings.kafka.topic)
-    assert f"{settings.kafka.topic} was there already, with 4 partitions" in ran(
-        "topics", "create", "--partitions", "8"
-    )
+    assert f"{settings.kafka.topic} exists already, with 4 partitions" in ran("topics", "create", "--partitions", "8")
     assert "zoe is to be forgotten" in ran("forget", "zoe")
     ran("worker", "--until-caught-up")
     assert main(["profile", "zoe", "--settings", file]) == 1

@@ -347,14 +347,14 @@ EMBEDDED = [
     Mutation(
         "what a clock that was ahead said of a product holds",
         "domain/shop/last_write.py",
-        "    if (one[1] > latest_ms) != (other[1] > latest_ms):\n",
+        "    if (left[1] > latest_ms) != (right[1] > latest_ms):\n",
         "    if False:\n",
         ("tests/application/processing/test_clocks_ahead.py",),
     ),
     Mutation(
         "a forgetting is done before its record is",
         "application/maintenance/follow_forgetting.py",
-        "        if stands_at <= position:\n",
+        "        if cell_position <= position:\n",
         "        if False:\n",
         ("tests/application/maintenance/test_forget_customer.py",),
     ),
@@ -581,7 +581,7 @@ EMBEDDED = [
         "infrastructure/system/background_worker.py",
         "                self._failure = error\n",
         "                pass\n",
-        ("tests/test_pipeline.py",),
+        ("tests/test_processing.py",),
     ),
     Mutation(
         "what is published for a dead letter is published again",

@@ -286,15 +286,15 @@ KAFKA_AND_REDIS = [
     Mutation(
         "filters let everything pass",
         "domain/recommendation/ranking.py",
-        "        if refusal is not None:\n",
+        "        if failed_filter is not None:\n",
         "        if False:\n",
         ("tests/domain/recommendation/test_ranking.py",),
     ),
     Mutation(
         "what the customer dislikes is shown",
         "domain/recommendation/ranking.py",
-        "    hidden = {*visitor.seen, *visitor.disliked, *pins.values()}\n",
-        "    hidden = {*visitor.seen, *pins.values()}\n",
+        "    hidden = {*visitor.seen, *visitor.disliked, *pinned}\n",
+        "    hidden = {*visitor.seen, *pinned}\n",
         ("tests/domain/recommendation/test_ranking.py",),
     ),
     Mutation(
@@ -376,7 +376,7 @@ KAFKA_AND_REDIS = [
     Mutation(
         "a store is emptied that alone knows how far outputs were",
         "application/maintenance/rebuild_store.py",
-        "            if known is None and stand[partition] > 0:\n",
+        "            if known is None and positions[partition] > 0:\n",
         "            if False:\n",
         LOST,
     ),

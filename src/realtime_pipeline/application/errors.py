@@ -1,41 +1,41 @@
-"""Every error the program names, in one table. Each message is one line that says what to do.
+"""Every error of the program, in one table. Each message is one line that says what to do.
 
 PipelineError
- ├─ InvalidSettings     settings that make no sense
- ├─ InvalidEvents       events handed to a publisher that nothing can be made of
- ├─ UnknownCustomer     nobody of that id has been seen
- ├─ UnknownProduct      no product can have that id
- ├─ UnknownLetter       no dead letter has that id
- ├─ UnknownEvent        no record has that event id
- ├─ WrongLog            the store was built from another log
- ├─ UnrecoverableState             going on would lose or double something: a person must choose the way out
- │   ├─ NewerRelease    a newer release wrote what this one cannot read: this program must be upgraded
- │   └─ Damaged         a stored value is none that any release has written
- ├─ ProcessingFailed    the thread that processes events in the background has failed
- └─ Unavailable         a log or a store cannot be opened or does not answer
-Refusals (between the worker and its stores; the worker claims again and goes on)
- ├─ Fenced              another owner has claimed the cell since
- ├─ PositionMismatch          a reader does not stand where the call begins
- └─ Unreachable         (also Unavailable) no answer, or one that leaves open what was done: read before going on
+ ├─ InvalidSettings        a setting has a wrong name or value
+ ├─ InvalidEvents          an event that a caller publishes is not valid
+ ├─ UnknownCustomer        no event of that customer has been processed, or no customer can have that id
+ ├─ UnknownProduct         no product can have that id
+ ├─ UnknownLetter          no dead letter has that id
+ ├─ UnknownEvent           no record has that event id
+ ├─ WrongLog               the store was built from another log
+ ├─ UnrecoverableState     going on would lose or double something: an operator must decide
+ │   ├─ NewerRelease       a newer release wrote a value that this one cannot read: upgrade this program
+ │   └─ Damaged            a stored value was written by no release
+ ├─ ProcessingFailed       the thread that processes events in the background has failed
+ └─ Unavailable            a log or a store cannot be opened or does not respond
+RecoverableError (between a worker and its stores; the worker claims the cell again and goes on)
+ ├─ Fenced                 another owner has claimed the cell since
+ ├─ PositionMismatch       the position of a cell or of a view is not the one at which the write begins
+ └─ Unreachable            (also Unavailable) no response: whether the write was done is unknown
 """
 
 from collections.abc import Mapping
 
 
 class PipelineError(Exception):
-    """Something a person has to see to; the message says what."""
+    """An error that a person must act on; the message says how."""
 
 
 class InvalidSettings(PipelineError):
-    """Settings that make no sense."""
+    """A setting has a wrong name or value."""
 
 
 class InvalidEvents(PipelineError):
-    """Events handed to a publisher that nothing can be made of. None of the call's events was published."""
+    """An event is not valid. None of the call's events was published."""
 
 
 class UnknownCustomer(PipelineError):
-    """Nobody of that id has been seen, or they were forgotten."""
+    """No event of that customer has been processed, the customer was erased, or no customer can have that id."""
 
 
 class UnknownProduct(PipelineError):
@@ -47,52 +47,52 @@ class UnknownLetter(PipelineError):
 
 
 class UnknownEvent(PipelineError):
-    """No record has that event id, as far as the log reaches back."""
+    """No record in the log has that event id."""
 
 
 class WrongLog(PipelineError):
-    """The store was built from another log, or from one cut into another number of partitions."""
+    """The store was built from another log, or from one with another number of partitions."""
 
 
 class UnrecoverableState(PipelineError):
-    """Going on would lose or double something."""
+    """Going on would lose or double something: an operator must decide."""
 
 
 class NewerRelease(UnrecoverableState):
-    """A newer release wrote what this one cannot read. Nothing was changed: upgrade this program, then start it."""
+    """A newer release wrote a value that this one cannot read. Nothing was changed: upgrade this program."""
 
 
 class Damaged(UnrecoverableState):
-    """A stored value is none that any release has written, or was cut off."""
+    """A stored value was written by no release, or is truncated."""
 
 
 class ProcessingFailed(PipelineError):
-    """The thread that processes events in the background has failed; `__cause__` is what it failed with."""
+    """The thread that processes events in the background has failed; `__cause__` is its error."""
 
 
 class Unavailable(PipelineError):
-    """A log or a store cannot be opened or does not answer."""
+    """A log or a store cannot be opened or does not respond."""
 
 
 class RecoverableError(Exception):
-    """A store did not do what it was asked to."""
+    """A store refused a write, or did not respond. The worker claims its cell again and goes on."""
 
 
 class Fenced(RecoverableError):
-    """The write does not carry the epoch, position and number of the cell's owner."""
+    """The write does not have the epoch, position and number of the cell's owner."""
 
 
 class PositionMismatch(RecoverableError):
-    """A reader does not stand where the write begins; `positions` says where it stands, by partition."""
+    """A cell or view has not the position at which the write begins; `positions` are those it has, by partition."""
 
     def __init__(self, positions: Mapping[int, int]) -> None:
-        found = ", ".join(f"{position} of partition {partition}" for partition, position in positions.items())
-        super().__init__(f"the store or a reader of it stands elsewhere than was believed, at {found}")
+        actual = ", ".join(f"{position} of partition {partition}" for partition, position in positions.items())
+        super().__init__(f"the store or a view has another position than expected: {actual}")
         self.positions = dict(positions)
 
 
 class Unreachable(RecoverableError, Unavailable):
-    """A store or a log did not answer, or is moving or failing over; whether it did what it was asked is open.
+    """A store or a log did not respond, or is moving or failing over; whether the write was done is unknown.
 
-    The worker waits and claims again; to everybody else it is as unavailable as anything.
+    A worker waits and claims its cell again; to other callers it is `Unavailable`.
     """

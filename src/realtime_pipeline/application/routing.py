@@ -1,4 +1,4 @@
-"""Which partition a key lies in. Producer and worker must agree, so this is part of a log's identity."""
+"""Partitioners: which partition a key belongs to. Producers and workers must agree; it is part of a log's identity."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -9,10 +9,10 @@ CONSISTENT: Final = "consistent"
 """CRC-32 of the key modulo the number of partitions: librdkafka's partitioner of that name."""
 
 MURMUR2: Final = "murmur2"
-"""What producers in Java use: MurmurHash2 of the key, its sign cleared, modulo the number of partitions."""
+"""MurmurHash2 of the key, its sign cleared, modulo the number of partitions: the default of producers in Java."""
 
 MISROUTED: Final = "misrouted"
-"""What the reason of a dead letter begins with that came in a partition its key does not belong to."""
+"""The code of a dead letter's reason: the record is in a partition that its key does not belong to."""
 
 _MASK: Final = 0xFFFF_FFFF
 _SEED: Final = 0x9747_B28C
@@ -21,7 +21,7 @@ _KNOWN_KEYS_MAX: Final = 100_000
 
 
 def partition_for(key: bytes, partitions: int) -> int:
-    """Find the partition of a key by CRC-32."""
+    """Return the partition of a key by CRC-32."""
     return crc32(key) % partitions
 
 
@@ -41,7 +41,7 @@ def murmur2(key: bytes) -> int:
 
 @lru_cache(_KNOWN_KEYS_MAX)
 def murmur2_partition_for(key: bytes, partitions: int) -> int:
-    """Find the partition of a key by MurmurHash2; remembered, since it is slow in Python."""
+    """Return the partition of a key by MurmurHash2; cached, since it is slow in Python."""
     return (murmur2(key) & 0x7FFF_FFFF) % partitions
 
 

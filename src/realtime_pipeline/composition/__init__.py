@@ -1,1 +1,1 @@
-"""The only place that knows which adapter stands behind which port: settings, tables of adapters, the container."""
+"""The composition root: settings, tables of adapters, and the container; nothing else knows adapters by name."""

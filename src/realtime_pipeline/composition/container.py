@@ -1,18 +1,20 @@
-"""The composition root: one of everything, made at its first use.
+"""The composition root: a provider for each adapter and use case, which makes its value at the first use.
 
-To swap an adapter, override its provider before anything is used:
-`container.catalogue.override(providers.Object(my_catalogue))`. What SQLite writes in one transaction (cells, views,
-outputs and the queries of both) can be swapped together only.
+To swap an adapter, override its provider before the pipeline is used:
+`container.catalogue.override(providers.Object(my_catalogue))`. The adapters that SQLite writes in one transaction
+(cells, views, outputs, and the queries of both) can only be swapped together.
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 
 from realtime_pipeline.application.delivery.run_sink import RunSink
+from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
 from realtime_pipeline.application.maintenance.forget_customer import ForgetCustomer
@@ -41,7 +43,7 @@ from realtime_pipeline.application.processing.worker import Worker
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
-from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.application.serving.show_customer import ShowCustomer
 from realtime_pipeline.composition import use_cases
 from realtime_pipeline.composition.parts import Combination, LogTechnology, Parts, StoreTechnology
@@ -125,7 +127,7 @@ _Single = providers.ThreadSafeSingleton
 
 
 class Container(containers.DeclarativeContainer):
-    """One of everything, made at its first use. `products` is a catalogue given from outside."""
+    """The adapters and use cases of one pipeline. `products` is the shop's catalogue, if it has one."""
 
     __self__ = providers.Self()
     settings: providers.Singleton[Settings] = _Single(Settings)
@@ -167,7 +169,7 @@ class Container(containers.DeclarativeContainer):
     worker: providers.Factory[Worker] = providers.Factory(use_cases.worker, __self__)
     publish_events: providers.Singleton[PublishEvents] = _Single(use_cases.publish_events, __self__)
     record_exposure: providers.Singleton[RecordExposure] = _Single(use_cases.record_exposure, __self__)
-    shop_cache: providers.Singleton[ShopCache] = _Single(use_cases.shop_cache, __self__)
+    shared_cache: providers.Singleton[SharedCache] = _Single(use_cases.shared_cache, __self__)
     recommend_products: providers.Singleton[RecommendProducts] = _Single(use_cases.recommend_products, __self__)
     run_experiment: providers.Singleton[RunExperiment] = _Single(use_cases.run_experiment, __self__)
     explain_empty_list: providers.Singleton[ExplainEmptyList] = _Single(use_cases.explain_empty_list, __self__)
@@ -178,3 +180,22 @@ class Container(containers.DeclarativeContainer):
     forget_customer: providers.Singleton[ForgetCustomer] = _Single(use_cases.forget_customer, __self__)
     rebuild_store: providers.Singleton[RebuildStore] = _Single(use_cases.rebuild_store, __self__)
     restore_outputs: providers.Singleton[RestoreOutputs] = _Single(use_cases.restore_outputs, __self__)
+
+
+def configured(container: Container, settings: Settings | None) -> Container:
+    """Give a container its settings; None leaves those that it has.
+
+    Raises:
+        Unavailable: the log or the store needs an extra that is not installed, or the container has settings of another
+            pipeline.
+    """
+    if settings is None:
+        return container
+    modules = {settings.log: LOGS[settings.log].module, settings.store: STORES[settings.store].module}
+    for technology, module in modules.items():
+        if module is not None and find_spec(module) is None:
+            raise Unavailable(f"{technology} needs more packages: pip install 'realtime-pipeline[{technology}]'")
+    if container.settings.last_overriding is not None:
+        raise Unavailable("this container has settings of another pipeline: make one for each")
+    container.settings.override(providers.Object(settings))
+    return container

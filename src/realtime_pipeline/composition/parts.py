@@ -1,4 +1,4 @@
-"""What adapters are made of: the container, as the modules of technologies see it."""
+"""Parts: the container as the modules of technologies see it, and the tables' values."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 from dependency_injector import providers
 
+from realtime_pipeline.application.maintenance.retained import Retained
 from realtime_pipeline.application.ports.backups import Backups
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.clock import Clock
@@ -31,7 +32,7 @@ if TYPE_CHECKING:  # extras, imported where they are chosen
 
 
 class Parts(Protocol):
-    """The providers that adapters are made of; calling a provider makes its value, or returns it."""
+    """The providers that adapters are made of; calling a provider returns its value, which the first call makes."""
 
     settings: providers.Singleton[Settings]
     resources: providers.Singleton[ExitStack]
@@ -51,25 +52,26 @@ class Parts(Protocol):
 
 @attrs.frozen
 class LogTechnology:
-    """What a log technology provides: writing, reading as a worker, and reading beside the workers.
+    """The adapters of a log technology: publisher, log for workers, and reader beside the workers.
 
-    `name` says which log the settings name; `retention` says for how long it contains what was published, for the
-    receipt of a forgotten customer.
+    `name` is the file or topic of the log; `retention` is what ends the retention of its records, for the receipt of an
+    erasure; `module` is the vendor's module, if it is an extra.
     """
 
     publisher: Callable[[Parts], EventPublisher]
     log: Callable[[Parts], EventLog]
     reader: Callable[[Parts], LogReader]
     name: Callable[[Settings], str]
-    retention: Callable[[Settings], str]
+    retention: Callable[[Settings], Retained]
+    module: str | None = None
 
 
 @attrs.frozen
 class StoreTechnology:
-    """What a store technology provides: the owner's and the readers' side of cells and of views.
+    """The adapters of a store technology: the owner's and the query side of cells, and of views.
 
-    `outbox_is_stored` is False where a commit and what follows from it are one transaction, so that no outbox is
-    needed.
+    `outbox_is_stored` is False if a commit and its outputs are one transaction, which needs no outbox. `module` is the
+    vendor's module, if it is an extra.
     """
 
     cells: Callable[[Parts], CellStore]
@@ -77,13 +79,14 @@ class StoreTechnology:
     views: Callable[[Parts], Views]
     product_queries: Callable[[Parts], ProductQueries]
     outbox_is_stored: bool = True
+    module: str | None = None
 
 
 @attrs.frozen
 class Combination:
-    """What depends on the log and on the store: outputs, dead letters, and what keeps both small and safe.
+    """The adapters that depend on both log and store: outputs, dead letters, snapshots, upkeep and backups.
 
-    `group_outputs` is for logs that keep the positions of outputs with a group of workers; None elsewhere.
+    `group_outputs` is for logs that store the positions of outputs with a consumer group; None for others.
     """
 
     outputs: Callable[[Parts], Outputs]

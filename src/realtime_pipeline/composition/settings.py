@@ -10,7 +10,7 @@ from realtime_pipeline.application.serving.shared_cache import CacheSettings
 from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
 from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.domain.recommendation.experiments import Experiment
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.domain.streams.settings import FoldSettings
@@ -32,10 +32,10 @@ def _as_text(path: str | PathLike[str]) -> str:
 
 @attrs.frozen
 class StoreSettings:
-    """What stores keep of what everybody does.
+    """The retention of stores, in event time.
 
-    Sessions for `session_retention_ms` of event time, of each product's sessions the newest `listed_sessions_max`, its
-    hourly activity for `activity_retention_hours`.
+    Sessions are stored for `session_retention_ms`; of each product the newest `listed_sessions_max` sessions are
+    listed, and its hourly activity is stored for `activity_retention_hours`.
     """
 
     session_retention_ms: int = 30 * 86_400_000
@@ -50,12 +50,12 @@ class StoreSettings:
 
 @attrs.frozen
 class Settings:
-    """Everything that can be set, with the embedded defaults.
+    """All settings; the defaults are those of an embedded pipeline, with log and store in one SQLite file.
 
-    `partitions` is used when a log is made, and then stays. `event_types` maps a shop's own event types to known
-    ones: `{"video_play": "view", "order_placed": "purchase"}`. `rating_prior` is how many average ratings a
-    product starts with. `currency` (a code of ISO 4217) says with how many decimals money is printed: two where it is
-    empty.
+    `partitions` is the number of partitions of a log that is created; it cannot be changed later. `event_types` maps a
+    shop's own event types to known ones: `{"video_play": "view", "order_placed": "purchase"}`. `rating_prior` is how
+    many average ratings a product starts with. `currency` (a code of ISO 4217) decides how many decimals money is
+    printed with: 2 if it is empty.
     """
 
     log: LogName = "sqlite"
@@ -82,7 +82,7 @@ class Settings:
                 found = getattr(self, field.name)
                 if not isinstance(found, field.type):
                     kind = type(found).__name__
-                    raise TypeError(f"settings: {field.name} is to be {field.type.__name__}(…), not a {kind}")
+                    raise TypeError(f"settings: {field.name} must be {field.type.__name__}(…), not a {kind}")
         self._check_technologies()
         if type(self.partitions) is not int:
             raise TypeError(f"partitions must be a whole number, not {self.partitions!r}")
@@ -91,27 +91,30 @@ class Settings:
         decimals_of(self.currency)
         for type_name, kind_name in self.event_types.items():
             if type_name in TYPE_NAMES[EventKind.CUSTOMER_FORGOTTEN]:
-                raise ValueError(f"event_types: {type_name} must keep its meaning, so that customers can be forgotten")
+                raise ValueError(f"event_types: {type_name} cannot be mapped, since it erases customers")
             if kind_named(kind_name) is None:
-                raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no kind of event")
-        every = (self.recommendations, *(variant.recommendations for variant in self.experiment.variants.values()))
-        window = max(rules.trending.window_hours for rules in every)
-        if window > self.stores.activity_retention_hours:
+                raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no known event type")
+        recommenders = (
+            self.recommendations,
+            *(variant.recommendations for variant in self.experiment.variants.values()),
+        )
+        window_hours = max(settings.trending.window_hours for settings in recommenders)
+        if window_hours > self.stores.activity_retention_hours:
             raise ValueError(
-                f"recommendations.trending.window_hours is {window}, more than stores.activity_retention_hours, "
+                f"recommendations.trending.window_hours is {window_hours}, more than stores.activity_retention_hours, "
                 f"which is {self.stores.activity_retention_hours}"
             )
 
     def _check_technologies(self) -> None:
-        for what, name, known in (("log", self.log, LogName), ("store", self.store, StoreName)):
+        for setting, name, known in (("log", self.log, LogName), ("store", self.store, StoreName)):
             if name not in get_args(known):
-                raise ValueError(f"{what} is one of {', '.join(get_args(known))}, not {name}")
+                raise ValueError(f"{setting} must be one of {', '.join(get_args(known))}, not {name}")
         if (self.log, self.store) == ("kafka", "sqlite"):
-            raise ValueError("log kafka needs store redis: SQLite keeps nothing for outputs that lie elsewhere")
+            raise ValueError("log kafka needs store redis: the store in SQLite has no outbox for outputs in Kafka")
         if self.log_retention != LogRetentionSettings() and (self.log, self.store) != ("sqlite", "sqlite"):
             raise ValueError(
                 "log_retention needs log sqlite and store sqlite: Kafka has a retention of its own (topics create "
-                "--retention-days), and elsewhere no snapshot is taken to build a store again from"
+                "--retention-days), and other stores take no snapshot to be rebuilt from"
             )
         if self.database.startswith((":memory:", "file:")) or not self.database:
             raise ValueError(f'database is a file, not "{self.database}"; for nothing on disk: log and store "memory"')

@@ -1,4 +1,4 @@
-"""Settings from a TOML file, the environment and options; an error names the source of the value that is wrong."""
+"""Settings from a TOML file, the environment and options; an error names the source of the wrong value."""
 
 import os
 import re
@@ -20,16 +20,16 @@ from realtime_pipeline.domain.recommendation.list_rules import ListRules
 
 PREFIX: Final = "REALTIME_PIPELINE_"
 NOT_SETTINGS: Final = frozenset(("SETTINGS", "DATA", "SERVICES", "SERVERS"))
-"""Names with the prefix that are no settings: the settings file, and what tests and harness are told by."""
+"""Variables with the prefix that are no settings: the settings file, and those of tests and harness."""
 
 SOURCES_BYTES_MAX: Final = 1 << 20
-"""A file of settings is smaller."""
+"""The largest size of a settings file, in bytes."""
 
 NAMED_MAX: Final = 3
 """How many sources an error names at most."""
 
 _MAPPINGS: Final = frozenset(("event_types", "weights", "category_weights", "pinned"))
-"""Settings whose names are products, categories and types of a shop."""
+"""Settings whose keys are a shop's own products, categories and event types."""
 
 _TYPES: Final = {
     "int": "a whole number",
@@ -40,21 +40,26 @@ _TYPES: Final = {
     "object": "a group of settings",
     "null": "nothing",
 }
-"""What the types of TOML and JSON are called in errors."""
+"""The names of TOML and JSON types in error messages."""
 
 T = TypeVar("T")
 SettingPath = tuple[str, ...]
-"""The names of a setting and of the groups that it is in."""
+"""The name of a setting, after the names of its groups."""
 
 
 def load_settings(
     file: Path | str | None = None, environment: Mapping[str, str] | None = None, **given: object
 ) -> Settings:
-    """Build settings from a TOML file, then the environment, then what was given by name; later ones win.
+    """Build settings from a TOML file, then the environment, then keyword arguments; later sources win.
 
     In the environment, `REALTIME_PIPELINE_DATABASE=…` sets `database` and
     `REALTIME_PIPELINE_WORKER__IDLE_WAIT_MS=…` sets `idle_wait_ms` of `worker`; lists and mappings may be written in
-    JSON. `REALTIME_PIPELINE_SETTINGS` names the file when none is given.
+    JSON. `REALTIME_PIPELINE_SETTINGS` names the file if `file` is None.
+
+    Args:
+        file: the TOML file.
+        environment: the variables; without it those of the process.
+        given: settings by name; None leaves a setting as it is.
 
     Raises:
         InvalidSettings: the file cannot be read, or a name or value is wrong; the message names the source.
@@ -80,7 +85,7 @@ def load_settings(
 
 
 def load_rules(file: Path) -> ListRules:
-    """Read the rules of a list from a TOML file; its names are those of `[recommendations.rules]` in the settings.
+    """Read the rules of a list from a TOML file with the names of `[recommendations.rules]`.
 
     Raises:
         InvalidSettings: the file cannot be read, or a name or value is wrong.
@@ -91,7 +96,7 @@ def load_rules(file: Path) -> ListRules:
 
 
 class _Sources:
-    """Where each setting comes from: the file, unless a variable of the environment says otherwise."""
+    """The source of each setting: the file, unless a variable of the environment sets it."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -101,10 +106,10 @@ class _Sources:
         self._by_path[tuple(path)] = source
 
     def of(self, path: SettingPath, message: str = "") -> str:
-        """The source of a setting, or of the group that it is in.
+        """Return the source of a setting, or of its group.
 
-        Of a group that was set in parts, those parts are named that the message speaks of; of a mapping, and without a
-        message, all parts.
+        If several sources set parts of a group, these are the sources of the parts that the message names; for a
+        mapping, and without a message, of all parts.
         """
         for end in range(len(path), 0, -1):
             if path[:end] in self._by_path:
@@ -131,7 +136,7 @@ def _converted(document: dict[str, Any], type_: type[T], sources: _Sources) -> T
 
 
 def _in_words(error: str) -> tuple[str, SettingPath]:
-    """The message of msgspec in words of the settings, and the path of the setting, or of its group."""
+    """Return msgspec's message in the terms of settings, and the path of the setting or its group."""
     message, _, at = error.partition(" - at `")
     path = tuple(re.findall(r"[^.\[\]]+", at.rstrip("`").removeprefix("$")))
     found = re.fullmatch(r"Expected `([^`]*)`, got `(\w+)`", message)
@@ -142,7 +147,7 @@ def _in_words(error: str) -> tuple[str, SettingPath]:
 
 
 def _complete_variants(document: dict[str, Any], sources: _Sources) -> None:
-    """Let what a variant of an experiment does not say be as in the settings for everybody."""
+    """Fill what a variant of an experiment does not set from the common settings."""
     common, experiment = document.get("recommendations", {}), document.get("experiment")
     variants = experiment.get("variants") if isinstance(experiment, dict) else None
     for name, variant in variants.items() if isinstance(variants, dict) else ():
@@ -155,7 +160,9 @@ def _complete_variants(document: dict[str, Any], sources: _Sources) -> None:
 
 def _merged(common: Any, own: Any) -> Any:
     if isinstance(common, dict) and isinstance(own, dict):
-        named = {name for name in own if name in _MAPPINGS}  # a shop's own products: others in place of these
+        named = {
+            name for name in own if name in _MAPPINGS
+        }  # keys of a shop's own: the variant's replace the common ones
         return {
             name: own[name] if name in named else _merged(common.get(name), own.get(name)) for name in {**common, **own}
         }
@@ -174,7 +181,7 @@ def _read(file: Path | str) -> dict[str, Any]:
 
 
 def _spelt(path: str) -> list[str]:
-    """The names of a path of the environment; below a mapping they are in the shop's own spelling."""
+    """Return the names in an environment variable; below a mapping they keep the shop's spelling."""
     names: list[str] = []
     for name in path.split("__"):
         names.append(name if names and names[-1] in _MAPPINGS else name.lower())
@@ -185,7 +192,7 @@ def _put(document: dict[str, Any], path: list[str], value: str, source: str) -> 
     for name in path[:-1]:
         document = document.setdefault(name, {})
         if not isinstance(document, dict):
-            raise InvalidSettings(f"{source}: {name} is a group of settings, and was given a value of its own")
+            raise InvalidSettings(f"{source}: {name} is a group of settings, and has a value already")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -194,7 +201,7 @@ def _put(document: dict[str, Any], path: list[str], value: str, source: str) -> 
 
 
 def _read_value(value: str) -> Any:
-    """Read what is written as a list or mapping in JSON; anything else is text, or is made of text."""
+    """Read a list or mapping in JSON; any other value is text, which the type of the setting converts."""
     if value.startswith(("[", "{")):
         with suppress(msgspec.DecodeError, RecursionError):
             return msgspec.json.decode(value)
@@ -204,7 +211,7 @@ def _read_value(value: str) -> Any:
 def _check_names(
     document: Mapping[str, Any], type_: type[attrs.AttrsInstance], within: SettingPath, sources: _Sources
 ) -> None:
-    """Refuse a setting that does not exist, or a choice that does not: it is most likely misspelt."""
+    """Refuse a setting, or a choice of a setting, that does not exist."""
     fields = {field.name: field.type for field in attrs.fields(type_)}
     for name, value in document.items():
         path = (*within, str(name))
@@ -215,13 +222,13 @@ def _check_names(
         choices = get_args(field_type) if get_origin(field_type) is Literal else (value,)
         if value not in choices:
             written = shortened(value) if isinstance(value, int | float) else ascii(value)[1:200].rstrip("'")
-            raise InvalidSettings(f"{sources.of(path)}: {dotted} is one of {', '.join(choices)}, not {written}")
+            raise InvalidSettings(f"{sources.of(path)}: {dotted} must be one of {', '.join(choices)}, not {written}")
         if isinstance(value, dict) and isinstance(field_type, type) and attrs.has(field_type):
             _check_names(value, field_type, path, sources)
 
 
 def _nearest(name: str, within: SettingPath, fields: Iterable[str]) -> str:
-    """Name the setting that was meant: of this group, else of any; where none is like it, name all of the group."""
+    """Suggest the most similar setting of the group, else of any group; without one, list those of the group."""
     known = sorted(fields)
     for candidates, group in ((known, within), *(((field,), path) for path, field in _settings(Settings, ()))):
         found = get_close_matches(name, candidates, 1, 0.75)
@@ -231,7 +238,7 @@ def _nearest(name: str, within: SettingPath, fields: Iterable[str]) -> str:
 
 
 def _settings(type_: type[attrs.AttrsInstance], within: SettingPath) -> Iterator[tuple[SettingPath, str]]:
-    """Every setting, with the path of its group."""
+    """Yield every setting, with the path of its group."""
     for field in attrs.fields(type_):
         yield within, field.name
         if isinstance(field.type, type) and attrs.has(field.type):

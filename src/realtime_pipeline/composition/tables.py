@@ -1,4 +1,4 @@
-"""Which technologies there are: one line for each log, each store, and each combination of both.
+"""The technologies: a line for each log, each store, and each combination of both.
 
 A new technology is a folder in `infrastructure`, a module in `technologies`, and its lines here.
 """
@@ -26,7 +26,7 @@ STORES: Final[Mapping[StoreName, StoreTechnology]] = {
 }
 
 _NONE_NEEDED: Final = (lambda _: NoSnapshots(), lambda _: NoUpkeep(), lambda _: NoBackups())
-"""Snapshots, upkeep and backups of logs and stores that have their own means."""
+"""No snapshots, upkeep and backups: the log and the store have means of their own."""
 _IN_MEMORY: Final = Combination(memory.outputs, memory.dead_letters, *_NONE_NEEDED)
 _IN_FILE: Final = Combination(sqlite.outputs, sqlite.dead_letters, *_NONE_NEEDED)
 _IN_TOPICS: Final = Combination(kafka.outputs, kafka.dead_letters, *_NONE_NEEDED, group_outputs=kafka.outputs)
@@ -43,4 +43,4 @@ COMBINATIONS: Final[Mapping[tuple[LogName, StoreName], Combination]] = {
         sqlite.outputs, sqlite.dead_letters, sqlite.snapshots, sqlite.upkeep, sqlite.backups
     ),
 }
-"""Outputs lie with the store where that is a database, else with the log."""
+"""Outputs are stored with the store if that is a database, else with the log."""

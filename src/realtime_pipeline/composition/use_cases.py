@@ -1,4 +1,4 @@
-"""The use cases, each made by a plain constructor call of what the container provides."""
+"""The use cases, each a plain constructor call."""
 
 from random import Random
 from typing import Protocol
@@ -16,6 +16,7 @@ from realtime_pipeline.application.maintenance.forget_customer import ForgetCust
 from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters
 from realtime_pipeline.application.maintenance.rebuild_store import RebuildStore
 from realtime_pipeline.application.maintenance.restore_outputs import RestoreOutputs
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode
 from realtime_pipeline.application.maintenance.trace_event import TraceEvent
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
@@ -34,7 +35,7 @@ from realtime_pipeline.application.processing.worker import Worker
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
-from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.application.serving.show_customer import ShowCustomer
 from realtime_pipeline.composition.parts import Parts
 from realtime_pipeline.composition.settings import Settings
@@ -57,14 +58,14 @@ class Provided(Parts, Protocol):
     upkeep: providers.Singleton[Upkeep]
     dead_letters: providers.Singleton[DeadLetters]
     catalogue: providers.Singleton[Catalogue]
-    shop_cache: providers.Singleton[ShopCache]
+    shared_cache: providers.Singleton[SharedCache]
     publish_events: providers.Singleton[PublishEvents]
     process_events: providers.Singleton[ProcessEvents]
     recommend_products: providers.Singleton[RecommendProducts]
 
 
 def relay(provided: Provided) -> OutboxRelay:
-    """What carries a commit's outbox to views and outputs."""
+    """The relay of each commit's outbox to views and outputs."""
     return OutboxRelay(provided.cells(), provided.views(), provided.outputs(), provided.observer())
 
 
@@ -94,28 +95,28 @@ def worker(provided: Provided) -> Worker:
 
 
 def publish_events(provided: Provided) -> PublishEvents:
-    """Publishing; the log is opened when the first event is appended."""
+    """Publish events; the log is opened when the first event is appended."""
     decoder = provided.decoder()
     return PublishEvents(provided.publisher, decoder, decoder.route, encode_event, encode_tick, TICK_KEY)
 
 
 def record_exposure(provided: Provided) -> RecordExposure:
-    """Recording that a list was shown."""
+    """Record that a list was shown."""
     return RecordExposure(provided.publish_events(), provided.clock(), lambda: uuid4().hex)
 
 
-def shop_cache(provided: Provided) -> ShopCache:
-    """What all requests share."""
+def shared_cache(provided: Provided) -> SharedCache:
+    """The caches that all requests share."""
     settings = provided.settings().cache
-    return ShopCache(provided.product_queries(), provided.catalogue(), provided.clock(), settings)
+    return SharedCache(provided.product_queries(), provided.catalogue(), provided.clock(), settings)
 
 
 def recommend_products(provided: Provided, settings: Settings | None = None) -> RecommendProducts:
-    """Recommending, by the settings given, or those of the container."""
+    """Recommend products, with the settings given or those of the container."""
     settings = settings or provided.settings()
     return RecommendProducts(
         provided.customer_queries(),
-        provided.shop_cache(),
+        provided.shared_cache(),
         RecommendationService(settings.recommendations, settings.rating_prior, settings.fold.profile),
         settings.fold.profile.affinity_half_life_ms,
         Random(),  # noqa: S311 - which new product is shown is no secret
@@ -123,7 +124,7 @@ def recommend_products(provided: Provided, settings: Settings | None = None) -> 
 
 
 def run_experiment(provided: Provided) -> RunExperiment:
-    """Recommending by the variant that each customer gets."""
+    """Recommend with the settings of each customer's variant."""
     settings = provided.settings()
     variants = {
         name: recommend_products(provided, attrs.evolve(settings, recommendations=variant.recommendations))
@@ -133,13 +134,13 @@ def run_experiment(provided: Provided) -> RunExperiment:
 
 
 def explain_empty_list(provided: Provided) -> ExplainEmptyList:
-    """Explaining an empty list; the log is opened when it is asked for."""
+    """Explain an empty list; the log is opened at the first call."""
     settings = provided.settings()
     return ExplainEmptyList(
         provided.log,
         provided.customer_queries(),
         provided.product_queries(),
-        provided.shop_cache(),
+        provided.shared_cache(),
         settings.recommendations,
         settings.experiment,
     )
@@ -151,38 +152,37 @@ def run_sink(provided: Provided) -> RunSink:
 
 
 def show_customer(provided: Provided) -> ShowCustomer:
-    """Showing a profile."""
+    """Read a profile."""
     profile = provided.settings().fold.profile
     return ShowCustomer(
-        provided.customer_queries(), provided.shop_cache(), profile.affinity_half_life_ms, profile.recent_products_max
+        provided.customer_queries(), provided.shared_cache(), profile.affinity_half_life_ms, profile.recent_products_max
     )
 
 
 def rebuild_store(provided: Provided) -> RebuildStore:
-    """Setting the store back."""
+    """Reset the store."""
     return RebuildStore(provided.log(), provided.cells(), provided.views(), provided.outputs(), provided.snapshots())
 
 
 def restore_outputs(provided: Provided) -> RestoreOutputs:
-    """Writing positions of outputs that the group has lost.
+    """Restore the positions of outputs that the consumer group has lost.
 
     Raises:
-        InvalidSettings: the log keeps the positions of outputs with them, and loses none.
+        InvalidSettings: the outputs are not in Kafka; their positions are stored with them.
     """
     settings = provided.settings()
     group_outputs = COMBINATIONS[settings.log, settings.store].group_outputs
     if group_outputs is None:
-        raise InvalidSettings(f"outputs lie in {settings.log} here, which forgets none: this is for log = kafka")
+        raise InvalidSettings(f"outputs restore is for log = kafka: log {settings.log} loses no positions")
     return RestoreOutputs(provided.log(), provided.relay(), group_outputs(provided))
 
 
 def forget_customer(provided: Provided) -> ForgetCustomer:
-    """Having a customer erased."""
+    """Erase a customer."""
     settings = provided.settings()
     retained = [LOGS[settings.log].retention(settings)]
     if STORES[settings.store].outbox_is_stored:
-        outbox_s = settings.worker.outbox_retention_ms / 1000
-        retained.append(f"the outbox of each commit, for {outbox_s:g} s, and until a worker runs after that")
+        retained.append(Retained(RetainedCode.OUTBOX, for_ms=settings.worker.outbox_retention_ms))
     customers, products, outputs = provided.customer_queries(), provided.product_queries(), provided.outputs()
     follow = FollowForgetting(provided.log, customers, products, outputs)
     return ForgetCustomer(
@@ -191,13 +191,15 @@ def forget_customer(provided: Provided) -> ForgetCustomer:
 
 
 def handle_dead_letters(provided: Provided) -> HandleDeadLetters:
-    """Reading, replaying and resolving dead letters."""
+    """Read, replay and resolve dead letters."""
     decoder, skew_ms = provided.decoder(), provided.settings().fold.max_future_skew_ms
-    return HandleDeadLetters(provided.dead_letters(), decoder, decoder.route, encode_replay, provided.clock(), skew_ms)
+    return HandleDeadLetters(
+        provided.dead_letters(), decoder, decoder.route, encode_event, encode_replay, provided.clock(), skew_ms
+    )
 
 
 def trace_event(provided: Provided) -> TraceEvent:
-    """Tracing an event; it folds as the worker does."""
+    """Trace an event; it folds records as the worker does."""
     settings, decoder, log = provided.settings(), provided.decoder(), provided.log()
     return TraceEvent(
         log,

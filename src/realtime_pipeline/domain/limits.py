@@ -1,4 +1,4 @@
-"""Checking the numbers of settings."""
+"""Limits: checks of the numbers in settings."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,14 +7,13 @@ from typing import Final
 import attrs
 
 POWER_MAX: Final = 10
-"""A power that takes weights further makes one of them everything, and numbers that cannot be written."""
-
+"""The largest exponent of weights: a larger one lets one weight outdo all others, and overflows."""
 
 NUMBER_MAX: Final = 10**13
-"""No number of the settings is larger: a time of 10^13 ms is 317 years, and sums of such numbers fit into 64 bits."""
+"""The largest number in settings: 10^13 ms are 317 years, and sums of such numbers fit into 64 bits."""
 
 WEIGHT_MAX: Final = 1_000
-"""An action's weight: sums of it over all events, in 2^-20, stay within 64 bits."""
+"""The largest weight of an action: its sums over all events, in 2^-20, fit into 64 bits."""
 
 
 def in_bounds(name: str, value: float, least: float, most: float = NUMBER_MAX) -> None:
@@ -22,7 +21,7 @@ def in_bounds(name: str, value: float, least: float, most: float = NUMBER_MAX) -
 
     Raises:
         TypeError: it is no number.
-        ValueError: it is out of bounds; the message says what is wrong with the value of that name.
+        ValueError: it is out of bounds; the message has the name and the bound.
     """
     if type(value) not in {int, float}:
         raise TypeError(f"{name} must be a number, not {value!r}")
@@ -32,40 +31,40 @@ def in_bounds(name: str, value: float, least: float, most: float = NUMBER_MAX) -
         raise ValueError(f"{name} must be at most {most}, not {shortened(value)}")
 
 
-def at_least(least: float, rules: attrs.AttrsInstance, *names: str) -> None:
-    """Check that numbers among the fields of settings, those named or else all, are from `least` to `NUMBER_MAX`.
+def at_least(least: float, settings: attrs.AttrsInstance, *names: str) -> None:
+    """Check that the number fields of settings (those of `names`, or all) are from `least` to `NUMBER_MAX`.
 
     Raises:
-        TypeError: a field is to be a number, or a whole one, and is not; the message names the field.
-        ValueError: a number is not; the message names the field.
+        TypeError: a field is no number, or no whole number; the message names the field.
+        ValueError: a number is smaller, or too large; the message names the field.
     """
-    for name, value in _numbers(rules, names):
+    for name, value in _numbers(settings, names):
         in_bounds(name, value, least)
 
 
-def at_most(most: float, rules: attrs.AttrsInstance, *names: str) -> None:
-    """Check that numbers among the fields of settings, those named or else all, are at most so much.
+def at_most(most: float, settings: attrs.AttrsInstance, *names: str) -> None:
+    """Check that the number fields of settings (those of `names`, or all) are at most `most`.
 
     Raises:
-        TypeError: a field is to be a number, or a whole one, and is not; the message names the field.
+        TypeError: a field is no number, or no whole number; the message names the field.
         ValueError: a number is larger; the message names the field.
     """
-    for name, value in _numbers(rules, names):
+    for name, value in _numbers(settings, names):
         in_bounds(name, value, -math.inf, most)
 
 
 def shortened(value: float) -> str:
-    """Write a number, of any size, in a few characters."""
+    """Write a number of any size in a few characters."""
     if -(10**20) < value < 10**20 or not isinstance(value, int):
         return repr(value)
     return f"a number of about {round(value.bit_length() * math.log10(2))} digits"  # writing long ones takes long
 
 
-def _numbers(rules: attrs.AttrsInstance, names: Sequence[str]) -> Iterator[tuple[str, float]]:
-    for field in attrs.fields(type(rules)):
+def _numbers(settings: attrs.AttrsInstance, names: Sequence[str]) -> Iterator[tuple[str, float]]:
+    for field in attrs.fields(type(settings)):
         if field.type not in {int, float} or (names and field.name not in names):
             continue
-        value = getattr(rules, field.name)
+        value = getattr(settings, field.name)
         if field.type is int and type(value) is not int:
             raise TypeError(f"{field.name} must be a whole number, not {value!r}")
         yield field.name, value

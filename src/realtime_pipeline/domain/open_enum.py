@@ -1,12 +1,13 @@
-"""Names of which newer releases may know more."""
+"""OpenStrEnum: an enumeration that newer releases may extend."""
 
 from enum import StrEnum
 from typing import Self
 
 
 class OpenStrEnum(StrEnum):
-    """An enumeration of names that are stored. A name that this release does not know, since a newer one wrote it, is a
-    member of its own: it is kept and counted, and equals its text."""
+    """An enumeration of stored names. A name that a newer release wrote, and this one does not know, becomes a member:
+    it
+    is stored and counted as any other, and equals its text."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
@@ -18,10 +19,10 @@ class OpenStrEnum(StrEnum):
 
     @classmethod
     def known(cls, name: str) -> Self:
-        """Find a member by a name that somebody gives.
+        """Return the member of a name that a caller passes in.
 
         Raises:
-            ValueError: this release does not know it.
+            ValueError: this release does not know the name.
         """
         found = cls(name)
         if not found.is_known:
@@ -30,5 +31,5 @@ class OpenStrEnum(StrEnum):
 
     @property
     def is_known(self) -> bool:
-        """Whether this release gives the name a meaning."""
+        """Whether this release knows the name."""
         return self in type(self).__members__.values()

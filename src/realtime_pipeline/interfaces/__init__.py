@@ -1,1 +1,1 @@
-"""Whoever drives the pipeline from outside: command lines now, servers and dashboards beside them."""
+"""The interfaces that drive the pipeline: command lines; servers and dashboards would be here, too."""

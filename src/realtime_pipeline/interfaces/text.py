@@ -1,13 +1,14 @@
-"""Profiles and recommendations as lines of text, for commands and demos."""
+"""All English of results: profiles, lists and receipts as lines of text, for commands and demos."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from realtime_pipeline.application.maintenance.follow_forgetting import Progress
 from realtime_pipeline.application.maintenance.forget_customer import Receipt
-from realtime_pipeline.application.serving.recommend_products import TopRated
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.serving.show_customer import Profile
+from realtime_pipeline.application.serving.top_rated import TopRated
 from realtime_pipeline.domain.plurals import counted
-from realtime_pipeline.domain.recommendation.service import Recommendation
+from realtime_pipeline.domain.recommendation.recommendations import Recommendation
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.ids import JOINER
 from realtime_pipeline.domain.shop.money import DECIMALS_USUAL, in_units
@@ -25,43 +26,89 @@ KINDS = {
     EventKind.RECOMMENDATIONS_SHOWN: ("list shown", "lists shown"),
     EventKind.CUSTOMER_SIGNED_IN: ("sign-in", "sign-ins"),
 }
-"""What one of them is called, and several."""
+"""The singular and the plural of each kind of event."""
 
 
 def recommendations_in_words(
     recommendations: Sequence[Recommendation], decimals: int = DECIMALS_USUAL
 ) -> Iterator[str]:
-    """Write recommendations, two lines each: product and score, then the reason. Prices with so many decimals."""
-    for number, one in enumerate(recommendations, start=1):
-        yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{one.score:,.1f}]")
-        yield plain(f"     {'; '.join((one.explanation, *one.adjustments))}")
+    """Write recommendations, two lines each: product and score, then the explanation and the adjustments.
+
+    Args:
+        recommendations: the list.
+        decimals: how many decimals prices are written with.
+    """
+    for number, entry in enumerate(recommendations, start=1):
+        yield plain(f"{number:>3}. {product_in_words(entry.product, decimals)}  [{entry.score:,.1f}]")
+        yield plain(f"     {'; '.join((entry.explanation, *entry.adjustments))}")
 
 
 def receipt_in_words(receipt: Receipt) -> Iterator[str]:
-    """Write the receipt of a forgetting: how far the worker is, what was erased, what is left, what stays."""
-    asked = receipt.forgetting
-    left = [counted(count, name.removesuffix("s")) for name, count in receipt.left.items() if count]
+    """Write the receipt of an erasure: its progress, what is left, or what was erased and what stays."""
+    request = receipt.forgetting
+    left = [counted(count, code.replace("_", " ").removesuffix("s")) for code, count in receipt.left.items() if count]
     if receipt.progress is Progress.QUEUED:
         yield f"  waiting for the worker: {counted(receipt.records_before, 'record')} before it"
     elif receipt.progress is Progress.FOLLOWED:
-        yield "  waiting for the worker: the profile is erased, what follows from it is not done yet"
+        yield "  waiting for the worker: the profile is erased, views and outputs have not followed yet"
     if left:
         yield f"  still there: {', '.join(left)}"
     elif receipt.is_done:
-        had = ((asked.events, "event"), (len(asked.sessions), "session"), (asked.reviews, "review"))
-        yield f"  erased: {', '.join(counted(number, what) for number, what in had)}"
-        yield from (plain(f"  stays: {what}") for what in receipt.stays)
+        erased = ((request.events, "event"), (len(request.sessions), "session"), (request.reviews, "review"))
+        yield f"  erased: {', '.join(counted(number, name) for number, name in erased)}"
+        yield from (plain(f"  stays: {_retained_in_words(retained)}") for retained in receipt.stays)
+
+
+_RETAINED: Mapping[RetainedCode, str] = {
+    RetainedCode.AGGREGATES: "what all customers' events add up to: views, purchases and ratings of products",
+    RetainedCode.DIGEST: "a digest of the id with the time, so that a replay brings nothing back",
+    RetainedCode.SESSION_KEYS: "keys of erased sessions in the lists of products, until newer ones push them out",
+    RetainedCode.UNATTRIBUTED_DEAD_LETTERS: "dead letters whose customer cannot be read, such as truncated lines",
+}
+"""Retained data without parameters."""
+
+
+def _retained_in_words(retained: Retained) -> str:
+    """Write what stays after an erasure, and how long."""
+    letters = counted(retained.count or 0, "dead letter")
+    match retained.code:
+        case RetainedCode.LOG:
+            return f"what was published, {_log_in_words(retained)}"
+        case RetainedCode.OUTBOX:
+            seconds = (retained.for_ms or 0) / 1000
+            return f"the outbox of each commit, for {seconds:g} s, and until a worker runs after that"
+        case RetainedCode.MISROUTED_DEAD_LETTERS:
+            return f"{letters}, in a partition of other customers"
+        case RetainedCode.DEAD_LETTERS:
+            return f"{letters}, until the retention of their topic ends"
+        case _:
+            return _RETAINED[retained.code]
+
+
+def _log_in_words(retained: Retained) -> str:
+    match retained.until:
+        case RetainedUntil.TOPIC_RETENTION:
+            return f"in topic {retained.where}, until its retention ends"
+        case RetainedUntil.FILE_DELETED:
+            return f"in the log of {retained.where} and in backups of it, until the file is deleted"
+        case RetainedUntil.LOG_RETENTION:
+            return (
+                f"in the log of {retained.where} and in backups of it, until log_retention ends it; "
+                "a backup until it is deleted"
+            )
+        case _:
+            return "until this process ends"
 
 
 def ratings_in_words(rated: Sequence[TopRated], decimals: int = DECIMALS_USUAL) -> Iterator[str]:
-    """Write products with how they are rated, a line each."""
-    for number, one in enumerate(rated, start=1):
-        stars = f"{one.average:.2f} stars, by {counted(one.ratings, 'rating')}"
-        yield plain(f"{number:>3}. {product_in_words(one.product, decimals)}  [{stars}]")
+    """Write products with their ratings, a line each."""
+    for number, entry in enumerate(rated, start=1):
+        stars = f"{entry.average:.2f} stars, by {counted(entry.ratings, 'rating')}"
+        yield plain(f"{number:>3}. {product_in_words(entry.product, decimals)}  [{stars}]")
 
 
 def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
-    """Write a product in a line."""
+    """Write a product: its name, category and price."""
     parts = [product.title]
     if product.category is not None:
         parts.append(f"({product.category})")
@@ -71,12 +118,12 @@ def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
 
 
 def plain(text: str) -> str:
-    """Leave out what is no character to print: names come from outside, and must not steer a terminal."""
+    """Remove characters that are not printable: text from outside must not control a terminal."""
     return "".join(character for character in text if character.isprintable() or character == JOINER)
 
 
 def profile_in_words(profile: Profile, decimals: int = DECIMALS_USUAL) -> Iterator[str]:
-    """Write a profile, a line for each thing that is known."""
+    """Write a profile, a line for each fact."""
     return map(plain, _profile_lines(profile, decimals))
 
 
@@ -86,7 +133,9 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
     if visits.first_seen_ms is not None and visits.last_seen_ms is not None:
         yield f"  seen       {utc_text(visits.first_seen_ms)} to {utc_text(visits.last_seen_ms)}"
     done = (
-        counted(count, one, several) for kind, (one, several) in KINDS.items() if (count := visits.counts.get(kind))
+        counted(count, singular, plural)
+        for kind, (singular, plural) in KINDS.items()
+        if (count := visits.counts.get(kind))
     )
     yield f"  did        {', '.join(done) or 'nothing yet'}"
     if purchases.units or purchases.orders_placed:
@@ -101,26 +150,26 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
         yield f"  lately     {'; '.join(product.title for product in profile.recent[:5])}"
     for review in profile.reviews[:3]:
         product = profile.products.get(review.product_id, Product(review.product_id))
-        said = f": {review.text}" if review.text else ""
-        yield f"  rated      {product.title} {'★' * review.rating}{said}"
+        text = f": {review.text}" if review.text else ""
+        yield f"  rated      {product.title} {'★' * review.rating}{text}"
 
 
 def counts_in_words(counts: Mapping[RecordClass, int]) -> str:
-    """Write how many records fell into each class."""
+    """Write the number of records in each class."""
     classes = (counted(counts.get(name, 0), *words) for name, words in CLASSES.items())
     return f"{counted(sum(counts.values()), 'record')}: {', '.join(classes)}"
 
 
 def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
-    """Write which types of events were ignored, the most frequent first, and what to do; nothing where none were."""
+    """Write the event types that were ignored, the most frequent first, and what to do; no line if there are none."""
     if types:
-        ordered = sorted(types.items(), key=lambda one: (-one[1], one[0]))
+        ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
         named = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
         yield plain(f"ignored types: {named}; map them in [event_types]")
 
 
 EMPTY = '""'
-"""A type without a name."""
+"""How a type without a name is written."""
 
 CLASSES: Mapping[RecordClass, tuple[str, ...]] = {
     RecordClass.APPLIED: ("applied", "applied"),

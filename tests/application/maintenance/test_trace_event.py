@@ -66,7 +66,7 @@ def test_what_events_of_each_kind_change(tmp_path: Path) -> None:
         ]
         append(pipeline, history)
         pipeline.process()
-        assert {one["event_id"]: changes(pipeline, one["event_id"])[0] for one in history} == {
+        assert {entry["event_id"]: changes(pipeline, entry["event_id"])[0] for entry in history} == {
             "bought": Change(units=3, spend=300_000, orders=1, sessions_begun=1, session="0-0", interactions=1),
             "back": Change(units=-1, spend=-100_000),
             "good": Change(ratings=1, rating_sum=5),
@@ -135,7 +135,7 @@ def test_visitors_from_before_a_forgetting_are_found_in_the_whole_log_only() -> 
         for part in (visit, [event("new", product="mug", at_ms=NOW_MS + 1)]):
             append(pipeline, part)
             pipeline.process()
-        seen, signed_in = (str(one["event_id"]) for one in visit[:2])
+        seen, signed_in = (str(entry["event_id"]) for entry in visit[:2])
         assert {len(pipeline.trace(seen).copies), len(pipeline.trace(signed_in).copies)} == {1}
         assert pipeline.trace(seen, "ada").copies == ()
         assert len(pipeline.trace("new", "ada").copies) == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.serving.shared_cache import CacheSettings
 from realtime_pipeline.domain.profile.session import SessionKey
-from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings, nearest
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings, nearest_sessions
 from realtime_pipeline.domain.shop.events import ProductId
 from tests.support.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, append, embedded, event, opened
 
@@ -106,10 +106,10 @@ def test_a_session_from_a_clock_ahead_does_not_age_the_others() -> None:
     mug = ProductId("mug")
     listed = {SessionKey(1): NOW_MS + EIGHT_YEARS_MS, SessionKey(2): NOW_MS, SessionKey(3): NOW_MS - 2 * DAY_MS}
     rules = NeighbourSettings(recency_days=2.0)
-    found = nearest({mug: 1}, {mug: listed}, rules, (), NOW_MS)
+    found = nearest_sessions({mug: 1}, {mug: listed}, rules, (), NOW_MS)
     assert {key: round(worth, 4) for key, worth in found.items()} == {1: 1.0, 2: 1.0, 3: 0.3679}
     current = {key: at_ms for key, at_ms in listed.items() if key != 1}
-    assert nearest({mug: 1}, {mug: current}, rules, (), NOW_MS) == {key: found[key] for key in current}
+    assert nearest_sessions({mug: 1}, {mug: current}, rules, (), NOW_MS) == {key: found[key] for key in current}
 
 
 PRODUCTS = ("mug", "jug", "pan")

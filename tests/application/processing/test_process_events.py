@@ -11,6 +11,7 @@ from dependency_injector import providers
 
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.errors import WrongLog
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.processing.process_events import Round
 from realtime_pipeline.domain.shop.events import CustomerId
@@ -149,7 +150,7 @@ def test_a_misrouted_dead_letter_does_not_delay_a_receipt(tmp_path: Path) -> Non
         pipeline.process()
         receipt = pipeline.receipt(forgetting)
         assert receipt.is_done
-        assert "1 dead letter, in a partition of somebody else's" in receipt.stays
+        assert Retained(RetainedCode.MISROUTED_DEAD_LETTERS, count=1) in receipt.stays
 
 
 class WriteAttempts(StageObserver):

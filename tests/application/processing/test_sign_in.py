@@ -78,7 +78,7 @@ def test_visitors_are_forgotten_with_their_customer(kind: Kind, tmp_path: Path) 
         processed(pipeline, *looks("mug"), review, *looks("jug", session="s2"), login(), login(session="s2"))
         customers = pipeline.container.customer_queries()
         assert len(customers.reviews(CustomerId(VISITOR))) == 1
-        with pytest.raises(UnknownCustomer, match=f"{VISITOR} has signed in, and is ada since: forget that one"):
+        with pytest.raises(UnknownCustomer, match=f"{VISITOR} is a visitor who has signed in as ada: forget ada"):
             pipeline.forget(VISITOR)
         pipeline.forget("ada")
         pipeline.process()

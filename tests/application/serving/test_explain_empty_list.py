@@ -7,14 +7,14 @@ import pytest
 from realtime_pipeline import ListRules, Pipeline, PipelineError, Settings
 from realtime_pipeline.domain.recommendation.blending import Blend
 from realtime_pipeline.domain.recommendation.experiments import Experiment, Variant
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from tests.support.histories import HOUR_MS, KINDS, NOW_MS, Kind, SetClock, append, embedded, event, opened
 
 LONG_AGO_MS = NOW_MS - 100 * HOUR_MS
 QUIET = (
-    "nothing is trending: in the 72 hours up to the newest event, looks, carts and purchases of no product come to "
-    "more than 0 by [recommendations.trending]"
+    "nothing is trending: in the 72 hours up to the newest event, the views, carts and purchases of no product have "
+    "a score above 0 by [recommendations.trending]"
 )
 
 
@@ -60,7 +60,7 @@ def test_events_wait_to_be_processed(kind: Kind, tmp_path: Path) -> None:
             "what is trending was read before there was any; ask again (the setting cache.trending_ms says when)",
         )
         clock.at_ms += pipeline.container.settings().cache.trending_ms
-        assert [one.product.product_id for one in pipeline.recommend("zoe")] == ["mug"]
+        assert [entry.product.product_id for entry in pipeline.recommend("zoe")] == ["mug"]
 
 
 def test_no_record_counted(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_was_done_is_too_long_ago_to_trend(kind: Kind, tmp_path: Path) -> N
 def test_something_trends_but_not_in_that_country(tmp_path: Path) -> None:
     looked = event("v", product="mug") | {"context": {"country": "DE"}}
     with processed(recommending("memory", tmp_path), looked) as pipeline:
-        assert [one.product.product_id for one in pipeline.trending(country="DE")] == ["mug"]
+        assert [entry.product.product_id for entry in pipeline.trending(country="DE")] == ["mug"]
         assert len(pipeline.trending(country="FR")) == 0
         assert pipeline.explain_empty(country="fr") == "nothing is trending in FR, but elsewhere; leave out the country"
 
@@ -115,7 +115,7 @@ def test_the_settings_ask_no_source(tmp_path: Path) -> None:
     ) as pipeline:
         assert len(pipeline.recommend("zoe")) == 0
         assert pipeline.explain_empty("zoe") == (
-            "nothing is known of customer zoe, and what is trending is not asked for: [recommendations.blend] has "
+            "nothing is known of customer zoe, and what is trending is not recommended: [recommendations.blend] has "
             "trending = 0"
         )
 

@@ -8,8 +8,10 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.serving.candidate_sources import CONSIDERED_MAX
-from realtime_pipeline.application.serving.recommend_products import NOT_ALL_CONSIDERED, TopRatedProducts
-from realtime_pipeline.domain.recommendation.service import Recommendations, RecommendationSettings
+from realtime_pipeline.application.serving.recommend_products import NOT_ALL_CONSIDERED
+from realtime_pipeline.application.serving.top_rated import TopRatedProducts
+from realtime_pipeline.domain.recommendation.recommendations import Recommendations
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.infrastructure.memory.catalogue import MemoryCatalogue
@@ -29,12 +31,12 @@ def opened(
     return Pipeline(embedded(kind, folder, settings), container)
 
 
-def looks(pipeline: Pipeline, name: str, products: int, times: int, **said: Any) -> None:
+def looks(pipeline: Pipeline, name: str, products: int, times: int, **text: Any) -> None:
     """Have nobody known look so many times at each of some products."""
     append(
         pipeline,
         (
-            event(f"{name}-{number}-{time}", user=None, at_ms=NOW_MS, product=f"{name}-{number:04}", **said)
+            event(f"{name}-{number}-{time}", user=None, at_ms=NOW_MS, product=f"{name}-{number:04}", **text)
             for number in range(products)
             for time in range(times)
         ),
@@ -52,7 +54,7 @@ def rate(pipeline: Pipeline, name: str, products: int, rating: int) -> None:
 
 
 def ids(products: Recommendations | TopRatedProducts) -> list[str]:
-    return [one.product.product_id for one in products]
+    return [entry.product.product_id for entry in products]
 
 
 @KINDS
@@ -96,7 +98,7 @@ def test_neighbours_go_on_as_well(tmp_path: Path) -> None:
         pipeline.publish([event("look", user="bob", at_ms=1_000, product="new", category="books")])
         pipeline.process()
         found = pipeline.recommend("bob", rules=ONLY_BOOKS)
-        assert [(one.product.product_id, one.reason.because_of) for one in found] == [("old", ("new",))]
+        assert [(entry.product.product_id, entry.reason.because_of) for entry in found] == [("old", ("new",))]
 
 
 def test_a_list_says_when_not_all_was_tried(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from dependency_injector import providers
 
 from realtime_pipeline import Container, ListRules, Pipeline, Settings
 from realtime_pipeline.application.ports.catalogue import Catalogue
-from realtime_pipeline.application.serving.shared_cache import DEPTHS, CacheSettings
+from realtime_pipeline.application.serving.shared_cache import LIST_DEPTHS, CacheSettings
 from realtime_pipeline.domain.recommendation.blending import Blend
 from realtime_pipeline.domain.recommendation.neighbours import NeighbourSettings
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.recommendation.trending import TrendingProduct, TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
@@ -75,7 +75,7 @@ class Shop:
 
     def trending(self) -> list[str]:
         """What is trending, by name."""
-        return [one.product.title for one in self.pipeline.trending()]
+        return [entry.product.title for entry in self.pipeline.trending()]
 
 
 @pytest.fixture
@@ -128,14 +128,14 @@ def test_what_is_rated_highest_may_be_as_old_as_what_is_trending(shop: Shop) -> 
         shop.pipeline.process()
 
     def top_rated(limit: int) -> list[str]:
-        return [one.product.product_id for one in shop.pipeline.top_rated(limit)]
+        return [entry.product.product_id for entry in shop.pipeline.top_rated(limit)]
 
     rate("mug", 4)
     assert top_rated(3) == ["mug"]
     rate("jug", 5)
     shop.clock.at_ms += 999
     assert top_rated(3) == ["mug"]
-    assert top_rated(DEPTHS[-1] + 1) == ["jug", "mug"]
+    assert top_rated(LIST_DEPTHS[-1] + 1) == ["jug", "mug"]
     shop.clock.at_ms += 1
     assert (top_rated(1), top_rated(2)) == (["jug"], ["jug", "mug"])
 
@@ -155,8 +155,10 @@ def test_the_catalogue_is_asked_at_every_request_and_completed_by_what_events_sa
     before = shop.pipeline.recommend("bob", rules=rules)
     shop.stock.sold_out.add("m1")
     after = shop.pipeline.recommend("bob", rules=rules)
-    assert [one.product for one in before] == [Product(ProductId(id_), "Mug", in_stock=True) for id_ in ("m1", "m2")]
-    assert [one.product.product_id for one in after] == ["m2"]
+    assert [entry.product for entry in before] == [
+        Product(ProductId(id_), "Mug", in_stock=True) for id_ in ("m1", "m2")
+    ]
+    assert [entry.product.product_id for entry in after] == ["m2"]
 
 
 def test_products_that_are_remembered_are_let_go_of_when_they_are_too_many(
@@ -187,7 +189,7 @@ def test_only_lists_with_as_many_sessions_as_are_looked_at_may_be_old() -> None:
             pipeline.process()
 
         def similar(product: str) -> set[str]:
-            return {one.product.product_id for one in pipeline.similar(product)}
+            return {entry.product.product_id for entry in pipeline.similar(product)}
 
         see(["mug", "jug"], ["mug", "cup"], ["tea", "pot"])
         assert (similar("mug"), similar("tea")) == ({"jug", "cup"}, {"pot"})
@@ -203,4 +205,4 @@ def test_the_catalogue_is_asked_only_for_what_is_shown_where_no_rule_goes_by_it(
         append(shop.pipeline, visits(f"u{number}", "mug", f"p{number}", f"q{number}"))
     shop.pipeline.process()
     found = shop.pipeline.recommend("eve", 3, looking_at=["mug"])
-    assert shop.stock.asked == {"mug", *(one.product.product_id for one in found)}
+    assert shop.stock.asked == {"mug", *(entry.product.product_id for entry in found)}

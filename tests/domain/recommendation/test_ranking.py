@@ -11,7 +11,7 @@ from realtime_pipeline.domain.recommendation.ranking import (
     Ranking,
     Visitor,
     disliked,
-    inject_new_products,
+    inject_cold_start_products,
     ranked,
     weighted_by_rating,
 )
@@ -33,11 +33,11 @@ PRODUCTS = {
 def candidates(*product_ids: ProductId, kind: ReasonKind = ReasonKind.NEIGHBOURS) -> list[Candidate]:
     """The first has the highest score."""
     count = len(product_ids)
-    return [Candidate(one, float(count - place), Reason(kind, 1)) for place, one in enumerate(product_ids)]
+    return [Candidate(entry, float(count - place), Reason(kind, 1)) for place, entry in enumerate(product_ids)]
 
 
 def listed(rules: ListRules, visitor: Visitor | None = None, limit: int = 4) -> list[str]:
-    return [one.product_id for one in ranking(rules, visitor, limit).chosen]
+    return [entry.product_id for entry in ranking(rules, visitor, limit).chosen]
 
 
 def ranking(rules: ListRules, visitor: Visitor | None = None, limit: int = 4) -> Ranking:
@@ -71,9 +71,9 @@ def test_each_rule_does_what_it_says(rules: ListRules, left: str) -> None:
 @pytest.mark.parametrize("price", [299, 1_649, 1_999, 9_999])
 def test_a_price_is_within_its_own_bounds(price: int) -> None:
     rules = ListRules(price_min=price / 100, price_max=price / 100)
-    assert rules.refusal(Product(A, price=Amount(price * 100))) is None
-    assert rules.refusal(Product(A, price=Amount(price * 100 - 1))) == "price_min"
-    assert rules.refusal(Product(A, price=Amount(price * 100 + 1))) == "price_max"
+    assert rules.failed_filter(Product(A, price=Amount(price * 100))) is None
+    assert rules.failed_filter(Product(A, price=Amount(price * 100 - 1))) == "price_min"
+    assert rules.failed_filter(Product(A, price=Amount(price * 100 + 1))) == "price_max"
 
 
 def test_what_was_seen_or_disliked_is_not_shown() -> None:
@@ -96,8 +96,8 @@ def test_what_was_seen_or_disliked_is_not_shown() -> None:
 )
 def test_new_products_get_the_last_places(rules: ListRules, limit: int, left: str) -> None:
     new = candidates(ProductId("y"), ProductId("z"), kind=ReasonKind.NEW)
-    found = inject_new_products(ranking(rules, limit=limit), new, 2, rules, {}, limit)
-    assert "".join(one.product_id for one in found.chosen) == left
+    found = inject_cold_start_products(ranking(rules, limit=limit), new, 2, rules, {}, limit)
+    assert "".join(entry.product_id for entry in found.chosen) == left
 
 
 def test_new_products_count_among_those_of_their_category() -> None:
@@ -105,57 +105,62 @@ def test_new_products_count_among_those_of_their_category() -> None:
     described = {**PRODUCTS, **{ProductId(name): Product(ProductId(name), category="cups") for name in "xyz"}}
     new = candidates(*map(ProductId, "xyz"), kind=ReasonKind.NEW)
     before = ranked(candidates(A, C, D), Visitor(), rules, described, 3)
-    assert [one.product_id for one in before.chosen] == ["a", "c", "d"]
-    assert [one.product_id for one in inject_new_products(before, new, 2, rules, described, 3).chosen] == [
+    assert [entry.product_id for entry in before.chosen] == ["a", "c", "d"]
+    assert [entry.product_id for entry in inject_cold_start_products(before, new, 2, rules, described, 3).chosen] == [
         "a",
         "c",
         "d",
     ]
-    assert [one.product_id for one in inject_new_products(before, new, 2, rules, described, 4).chosen] == [
+    assert [entry.product_id for entry in inject_cold_start_products(before, new, 2, rules, described, 4).chosen] == [
         "a",
         "c",
         "d",
     ]
     alone = ranked(candidates(A), Visitor(), rules, described, 1)
-    assert [one.product_id for one in inject_new_products(alone, new, 1, rules, described, 1).chosen] == ["x"]
+    assert [entry.product_id for entry in inject_cold_start_products(alone, new, 1, rules, described, 1).chosen] == [
+        "x"
+    ]
 
 
 def test_rules_may_name_products_by_number_where_their_ids_are() -> None:
     rules: dict[str, Any] = {"exclude": {17}, "weights": {18: 2.0}, "pinned": {19: 1}}
     found = ListRules(**rules)
     assert (found.exclude, found.weights, found.pinned) == (frozenset(("17",)), {"18": 2.0}, {"19": 1})
-    with pytest.raises(ValueError, match="exclude is a set of names"):
+    with pytest.raises(ValueError, match="exclude must be a set"):
         ListRules(exclude="17")  # type: ignore[arg-type]
 
 
 def test_the_list_says_which_rule_moved_what() -> None:
     boosted = ranking(ListRules(weights={D: 10.0, A: 0.5}))
-    assert [(one.product_id, one.adjustments) for one in boosted.chosen] == [
+    assert [(entry.product_id, entry.adjustments) for entry in boosted.chosen] == [
         ("d", ("boosted to 10 times its score",)),
         ("b", ()),
         ("a", ("buried to 0.5 times its score",)),
         ("c", ()),
     ]
     mixed = ranking(ListRules(diversity=0.5), limit=2)
-    assert [one.adjustments for one in mixed.chosen] == [(), ("moved up for diversity",)]
+    assert [entry.adjustments for entry in mixed.chosen] == [(), ("moved up for diversity",)]
     pinned = ranking(ListRules(pinned={D: 1}), limit=1).chosen[0]
-    assert (pinned.reason.kind, pinned.adjustments) == (ReasonKind.PINNED, ("pinned to place 1",))
+    assert (pinned.reason.kind, pinned.adjustments) == (ReasonKind.PINNED, ("pinned to slot 1",))
 
 
 def test_pinned_products_lose_no_place_to_their_pin() -> None:
     assert listed(ListRules(pinned={A: 9}), limit=3) == ["a", "b", "c"]  # the place is not in this list
     short = ranking(ListRules(pinned={D: 4}, exclude=frozenset((B, C))))
-    assert [(one.product_id, one.adjustments) for one in short.chosen] == [("a", ()), ("d", ("pinned to place 2",))]
+    assert [(entry.product_id, entry.adjustments) for entry in short.chosen] == [
+        ("a", ()),
+        ("d", ("pinned to slot 2",)),
+    ]
     two = listed(ListRules(pinned={C: 4, D: 6}), limit=9)
     assert two == ["a", "b", "d", "c"]  # there is a place 4
     many = ranking(ListRules(pinned={D: 2}), limit=10**9)
-    assert [one.product_id for one in many.chosen] == ["a", "d", "b", "c"]
+    assert [entry.product_id for entry in many.chosen] == ["a", "d", "b", "c"]
     of_categories = ListRules(pinned={A: 1}, per_category=1)
     assert listed(of_categories) == ["a", "c", "d"]  # the pin is of cups, as b is
     assert listed(attrs.evolve(of_categories, per_category=2)) == ["a", "b", "c", "d"]
     assert listed(ListRules(pinned={A: 1}, diversity=0.5)) == ["a", "c", "d", "b"]
     nothing_else = ranking(ListRules(pinned={D: 1}, price_max=0.01))
-    assert [one.product_id for one in nothing_else.chosen] == ["d"]
+    assert [entry.product_id for entry in nothing_else.chosen] == ["d"]
     assert nothing_else.notes == ("price_max left nothing: it refused 3 of 4 products",)
 
 
@@ -176,7 +181,7 @@ def test_who_has_bought_everything_is_offered_nothing_and_the_list_says_why() ->
 
 def test_who_was_shown_everything_is_shown_it_again_and_the_list_says_so() -> None:
     again = ranking(ListRules(shown_max=2), Visitor(shown={A: 2, B: 3, C: 2, D: 2}))
-    assert [one.product_id for one in again.chosen] == ["a", "b", "c", "d"]
+    assert [entry.product_id for entry in again.chosen] == ["a", "b", "c", "d"]
     assert again.notes == ("shown_max set aside, which had left nothing of 4 products",)
     first_few = ranked(candidates(A), Visitor(shown={A: 2}), ListRules(shown_max=2), {}, 4, exhausted=False)
     assert first_few == Ranking(())  # there may be others yet
@@ -185,23 +190,23 @@ def test_who_was_shown_everything_is_shown_it_again_and_the_list_says_so() -> No
 def test_sources_come_one_after_the_other_unless_they_are_worth_the_same() -> None:
     sources = [candidates(A, B), candidates(C, A, kind=ReasonKind.TRENDING)]
     found = blended(sources, Blend())
-    assert [(one.product_id, one.score, one.reason.kind.value) for one in found] == [
+    assert [(entry.product_id, entry.score, entry.reason.kind.value) for entry in found] == [
         ("a", 4.0, "neighbours"),
         ("b", 3.0, "neighbours"),
         ("c", 0.5, "trending"),
     ]
-    assert [one.product_id for one in blended(sources, Blend(2.0, 2.0, 2.0, 2.0))] == ["a", "c", "b"]
-    assert Blend().is_in_turn
-    assert not Blend(2.0, 2.0, 2.0, 2.0).is_in_turn
-    assert not Blend(8.0, 4.0, 1.0, 2.0).is_in_turn
-    assert Blend(4.0, 0.0, 0.0, 2.0).is_in_turn
+    assert [entry.product_id for entry in blended(sources, Blend(2.0, 2.0, 2.0, 2.0))] == ["a", "c", "b"]
+    assert Blend().keeps_source_order
+    assert not Blend(2.0, 2.0, 2.0, 2.0).keeps_source_order
+    assert not Blend(8.0, 4.0, 1.0, 2.0).keeps_source_order
+    assert Blend(4.0, 0.0, 0.0, 2.0).keeps_source_order
 
 
 def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
     tallies = {A: ProductStats(1, 20, 20), B: ProductStats(1, 20, 100)}
     found = weighted_by_rating(candidates(A, B, C), tallies, ListRules(rating=1.0), 5.0)
     average = (5 * 3.5 + 100) / 25 / 3.5
-    assert [one.product_id for one in found] == ["b", "a", "c"]
+    assert [entry.product_id for entry in found] == ["b", "a", "c"]
     assert found[0].score == pytest.approx(2 * average)
     assert found[0].adjustments == ("rated 4.7",)
     assert weighted_by_rating(candidates(A, B), tallies, ListRules(rating=0.0), 5.0) == candidates(A, B)
@@ -219,7 +224,7 @@ def test_well_rated_products_count_more_and_badly_rated_ones_less() -> None:
         ({"pinned": {A: 0}}, "pinned: slots"),
         ({"pinned": {A: 1, B: 1}}, "pinned: slots"),
         ({"pinned": {A: 1.5}}, "pinned: slots"),
-        ({"only_categories": "cups"}, "only_categories is a set of names"),
+        ({"only_categories": "cups"}, "only_categories must be a set"),
         ({"rating": 3_000.0}, "rating must be at most 10"),
     ],
 )

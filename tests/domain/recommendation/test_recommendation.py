@@ -9,12 +9,18 @@ from realtime_pipeline.domain.profile.session import Session, SessionKey, Sessio
 from realtime_pipeline.domain.recommendation.neighbours import (
     DAY_MS,
     NeighbourSettings,
-    Scored,
+    ScoredProduct,
     inverse_document_frequency,
-    nearest,
-    score,
+    nearest_sessions,
+    score_products,
 )
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind, Touch, done_in_words, in_words
+from realtime_pipeline.domain.recommendation.reasons import (
+    Reason,
+    ReasonKind,
+    SeedAction,
+    reason_in_words,
+    seed_actions_in_words,
+)
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.money import decimals_of, in_units
@@ -50,7 +56,7 @@ PLAIN = NeighbourSettings(
 
 def test_later_products_weigh_more() -> None:
     lists = {A: listed((9, 1), (8, 2)), B: listed((9, 1), (7, 3))}
-    found = nearest(looks(A, B), lists, attrs.evolve(PLAIN, position_reach=2.0), own=())
+    found = nearest_sessions(looks(A, B), lists, attrs.evolve(PLAIN, position_reach=2.0), own_sessions=())
     assert list(found) == [1, 3, 2]
     earlier = math.exp(-1 / 2)
     assert list(found.values()) == pytest.approx([1 + earlier, 1, earlier])
@@ -58,41 +64,43 @@ def test_later_products_weigh_more() -> None:
 
 def test_what_was_bought_weighs_more_than_what_was_looked_at() -> None:
     lists = {A: listed((9, 1)), B: listed((9, 2))}
-    found = nearest({A: 5, B: 1}, lists, attrs.evolve(PLAIN, action_power=0.5), own=())
+    found = nearest_sessions({A: 5, B: 1}, lists, attrs.evolve(PLAIN, action_power=0.5), own_sessions=())
     assert list(found) == [1, 2]
     assert list(found.values()) == pytest.approx([math.sqrt(5), 1])
 
 
 def test_older_sessions_count_less() -> None:
     lists = {A: listed((3 * DAY_MS, 1), (DAY_MS, 2))}
-    found = nearest(looks(A), lists, attrs.evolve(PLAIN, recency_days=4.0), own=())
+    found = nearest_sessions(looks(A), lists, attrs.evolve(PLAIN, recency_days=4.0), own_sessions=())
     assert list(found.values()) == pytest.approx([1, math.exp(-2 / 4)])
 
 
 def test_equally_near_sessions_go_by_age() -> None:
-    found = nearest(looks(A), {A: listed((9, 1), (8, 2), (7, 3))}, attrs.evolve(PLAIN, k=2), own=())
+    found = nearest_sessions(looks(A), {A: listed((9, 1), (8, 2), (7, 3))}, attrs.evolve(PLAIN, k=2), own_sessions=())
     assert list(found) == [1, 2]
 
 
 def test_only_the_newest_are_candidates() -> None:
     lists = {A: listed((5, 1), (4, 2)), B: listed((9, 3), (3, 4))}
-    found = nearest(looks(A, B), lists, attrs.evolve(PLAIN, m=2), own=())
+    found = nearest_sessions(looks(A, B), lists, attrs.evolve(PLAIN, m=2), own_sessions=())
     assert found.keys() == {3, 1}
 
 
 def test_ones_own_session_is_no_neighbour() -> None:
-    found = nearest(looks(A), {A: listed((9, 1), (8, 2))}, PLAIN, own={SessionKey(1)})
+    found = nearest_sessions(looks(A), {A: listed((9, 1), (8, 2))}, PLAIN, own_sessions={SessionKey(1)})
     assert list(found) == [2]
 
 
 def test_only_the_last_products_count() -> None:
-    found = nearest(looks(A, B), {A: listed((9, 1)), B: listed((8, 2))}, attrs.evolve(PLAIN, last=1), own=())
+    found = nearest_sessions(
+        looks(A, B), {A: listed((9, 1)), B: listed((8, 2))}, attrs.evolve(PLAIN, last=1), own_sessions=()
+    )
     assert list(found) == [2]
 
 
-def scored(settings: NeighbourSettings, limit: int = 10) -> dict[ProductId, Scored]:
+def scored(settings: NeighbourSettings, limit: int = 10) -> dict[ProductId, ScoredProduct]:
     """What two neighbours of a visitor lead to, who looked at A, then B."""
-    found = score(
+    found = score_products(
         looks(A, B),
         {SessionKey(1): 1.5, SessionKey(2): 0.5, SessionKey(3): 9.0},
         {SessionKey(1): trail(A, B, C), SessionKey(2): trail(D, A, C, weight=5)},  # the third is gone
@@ -101,12 +109,14 @@ def scored(settings: NeighbourSettings, limit: int = 10) -> dict[ProductId, Scor
         {product_id: inverse_document_frequency(known, 8) for product_id, known in {A: 2, B: 1, C: 2, D: 1}.items()},
         settings.idf_weight,
     )
-    return {one.product_id: one for one in found.best(limit)}
+    return {entry.product_id: entry for entry in found.best(limit)}
 
 
 def test_neighbours_lead_to_what_they_saw() -> None:
     found = scored(PLAIN)
-    assert {product_id: one.score for product_id, one in found.items()} == pytest.approx({A: 2, B: 1.5, C: 2, D: 0.5})
+    assert {product_id: entry.score for product_id, entry in found.items()} == pytest.approx(
+        {A: 2, B: 1.5, C: 2, D: 0.5}
+    )
     assert list(found) == [A, C, B, D]
     assert (found[C].sessions, found[C].via) == (2, (B, A))
     assert (found[D].sessions, found[D].via) == (1, (A,))
@@ -144,11 +154,11 @@ def test_what_neighbours_bought_counts_more() -> None:
 
 def test_what_was_taken_out_of_the_cart_leads_nowhere() -> None:
     lists = {A: listed((9, 1)), B: listed((9, 2))}
-    assert list(nearest({A: 0, B: 1}, lists, PLAIN, own=())) == [2]
+    assert list(nearest_sessions({A: 0, B: 1}, lists, PLAIN, own_sessions=())) == [2]
     other = Session(SessionKey(1), None, 0, 0, 3, {A: (0, 1), B: (1, 1), C: (2, 1)})
     other.retract(B)
-    found = score({A: 1, B: 0}, {SessionKey(1): 1.0}, {SessionKey(1): other.summary()}, PLAIN)
-    assert [(one.product_id, one.via) for one in found.best(9)] == [(A, (A,)), (C, (A,))]
+    found = score_products({A: 1, B: 0}, {SessionKey(1): 1.0}, {SessionKey(1): other.summary()}, PLAIN)
+    assert [(entry.product_id, entry.via) for entry in found.best(9)] == [(A, (A,)), (C, (A,))]
 
 
 def test_products_of_one_instant_are_in_the_order_of_the_log() -> None:
@@ -199,8 +209,11 @@ def test_hour_weights_halve() -> None:
     ],
 )
 def test_reasons_in_words(reason: Reason, words: str) -> None:
-    touched = {A: Touch.LOOKED_AT, B: Touch.LOOKED_AT, C: Touch.BOUGHT, D: Touch.CARTED}
-    assert in_words(reason, done_in_words(reason.because_of[:2], {A: Product(A, "A mug")}, touched)) == words
+    touched = {A: SeedAction.VIEWED, B: SeedAction.VIEWED, C: SeedAction.BOUGHT, D: SeedAction.CARTED}
+    assert (
+        reason_in_words(reason, seed_actions_in_words(reason.because_of[:2], {A: Product(A, "A mug")}, touched))
+        == words
+    )
 
 
 @pytest.mark.parametrize(

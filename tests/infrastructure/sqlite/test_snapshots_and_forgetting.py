@@ -27,7 +27,7 @@ def test_a_forgetting_is_not_done_while_a_snapshot_holds_the_customer(tmp_path: 
         for _ in range(6):
             worker(0)
         receipt = pipeline.receipt(forgetting)
-        assert (receipt.is_done, receipt.left["profile"], receipt.left["snapshot profiles"]) == (False, 0, 1)
+        assert (receipt.is_done, receipt.left["profile"], receipt.left["snapshot_profiles"]) == (False, 0, 1)
         pipeline.process()
         assert pipeline.receipt(forgetting).is_done
         assert b"ada-the-first" not in snapshot_bytes(pipeline)
@@ -45,14 +45,14 @@ def test_a_customer_forgotten_while_a_snapshot_is_taken_is_not_in_the_next(
         assert query(pipeline, "SELECT is_complete FROM snapshots") == [(0,)]
         forgetting = pipeline.forget("ada-the-first")
         worker(0)
-        assert pipeline.receipt(forgetting).left["snapshot profiles"] == 1
+        assert pipeline.receipt(forgetting).left["snapshot_profiles"] == 1
         while query(pipeline, "SELECT is_complete FROM snapshots") == [(0,)]:
             worker(0)
         pipeline.container.upkeep()._snapshot_at_s = float("inf")  # type: ignore[attr-defined]
         pipeline.container.upkeep()._check_at_s = 0  # type: ignore[attr-defined]
         worker(0)
         assert b"ada-the-first" in snapshot_bytes(pipeline)
-        assert pipeline.receipt(forgetting).left["snapshot profiles"] == 1
+        assert pipeline.receipt(forgetting).left["snapshot_profiles"] == 1
         pipeline.process()
         assert pipeline.receipt(forgetting).is_done
         assert b"ada-the-first" not in snapshot_bytes(pipeline)
@@ -125,7 +125,7 @@ def test_a_forgetting_waits_for_the_visitors_identified_as_the_customer(tmp_path
         pipeline.process()
         append(pipeline, [event("s1", "customer_signed_in", "ada", NOW_MS - 40, session="v1")])
         forgetting = pipeline.forget("ada")
-        assert forgetting.names == ("ada",)
+        assert forgetting.ids == ("ada",)
         worker, upkeep = pipeline.container.process_events(), pipeline.container.upkeep()
         upkeep._snapshot_at_s = float("inf")  # type: ignore[attr-defined]
         for _ in range(10):
@@ -134,6 +134,6 @@ def test_a_forgetting_waits_for_the_visitors_identified_as_the_customer(tmp_path
         with pipeline.container.database().transaction() as connection:  # as if a snapshot had begun between the two
             digest = tombstone_key(CustomerId("ada")).hex()
             connection.execute("DELETE FROM snapshot_forgotten WHERE digest = ?", (digest,))
-        assert pipeline.receipt(forgetting).left["snapshot profiles"] == 1
+        assert pipeline.receipt(forgetting).left["snapshot_profiles"] == 1
         pipeline.process()
         assert pipeline.receipt(forgetting).is_done

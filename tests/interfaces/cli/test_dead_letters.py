@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from realtime_pipeline import Pipeline, Settings
-from tests.interfaces.cli.test_main import ran
+from tests.support.commands import ran
 from tests.support.histories import append, event
 
 GOOD = event("1", "purchase", at_ms=1_000, product="mug", price=12.5)
@@ -36,7 +36,7 @@ def letters(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
 
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     found = msgspec.json.decode(letters(capsys, "list", "--json", *arguments)[1])
-    return [f"{one['id']} {one['state']}" for one in found["dead_letters"]]
+    return [f"{entry['id']} {entry['state']}" for entry in found["dead_letters"]]
 
 
 def bought(shop: Path) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def test_letters_are_listed_with_id_origin_and_reason(shop: Path, capsys: pytest
     assert [line.split()[0] for line in lines[::2]] == ["0-1", "0-2", "0-3"]
     assert lines[5] == r"    b'\xffgarbage'"
     assert letters(capsys, "list", "--limit", "1")[1].splitlines()[2] == (
-        "these are the first 1: there may be more (--limit)"
+        "these are the first 1; there may be more (--limit)"
     )
     assert listed(capsys, "--reason", "not_json") == ["0-3 open"]
     assert listed(capsys, "--reason", "not") == []
@@ -89,7 +89,7 @@ def test_one_letter_is_shown_whole(shop: Path, capsys: pytest.CaptureFixture[str
     assert (found["value"], found["value_base64"], found["customer_id"]) == (None, "/2dhcmJhZ2U=", None)
     assert letters(capsys, "show", "0-77")[2].startswith("realtime-pipeline: there is no dead letter 0-77: ")
     assert letters(capsys, "show", "x")[2] == (
-        "realtime-pipeline: 'x' is no id of a dead letter: ids are partition-position, as 3-1417\n"
+        "realtime-pipeline: 'x' is no id of a dead letter: an id is partition-position, as 3-1417\n"
     )
 
 
@@ -98,8 +98,8 @@ def test_what_is_exported_and_mended_counts_once(shop: Path, capsys: pytest.Capt
     file = mended(capsys, shop)
     code, out, err = letters(capsys, "replay", "--from", str(file))
     assert code == 1
-    assert out == ("0-3: has no event yet: put what is to be published into `event`\n2 dead letters published again\n")
-    assert "\nrealtime-pipeline: not published, since nothing can be made of them as they are: 1; " in err
+    assert out == ("0-3: has no event yet: put the repaired event into `event`\n2 dead letters published again\n")
+    assert "\nrealtime-pipeline: not published, since no event can be made of them: 1; " in err
     for _ in range(2):  # again, and again
         out = letters(capsys, "replay", "--from", str(file))[1]
         assert out.endswith("\n0 dead letters published again; 2 replayed or resolved before\n")
@@ -238,7 +238,7 @@ def test_a_note_that_is_no_text_is_refused(shop: Path, capsys: pytest.CaptureFix
 def test_it_must_be_said_which_letters(shop: Path, capsys: pytest.CaptureFixture[str], action: str) -> None:
     for arguments in ((), ("0-1", "--all"), ("0-1", "--reason", "not_json"), ("--limit", "3")):
         code, _, err = letters(capsys, action, *arguments)
-        assert (code, "say which dead letters, in one way" in err) == (1, True)
+        assert (code, "select dead letters in one way" in err) == (1, True)
     assert listed(capsys) == ["0-1 open", "0-2 open", "0-3 open"]
 
 
@@ -252,11 +252,11 @@ def test_lines_that_are_no_repair_are_named(shop: Path, capsys: pytest.CaptureFi
     code, out, err = letters(capsys, "replay", "--from", str(file), "--json")
     came = msgspec.json.decode(out)
     assert (code, came["published"], came["refused"]) == (1, 1, 4)
-    assert {one["id"]: one["reason"].partition(":")[0] for one in came["refusals"]} == {
+    assert {entry["id"]: entry["reason"].partition(":")[0] for entry in came["refusals"]} == {
         "0-1": "comes twice, with another event",
         "0-88": "there is no such dead letter",
         "0-0": "there is no such dead letter",
         "0-2": "not_an_event",
     }
     assert [line.partition(": ")[0] for line in came["unread_lines"]] == ["odd.jsonl:2", "odd.jsonl:3"]
-    assert "as they are: 6; " in err
+    assert "no event can be made of them: 6; " in err

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.interfaces.cli.test_main import ran
+from tests.support.commands import ran
 from tests.support.histories import event
 
 

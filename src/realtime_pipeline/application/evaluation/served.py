@@ -9,13 +9,13 @@ from realtime_pipeline.application.serving.candidate_sources import CANDIDATES_M
 from realtime_pipeline.domain.profile.session import Session, SessionKey, SessionSummary
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.recommendation.neighbours import (
+    NeighbourScores,
     NeighbourSettings,
     inverse_document_frequency,
-    nearest,
-    score,
+    nearest_sessions,
+    score_products,
 )
-from realtime_pipeline.domain.recommendation.neighbours import Scores as NeighbourScores
-from realtime_pipeline.domain.recommendation.service import LOOKED_AT
+from realtime_pipeline.domain.recommendation.service import VIEW_WEIGHT
 from realtime_pipeline.domain.shop.events import ProductId
 
 
@@ -64,11 +64,11 @@ class ServedModel(Model):
         session: dict[ProductId, int] = {}
         for product_id in products:
             session.pop(product_id, None)
-            session[product_id] = LOOKED_AT
+            session[product_id] = VIEW_WEIGHT
         lists = {product_id: self._newest(product_id) for product_id in list(session)[-self._settings.last :]}
         own = {self._keys[visit]} if visit in self._keys else set()
-        neighbours = nearest(session, lists, self._settings, own)
-        found = score(session, neighbours, self._summaries, self._settings)
+        neighbours = nearest_sessions(session, lists, self._settings, own)
+        found = score_products(session, neighbours, self._summaries, self._settings)
         idf = {
             product_id: inverse_document_frequency(self._interactions[product_id], self._total)
             for product_id in found.scores

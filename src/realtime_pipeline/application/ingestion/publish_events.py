@@ -1,4 +1,4 @@
-"""PublishEvents: put events into the log, each under its customer's key."""
+"""PublishEvents: append events to the log, each under its customer's key."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -15,20 +15,22 @@ from realtime_pipeline.domain.streams.records import Record, Rejected
 BATCH_RECORDS: Final = 2_000
 HELD_RECORDS_MAX: Final = 10_000
 HELD_BYTES_MAX: Final = 8 << 20
+"""How many records, and bytes of them, `LinePublisher` buffers before the first event at most."""
 
 
 @attrs.frozen
 class Submission:
-    """An event as it was handed in: its bytes, in any accepted schema, and where they came from."""
+    """An event to publish: its bytes, in any accepted schema, and its origin, as a file and line."""
 
     value: bytes
     origin: str | None = None
 
 
 class PublishEvents:
-    """Publishes events, in order and in batches; each batch is durable when its count is reported.
+    """Publishes events, in order and in batches; a batch is durable when the call that published it returns.
 
-    The log is opened, and made where there is none, when the first event is appended: what is refused leaves no trace.
+    The log is opened, and created if there is none, when the first event is appended: a call that refuses its events
+    creates no log.
     """
 
     def __init__(
@@ -48,15 +50,15 @@ class PublishEvents:
         self._tick_key = tick_key
 
     def __call__(self, values: Sequence[bytes]) -> int:
-        """Publish events that must be good, all or none; return how many.
+        """Publish events, all or none; return how many.
 
         Raises:
-            InvalidEvents: some event cannot be understood, or is a copy that a worker made; the message says which,
-                and why.
+            InvalidEvents: an event is not valid, or is a copy that a worker made; the message gives its number, from 1,
+                and the reason.
         """
         records = []
         for number, value in enumerate(values, start=1):
-            reason, route = self._reason(value), self._find_route(value)
+            reason, route = self._rejection(value), self._find_route(value)
             if route.is_workers:
                 reason = "copies (forwarded, history_merged) are for workers to make: publish the original"
             if reason is not None:
@@ -69,20 +71,20 @@ class PublishEvents:
         """Publish event documents, all or none; return how many.
 
         Raises:
-            InvalidEvents: `events` is no list, JSON cannot hold an event, or as `__call__`.
+            InvalidEvents: `events` is no list, JSON cannot hold an event, or an event is refused as by `__call__`.
         """
         if isinstance(events, Mapping):
-            raise InvalidEvents("publish takes a list of events; put the one event into a list")
+            raise InvalidEvents("events must be a list: put a single event into a list")
         return self([self._encoded(f"event {number}", event) for number, event in enumerate(events, 1)])
 
     def publish_one(self, event: Mapping[str, object]) -> tuple[int, int]:
-        """Publish one event that must be good; return its partition and position, -1 where the log does not say.
+        """Publish one event; return its partition and position (-1 if the log does not report it).
 
         Raises:
-            InvalidEvents: it cannot be understood.
+            InvalidEvents: the event is not valid.
         """
         value = self._encoded("event", event)
-        reason = self._reason(value)
+        reason = self._rejection(value)
         if reason is not None:
             raise InvalidEvents(reason)
         record = _outgoing(Submission(value), self._find_route(value))
@@ -90,32 +92,33 @@ class PublishEvents:
         return partition, end - 1
 
     def stream(self, submissions: Iterable[Submission]) -> Iterator[int]:
-        """Publish whatever comes, garbage too (the worker turns it into dead letters); yield each batch's size.
+        """Publish records without validating them (the worker makes dead letters of invalid ones); yield batch sizes.
 
-        Nothing is published but what is asked for: the iterator must be used up.
+        The iterator is lazy: each batch is published when the iterator is advanced.
         """
         waiting = iter(submissions)
         while batch := list(islice(waiting, BATCH_RECORDS)):
             yield self.batch(batch)
 
     def batch(self, submissions: Sequence[Submission]) -> int:
-        """Publish what has come, garbage too; all of it is durable on return."""
+        """Publish a batch without validating it; return its size. The batch is durable on return."""
         self._append([_outgoing(submission, self._find_route(submission.value)) for submission in submissions])
         return len(submissions)
 
-    def lines(self) -> "Lines":
-        """Begin to publish the lines of a file."""
-        return Lines(self._append, self._reason, self._find_route)
+    def lines(self) -> "LinePublisher":
+        """Return a publisher for the lines of one file."""
+        return LinePublisher(self._append, self._rejection, self._find_route)
 
     def tick(self, partition: int) -> None:
-        """Let time pass on a quiet partition: by as much as its log's clock has, since the record before.
+        """Append a tick to an idle partition: it advances the watermark by the time of the log's clock since the last
+        record.
 
-        To be called by whoever owns the partition, once something waits for its time: windows and timers.
+        The owner of the partition calls it when a window or timer waits for event time to pass.
         """
         self._publisher().publish([Outgoing(self._tick_key, self._encode_tick(None), partition=partition)])
 
     def end_of_time(self) -> None:
-        """Lift every partition to the end of time: a finite replay is over, nothing is waited for any longer."""
+        """Append a tick to every partition that sets its watermark to the end of time: a finite replay is over."""
         tick = self._encode_tick(END_OF_TIME)
         publisher = self._publisher()
         partitions = range(publisher.partitions)
@@ -131,37 +134,37 @@ class PublishEvents:
         if records:
             self._publisher().publish(records)
 
-    def _reason(self, value: bytes) -> str | None:
-        """Why an event cannot be understood; None where it can."""
+    def _rejection(self, value: bytes) -> str | None:
+        """Return why an event is not valid; None if it is."""
         decoded = self._decode(Record(0, 0, None, value, END_OF_TIME))
         return decoded.reason if isinstance(decoded, Rejected) else None
 
 
-class Lines:
-    """Publishes the lines of a file, but holds back those that are no events until the first that is one.
+class LinePublisher:
+    """Publishes the lines of a file. It buffers lines that are no valid events until the first valid one.
 
-    So a file of something else is refused whole, while single lines that are no events become dead letters.
-    Not more is held back than `HELD_RECORDS_MAX` lines or `HELD_BYTES_MAX`: what is more is published as it is.
-    Copies that a worker made are skipped, and counted in `copies`.
+    So a file without any event is refused as a whole, while single invalid lines become dead letters. A full buffer
+    (`HELD_RECORDS_MAX` lines or `HELD_BYTES_MAX` bytes) is published as it is. Copies that a worker made are skipped;
+    `copies` counts them.
     """
 
     def __init__(
         self,
         append: Callable[[Sequence[Outgoing]], None],
-        reason: Callable[[bytes], str | None],
+        rejection: Callable[[bytes], str | None],
         find_route: FindRoute,
     ) -> None:
         self.copies = 0
         self._append = append
-        self._reason = reason
+        self._rejection = rejection
         self._find_route = find_route
-        self._held: list[Outgoing] = []
-        self._held_bytes = 0
-        self._holds_back, self._has_event = True, False
+        self._buffered: list[Outgoing] = []
+        self._buffered_bytes = 0
+        self._is_buffering, self._has_event = True, False
         self._first_reason = ""
 
     def publish(self, submissions: Sequence[Submission]) -> int:
-        """Publish lines, or hold them back; return how many were published, which are durable then."""
+        """Publish lines, or buffer them; return how many were published. These are durable on return."""
         records = []
         for submission in submissions:
             route = self._find_route(submission.value)
@@ -170,32 +173,32 @@ class Lines:
             else:
                 records.append(_outgoing(submission, route))
                 self._has_event = self._has_event or self._is_event(submission)
-        self._held += records
-        self._held_bytes += sum(len(record.value) for record in records)
-        self._holds_back = (
-            self._holds_back
+        self._buffered += records
+        self._buffered_bytes += sum(len(record.value) for record in records)
+        self._is_buffering = (
+            self._is_buffering
             and not self._has_event
-            and len(self._held) < HELD_RECORDS_MAX
-            and self._held_bytes < HELD_BYTES_MAX
+            and len(self._buffered) < HELD_RECORDS_MAX
+            and self._buffered_bytes < HELD_BYTES_MAX
         )
-        if self._holds_back:
+        if self._is_buffering:
             return 0
-        published, self._held = self._held, []
+        published, self._buffered = self._buffered, []
         self._append(published)
         return len(published)
 
     def end(self) -> None:
-        """See that the file had an event, if it had any lines. What is held back is not published.
+        """End the file. What is still buffered is not published.
 
         Raises:
-            InvalidEvents: no line was an event; the message says why the first was none.
+            InvalidEvents: the file has lines, and none of them is an event; the message gives the reason of the first.
         """
         if self._first_reason and not self._has_event:
-            published = "" if self._holds_back else "; its lines are published, and will be dead letters"
+            published = "" if self._is_buffering else "; its lines are published, and will be dead letters"
             raise InvalidEvents(f"not one line is an event{published}; the first, {self._first_reason}")
 
     def _is_event(self, submission: Submission) -> bool:
-        reason = self._reason(submission.value)
+        reason = self._rejection(submission.value)
         if reason is not None and not self._first_reason:
             self._first_reason = f"{submission.origin}: {reason}"
         return reason is None

@@ -1,4 +1,4 @@
-"""RecordExposure: say that a list was shown, so that it counts for repeats and for experiments."""
+"""RecordExposure: publish that products were shown to a customer, for `shown_max` and for experiments."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductI
 
 
 class RecordExposure:
-    """Publishes that products were shown to a customer."""
+    """Publishes an event for each list that was shown to a customer."""
 
     def __init__(
         self,
@@ -23,10 +23,16 @@ class RecordExposure:
     def __call__(
         self, customer_id: CustomerId, products: Sequence[ProductId], experiment: str = "", variant: str = ""
     ) -> None:
-        """Publish an exposure as of now.
+        """Publish an exposure with the time of the clock.
+
+        Args:
+            customer_id: the customer who saw the list.
+            products: the products of the list.
+            experiment: the experiment that made the list; "" for none.
+            variant: its variant.
 
         Raises:
-            InvalidEvents: no products were shown, or too many for one list.
+            InvalidEvents: there are no products, or more than a list can have.
         """
         properties: dict[str, object] = {"products": list(products)}
         if experiment:

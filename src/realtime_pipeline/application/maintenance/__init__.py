@@ -1,1 +1,1 @@
-"""What operators do now and then: rebuild, forget, repair dead letters, trace an event."""
+"""Maintenance: rebuild a store, erase a customer, repair dead letters, trace an event."""

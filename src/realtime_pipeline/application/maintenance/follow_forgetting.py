@@ -1,4 +1,4 @@
-"""FollowForgetting: see whether all that follows from a record of the log is done, in every partition."""
+"""FollowForgetting: read how far the erasure of a customer has come, in every partition."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -11,27 +11,27 @@ from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 
 HOPS: Final = 3
-"""A sign-in that lay in the log before the forgetting leads to a message to the customer, and that one to a message to
-the visitor: each lies in the log once the partition of the one before it is processed."""
+"""How often one record leads to another: an earlier sign-in leads to a message to the customer, and this message to one
+to the visitor. Each is in the log once the partition of the record before it has been processed."""
 FOLLOWED_MAX: Final = 1_000
+"""How many erasures this process follows at a time."""
 
 
 class Progress(StrEnum):
-    """How far the workers have come with a forgetting."""
+    """How far the workers have come with an erasure."""
 
     QUEUED = "queued"
-    """The owner of the customer has not come to it yet."""
+    """The owner of the customer's partition has not processed the request yet."""
     FOLLOWED = "followed"
-    """The owner has erased the customer; the views, the outputs or the owners of visitors have yet to follow."""
+    """The owner has erased the customer; the views, the outputs or the owners of visitors have not followed yet."""
     PROCESSED = "processed"
-    """All that follows from it is done."""
+    """The request and all that follows from it are processed."""
 
 
 class FollowForgetting:
-    """Compares where cells, views and outputs stand with where the log ends.
+    """Compares the positions of cells, views and outputs with the ends of the log.
 
-    The ends that are waited for are those of when somebody asked first; they are kept in this process, of the last
-    1,000 forgettings asked for.
+    The first call for an erasure notes the ends to wait for, in this process, for the last 1,000 erasures.
     """
 
     def __init__(
@@ -45,23 +45,23 @@ class FollowForgetting:
         self._lock = Lock()
 
     def __call__(self, partition: int, position: int) -> tuple[Progress, int]:
-        """Say how far the workers have come with a record, and how many records its owner has yet to fold before it."""
-        stands_at = self._customers.positions([partition])[partition]
-        if stands_at <= position:
-            return Progress.QUEUED, position - stands_at
-        follow = (*self._products.positions([partition])[partition], self._outputs.positions([partition])[partition])
-        if min(follow) <= position or not self._is_through(partition, position):
+        """Return the progress of the record at a position, and how many records its owner processes before it."""
+        cell_position = self._customers.positions([partition])[partition]
+        if cell_position <= position:
+            return Progress.QUEUED, position - cell_position
+        followers = (*self._products.positions([partition])[partition], self._outputs.positions([partition])[partition])
+        if min(followers) <= position or not self._has_settled(partition, position):
             return Progress.FOLLOWED, 0
         return Progress.PROCESSED, 0
 
     def end_of(self, partition: int) -> int:
-        """The position after the last record of a partition."""
+        """Return the position after the last record of a partition."""
         return self._log().ends([partition])[partition]
 
-    def _is_through(self, partition: int, position: int) -> bool:
-        """Whether every partition has been processed up to its end as of now, and so on for what was appended by that.
+    def _has_settled(self, partition: int, position: int) -> bool:
+        """Whether every partition has been processed up to its end, and the records that this appended, too.
 
-        Each of the hops begins when the one before it has ended.
+        Each hop notes the ends of the log when the hop before it has been processed.
         """
         with self._lock:
             hop, ends = self._waiting.pop((partition, position), (0, {}))

@@ -1,4 +1,4 @@
-"""RebuildStore: set the store back, so that the worker builds it again from the log."""
+"""RebuildStore: reset the store, so that the worker builds it again from the log."""
 
 from collections.abc import Collection, Mapping
 
@@ -12,10 +12,10 @@ from realtime_pipeline.domain.plurals import counted
 
 
 class RebuildStore:
-    """Erases cells and views; where the log has lost its oldest records, puts back a snapshot from before that.
+    """Erases cells and views; if the log's retention has deleted records, restores the snapshot that has their effects.
 
-    What was put out stays, and is not put out again. No worker may be running. One that starts after this was
-    interrupted stops, for want of its cell; then this is to be called again.
+    Outputs stay, and are not emitted again. No worker may be running. If a call is interrupted, a worker that starts
+    stops with an error, since its cell is missing: call this again.
     """
 
     def __init__(self, log: EventLog, cells: CellStore, views: Views, outputs: Outputs, snapshots: Snapshots) -> None:
@@ -26,12 +26,11 @@ class RebuildStore:
         self._snapshots = snapshots
 
     def __call__(self) -> int:
-        """Set the store back; return how many records there are to fold again.
+        """Reset the store; return how many records are to be processed again.
 
         Raises:
-            UnrecoverableState: workers are running; or records are missing amid the log; or the log no longer holds all
-            records
-                and no snapshot has what those did; or only what is to be erased can tell how far outputs were emitted.
+            UnrecoverableState: workers are running; or records within the log are missing; or the log no longer has all
+                records and no snapshot has their effects; or the positions of the outputs are known to the store alone.
                 Nothing was erased.
             WrongLog: the store was built from another log.
         """
@@ -52,15 +51,15 @@ class RebuildStore:
             if any(starts.values()):
                 self._snapshots.restore()
             else:
-                self._snapshots.erase()  # of the store as it was: the next rebuild would bring back what this mends
-            for partition, epoch in epochs.items():  # a cell that stands at 0 is one to build, not one that is missing
+                self._snapshots.erase()  # of the old store: the next rebuild would restore its errors
+            for partition, epoch in epochs.items():  # claimed at 0 it is to be built; unclaimed it is missing
                 self._cells.claim(partition, epoch)
                 self._views.claim(partition, epoch)
             self._cells.write_notes({partition: OwnerNotes(position) for partition, position in emitted.items()})
         return sum(end - starts[partition] for partition, (_, end) in bounds.items())
 
     def _starts(self, bounds: Mapping[int, tuple[int, int]]) -> Mapping[int, int]:
-        """From where each partition is folded again: its beginning, or where the snapshot stands."""
+        """Return the position from which each partition is folded again: its beginning, or the snapshot's position."""
         begun = {partition: first for partition, (first, _) in bounds.items() if first > 0}
         if not begun:
             return dict.fromkeys(bounds, 0)
@@ -72,19 +71,19 @@ class RebuildStore:
             others = f", nor that of {counted(len(lacking) - 1, 'other')}" if len(lacking) > 1 else ""
             raise UnrecoverableState(
                 f"the log no longer holds what came before position {begun[partition]} of partition {partition}"
-                f"{others}; a store that was built again would lack it: build one beside it, in a new namespace and "
-                "group, if that will do"
+                f"{others}; a store that is rebuilt would lack it: keep this store, or build a second one in a new "
+                "namespace and group"
             )
         return starts
 
     def _emitted(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """How far outputs were emitted."""
-        stand, emitted = self._cells.positions(partitions), dict[int, int]()
+        """Return the positions up to which outputs were emitted."""
+        positions, emitted = self._cells.positions(partitions), dict[int, int]()
         for partition, known in self._outputs.committed_positions(partitions).items():
-            if known is None and stand[partition] > 0:
+            if known is None and positions[partition] > 0:
                 raise UnrecoverableState(
-                    f"partition {partition}: the group's offsets are gone, and with them how far outputs were emitted: "
-                    "let a worker start once, which writes it again, or see realtime-pipeline outputs restore"
+                    f"partition {partition}: the group's offsets are gone, and with them the positions of outputs: "
+                    "start a worker once, which writes them again, or run realtime-pipeline outputs restore"
                 )
             emitted[partition] = known or 0
         return emitted

@@ -1,4 +1,4 @@
-"""How dead letters are cut up on their way back into the log: in chunks that memory holds, by time, in batches."""
+"""Cut dead letters, on their way back into the log, into chunks that fit memory, sorted by time, and into batches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -12,8 +12,8 @@ HELD_LETTERS_MAX: Final = 10_000
 HELD_BYTES_MAX: Final = 64 << 20
 
 
-class Replayed(NamedTuple):
-    """What is to be published in place of a letter, and when it happened."""
+class PendingReplay(NamedTuple):
+    """The record to publish in place of a letter, and its event time in ms."""
 
     at_ms: int
     key: LetterKey
@@ -21,7 +21,7 @@ class Replayed(NamedTuple):
 
 
 def chunks(repairs: Iterable[Repair]) -> Iterator[list[Repair]]:
-    """Cut into as many repairs as may be held."""
+    """Cut repairs into chunks of at most `HELD_LETTERS_MAX` repairs and about `HELD_BYTES_MAX` bytes."""
     chunk, size = list[Repair](), 0
     for repair in repairs:
         chunk.append(repair)
@@ -33,10 +33,12 @@ def chunks(repairs: Iterable[Repair]) -> Iterator[list[Repair]]:
         yield chunk
 
 
-def by_time(replays: Iterable[Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]:
-    """Put what happened first first, among so many letters as may be held: a customer remembers the ids of the newest
-    repairs only, and refuses as too old what happened before those that it has forgotten."""
-    held, size = list[Replayed](), 0
+def by_time(replays: Iterable[PendingReplay]) -> Iterator[tuple[LetterKey, Outgoing]]:
+    """Sort replays by event time, within chunks that fit memory.
+
+    A customer's deduplication window has the ids of the newest replays only, and refuses older ones.
+    """
+    held, size = list[PendingReplay](), 0
     for replayed in replays:
         held.append(replayed)
         size += len(replayed.outgoing.value)
@@ -49,7 +51,7 @@ def by_time(replays: Iterable[Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]
 def batches(
     due: Iterable[tuple[LetterKey, Outgoing | None]],
 ) -> Iterator[Sequence[tuple[LetterKey, Outgoing | None]]]:
-    """Cut into batches of so many letters, and of so many bytes."""
+    """Cut into batches of at most `BATCH_LETTERS_MAX` letters and about `BATCH_BYTES_MAX` bytes."""
     batch, size = list[tuple[LetterKey, Outgoing | None]](), 0
     for key, outgoing in due:
         batch.append((key, outgoing))
@@ -61,5 +63,5 @@ def batches(
         yield batch
 
 
-def _ordered(held: list[Replayed]) -> Iterator[tuple[LetterKey, Outgoing]]:
-    return ((one.key, one.outgoing) for one in sorted(held, key=lambda one: one.at_ms))
+def _ordered(held: list[PendingReplay]) -> Iterator[tuple[LetterKey, Outgoing]]:
+    return ((replay.key, replay.outgoing) for replay in sorted(held, key=lambda replay: replay.at_ms))

@@ -1,4 +1,4 @@
-"""RestoreOutputs: write how far outputs were emitted, where the group's offsets no longer say it."""
+"""RestoreOutputs: write the positions up to which outputs were emitted, if the consumer group has lost its offsets."""
 
 from collections.abc import Mapping
 
@@ -10,9 +10,9 @@ from realtime_pipeline.application.processing.output_positions import InDoubt, r
 
 
 class RestoreOutputs:
-    """Writes positions for a person who has decided what becomes of outputs that may be out or not.
+    """Writes positions of outputs, once an operator has decided about outputs that may have been emitted or not.
 
-    Positions that are known are left as they are, but for those before what the store still has.
+    A known position stays, unless it is before the first outbox entry of the store.
     """
 
     def __init__(self, log: EventLog, relay: OutboxRelay, outputs: GroupOutputs) -> None:
@@ -21,12 +21,18 @@ class RestoreOutputs:
         self._outputs = outputs
 
     def __call__(self, in_doubt: InDoubt) -> Mapping[int, int]:
-        """Write what is not known; return the positions written, by partition.
+        """Write the positions that are not known.
+
+        Args:
+            in_doubt: emits outputs that may have been emitted again, or skips them.
+
+        Returns:
+            The positions written, by partition.
 
         Raises:
             UnrecoverableState: workers are running. Nothing was written.
             WrongLog: the store was built from another log.
-            Unavailable: log or store does not answer.
+            Unavailable: the log or the store does not respond.
         """
         running = self._log.workers()
         if running:

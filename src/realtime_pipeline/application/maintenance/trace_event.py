@@ -1,7 +1,7 @@
-"""TraceEvent: find all copies of an event in the log, and say what became of each.
+"""TraceEvent: find all copies of an event in the log, and what each changed.
 
-Nothing is kept for this: what a record came to is a function of the log. Its customer is folded once more, from the
-beginning of the partition to the record.
+Nothing is stored for this: the effect of a record is a function of the log. The trace folds its customer again, from
+the beginning of the partition to the record.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -31,13 +31,14 @@ COPIES_MAX: Final = 1_000
 PROGRESS_EVERY: Final = 1_000
 
 OnProgress = Callable[[int], object]
-"""Is told how many records have been read."""
+"""Called now and then with how many records have been read."""
 
 
 class TraceEvent:
     """Reads the log beside its workers, a bounded number of records at a time.
 
-    `log_in_words` says which log it is; `name_of` is the id of an event that has none, by its partition and position.
+    `log_name` is the file or topic of the log; `name_of` gives the id of an event without one, by partition and
+    position.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class TraceEvent:
         find_event_id: FindEventId,
         name_of: Callable[[int, int], str],
         settings: FoldSettings,
-        log_in_words: str,
+        log_name: str,
     ) -> None:
         self._log = log
         self._reader = reader
@@ -60,35 +61,39 @@ class TraceEvent:
         self._find_event_id = find_event_id
         self._name_of = name_of
         self._settings = settings
-        self._log_in_words = log_in_words
+        self._log_name = log_name
 
     def __call__(
         self, event_id: str, customer_id: CustomerId | None = None, on_progress: OnProgress = lambda _: None
     ) -> Trace:
         """Trace an event, up to the ends that the log has when the call begins.
 
-        With `customer_id`, only in the partitions of that customer, and of the visitors who signed in as them.
+        Args:
+            event_id: the event's id.
+            customer_id: reads only the partitions of this customer, and of the visitors who signed in as them.
+            on_progress: called now and then with how many records have been read.
         """
         identity = self._log.identity
         partitions: Collection[int] = range(identity.partitions)
         if customer_id is not None:
             find = PARTITIONERS[identity.partitioner]
-            names = self._names(customer_id)
-            partitions = {find(routing_key(name).encode(), identity.partitions) for name in names}
+            ids = self._ids_of(customer_id)
+            partitions = {find(routing_key(id_).encode(), identity.partitions) for id_ in ids}
         bounds = dict(self._log.bounds(partitions))
-        stands = self._customers.positions(partitions)
+        cell_positions = self._customers.positions(partitions)
         counter = _Counter(on_progress)
         found, more = self._search(event_id, bounds, counter)
         letters, gone = self._letters_of(event_id, set(partitions), found)
         copies = [
-            *self._copies(found, letters, bounds, stands, counter),
+            *self._copies(found, letters, bounds, cell_positions, counter),
             *(attrs.evolve(_of_letter(letter, None), in_log=False) for letter in gone),
         ]
         counter.end()
         copies.sort(key=lambda copy: (copy.partition, copy.position))
-        return Trace(event_id, self._log_in_words, tuple(copies), bounds, more)
+        return Trace(event_id, self._log_name, tuple(copies), bounds, more)
 
-    def _names(self, customer_id: CustomerId) -> list[CustomerId]:
+    def _ids_of(self, customer_id: CustomerId) -> list[CustomerId]:
+        """Return the ids of a customer, of their visitors, and of the customer that the id is an alias of."""
         customer = self._customers.read_customer(customer_id)
         if customer is None:
             return [customer_id]
@@ -98,7 +103,7 @@ class TraceEvent:
     def _search(
         self, event_id: str, bounds: Mapping[int, tuple[int, int]], counter: "_Counter"
     ) -> tuple[dict[int, list[tuple[Record, Decoded]]], bool]:
-        """Find the records of an event, by partition; say whether there are more."""
+        """Return at most `COPIES_MAX` records of an event by partition, and whether there are more."""
         needle, count = _Needle(event_id), 0
         found: dict[int, list[tuple[Record, Decoded]]] = {}
         for partition, (begin, end) in sorted(bounds.items()):
@@ -112,38 +117,38 @@ class TraceEvent:
         return found, False
 
     def _is_of(self, record: Record, event_id: str, is_named: bool) -> bool:
-        """Whether a record has an event id: it claims it, or claims none and has it by its place."""
-        claimed = self._find_event_id(record.value)
-        return claimed == event_id or (claimed is None and is_named)
+        """Whether a record has an event id: it contains it, or it contains none and has it by its position."""
+        contained = self._find_event_id(record.value)
+        return contained == event_id or (contained is None and is_named)
 
     def _letters_of(
         self, event_id: str, partitions: Collection[int], found: Mapping[int, list[tuple[Record, Decoded]]]
     ) -> tuple[dict[LetterKey, Letter], list[Letter]]:
-        """The dead letters of the copies found; and those of copies that the log does not hold any more."""
+        """Return the dead letters of the copies found, and those of copies that the log no longer has."""
         needle = _Needle(event_id)
-        places = {
+        keys = {
             LetterKey(record.partition, record.position, record.appended_at_ms)
             for pairs in found.values()
             for record, _ in pairs
         }
-        there: dict[LetterKey, Letter] = {}
+        found_letters: dict[LetterKey, Letter] = {}
         gone: list[Letter] = []
         for letter in self._letters.letters(partitions):
             record = letter.record
-            if letter.key in places:
-                there[letter.key] = letter
+            if letter.key in keys:
+                found_letters[letter.key] = letter
             elif len(gone) < COPIES_MAX:
                 is_named = event_id == self._name_of(record.partition, record.position)
                 if (is_named or needle.may_be_in(record.value)) and self._is_of(record, event_id, is_named):
                     gone.append(letter)
-        return there, gone
+        return found_letters, gone
 
     def _copies(
         self,
         found: Mapping[int, list[tuple[Record, Decoded]]],
         letters: Mapping[LetterKey, Letter],
         bounds: Mapping[int, tuple[int, int]],
-        stands: Mapping[int, int],
+        cell_positions: Mapping[int, int],
         counter: "_Counter",
     ) -> Iterator[Copy]:
         for partition, pairs in found.items():
@@ -152,7 +157,7 @@ class TraceEvent:
                 letter = letters.get(LetterKey(record.partition, record.position, record.appended_at_ms))
                 if letter is not None:
                     yield _of_letter(letter, decoded)
-                elif record.position >= stands[partition]:
+                elif record.position >= cell_positions[partition]:
                     yield copy_of(record, decoded, None)
                 elif isinstance(decoded, OF_CUSTOMERS):
                     to_fold[record.position] = decoded
@@ -168,7 +173,7 @@ class TraceEvent:
     def _folded(
         self, partition: int, begin: int, copies: Mapping[int, Event | ProfileMerged], counter: "_Counter"
     ) -> Iterator[Copy]:
-        """Fold the customers of some records once more, from where the log begins, and look at what those came to."""
+        """Fold the customers of some copies again, from the beginning of the log, and note what each copy changed."""
         doubt = ""
         if begin > 0:
             doubt = f"the log begins at position {begin} of partition {partition}: what came before is not known"
@@ -196,26 +201,26 @@ class TraceEvent:
 
 
 class _Needle:
-    """An id that is looked for in JSON: quickly told not to be there, mostly."""
+    """A search for an id in JSON, which rules out most records quickly."""
 
     def __init__(self, id_: str) -> None:
         self._id = id_.encode(errors="surrogatepass")
         self._is_number = id_.removeprefix("-").isdecimal()
 
     def may_be_in(self, value: bytes) -> bool:
-        """Whether the id may be in it: as it is, or escaped; or as a number, which can be written in many ways."""
+        """Whether the id may be in a value: unescaped, escaped, or as a number, which can be written in many ways."""
         return self._is_number or self._id in value or b"\\" in value
 
 
 class _Counter:
-    """Counts the records that are read."""
+    """Reports the number of records that are read."""
 
     def __init__(self, on_progress: OnProgress) -> None:
         self._on_progress = on_progress
         self._read = 0
 
     def counted(self, records: Iterator[Record]) -> Iterator[Record]:
-        """The same records."""
+        """Yield the records, counting them."""
         for record in records:
             self._read += 1
             if self._read % PROGRESS_EVERY == 0:
@@ -223,7 +228,7 @@ class _Counter:
             yield record
 
     def end(self) -> None:
-        """Report the last of them."""
+        """Report the last number."""
         self._on_progress(self._read)
 
 

@@ -1,1 +1,1 @@
-"""The query side: lists, profiles and their explanations, read from stores that workers write."""
+"""The query side: lists of products, profiles, and explanations, read from the stores that workers write."""

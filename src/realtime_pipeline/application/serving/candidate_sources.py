@@ -1,211 +1,224 @@
-"""Where candidates come from: what the sessions most like the customer's lead to, and what is trending."""
+"""Candidate generation: products of neighbour sessions, and what is trending."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.request import ResolvedRequest
-from realtime_pipeline.application.serving.shared_cache import DEPTHS, ShopCache
+from realtime_pipeline.application.serving.shared_cache import LIST_DEPTHS, SharedCache
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.blending import Candidate
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
-from realtime_pipeline.domain.recommendation.neighbours import Scores, nearest, score
+from realtime_pipeline.domain.recommendation.neighbours import NeighbourScores, nearest_sessions, score_products
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 
 CANDIDATES_MAX = 200
+"""How many candidates of a source are considered while the list is full; more only if it is short."""
 CONSIDERED_MIN = 40
-"""How many candidates are looked at first: most lists need no more."""
-CONSIDERED_MAX: Final = DEPTHS[-1]
-"""How many candidates of a source are looked at where the filters leave too few of them to fill the list."""
-CATEGORIES_ASKED_MAX: Final = 20
-"""Of how many categories, where a list is to have no others, it is asked what trends in each."""
+"""How many candidates of a source are considered first: most lists need no more."""
+CONSIDERED_MAX: Final = LIST_DEPTHS[-1]
+"""How many candidates of a source are considered at most, if the filters leave the list short."""
+CATEGORIES_READ_MAX: Final = 20
+"""Of how many of the rules' `only_categories` the trending products are read."""
 
-Top = Callable[[int], tuple[list[list[Candidate]], bool]]
-"""Takes so many candidates from sources, and says whether there are more."""
+
+class Batch(NamedTuple):
+    """The top candidates of one or several sources, and whether a source has more."""
+
+    sources: list[list[Candidate]]
+    has_more: bool
+
+
+Top = Callable[[int], Batch]
+"""Reads the top candidates of sources, so many of each."""
 
 
 class Expansion(NamedTuple):
-    """Candidates by source; whether these are the last, and whether some source has more than are considered."""
+    """Candidates by source; `is_last`: no source has more; `is_cut`: one has, beyond `CONSIDERED_MAX`."""
 
     sources: list[list[Candidate]]
     is_last: bool
     is_cut: bool
 
 
-class Neighbours:
-    """What the sessions most like a customer's lead to. `first` are those that are looked at first."""
+class NeighbourCandidates:
+    """The candidates of one customer's neighbour sessions; `first` are the candidates considered first."""
 
-    def __init__(self, scores: Scores, count: int, service: RecommendationService) -> None:
+    def __init__(self, scores: NeighbourScores, initial_size: int, service: RecommendationService) -> None:
         self._scores = scores
-        self._count = count
+        self._initial_size = initial_size
         self._service = service
-        self.first = self._best(count)
+        self.first = self._best(initial_size)
 
-    def top(self, count: int) -> tuple[list[list[Candidate]], bool]:
-        """Take the best `count`, and say whether there are more."""
-        found = self.first if count == self._count else self._best(count)
-        return [found], len(self._scores) > count
+    def top(self, count: int) -> Batch:
+        """Return the best `count` candidates."""
+        found = self.first if count == self._initial_size else self._best(count)
+        return Batch([found], len(self._scores) > count)
 
     def _best(self, count: int) -> list[Candidate]:
         return self._service.from_neighbours(self._scores.best(count))
 
 
 class CandidateSources:
-    """Finds candidates: from the sessions most like the customer's, then what is trending where they look, then where
-    they are, then anywhere."""
+    """Generates candidates of neighbour sessions, then of what is trending in the customer's categories, in their
+    country, and in the whole shop."""
 
     def __init__(
         self,
         customers: CustomerQueries,
-        shop: ShopCache,
+        cache: SharedCache,
         service: RecommendationService,
         affinity_half_life_ms: int,
     ) -> None:
         self._customers = customers
-        self._shop = shop
+        self._cache = cache
         self._service = service
         self._affinity_half_life_ms = affinity_half_life_ms
 
-    def neighbours(self, resolved: Sequence[ResolvedRequest]) -> list[Neighbours]:
-        """Find what neighbours lead to, for each who asks.
+    def neighbours(self, requests: Sequence[ResolvedRequest]) -> list[NeighbourCandidates]:
+        """Find the candidates of neighbour sessions for each request.
 
-        What all of them need is read at once: a way to the store and back costs more than what is carried.
+        What all requests need is read at once, since a round trip to the store costs more than the values in it.
         """
-        service, rules = self._service, self._service.settings.neighbours
+        service, settings = self._service, self._service.settings.neighbours
         if not service.settings.blend.neighbours:
-            return [Neighbours(Scores({}, {}, {}), 0, service) for _ in resolved]
-        sessions = [service.seed_products(one.customer, one.request.looking_at) for one in resolved]
-        seeds = {product_id for session in sessions for product_id in list(session)[-rules.last :]}
-        lists = self._shop.sessions_of(seeds, rules.m)
-        time_ms = self._shop.shop_time_ms()
-        nearest_sessions = [
-            nearest(session, lists, rules, _own(one.customer), time_ms)
-            for one, session in zip(resolved, sessions, strict=True)
+            return [NeighbourCandidates(NeighbourScores({}, {}, {}), 0, service) for _ in requests]
+        seeds = [service.seed_products(resolved.customer, resolved.request.looking_at) for resolved in requests]
+        last_seeds = {product_id for products in seeds for product_id in list(products)[-settings.last :]}
+        lists = self._cache.sessions_of(last_seeds, settings.m)
+        time_ms = self._cache.shop_time_ms()
+        similarities = [
+            nearest_sessions(products, lists, settings, _own_sessions(resolved.customer), time_ms)
+            for resolved, products in zip(requests, seeds, strict=True)
         ]
-        summaries = self._customers.session_summaries(set().union(*nearest_sessions), self._shop.now_ms())
-        found = [
-            score(session, keys, summaries, rules) for session, keys in zip(sessions, nearest_sessions, strict=True)
+        summaries = self._customers.session_summaries(set().union(*similarities), self._cache.now_ms())
+        scored = [
+            score_products(products, sessions, summaries, settings)
+            for products, sessions in zip(seeds, similarities, strict=True)
         ]
-        if rules.idf_weight:
-            idf = self._shop.idf_of(set().union(*(scores.scores for scores in found)))
-            found = [scores.weighted_by_idf(idf, rules.idf_weight) for scores in found]
+        if settings.idf_weight:
+            idf = self._cache.idf_of(set().union(*(scores.scores for scores in scored)))
+            scored = [scores.weighted_by_idf(idf, settings.idf_weight) for scores in scored]
         return [
-            Neighbours(scores, self._count_at_first(one), service) for one, scores in zip(resolved, found, strict=True)
+            NeighbourCandidates(scores, self._first_size(resolved), service)
+            for resolved, scores in zip(requests, scored, strict=True)
         ]
 
     def expand(
-        self, resolved: ResolvedRequest, neighbours: Neighbours, is_short: Callable[[], bool]
+        self, resolved: ResolvedRequest, neighbours: NeighbourCandidates, is_short: Callable[[], bool]
     ) -> Iterator[Expansion]:
-        """Yield candidates, of each source first few, then more, as long as they do not fill the list.
+        """Yield candidates: first few of each source, then more while the filters leave the list short.
 
-        As long as the list lacks products that pass the filters, a source goes on until it has no more, or
-        `CONSIDERED_MAX` were considered. Where rules weigh products, or sources are mixed, all sources go on together:
-        what is far behind may come out on top. Ratings and diversity move and mix those that are looked at.
+        A short list makes a source expand until it has no more or `CONSIDERED_MAX` candidates were considered. The
+        sources expand one after the other; all at once where the rules reorder globally or the blend mixes the sources,
+        since a candidate far down may then end up first. Ratings and diversity reorder only the candidates considered.
+
+        Args:
+            resolved: the request.
+            neighbours: the candidates of its neighbour sessions.
+            is_short: whether the list made of the candidates yielded so far lacks products.
         """
         steps = self._steps(resolved, neighbours)
         if not steps:
             yield Expansion([], True, False)
-        elif self._at_once(resolved):
+        elif self._expands_at_once(resolved):
             yield from _expanded(
-                lambda size: _joined([take(size) for take in steps]),
+                lambda size: _joined([top(size) for top in steps]),
                 max(CANDIDATES_MAX, _initial_size(resolved)),
                 is_short,
             )
         else:
             done: list[list[Candidate]] = []
             is_cut = False
-            for take in steps:
-                for one in _expanded(take, _initial_size(resolved), is_short):
-                    is_last = one.is_last and take is steps[-1]
-                    if one.sources or is_last:
-                        yield Expansion([*done, *one.sources], is_last, is_cut or one.is_cut)
-                done += one.sources
-                is_cut = is_cut or one.is_cut
+            for top in steps:
+                for expansion in _expanded(top, _initial_size(resolved), is_short):
+                    is_last = expansion.is_last and top is steps[-1]
+                    if expansion.sources or is_last:
+                        yield Expansion([*done, *expansion.sources], is_last, is_cut or expansion.is_cut)
+                done += expansion.sources
+                is_cut = is_cut or expansion.is_cut
 
     def trending(
-        self, category: str | None = None, country: str | None = None, limit: int = DEPTHS[0]
+        self, category: str | None = None, country: str | None = None, limit: int = LIST_DEPTHS[0]
     ) -> list[Candidate]:
-        """What is trending in a category, in a country or anywhere."""
-        popular = self._shop.trending(self._service.settings.trending, category, country, limit)
-        return self._service.from_trending(popular, category, country)
+        """List what is trending in a category, in a country or in the whole shop."""
+        trending = self._cache.trending(self._service.settings.trending, category, country, limit)
+        return self._service.from_trending(trending, category, country)
 
-    def passing(self, rules: ListRules, country: str | None, limit: int) -> tuple[list[Candidate], bool]:
-        """What is trending in a country or anywhere, and whether there is more.
+    def trending_for_rules(self, rules: ListRules, country: str | None, limit: int) -> Batch:
+        """List what is trending in a country or in the whole shop, with the trending lists of `only_categories`.
 
-        Where rules name the only categories, what trends in those comes along: it may be far behind otherwise. The rest
-        is looked through as well, since a catalogue may know of other categories than events do.
+        A product of those categories may be far down the list of all. That list is read nevertheless, since a catalogue
+        may put products into other categories than the events do.
         """
         trending = self._service.settings.trending
-        categories = [None, *sorted(rules.only_categories)[:CATEGORIES_ASKED_MAX]]
-        lists = [self._shop.trending(trending, category, country, limit) for category in categories]
+        categories = [None, *sorted(rules.only_categories)[:CATEGORIES_READ_MAX]]
+        lists = [self._cache.trending(trending, category, country, limit) for category in categories]
         found = lists[0]
         if len(lists) > 1:
-            by_id = {one.product_id: one for some in lists for one in some}
-            found = sorted(by_id.values(), key=lambda one: (-one.score, one.product_id))
-        return self._service.from_trending(found, None, country), any(len(some) >= limit for some in lists)
+            by_id = {product.product_id: product for listed in lists for product in listed}
+            found = sorted(by_id.values(), key=lambda product: (-product.score, product.product_id))
+        has_more = any(len(listed) >= limit for listed in lists)
+        return Batch([self._service.from_trending(found, None, country)], has_more)
 
     def categories(self, customer: Customer) -> list[str]:
-        """Where a customer looks."""
+        """List the customer's favourite categories, the highest affinity first."""
         favourites = customer.interests.favourite_categories(self._affinity_half_life_ms)
         return [category for category, _ in favourites[: self._service.settings.categories]]
 
-    def _steps(self, resolved: ResolvedRequest, neighbours: Neighbours) -> Sequence[Top]:
-        """The sources in turn; those of one step are worth the same, so that they are taken together."""
+    def _steps(self, resolved: ResolvedRequest, neighbours: NeighbourCandidates) -> Sequence[Top]:
+        """Return the sources in the order of their weights; sources of equal weight form one step."""
         blend, customer = self._service.settings.blend, resolved.customer
         steps: list[Top] = []
         if blend.neighbours:
             steps.append(neighbours.top)
         if blend.trending_in_category:
-            steps.append(lambda count: self._in_categories(customer, count))
+            steps.append(lambda count: self._trending_in_categories(customer, count))
         last_seen_in = customer.visits.country
         country = resolved.request.country or (None if last_seen_in is None else str(last_seen_in[0]))
         if country is not None and blend.trending_in_country:
-            steps.append(lambda count: self._anywhere(resolved.rules, country, count))
+            steps.append(lambda count: self.trending_for_rules(resolved.rules, country, count))
         if blend.trending:
-            steps.append(lambda count: self._anywhere(resolved.rules, None, count))
+            steps.append(lambda count: self.trending_for_rules(resolved.rules, None, count))
         return steps
 
-    def _in_categories(self, customer: Customer, count: int) -> tuple[list[list[Candidate]], bool]:
+    def _trending_in_categories(self, customer: Customer, count: int) -> Batch:
         found = [self.trending(category, None, count) for category in self.categories(customer)]
-        return found, any(len(some) == count for some in found)
+        return Batch(found, any(len(listed) == count for listed in found))
 
-    def _anywhere(self, rules: ListRules, country: str | None, count: int) -> tuple[list[list[Candidate]], bool]:
-        found, has_more = self.passing(rules, country, count)
-        return [found], has_more
+    def _expands_at_once(self, resolved: ResolvedRequest) -> bool:
+        return resolved.rules.reorders_globally or not self._service.settings.blend.keeps_source_order
 
-    def _at_once(self, resolved: ResolvedRequest) -> bool:
-        return resolved.rules.reorders_globally or not self._service.settings.blend.is_in_turn
-
-    def _count_at_first(self, resolved: ResolvedRequest) -> int:
-        return max(CANDIDATES_MAX, _initial_size(resolved)) if self._at_once(resolved) else _initial_size(resolved)
+    def _first_size(self, resolved: ResolvedRequest) -> int:
+        size = _initial_size(resolved)
+        return max(CANDIDATES_MAX, size) if self._expands_at_once(resolved) else size
 
 
 def depths(first: int) -> Sequence[int]:
-    """How many products of a source to look at, at first and then, as long as too few of them pass the filters."""
-    return [first, *(depth for depth in DEPTHS if depth > first)]
+    """Return how many products of a source to consider: first, then each time the filters leave too few of them."""
+    return [first, *(depth for depth in LIST_DEPTHS if depth > first)]
 
 
 def _expanded(top: Top, first: int, is_short: Callable[[], bool]) -> Iterator[Expansion]:
-    """Take candidates of a source, first few, then more; over `CANDIDATES_MAX` as long as the list lacks any."""
+    """Yield the top candidates of a source, first few, then more; beyond `CANDIDATES_MAX` only if the list is short."""
     for depth in depths(first):
         if depth > max(first, CANDIDATES_MAX) and not is_short():
             return
-        some, has_more = top(depth)
+        sources, has_more = top(depth)
         is_cut = has_more and depth >= CONSIDERED_MAX
-        yield Expansion(some, is_cut or not has_more, is_cut)
+        yield Expansion(sources, is_cut or not has_more, is_cut)
         if not has_more:
             return
 
 
-def _joined(taken: Sequence[tuple[list[list[Candidate]], bool]]) -> tuple[list[list[Candidate]], bool]:
-    return [source for some, _ in taken for source in some], any(is_more for _, is_more in taken)
+def _joined(batches: Sequence[Batch]) -> Batch:
+    return Batch([source for batch in batches for source in batch.sources], any(batch.has_more for batch in batches))
 
 
 def _initial_size(resolved: ResolvedRequest) -> int:
     return min(max(CONSIDERED_MIN, 3 * resolved.request.limit), CONSIDERED_MAX)
 
 
-def _own(customer: Customer) -> set[SessionKey]:
-    """The customer's sessions: no neighbours of themselves."""
+def _own_sessions(customer: Customer) -> set[SessionKey]:
     return set(customer.visits.session_keys)

@@ -1,4 +1,4 @@
-"""ExplainEmptyList: why there was nothing to show, and what to do about it."""
+"""ExplainEmptyList: why a list is empty, and what to do about it."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,26 +8,27 @@ from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.serving.resolve_customers import resolve_customer
-from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.domain.plurals import counted, numbered
 from realtime_pipeline.domain.recommendation.experiments import Experiment
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 
 NO_EVENTS: Final = "the log has no events; publish some, and let a worker process them"
 NO_SOURCES: Final = "every source of recommendations has weight 0; give one of [recommendations.blend] a weight"
-READ_BEFORE: Final = (
+STALE_TRENDING: Final = (
     "what is trending was read before there was any; ask again (the setting cache.trending_ms says when)"
 )
 NO_RATINGS: Final = "no review with a rating has been counted"
 
 
 class ExplainEmptyList:
-    """Looks for the cause of an empty list that has no notes of its own, the nearest to the log first.
+    """Finds the cause of an empty list: first in the log, then in the store, then in the settings.
 
-    What filters and the customer's own session took out of a list is in the list's notes. This reads the log's ends and
-    the store's positions, which takes longer than a list: ask only where a person wants to know.
+    The notes of a list name what filters and the customer's session removed; this is for a list without notes. It reads
+    the ends of the log and the positions of the store, which takes longer than a list: call it for people, not for
+    every request. Each method returns one line.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class ExplainEmptyList:
         log: Callable[[], EventLog],
         customers: CustomerQueries,
         products: ProductQueries,
-        shop: ShopCache,
+        cache: SharedCache,
         settings: RecommendationSettings,
         experiment: Experiment,
     ) -> None:
@@ -43,75 +44,77 @@ class ExplainEmptyList:
         self._log = log
         self._customers = customers
         self._products = products
-        self._shop = shop
+        self._cache = cache
         self._settings = settings
 
     def of_customer(self, customer_id: CustomerId) -> str:
-        """Why there is nothing to recommend to a customer."""
-        cause = self._not_counted()
+        """Explain an empty list for a customer."""
+        cause = self._why_nothing_counted()
         if cause is not None:
             return cause
         customer = resolve_customer(self._customers, customer_id)
         variant = self._experiment.variants.get(self._experiment.variant_of(customer.customer_id))
-        rules = self._settings if variant is None else variant.recommendations
-        if not any(rules.blend.weights().values()):
+        settings = self._settings if variant is None else variant.recommendations
+        if not any(settings.blend.weights().values()):
             return NO_SOURCES
-        who = "nothing is known of customer {}" if customer.is_blank else "nothing that customer {} did leads to others"
-        return f"{who.format(customer_id)}, and {self._nothing_trending(rules)}"
+        cause = (
+            "nothing is known of customer {}" if customer.is_blank else "nothing that customer {} did leads to others"
+        )
+        return f"{cause.format(customer_id)}, and {self._why_nothing_trending(settings)}"
 
     def of_product(self, product_id: ProductId) -> str:
-        """Why there is nothing to recommend beside a product."""
-        cause = self._not_counted()
+        """Explain an empty list for the page of a product."""
+        cause = self._why_nothing_counted()
         if cause is not None:
             return cause
         if not any(self._settings.blend.weights().values()):
             return NO_SOURCES
         is_known = bool(self._products.interactions_of([product_id]))
-        which = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
-        return f"{which.format(product_id)}, and {self._nothing_trending(self._settings)}"
+        cause = "no visit leads from product {} to others" if is_known else "nothing is known of product {}"
+        return f"{cause.format(product_id)}, and {self._why_nothing_trending(self._settings)}"
 
     def of_trending(self, country: str | None = None) -> str:
-        """Why nothing is trending, in a country or anywhere."""
-        cause = self._not_counted()
+        """Explain an empty trending list of a country or of the whole shop."""
+        cause = self._why_nothing_counted()
         if cause is not None:
             return cause
         if country is not None:
-            if self._reads_trending(self._settings, country):
-                return READ_BEFORE
-            if self._reads_trending(self._settings):
+            if self._store_has_trending(self._settings, country):
+                return STALE_TRENDING
+            if self._store_has_trending(self._settings):
                 return f"nothing is trending in {country}, but elsewhere; leave out the country"
-        return self._nothing_trending(self._settings)
+        return self._why_nothing_trending(self._settings)
 
     def of_ratings(self) -> str:
-        """Why no product is rated."""
-        return self._not_counted() or NO_RATINGS
+        """Explain an empty list of top rated products."""
+        return self._why_nothing_counted() or NO_RATINGS
 
-    def _not_counted(self) -> str | None:
-        """Why no event has been counted yet; None where some have, and none is waiting."""
+    def _why_nothing_counted(self) -> str | None:
+        """Return why no event has been counted; None if some have, and no record waits to be processed."""
         counts = self._customers.counts()
         processed = sum(counts.values())
         try:
-            waiting = self._waiting()
+            unprocessed = self._unprocessed_records()
         except PipelineError as error:
             return None if processed else f"nothing was processed yet, and the log cannot be read: {error}"
-        if waiting:
-            wait = numbered(waiting, "record waits", "records wait")
+        if unprocessed:
+            wait = numbered(unprocessed, "record waits", "records wait")
             way_out = "run a worker (realtime-pipeline worker), or wait until it has caught up"
-            return f"{waiting:,} {wait} to be processed; {way_out}"
+            return f"{unprocessed:,} {wait} to be processed; {way_out}"
         if not processed:
             return NO_EVENTS
         if counts.get(RecordClass.APPLIED, 0):
             return None
         letters, ignored = counts.get(RecordClass.DEAD_LETTER, 0), counts.get(RecordClass.IGNORED, 0)
-        looks = [
+        causes = [
             f"{counted(letters, 'dead letter')} (realtime-pipeline dead-letters says why)" if letters else "",
             f"{ignored:,} of types that [event_types] does not map" if ignored else "",
         ]
-        among = ", ".join(filter(None, looks))
+        among = ", ".join(filter(None, causes))
         return f"{counted(processed, 'record')} processed, and none counts{f': {among}' if among else ''}"
 
-    def _waiting(self) -> int:
-        """How many records of the log the store, or what its customers share, has not come to."""
+    def _unprocessed_records(self) -> int:
+        """Count the records of the log that the cells, or the view cells, have yet to process."""
         log = self._log()
         partitions = range(log.identity.partitions)
         cells, views = self._customers.positions(partitions), self._products.positions(partitions)
@@ -120,19 +123,19 @@ class ExplainEmptyList:
             max(0, ends[number] - max(bounds[number][0], min(cells[number], *views[number]))) for number in partitions
         )
 
-    def _reads_trending(self, settings: RecommendationSettings, country: str | None = None) -> bool:
-        """Whether anything is trending, past all that is remembered."""
-        return bool(self._products.trending(settings.trending, None, 1, country, 0, self._shop.now_ms()))
+    def _store_has_trending(self, settings: RecommendationSettings, country: str | None = None) -> bool:
+        """Whether anything is trending, read from the store past all caches."""
+        return bool(self._products.trending(settings.trending, None, 1, country, 0, self._cache.now_ms()))
 
-    def _nothing_trending(self, settings: RecommendationSettings) -> str:
-        if self._shop.trending(settings.trending):
-            return "what is trending is not asked for: [recommendations.blend] has trending = 0"
-        if self._reads_trending(settings):
-            return READ_BEFORE
+    def _why_nothing_trending(self, settings: RecommendationSettings) -> str:
+        if self._cache.trending(settings.trending):
+            return "what is trending is not recommended: [recommendations.blend] has trending = 0"
+        if self._store_has_trending(settings):
+            return STALE_TRENDING
         if not self._products.interactions():
             return "no counted event views, carts or buys a product"
         hours = counted(settings.trending.window_hours, "hour")
         return (
-            f"nothing is trending: in the {hours} up to the newest event, looks, carts and purchases of no product "
-            "come to more than 0 by [recommendations.trending]"
+            f"nothing is trending: in the {hours} up to the newest event, the views, carts and purchases of no product "
+            "have a score above 0 by [recommendations.trending]"
         )

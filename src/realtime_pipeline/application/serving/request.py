@@ -1,4 +1,4 @@
-"""What is asked for when a list of recommendations is."""
+"""Request: what a caller asks of a list of recommendations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,34 +7,38 @@ import attrs
 from realtime_pipeline.domain.limits import shortened
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
-from realtime_pipeline.domain.recommendation.service import NOTHING_SHOWN
+from realtime_pipeline.domain.recommendation.service import NO_EXPOSURES
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId, country_code
 
 
-def _customer(said: str) -> CustomerId:
-    return CustomerId(said)
+def _as_customer_id(customer_id: str) -> CustomerId:
+    return CustomerId(customer_id)
 
 
-def _products(said: Sequence[str]) -> Sequence[ProductId]:
-    if isinstance(said, str):
-        raise TypeError("looking_at is a list of products, also where it is one")
-    return [ProductId(product_id) for product_id in said]
+def _as_product_ids(product_ids: Sequence[str]) -> Sequence[ProductId]:
+    if isinstance(product_ids, str):
+        raise TypeError(f"looking_at must be a list of product ids, not the text {ascii(product_ids)[:200]}")
+    return [ProductId(product_id) for product_id in product_ids]
 
 
-def _times(said: Mapping[str, int] | Mapping[ProductId, int]) -> Mapping[ProductId, int]:
-    return {ProductId(product_id): times for product_id, times in said.items()}
+def _as_exposures(shown: Mapping[str, int] | Mapping[ProductId, int]) -> Mapping[ProductId, int]:
+    return {ProductId(product_id): times for product_id, times in shown.items()}
 
 
-def checked_country(said: str | None) -> str | None:
-    """A country as two capital letters."""
-    code = country_code(said)
-    if said is not None and code is None:
-        raise ValueError(f"a country is two letters, as DE, not {said}")
+def checked_country(country: str | None) -> str | None:
+    """Return a country as two capital letters (ISO 3166-1); None for none.
+
+    Raises:
+        ValueError: it is not two letters.
+    """
+    code = country_code(country)
+    if country is not None and code is None:
+        raise ValueError(f"a country is two letters, as DE, not {country}")
     return code
 
 
 def checked_limit(limit: int) -> int:
-    """How many results are asked for.
+    """Return the length of a list.
 
     Raises:
         TypeError: it is no whole number.
@@ -49,17 +53,21 @@ def checked_limit(limit: int) -> int:
 
 @attrs.frozen
 class Request:
-    """Who asks for how many products, and what the shop says of the moment.
+    """A request for a list of recommendations.
 
-    `looking_at` are products that the visitor has before them, whether or not events say so yet, the newest last;
-    `shown` is how often they were shown products before. Without `rules`, those of the settings hold, without `country`
-    (two letters) the one where the customer was last.
+    Args:
+        customer_id: the customer, known or new.
+        limit: the length of the list, at least 1.
+        looking_at: the products on the customer's screen, the newest last; the log need not have events of them yet.
+        shown: how often each product was shown to the customer before.
+        rules: the rules of the list; None for those of the settings.
+        country: two letters (ISO 3166-1); None for the country of the customer's last event.
     """
 
-    customer_id: CustomerId = attrs.field(converter=_customer)
+    customer_id: CustomerId = attrs.field(converter=_as_customer_id)
     limit: int = 10
-    looking_at: Sequence[ProductId] = attrs.field(default=(), converter=_products)
-    shown: Mapping[ProductId, int] = attrs.field(default=NOTHING_SHOWN, converter=_times)
+    looking_at: Sequence[ProductId] = attrs.field(default=(), converter=_as_product_ids)
+    shown: Mapping[ProductId, int] = attrs.field(default=NO_EXPOSURES, converter=_as_exposures)
     rules: ListRules | None = None
     country: str | None = attrs.field(default=None, converter=checked_country)
 
@@ -72,7 +80,7 @@ class Request:
 
 @attrs.frozen
 class ResolvedRequest:
-    """A request, the customer whom it is for, whatever name it has, and the rules that hold for it."""
+    """A request with the customer's profile, read by any of their ids, and the rules that apply."""
 
     customer: Customer
     request: Request

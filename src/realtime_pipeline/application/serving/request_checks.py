@@ -1,23 +1,23 @@
-"""What callers of a pipeline hand in, checked before anything is asked of a store."""
+"""Checks of what callers pass in, made before a store is read."""
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
 from realtime_pipeline.application.errors import UnknownCustomer, UnknownProduct
 from realtime_pipeline.application.serving.request import Request, checked_limit
-from realtime_pipeline.domain.recommendation.service import Recommendation
+from realtime_pipeline.domain.recommendation.recommendations import Recommendation, Recommendations
 from realtime_pipeline.domain.shop.events import ANONYMOUS, ID_LENGTH_MAX, CustomerId, ProductId
 from realtime_pipeline.domain.shop.ids import is_printable_id
 
 LIMIT_MAX: Final = 2**31
-"""More than anybody reads, and less than any store takes for a number."""
+"""The length of a list is at most this; every store accepts the number."""
 
 
-def limit_of(limit: int) -> int:
-    """Check how many results are asked for.
+def bounded_limit(limit: int) -> int:
+    """Return the length of a list, at most `LIMIT_MAX`.
 
     Raises:
         TypeError: it is no whole number.
@@ -26,8 +26,8 @@ def limit_of(limit: int) -> int:
     return min(checked_limit(limit), LIMIT_MAX)
 
 
-def customer_named(customer_id: str) -> CustomerId:
-    """Check a customer's id: no event could have brought in another.
+def checked_customer_id(customer_id: str) -> CustomerId:
+    """Return a customer's id, of the form that events can have.
 
     Raises:
         UnknownCustomer: no customer can have that id.
@@ -40,8 +40,8 @@ def customer_named(customer_id: str) -> CustomerId:
     return CustomerId(customer_id)
 
 
-def product_named(product_id: str) -> ProductId:
-    """Check a product's id.
+def checked_product_id(product_id: str) -> ProductId:
+    """Return a product's id, of the form that events can have.
 
     Raises:
         UnknownProduct: no product can have that id.
@@ -54,54 +54,71 @@ def product_named(product_id: str) -> ProductId:
     return ProductId(product_id)
 
 
-def checked(request: Request) -> Request:
-    """Check the ids of a request.
+def checked_request(request: Request) -> Request:
+    """Return a request with its ids checked.
 
     Raises:
         UnknownCustomer: no customer can have that id.
-        UnknownProduct: no product can have one of its ids.
+        UnknownProduct: no product can have one of the ids in `looking_at` or `shown`.
     """
     return attrs.evolve(
         request,
-        customer_id=customer_named(request.customer_id),
-        looking_at=[product_named(product_id) for product_id in request.looking_at],
-        shown={product_named(product_id): times for product_id, times in request.shown.items()},
+        customer_id=checked_customer_id(request.customer_id),
+        looking_at=[checked_product_id(product_id) for product_id in request.looking_at],
+        shown={checked_product_id(product_id): times for product_id, times in request.shown.items()},
     )
 
 
-def checked_all(requests: Sequence[Request]) -> list[Request]:
-    """Check the ids of several requests; an error names the request by its number.
+def checked_requests(requests: Sequence[Request]) -> list[Request]:
+    """Return requests with their ids checked; an error names the request by its number, from 1.
 
     Raises:
         TypeError: they are no list of requests.
         UnknownCustomer: no customer can have one of the ids.
         UnknownProduct: no product can have one of the ids.
     """
-    if isinstance(requests, Request) or not all(isinstance(one, Request) for one in requests):
-        raise TypeError("requests is a list of Request(...), also where it is one")
-    found = []
+    if isinstance(requests, Request) or not all(isinstance(request, Request) for request in requests):
+        raise TypeError("requests must be a list of Request(…), also for a single request")
+    checked = []
     for number, request in enumerate(requests, 1):
         try:
-            found.append(checked(request))
+            checked.append(checked_request(request))
         except (UnknownCustomer, UnknownProduct) as error:
             raise type(error)(f"request {number}: {error}") from None
-    return found
+    return checked
 
 
-def product_shown(one: object) -> ProductId:
-    """The product of a recommendation that was shown; or a product itself.
+class Exposure(NamedTuple):
+    """The products of a list that was shown, and the experiment and variant that made it ("" if unknown)."""
+
+    products: list[ProductId]
+    experiment: str = ""
+    variant: str = ""
+
+
+def checked_exposure(shown: Sequence[Recommendation | str]) -> Exposure:
+    """Return the products of a list that was shown: `Recommendations`, or a list of recommendations or product ids.
 
     Raises:
-        TypeError: it is neither.
-        UnknownProduct: no product can have that id.
+        TypeError: it is no list of recommendations or ids.
+        UnknownProduct: no product can have one of the ids.
     """
-    if isinstance(one, Recommendation):
-        return one.product.product_id
-    if isinstance(one, str | int):
-        return product_named(str(one))
-    raise TypeError(f"what was shown is recommendations, or products by their ids, not a {type(one).__name__}")
+    if isinstance(shown, str):
+        raise TypeError(f"shown must be a list of recommendations or product ids, not the text {ascii(shown)[:200]}")
+    products = [_exposed_product_id(item) for item in shown]
+    if isinstance(shown, Recommendations):
+        return Exposure(products, shown.experiment, shown.variant)
+    return Exposure(products)
+
+
+def _exposed_product_id(item: object) -> ProductId:
+    if isinstance(item, Recommendation):
+        return item.product.product_id
+    if isinstance(item, str | int):
+        return checked_product_id(str(item))
+    raise TypeError(f"shown must be a list of recommendations or product ids, not of {type(item).__name__}")
 
 
 def _is_id(value: object) -> bool:
-    """Where ids are numbers, somebody will ask by number; but bytes and None are nobody's."""
+    """Whether a value is text or a whole number: a shop whose ids are numbers may ask by number."""
     return isinstance(value, str | Integral) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Reading customers by any id they are known by: a visitor who has signed in is an alias of the customer."""
+"""ResolveCustomers: read customers by id, following aliases (identity resolution)."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,22 @@ from realtime_pipeline.domain.shop.events import CustomerId
 
 
 def resolve_customer(queries: CustomerQueries, customer_id: CustomerId) -> Customer:
-    """Read a customer, as `known_customers` does."""
+    """Read one customer, as `resolve_customers` does."""
     return resolve_customers(queries, [customer_id])[0]
 
 
 def resolve_customers(queries: CustomerQueries, customer_ids: Sequence[CustomerId]) -> list[Customer]:
-    """Read customers, a blank one where nothing is known; for a visitor who has signed in, whom they turned out to
-    be."""
+    """Read customers in the order of their ids.
+
+    The id of a visitor who has signed in is an alias: it gives the customer they signed in as. An id of which nothing
+    is known gives a blank customer.
+    """
     customers = _read(queries, customer_ids)
-    signed_in = [one.aliases.alias_of for one in customers if one.aliases.alias_of is not None]
-    if not signed_in:
+    aliased = [customer.aliases.alias_of for customer in customers if customer.aliases.alias_of is not None]
+    if not aliased:
         return customers
-    whom = iter(_read(queries, signed_in))
-    return [one if one.aliases.alias_of is None else next(whom) for one in customers]
+    identified = iter(_read(queries, aliased))
+    return [customer if customer.aliases.alias_of is None else next(identified) for customer in customers]
 
 
 def _read(queries: CustomerQueries, customer_ids: Sequence[CustomerId]) -> list[Customer]:

@@ -1,17 +1,15 @@
-"""ShopCache: what is the same for everybody, read once for many requests."""
+"""SharedCache: what all customers' requests share, read once for many of them."""
 
-from bisect import insort
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Collection, Sequence
 from threading import Lock
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import attrs
 
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.product_queries import ProductQueries, RatedProduct
+from realtime_pipeline.application.serving.ttl_cache import TtlCache
 from realtime_pipeline.domain.limits import at_least
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.recommendation.neighbours import inverse_document_frequency
@@ -21,32 +19,31 @@ from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.watermark import shop_time_ms
 from realtime_pipeline.domain.views.product_stats import ProductStats
 
-DEPTHS: Final = (200, 1_000, 5_000)
-"""How long the remembered lists of what is trending and rated highest are: a longer one is read where filters leave too
-little of a shorter one."""
+LIST_DEPTHS: Final = (200, 1_000, 5_000)
+"""The lengths of cached lists of trending and top rated products; a longer list is read if filters leave too few."""
 TRENDING_MAX: Final = 200_000
-"""Of how many products it is remembered that they are trending, over all lists."""
+"""How many trending products are cached at most, over all segments."""
 PRODUCTS_MAX = 100_000
+"""How many products are cached at most."""
 LISTS_MAX = 2_000
+"""How many lists of sessions are cached at most."""
 LIST_LENGTH_MAX = 500
-"""Of how many products the sessions are remembered that touched them, and how many of each: 200 take 23 KB."""
+"""How many sessions a cached list has at most; 200 take 23 KB."""
 STALE_FACTOR_MAX = 10
-"""How many times its age what is trending may have while somebody reads it anew."""
+"""How many times `trending_ms` a stale list may be old while another thread refreshes it."""
 
 Listed = dict[SessionKey, int]
-"""Sessions that touched a product, and when, newest first."""
-
-K = TypeVar("K")
-V = TypeVar("V")
+"""The sessions that touched a product, with the time in ms, the newest first."""
 
 
 @attrs.frozen
 class CacheSettings:
-    """How old what a process answers from may be, in ms; 0 for as new as it is.
+    """The time to live of cached values, in ms of the process's clock; 0 caches nothing.
 
-    `trending_ms` what is trending (at most twice that in all) and what is rated highest, `products_ms` what events say
-    of products: names, prices, numbers, how rare they are; `lists_ms` which sessions touched a product last, where they
-    are as many as are looked at. Shorter lists, customers and sessions are always read.
+    `trending_ms` is for trending lists (with the store's own cache they may be twice as old) and top rated products;
+    `products_ms` for what events say of products: names, prices, counts, inverse document frequency; `lists_ms` for the
+    sessions of a product, if there are as many as the recommender reads. Shorter lists, customers and sessions are
+    never cached.
     """
 
     trending_ms: int = 5_000
@@ -57,57 +54,13 @@ class CacheSettings:
         at_least(0, self)
 
 
-class TtlCache(Generic[K, V]):
-    """What was read of late, let go of as it was read: while requests come, no single one waits for all to be freed."""
-
-    def __init__(
-        self, clock: Clock, refresh_ms: int, limit: int, is_kept: Callable[[K, V], bool] | None = None
-    ) -> None:
-        self._clock = clock
-        self._refresh_ms = refresh_ms
-        self._limit = limit
-        self._is_kept = is_kept
-        self._known: dict[K, V] = {}
-        self._reads: deque[tuple[int, Collection[K]]] = deque()
-        self._lock = Lock()
-
-    def __call__(self, keys: Collection[K], read: Callable[[list[K]], Mapping[K, V]]) -> dict[K, V]:
-        """The values of keys, without those that have none; `read` is asked for what is not remembered."""
-        now_ms = self._clock.now_ms()
-        with self._lock:
-            self._evict(now_ms)
-            known = self._known
-            found = {key: known[key] for key in keys if key in known}
-        lacking = [key for key in keys if key not in found]
-        if lacking:
-            more = read(lacking)
-            found.update(more)
-            cached = more
-            if self._is_kept is not None:
-                cached = {key: value for key, value in more.items() if self._is_kept(key, value)}
-            if cached:
-                with self._lock:
-                    self._known.update(cached)
-                    insort(self._reads, (now_ms, cached.keys()), key=itemgetter(0))  # a slow read may be overtaken
-        return found
-
-    def _evict(self, now_ms: int) -> None:
-        reads, known = self._reads, self._known
-        while reads and reads[-1][0] > now_ms:  # the clock was set back
-            for key in reads.pop()[1]:
-                known.pop(key, None)
-        while reads and (not 0 <= now_ms - reads[0][0] < self._refresh_ms or len(known) > self._limit):
-            for key in reads.popleft()[1]:
-                known.pop(key, None)
-
-
 def _is_full(key: tuple[ProductId, int], listed: Listed) -> bool:
-    """Whether there are as many sessions as are looked at, so that what one more says comes to little."""
+    """Whether a list has as many sessions as the recommender reads: then another session changes little."""
     return key[1] <= len(listed) <= LIST_LENGTH_MAX
 
 
 class Segment(NamedTuple):
-    """Where something is trending, by which rules, and how many products are listed at most."""
+    """Which trending list it is: its settings, category and country (None: all), and its length at most."""
 
     settings: TrendingSettings
     category: str | None
@@ -115,10 +68,10 @@ class Segment(NamedTuple):
     depth: int
 
 
-class ShopCache:
-    """Reads what all customers share, which may be as old as the rules say; only the catalogue is always asked.
+class SharedCache:
+    """Reads products and lists from the store, through caches with a time to live; safe to call from any thread.
 
-    What events say of products completes what the catalogue says.
+    The catalogue is not cached. Events complete the descriptions that it lacks.
     """
 
     def __init__(self, products: ProductQueries, catalogue: Catalogue, clock: Clock, settings: CacheSettings) -> None:
@@ -137,37 +90,41 @@ class ShopCache:
         self._lists = TtlCache[tuple[ProductId, int], Listed](clock, settings.lists_ms, LISTS_MAX, _is_full)
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
-        """How many views, carts and purchases products had; those never seen are left out."""
+        """Read the views, carts and purchases of products, added up; products never seen are left out."""
         return self._interactions(product_ids, self._products.interactions_of)
 
     def idf_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, float]:
-        """How rare products are; those never seen are left out."""
+        """Read the inverse document frequency of products; products never seen are left out."""
         return self._idf(product_ids, self._read_idf)
 
     def sessions_of(self, product_ids: Collection[ProductId], limit: int) -> dict[ProductId, Listed]:
-        """List, for each product, the sessions that touched it and when, newest first, at most `limit`."""
+        """Read, for each product, at most `limit` sessions that touched it, the newest first."""
 
-        def read(lacking: Sequence[tuple[ProductId, int]]) -> dict[tuple[ProductId, int], Listed]:
-            lists = self._products.sessions_of([product_id for product_id, _ in lacking], limit)
+        def read(missing: Sequence[tuple[ProductId, int]]) -> dict[tuple[ProductId, int], Listed]:
+            lists = self._products.sessions_of([product_id for product_id, _ in missing], limit)
             return {(product_id, limit): listed for product_id, listed in lists.items()}
 
         lists = self._lists([(product_id, limit) for product_id in product_ids], read)
         return {product_id: listed for (product_id, _), listed in lists.items()}
 
     def product_stats(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductStats]:
-        """The numbers of products; those never seen are left out."""
-        return {product_id: tally for product_id, (_, tally) in self._facts(product_ids, self._read_facts).items()}
+        """Read the counts and ratings of products; products never seen are left out."""
+        return {product_id: stats for product_id, (_, stats) in self._facts(product_ids, self._read_facts).items()}
 
-    def read_ahead(self, product_ids: Collection[ProductId]) -> None:
-        """Have what events say of products at hand for what will be asked soon, where that may be remembered.
+    def prefetch(self, product_ids: Collection[ProductId]) -> None:
+        """Read what events say of products in one round trip, for the calls that follow, if it may be cached.
 
-        The catalogue is not asked: it may be dear, and only what is shown or chosen by its word is its business.
+        The catalogue is not asked: a call may be expensive, and fewer products need its descriptions.
         """
         if self._settings.products_ms:
             self._facts(product_ids, self._read_facts)
 
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
-        """Describe products; those of which nobody has said anything are left out."""
+        """Describe products; a product without a description is left out.
+
+        Raises:
+            TypeError: the catalogue gives a price that is no `Amount`.
+        """
         described = {id_: product for id_, (product, _) in self._facts(product_ids, self._read_facts).items()}
         for product_id, product in self._catalogue.products(product_ids).items():
             if product.price is not None and not isinstance(product.price, int):
@@ -177,7 +134,7 @@ class ShopCache:
         return described
 
     def of_category(self, category: str | None) -> Sequence[ProductId]:
-        """List the products of a category, or all, as far as the catalogue can."""
+        """List the products of a category, or all; none if the catalogue cannot."""
         return self._catalogue.of_category(category)
 
     def trending(
@@ -185,31 +142,32 @@ class ShopCache:
         settings: TrendingSettings,
         category: str | None = None,
         country: str | None = None,
-        limit: int = DEPTHS[0],
+        limit: int = LIST_DEPTHS[0],
     ) -> Sequence[TrendingProduct]:
-        """What is trending, in a category, in a country or anywhere: at most `limit` products.
+        """List at most `limit` products that are trending in a category, in a country or in the whole shop.
 
-        When the list that is remembered is too old, the first who asks reads it again; who asks meanwhile gets what was
-        read before, unless that is much too old. A list longer than any that is remembered is always read.
+        When a cached list has expired, one thread takes the refresh lock and reads it again; the other threads get the
+        stale list meanwhile, or wait if it is too stale (`STALE_FACTOR_MAX`). So a popular list that expires does not
+        cause a stampede on the store. A list longer than `LIST_DEPTHS` is never cached.
         """
-        if limit > DEPTHS[-1]:
+        if limit > LIST_DEPTHS[-1]:
             max_staleness_ms, now_ms = self._settings.trending_ms, self._clock.now_ms()
             return self._products.trending(settings, category, limit, country, max_staleness_ms, now_ms)
-        for depth in DEPTHS:
+        for depth in LIST_DEPTHS:
             segment = Segment(settings, category, country, depth)
             if depth >= limit:
                 return self._trending_in(segment)[:limit]
             read = self._trending.get(segment)
             if read is not None and self._is_fresh(read[0]) and len(read[1]) < depth:
-                return read[1]  # there are no more
+                return read[1]  # the store has no more
         raise AssertionError("no depth is as large as the largest")
 
     def _trending_in(self, segment: Segment) -> Sequence[TrendingProduct]:
         read = self._trending.get(segment)
         if read is not None and self._is_fresh(read[0]):
             return read[1]
-        is_of_use = read is not None and self._is_fresh(read[0], STALE_FACTOR_MAX)
-        if self._refresh_lock.acquire(blocking=not is_of_use):
+        is_usable = read is not None and self._is_fresh(read[0], STALE_FACTOR_MAX)
+        if self._refresh_lock.acquire(blocking=not is_usable):
             try:
                 return self._read_trending(segment)
             finally:
@@ -217,8 +175,8 @@ class ShopCache:
         return () if read is None else read[1]
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
-        """Which products are rated highest; a list longer than any that is remembered is always read."""
-        depth = next((depth for depth in DEPTHS if depth >= limit), None)
+        """List the products rated highest; a list longer than `LIST_DEPTHS` is never cached."""
+        depth = next((depth for depth in LIST_DEPTHS if depth >= limit), None)
         if depth is None:
             return self._products.top_rated(prior_ratings, limit)
         with self._rating_lock:
@@ -232,22 +190,21 @@ class ShopCache:
         read = self._trending.get(segment)
         if read is None or not self._is_fresh(read[0]):
             max_staleness_ms, now_ms = self._settings.trending_ms, self._clock.now_ms()
-            popular = self._products.trending(
+            products = self._products.trending(
                 segment.settings, segment.category, segment.depth, segment.country, max_staleness_ms, now_ms
             )
             self._trending.pop(segment, None)
-            while self._trending and sum(one.depth for one in self._trending) + segment.depth > TRENDING_MAX:
+            while self._trending and sum(known.depth for known in self._trending) + segment.depth > TRENDING_MAX:
                 self._trending.pop(next(iter(self._trending)))
-            read = self._trending[segment] = (self._clock.now_ms(), popular)
+            read = self._trending[segment] = (self._clock.now_ms(), products)
         return read[1]
 
     def now_ms(self) -> int:
-        """The present time by this process's clock."""
+        """Return the time of this process's clock in ms."""
         return self._clock.now_ms()
 
     def shop_time_ms(self) -> int:
-        """How far the shop's time has come, by the newest events, and never further than the clock; remembered as what
-        is trending is."""
+        """Return the shop's watermark in ms, at most the clock's time; cached for `trending_ms`."""
         read_ms, time_ms = self._shop_time
         if not read_ms or not self._is_fresh(read_ms):
             now_ms = self._clock.now_ms()

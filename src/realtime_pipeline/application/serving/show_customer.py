@@ -1,4 +1,4 @@
-"""ShowCustomer: what the shop knows of one customer, in full."""
+"""ShowCustomer: the profile of one customer, with reviews and descriptions of its products."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import attrs
 from realtime_pipeline.application.errors import UnknownCustomer
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.serving.resolve_customers import resolve_customer
-from realtime_pipeline.application.serving.shared_cache import ShopCache
+from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import as_number
@@ -18,9 +18,10 @@ from realtime_pipeline.domain.shop.times import utc_text
 
 @attrs.frozen
 class Profile:
-    """A customer with what belongs to them, for reading.
+    """A customer's profile, for reading.
 
-    `categories` are (name, affinity) with the dearest first; `recent` the products touched last, the latest first.
+    `categories` are pairs of name and affinity, the highest affinity first. `recent` are the products touched last, the
+    latest first. `products` describes the products of `recent` and `reviews`.
     """
 
     customer: Customer
@@ -30,7 +31,7 @@ class Profile:
     products: Mapping[ProductId, Product]
 
     def as_dict(self) -> dict[str, object]:
-        """This as JSON takes it: times in UTC, money in units of the currency, events by their kind.
+        """Return the profile as a JSON document: times in UTC, money in units of the currency, events by kind.
 
         Example:
             {"customer_id": "ada", "first_seen": "2025-10-10T01:21:51.250Z", "last_seen": "2025-10-10T01:30:02.000Z",
@@ -72,13 +73,13 @@ def _time(at_ms: int | None) -> str | None:
 
 
 class ShowCustomer:
-    """Shows a customer's profile."""
+    """Reads a customer's profile, by any of their ids."""
 
     def __init__(
-        self, customers: CustomerQueries, shop: ShopCache, affinity_half_life_ms: int, recent_products_max: int
+        self, customers: CustomerQueries, cache: SharedCache, affinity_half_life_ms: int, recent_products_max: int
     ) -> None:
         self._customers = customers
-        self._shop = shop
+        self._cache = cache
         self._affinity_half_life_ms = affinity_half_life_ms
         self._recent_products_max = recent_products_max
 
@@ -86,7 +87,7 @@ class ShowCustomer:
         """Read a profile.
 
         Raises:
-            UnknownCustomer: nobody of that id has been seen, or they were forgotten.
+            UnknownCustomer: no event of that id has been processed, or the customer was erased.
         """
         customer = resolve_customer(self._customers, customer_id)
         if customer.is_blank:
@@ -95,7 +96,7 @@ class ShowCustomer:
             )
         recent = customer.interests.recent_products(self._recent_products_max)
         reviews = self._customers.reviews(customer.customer_id)
-        products = self._shop.products({*recent, *(review.product_id for review in reviews)})
+        products = self._cache.products({*recent, *(review.product_id for review in reviews)})
         return Profile(
             customer,
             tuple(customer.interests.favourite_categories(self._affinity_half_life_ms)),

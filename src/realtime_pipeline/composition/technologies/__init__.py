@@ -1,4 +1,4 @@
-"""Each technology's adapters, made of the container's parts; one module a technology.
+"""The adapters of each technology; one module a technology.
 
-The adapters are imported in the functions that make them, so that what is not chosen need not be installed.
+Each function imports the adapter that it makes, so that extras need not be installed unless they are chosen.
 """

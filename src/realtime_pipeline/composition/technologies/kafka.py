@@ -1,5 +1,6 @@
-"""Log in Kafka, with outputs and dead letters in its topics."""
+"""The log in Kafka, with outputs and dead letters in topics."""
 
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
@@ -28,18 +29,21 @@ def _reader(parts: Parts) -> LogReader:
 
 
 def outputs(parts: Parts) -> GroupOutputs:
-    """Dead letters in their topic, what is for the log in the log's; positions with the group of workers."""
+    """Outputs in topics: dead letters in their own, messages in the log's; positions as offsets of the consumer
+    group."""
     from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 
     return KafkaOutputs(parts.settings().kafka, parts.kafka_log(), parts.observer())
 
 
 def dead_letters(parts: Parts) -> DeadLetters:
-    """Marks in the topic of dead letters, behind the letters."""
+    """Marks in the topic of dead letters, after the letters."""
     from realtime_pipeline.infrastructure.kafka.dead_letters import KafkaDeadLetters
     from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 
-    if not isinstance(parts.outputs(), KafkaOutputs):  # swapped: their letters can be read, but not marked in topics
+    if not isinstance(
+        parts.outputs(), KafkaOutputs
+    ):  # swapped outputs: their letters can be read, but not marked in topics
         return memory.dead_letters(parts)
     return KafkaDeadLetters(parts.settings().kafka, parts.observer())
 
@@ -49,5 +53,6 @@ LOG = LogTechnology(
     log=_log,
     reader=_reader,
     name=lambda settings: f"topic {settings.kafka.topic}",
-    retention=lambda settings: f"what was published, in topic {settings.kafka.topic}, until its retention ends",
+    retention=lambda settings: Retained(RetainedCode.LOG, RetainedUntil.TOPIC_RETENTION, settings.kafka.topic),
+    module="confluent_kafka",
 )

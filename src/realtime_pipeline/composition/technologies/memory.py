@@ -1,6 +1,7 @@
-"""Log and store in the memory of this process: fakes for tests, and a log for tries."""
+"""Log and store in the memory of this process, for tests and trials."""
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
@@ -63,14 +64,14 @@ def _product_queries(parts: Parts) -> ProductQueries:
 
 
 def outputs(parts: Parts) -> Outputs:
-    """Dead letters in memory; what is for the log goes to the publisher."""
+    """Outputs in memory: dead letters; messages go to the publisher."""
     from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 
     return MemoryOutputs(parts.publisher())
 
 
 def dead_letters(parts: Parts) -> DeadLetters:
-    """Marks in memory, beside the letters of any outputs; they last as long as the process."""
+    """Marks in memory, for the letters of any outputs; they last as long as the process."""
     from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
 
     return MemoryDeadLetters(parts.outputs(), parts.publisher(), outlives=parts.settings().log != "memory")
@@ -81,7 +82,7 @@ LOG = LogTechnology(
     log=_log,
     reader=_reader,
     name=lambda _: "memory",
-    retention=lambda _: "what was published, until this process ends",
+    retention=lambda _: Retained(RetainedCode.LOG, RetainedUntil.PROCESS_ENDS),
 )
 STORE = StoreTechnology(
     cells=_cells, customer_queries=_customer_queries, views=_views, product_queries=_product_queries

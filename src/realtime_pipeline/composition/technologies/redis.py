@@ -1,4 +1,4 @@
-"""Store in Redis."""
+"""The store in Redis."""
 
 from typing import Any
 
@@ -54,5 +54,9 @@ def _product_queries(parts: Parts) -> ProductQueries:
 
 
 STORE = StoreTechnology(
-    cells=_cells, customer_queries=_customer_queries, views=_views, product_queries=_product_queries
+    cells=_cells,
+    customer_queries=_customer_queries,
+    views=_views,
+    product_queries=_product_queries,
+    module="redis",
 )

@@ -1,4 +1,4 @@
-"""Log and store in one SQLite file."""
+"""The log and the store in one SQLite file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from dependency_injector import providers
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.backups import Backups
 from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
@@ -25,10 +26,10 @@ from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSetting
 
 
 def _check_swapped_together(parts: Parts) -> None:
-    """Check that the parts that SQLite writes in one transaction are swapped together: it stores no outbox for others.
+    """Check that the parts which SQLite writes in one transaction are swapped together, since it stores no outbox.
 
     Raises:
-        InvalidSettings: some of the providers are overridden, and the others stand for SQLite.
+        InvalidSettings: a provider of another part is overridden.
     """
     together: Mapping[str, providers.Provider[Any]] = {
         "cells": parts.cells,
@@ -63,10 +64,10 @@ def _reader(parts: Parts) -> LogReader:
     return SqliteLogReader(parts.database())
 
 
-def _retention(settings: Settings) -> str:
+def _retention(settings: Settings) -> Retained:
     is_unlimited = settings.log_retention == LogRetentionSettings()
-    end = "the file is deleted" if is_unlimited else "log_retention ends it; a backup until it is deleted"
-    return f"what was published, in the log of {settings.database} and in backups of it, until {end}"
+    until = RetainedUntil.FILE_DELETED if is_unlimited else RetainedUntil.LOG_RETENTION
+    return Retained(RetainedCode.LOG, until, settings.database)
 
 
 def _cells(parts: Parts) -> CellStore:
@@ -99,7 +100,7 @@ def _product_queries(parts: Parts) -> ProductQueries:
 
 
 def outputs(parts: Parts) -> Outputs:
-    """Dead letters in the file that contains the store, or the log; what is for the log goes into the log."""
+    """Outputs in the file of the store or the log: dead letters; messages go into the log."""
     from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
     from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 
@@ -113,25 +114,25 @@ def outputs(parts: Parts) -> Outputs:
 
 
 def dead_letters(parts: Parts) -> DeadLetters:
-    """Marks beside the letters, in the file."""
+    """Marks in the file, beside the letters."""
     from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLetters
     from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 
     found = parts.outputs()
-    if not isinstance(found, SqliteOutputs):  # swapped: their letters can be read, but not marked in the file
+    if not isinstance(found, SqliteOutputs):  # swapped outputs: their letters can be read, but not marked in the file
         return memory.dead_letters(parts)
     return SqliteDeadLetters(found, parts.observer())
 
 
 def snapshots(parts: Parts) -> Snapshots:
-    """Copies of cells and views in the file, for a rebuild after the log has lost its beginning."""
+    """Snapshots of cells and views in the file, for a rebuild after the log's retention has deleted records."""
     from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
 
     return SqliteSnapshots(parts.database(), parts.clock(), parts.observer())
 
 
 def upkeep(parts: Parts) -> Upkeep:
-    """The retention of the log in the file, behind a snapshot."""
+    """The retention of the log in the file, which takes a snapshot first."""
     from realtime_pipeline.infrastructure.sqlite.retention import SqliteRetention
     from realtime_pipeline.infrastructure.sqlite.snapshots import SqliteSnapshots
 

@@ -1,1 +1,1 @@
-"""From a customer's session and everybody else's to products worth showing, each with its reason."""
+"""Recommendations: candidates of several sources are scored, blended, ranked, re-ranked and explained."""

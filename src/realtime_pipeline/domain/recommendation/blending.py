@@ -1,4 +1,4 @@
-"""Make the scores of several sources comparable."""
+"""Blending: the scores of several candidate sources are made comparable."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -13,10 +13,11 @@ from realtime_pipeline.domain.shop.events import ProductId
 
 @attrs.frozen
 class Blend:
-    """What the best product of each source is worth; the others of the source are worth down to half as much.
+    """The weight of each candidate source: the blended score of its best product.
 
-    So by default every neighbour's product comes before what is trending; equal weights mix the sources. A source of
-    weight 0 is not asked.
+    The other products of a source get at least half of the weight. With the default weights every product from
+    neighbour sessions therefore ranks before every trending one; equal weights mix the sources. A source with weight 0
+    is not read.
     """
 
     neighbours: float = 4.0
@@ -28,13 +29,13 @@ class Blend:
         at_least(0, self)
 
     @property
-    def is_in_turn(self) -> bool:
-        """Whether no product of a source comes before one of the source before it."""
+    def keeps_source_order(self) -> bool:
+        """Whether every product of a source ranks before all products of the later sources."""
         weights = [weight for weight in self.weights().values() if weight]
-        return all(one / 2 >= other for one, other in pairwise(weights))
+        return all(earlier / 2 >= later for earlier, later in pairwise(weights))
 
     def weights(self) -> Mapping[ReasonKind, float]:
-        """What each source is worth."""
+        """Return the weight of each source."""
         return {
             ReasonKind.NEIGHBOURS: self.neighbours,
             ReasonKind.TRENDING_IN_CATEGORY: self.trending_in_category,
@@ -44,7 +45,10 @@ class Blend:
 
 
 class Candidate(NamedTuple):  # many for every list of recommendations
-    """A product that might be shown, with its score and why; `adjustments` names the rules that changed its place."""
+    """A product that may be recommended, with its score and reason.
+
+    `adjustments` names the rules that changed its score or slot.
+    """
 
     product_id: ProductId
     score: float
@@ -52,31 +56,31 @@ class Candidate(NamedTuple):  # many for every list of recommendations
     adjustments: tuple[str, ...] = ()
 
     def adjusted(self, rule: str, weight: float = 1.0) -> "Candidate":
-        """This candidate, with a rule that changed its place, and its score times a weight."""
+        """Return this candidate with its score times a weight, and with the rule added to its adjustments."""
         return Candidate(self.product_id, self.score * weight, self.reason, (*self.adjustments, rule))
 
 
 def blended(sources: Sequence[Sequence[Candidate]], blend: Blend) -> list[Candidate]:
-    """Make the scores of several sources, each of one kind, comparable; each product once, where it is worth most; the
-    best first.
+    """Blend candidate sources into one list, the best first; ties go to the smaller id.
 
-    The best of a source is worth the source's weight w, one with a score of s · best w · (1 + s) / 2. Ties go to the
-    smaller id.
+    Each source holds candidates of one kind of reason. A source of weight w gives its best product the score w, and a
+    product whose score is the fraction s of the best w · (1 + s) / 2. A product of several sources keeps its highest
+    score.
     """
     best: dict[ProductId, Candidate] = {}
     weights = blend.weights()
     for source in filter(None, sources):
-        top = max([one.score for one in source])
+        highest = max([candidate.score for candidate in source])
         weight = weights.get(source[0].reason.kind, 0.0)
-        for one in source:
-            share = one.score / top if top > 0 else 0.0
-            worth = weight * (1 + share) / 2
-            known = best.get(one.product_id)
-            if known is None or worth > known.score:
-                best[one.product_id] = Candidate(one.product_id, worth, one.reason)
+        for candidate in source:
+            fraction = candidate.score / highest if highest > 0 else 0.0
+            score = weight * (1 + fraction) / 2
+            known = best.get(candidate.product_id)
+            if known is None or score > known.score:
+                best[candidate.product_id] = Candidate(candidate.product_id, score, candidate.reason)
     return sorted(best.values(), key=by_score)
 
 
-def by_score(one: Candidate) -> tuple[float, ProductId]:
-    """The key that sorts candidates: the best first, ties to the smaller id."""
-    return (-one.score, one.product_id)
+def by_score(candidate: Candidate) -> tuple[float, ProductId]:
+    """Return the sort key of a candidate: the highest score first, ties to the smaller id."""
+    return (-candidate.score, candidate.product_id)

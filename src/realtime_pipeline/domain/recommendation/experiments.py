@@ -1,4 +1,4 @@
-"""Experiments: different ways of recommending, each for a share of the customers, to see which serves them better."""
+"""A/B experiments: each variant recommends with its own settings to a share of the customers."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -7,13 +7,13 @@ from itertools import accumulate
 import attrs
 
 from realtime_pipeline.domain.limits import in_bounds
-from realtime_pipeline.domain.recommendation.service import RecommendationSettings
+from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
 from realtime_pipeline.domain.shop.events import CustomerId
 
 
 @attrs.frozen
 class Variant:
-    """One way of recommending, and its share of the customers, as against the shares of the others."""
+    """A variant of an experiment: its settings, and its share of the customers relative to the other shares."""
 
     share: float = 1.0
     recommendations: RecommendationSettings = attrs.Factory(RecommendationSettings)
@@ -26,10 +26,10 @@ class Variant:
 
 @attrs.frozen
 class Experiment:
-    """Variants by name; none: there is no experiment.
+    """Variants by name; without variants there is no experiment.
 
-    Who gets which is a function of the experiment's name and the customer's id alone: it stays, on every machine, until
-    shares change, and has nothing to do with who got what in another experiment.
+    The assignment is a hash of the experiment's name and the customer's id. A customer therefore keeps the variant on
+    every machine until the shares change, and assignments of different experiments are independent.
     """
 
     name: str = ""
@@ -44,11 +44,11 @@ class Experiment:
             raise ValueError(f"experiment {self.name}: every variant needs a name")
 
     def variant_of(self, customer_id: CustomerId) -> str:
-        """Name the variant a customer gets; empty where there is no experiment."""
+        """Return the name of the customer's variant; "" if there is no experiment."""
         if not self.variants:
             return ""
         digest = blake2b(f"{self.name}\0{customer_id}".encode(), digest_size=8).digest()
         names = sorted(self.variants)
         ends = list(accumulate(self.variants[name].share for name in names))
-        at = int.from_bytes(digest) / 2**64 * ends[-1]
-        return next((name for name, end in zip(names, ends, strict=True) if at < end), names[-1])
+        point = int.from_bytes(digest) / 2**64 * ends[-1]
+        return next((name for name, end in zip(names, ends, strict=True) if point < end), names[-1])

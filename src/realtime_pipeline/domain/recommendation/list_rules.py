@@ -1,4 +1,4 @@
-"""What a shop demands of a list of recommendations, as data: for one request, or for all by the settings."""
+"""ListRules: a shop's business rules for a list of recommendations, of one request or of the settings."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,37 +13,39 @@ from realtime_pipeline.domain.shop.product import Product
 
 SLOTS_MAX = 1_000
 DISLIKED_MAX = 2
-"""A product that its customer gave so many stars, or fewer, is not recommended to them again."""
+"""A product that a customer rated with so many stars, or fewer, is not recommended to them again."""
 
 
-def _as_ids(said: Iterable[ProductId]) -> frozenset[ProductId]:
-    """Where ids are numbers, somebody will name them as such."""
-    if isinstance(said, str):
-        raise ValueError(f"exclude is a set of names, also where it is one, not {said}")
-    return frozenset(ProductId(str(one)) for one in said)
+def _as_ids(product_ids: Iterable[ProductId]) -> frozenset[ProductId]:
+    """Convert ids to text: a shop whose ids are numbers may pass numbers."""
+    if isinstance(product_ids, str):
+        raise ValueError(f"exclude must be a set or list of product ids, not the text {product_ids}")
+    return frozenset(ProductId(str(product_id)) for product_id in product_ids)
 
 
-def _as_weights(said: Mapping[ProductId, float]) -> Mapping[ProductId, float]:
-    return {ProductId(str(one)): weight for one, weight in said.items()}
+def _as_weights(weights: Mapping[ProductId, float]) -> Mapping[ProductId, float]:
+    return {ProductId(str(product_id)): weight for product_id, weight in weights.items()}
 
 
-def _as_slots(said: Mapping[ProductId, int]) -> Mapping[ProductId, int]:
-    return {ProductId(str(one)): slot for one, slot in said.items()}
+def _as_slots(slots: Mapping[ProductId, int]) -> Mapping[ProductId, int]:
+    return {ProductId(str(product_id)): slot for product_id, slot in slots.items()}
 
 
 @attrs.frozen
 class ListRules:
-    """Which products may be shown, which are moved up or down, and how the list is mixed. By default nothing is.
+    """Which products a list may contain, and how they are re-ranked. The defaults filter nothing.
 
-    Filters: `exclude` products and `exclude_categories`; `only_categories`, where there are any; `in_stock` leaves out
-    what is known to be sold out; prices are in units of the currency, and what has no known price does not pass them;
-    `hide_bought` leaves out what the customer has bought. Weights multiply scores: more than 1 boosts, less buries.
-    `rating` is the power to which a product's rating counts, as a share of an average one. `per_category` is how many
-    of one category are shown at most, 0 for any number. `shown_max` is how often a product may have been shown to the
-    customer before (by their profile, or as the request says), 0 for any number. `diversity` from 0 to 1 trades score
-    for categories that are not yet in the list. `exploration_share` is the share of places, the last ones, for products
-    that had fewer than `exploration_below` views, carts and purchases so far: else nobody would ever see them. `pinned`
-    maps products to their slots, from 1: they are shown whatever the other rules say.
+    Filters: `exclude` lists products, `exclude_categories` categories; `only_categories`, unless it is empty, admits no
+    others. `in_stock` removes products that are known to be sold out. `price_min` and `price_max` are in units of the
+    currency; a product without a known price does not pass them. `hide_bought` removes what the customer has bought.
+    `shown_max` is how often a product may have been shown to the customer before, by the profile or the request; 0 is
+    no limit. `per_category` is how many products of a category a list has at most; 0 is no limit.
+
+    Re-ranking: `weights` of products and `category_weights` multiply scores: more than 1 boosts, less than 1 buries.
+    `rating` is the exponent of a product's rating relative to an average one. `diversity`, from 0 to 1, trades score
+    for categories that the list does not have yet. `exploration_share`, from 0 to 1, is the share of slots, the last
+    ones, for cold-start products: those with fewer than `exploration_below` views, carts and purchases. `pinned` maps
+    products to slots, from 1: the list has them whatever the other rules say.
     """
 
     exclude: frozenset[ProductId] = attrs.field(default=frozenset(), converter=_as_ids)
@@ -66,8 +68,8 @@ class ListRules:
     def __attrs_post_init__(self) -> None:
         self._check_sets()
         for name, weights in (("weights", self.weights), ("category_weights", self.category_weights)):
-            for what, weight in weights.items():
-                in_bounds(f"{name}: {what}", weight, 0)
+            for key, weight in weights.items():
+                in_bounds(f"{name}: {key}", weight, 0)
         in_bounds("price_max", self.price_max, 0, math.inf)
         if self.price_min > self.price_max:
             raise ValueError(f"price_min {self.price_min} is more than price_max {self.price_max}")
@@ -81,7 +83,7 @@ class ListRules:
     def _check_sets(self) -> None:
         for name in ("exclude_categories", "only_categories"):
             if isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} is a set of names, also where it is one, not {getattr(self, name)}")
+                raise ValueError(f"{name} must be a set or list of names, not the text {getattr(self, name)}")
 
     def _check_pins(self) -> None:
         slots = list(self.pinned.values())
@@ -90,7 +92,7 @@ class ListRules:
 
     @property
     def needs_descriptions(self) -> bool:
-        """Whether products must be described before they can be chosen."""
+        """Whether the rules need the products' descriptions."""
         return bool(
             self.exclude_categories
             or self.only_categories
@@ -104,17 +106,17 @@ class ListRules:
 
     @property
     def filters(self) -> Self:
-        """These rules without those that weigh, mix and pin, and those that are about the customer."""
-        kept = ("exclude", "exclude_categories", "only_categories", "in_stock", "price_min", "price_max")
-        return type(self)(**{name: getattr(self, name) for name in kept})
+        """Return these rules with only the filters that are not about a customer."""
+        names = ("exclude", "exclude_categories", "only_categories", "in_stock", "price_min", "price_max")
+        return type(self)(**{name: getattr(self, name) for name in names})
 
     @property
     def reorders_globally(self) -> bool:
-        """Whether something that stands low by its score may come out on top."""
+        """Whether a candidate with a low score may end up first, so that all sources must be read at once."""
         return any(weight != 1 for weight in (*self.weights.values(), *self.category_weights.values()))
 
-    def refusal(self, product: Product) -> str | None:
-        """Name the filter that a product does not pass; None where it passes all."""
+    def failed_filter(self, product: Product) -> str | None:
+        """Return the name of the first filter that a product does not pass; None if it passes all."""
         category, price = product.category, product.price
         failed = None
         if product.product_id in self.exclude:
@@ -132,6 +134,6 @@ class ListRules:
         return failed
 
     def weight(self, product: Product) -> float:
-        """What a product's score is multiplied by."""
+        """Return the factor of a product's score."""
         by_category = self.category_weights.get(product.category, 1.0) if product.category is not None else 1.0
         return self.weights.get(product.product_id, 1.0) * by_category

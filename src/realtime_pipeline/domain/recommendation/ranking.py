@@ -1,28 +1,30 @@
-"""From candidates to a list: scores are blended, filtered by the rules, weighed, mixed, and pinned to slots."""
+"""Ranking: candidates are weighted by their ratings, filtered and weighted by the rules, and cut to a list."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from heapq import heappop, heappush
 
 import attrs
 
 from realtime_pipeline.domain.plurals import counted, numbered
 from realtime_pipeline.domain.recommendation.blending import Candidate, by_score
+from realtime_pipeline.domain.recommendation.diversity import category_of, diversified
 from realtime_pipeline.domain.recommendation.list_rules import DISLIKED_MAX, ListRules
-from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
+from realtime_pipeline.domain.recommendation.pins import pins_of, with_pins
+from realtime_pipeline.domain.recommendation.reasons import ReasonKind
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.views.product_stats import ProductStats, bayesian_average
 
 RATING_MEAN = 3.5
-"""What a product without ratings is taken to be rated."""
+"""The rating, in stars, that a product without ratings is assumed to have."""
 
 
 @attrs.frozen
 class Visitor:
-    """What the ranking must know of whom the list is for, beside the candidates.
+    """What the ranking needs of the customer.
 
-    `seen` is not shown again now; `bought`, `disliked` and how often what was `shown` are for the rules.
+    `seen` are the products of this visit, which are not recommended again now. The rules use `bought`, `disliked` and
+    `shown`: how often each product was shown to the customer.
     """
 
     seen: Collection[ProductId] = frozenset()
@@ -33,9 +35,9 @@ class Visitor:
 
 @attrs.frozen
 class Ranking:
-    """The products chosen, and what the rules have to say of it: one line each.
+    """The chosen candidates, the best first, and notes on what the rules did, a line each.
 
-    `passed` is how many candidates passed the filters, before the list was mixed and cut.
+    `passed` is how many candidates passed the filters, before the list was diversified and cut.
     """
 
     chosen: tuple[Candidate, ...]
@@ -43,8 +45,17 @@ class Ranking:
     passed: int = 0
 
 
+@attrs.frozen
+class _Filtered:
+    """Candidates by what the filters say: `passing`, `overexposed` (shown too often), `failed` by filter."""
+
+    passing: list[Candidate]
+    overexposed: list[Candidate]
+    failed: Counter[str]
+
+
 def disliked(reviewed: Mapping[ProductId, tuple[int, int]]) -> frozenset[ProductId]:
-    """The products that a customer gave one star or two."""
+    """Return the products that a customer rated with `DISLIKED_MAX` stars or less."""
     return frozenset(product_id for product_id, (rating, _) in reviewed.items() if rating <= DISLIKED_MAX)
 
 
@@ -57,54 +68,81 @@ def ranked(
     *,
     exhausted: bool = True,
 ) -> Ranking:
-    """Choose at most `limit` of the candidates, which are all there are, or else the first of them.
+    """Choose at most `limit` candidates by the rules.
 
-    Filters and `hide_bought` hold whatever happens. Where nothing is left because the customer has been shown
-    everything, `shown_max` is set aside, and the notes say so. Where candidates were found and none is left, the notes
-    say what took them out: filters, this visit, low ratings.
+    Filters and `hide_bought` always hold. When nothing is left because every candidate was shown too often, `shown_max`
+    is dropped, with a note. When no candidate is left at all, the notes say what removed them: filters,
+    this visit, low ratings.
+
+    Args:
+        candidates: the candidates with their scores.
+        visitor: what the customer saw, bought and disliked.
+        rules: the rules of the list.
+        products: descriptions, at least of the candidates if `rules.needs_descriptions`.
+        limit: the length of the list.
+        exhausted: whether these are all candidates; else more of them may follow.
     """
-    pins = _pins(rules, limit)
-    hidden = {*visitor.seen, *visitor.disliked, *pins.values()}
-    weighs, bought = rules.weights or rules.category_weights, visitor.bought if rules.hide_bought else ()
-    refused: Counter[str] = Counter()
-    passing: list[Candidate] = []
-    stale: list[Candidate] = []
-    for one in candidates:
-        if one.product_id in hidden:
-            continue
-        product = products.get(one.product_id) or Product(one.product_id)
-        refusal = "hide_bought" if one.product_id in bought else rules.refusal(product)
-        if refusal is not None:
-            refused[refusal] += 1
-            continue
-        weight = rules.weight(product) if weighs else 1.0
-        if weight != 1:
-            one = one.adjusted(f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score", weight)  # noqa: PLW2901
-        is_stale = rules.shown_max and visitor.shown.get(one.product_id, 0) >= rules.shown_max
-        (stale if is_stale else passing).append(one)
-    notes = []
-    if exhausted and not passing and stale:
-        notes.append(f"shown_max set aside, which had left nothing of {counted(len(stale), 'product')}")
-        passing = stale
-    chosen = _diversified(sorted(passing, key=by_score), rules, products, limit, list(pins.values()))
+    pins = pins_of(rules, limit)
+    filtered = _filtered(candidates, visitor, rules, products, pins.values())
+    passing, notes = filtered.passing, []
+    if exhausted and not passing and filtered.overexposed:
+        count = counted(len(filtered.overexposed), "product")
+        notes.append(f"shown_max set aside, which had left nothing of {count}")
+        passing = filtered.overexposed
+    chosen = diversified(sorted(passing, key=by_score), rules, products, limit, list(pins.values()))
     if not chosen:
-        notes += refusal_notes(refused, len(candidates))
+        notes += filter_notes(filtered.failed, len(candidates))
         if not pins:
             notes += _hidden_notes(candidates, visitor)
-    return Ranking(tuple(_pinned(chosen, pins, limit)), tuple(notes), len(passing))
+    return Ranking(tuple(with_pins(chosen, pins, limit)), tuple(notes), len(passing))
 
 
-def refusal_notes(refused: Counter[str], products: int) -> list[str]:
-    """Say which filters refused how many of the products looked at, a line each, where they left nothing."""
+def _filtered(
+    candidates: Sequence[Candidate],
+    visitor: Visitor,
+    rules: ListRules,
+    products: Mapping[ProductId, Product],
+    pinned: Collection[ProductId],
+) -> _Filtered:
+    """Apply the filters, and multiply the scores of candidates that pass by the weights of the rules."""
+    hidden = {*visitor.seen, *visitor.disliked, *pinned}
+    has_weights, bought = rules.weights or rules.category_weights, visitor.bought if rules.hide_bought else ()
+    passing: list[Candidate] = []
+    overexposed: list[Candidate] = []
+    failed: Counter[str] = Counter()
+    for candidate in candidates:
+        if candidate.product_id in hidden:
+            continue
+        product = products.get(candidate.product_id) or Product(candidate.product_id)
+        failed_filter = "hide_bought" if candidate.product_id in bought else rules.failed_filter(product)
+        if failed_filter is not None:
+            failed[failed_filter] += 1
+            continue
+        weight = rules.weight(product) if has_weights else 1.0
+        if weight != 1:
+            rule = f"{'boosted' if weight > 1 else 'buried'} to {weight:g} times its score"
+            candidate = candidate.adjusted(rule, weight)  # noqa: PLW2901
+        is_overexposed = rules.shown_max and visitor.shown.get(candidate.product_id, 0) >= rules.shown_max
+        (overexposed if is_overexposed else passing).append(candidate)
+    return _Filtered(passing, overexposed, failed)
+
+
+def filter_notes(failed: Counter[str], products: int) -> list[str]:
+    """Write, for a list that the filters left empty, how many products each filter refused, a line each.
+
+    Args:
+        failed: the number of refused products by filter.
+        products: how many products were filtered.
+    """
     return [
         f"{name} left nothing: it refused {count:,} of {counted(products, 'product')}"
-        for name, count in refused.most_common()
+        for name, count in failed.most_common()
     ]
 
 
 def _hidden_notes(candidates: Sequence[Candidate], visitor: Visitor) -> list[str]:
-    """Say how many candidates the visitor's own doing hid, where nothing is left."""
-    found = {one.product_id for one in candidates}
+    """Write how many candidates an empty list lacks because of this visit, and because of low ratings."""
+    found = {candidate.product_id for candidate in candidates}
     seen = found.intersection(visitor.seen)
     low = found.intersection(visitor.disliked) - seen
     return [
@@ -114,127 +152,60 @@ def _hidden_notes(candidates: Sequence[Candidate], visitor: Visitor) -> list[str
     ]
 
 
-def inject_new_products(
+def inject_cold_start_products(
     ranking: Ranking,
     new: Sequence[Candidate],
-    places: int,
+    slots: int,
     rules: ListRules,
     products: Mapping[ProductId, Product],
     limit: int,
 ) -> Ranking:
-    """Give at most so many of a list's last places to the first of the new products.
+    """Give at most so many of a list's last slots to the first of the new products.
 
-    What is pinned stays at its place, and no category comes to have more than `per_category`.
+    Pinned products keep their slots, and no category gets more than `per_category` products.
     """
-    pins = _pins(rules, limit)
-    chosen = [one for one in ranking.chosen if one.reason.kind is not ReasonKind.PINNED]
-    room = limit - len(pins) - len(chosen)
-    places = min(places, room + len(chosen))
-    used = Counter(_category(one.product_id, products) for one in ranking.chosen)
-    taken: list[Candidate] = []
-    for one in new:
-        if len(taken) == places:
+    pins = pins_of(rules, limit)
+    chosen = [candidate for candidate in ranking.chosen if candidate.reason.kind is not ReasonKind.PINNED]
+    free = limit - len(pins) - len(chosen)
+    slots = min(slots, free + len(chosen))
+    used = Counter(category_of(candidate.product_id, products) for candidate in ranking.chosen)
+    injected: list[Candidate] = []
+    for candidate in new:
+        if len(injected) == slots:
             break
         leaving = None
-        if len(taken) >= room:
-            leaving = _category(chosen[room - 1 - len(taken)].product_id, products)
-        category = _category(one.product_id, products)
-        is_room = category is None or used[category] - (category == leaving) < rules.per_category
-        if is_room or not rules.per_category:
-            taken.append(one)
+        if len(injected) >= free:
+            leaving = category_of(chosen[free - 1 - len(injected)].product_id, products)
+        category = category_of(candidate.product_id, products)
+        fits = category is None or used[category] - (category == leaving) < rules.per_category
+        if fits or not rules.per_category:
+            injected.append(candidate)
             used[leaving] -= 1
             used[category] += 1
-    instead = max(0, len(taken) - room)
-    staying = chosen[: len(chosen) - instead]
-    return attrs.evolve(ranking, chosen=tuple(_pinned([*staying, *taken], pins, limit)))
+    replaced = max(0, len(injected) - free)
+    staying = chosen[: len(chosen) - replaced]
+    return attrs.evolve(ranking, chosen=tuple(with_pins([*staying, *injected], pins, limit)))
 
 
 def weighted_by_rating(
     candidates: Sequence[Candidate], stats: Mapping[ProductId, ProductStats], rules: ListRules, prior_ratings: float
 ) -> list[Candidate]:
-    """Weigh products by (Bayesian average of their ratings / an average rating)^`rating`."""
+    """Multiply scores by (Bayesian average of the product's ratings / an average rating)^`rating`, and sort them.
+
+    Args:
+        candidates: the candidates with their scores.
+        stats: the ratings of products; one without keeps its score.
+        rules: `rating` is the exponent; 0 changes nothing.
+        prior_ratings: how many average ratings a product starts with.
+    """
     if not rules.rating:
         return list(candidates)
-    weighed = []
-    for one in candidates:
-        product_stats = stats.get(one.product_id)
+    weighted = []
+    for candidate in candidates:
+        product_stats = stats.get(candidate.product_id)
         if product_stats is not None and product_stats.ratings:
             average = bayesian_average(product_stats.ratings, product_stats.rating_sum, RATING_MEAN, prior_ratings)
-            one = one.adjusted(f"rated {average:.1f}", (average / RATING_MEAN) ** rules.rating)  # noqa: PLW2901
-        weighed.append(one)
-    return sorted(weighed, key=by_score)
-
-
-def _diversified(
-    candidates: Sequence[Candidate],
-    rules: ListRules,
-    products: Mapping[ProductId, Product],
-    limit: int,
-    pinned: Sequence[ProductId],
-) -> list[Candidate]:
-    """Take the best one after the other, each as the list is then; what is pinned is in it already.
-
-    By maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): (1 − diversity) · score − diversity · the best
-    score, the latter for a category that the list has already.
-    """
-    if not rules.diversity and not rules.per_category:
-        return list(candidates[:limit])
-    categories = [_category(one.product_id, products) for one in candidates]
-    waiting: dict[str | None, list[int]] = {}  # places by category, the next one last
-    for place in reversed(range(len(categories))):
-        waiting.setdefault(categories[place], []).append(place)
-    taken: list[Candidate] = []
-    used: Counter[str | None] = Counter(filter(None, (_category(one, products) for one in pinned)))
-    new, repeats = 0, list[int]()  # the first place of a category not used yet; the next of each that is, in a heap
-    for category, times in used.items():
-        if category in waiting and not 0 < rules.per_category <= times:
-            heappush(repeats, waiting[category][-1])
-    penalty = rules.diversity * candidates[0].score if candidates else 0.0
-    while len(taken) < limit:
-        while new < len(categories) and categories[new] in used:
-            new += 1
-        heads = sorted(([new] if new < len(categories) else []) + repeats[:1])
-        if not heads:
-            break
-        worths = [
-            (1 - rules.diversity) * candidates[place].score - penalty * (categories[place] in used) for place in heads
-        ]
-        place = heads[worths.index(max(worths))]  # the first of equals
-        taken.append(candidates[place] if place == heads[0] else candidates[place].adjusted("moved up for diversity"))
-        category = categories[place]
-        if category is None:
-            new += 1
-            continue
-        if category in used:
-            heappop(repeats)
-        used[category] += 1
-        waiting[category].pop()
-        if waiting[category] and not (rules.per_category and used[category] >= rules.per_category):
-            heappush(repeats, waiting[category][-1])
-    return taken
-
-
-def _category(product_id: ProductId, products: Mapping[ProductId, Product]) -> str | None:
-    product = products.get(product_id)
-    return None if product is None else product.category
-
-
-def _pins(rules: ListRules, limit: int) -> dict[int, ProductId]:
-    """The products pinned to the places of a list."""
-    return dict(sorted((slot, product_id) for product_id, slot in rules.pinned.items() if slot <= limit))
-
-
-def _pinned(chosen: Sequence[Candidate], pins: Mapping[int, ProductId], limit: int) -> list[Candidate]:
-    """Put pinned products into their places; where the list is shorter than that, into the last ones."""
-    length = min(limit, len(chosen) + len(pins))
-    placed = {slot: product_id for slot, product_id in pins.items() if slot <= length}
-    further = [product_id for slot, product_id in pins.items() if slot > length]
-    if further:
-        free = [slot for slot in range(1, length + 1) if slot not in placed]
-        placed.update(zip(free[-len(further) :], further, strict=True))
-    rest = iter(chosen)
-    return [_pin(placed[slot], slot) if slot in placed else next(rest) for slot in range(1, length + 1)]
-
-
-def _pin(product_id: ProductId, slot: int) -> Candidate:
-    return Candidate(product_id, 0.0, Reason(ReasonKind.PINNED, 0), (f"pinned to place {slot}",))
+            weight = (average / RATING_MEAN) ** rules.rating
+            candidate = candidate.adjusted(f"rated {average:.1f}", weight)  # noqa: PLW2901
+        weighted.append(candidate)
+    return sorted(weighted, key=by_score)

@@ -11,7 +11,7 @@ from realtime_pipeline.domain.shop.product import Product
 
 
 class ReasonKind(StrEnum):
-    """Where a recommendation comes from, the most personal first."""
+    """The source of a recommendation, the most personal first."""
 
     NEIGHBOURS = "neighbours"
     TRENDING_IN_CATEGORY = "trending_in_category"
@@ -21,20 +21,23 @@ class ReasonKind(StrEnum):
     NEW = "new"
 
 
-class Touch(StrEnum):
-    """What a visitor did with a product, as far as their profile tells; the words say it, {} being the products."""
+class SeedAction(StrEnum):
+    """What a customer did with a seed product, as far as the profile tells. The value is the phrase of an explanation;
+    {} stands for the products."""
 
     BOUGHT = "bought {}"
     CARTED = "put {} into the cart"
-    LOOKED_AT = "looked at {}"
+    VIEWED = "looked at {}"
     UNKNOWN = "were interested in {}"
 
 
 @attrs.frozen
 class Reason:
-    """Which of the visitor's products led here, in how many neighbour sessions; or what is trending, and how often.
+    """Where a candidate comes from.
 
-    `count` is sessions for neighbours, actions in the trending window, all actions ever for what is new.
+    `count` is the number of neighbour sessions with the product; of its actions in the trending window; or, for a new
+    product, of all its actions ever. `because_of` are the seed products that found the neighbours, the most frequent
+    first. `category` and `country` name the trending list.
     """
 
     kind: ReasonKind
@@ -44,7 +47,7 @@ class Reason:
     country: str | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """This as JSON takes it.
+        """Return the reason as a JSON document.
 
         Example:
             {"kind": "neighbours", "count": 3, "because_of": ["mug"], "category": None, "country": None}
@@ -58,16 +61,20 @@ class Reason:
         }
 
 
-def in_words(reason: Reason, did: str) -> str:
-    """Say a reason in a sentence that a customer understands; `did` says what they did with the products that led here,
-    as `done_in_words` has it."""
+def reason_in_words(reason: Reason, seed_actions: str) -> str:
+    """Write a reason as a sentence for the customer.
+
+    Args:
+        reason: the reason.
+        seed_actions: what the customer did with the seed products, as `seed_actions_in_words` writes it.
+    """
     if reason.kind is ReasonKind.NEIGHBOURS:
-        return f"you {did}: in {counted(reason.count, 'visit')} with the same interest this was chosen too"
+        return f"you {seed_actions}: in {counted(reason.count, 'visit')} with the same interest this was chosen too"
     if reason.kind is ReasonKind.PINNED:
         return "chosen by the shop"
     if reason.kind is ReasonKind.NEW:
         return f"new {'in the shop' if reason.category is None else f'in {reason.category}'}: few have seen it yet"
-    # What is cancelled counts against, so that there may be less than nothing to tell.
+    # Cancellations count as -1, so the count can be negative: such a count is left out.
     times = {0: "", 1: " once"}.get(max(0, reason.count), f" {reason.count:,} times")
     if reason.kind is ReasonKind.TRENDING_IN_CATEGORY:
         return f"popular in {reason.category}, which you like: looked at or bought{times} lately"
@@ -76,12 +83,14 @@ def in_words(reason: Reason, did: str) -> str:
     return f"popular in the whole shop: looked at or bought{times} lately"
 
 
-def done_in_words(
-    product_ids: Sequence[ProductId], products: Mapping[ProductId, Product], touched: Mapping[ProductId, Touch]
+def seed_actions_in_words(
+    product_ids: Sequence[ProductId],
+    products: Mapping[ProductId, Product],
+    seed_actions: Mapping[ProductId, SeedAction],
 ) -> str:
-    """Say what a visitor did with products: `touched` says it of each."""
-    titles: dict[Touch, list[str]] = {}
-    for id_ in product_ids:
-        title = products[id_].title if id_ in products else id_
-        titles.setdefault(touched.get(id_, Touch.UNKNOWN), []).append(title)
-    return " and ".join(touch.format(" and ".join(named)) for touch, named in titles.items())
+    """Write what a customer did with seed products, grouped by action: "looked at A mug and A jug and bought A pot"."""
+    titles: dict[SeedAction, list[str]] = {}
+    for product_id in product_ids:
+        title = products[product_id].title if product_id in products else product_id
+        titles.setdefault(seed_actions.get(product_id, SeedAction.UNKNOWN), []).append(title)
+    return " and ".join(action.format(" and ".join(named)) for action, named in titles.items())

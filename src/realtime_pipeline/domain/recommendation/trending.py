@@ -1,4 +1,4 @@
-"""What the shop as a whole is looking at: integer counts per hour, decayed when they are read."""
+"""Trending products: integer counts per hour, decayed when they are read."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -10,15 +10,15 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.views.activity import HOUR_MS, Activity
 
 ONE: Final = 1 << 20
-"""Weights are whole multiples of 2^-20, so that sums are exact and the order of products is the same everywhere."""
+"""The weight 1 in fixed point: weights are multiples of 2^-20, so that sums are exact and every store ranks alike."""
 
-AHEAD_MS: Final = 5 * 60_000
-"""How far clocks of those who send events may be ahead of a reader's."""
+CLOCK_SKEW_MAX_MS: Final = 5 * 60_000
+"""How far in ms a sender's clock may be ahead of the reader's."""
 
 
 @attrs.frozen
 class TrendingSettings:
-    """How far back trending looks, how fast it forgets, and what an action is worth."""
+    """The length of the trending window, the half-life of an action, and the weight of each kind of action."""
 
     window_hours: int = 72
     half_life_hours: float = 12.0
@@ -34,16 +34,16 @@ class TrendingSettings:
             raise ValueError("half_life_hours must be more than 0, not 0")
 
     def hour_weight(self, age: int) -> int:
-        """The weight of an action `age` hours ago, in 2^-20: 2^(-age / half-life), rounded."""
-        halved: float = 2.0 ** (-age / self.half_life_hours)
-        return round(ONE * halved)
+        """Return the weight of an action `age` hours ago, in 2^-20: 2^(-age / half-life), rounded."""
+        decay: float = 2.0 ** (-age / self.half_life_hours)
+        return round(ONE * decay)
 
     def hour_weights(self) -> list[int]:
-        """The weights of all hours of the window, the newest first."""
+        """Return the weights of all hours of the window, the newest first."""
         return [self.hour_weight(age) for age in range(self.window_hours)]
 
     def score(self, activity: Activity) -> int:
-        """What one hour's actions are worth, undecayed."""
+        """Return the score of one hour's actions, without decay."""
         return (
             self.view_weight * activity.views
             + self.cart_weight * activity.carts
@@ -52,13 +52,13 @@ class TrendingSettings:
 
 
 def latest_hour(now_ms: int) -> int:
-    """The last hour that counts at a time by the reader's clock: others' clocks may be a little ahead."""
-    return (now_ms + AHEAD_MS) // HOUR_MS
+    """Return the last hour that counts at `now_ms` of the reader's clock, which may be `CLOCK_SKEW_MAX_MS` behind."""
+    return (now_ms + CLOCK_SKEW_MAX_MS) // HOUR_MS
 
 
 @attrs.frozen
 class TrendingProduct:
-    """A product and how much it is looked at now; `actions` counts views, carts and purchases in the window."""
+    """A product with its decayed score; `actions` counts its views, carts and purchases in the window."""
 
     product_id: ProductId
     score: float
@@ -70,23 +70,24 @@ def trending(
 ) -> list[TrendingProduct]:
     """Rank products by Σ over the hours of the window of 2^(-age / half-life) · weighted actions.
 
-    Ages are counted from `newest_hour`, up to which the shop's time has come; what is done after that and up to
-    `latest_hour`, that of the reader's clock, has the age 0, and what is still later does not count. Products with a
-    score of 0 or less (everything taken back) are left out; ties go to the smaller id.
+    The age of an hour is counted from `newest_hour`, the hour of the shop's watermark. Hours after it have age 0, up to
+    `latest_hour` of the reader's clock; later hours do not count. Products with a score of 0 or less (all actions
+    cancelled) are left out; ties go to the smaller id.
     """
     weights = settings.hour_weights()
     scores: dict[ProductId, int] = {}
     actions: dict[ProductId, int] = {}
-    for (hour, product_id), counted in activity.items():
+    for (hour, product_id), counts in activity.items():
         age = max(0, newest_hour - hour)
         if hour <= latest_hour and age < settings.window_hours:
-            scores[product_id] = scores.get(product_id, 0) + weights[age] * settings.score(counted)
-            total = counted.views + counted.carts + counted.purchases
+            scores[product_id] = scores.get(product_id, 0) + weights[age] * settings.score(counts)
+            total = counts.views + counts.carts + counts.purchases
             actions[product_id] = actions.get(product_id, 0) + total
-    return ranked((id_, score, actions[id_]) for id_, score in scores.items())
+    return ranked((product_id, score, actions[product_id]) for product_id, score in scores.items())
 
 
 def ranked(scored: Iterable[tuple[ProductId, int, int]]) -> list[TrendingProduct]:
-    """Order (product, score in 2^-20, actions), the largest score first."""
+    """Order rows of (product, score in 2^-20, actions) by score, the highest first; rows without a score are left
+    out."""
     positive = sorted((row for row in scored if row[1] > 0), key=lambda row: (-row[1], row[0]))
     return [TrendingProduct(product_id, score / ONE, actions) for product_id, score, actions in positive]

@@ -1,1 +1,1 @@
-"""What a shop is made of: events, customers, sessions, orders, reviews, products and money."""
+"""The shop: its events, products, orders, reviews and money."""

@@ -1,4 +1,4 @@
-"""The events of a shop, in the past tense. One family, one file: what is not listed here does not happen."""
+"""The events of a shop, in the past tense: the whole family in one file."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,36 +8,36 @@ from realtime_pipeline.domain.open_enum import OpenStrEnum
 from realtime_pipeline.domain.shop.money import Amount
 
 CustomerId = NewType("CustomerId", str)
-"""Whose profile it is: a user id, or for a visitor who has not signed in `anonymous:` and the session id."""
+"""The id of a profile: a user id; for a visitor who has not signed in, `anonymous:` and the session id."""
 
 ProductId = NewType("ProductId", str)
 
 ID_LENGTH_MAX: Final = 128
-"""Characters of an id of an event, a user, a session, a product or an order."""
+"""How many characters the id of an event, user, session, product or order has at most."""
 
 ANONYMOUS: Final = "anonymous:"
 COUNTRY_LENGTH: Final = 2
 
 
 def anonymous(session_id: str) -> CustomerId:
-    """Name the visitor who is known by a session alone."""
+    """Return the customer id of a visitor of whom only the session is known."""
     return CustomerId(ANONYMOUS + session_id)
 
 
 def routing_key(customer_id: CustomerId) -> str:
-    """The key by which a customer's events are put into partitions: the user id, else the session id, as it is."""
+    """Return the record key of a customer's events, which decides their partition: the user id, or the session id."""
     return customer_id.removeprefix(ANONYMOUS)
 
 
 def naming(customer_id: CustomerId) -> dict[str, str]:
-    """How an event document says whose it is: a field and its value."""
+    """Return the field, with its value, that names the customer in an event document."""
     return {"session_id" if customer_id.startswith(ANONYMOUS) else "user_id": routing_key(customer_id)}
 
 
-def country_code(said: object) -> str | None:
-    """Two letters (ISO 3166-1), in capitals; what is anything else says nothing."""
-    if isinstance(said, str) and len(said) == COUNTRY_LENGTH and said.isascii() and said.isalpha():
-        return said.upper()
+def country_code(value: object) -> str | None:
+    """Return a country as two capital letters (ISO 3166-1); None if the value is not two letters."""
+    if isinstance(value, str) and len(value) == COUNTRY_LENGTH and value.isascii() and value.isalpha():
+        return value.upper()
     return None
 
 
@@ -45,7 +45,7 @@ NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class EventKind(OpenStrEnum):
-    """What happened. A shop's own type names are mapped to these at the edge."""
+    """The type of an event. The decoder maps a shop's own type names to these."""
 
     PRODUCT_VIEWED = "product_viewed"
     PRODUCT_CARTED = "product_carted"
@@ -59,14 +59,14 @@ class EventKind(OpenStrEnum):
 
 
 class Event(NamedTuple):  # made for every record: a named tuple costs a third of a frozen attrs class
-    """Something that happened in the shop, as every part of the program knows it.
+    """Something that happened in the shop, at `occurred_at_ms` (ms since 1970, by the sender's clock).
 
-    Validated at the edge, by the one decoder; nothing behind it checks again. `price` is for one piece, `amount` the
-    total of a purchase or refund (0 where none is given). `shown` are the products of a list that was shown;
-    `identified_as` is the customer that a visitor signs in as. `replayed` is set on records that are brought back by
-    force although the customer's memory no longer reaches to their time. `forwarded` is set on the copy of a visitor's
-    event that goes to the customer they signed in as: the (partition, position) of the original record, whose owner has
-    judged it already.
+    The decoder validates it; no later step checks it again. `price` is for one unit, `amount` the total of a purchase
+    or refund (0 if the event has none), both in ten-thousandths of the currency's unit. `shown` are the products of a
+    list that was shown. `identified_as` is the customer that a visitor signs in as. `replayed` marks a repaired dead
+    letter, which is applied although the customer's deduplication window no longer reaches back to its time.
+    `forwarded` marks the copy of a visitor's event for the customer they signed in as: it is the (partition, position)
+    of the original, whose owner has deduplicated it already.
     """
 
     event_id: str
@@ -92,5 +92,5 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
 
     @property
     def country(self) -> str | None:
-        """Where it happened, where the context says so."""
+        """The country in the event's context, as two capital letters; None without one."""
         return country_code(self.context.get("country")) if self.context else None

@@ -1,4 +1,4 @@
-"""Which texts may be ids: of events, users, sessions, products and orders."""
+"""Which texts may be ids of events, users, sessions, products and orders."""
 
 import unicodedata
 from itertools import pairwise
@@ -9,7 +9,7 @@ _SELECTORS: Final = "\ufe0e\ufe0f"
 
 
 def is_printable_id(text: str) -> bool:
-    """Whether all characters of an id are printable; the joiner passes between two symbols, as inside an emoji."""
+    """Whether all characters are printable; a zero-width joiner may stand between two symbols, as within an emoji."""
     return text.isprintable() or (JOINER in text and _is_printable_but_for_joiners(text))
 
 

@@ -1,26 +1,25 @@
-"""Facts of which the last write wins."""
+"""Last-write-wins registers (LWW, a CRDT)."""
 
 import sys
 from typing import Final
 
 LastWrite = tuple[str | int, int]
-"""A value and when it was last said, in ms. Of two, the later holds; at the same time, the larger value."""
-
+"""A value and the time of the event that has it, in ms. The later of two wins; at the same time, the larger value."""
 
 AHEAD_MAX_MS: Final = 3_600_000
-"""A fact that is said to be of a time so much later than the clock comes from a clock that is wrong."""
+"""A value whose time is so much later than the clock comes from a wrong clock."""
 
 
-def last_write_wins(one: LastWrite | None, other: LastWrite | None, latest_ms: int = sys.maxsize) -> LastWrite | None:
-    """Merge what two sources said: commutative, associative, idempotent.
+def last_write_wins(left: LastWrite | None, right: LastWrite | None, latest_ms: int = sys.maxsize) -> LastWrite | None:
+    """Merge two registers; the merge is commutative, associative and idempotent.
 
-    A field is always of one type (name and category text, price a number), so values compare. A fact of a time after
-    `latest_ms` holds only as long as there is no other: else one clock that was ahead would decide for years.
+    The values of a field have one type (name and category are text, price is a number), so they compare. A value of a
+    time after `latest_ms` loses to any other: a clock that was ahead must not win for years.
     """
-    if one is None or other is None:
-        return one or other
-    if (one[1] > latest_ms) != (other[1] > latest_ms):
-        return one if one[1] <= latest_ms else other
-    if one[1] != other[1]:
-        return one if one[1] > other[1] else other
-    return max(one, other)
+    if left is None or right is None:
+        return left or right
+    if (left[1] > latest_ms) != (right[1] > latest_ms):
+        return left if left[1] <= latest_ms else right
+    if left[1] != right[1]:
+        return left if left[1] > right[1] else right
+    return max(left, right)

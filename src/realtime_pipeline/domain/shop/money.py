@@ -10,7 +10,7 @@ Amount = NewType("Amount", int)
 PER_UNIT: Final = 10_000
 
 LARGEST: Final = 2**63 - 1
-"""What stores can keep of a sum. It takes some million of the largest events to come to it."""
+"""The largest sum that stores can hold: that of some million of the largest events."""
 
 _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 """A double's shortest form has at most 17 digits, a quantity 16: no product is rounded before the end."""
@@ -20,15 +20,15 @@ _FLOAT_ERROR: Final = 2.0**-50
 
 
 def bounded(amount: int) -> int:
-    """Keep a sum within what stores can hold: it stands still at the limit, rather than breaking the store."""
+    """Limit a sum to what stores can hold."""
     return max(-LARGEST, min(LARGEST, amount))
 
 
 def line_total(price: float, quantity: int = 1) -> Amount:
     """Multiply a price by a quantity, then round once, half to even, to whole ten-thousandths.
 
-    The price is the decimal number that its double is written as in its shortest form. Floats say where the product
-    lies, but for ties and what is close to one: those are computed in decimals.
+    The price is the shortest decimal number that its double is written as. Floats decide all products but ties and
+    those close to a tie, which are computed in decimals.
     """
     product = price * quantity * PER_UNIT
     rounded = round(product)
@@ -39,7 +39,7 @@ def line_total(price: float, quantity: int = 1) -> Amount:
 
 
 def is_over(price: float, quantity: int, limit: int) -> bool:
-    """Whether price x quantity, before it is rounded, is more than a limit in whole units."""
+    """Whether price x quantity, before rounding, is more than a limit in whole units."""
     product, most = price * quantity, float(limit)
     if abs(product - most) > most * _FLOAT_ERROR:
         return product > most
@@ -47,7 +47,7 @@ def is_over(price: float, quantity: int, limit: int) -> bool:
 
 
 def price_of_one(total: float, quantity: int) -> Amount:
-    """Divide the total of a line by its quantity, and round once, half to even, to whole ten-thousandths."""
+    """Divide the total of a line by its quantity, then round once, half to even, to whole ten-thousandths."""
     if quantity == 1:
         return line_total(total)
     return Amount(round(Fraction(repr(total)) * PER_UNIT / quantity))
@@ -63,7 +63,7 @@ _CODES: Final = """
     ANG BGN CUC HRK
 """
 CURRENCIES: Final = frozenset(_CODES.split())
-"""The codes of ISO 4217 in use, and some that old orders still name."""
+"""The codes of ISO 4217 in use, and some that old orders have."""
 
 DECIMALS_USUAL: Final = 2
 _NO_DECIMALS: Final = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
@@ -77,7 +77,7 @@ _DECIMALS: Final = {
 
 
 def decimals_of(currency: str) -> int:
-    """How many decimals a currency's amounts are written with: two where none is named.
+    """Return how many decimals amounts of a currency are written with; 2 for "".
 
     Raises:
         ValueError: there is no such currency.
@@ -88,7 +88,7 @@ def decimals_of(currency: str) -> int:
 
 
 def as_number(amount: int) -> float:
-    """Write an amount as a number of units, as events have it: 125_000 is 12.5.
+    """Return an amount as a number of units, as events have it: 12.5 for 125_000.
 
     Its shortest decimal form has the amount's four decimals exactly below 100,000,000,000 units; larger sums are
     rounded to the nearest double.
@@ -97,7 +97,7 @@ def as_number(amount: int) -> float:
 
 
 def in_units(amount: int, decimals: int = DECIMALS_USUAL) -> str:
-    """Write an amount for people, rounded half to even to so many decimals (at most four)."""
+    """Write an amount as text, rounded half to even to so many decimals (at most 4)."""
     step = 10 ** (4 - decimals)
     whole, rest = divmod(abs(amount), step)
     whole += rest * 2 > step or (rest * 2 == step and whole % 2 == 1)

@@ -1,13 +1,13 @@
-"""What a customer bought under one order id."""
+"""Order: what a customer bought under one order id."""
 
 import attrs
 
 
 @attrs.define
 class Order:
-    """One order as it stands: its lines add up, refunds take away. `amount` in ten-thousandths.
+    """The sum of an order's lines, less its refunds; `amount` is in ten-thousandths.
 
-    `placed_at_ms` is None until a purchase of the order has come: a refund may come before it.
+    `placed_at_ms` is the time of the order's first purchase in ms; None while only refunds have arrived.
     """
 
     placed_at_ms: int | None = None

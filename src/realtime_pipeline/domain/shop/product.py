@@ -1,4 +1,4 @@
-"""What the shop sells, and what everybody's events together say of it."""
+"""Product: what the shop sells, as people see it."""
 
 from typing import Self
 
@@ -10,7 +10,7 @@ from realtime_pipeline.domain.shop.money import Amount, as_number
 
 @attrs.frozen
 class Product:
-    """A product as it is shown to people; whether it is in stock only a catalogue can know."""
+    """The description of a product; None is unknown. `in_stock` comes from a catalogue only."""
 
     product_id: ProductId
     name: str | None = None
@@ -19,7 +19,7 @@ class Product:
     in_stock: bool | None = None
 
     def as_dict(self) -> dict[str, object]:
-        """This as JSON takes it; the price is in units of the currency.
+        """Return the product as a JSON document; the price is in units of the currency.
 
         Example:
             {"product_id": "mug", "name": "A mug", "category": "kitchen", "price": 12.5, "in_stock": None}
@@ -34,11 +34,11 @@ class Product:
 
     @property
     def title(self) -> str:
-        """The name, else the id."""
+        """The name; the id if the name is unknown."""
         return self.name or self.product_id
 
     def completed_by(self, other: Self) -> Self:
-        """Fill what is not known here from `other`."""
+        """Return this description with its unknown fields taken from `other`."""
         return attrs.evolve(
             self,
             name=self.name or other.name,

@@ -1,4 +1,4 @@
-"""What a customer says of a product."""
+"""Review: a customer's rating of a product, with a text."""
 
 import attrs
 
@@ -10,7 +10,10 @@ RATINGS = range(1, 6)
 
 @attrs.frozen
 class Review:
-    """One customer's opinion of one product: the latest by its time (ties: higher rating, later record)."""
+    """A customer's latest review of a product, by event time (ties: the higher rating, then the later record).
+
+    `rating` is 1 to 5 stars; `occurred_at_ms` is in ms since 1970.
+    """
 
     customer_id: CustomerId
     product_id: ProductId
@@ -19,7 +22,7 @@ class Review:
     occurred_at_ms: int
 
     def as_dict(self) -> dict[str, object]:
-        """This as JSON takes it.
+        """Return the review as a JSON document.
 
         Example:
             {"customer_id": "ada", "product_id": "mug", "rating": 5, "text": "keeps warm",

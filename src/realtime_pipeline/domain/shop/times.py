@@ -1,4 +1,4 @@
-"""Times as text: ISO 8601 in UTC with milliseconds, in a form that events may bring back."""
+"""Times as text: ISO 8601 in UTC with milliseconds, a form that events may have, too."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -10,13 +10,13 @@ _LAST_MS: Final = 253_402_300_799_999
 
 
 def utc_text(at_ms: int) -> str:
-    """Write a time in ms since 1970: 2025-10-10T01:21:51.250Z.
+    """Write a time in ms since 1970 as text, such as 2025-10-10T01:21:51.250Z.
 
-    A time before the year 1 or after the year 9999 is written as the first or the last of them: a record may claim any.
+    A record may have any time: one before the year 1 or after the year 9999 is written as the first or the last.
     """
     time = _EPOCH + timedelta(milliseconds=max(_FIRST_MS, min(_LAST_MS, at_ms)))
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 END_OF_TIME: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999: where the tick that ends a finite replay lifts a partition to."""
+"""The last millisecond of the year 9999: the watermark that the last tick of a finite replay sets."""

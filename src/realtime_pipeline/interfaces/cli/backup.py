@@ -14,9 +14,9 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def add_backup(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     backup = commands.add_parser(
-        "backup", parents=[common], help="copy the SQLite file, checked, also while a worker is running"
+        "backup", parents=[common], help="copy the SQLite file, and check the copy; a worker may be running"
     )
-    backup.add_argument("file", metavar="FILE", help="where to; it must not exist yet")
+    backup.add_argument("file", metavar="FILE", help="the copy; it must not exist yet")
     add_json(backup)
     backup.set_defaults(command=_backup, reads=True)
 

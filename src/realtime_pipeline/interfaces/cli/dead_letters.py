@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from realtime_pipeline.application.errors import InvalidEvents
-from realtime_pipeline.application.maintenance.handle_dead_letters import (
-    HandleDeadLetters,
-    Replay,
-    Selection,
-    check_note,
-)
+from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters, Replay, check_note
+from realtime_pipeline.application.maintenance.selection import Selection
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.times import utc_text
@@ -33,62 +29,74 @@ LISTED = 20
 REFUSALS_SHOWN = 20
 STANDARD_OUTPUT = "-"
 REPAIR_BYTES_MAX = 64 << 20
-"""More than the line of any letter has, whose bytes may each be six in JSON, and once more as the event."""
+"""The longest line of a file of repairs, in bytes: JSON may write a byte as six, and a line has them twice."""
 
 
-class Shows(Protocol):
+class ShowsNumber(Protocol):
     """Shows a growing number while a command works."""
 
-    def tell(self, number: int) -> None:
-        """Show the number."""
+    def update(self, number: int) -> None:
+        """Show the number if it is time."""
 
     def end(self) -> None:
-        """Leave the line to what is printed next."""
+        """Show the last number, and end the line."""
 
 
-Progress = Callable[[str, str], Shows]
-"""Makes what shows a number: of what (in the singular), and what was done with each."""
+Progress = Callable[[str, str], ShowsNumber]
+"""Makes a progress line of a noun in the singular and a participle: ("dead letter", "exported")."""
 
 
 def add_dead_letters(commands: Commands, common: argparse.ArgumentParser, progress: Progress) -> None:
-    """Add the commands; `progress` makes what shows how far a command has come."""
-    group = commands.add_parser("dead-letters", help="records that could not be understood: list, mend, publish again")
+    """Add the commands; `progress` makes their progress lines."""
+    group = commands.add_parser("dead-letters", help="records that no event could be made of: list, repair, replay")
     actions = group.add_subparsers(required=True, metavar="ACTION")
     chosen = argparse.ArgumentParser(add_help=False)
-    chosen.add_argument("--reason", metavar="CODE", help="those of a reason: what stands before its colon, as not_json")
-    chosen.add_argument("--since", type=_time, metavar="TIME", help="those that the log took in at this time or later")
-    chosen.add_argument("--until", type=_time, metavar="TIME", help="those that it took in before; ISO 8601, else UTC")
-    chosen.add_argument("--limit", type=_limit, metavar="N", help="at most so many")
+    chosen.add_argument(
+        "--reason", metavar="CODE", help="only those of a reason: the code before its colon, as not_json"
+    )
+    chosen.add_argument(
+        "--since",
+        type=_time,
+        metavar="TIME",
+        help="only those that the log took in at this time or later (ISO 8601, UTC without a time zone)",
+    )
+    chosen.add_argument("--until", type=_time, metavar="TIME", help="only those that it took in before this time")
+    chosen.add_argument("--limit", type=_limit, metavar="N", help="at most N of them")
 
-    listed = actions.add_parser("list", parents=[common, chosen], help="show them, with id, reason and beginning")
+    listed = actions.add_parser("list", parents=[common, chosen], help="list them with id, reason and the first bytes")
     listed.add_argument(
         "--state", choices=[*(state.value for state in LetterState), "all"], default="open", help="(default: open)"
     )
     add_json(listed)
     listed.set_defaults(command=_list, reads=True)
 
-    show = actions.add_parser("show", parents=[common], help="show all that is known of one, with all its bytes")
+    show = actions.add_parser("show", parents=[common], help="show a dead letter with all its bytes")
     show.add_argument("id", metavar="ID", help="partition and position of its record, as 3-1417")
     add_json(show)
     show.set_defaults(command=_show, reads=True)
 
-    export = actions.add_parser("export", parents=[common, chosen], help="write open ones to a file, to be mended")
-    export.add_argument("file", metavar="FILE", help="a file that is not there yet; - for standard output")
+    export = actions.add_parser("export", parents=[common, chosen], help="write open ones to a file, to be repaired")
+    export.add_argument("file", metavar="FILE", help="the file, which must not exist yet; - for standard output")
     export.set_defaults(command=_with(progress, _export), reads=True)
 
     replay = actions.add_parser("replay", parents=[common, chosen], help="publish them again, each once")
-    replay.add_argument("ids", metavar="ID", nargs="*", help="these, as they are")
+    replay.add_argument("ids", metavar="ID", nargs="*", help="only these, unchanged")
     replay.add_argument(
-        "--from", dest="repairs", metavar="FILE", help="those of an exported file, by what it has as `event` now"
+        "--from",
+        dest="repairs",
+        metavar="FILE",
+        help="those of an exported file, with the repaired `event` of each line",
     )
-    replay.add_argument("--all", action="store_true", help="all that are open, as they are")
+    replay.add_argument("--all", action="store_true", help="all open ones, unchanged")
     add_json(replay)
     replay.set_defaults(command=_with(progress, _replay), reads=True)
 
-    resolve = actions.add_parser("resolve", parents=[common, chosen], help="mark them: nothing more is to be done")
-    resolve.add_argument("ids", metavar="ID", nargs="*", help="these")
-    resolve.add_argument("--all", action="store_true", help="all that are open")
-    resolve.add_argument("--note", type=_note, default="", help="why, for whoever looks at them later")
+    resolve = actions.add_parser(
+        "resolve", parents=[common, chosen], help="mark them as resolved: nothing more is to be done"
+    )
+    resolve.add_argument("ids", metavar="ID", nargs="*", help="only these")
+    resolve.add_argument("--all", action="store_true", help="all open ones")
+    resolve.add_argument("--note", type=_note, default="", help="the reason, for people")
     resolve.set_defaults(command=_with(progress, _resolve), reads=True)
 
 
@@ -133,20 +141,20 @@ def _list(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) 
     options.limit = limit = options.limit or LISTED
     state = None if options.state == "all" else LetterState(options.state)
     letters = list(_handle(pipeline).select(_selected(options, state)))
-    note = f"these are the first {limit}: there may be more (--limit)" if len(letters) == limit else ""
+    note = f"these are the first {limit}; there may be more (--limit)" if len(letters) == limit else ""
     if options.json:
         print_json({"dead_letters": [letter.as_dict() for letter in letters], "notes": [note] if note else []})
         return
     if not letters:
         print("there are no dead letters" if options.state == "all" else f"there are no {options.state} dead letters")
     for letter in letters:
-        print(plain("  ".join((letter.id, *_where(letter), letter.reason, *_handled(letter)))))
+        print(plain("  ".join((letter.id, *_origins(letter), letter.reason, *_handled(letter)))))
         print(f"    {letter.record.value[:SHOWN_BYTES]!r}")
     if note:
         print(note)
 
 
-def _where(letter: Letter) -> list[str]:
+def _origins(letter: Letter) -> list[str]:
     return [] if letter.record.origin is None else [letter.record.origin]
 
 
@@ -167,7 +175,7 @@ def _show(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) 
         print(plain(f"  reason    {letter.reason}"))
         print(plain(f"  state     {' '.join(_handled(letter)).strip('()') or letter.state.value}"))
         print(plain(f"  where     partition {record.partition}, position {record.position}"))
-        for origin in _where(letter):
+        for origin in _origins(letter):
             print(plain(f"  origin    {origin}"))
         print(plain(f"  taken in  {utc_text(record.appended_at_ms)}"))
         print(plain(f"  customer  {letter.customer_id or 'unknown'}"))
@@ -186,14 +194,14 @@ def _export(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
         return
     file, written, shows = Path(options.file), 0, progress("dead letter", "exported")
     try:
-        with whole_file(file) as stream:  # half an export would look like a whole one
+        with whole_file(file) as stream:  # an incomplete export would look complete
             for line in lines:
                 stream.write(line + b"\n")
                 written += 1
-                shows.tell(written)
+                shows.update(written)
     finally:
         shows.end()
-    print(f"{counted(written, 'dead letter')} exported to {file}; mend `event` in it, then: replay --from {file}")
+    print(f"{counted(written, 'dead letter')} exported to {file}; repair `event` in it, then: replay --from {file}")
 
 
 def _replay(pipeline: Pipeline, options: argparse.Namespace, progress: Progress) -> None:
@@ -203,35 +211,35 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
         if options.repairs is not None:
             event_files.check_there([options.repairs])
             repairs = _repairs(options.repairs, unread)
-            came = _handle(pipeline).replay_repaired(repairs, options.limit, shows.tell)
+            result = _handle(pipeline).replay_repaired(repairs, options.limit, shows.update)
         else:
-            came = _handle(pipeline).replay(chosen, shows.tell)
+            result = _handle(pipeline).replay(chosen, shows.update)
     finally:
         shows.end()
     if options.json:
-        print_json(came.as_dict() | {"unread_lines": unread})
+        print_json(result.as_dict() | {"unread_lines": unread})
     else:
-        _print_replay(came, unread)
-    if came.refused or unread:
+        _print_replay(result, unread)
+    if result.refused or unread:
         raise InvalidEvents(
-            f"not published, since nothing can be made of them as they are: {came.refused + len(unread):,}; they stay "
-            "open: export them, mend them, replay --from FILE; or resolve them"
+            f"not published, since no event can be made of them: {result.refused + len(unread):,}; they stay open: "
+            "export them, repair them, replay --from FILE; or resolve them"
         )
 
 
-def _print_replay(came: Replay, unread: list[str]) -> None:
+def _print_replay(result: Replay, unread: list[str]) -> None:
     for line in unread[:REFUSALS_SHOWN]:
         print(plain(line))
-    for letter_id, reason in came.refusals[:REFUSALS_SHOWN]:
+    for letter_id, reason in result.refusals[:REFUSALS_SHOWN]:
         print(plain(f"{letter_id}: {reason}"))
-    if came.refused > REFUSALS_SHOWN:
-        print(f"and {came.refused - REFUSALS_SHOWN:,} more")
-    before = f"; {came.handled:,} replayed or resolved before" if came.handled else ""
-    print(f"{counted(came.published, 'dead letter')} published again{before}")
+    if result.refused > REFUSALS_SHOWN:
+        print(f"and {result.refused - REFUSALS_SHOWN:,} more")
+    before = f"; {result.handled:,} replayed or resolved before" if result.handled else ""
+    print(f"{counted(result.published, 'dead letter')} published again{before}")
 
 
 def _repairs(name: str, unread: list[str]) -> Iterator[Repair]:
-    """The repairs in a file; lines that are none are noted and passed over."""
+    """Yield the repairs in a file; an invalid line goes into `unread` with the reason."""
     for batch in event_files.batches(name, REPAIR_BYTES_MAX):
         for submission in batch:
             try:
@@ -243,23 +251,23 @@ def _repairs(name: str, unread: list[str]) -> Iterator[Repair]:
 def _resolve(pipeline: Pipeline, options: argparse.Namespace, progress: Progress) -> None:
     chosen, shows = _check_chosen(options), progress("dead letter", "resolved")
     try:
-        resolved = _handle(pipeline).resolve(chosen, options.note, shows.tell)
+        resolved = _handle(pipeline).resolve(chosen, options.note, shows.update)
     finally:
         shows.end()
     print(f"{counted(resolved, 'dead letter')} resolved")
 
 
 def _check_chosen(options: argparse.Namespace, has_file: bool = False) -> Selection:
-    """The letters that a command names, in one way.
+    """Return the letters that a command selects, in one way.
 
     Raises:
-        InvalidEvents: it names none, or by ids or a file and by something else.
+        InvalidEvents: it selects none, or in several ways.
     """
     has_filter = (options.reason, options.since, options.until) != (None, None, None)
     ways = sum((bool(options.ids), has_file, has_filter or options.all))
     if ways != 1:
         raise InvalidEvents(
-            "say which dead letters, in one way: by ids, by --reason, --since and --until, or --all"
+            "select dead letters in one way: by ids, by --reason, --since and --until, or --all"
             + (", or --from FILE" if "repairs" in options else "")
         )
     ids = frozenset(options.ids) or None

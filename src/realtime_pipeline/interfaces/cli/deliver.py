@@ -74,9 +74,9 @@ def _deliver(pipeline: Pipeline, options: argparse.Namespace, progress: Progress
     try:
         if options.follow:
             print(f"delivering to {options.place}; stop with Ctrl-C", file=sys.stderr)
-            delivered = run_sink.run(sink, lambda: stopping, wait, shows.tell, options.skip_lost)
+            delivered = run_sink.run(sink, lambda: stopping, wait, shows.update, options.skip_lost)
         else:
-            delivered = run_sink.catch_up(sink, shows.tell, lambda: stopping, options.skip_lost)
+            delivered = run_sink.catch_up(sink, shows.update, lambda: stopping, options.skip_lost)
     finally:
         shows.end()
     print(f"{counted(delivered, 'event')} delivered to {options.place}")

@@ -26,7 +26,7 @@ from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 from realtime_pipeline.interfaces.cli import backup as backup_cli
 from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
 from realtime_pipeline.interfaces.cli import deliver as deliver_cli
-from realtime_pipeline.interfaces.cli import queries as readers_cli
+from realtime_pipeline.interfaces.cli import queries as queries_cli
 from realtime_pipeline.interfaces.cli import topics as topics_cli
 from realtime_pipeline.interfaces.cli import trace as trace_cli
 from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
@@ -34,7 +34,7 @@ from realtime_pipeline.interfaces.cli.progress import ProgressLine
 from realtime_pipeline.interfaces.text import counts_in_words, ignored_in_words, receipt_in_words
 from realtime_pipeline.pipeline import Pipeline
 
-LOOK_AGAIN_S = 0.2
+POLL_S = 0.2
 TERMINATED = 128 + signal.SIGTERM
 
 EPILOG = """\
@@ -51,7 +51,7 @@ realtime-pipeline topics create.
 
 
 class Termination:
-    """Ends a command at SIGTERM: at once, but not between publishing events and counting them."""
+    """Ends a command at SIGTERM: at once, or at the end of a `held_off` block."""
 
     def __init__(self) -> None:
         self._is_held_off = self._is_due = False
@@ -59,7 +59,7 @@ class Termination:
 
     @contextmanager
     def held_off(self) -> Iterator[None]:
-        """Finish what is in the block first."""
+        """Finish the block before the command ends."""
         self._is_held_off = True
         try:
             yield
@@ -75,14 +75,15 @@ class Termination:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code: 0 done, 1 failed with a line that says why, 2 not understood."""
+    """Run one command; return the exit code: 0 done, 1 failed (a line says why), 2 invalid arguments, 130
+    interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of products are of all alphabets, terminals are not
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack characters of product names
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings(options.settings, database=options.database)
-        _check_places(settings, reads=options.reads)
+        _check_environment(settings, reads=options.reads)
         with Pipeline(settings) as pipeline:
             command: Callable[[Pipeline, Settings, argparse.Namespace], None] = options.command
             command(pipeline, settings, options)
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"realtime-pipeline: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; Python would complain once more at exit
+        sys.stderr.close()  # the reader of the output has gone; else Python reports that at exit
         return 1
     except OSError as error:
         print(f"realtime-pipeline: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="realtime-pipeline",
-        description="A shop's events turned into live profiles and recommendations, each event counted exactly once.",
+        description="Turns a shop's events into live profiles and recommendations, and counts each event exactly once.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -113,36 +114,42 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    publish = commands.add_parser("publish", parents=[common], help="append the events of a file, one JSON a line")
+    publish = commands.add_parser(
+        "publish", parents=[common], help="append the events of files of JSON lines to the log"
+    )
     publish.add_argument(
-        "files", metavar="FILE", nargs="+", help="JSON lines in any accepted schema, also as .gz; - for standard input"
+        "files", metavar="FILE", nargs="+", help="JSON lines in any accepted schema, plain or .gz; - for standard input"
     )
     publish.set_defaults(command=_publish, reads=False)
 
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
-    worker.add_argument("--until-caught-up", action="store_true", help="end when all published so far is processed")
+    worker.add_argument(
+        "--until-caught-up", action="store_true", help="end when all records published so far are processed"
+    )
     worker.set_defaults(command=_worker, reads=False)
 
-    readers_cli.add_readers(commands, common)
+    queries_cli.add_queries(commands, common)
     dead_letters_cli.add_dead_letters(commands, common, ProgressLine)
     trace_cli.add_trace(commands, common, ProgressLine)
     deliver_cli.add_deliver(commands, common, ProgressLine)
-    forget = commands.add_parser("forget", parents=[common], help="have everything about a customer erased")
+    forget = commands.add_parser("forget", parents=[common], help="erase a customer")
     forget.add_argument("customer", metavar="CUSTOMER", help="a user id, or anonymous:SESSION for a visitor")
     forget.add_argument(
         "--wait",
         type=_seconds,
         default=0,
         metavar="SECONDS",
-        help="wait so long for it to be done, and show the receipt",
+        help="wait at most so long for the erasure, and show the receipt",
     )
     add_json(forget)
     forget.set_defaults(command=_forget, reads=True)
 
     rebuild = commands.add_parser(
-        "rebuild", parents=[common], help="set the store back; the worker builds it again from the log"
+        "rebuild", parents=[common], help="reset the store; a worker builds it again from the log"
     )
-    rebuild.add_argument("--yes", action="store_true", required=True, help="recommendations are poor meanwhile")
+    rebuild.add_argument(
+        "--yes", action="store_true", required=True, help="confirm: recommendations are incomplete until then"
+    )
     rebuild.set_defaults(command=_rebuild, reads=True)
     backup_cli.add_backup(commands, common)
     topics_cli.add_topics(commands, common)
@@ -160,12 +167,14 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _check_places(settings: Settings, reads: bool) -> None:
+def _check_environment(settings: Settings, reads: bool) -> None:
     if "memory" in {settings.log, settings.store}:
-        raise InvalidSettings("a command's memory ends with it: log is sqlite or kafka here, store sqlite or redis")
-    is_there = expanded(Path(settings.database)).exists()
-    if reads and "sqlite" in {settings.log, settings.store} and not is_there:
-        raise Unavailable(f"there is no database {settings.database} yet: publish events first, or name another")
+        raise InvalidSettings("memory ends with the command: set log to sqlite or kafka, and store to sqlite or redis")
+    exists = expanded(Path(settings.database)).exists()
+    if reads and "sqlite" in {settings.log, settings.store} and not exists:
+        raise Unavailable(
+            f"there is no database {settings.database} yet: publish events first, or name another with --database"
+        )
 
 
 def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
@@ -178,7 +187,7 @@ def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespac
             for batch in event_files.batches(name):
                 with termination.held_off():
                     published += lines.publish(batch)
-                    progress.tell(published)
+                    progress.update(published)
             copies += lines.copies
             lines.end()
     finally:
@@ -186,7 +195,7 @@ def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespac
         if copies:
             print(f"{counted(copies, 'line is a copy', 'lines are copies')} made by a worker: skipped")
         were = numbered(published, "event was", "events were")
-        print(f"{published:,} {were} published; the worker counts any it cannot read as dead letters")
+        print(f"{published:,} {were} published; the worker counts invalid ones as dead letters")
 
 
 def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
@@ -200,33 +209,33 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
         signal.signal(name, stop)
     worker = pipeline.container.worker()
     tune_gc()
-    print(f"working on {_place(settings)}; stop with Ctrl-C", file=sys.stderr)
+    print(f"processing {_environment(settings)}; stop with Ctrl-C", file=sys.stderr)
     progress, processed, types = ProgressLine("record", "processed"), 0, dict[str, int]()
 
-    def tell(done: Round) -> None:
+    def on_round(done: Round) -> None:
         nonlocal processed
         processed += done.records
         add_types(types, done.ignored_types)
-        progress.tell(processed)
-        progress.say(done.problem)
+        progress.update(processed)
+        progress.report_problem(done.problem)
 
     try:
         if options.until_caught_up:
-            worker.catch_up(tell, lambda: stopping)
+            worker.catch_up(on_round, lambda: stopping)
         else:
-            worker.run(lambda: stopping, tell)
+            worker.run(lambda: stopping, on_round)
     finally:
         progress.end()
-    print(f"{counted(processed, 'record')} processed; {_place_of_store(settings)} has now")
+    print(f"{counted(processed, 'record')} processed; {_store_name(settings)} has now")
     print("\n".join((counts_in_words(pipeline.container.customer_queries().counts()), *ignored_in_words(types))))
 
 
-def _place(settings: Settings) -> str:
-    log, store = settings.kafka.topic if settings.log == "kafka" else settings.database, _place_of_store(settings)
+def _environment(settings: Settings) -> str:
+    log, store = settings.kafka.topic if settings.log == "kafka" else settings.database, _store_name(settings)
     return store if log == store else f"{log}, into {store}"
 
 
-def _place_of_store(settings: Settings) -> str:
+def _store_name(settings: Settings) -> str:
     return f"Redis at {settings.redis.nodes}" if settings.store == "redis" else settings.database
 
 
@@ -235,8 +244,8 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
     forgetting = pipeline.forget(options.customer)
     if not options.json:
         print(
-            f"{options.customer} is to be forgotten as of {utc_text(forgetting.as_of_ms)}; "
-            "it is done when the worker has come to that record"
+            f"{options.customer} is to be forgotten as of {utc_text(forgetting.as_of_ms)}, "
+            "as soon as a worker processes that record"
         )
     if options.wait <= 0:
         if options.json:
@@ -244,7 +253,7 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
         return
     receipt = pipeline.receipt(forgetting)
     while not receipt.is_done and time.monotonic() < deadline_s:
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(POLL_S)
         receipt = pipeline.receipt(forgetting)
     if options.json:
         print_json(receipt.as_dict())
@@ -256,7 +265,7 @@ def _forget(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace
 
 def _rebuild(pipeline: Pipeline, settings: Settings, _options: argparse.Namespace) -> None:
     records = pipeline.rebuild()
-    print(f"the store is set back: {_place(settings)}; a worker has {counted(records, 'record')} to fold again")
+    print(f"the store is reset: {_environment(settings)}; a worker has {counted(records, 'record')} to process again")
 
 
 if __name__ == "__main__":

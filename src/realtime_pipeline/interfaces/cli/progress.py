@@ -1,4 +1,4 @@
-"""How far a command has come, on standard error."""
+"""ProgressLine: the progress of a command, on standard error."""
 
 import os
 import sys
@@ -15,10 +15,10 @@ REDRAW_EVERY_S: Final = 0.1
 
 
 class ProgressLine:
-    """Shows a number that grows: in place on a terminal, else as a line every 5 s; at the end it shows the last number.
+    """Shows a growing number: in place on a terminal, else as a line every 5 s; and the last number at the end.
 
-    `singular` and `done` are what is counted and what was done with it: ("event", "published"). On a terminal rich
-    draws the line, in the calling thread, so that nothing runs on behind a command that ends.
+    `singular` is what is counted, `done` the participle: ("event", "published"). On a terminal rich draws the line, in
+    the calling thread, so that no thread outlives the command.
     """
 
     def __init__(self, singular: str, done: str) -> None:
@@ -27,27 +27,27 @@ class ProgressLine:
         self._live: tuple[Progress, TaskID] | None = None
         self._number = self._shown = 0
         self._shown_at_s = time.monotonic() - LINE_EVERY_S
-        self._trouble_at_s = self._shown_at_s
+        self._problem_at_s = self._shown_at_s
 
-    def tell(self, number: int) -> None:
-        """Note the number so far, and show it when it is time."""
+    def update(self, number: int) -> None:
+        """Set the number, and show it if the last was shown long enough ago."""
         self._number = number
         every_s = REDRAW_EVERY_S if self._in_place else LINE_EVERY_S
         if time.monotonic() - self._shown_at_s >= every_s:
             self._show()
 
-    def say(self, trouble: str) -> None:
-        """Say what holds the command up, at most every 5 s; nothing where nothing does."""
+    def report_problem(self, problem: str) -> None:
+        """Show what delays the command, at most every 5 s; "" shows nothing."""
         now_s = time.monotonic()
-        if trouble and now_s - self._trouble_at_s >= LINE_EVERY_S:
-            self._trouble_at_s = now_s
+        if problem and now_s - self._problem_at_s >= LINE_EVERY_S:
+            self._problem_at_s = now_s
             if self._live is None:
-                print(f"held up: {trouble}", file=sys.stderr, flush=True)
+                print(f"held up: {problem}", file=sys.stderr, flush=True)
             else:
-                self._live[0].console.print(f"held up: {trouble}", soft_wrap=True)
+                self._live[0].console.print(f"held up: {problem}", soft_wrap=True)
 
     def end(self) -> None:
-        """Show the last number, and leave the line to what is printed next."""
+        """Show the last number, and end the line."""
         self._show()
         if self._live is not None:
             self._live[0].stop()
@@ -68,7 +68,7 @@ class ProgressLine:
 
 
 def _live_line() -> "tuple[Progress, TaskID]":
-    """Begin a line that rich redraws; rich is imported only where there is a terminal to draw on."""
+    """Begin a line that rich redraws; rich is imported only if there is a terminal."""
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 

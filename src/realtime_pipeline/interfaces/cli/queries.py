@@ -1,4 +1,4 @@
-"""The commands that read: lists and profiles."""
+"""The query commands: lists and profiles."""
 
 import argparse
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 import attrs
 
-from realtime_pipeline.application.serving.recommend_products import TopRatedProducts
+from realtime_pipeline.application.serving.top_rated import TopRatedProducts
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.settings_file import load_rules
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
-from realtime_pipeline.domain.recommendation.service import Recommendations
+from realtime_pipeline.domain.recommendation.recommendations import Recommendations
 from realtime_pipeline.domain.shop.events import country_code
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
@@ -21,10 +21,10 @@ from realtime_pipeline.pipeline import Pipeline
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
+def add_queries(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the commands."""
     lists = argparse.ArgumentParser(add_help=False)
-    lists.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
+    lists.add_argument("--limit", type=_limit, default=10, help="the length of the list (default: 10)")
     lists.add_argument("--rules", metavar="FILE", type=Path, help="a TOML file of rules for the list")
     recommend = commands.add_parser("recommend", parents=[common, lists], help="recommend products to a customer")
     recommend.add_argument("customer", metavar="CUSTOMER", help="a user id, known or new")
@@ -33,25 +33,29 @@ def add_readers(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="PRODUCT",
         action="append",
         default=[],
-        help="what they have before them now; of several, each with the option before it, the newest comes last",
+        help="a product on their screen; repeat the option for several, the newest last",
     )
-    recommend.add_argument("--country", type=_country, help="where they are, as DE (else as their events say)")
+    recommend.add_argument(
+        "--country", type=_country, help="their country, two letters, as DE (default: that of their last event)"
+    )
     add_json(recommend)
     recommend.set_defaults(command=_recommend, reads=True)
 
-    similar = commands.add_parser("similar", parents=[common, lists], help="recommend products to whoever looks at one")
+    similar = commands.add_parser("similar", parents=[common, lists], help="recommend products for a product's page")
     similar.add_argument("product", metavar="PRODUCT", help="a product's id")
     add_json(similar)
     similar.set_defaults(command=_similar, reads=True)
 
-    trending = commands.add_parser("trending", parents=[common], help="what the shop, or a country, looks at now")
-    trending.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
-    trending.add_argument("--country", type=_country, help="two letters, as DE (default: anywhere)")
+    trending = commands.add_parser(
+        "trending", parents=[common], help="list what is trending in the shop, or in a country"
+    )
+    trending.add_argument("--limit", type=_limit, default=10, help="the length of the list (default: 10)")
+    trending.add_argument("--country", type=_country, help="two letters, as DE (default: the whole shop)")
     add_json(trending)
     trending.set_defaults(command=_trending, reads=True)
 
-    top_rated = commands.add_parser("top-rated", parents=[common], help="which products people rate highest")
-    top_rated.add_argument("--limit", type=_limit, default=10, help="how many (default: 10)")
+    top_rated = commands.add_parser("top-rated", parents=[common], help="list the products rated highest")
+    top_rated.add_argument("--limit", type=_limit, default=10, help="the length of the list (default: 10)")
     add_json(top_rated)
     top_rated.set_defaults(command=_top_rated, reads=True)
 

@@ -21,45 +21,55 @@ DAY_MS = 86_400_000
 
 def add_topics(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command and its actions."""
-    topics = commands.add_parser("topics", help="make, list, describe or delete the topics in Kafka")
+    topics = commands.add_parser("topics", help="create, list, describe or delete the topics in Kafka")
     actions = topics.add_subparsers(required=True, metavar="ACTION")
     defaults = TopicSettings()
-    create = actions.add_parser("create", parents=[common], help="make the topics that are not there")
+    create = actions.add_parser("create", parents=[common], help="create the topics that do not exist yet")
     create.add_argument(
-        "--partitions", type=int, default=defaults.partitions, help="into how many parts: fixed for good (default: 24)"
+        "--partitions",
+        type=int,
+        default=defaults.partitions,
+        help="number of partitions, which cannot be changed later (default: 24)",
     )
-    create.add_argument("--replication", type=int, default=defaults.replication, help="copies of each (default: 1)")
     create.add_argument(
-        "--min-insync", type=int, default=defaults.min_insync, help="copies that must have a record (default: 1)"
+        "--replication", type=int, default=defaults.replication, help="replicas of each partition (default: 1)"
     )
-    create.add_argument("--retention-days", type=int, default=7, help="for how long records are kept (default: 7)")
-    create.add_argument("--compression", default=defaults.compression, help="(default: as the producer has it)")
+    create.add_argument(
+        "--min-insync",
+        type=int,
+        default=defaults.min_insync,
+        help="replicas that must have a record before it counts as written (default: 1)",
+    )
+    create.add_argument("--retention-days", type=int, default=7, help="days until records are deleted (default: 7)")
+    create.add_argument(
+        "--compression", default=defaults.compression, help="compression of the topics (default: that of the producer)"
+    )
     create.set_defaults(command=_create_topics, reads=False)
     listing = actions.add_parser("list", parents=[common], help="list the topics of the cluster")
     add_json(listing)
     listing.set_defaults(command=_list_topics, reads=False)
     describe = actions.add_parser("describe", parents=[common], help="show partitions and settings of topics")
-    describe.add_argument("topics", metavar="TOPIC", nargs="*", help="(default: those of this program)")
+    describe.add_argument("topics", metavar="TOPIC", nargs="*", help="topics (default: those of this program)")
     add_json(describe)
     describe.set_defaults(command=_describe_topics, reads=False)
-    delete = actions.add_parser("delete", parents=[common], help="delete topics, with all that is in them")
+    delete = actions.add_parser("delete", parents=[common], help="delete topics with all their records")
     delete.add_argument("topics", metavar="TOPIC", nargs="+")
-    delete.add_argument("--yes", action="store_true", required=True, help="nothing brings them back")
+    delete.add_argument("--yes", action="store_true", required=True, help="confirm: deleted topics cannot be restored")
     delete.set_defaults(command=_delete_topics, reads=False)
 
 
 def add_outputs(commands: Commands, common: argparse.ArgumentParser) -> None:
-    """Add the command that writes how far outputs were emitted."""
-    outputs = commands.add_parser("outputs", help="see to how far outputs were emitted into Kafka")
+    """Add the command that restores the positions of outputs."""
+    outputs = commands.add_parser("outputs", help="positions up to which outputs were emitted to Kafka")
     actions = outputs.add_subparsers(required=True, metavar="ACTION")
     restore = actions.add_parser(
-        "restore", parents=[common], help="write it where the group's offsets were deleted or have expired"
+        "restore", parents=[common], help="write them if the group's offsets were deleted or have expired"
     )
     restore.add_argument(
         "--in-doubt",
-        choices=[one.value for one in InDoubt],
+        choices=[choice.value for choice in InDoubt],
         required=True,
-        help="what becomes of outputs that may be out or not: emit them again, or skip them",
+        help="outputs that may have been emitted or not: emit them again, or skip them",
     )
     restore.set_defaults(command=_restore_outputs, reads=False)
 
@@ -69,12 +79,12 @@ def _restore_outputs(pipeline: Pipeline, _settings: Settings, options: argparse.
     for partition, position in written.items():
         print(f"partition {partition}: outputs are emitted from position {position} on")
     if not written:
-        print("how far outputs were emitted is known of every partition: nothing was changed")
+        print("the positions of outputs are known for every partition: nothing was changed")
 
 
 def _create_topics(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
     try:
-        rules = TopicSettings(
+        topic_settings = TopicSettings(
             options.partitions,
             options.replication,
             options.min_insync,
@@ -84,12 +94,12 @@ def _create_topics(pipeline: Pipeline, settings: Settings, options: argparse.Nam
     except ValueError as error:
         raise InvalidSettings(str(error)) from None
     topics = _topics(pipeline, settings)
-    made = topics.create(rules)
-    if made:
-        print(f"made on {settings.kafka.brokers}: {', '.join(made)}")
+    created = topics.create(topic_settings)
+    if created:
+        print(f"created on {settings.kafka.brokers}: {', '.join(created)}")
     for name in topics.names:
-        if name not in made:
-            print(f"{name} was there already, with {counted(topics.describe(name).partitions, 'partition')}")
+        if name not in created:
+            print(f"{name} exists already, with {counted(topics.describe(name).partitions, 'partition')}")
 
 
 def _topics(pipeline: Pipeline, settings: Settings) -> "KafkaTopics":

@@ -1,4 +1,4 @@
-"""The command that says what became of an event."""
+"""The command that traces an event through the log."""
 
 import argparse
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from realtime_pipeline.application.errors import UnknownEvent
 from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.money import decimals_of, in_units
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
@@ -18,16 +19,18 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_trace(commands: Commands, common: argparse.ArgumentParser, progress: Progress) -> None:
-    """Add the command; `progress` makes what shows how many records have been read."""
-    trace = commands.add_parser("trace", parents=[common], help="say where an event lies, and what became of it")
+    """Add the command; `progress` makes its progress line, of the records read."""
+    trace = commands.add_parser("trace", parents=[common], help="find the copies of an event, and what each changed")
     trace.add_argument("event_id", metavar="EVENT_ID", help="the event's id")
-    trace.add_argument("--customer", metavar="CUSTOMER", help="whose it is: only their partitions are read")
+    trace.add_argument(
+        "--customer", metavar="CUSTOMER", help="the event's customer: reads only the customer's partitions"
+    )
     add_json(trace)
 
     def run(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
         shows = progress("record", "read")
         try:
-            found = pipeline.trace(options.event_id, options.customer, shows.tell)
+            found = pipeline.trace(options.event_id, options.customer, shows.update)
         finally:
             shows.end()
         _check_found(found, options.customer)
@@ -40,15 +43,15 @@ def add_trace(commands: Commands, common: argparse.ArgumentParser, progress: Pro
 
 
 def _check_found(trace: Trace, customer: str | None) -> None:
-    """See that there is any copy.
+    """Check that there is a copy.
 
     Raises:
-        UnknownEvent: there is none; the message says where was looked.
+        UnknownEvent: there is none; the message says what was read.
     """
     if trace.copies:
         return
-    held = sum(end - begin for begin, end in trace.searched.values())
-    where = f"{held:,} positions of {trace.log}"
+    positions = sum(end - begin for begin, end in trace.searched.values())
+    where = f"{positions:,} positions of {trace.log}"
     if customer is not None:
         where += f", in the partitions of {ascii(customer)[1:-1]} alone (leave out --customer to read all)"
     cut = ""
@@ -60,8 +63,8 @@ def _check_found(trace: Trace, customer: str | None) -> None:
 
 def _in_words(trace: Trace, decimals: int, customer: str | None) -> Iterator[str]:
     where = "" if customer is None else f", in the partitions of {customer} alone"
-    several = "1 copy" if len(trace.copies) == 1 else f"{len(trace.copies):,} copies"
-    yield f"event {trace.event_id} in {trace.log}: {several}{', and more' if trace.more else ''}{where}"
+    copies = counted(len(trace.copies), "copy", "copies")
+    yield f"event {trace.event_id} in {trace.log}: {copies}{', and more' if trace.more else ''}{where}"
     for copy in trace.copies:
         origin = "" if copy.origin is None else f", from {copy.origin}"
         yield f"partition {copy.partition}, position {copy.position}{origin}"
@@ -78,7 +81,7 @@ def _in_words(trace: Trace, decimals: int, customer: str | None) -> Iterator[str
         if copy.doubt:
             yield f"  unsure    {copy.doubt}"
         if not copy.in_log:
-            yield "  unsure    only the dead letter is kept: the log no longer holds the record"
+            yield "  unsure    only the dead letter is stored: the log no longer has the record"
 
 
 def _class_in_words(copy: Copy) -> str:
