@@ -151,7 +151,7 @@ def test_one_pipeline_processes_once_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_worker_waits_for_a_file_that_another_program_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     file = tmp_path / "shop.db"
     with Pipeline(Settings(database=str(file))) as pipeline, closing(sqlite3.connect(file)) as other:
         pipeline.publish(visits("ada", "mug"))

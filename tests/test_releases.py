@@ -96,7 +96,7 @@ def test_a_log_of_a_release_is_folded_by_this_one(release: Path) -> None:
 
 
 def test_a_release_writes_its_stores_once(tmp_path: Path) -> None:
-    servers.redis_place()  # or the test is skipped
+    servers.redis_address()  # or the test is skipped
     assert set(write_fixture(tmp_path)) == {EMBEDDED, APART, KEYS, LOG}
     with pytest.raises(HarnessError, match="has a release's stores already"):
         write_fixture(tmp_path)

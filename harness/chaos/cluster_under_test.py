@@ -66,7 +66,7 @@ class ClusterUnderTest:
         """Start a Redis cluster for the round's store; return its three masters, then the replica of each."""
         nodes = self.cleanup.enter_context(redis_cluster(self._folder / "cluster", replicas=True))
         self.pipeline.close()
-        use_cluster(self._settings_file, self.servers, ",".join(node.place for node in nodes), view_cells)
+        use_cluster(self._settings_file, self.servers, ",".join(node.endpoint for node in nodes), view_cells)
         self.settings = load_settings(self._settings_file, {})
         self.pipeline = Pipeline(self.settings)
         return nodes
@@ -159,7 +159,7 @@ class ClusterUnderTest:
 
     def replica_positions(self) -> Mapping[int, int]:
         """The smallest position of the views on the replica, by partition; zeros while it does not answer."""
-        settings, stores = attrs.evolve(self.settings.redis, nodes=self.servers.replica.place), self.settings.stores
+        settings, stores = attrs.evolve(self.settings.redis, nodes=self.servers.replica.endpoint), self.settings.stores
         client = RedisClient(settings)
         try:
             views = RedisViews(client, settings, stores.listed_sessions_max, stores.activity_retention_hours)
@@ -249,7 +249,7 @@ class ClusterUnderTest:
         with Pipeline(attrs.evolve(self.settings, kafka=kafka)) as reader:
             expected, found = compare(reader)
             records = sum(expected.counts.values())
-        if records != self.published + expected.handed_on:
-            written = f"{self.published} events and {expected.handed_on} messages were written"
+        if records != self.published + expected.messages_expected:
+            written = f"{self.published} events and {expected.messages_expected} messages were written"
             found = [f"{written}, the log holds {records} records", *found]
         return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.chaos.cluster_under_test import ClusterUnderTest
 from harness.chaos.steps import Outcome, stop_all, wait_for_commits
-from harness.services.kafka import AFTER_A_KILL
+from harness.services.kafka import RESTART_OPTIONS
 from harness.services.process import ServerProcess
 from harness.services.redis import RedisServer
 from harness.services.resharding import move_slot, owner_of, slot_of
@@ -23,7 +23,7 @@ def broker_restart(cluster: ClusterUnderTest) -> Outcome:
     """Kill the broker and start it again while workers run."""
     cluster.cleanup.callback(cluster.servers.kafka.process.start)
     cluster.cleanup.callback(cluster.servers.kafka.process.stop)
-    return _restart(cluster, cluster.servers.kafka.process, AFTER_A_KILL)
+    return _restart(cluster, cluster.servers.kafka.process, RESTART_OPTIONS)
 
 
 def redis_restart(cluster: ClusterUnderTest) -> Outcome:
@@ -73,16 +73,16 @@ def cluster_failover(cluster: ClusterUnderTest) -> Outcome:
     master, replica = nodes[chosen], nodes[chosen + 3]
     workers = [cluster.start_worker() for _ in range(2)]
     wait_for_commits(cluster)
-    cluster.publish_until(lambda: replica.told("replication", "master_link_status") == "up", "a replica that follows")
+    cluster.publish_until(lambda: replica.info("replication", "master_link_status") == "up", "a replica that follows")
     replica.process.signal(signal.SIGSTOP)
     master.command("CLIENT", "KILL", "TYPE", "replica")
     cluster.publish(300)
     cluster.wait_until_processed(workers)
-    acknowledged = int(master.told("replication", "master_repl_offset"))
+    acknowledged = int(master.info("replication", "master_repl_offset"))
     cluster.publish(100)
     master.process.kill()
     replica.process.signal(signal.SIGCONT)
-    if int(replica.told("replication", "slave_repl_offset")) >= acknowledged:
+    if int(replica.info("replication", "slave_repl_offset")) >= acknowledged:
         raise HarnessError(NOT_CUT_OFF)
     cluster.wait_until_processed(workers)
     stop_all(workers)

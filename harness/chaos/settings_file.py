@@ -56,7 +56,7 @@ def write_settings(file: Path, servers: Servers, name: str, outbox_retention_ms:
     text = _TEMPLATE.format(
         partitions=PARTITIONS,
         outbox_retention_ms=outbox_retention_ms,
-        brokers=servers.kafka.place,
+        brokers=servers.kafka.endpoint,
         name=name,
         transaction_timeout_ms=TRANSACTION_MS,
         nodes=_single(servers),
@@ -73,4 +73,4 @@ def use_cluster(file: Path, servers: Servers, endpoints: str, view_cells: int) -
 
 
 def _single(servers: Servers) -> str:
-    return f'nodes = "{servers.redis.place}"'
+    return f'nodes = "{servers.redis.endpoint}"'

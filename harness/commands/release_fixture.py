@@ -179,7 +179,7 @@ def _write_embedded(database: Path, folder: Path) -> None:
 def _write_apart(made: Path, folder: Path) -> None:
     database = made / "apart.db"
     with redis_server(made / "redis") as server:
-        redis = RedisSettings(nodes=server.place, namespace=NAMESPACE)
+        redis = RedisSettings(nodes=server.endpoint, namespace=NAMESPACE)
         settings = Settings(partitions=PARTITIONS, database=str(database), store="redis", redis=redis)
         with opened(settings) as pipeline:
             append(pipeline, first_events())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from harness.services.kafka import KafkaBroker, fetch, libraries, why_no_kafka
+from harness.services.kafka import KafkaBroker, fetch, kafka_missing_reason, libraries
 from harness.services.redis import RedisServer
 from harness.support.console import console
 from harness.support.errors import HarnessError
@@ -34,13 +34,13 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         created = create()
         created.process.start()
         _pid_file(name).write_text(str(created.process.pid), "utf-8")
-        started[name] = created.place
-        console.print(f"{name} at {created.place}")
+        started[name] = created.endpoint
+        console.print(f"{name} at {created.endpoint}")
     return {"started": started}
 
 
 def _fetch() -> Mapping[str, object]:
-    reason = why_no_kafka()
+    reason = kafka_missing_reason()
     if reason is not None:
         console.print(f"{reason}; tests that need it are skipped")
         return {"kafka": None}

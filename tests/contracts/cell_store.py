@@ -238,7 +238,7 @@ class CellStoreContract:
                 self.cells.bind(other)
 
 
-class KeptEntriesContract(CellStoreContract):
+class OutboxContract(CellStoreContract):
     """Stores with an outbox: an entry stays until it is trimmed, because views and outputs are separate."""
 
     def test_outbox_entries_stay_until_they_are_trimmed(self) -> None:

@@ -97,7 +97,7 @@ class OutputsContract:
             self.outputs.emit([Emission(0, 1, 0, 1, ())])
 
 
-class TakenBackContract(OutputsContract):
+class RetractableContract(OutputsContract):
     """Outputs that can retract dead letters."""
 
     def test_dead_letters_of_a_forgotten_customer_are_retracted(self) -> None:

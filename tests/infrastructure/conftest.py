@@ -15,7 +15,7 @@ def redis_settings(request: pytest.FixtureRequest) -> RedisSettings:
 
 
 @pytest.fixture
-def redis_nodes(redis_settings: RedisSettings) -> Iterator[RedisClient]:
+def redis_client(redis_settings: RedisSettings) -> Iterator[RedisClient]:
     nodes = RedisClient(redis_settings)
     yield nodes
     nodes.close()

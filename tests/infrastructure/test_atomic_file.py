@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from realtime_pipeline import Pipeline, Settings, Unavailable
-from realtime_pipeline.infrastructure.atomic_file import PART, whole_file
+from realtime_pipeline.infrastructure.atomic_file import PART, write_atomically
 from tests.support.histories import append
 
 EXPORT_AND_KILL = """
@@ -19,7 +19,7 @@ from realtime_pipeline.interfaces.cli.dead_letters import add_dead_letters
 class Ends:
     def __init__(self, name, done): ...
     def end(self): ...
-    def tell(self, number):
+    def update(self, number):
         if number == 2:
             os.kill(os.getpid(), int(sys.argv[3]))
 
@@ -52,20 +52,20 @@ def test_an_export_ended_by_a_signal_leaves_no_file_of_that_name(
 
 def test_a_file_created_during_the_export_is_not_overwritten(tmp_path: Path) -> None:
     file = tmp_path / "letters.jsonl"
-    with pytest.raises(Unavailable, match="exists already"), whole_file(file):
+    with pytest.raises(Unavailable, match="exists already"), write_atomically(file):
         file.write_bytes(b"theirs")
     assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("letters.jsonl", b"theirs")]
 
 
 def test_an_error_leaves_no_file_and_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "letters.jsonl") as stream:
+    with pytest.raises(ZeroDivisionError), write_atomically(tmp_path / "letters.jsonl") as stream:
         stream.write(b"%d" % (1 // 0))
     assert list(tmp_path.iterdir()) == []
     before = signal.getsignal(signal.SIGTERM)
-    with whole_file(tmp_path / "letters.jsonl") as stream:
+    with write_atomically(tmp_path / "letters.jsonl") as stream:
         stream.write(b"whole")
     assert (tmp_path / "letters.jsonl").read_bytes() == b"whole"
     assert signal.getsignal(signal.SIGTERM) is before
-    with pytest.raises(FileNotFoundError) as raised, whole_file(tmp_path / "none" / "letters.jsonl"):
+    with pytest.raises(FileNotFoundError) as raised, write_atomically(tmp_path / "none" / "letters.jsonl"):
         pass
     assert raised.value.filename == str(tmp_path / "none" / "letters.jsonl")

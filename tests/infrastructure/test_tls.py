@@ -118,7 +118,7 @@ def test_unusable_client_certificates_are_an_error(encrypted: RedisSettings, tmp
 @pytest.fixture(scope="module")
 def sasl_settings() -> KafkaSettings:
     """A broker that accepts only TLS connections with user and password."""
-    return servers.kafka_rules_signed_in()
+    return servers.kafka_settings_signed_in()
 
 
 def test_a_pipeline_works_with_kafka_over_tls_with_a_password(sasl_settings: KafkaSettings) -> None:

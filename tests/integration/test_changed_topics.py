@@ -16,7 +16,7 @@ from realtime_pipeline.application.errors import UnrecoverableState, WrongLog
 from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.kafka.settings import TopicSettings
-from realtime_pipeline.infrastructure.kafka.topics import described
+from realtime_pipeline.infrastructure.kafka.topics import describe_topic
 from tests.integration.kafka_and_redis import HISTORY, START_MS, on_kafka, wait_for_records, written
 from tests.support import servers
 from tests.support.histories import append, differences, event
@@ -127,6 +127,6 @@ def test_a_topic_with_more_partitions_stops_the_worker_with_the_whole_way_out(tm
 
 def _wait_for_partitions(settings: Settings, partitions: int) -> None:
     deadline_s = time.monotonic() + 30
-    while described(settings.kafka, settings.kafka.topic).partitions != partitions:
+    while describe_topic(settings.kafka, settings.kafka.topic).partitions != partitions:
         assert time.monotonic() < deadline_s
         time.sleep(0.1)

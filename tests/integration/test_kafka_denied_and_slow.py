@@ -22,14 +22,14 @@ pytestmark = pytest.mark.xdist_group("kafka")
 @pytest.fixture
 def signed_in() -> Settings:
     """A pipeline that signs in to Kafka, as a user whose rights can be denied."""
-    kafka = attrs.evolve(servers.kafka_rules_signed_in(), request_timeout_ms=2_000)
+    kafka = attrs.evolve(servers.kafka_settings_signed_in(), request_timeout_ms=2_000)
     return Settings(log="kafka", store="redis", kafka=kafka, redis=servers.redis_settings())
 
 
 @contextmanager
 def denied(settings: Settings, kind: ResourceType, name: str, operation: AclOperation) -> Iterator[None]:
     """Deny the user an operation on a topic, a group or a transaction until the block ends."""
-    admin = AdminClient({"bootstrap.servers": servers.kafka_place()})
+    admin = AdminClient({"bootstrap.servers": servers.kafka_address()})
     user, pattern = f"User:{settings.kafka.username}", ResourcePatternType.LITERAL
     rule = (kind, name, pattern, user, "*", operation, AclPermissionType.DENY)
     for future in admin.create_acls([AclBinding(*rule)]).values():
@@ -91,7 +91,7 @@ def test_a_slow_broker_is_named_and_no_event_counts_twice() -> None:
         append(pipeline, [event("1", product="mug")])
         pipeline.process()
         publisher.container.publisher()
-        with servers.kafka_held_still():
+        with servers.kafka_stopped():
             with pytest.raises(Unavailable, match=r"acknowledged 0 of 1 event in 0\.5 s|not take all of 1 event"):
                 append(publisher, [event("2", product="jug")])
             assert pipeline.container.process_events()(0.2).records == 0

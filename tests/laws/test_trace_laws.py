@@ -17,7 +17,7 @@ def test_every_record_is_traced_to_the_class_it_was_counted_in(history: list[byt
         append(pipeline, history)
         append(pipeline, history)  # so that each has a copy
         counts = pipeline.process()
-        log, name_of = pipeline.container.memory_log(), pipeline.container.decoder().name_of
+        log, name_of = pipeline.container.memory_log(), pipeline.container.decoder().default_event_id
         ids = {
             find_event_id(record.value) or name_of(record.partition, record.position)
             for partition in range(SMALL.partitions)

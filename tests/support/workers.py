@@ -59,7 +59,7 @@ def let_time_pass(pipeline: Pipeline, ms: int) -> None:
     clock.at_ms += ms
 
 
-class GatheredViews(MemoryViews):
+class LingeringViews(MemoryViews):
     """Views with a linger time: a merge covers several rounds."""
 
     linger_ms = 10**9

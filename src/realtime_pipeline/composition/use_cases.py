@@ -208,7 +208,7 @@ def trace_event(provided: Provided) -> TraceEvent:
         provided.dead_letters(),
         fold_records(provided),
         find_event_id,
-        decoder.name_of,
+        decoder.default_event_id,
         settings.fold,
         LOGS[settings.log].name(settings),
     )

@@ -18,7 +18,7 @@ PART = ".part"
 
 
 @contextmanager
-def whole_file(file: Path) -> Iterator[BinaryIO]:
+def write_atomically(file: Path) -> Iterator[BinaryIO]:
     """Write a file that gets its name only when the block ends without an error.
 
     Until then the file has a temporary name in the same folder. An error or SIGTERM deletes it.

@@ -11,16 +11,16 @@ from realtime_pipeline.application.processing import relay_schedule
 from realtime_pipeline.application.processing.relay_schedule import VERIFY_EVERY_MS
 from tests.support.engine import Engine
 from tests.support.histories import SMALL, append, differences, embedded, event, opened
-from tests.support.workers import HISTORY, GatheredViews, let_time_pass
+from tests.support.workers import HISTORY, LingeringViews, let_time_pass
 
-LINGER_MS = GatheredViews.linger_ms
+LINGER_MS = LingeringViews.linger_ms
 
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     """In memory; its views may be merged `LINGER_MS` after a commit, or after 30 records."""
     with opened(embedded("memory", tmp_path, SMALL)) as made:
-        views = GatheredViews(1, listed_sessions_max=3, activity_retention_hours=100)
+        views = LingeringViews(1, listed_sessions_max=3, activity_retention_hours=100)
         made.container.views.override(providers.Object(views))
         yield made
 
@@ -103,8 +103,8 @@ def test_a_flush_merges_and_emits_once(pipeline: Pipeline, engine: Engine) -> No
 
 
 def test_enough_records_are_merged_at_once(pipeline: Pipeline, engine: Engine) -> None:
-    process(pipeline, engine, 4, 4 + GatheredViews.merge_records_max - 1)
-    assert behind(pipeline)["views"] == GatheredViews.merge_records_max - 1
+    process(pipeline, engine, 4, 4 + LingeringViews.merge_records_max - 1)
+    assert behind(pipeline)["views"] == LingeringViews.merge_records_max - 1
     append(pipeline, [event("another", product="mug")])
     for partition in (0, 1):
         engine.process(engine.unprocessed(partition))

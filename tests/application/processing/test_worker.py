@@ -9,7 +9,7 @@ from realtime_pipeline.application.processing import backoff
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from tests.support.histories import append, differences, event
-from tests.support.workers import GatheredViews
+from tests.support.workers import LingeringViews
 
 
 def unreachable_once(monkeypatch: pytest.MonkeyPatch, port: object, name: str) -> list[object]:
@@ -57,7 +57,7 @@ def test_catch_up_emits_what_was_pending_before_the_call(pipeline: Pipeline) -> 
 def test_drain_emits_although_the_views_are_unreachable(
     pipeline: Pipeline, lingering_outputs: MemoryOutputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    views = GatheredViews(3, listed_sessions_max=3, activity_retention_hours=9)
+    views = LingeringViews(3, listed_sessions_max=3, activity_retention_hours=9)
     pipeline.container.views.override(providers.Object(views))
     worker = pipeline.container.process_events()
     for number in range(2):

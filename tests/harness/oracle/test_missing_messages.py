@@ -25,7 +25,10 @@ def test_a_missing_message_about_a_visitor_is_found() -> None:
     settings = pipeline.container.settings().fold
     assert len(records) == 4 + len(messages)
     whole = expect(records, SCHEMA, settings, 1)
-    assert (whole.missing_messages, whole.handed_on) == ([], 4)  # two profiles, and two visitors to be forgotten
+    assert (whole.missing_messages, whole.messages_expected) == (
+        [],
+        4,
+    )  # two profiles, and two visitors to forget
     for lost in messages:
         expected = expect([record for record in records if record is not lost], SCHEMA, settings, 1)
         assert expected.missing_messages

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands.main import main
-from harness.services.kafka import fetch, libraries, why_no_kafka
+from harness.services.kafka import fetch, kafka_missing_reason, libraries
 from harness.services.process import free_port
 from tests.support import servers
 
@@ -23,9 +23,9 @@ def is_open(port: int) -> bool:
 
 
 def test_servers_are_started_once_and_stopped(tmp_path: Path) -> None:
-    if why_no_kafka() is not None:
-        pytest.skip(str(why_no_kafka()))
-    servers.redis_place()
+    if kafka_missing_reason() is not None:
+        pytest.skip(str(kafka_missing_reason()))
+    servers.redis_address()
     (tmp_path / libraries().name).symlink_to(fetch())
     kafka, redis = free_port(), free_port()
     environment = os.environ | {"REALTIME_PIPELINE_SERVICES": str(tmp_path)}
@@ -88,9 +88,9 @@ def test_freshness_is_measured(tmp_path: Path) -> None:
 
 
 def test_an_outage_is_measured(tmp_path: Path) -> None:
-    if why_no_kafka() is not None:
-        pytest.skip(str(why_no_kafka()))
-    servers.redis_place()
+    if kafka_missing_reason() is not None:
+        pytest.skip(str(kafka_missing_reason()))
+    servers.redis_address()
     figures = tmp_path / "figures.json"
     bench = ["bench", "outage", "--server", "redis", "--seconds", "2", "--events", "50000"]
     assert main([*bench, "--json", str(figures)]) == 0

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
-from harness.services.kafka import AFTER_A_KILL, kafka_broker
+from harness.services.kafka import RESTART_OPTIONS, kafka_broker
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.errors import Unavailable, Unreachable, UnrecoverableState
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -48,7 +48,7 @@ def test_a_classic_member_without_partitions_reports_that_brokers_do_not_answer(
     """A classic group revokes the partitions of its members when the brokers do not answer."""
     with kafka_broker(tmp_path) as broker:
         short_timeouts = KafkaSettings(
-            brokers=broker.place,
+            brokers=broker.endpoint,
             group_protocol="classic",
             request_timeout_ms=2_000,
             transaction_timeout_ms=1_000,
@@ -65,12 +65,12 @@ def test_a_classic_member_without_partitions_reports_that_brokers_do_not_answer(
         with pytest.raises(Unreachable, match="does not answer about topic"):
             nothing_is_read(log, 20)
         assert not owner.held
-        broker.process.start(*AFTER_A_KILL)
+        broker.process.start(*RESTART_OPTIONS)
         log.close()
 
 
 def test_a_missing_topic_is_named_with_the_command_that_creates_it() -> None:
-    unavailable = KafkaSettings(brokers=servers.kafka_place(), topic=servers.unique("nowhere"))
+    unavailable = KafkaSettings(brokers=servers.kafka_address(), topic=servers.unique("nowhere"))
     with pytest.raises(UnrecoverableState, match=r"topic nowhere-\d+: .*topics create"):
         KafkaEventLog(unavailable)
 

@@ -10,16 +10,16 @@ from realtime_pipeline.infrastructure.memory.log_reader import MemoryLogReader
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.product_queries import MemoryProductQueries
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
-from tests.contracts.cell_store import KeptEntriesContract
+from tests.contracts.cell_store import OutboxContract
 from tests.contracts.dead_letters import ForgottenContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract
 from tests.contracts.log_reader import LogReaderContract
-from tests.contracts.outputs import TakenBackContract
+from tests.contracts.outputs import RetractableContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
 from tests.support.histories import SetClock
 
 
-class TestMemoryCellStore(KeptEntriesContract):
+class TestMemoryCellStore(OutboxContract):
     @pytest.fixture(autouse=True)
     def _cells(self) -> None:
         cells = MemoryCellStore()
@@ -33,7 +33,7 @@ class TestMemoryViews(ViewsContract):
         self.views, self.products = views, MemoryProductQueries(views)
 
 
-class TestMemoryOutputs(TakenBackContract):
+class TestMemoryOutputs(RetractableContract):
     @pytest.fixture(autouse=True)
     def _outputs(self) -> None:
         log = MemoryLog(2, SetClock())

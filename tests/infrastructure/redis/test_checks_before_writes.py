@@ -35,13 +35,13 @@ class TestChecksBeforeWrites:
     """Keys of another type, counts that leave 64 bits, and owners that were fenced."""
 
     @pytest.fixture(autouse=True)
-    def _store(self, redis_nodes: RedisClient, redis_settings: RedisSettings) -> None:
-        self.client, self.keys, self.namespace = redis_nodes, Keys(redis_settings.namespace), redis_settings.namespace
+    def _store(self, redis_client: RedisClient, redis_settings: RedisSettings) -> None:
+        self.client, self.keys, self.namespace = redis_client, Keys(redis_settings.namespace), redis_settings.namespace
         self.groups = redis_settings.view_groups
-        self.cells = RedisCellStore(redis_nodes, redis_settings, 1_000, NoObserver())
-        self.customers = RedisCustomerQueries(redis_nodes, redis_settings, 1_000)
-        self.views = RedisViews(redis_nodes, redis_settings, 3, 24 * 14)
-        self.products = RedisProductQueries(redis_nodes, redis_settings, 3)
+        self.cells = RedisCellStore(redis_client, redis_settings, 1_000, NoObserver())
+        self.customers = RedisCustomerQueries(redis_client, redis_settings, 1_000)
+        self.views = RedisViews(redis_client, redis_settings, 3, 24 * 14)
+        self.products = RedisProductQueries(redis_client, redis_settings, 3)
         self.cells.claim(0, 1)
         self.views.claim(0, 1)
 

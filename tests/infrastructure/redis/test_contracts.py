@@ -20,28 +20,28 @@ from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustome
 from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
-from tests.contracts.cell_store import KeptEntriesContract
+from tests.contracts.cell_store import OutboxContract
 from tests.contracts.views import ACTIVITY_HOURS, HOUR, ViewsContract
 from tests.support.redis_dump import dump
 
 MUG, JUG = ProductId("mug"), ProductId("jug")
 
 
-class TestRedisCellStore(KeptEntriesContract):
+class TestRedisCellStore(OutboxContract):
     @pytest.fixture(autouse=True)
-    def _cells(self, redis_nodes: RedisClient, redis_settings: RedisSettings) -> None:
-        self.cells = RedisCellStore(redis_nodes, redis_settings, 1_000, NoObserver())
-        self.customers = RedisCustomerQueries(redis_nodes, redis_settings, 1_000)
+    def _cells(self, redis_client: RedisClient, redis_settings: RedisSettings) -> None:
+        self.cells = RedisCellStore(redis_client, redis_settings, 1_000, NoObserver())
+        self.customers = RedisCustomerQueries(redis_client, redis_settings, 1_000)
 
 
 class TestRedisViews(ViewsContract):
     @pytest.fixture(autouse=True)
-    def _views(self, redis_nodes: RedisClient, redis_settings: RedisSettings) -> None:
+    def _views(self, redis_client: RedisClient, redis_settings: RedisSettings) -> None:
         self.views = RedisViews(
-            redis_nodes, redis_settings, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS
+            redis_client, redis_settings, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS
         )
-        self.products = RedisProductQueries(redis_nodes, redis_settings, listed_sessions_max=3)
-        self.client, self.settings, self.namespace = redis_nodes, redis_settings, redis_settings.namespace
+        self.products = RedisProductQueries(redis_client, redis_settings, listed_sessions_max=3)
+        self.client, self.settings, self.namespace = redis_client, redis_settings, redis_settings.namespace
 
     def test_old_hours_expire_also_those_of_countries(self) -> None:
         for number, hour in enumerate((HOUR - ACTIVITY_HOURS - 1, HOUR - 1, HOUR)):

@@ -98,7 +98,7 @@ def test_expired_sessions_are_no_neighbours() -> None:
 
 
 def test_a_full_redis_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
-    place = servers.redis_place_that("--maxmemory-policy", "noeviction")
+    place = servers.redis_address_with("--maxmemory-policy", "noeviction")
     worker = WorkerSettings(give_up_after_ms=1)
     settings = attrs.evolve(in_redis(RedisSettings(nodes=place)), worker=worker)
     with Pipeline(settings) as pipeline:
@@ -119,7 +119,7 @@ def test_a_redis_that_does_not_answer_in_time_is_named_and_nothing_is_lost(tmp_p
     if redis_binary() is None:
         pytest.skip("there is no Redis")
     with redis_server(tmp_path) as server:
-        settings = in_redis(RedisSettings(nodes=server.place, request_timeout_ms=100))
+        settings = in_redis(RedisSettings(nodes=server.endpoint, request_timeout_ms=100))
         with Pipeline(attrs.evolve(settings, worker=WorkerSettings(give_up_after_ms=1))) as pipeline:
             pipeline.publish(FIRST)
             pipeline.process()
@@ -141,7 +141,7 @@ def test_a_commit_without_a_reply_counts_once(tmp_path: Path) -> None:
     if redis_binary() is None:
         pytest.skip("there is no Redis")
     with redis_server(tmp_path) as server:
-        settings = RedisSettings(nodes=server.place, request_timeout_ms=100)
+        settings = RedisSettings(nodes=server.endpoint, request_timeout_ms=100)
         client = RedisClient(settings)
         cells = RedisCellStore(client, settings, 1_000, NoObserver())
         client.check()

@@ -37,7 +37,7 @@ SECOND = [
 
 @pytest.fixture
 def admin() -> Iterator[RedisClient]:
-    nodes = RedisClient(RedisSettings(nodes=servers.redis_place()))
+    nodes = RedisClient(RedisSettings(nodes=servers.redis_address()))
     yield nodes
     nodes.close()
 

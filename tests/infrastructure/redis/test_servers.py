@@ -36,7 +36,7 @@ MARK = Watermark(1, 2, 3)
 
 def test_a_redis_with_an_eviction_policy_is_refused() -> None:
     """Under each policy; those of `volatile-*` evict sessions first, because sessions have a TTL."""
-    place = servers.redis_place_that("--maxmemory-policy", "allkeys-lru")
+    place = servers.redis_address_with("--maxmemory-policy", "allkeys-lru")
     client = RedisClient(RedisSettings(nodes=place))
     policies = {
         "allkeys-lru": "positions and customers too",
@@ -58,7 +58,7 @@ def test_a_redis_with_an_eviction_policy_is_refused() -> None:
 
 
 def test_the_rights_that_the_operations_page_names_are_enough_and_a_password_is_needed(tmp_path: Path) -> None:
-    place, namespace = servers.redis_place(), servers.unique("rights")
+    place, namespace = servers.redis_address(), servers.unique("rights")
     admin = RedisClient(RedisSettings(nodes=place))
     rights = (
         (servers.ROOT / "docs" / "operations.md").read_text("utf-8").partition("workers needs `~rp:*` (the namespace)")
@@ -102,12 +102,12 @@ def committed(settings: RedisSettings) -> None:
 
 
 def test_a_commit_counts_when_a_replica_has_it(tmp_path: Path) -> None:
-    place = servers.redis_place_that()
+    place = servers.redis_address_with()
     host, port = place.split(":")
     with redis_server(tmp_path, None, "--replicaof", host, port) as replica:
         settings = RedisSettings(nodes=place, wait_replicas=1, wait_timeout_ms=20_000, request_timeout_ms=30_000)
         committed(settings)
-        assert replica.told("replication", "master_link_status") == "up"
+        assert replica.info("replication", "master_link_status") == "up"
         replica.process.signal(signal.SIGSTOP)
         with pytest.raises(Unreachable, match="0 of 1 replicas have the commit"):
             committed(attrs.evolve(settings, wait_timeout_ms=50))
@@ -115,13 +115,13 @@ def test_a_commit_counts_when_a_replica_has_it(tmp_path: Path) -> None:
 
 
 def test_a_commit_counts_when_it_is_on_the_disk() -> None:
-    committed(RedisSettings(nodes=servers.redis_place_that("--appendfsync", "always"), wait_disk=True))
+    committed(RedisSettings(nodes=servers.redis_address_with("--appendfsync", "always"), wait_disk=True))
     with pytest.raises(Unavailable, match=r"cannot wait for its disk .*: set appendonly yes"):
-        committed(RedisSettings(nodes=servers.redis_place_that("--appendonly", "no"), wait_disk=True))
+        committed(RedisSettings(nodes=servers.redis_address_with("--appendonly", "no"), wait_disk=True))
 
 
 def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
-    place, namespace = servers.redis_place(), servers.unique("readers")
+    place, namespace = servers.redis_address(), servers.unique("readers")
     page = (servers.ROOT / "docs" / "operations.md").read_text("utf-8")
     granted = page.partition("readers need `~rp:*` and `")[2].partition("`")[0].split()
     assert granted == ["+@read"]
@@ -155,7 +155,7 @@ def test_readers_need_no_more_than_the_operations_page_grants_them() -> None:
 
 
 def test_a_master_without_its_replicas_counts_as_unreachable() -> None:
-    place = servers.redis_place_that("--min-replicas-to-write", "1")
+    place = servers.redis_address_with("--min-replicas-to-write", "1")
     settings = RedisSettings(nodes=place)
     client = RedisClient(settings)
     with pytest.raises(Unreachable, match="does not take writes now: NOREPLICAS"):
@@ -164,7 +164,7 @@ def test_a_master_without_its_replicas_counts_as_unreachable() -> None:
 
 
 def test_a_worker_makes_room_in_a_full_redis() -> None:
-    settings = RedisSettings(nodes=servers.redis_place_that("--maxmemory-policy", "noeviction"))
+    settings = RedisSettings(nodes=servers.redis_address_with("--maxmemory-policy", "noeviction"))
     client = RedisClient(settings)
     cells, views = RedisCellStore(client, settings, 1_000, NoObserver()), RedisViews(client, settings, 3, 24)
     identity = LogIdentity("a", 1, "consistent")
@@ -199,21 +199,21 @@ def test_a_redis_that_does_not_answer_is_named(cluster: bool) -> None:
 
 
 def test_a_single_server_is_not_taken_for_a_cluster() -> None:
-    client = RedisClient(RedisSettings(nodes=servers.redis_place(), cluster=True))
+    client = RedisClient(RedisSettings(nodes=servers.redis_address(), cluster=True))
     with pytest.raises(Unavailable, match=r"set redis\.cluster = false"):
         client.check()
     client.close()
 
 
 def test_a_node_of_a_cluster_is_not_taken_for_a_single_server() -> None:
-    client = RedisClient(RedisSettings(nodes=servers.redis_masters()))
+    client = RedisClient(RedisSettings(nodes=servers.redis_cluster_address()))
     with pytest.raises(Unavailable, match=r"set redis\.cluster = true"):
         client.execute([(key, ("GET", key)) for key in "abcdefgh"])
     client.close()
 
 
 def test_a_worker_without_the_right_to_load_functions_is_refused() -> None:
-    place = servers.redis_place_that()
+    place = servers.redis_address_with()
     owner = RedisClient(RedisSettings(nodes=place))
     rights = ("~rp:*", "+@all", "-@admin", "-@dangerous", "-function|load", "+function|list", "+info")
     ask(owner, "", "ACL", "SETUSER", "worker", "reset", "on", ">secret", *rights)
@@ -227,7 +227,7 @@ def test_a_worker_without_the_right_to_load_functions_is_refused() -> None:
 
 @pytest.mark.parametrize("cluster", [False, True])
 def test_a_wrong_password_is_named(cluster: bool) -> None:
-    place = servers.redis_place_that()
+    place = servers.redis_address_with()
     owner = RedisClient(RedisSettings(nodes=place))
     ask(owner, "", "CONFIG", "SET", "requirepass", "a secret")
     owner.close()
@@ -239,7 +239,7 @@ def test_a_wrong_password_is_named(cluster: bool) -> None:
 
 
 def test_functions_of_another_build_under_the_same_name_are_not_used() -> None:
-    place = servers.redis_place_that()
+    place = servers.redis_address_with()
     client = RedisClient(RedisSettings(nodes=place))
     client.check()
     ask(client, "", "FUNCTION", "LOAD", "REPLACE", library() + "-- and something else")

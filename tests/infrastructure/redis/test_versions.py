@@ -61,8 +61,8 @@ class Store:
 
 
 @pytest.fixture
-def store(redis_nodes: RedisClient, redis_settings: RedisSettings) -> Store:
-    return Store(redis_nodes, redis_settings)
+def store(redis_client: RedisClient, redis_settings: RedisSettings) -> Store:
+    return Store(redis_client, redis_settings)
 
 
 def test_a_store_of_a_newer_layout_is_neither_processed_nor_read(store: Store) -> None:
@@ -164,7 +164,7 @@ def test_every_function_has_the_number_of_the_library() -> None:
 def test_functions_of_two_releases_are_loaded_side_by_side(other: str) -> None:
     """In any order: a worker loads its own Functions, and neither replaces nor deletes those of the other release."""
     others = library().replace(LIBRARY, f"realtime_pipeline_{other}").replace(f"rp{NUMBER}_", f"rp{other}_")
-    client = RedisClient(RedisSettings(nodes=servers.redis_place_that(), namespace=servers.unique("test")))
+    client = RedisClient(RedisSettings(nodes=servers.redis_address_with(), namespace=servers.unique("test")))
     client.execute([("", ("FUNCTION", "LOAD", others))])
     client.check()
     listed = {found[1].decode() for found in client.execute([("", ("FUNCTION", "LIST"))])[0]}

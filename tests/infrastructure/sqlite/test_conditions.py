@@ -130,7 +130,7 @@ def _leave_no_room(pipeline: Pipeline, durable: bool) -> None:
 
 
 def test_a_lock_held_beyond_the_busy_timeout_is_an_error(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     with on(shop) as pipeline, closing(sqlite3.connect(shop, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert pipeline.profile("ada").customer.customer_id == "ada"  # readers do not wait for the writer

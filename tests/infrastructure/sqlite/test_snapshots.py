@@ -102,7 +102,7 @@ def test_the_wal_can_be_reset_after_a_worker_ends_during_a_snapshot(
 ) -> None:
     """The WAL grows as long as a snapshot's read transaction is open."""
     copy_row_by_row(monkeypatch)
-    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
     with retaining(tmp_path, bytes_max=1) as pipeline:
         pipeline.publish(visits("ada", "mug", "jug"))
         worker = pipeline.container.process_events()

@@ -31,7 +31,7 @@ from tests.contracts.cell_store import TransactionContract, effects
 from tests.contracts.dead_letters import RESOLVED, DurableContract, ForgottenContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
 from tests.contracts.log_reader import LogReaderContract
-from tests.contracts.outputs import TakenBackContract
+from tests.contracts.outputs import RetractableContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
 from tests.support.forks import in_a_child
 from tests.support.histories import SetClock
@@ -82,7 +82,7 @@ class TestSqliteViews(ViewsContract):
         assert self.database.rows("SELECT count(*) FROM product_sessions")[0][0] <= 4
 
 
-class TestSqliteOutputs(TakenBackContract):
+class TestSqliteOutputs(RetractableContract):
     @pytest.fixture(autouse=True)
     def _outputs(self, database: Database) -> None:
         publisher = SqliteEventPublisher(database, 2, SetClock(), NoObserver())
@@ -182,13 +182,13 @@ def test_only_durable_connections_sync_every_commit_to_the_disk(database: Databa
         assert database.connection(durable).execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
-@pytest.mark.parametrize(("is_apart", "synced"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize(("is_store_elsewhere", "synced"), [(True, 1), (False, 0)])
 def test_records_for_the_log_are_synced_if_the_store_is_elsewhere(
-    database: Database, is_apart: bool, synced: int
+    database: Database, is_store_elsewhere: bool, synced: int
 ) -> None:
     written: list[str] = []
     publisher = SqliteEventPublisher(database, 2, SetClock(), NoObserver())
-    outputs = SqliteOutputs(database, publisher.append, is_apart)
+    outputs = SqliteOutputs(database, publisher.append, is_store_elsewhere)
     outputs.claim(0, 1)
     database.connection(durable=True).set_trace_callback(written.append)
     outputs.emit([Emission(0, 1, 0, 5, ())])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ports.clock import Clock
-from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId, naming
+from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId, customer_id_field
 
 
 class RecordExposure:
@@ -40,7 +40,7 @@ class RecordExposure:
         event = {
             "event_id": self._new_id(),
             "event_type": EventKind.RECOMMENDATIONS_SHOWN.value,
-            **naming(customer_id),
+            **customer_id_field(customer_id),
             "timestamp": self._clock.now_ms(),
             "properties": properties,
         }

@@ -15,7 +15,7 @@ from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.routing import MISROUTED
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import SessionKey
-from realtime_pipeline.domain.shop.events import CustomerId, EventKind, naming
+from realtime_pipeline.domain.shop.events import CustomerId, EventKind, customer_id_field
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.records import Record
 
@@ -147,7 +147,7 @@ class ForgetCustomer:
         known = self._known(customer_id, customer, as_of_ms)
         event = {
             "event_type": EventKind.CUSTOMER_FORGOTTEN.value,
-            **naming(customer_id),
+            **customer_id_field(customer_id),
             "timestamp": as_of_ms,
         }
         partition, position = self._publish.publish_one(event)

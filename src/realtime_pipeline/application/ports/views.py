@@ -77,8 +77,8 @@ class Views(ABC):
         """Add deltas to view cells, and advance their positions and watermarks; at most one merge for each view cell.
 
         Each merge is atomic by itself. It deletes activity of hours that are out of the retention, by the newest event
-        times merged and by `now_ms`, the worker's clock. A product's fact whose time is `AHEAD_MAX_MS` or more ahead of
-        that clock loses to a fact of any other time.
+        times merged and by `now_ms`, the worker's clock. A product's fact whose time is `FUTURE_SKEW_MAX_MS` or more
+        ahead of that clock loses to a fact of any other time.
 
         Raises:
             Fenced: a range has another epoch than the view cell, which was not changed.

@@ -109,7 +109,7 @@ def outputs(parts: Parts) -> Outputs:
         _check_swapped_together(parts)
     if settings.log == "sqlite":
         log = SqliteEventPublisher(parts.database(), settings.partitions, parts.clock(), parts.observer())
-        return SqliteOutputs(parts.database(), log.append, is_apart=settings.store != "sqlite")
+        return SqliteOutputs(parts.database(), log.append, is_store_elsewhere=settings.store != "sqlite")
     return SqliteOutputs(parts.database(), lambda _, records: parts.publisher().publish(records))
 
 

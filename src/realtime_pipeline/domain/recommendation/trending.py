@@ -9,7 +9,7 @@ from realtime_pipeline.domain.limits import WEIGHT_MAX, at_least, at_most
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.views.activity import HOUR_MS, Activity
 
-ONE: Final = 1 << 20
+FIXED_POINT_ONE: Final = 1 << 20
 """The weight 1 in fixed point: weights are multiples of 2^-20, so that sums are exact and every store ranks alike."""
 
 CLOCK_SKEW_MAX_MS: Final = 5 * 60_000
@@ -36,7 +36,7 @@ class TrendingSettings:
     def hour_weight(self, age: int) -> int:
         """Return the weight of an action `age` hours ago, in 2^-20: 2^(-age / half-life), rounded."""
         decay: float = 2.0 ** (-age / self.half_life_hours)
-        return round(ONE * decay)
+        return round(FIXED_POINT_ONE * decay)
 
     def hour_weights(self) -> list[int]:
         """Return the weights of all hours of the window, the newest first."""
@@ -90,4 +90,4 @@ def ranked(scored: Iterable[tuple[ProductId, int, int]]) -> list[TrendingProduct
     """Order rows of (product, score in 2^-20, actions) by score, the highest first; rows without a score are left
     out."""
     positive = sorted((row for row in scored if row[1] > 0), key=lambda row: (-row[1], row[0]))
-    return [TrendingProduct(product_id, score / ONE, actions) for product_id, score, actions in positive]
+    return [TrendingProduct(product_id, score / FIXED_POINT_ONE, actions) for product_id, score, actions in positive]

@@ -29,7 +29,7 @@ def routing_key(customer_id: CustomerId) -> str:
     return customer_id.removeprefix(ANONYMOUS)
 
 
-def naming(customer_id: CustomerId) -> dict[str, str]:
+def customer_id_field(customer_id: CustomerId) -> dict[str, str]:
     """Return the field, with its value, that names the customer in an event document."""
     return {"session_id" if customer_id.startswith(ANONYMOUS) else "user_id": routing_key(customer_id)}
 

@@ -6,7 +6,7 @@ from typing import Final
 LastWrite = tuple[str | int, int]
 """A value and the time of the event that has it, in ms. The later of two wins; at the same time, the larger value."""
 
-AHEAD_MAX_MS: Final = 3_600_000
+FUTURE_SKEW_MAX_MS: Final = 3_600_000
 """A value whose time is so much later than the clock comes from a wrong clock."""
 
 

@@ -12,7 +12,7 @@ from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, EventKind,
 from realtime_pipeline.domain.streams.records import Decoded, FromNewer, Ignored, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.event_builder import SIGNED_IN, EventBuilder
 from realtime_pipeline.infrastructure.codecs.event_reader import read_event
-from realtime_pipeline.infrastructure.codecs.fields import owner_in
+from realtime_pipeline.infrastructure.codecs.fields import find_owner
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.limits import EventLimits
 from realtime_pipeline.infrastructure.codecs.messages import (
@@ -104,7 +104,7 @@ class EventDecoder:
         self, limits: EventLimits, event_types: Mapping[str, EventKind], log_name: str = "user_events"
     ) -> None:
         self._limits = limits
-        self._build = EventBuilder(limits, self.name_of)
+        self._build = EventBuilder(limits, self.default_event_id)
         self._log_name = log_name
         self._bytes_max = limits.bytes_max(has_user=True)
         self._kinds = {name: kind for kind, names in TYPE_NAMES.items() for name in names} | dict(event_types)
@@ -154,7 +154,7 @@ class EventDecoder:
             reason = str(error) if isinstance(error, Invalid) else f"not_json: {error}"[:200]
             return Rejected(reason, self._owner(document))
 
-    def name_of(self, partition: int, position: int) -> str:
+    def default_event_id(self, partition: int, position: int) -> str:
         """Return the id of an event that has none, from its partition and position in the log."""
         return f"{self._log_name}-{partition}-{position}"
 
@@ -183,7 +183,7 @@ class EventDecoder:
         """Return the customer that an event belongs to, if its ids can be read; for a sign-in the visitor, if any."""
         type_ = event_type_of(document)
         is_sign_in = isinstance(type_, str) and self._kinds.get(type_) is SIGNED_IN
-        return owner_in(document, ("session_id", "user_id") if is_sign_in else ("user_id", "session_id"))
+        return find_owner(document, ("session_id", "user_id") if is_sign_in else ("user_id", "session_id"))
 
     def _parse_document(self, value: bytes) -> Document:
         check_depth(value)

@@ -104,7 +104,7 @@ def _describe(value: object) -> str:
     return "an object" if isinstance(value, dict) else "a list"
 
 
-def owner_in(document: Document, names: Sequence[str]) -> CustomerId | None:
+def find_owner(document: Document, names: Sequence[str]) -> CustomerId | None:
     """Return the customer that an event belongs to, by the first of these fields that holds an id."""
     for name in names:
         value = document.get(name)

@@ -17,7 +17,7 @@ from realtime_pipeline.domain.shop.events import (
     EventKind,
     anonymous,
     country_code,
-    naming,
+    customer_id_field,
     routing_key,
 )
 from realtime_pipeline.domain.shop.ids import is_printable_id
@@ -26,7 +26,7 @@ from realtime_pipeline.domain.shop.review import RATINGS
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import FromNewer, Record, Rejected
-from realtime_pipeline.infrastructure.codecs.fields import owner_in
+from realtime_pipeline.infrastructure.codecs.fields import find_owner
 from realtime_pipeline.infrastructure.codecs.formats import MESSAGE
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, encode_customer
 from realtime_pipeline.infrastructure.codecs.upcasters import Document
@@ -64,12 +64,12 @@ def encode_message(message: Message) -> Outgoing:
     document: dict[str, object] = {
         "event_type": EventKind.CUSTOMER_FORGOTTEN.value if message.profile is None else PROFILE_MERGED,
         "event_id": message.event_id,
-        **naming(message.to),
+        **customer_id_field(message.to),
         "timestamp": message.occurred_at_ms,
         MESSAGE_FORMAT: [MESSAGE.written, MESSAGE.read_by],
     }
     if message.profile is not None and message.visitor is not None:
-        document |= naming(message.visitor)
+        document |= customer_id_field(message.visitor)
         document["history"] = b64encode(encode_customer(message.profile)).decode()
         document["signed_in"] = message.signed_in
     return Outgoing(key, _encode(document))
@@ -105,7 +105,7 @@ def newer_message(document: Document) -> FromNewer | None:
 def decode_profile(document: Document) -> ProfileMerged | Rejected | FromNewer:
     """Read a visitor's history. Whoever wrote it: what could not have come of events is refused; but what a newer
     release wrote, and this one cannot read, is for that to read."""
-    owner = owner_in(document, ("user_id",))
+    owner = find_owner(document, ("user_id",))
     try:
         read = msgspec.convert(document, _ProfileDocument)
         profile = decode_customer(b64decode(read.history, validate=True))

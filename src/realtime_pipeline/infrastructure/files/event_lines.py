@@ -23,7 +23,7 @@ LINE_BYTES_MAX = 900_000
 """A longer line is split into pieces, which become dead letters: it must neither fill the memory nor a Kafka record."""
 
 
-def check_there(names: Sequence[str]) -> None:
+def check_readable(names: Sequence[str]) -> None:
     """Check that all files can be read, before the first is published.
 
     Raises:

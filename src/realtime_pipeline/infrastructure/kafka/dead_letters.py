@@ -18,7 +18,7 @@ from realtime_pipeline.infrastructure.kafka.clients import new_producer, transla
 from realtime_pipeline.infrastructure.kafka.dead_letters_topic import DeadLetterTopic, Mark, mark_headers, select_ranges
 from realtime_pipeline.infrastructure.kafka.publisher import origin_header
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
-from realtime_pipeline.infrastructure.kafka.topics import described
+from realtime_pipeline.infrastructure.kafka.topics import describe_topic
 
 _FENCED: Final = frozenset((KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH))
 ABORT_TIMEOUT_S: Final = 2.0
@@ -74,7 +74,7 @@ class KafkaDeadLetters(DeadLetters):
 
     def handle(self, batch: Sequence[tuple[LetterKey, Outgoing | None]], handling: Handling) -> Collection[LetterKey]:
         """Write records and marks in one transaction; fence every other program that handles letters."""
-        log_partitions = described(self._settings, self._settings.topic).partitions
+        log_partitions = describe_topic(self._settings, self._settings.topic).partitions
         with self._lock:
             try:
                 producer = self._fencing_producer()

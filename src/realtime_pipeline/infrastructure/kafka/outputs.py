@@ -27,7 +27,7 @@ from realtime_pipeline.infrastructure.kafka.group_offsets import GroupOffsets
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.publisher import Headers, origin_header
 from realtime_pipeline.infrastructure.kafka.settings import OPTION_TYPES, KafkaSettings
-from realtime_pipeline.infrastructure.kafka.topics import OUTPUT_BYTES_MAX, described
+from realtime_pipeline.infrastructure.kafka.topics import OUTPUT_BYTES_MAX, describe_topic
 
 FENCED = frozenset(
     (
@@ -231,7 +231,7 @@ class KafkaOutputs(GroupOutputs):
 
     def _count_letter_partitions(self) -> int:
         if self._letter_partitions is None:
-            self._letter_partitions = described(self._settings, self._settings.dead_letters_topic).partitions
+            self._letter_partitions = describe_topic(self._settings, self._settings.dead_letters_topic).partitions
         return self._letter_partitions
 
 

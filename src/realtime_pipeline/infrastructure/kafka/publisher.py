@@ -13,7 +13,7 @@ from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import is_unknown_topic, new_producer, translate_error
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
-from realtime_pipeline.infrastructure.kafka.topics import described
+from realtime_pipeline.infrastructure.kafka.topics import describe_topic
 
 ORIGIN = "origin"
 Headers = list[tuple[str, str | bytes | None]]
@@ -35,7 +35,7 @@ class KafkaEventPublisher(EventPublisher):
     def __init__(self, settings: KafkaSettings, observer: StageObserver) -> None:
         self._settings = settings
         self._observer = observer
-        self._partitions = described(settings, settings.topic).partitions
+        self._partitions = describe_topic(settings, settings.topic).partitions
         self._partition_for = PARTITIONERS[settings.partitioner]
         self._producer = self._new_producer()
         self._process = OpeningProcess()

@@ -7,7 +7,7 @@ from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.infrastructure.kafka.clients import Admin, new_admin
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
-from realtime_pipeline.infrastructure.kafka.topics import TopicDescription, described, request_description
+from realtime_pipeline.infrastructure.kafka.topics import TopicDescription, describe_topic, request_description
 
 
 class TopicIdentity:
@@ -25,7 +25,7 @@ class TopicIdentity:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        topic = described(settings, settings.topic)
+        topic = describe_topic(settings, settings.topic)
         if topic.partitions > PARTITIONS_MAX:
             raise WrongLog(
                 f"topic {settings.topic} has {topic.partitions} partitions: at most {PARTITIONS_MAX} can be told apart"

@@ -58,7 +58,7 @@ class TopicDescription:
         return attrs.asdict(self)
 
 
-def described(settings: KafkaSettings, name: str, admin: Admin | None = None) -> TopicDescription:
+def describe_topic(settings: KafkaSettings, name: str, admin: Admin | None = None) -> TopicDescription:
     """Describe a topic, by an existing client or by a new one.
 
     Raises:
@@ -166,7 +166,9 @@ class KafkaTopics:
         admin = new_admin(self._settings)
         while True:
             try:
-                self._sum_end_offsets(described(self._settings, name, admin), IsolationLevel.READ_UNCOMMITTED, admin)
+                self._sum_end_offsets(
+                    describe_topic(self._settings, name, admin), IsolationLevel.READ_UNCOMMITTED, admin
+                )
             except (UnrecoverableState, KafkaException) as error:
                 if time.monotonic() > deadline_s:
                     raise Unavailable(f"topic {name} was created, but cannot be used yet: {error}") from None
@@ -223,7 +225,7 @@ class KafkaTopics:
 
     def describe(self, name: str) -> TopicDescription:
         """Describe a topic, with the settings that matter to the pipeline."""
-        found = described(self._settings, name)
+        found = describe_topic(self._settings, name)
         resource = ConfigResource(ResourceType.TOPIC, name)
         try:
             config = self._admin.describe_configs([resource], request_timeout=self._settings.request_timeout_ms / 1000)
@@ -270,7 +272,7 @@ def topic_bounds(settings: KafkaSettings, name: str, isolation: IsolationLevel) 
         Unavailable: Kafka does not answer.
     """
     admin = new_admin(settings)
-    partitions = range(described(settings, name, admin).partitions)
+    partitions = range(describe_topic(settings, name, admin).partitions)
     specs: tuple[OffsetSpec, OffsetSpec] = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
     try:
         low, high = (

@@ -9,7 +9,7 @@ from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.views import Merge, Views
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.last_write import AHEAD_MAX_MS
+from realtime_pipeline.domain.shop.last_write import FUTURE_SKEW_MAX_MS
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.activity import HOUR_MS
@@ -98,7 +98,7 @@ class MemoryViews(Views):
         for range_ in merge.ranges:
             source = cell.source(range_.partition)
             source.position, source.watermark = range_.to_position, range_.watermark
-        cell.state.merge(attrs.evolve(merge.deltas, index={}, sums={}), now_ms + AHEAD_MAX_MS)
+        cell.state.merge(attrs.evolve(merge.deltas, index={}, sums={}), now_ms + FUTURE_SKEW_MAX_MS)
         for (product_id, key), at_ms in merge.deltas.index.items():
             listed = cell.lists.setdefault(product_id, {})
             listed[key] = max(at_ms, listed.get(key, at_ms))

@@ -6,7 +6,7 @@ from typing import Any
 
 from realtime_pipeline.application.errors import Fenced, PositionMismatch, UnrecoverableState
 from realtime_pipeline.application.ports.views import Merge, Views
-from realtime_pipeline.domain.shop.last_write import AHEAD_MAX_MS
+from realtime_pipeline.domain.shop.last_write import FUTURE_SKEW_MAX_MS
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.activity import HOUR_MS
@@ -144,7 +144,7 @@ class RedisViews(Views):
         group = merge.view_cell % self._groups
         deleted, expired[:] = expired[:EXPIRED_HOURS_MAX], expired[EXPIRED_HOURS_MAX:]
         oldest_hour = self._oldest_hour[group]
-        latest_ms = now_ms + AHEAD_MAX_MS
+        latest_ms = now_ms + FUTURE_SKEW_MAX_MS
         return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, latest_ms, deleted)
 
     def erase(self) -> None:

@@ -11,7 +11,7 @@ from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.backups import Backup, Backups
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.infrastructure.atomic_file import check_free, name_part
-from realtime_pipeline.infrastructure.sqlite.database import Database, expanded
+from realtime_pipeline.infrastructure.sqlite.database import Database, expand_user
 
 STEP_PAGES = 1_024
 """How many pages are copied at a time: 4 MB."""
@@ -76,7 +76,7 @@ class SqliteBackups(Backups):
         """
         if not file or "\0" in file:
             raise Unavailable(f"a backup cannot be written to {file!r}: name a file")
-        target = expanded(Path(file))
+        target = expand_user(Path(file))
         if not target.name:
             raise Unavailable(f"{file} is a folder: name a file in it")
         database = Path(os.path.realpath(self._database.path))

@@ -13,7 +13,7 @@ from realtime_pipeline.application.errors import Unavailable, Unreachable
 from realtime_pipeline.infrastructure.sqlite.connections import LOCK, Connections, is_inherited
 from realtime_pipeline.infrastructure.sqlite.schema import check_ownership, check_version, migrate
 
-BUSY_S = 30.0
+BUSY_TIMEOUT_S = 30.0
 """The busy timeout: how long a statement waits for another connection's lock."""
 RETRY_INTERVAL_S = 0.005
 FILE_CHECK_INTERVAL_S = 1.0
@@ -26,7 +26,7 @@ PRAGMA temp_store = MEMORY;
 """
 
 
-def expanded(path: Path) -> Path:
+def expand_user(path: Path) -> Path:
     """Return the path with `~` or `~user` replaced by the user's home directory.
 
     Raises:
@@ -47,7 +47,7 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = expanded(path)
+        self.path = expand_user(path)
         self._local = threading.local()
         self._all: weakref.WeakSet[Connections] = weakref.WeakSet()
         self._closed = False
@@ -174,7 +174,7 @@ class Database:
             connections.close()
 
     def _connect(self, durable: bool) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             check_ownership(connection, self.path)
             _enable_wal(connection)
@@ -198,7 +198,7 @@ class Database:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code == sqlite3.SQLITE_BUSY:
-                reason = f"another program has held it for {BUSY_S:.0f} s: end that, or wait"
+                reason = f"another program has held it for {BUSY_TIMEOUT_S:.0f} s: end that, or wait"
                 raise Unreachable(f"the database {self.path} cannot be used: {reason}") from error
             raise Unavailable(f"the database {self.path} cannot be used: {self._explain(code, error)}") from error
 
@@ -217,7 +217,7 @@ class Database:
 
 def _enable_wal(connection: sqlite3.Connection) -> None:
     """Switch a file to WAL mode; retry, since SQLite ignores the busy timeout here while others open the file."""
-    deadline_s = time.monotonic() + BUSY_S
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

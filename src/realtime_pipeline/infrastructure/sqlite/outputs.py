@@ -17,14 +17,14 @@ Append = Callable[[sqlite3.Connection, Sequence[Outgoing]], object]
 class SqliteOutputs(Outputs):
     """Writes dead letters, records for the log, and a position for each partition in one transaction.
 
-    `is_apart` says that the store is not in this file. It might then fold records of the log before they are synced,
-    and be ahead of the log after a power failure; so transactions that append records are synced to the disk.
+    `is_store_elsewhere` says that the store is not in this file. It might then fold records of the log before they are
+    synced, and be ahead of the log after a power failure; so transactions that append records are synced to the disk.
     """
 
-    def __init__(self, database: Database, append: Append, is_apart: bool = False) -> None:
+    def __init__(self, database: Database, append: Append, is_store_elsewhere: bool = False) -> None:
         self.database = database
         self.append = append
-        self._is_apart = is_apart
+        self._is_store_elsewhere = is_store_elsewhere
 
     @property
     def linger_ms(self) -> int:
@@ -66,7 +66,7 @@ class SqliteOutputs(Outputs):
             self._emit(emission)
 
     def _emit(self, emission: Emission) -> None:
-        with self.database.transaction(durable=self._is_apart and bool(emission.outgoing)) as connection:
+        with self.database.transaction(durable=self._is_store_elsewhere and bool(emission.outgoing)) as connection:
             epoch, position = connection.execute(
                 "SELECT epoch, position FROM output_positions WHERE partition = ?", (emission.partition,)
             ).fetchone() or (0, 0)

@@ -6,7 +6,12 @@ import msgspec
 
 from realtime_pipeline.application.ports.product_queries import ProductQueries, RatedProduct
 from realtime_pipeline.domain.profile.session import SessionKey
-from realtime_pipeline.domain.recommendation.trending import ONE, TrendingProduct, TrendingSettings, latest_hour
+from realtime_pipeline.domain.recommendation.trending import (
+    FIXED_POINT_ONE,
+    TrendingProduct,
+    TrendingSettings,
+    latest_hour,
+)
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
@@ -122,7 +127,7 @@ class SqliteProductQueries(ProductQueries):
                 "limit": limit,
             },
         )
-        return [TrendingProduct(product_id, score / ONE, actions) for product_id, score, actions in rows]
+        return [TrendingProduct(product_id, score / FIXED_POINT_ONE, actions) for product_id, score, actions in rows]
 
     def top_rated(self, prior_ratings: float, limit: int) -> Sequence[RatedProduct]:
         """Rank products by the Bayesian average of their ratings, as `domain.views.product_stats.bayesian_average`."""

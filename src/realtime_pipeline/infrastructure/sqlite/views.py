@@ -9,7 +9,7 @@ from typing import Any
 from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.views import Merge, SourceRange, Views
 from realtime_pipeline.domain.shop.events import ProductId
-from realtime_pipeline.domain.shop.last_write import AHEAD_MAX_MS, LastWrite
+from realtime_pipeline.domain.shop.last_write import FUTURE_SKEW_MAX_MS, LastWrite
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.activity import HOUR_MS
@@ -130,7 +130,7 @@ class SqliteViews(Views):
         rows = self._load_products(connection, deltas)
         ids = {product_id: row_id for row_id, product_id, *_ in rows}
         entries = Counter(product_id for product_id, _ in deltas.index)
-        overlong = self._add_products(connection, deltas, rows, entries, now_ms + AHEAD_MAX_MS)
+        overlong = self._add_products(connection, deltas, rows, entries, now_ms + FUTURE_SKEW_MAX_MS)
         activity = [(ANY_COUNTRY, *where, counted) for where, counted in deltas.activity.items()]
         activity += [(country, hour, id_, counted) for (hour, country, id_), counted in deltas.by_country.items()]
         connection.executemany(

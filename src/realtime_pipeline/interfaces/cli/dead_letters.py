@@ -14,7 +14,7 @@ from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState, Repair
-from realtime_pipeline.infrastructure.atomic_file import whole_file
+from realtime_pipeline.infrastructure.atomic_file import write_atomically
 from realtime_pipeline.infrastructure.codecs.dead_letters import decode_repair, encode_letter
 from realtime_pipeline.infrastructure.files import event_lines as event_files
 from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
@@ -194,7 +194,7 @@ def _export(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
         return
     file, written, shows = Path(options.file), 0, progress("dead letter", "exported")
     try:
-        with whole_file(file) as stream:  # an incomplete export would look complete
+        with write_atomically(file) as stream:  # an incomplete export would look complete
             for line in lines:
                 stream.write(line + b"\n")
                 written += 1
@@ -209,7 +209,7 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
     shows, unread = progress("dead letter", "replayed"), list[str]()
     try:
         if options.repairs is not None:
-            event_files.check_there([options.repairs])
+            event_files.check_readable([options.repairs])
             repairs = _repairs(options.repairs, unread)
             result = _handle(pipeline).replay_repaired(repairs, options.limit, shows.update)
         else:

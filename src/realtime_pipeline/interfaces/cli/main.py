@@ -21,7 +21,7 @@ from realtime_pipeline.composition.settings_file import load_settings
 from realtime_pipeline.domain.plurals import counted, numbered
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.infrastructure.files import event_lines as event_files
-from realtime_pipeline.infrastructure.sqlite.database import expanded
+from realtime_pipeline.infrastructure.sqlite.database import expand_user
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 from realtime_pipeline.interfaces.cli import backup as backup_cli
 from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
@@ -170,7 +170,7 @@ def _seconds(text: str) -> float:
 def _check_environment(settings: Settings, reads: bool) -> None:
     if "memory" in {settings.log, settings.store}:
         raise InvalidSettings("memory ends with the command: set log to sqlite or kafka, and store to sqlite or redis")
-    exists = expanded(Path(settings.database)).exists()
+    exists = expand_user(Path(settings.database)).exists()
     if reads and "sqlite" in {settings.log, settings.store} and not exists:
         raise Unavailable(
             f"there is no database {settings.database} yet: publish events first, or name another with --database"
@@ -178,7 +178,7 @@ def _check_environment(settings: Settings, reads: bool) -> None:
 
 
 def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    event_files.check_there(options.files)
+    event_files.check_readable(options.files)
     publish, progress, published, copies = pipeline.container.publish_events(), ProgressLine("event", "published"), 0, 0
     termination = Termination()
     try:
