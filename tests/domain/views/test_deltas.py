@@ -23,7 +23,7 @@ def deltas_of(kind: EventKind, recorded: Recorded = APPLIED, **more: Any) -> Del
     deltas = Deltas()
     event = Event("e", kind, ADA, AT_MS, product_id=MUG)._replace(**more)
     for add in deltas.adders():
-        add(event, recorded)
+        add(event, event.product_id, recorded)
     return deltas
 
 

@@ -58,8 +58,8 @@ def table_of(sums: Sums) -> dict[SumKey, int]:
     add = sums.adder(table)
     assert add is not None
     for event, recorded in events():
-        add(event, recorded)
-        add(event, recorded)
+        add(event, event.product_id, recorded)
+        add(event, event.product_id, recorded)
     return table
 
 

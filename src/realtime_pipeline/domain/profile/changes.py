@@ -1,4 +1,4 @@
-"""What one event comes to, and what it changes beside its customer's own record."""
+"""What recording an event returns, and what it changes beside its customer's own record."""
 
 from typing import Final, NamedTuple
 
@@ -11,8 +11,8 @@ from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
 
 
-class Recorded(NamedTuple):  # one for every event: see Event
-    """What one event came to: the verdict, the session it fell in, and what it adds to its product's ratings."""
+class Recorded(NamedTuple):  # made for every event: see Event
+    """What recording an event returned: the verdict, the event's session, and what it adds to its product's ratings."""
 
     verdict: Verdict
     session: SessionKey | None = None

@@ -6,9 +6,9 @@ from realtime_pipeline.domain.shop.events import NOTHING, Event, EventKind, Prod
 
 
 class Contribution(NamedTuple):
-    """An event of a visitor as far as it changed sums, by the digest of its id, so that it can be taken out again.
+    """An event of a visitor as far as it changed sums, with the digest of its id, so that it can be taken out again.
 
-    `rating` is that of a review which stands as the visitor's opinion. `amount` is in ten-thousandths.
+    `rating` is that of a review which is the visitor's opinion. `amount` is in ten-thousandths.
     """
 
     digest: bytes

@@ -63,11 +63,11 @@ class Customer:
         Returns:
             The verdict and, where the event was applied, what it means to the views.
         """
-        verdict = self.admit(event, settings)
+        kind, at_ms, visits = event.kind, event.occurred_at_ms, self.visits
+        verdict = Verdict.FORGOTTEN if at_ms <= self.forgotten_at_ms else self.seen.admit(event, settings)
         if verdict is not Verdict.APPLIED:
             return REFUSED[verdict]
-        kind = event.kind
-        self.visits.record(event)
+        visits.record(event, kind, at_ms)
         if self.customer_id.startswith(ANONYMOUS):
             self.aliases.record(event, settings)
         if kind is REVIEWED:
@@ -82,8 +82,8 @@ class Customer:
             self.purchases.record(event, settings)
         weight = settings.interest_weight(kind)
         if weight:
-            self.interests.record(event, weight, settings)
-        session = self.visits.record_in_session(event, begins, weight, settings, changes)
+            self.interests.record(event, at_ms, weight, settings)
+        session = visits.record_in_session(event, at_ms, begins, weight, settings, changes)
         return Recorded(Verdict.APPLIED, session)
 
     def admit(self, event: Event, settings: ProfileSettings) -> Verdict:

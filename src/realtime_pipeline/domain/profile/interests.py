@@ -33,12 +33,13 @@ class Interests:
         """The products touched last, the latest first (ties: the larger id)."""
         return sorted(self.recent, key=lambda product: (self.recent[product], product), reverse=True)[:limit]
 
-    def record(self, event: Event, weight: int, settings: ProfileSettings) -> None:
+    def record(self, event: Event, at_ms: int, weight: int, settings: ProfileSettings) -> None:
         """Note the interest of this weight that an event shows in its product and category."""
-        if event.product_id is not None:
-            self._touch(event.product_id, event.occurred_at_ms, settings.recent_products_max)
-        if event.category is not None:
-            self._add_affinity(event.category, event.occurred_at_ms, weight, settings)
+        product_id, category = event.product_id, event.category
+        if product_id is not None:
+            self._touch(product_id, at_ms, settings.recent_products_max)
+        if category is not None:
+            self._add_affinity(category, at_ms, weight, settings)
 
     def _touch(self, product_id: ProductId, at_ms: int, products_max: int) -> None:
         """Note when a product was touched; over `products_max` the one of longest ago leaves (ties: the smaller id)."""

@@ -42,9 +42,8 @@ class Visits:
         """The keys of all sessions that are not dropped, the open ones first."""
         return [*(session.key for session in self.open_sessions), *self.closed_sessions]
 
-    def record(self, event: Event) -> None:
+    def record(self, event: Event, kind: EventKind, at_ms: int) -> None:
         """Count an event, and note when and where it happened."""
-        at_ms, kind = event.occurred_at_ms, event.kind
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if self.first_seen_ms is None or self.last_seen_ms is None:
             self.first_seen_ms = self.last_seen_ms = at_ms
@@ -60,14 +59,14 @@ class Visits:
         self.last_seen_ms = max(self.last_seen_ms or 0, at_ms)
 
     def record_in_session(
-        self, event: Event, begins: SessionKey, weight: int, settings: ProfileSettings, changes: Changes
+        self, event: Event, at_ms: int, begins: SessionKey, weight: int, settings: ProfileSettings, changes: Changes
     ) -> SessionKey:
         """Add a view, a cart change or a purchase to its session; return that session's key.
 
         `weight` is the interest that the event shows in its product; an event of weight 0 takes the interest back.
         """
-        at_ms, product_id = event.occurred_at_ms, event.product_id
-        session = self._session_of(event, begins, settings, changes)
+        product_id = event.product_id
+        session = self._session_of(event.session_id, at_ms, begins, settings, changes)
         session.touch(at_ms)
         changes.sessions[session.key] = session
         if product_id is not None:
@@ -77,7 +76,9 @@ class Visits:
                 session.retract(product_id)
         return session.key
 
-    def _session_of(self, event: Event, begins: SessionKey, settings: ProfileSettings, changes: Changes) -> Session:
+    def _session_of(
+        self, session_id: str | None, at_ms: int, begins: SessionKey, settings: ProfileSettings, changes: Changes
+    ) -> Session:
         """Find the open session that the event belongs to, the one touched last first; else begin one.
 
         When another begins, those not touched for longer than the gap close for good, but for the `idle_sessions_max`
@@ -85,16 +86,15 @@ class Visits:
         session's id begins another. A closed session stays a neighbour for others until the customer has had
         `closed_sessions_max` more; then it is dropped.
         """
-        at_ms = event.occurred_at_ms
         found: Session | None = None
         for session in self.open_sessions:
-            if session.belongs(event.session_id, at_ms, settings.session_gap_ms) and (
+            if session.belongs(session_id, at_ms, settings.session_gap_ms) and (
                 found is None or (session.last_at_ms, session.key) > (found.last_at_ms, found.key)
             ):
                 found = session
         if found is not None:
             return found
-        session = Session(begins, event.session_id, at_ms, at_ms)
+        session = Session(begins, session_id, at_ms, at_ms)
         self.sessions_begun += 1
         self._open_session(session, settings, changes)
         return session

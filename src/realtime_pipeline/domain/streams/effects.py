@@ -48,7 +48,7 @@ class Effects:
     """The outcome of a fold: changed customers and sessions, deltas for the views, outputs, a count per class.
 
     `tombstones` are the customers forgotten in this range, with the time: the store erases their records first;
-    one who came back since is among `customers` again. A review of None is taken down. `messages` are for other
+    a customer who came back since is among `customers` again. A review of None is taken down. `messages` are for other
     customers, whose owners find them in the log. `ignored_types` counts ignored events by the name of their type.
     Earlier dead letters of `letters_forgotten` are taken back: of all customers that a record of this range has
     forgotten, also as of a time that is forgotten already.
@@ -69,7 +69,7 @@ class Effects:
 
 @attrs.define
 class EffectsBuilder:
-    """The effects of the records that one call of the fold has come to so far. `changed` are the customers changed."""
+    """The effects of the records folded so far; `changed` are the customers that they changed."""
 
     changed: dict[CustomerId, Customer] = attrs.Factory(dict)
     changes: Changes = attrs.Factory(Changes)

@@ -88,17 +88,19 @@ class _Folding:
         5. The shop's time moves on.
         6. Each projection adds what the event means to everybody.
         """
-        customer_id, latest_ms = event.customer_id, record.appended_at_ms + self._max_future_skew_ms
-        if event.kind is FORGOTTEN and customer_id is not None:
+        customer_id, kind, at_ms = event.customer_id, event.kind, event.occurred_at_ms
+        appended_at_ms = record.appended_at_ms
+        latest_ms = appended_at_ms + self._max_future_skew_ms
+        if kind is FORGOTTEN and customer_id is not None:
             return forget_customer(event, self._customers[customer_id], latest_ms, self.effects)
-        if event.occurred_at_ms > latest_ms and event.forwarded is None:
-            ahead_s = (event.occurred_at_ms - record.appended_at_ms) // 1000
+        if at_ms > latest_ms and event.forwarded is None:
+            ahead_s = (at_ms - appended_at_ms) // 1000
             return self.effects.reject(record, f"in_the_future: happens {ahead_s} s after it was recorded", customer_id)
         recorded = APPLIED
         if customer_id is not None:
             customer = self._customers[customer_id]
             alias_of = customer.aliases.alias_of
-            if event.kind is SIGNED_IN:
+            if kind is SIGNED_IN:
                 return self._sign_in(record, event, customer)
             if alias_of is not None:
                 return forward(record, event, customer, alias_of, self._settings, self.effects)
@@ -107,9 +109,10 @@ class _Folding:
             if recorded.verdict is not Verdict.APPLIED:
                 return self._refuse(record, event, customer, recorded.verdict)
             self._changed[customer_id] = customer
-        self.clock.advance(event.occurred_at_ms, record.appended_at_ms)
+        self.clock.advance(at_ms, appended_at_ms)
+        product_id = event.product_id
         for add in self._projections:
-            add(event, recorded)
+            add(event, product_id, recorded)
         return RecordClass.APPLIED
 
     def _sign_in(self, record: Record, event: Event, visitor: Customer) -> RecordClass:

@@ -1,4 +1,4 @@
-"""What one customer's fold has to say to another's. Once it is published, it is a record of the log as any other."""
+"""Messages from one customer's fold to another's. A message that is published is a record of the log like any other."""
 
 from hashlib import blake2b
 
@@ -10,8 +10,8 @@ from realtime_pipeline.domain.streams.records import Record
 
 
 def message_id(visitor: CustomerId, because_of: str) -> str:
-    """Name what is said of a visitor because of an event; by a digest, where it would be longer than an id may be, or
-    could be another's name too."""
+    """Make the id of a message about a visitor, because of an event; a digest, where the plain id would be too long, or
+    could be another message's too."""
     name = f"{visitor}/{because_of}"
     if "/" not in visitor and len(name) <= ID_LENGTH_MAX:
         return name
@@ -21,10 +21,10 @@ def message_id(visitor: CustomerId, because_of: str) -> str:
 @attrs.frozen
 class Message:
     """One of three: an event of a visitor that is to be the customer's, in `record`; what a visitor had done when they
-    signed in, in `history`; or, with neither, that `to` is to be forgotten.
+    signed in, in `profile`; or, with neither, that `to` is to be forgotten.
 
-    Its id follows from what it is made of, so that the same message is known as such. `signed_in` is the place in the
-    log (partition, position) of the sign-in that a history comes of.
+    Its id follows from its cause, so that a message that is sent again is known as the same. `signed_in` is the
+    position of the sign-in in the log (partition, position) that the profile comes from.
     """
 
     to: CustomerId

@@ -55,8 +55,8 @@ class HourlyActivity(Projection[HourKey, Activity]):
     def adder(self, table: dict[HourKey, Activity]) -> Add:
         """Count an action in the hour in which it happened."""
 
-        def add(event: Event, _recorded: Recorded) -> None:
-            kind, product_id = event.kind, event.product_id
+        def add(event: Event, product_id: ProductId | None, _recorded: Recorded) -> None:
+            kind = event.kind
             if product_id is not None and kind in _ACTIONS:
                 key = (event.occurred_at_ms // HOUR_MS, product_id)
                 activity = table.get(key)
@@ -85,10 +85,10 @@ class CountryActivity(Projection[CountryKey, Activity]):
     def adder(self, table: dict[CountryKey, Activity]) -> Add:
         """Count an action of which the country is known."""
 
-        def add(event: Event, _recorded: Recorded) -> None:
+        def add(event: Event, product_id: ProductId | None, _recorded: Recorded) -> None:
             if not event.context:
                 return
-            kind, product_id, country = event.kind, event.product_id, event.country
+            kind, country = event.kind, event.country
             if country is not None and product_id is not None and kind in _ACTIONS:
                 key = (event.occurred_at_ms // HOUR_MS, country, product_id)
                 activity = table.get(key)

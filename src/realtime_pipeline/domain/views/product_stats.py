@@ -89,8 +89,7 @@ class ProductStates(Projection[ProductId, ProductState]):
     def adder(self, table: dict[ProductId, ProductState]) -> Add:
         """Count an interaction or an opinion, and note the facts."""
 
-        def add(event: Event, recorded: Recorded) -> None:
-            product_id = event.product_id
+        def add(event: Event, product_id: ProductId | None, recorded: Recorded) -> None:
             if product_id is None:
                 return
             state = table.get(product_id)

@@ -11,8 +11,8 @@ from realtime_pipeline.domain.shop.events import Event, ProductId
 
 K = TypeVar("K")
 V = TypeVar("V")
-Add = Callable[[Event, Recorded], None]
-"""Adds an applied event to a table, by what the event's customer returned for it."""
+Add = Callable[[Event, ProductId | None, Recorded], None]
+"""Adds an applied event to a table: the event, its product, and what its customer returned for it."""
 
 
 class Projection(ABC, Generic[K, V]):

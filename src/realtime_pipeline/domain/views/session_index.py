@@ -24,8 +24,8 @@ class SessionIndex(Projection[TouchKey, int]):
     def adder(self, table: dict[TouchKey, int]) -> Add:
         """Note that the event's session touched the product."""
 
-        def add(event: Event, recorded: Recorded) -> None:
-            session, product_id = recorded.session, event.product_id
+        def add(event: Event, product_id: ProductId | None, recorded: Recorded) -> None:
+            session = recorded.session
             if session is not None and product_id is not None and event.kind in _TOUCHES:
                 key, at_ms = (product_id, session), event.occurred_at_ms
                 known_ms = table.get(key)

@@ -54,7 +54,7 @@ class Sums(Projection[SumKey, int]):
         if not self._projections:
             return None
 
-        def add(event: Event, recorded: Recorded) -> None:
+        def add(event: Event, _product_id: ProductId | None, recorded: Recorded) -> None:
             self._add(table, event, recorded, 1)
 
         return add

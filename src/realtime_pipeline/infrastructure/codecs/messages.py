@@ -45,8 +45,8 @@ KIND_LENGTH_MAX: Final = 64
 
 
 class _ProfileDocument(msgspec.Struct):
-    """A visitor's history on its way; `history` is a customer as stores write one, in base 64; `signed_in` is where in
-    the log the visitor signed in (partition, position)."""
+    """A visitor's profile on its way: `history` is the profile as stores write it, in base 64; `signed_in` is the
+    position of the sign-in in the log (partition, position)."""
 
     event_id: _Id
     user_id: _Id
@@ -57,7 +57,7 @@ class _ProfileDocument(msgspec.Struct):
 
 
 def encode_message(message: Message) -> Outgoing:
-    """Write a message under the key of whom it is for."""
+    """Write a message under the key of its receiver."""
     key = routing_key(message.to).encode()
     if message.record is not None:
         return Outgoing(key, _forwarded(message, message.record), message.record.origin)
@@ -76,8 +76,8 @@ def encode_message(message: Message) -> Outgoing:
 
 
 def _forwarded(message: Message, record: Record) -> bytes:
-    """The visitor's event as it came, to the byte, now with whose it is, the id by which it is known, its time, and the
-    place of the original: written again, its numbers could take more room than an event may."""
+    """The visitor's event as it came, to the byte, with the customer's id, the event's id and time, and the position of
+    the original. Written again, its numbers could take more room than an event may."""
     place = record.partition, record.position
     more = {
         "user_id": message.to,
@@ -103,8 +103,8 @@ def newer_message(document: Document) -> FromNewer | None:
 
 
 def decode_profile(document: Document) -> ProfileMerged | Rejected | FromNewer:
-    """Read a visitor's history. Whoever wrote it: what could not have come of events is refused; but what a newer
-    release wrote, and this one cannot read, is for that to read."""
+    """Read a visitor's profile. A profile that no events could have made is rejected, whoever wrote it; what a newer
+    release wrote, and this one cannot read, waits for that release."""
     owner = find_owner(document, ("user_id",))
     try:
         read = msgspec.convert(document, _ProfileDocument)
@@ -122,14 +122,14 @@ def decode_profile(document: Document) -> ProfileMerged | Rejected | FromNewer:
 
 
 def _check(document: _ProfileDocument, profile: Customer) -> None:
-    """See that ids are ids, times times, and numbers such as can grow.
+    """See that ids and times are valid, and that numbers can grow.
 
     Raises:
-        ValueError: some are not.
+        ValueError: one is not, or cannot.
     """
     ids = document.event_id, document.user_id, document.session_id
     if not all(map(is_printable_id, ids)) or document.user_id.startswith(ANONYMOUS):
-        raise ValueError("its ids are none")
+        raise ValueError("its ids are not valid")
     visits, interests, purchases = profile.visits, profile.interests, profile.purchases
     sessions, orders, events = visits.open_sessions, purchases.orders.values(), profile.aliases.contributions
     shown = profile.exposures.shown
@@ -142,9 +142,9 @@ def _check(document: _ProfileDocument, profile: Customer) -> None:
     order_ids = [*purchases.orders, *(event.order_id for event in events if event.order_id is not None)]
     named = (*products, *session_ids, *order_ids)
     if not all(0 < len(id_) <= ID_LENGTH_MAX and is_printable_id(id_) for id_ in named):
-        raise ValueError("the ids it speaks of are none")
+        raise ValueError("ids in its profile are not valid")
     if visits.country is not None and country_code(visits.country[0]) != visits.country[0]:
-        raise ValueError("its country is none")
+        raise ValueError("its country is not a code of two capitals")
     times = (
         *(at_ms for at_ms in (visits.first_seen_ms, visits.last_seen_ms) if at_ms is not None),
         *([] if visits.country is None else [visits.country[1]]),
@@ -157,7 +157,7 @@ def _check(document: _ProfileDocument, profile: Customer) -> None:
         *(at_ms for session in sessions for at_ms, _ in session.products.values()),
     )
     if not all(0 <= at_ms < END_OF_TIME for at_ms in times):
-        raise ValueError("its times are none")
+        raise ValueError("its times are out of range")
     sums = (  # what is refunded may be more than was bought
         *(purchases.units, *(order.units for order in orders)),
         *(units for units, _ in purchases.by_product.values()),
@@ -180,11 +180,11 @@ def _check(document: _ProfileDocument, profile: Customer) -> None:
         or any(amount != bounded(amount) for amount in amounts)
         or not all(0 <= score <= _COUNT_MAX for score in scores)
     ):
-        raise ValueError("its numbers are none that grow")
+        raise ValueError("its numbers are out of range")
     if len(profile.seen.merged_ids) % DIGEST_BYTES or any(len(event.digest) != DIGEST_BYTES for event in events):
-        raise ValueError("its ids of events are no digests")
+        raise ValueError("its digests of event ids have another length")
     if any(event.rating not in (None, *RATINGS) for event in events):
-        raise ValueError("its ratings are none")
+        raise ValueError("its ratings are out of range")
     kinds = (*visits.counts, *(event.kind for event in events))
     if not all(0 < len(kind) <= KIND_LENGTH_MAX and kind.isprintable() for kind in kinds if not kind.is_known):
-        raise ValueError("its kinds of events are none")
+        raise ValueError("its kinds of events are not valid")
