@@ -63,6 +63,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             "Change": trace.copies[0].change,
             "Forgetting": forgetting,
             "Receipt": pipeline.receipt(forgetting),
+            "Retained": pipeline.receipt(forgetting).stays[0],
             "Backup": pipeline.backup(folder / "copy.db"),
         }
 

@@ -23,7 +23,7 @@ def log_truncated(cluster: ClusterUnderTest) -> Outcome:
     before = cluster.counts()
     cluster.publish(300)
     cluster.pipeline.container.topics().truncate(cluster.settings.kafka.topic, cluster.end_offsets())
-    expect_refusal(cluster, "the store stands at")
+    expect_refusal(cluster, "the store is at positions")
     _check_unchanged(cluster, before)
     return Outcome(is_compared=False)
 

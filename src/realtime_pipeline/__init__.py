@@ -22,6 +22,7 @@ from realtime_pipeline.application.errors import (
 from realtime_pipeline.application.maintenance.follow_forgetting import Progress
 from realtime_pipeline.application.maintenance.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
+from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
@@ -82,6 +83,9 @@ __all__ = [
     "RecordClass",
     "Replay",
     "Request",
+    "Retained",
+    "RetainedCode",
+    "RetainedUntil",
     "Review",
     "Row",
     "Settings",

@@ -57,7 +57,7 @@ def test_views_behind_a_trimmed_outbox_stop_the_worker(pipeline: Pipeline) -> No
     pipeline.process()
     replace_views(pipeline, view_cells=1)
     new_worker(pipeline)
-    with pytest.raises(UnrecoverableState, match=r"partition 0: the views stand at 0, their cell at \d+.*rebuild"):
+    with pytest.raises(UnrecoverableState, match=r"the views are at position 0, their cell is at \d+.*rebuild"):
         pipeline.process()
 
 
@@ -68,7 +68,8 @@ def test_a_log_shorter_than_the_store_stops_the_worker(pipeline: Pipeline) -> No
         del records[3:]
     new_worker(pipeline)
     with pytest.raises(
-        UnrecoverableState, match=r"the store stands at \d+ to \d+, the log holds 0 to 3.*log or build another"
+        UnrecoverableState,
+        match=r"is at positions \d+ to \d+, but the log holds positions 0 to 3.*log or build another",
     ):
         pipeline.process()
 
@@ -83,7 +84,7 @@ def test_nothing_is_emitted_into_another_log(pipeline: Pipeline) -> None:
     pipeline.container.outputs.override(providers.Object(outputs))
     pipeline.container.relay.reset()
     new_worker(pipeline)
-    with pytest.raises(UnrecoverableState, match=r"the log holds 0 to 3.*rebuild the store or build another"):
+    with pytest.raises(UnrecoverableState, match=r"the log holds positions 0 to 3.*rebuild the store or build another"):
         pipeline.process()
     lengths = [len(records) for records in log_records]
     assert (lengths, outputs.dead_letters(9), outputs.positions([0])) == ([3, 3], [], {0: 0})

@@ -152,7 +152,9 @@ def test_a_log_that_begins_after_the_position_of_the_store_stops_the_worker(tmp_
             connection.execute("DELETE FROM records WHERE position < 3")
             connection.execute("UPDATE log_partitions SET first = 3")
         new_worker(pipeline)
-        with pytest.raises(UnrecoverableState, match="the store stands at 2 to 2, the log holds 3 to 5"):
+        with pytest.raises(
+            UnrecoverableState, match="store is at positions 2 to 2, but the log holds positions 3 to 5"
+        ):
             pipeline.process()
 
 
@@ -165,7 +167,7 @@ def test_a_store_behind_a_trimmed_log_is_rebuilt_from_the_snapshot(tmp_path: Pat
             connection.execute("UPDATE cells SET position = 0")
         new_worker(pipeline)
         with pytest.raises(
-            UnrecoverableState, match=r"the log holds 2 to 2; .* bring back the right log, rebuild the store or"
+            UnrecoverableState, match=r"the log holds positions 2 to 2: .* restore the right log, rebuild the store or"
         ):
             pipeline.process()
         assert pipeline.rebuild() == 0

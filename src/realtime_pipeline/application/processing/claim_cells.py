@@ -122,8 +122,8 @@ class ClaimCells:
         if behind < cell.position:
             self._relay.check_owner(cell)
             raise UnrecoverableState(
-                f"partition {cell.partition}: the {follower} stand at {behind}, their cell at {cell.position}, and "
-                f"nothing kept covers the gap; rebuild the store from the log{way_out}"
+                f"partition {cell.partition}: the {follower} are at position {behind}, their cell is at "
+                f"{cell.position}, and no outbox entry covers the gap; rebuild the store from the log{way_out}"
             )
 
     def _check_log(self, cell: OwnedCell, first: int, end: int) -> None:
@@ -138,7 +138,7 @@ class ClaimCells:
             has_beginning = first <= self._snapshots.positions().get(cell.partition, 0)
             can_rebuild = has_beginning and cell.output_position <= end  # emitted outputs are not retracted
             raise UnrecoverableState(
-                f"partition {cell.partition}: the store stands at {cell.position} to {ahead}, the log holds {first} to "
-                f"{end}; this is another log or a shortened one: bring back the right log"
-                f"{', rebuild the store' if can_rebuild else ''} or build another, in a new namespace and group"
+                f"partition {cell.partition}: the store is at positions {cell.position} to {ahead}, but the log holds "
+                f"positions {first} to {end}: it is another log, or a trimmed log; restore the right log"
+                f"{', rebuild the store' if can_rebuild else ''} or build another store in a new namespace and group"
             )

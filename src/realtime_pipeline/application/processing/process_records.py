@@ -1,4 +1,4 @@
-"""ProcessRecords: fold records of owned cells, and commit what they come to. It does not know who polled them."""
+"""ProcessRecords: fold records of owned cells, and commit their effects. It does not know who polled them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,15 +17,19 @@ from realtime_pipeline.domain.streams.records import Record
 
 
 class Log(Protocol):
-    """What must be known of where records come from."""
+    """The part of `EventLog` that processing needs: the identity of the log that the records come from."""
 
     def verify_identity(self) -> None:
-        """Raise where the records are not of the log that the store was built from."""
+        """Check that the records come from the log that the store was built from.
+
+        Raises:
+            WrongLog: they come from another log.
+        """
 
 
 @attrs.frozen
 class Committed:
-    """What committing some records has come to: the outbox entries, and how many records fell into each class.
+    """The result of committing some records: the outbox entries, and the number of records of each class.
 
     `ignored_types` are the types of ignored events with their counts. `appends` is True where the outbox contains
     records for the log itself.
@@ -45,8 +49,10 @@ class ProcessRecords:
     3. Fold the records of each cell in order.
     4. Commit each cell: effects, position, watermark, counts and outbox entry, all or nothing.
 
-    What the outbox entries say to views and outputs is the relay's to carry (`OutboxRelay`), after the commit.
-    `log` is where the records come from: its identity is verified before the first commit.
+    After the commit the caller hands the outbox entries to `RelaySchedule.buffer`, which brings them to views and
+    outputs. Where the store commits and merges in one transaction (SQLite), both calls belong into one
+    `CellStore.transaction()`, as `ProcessEvents` makes it. `log` is where the records come from; its identity is
+    verified before the first commit.
     """
 
     def __init__(
