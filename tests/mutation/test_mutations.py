@@ -9,13 +9,35 @@ from pathlib import Path
 import pytest
 
 from harness.services.kafka import libraries
-from tests.mutation.embedded import EMBEDDED
-from tests.mutation.kafka_and_redis import KAFKA_AND_REDIS
+from tests.mutation import (
+    codecs,
+    files_and_system,
+    fold,
+    kafka,
+    maintenance,
+    processing,
+    profile_and_views,
+    recommendation,
+    redis,
+    sqlite,
+)
 from tests.mutation.mutation import Mutation
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "src/realtime_pipeline/"
-MUTATIONS = (*EMBEDDED, *KAFKA_AND_REDIS)
+AREAS = (
+    codecs,
+    files_and_system,
+    fold,
+    kafka,
+    maintenance,
+    processing,
+    profile_and_views,
+    recommendation,
+    redis,
+    sqlite,
+)
+MUTATIONS = [mutation for area in AREAS for mutation in area.MUTATIONS]
 LONG = ("tests/laws", "tests/integration", "tests/infrastructure/kafka", "tests/infrastructure/redis")
 BOUND_S = 240
 """A suite that has not ended by then hangs: not green either."""
