@@ -75,14 +75,14 @@ def what_counts(
         products = pipeline.container.product_queries()
         return {
             "customers": {
-                one.customer_id: (
-                    one.visits.counts,
-                    (one.purchases.spend, one.purchases.units, one.purchases.orders_placed),
-                    one.purchases.by_product,
-                    {order_id: attrs.astuple(order) for order_id, order in one.purchases.orders.items()},
-                    one.exposures.shown,
+                entry.customer_id: (
+                    entry.visits.counts,
+                    (entry.purchases.spend, entry.purchases.units, entry.purchases.orders_placed),
+                    entry.purchases.by_product,
+                    {order_id: attrs.astuple(order) for order_id, order in entry.purchases.orders.items()},
+                    entry.exposures.shown,
                 )
-                for one in pipeline.container.customer_queries().scan()
+                for entry in pipeline.container.customer_queries().scan()
             },
             "products": {
                 product_id: (state.interactions, state.ratings, state.rating_sum)
@@ -90,14 +90,14 @@ def what_counts(
             },
             "trending": products.trending(TrendingSettings(), None, 100),
             "trending in Germany": products.trending(TrendingSettings(), None, 100, "DE"),
-            "dead letters": sorted(one.record.value for one in pipeline.dead_letters(100)),
+            "dead letters": sorted(entry.record.value for entry in pipeline.dead_letters(100)),
         }
 
 
 @KINDS
 @given(log=retried(), records_max=st.integers(1, 9))
 def test_neither_lag_nor_batches_decide_what_counts(kind: Kind, log: list[Document], records_max: int) -> None:
-    at_once = what_counts(kind, [[one] for one in log])
+    at_once = what_counts(kind, [[entry] for entry in log])
     assert at_once["dead letters"] == []
     assert what_counts(kind, [log], records_max) == at_once
 
@@ -110,7 +110,7 @@ def test_neither_lag_nor_batches_decide_what_counts(kind: Kind, log: list[Docume
 def test_lag_makes_nothing_too_old(kind: Kind, log: tuple[Document, ...], records_max: int) -> None:
     """With a memory so short that late events of customers are too old: which are, the customer's own log decides."""
     short = ProfileSettings(dedup_events=2)
-    at_once = what_counts(kind, [[one] for one in log], profile=short)
+    at_once = what_counts(kind, [[entry] for entry in log], profile=short)
     assert what_counts(kind, [log], records_max, short) == at_once
 
 
@@ -126,24 +126,24 @@ def test_publishing_again_counts_nothing_twice(kind: Kind, log: list[Document], 
 @given(log=retried())
 def test_an_event_of_one_person_counts_once_whoever_sends_it(log: list[Document]) -> None:
     """One session that signs in as one user: every event is theirs, by whatever ids it came."""
-    own = [{**one, "session_id": SESSIONS[0]} | ({"user_id": "ada"} if "user_id" in one else {}) for one in log]
+    own = [{**entry, "session_id": SESSIONS[0]} | ({"user_id": "ada"} if "user_id" in entry else {}) for entry in log]
     sign_in = event("sign-in", "login", "ada", NOW_MS - 30_000, SESSIONS[0])
     found = what_counts("memory", [[*own, sign_in]])
-    distinct = {one["event_id"]: one for one in own}.values()
-    bought = [one["properties"] for one in distinct if one["event_type"] == "purchase"]
-    refunded = [one["properties"] for one in distinct if one["event_type"] == "refund"]
+    distinct = {entry["event_id"]: entry for entry in own}.values()
+    bought = [entry["properties"] for entry in distinct if entry["event_type"] == "purchase"]
+    refunded = [entry["properties"] for entry in distinct if entry["event_type"] == "refund"]
     counts, (spend, units, _), purchases, _, _ = found["customers"]["ada"]
-    viewed = sum(one["event_type"] == "view" for one in distinct)
+    viewed = sum(entry["event_type"] == "view" for entry in distinct)
     assert counts.get("product_viewed", 0) == viewed
-    assert units == sum(one["quantity"] for one in bought) - sum(one["quantity"] for one in refunded)
-    worth = [sum(one["quantity"] * round(one["price"] * 10_000) for one in lines) for lines in (bought, refunded)]
+    assert units == sum(entry["quantity"] for entry in bought) - sum(entry["quantity"] for entry in refunded)
+    worth = [sum(entry["quantity"] * round(entry["price"] * 10_000) for entry in lines) for lines in (bought, refunded)]
     assert spend == worth[0] - worth[1]
-    looks = sum(one["event_type"] in {"view", "cart", "purchase"} for one in distinct)
+    looks = sum(entry["event_type"] in {"view", "cart", "purchase"} for entry in distinct)
     assert sum(interactions for interactions, _, _ in found["products"].values()) == looks
     held = {id_: units for id_, (units, _) in purchases.items()}
     for product_id in PRODUCTS:
         more, less = (
-            sum(one["quantity"] for one in lines if one["product_id"] == product_id) for lines in (bought, refunded)
+            sum(line["quantity"] for line in lines if line["product_id"] == product_id) for lines in (bought, refunded)
         )
         assert held.get(product_id, 0) == more - less
 

@@ -65,7 +65,9 @@ sessions = st.builds(
 orders = st.builds(Order, st.none() | numbers, numbers, numbers)
 memories = st.builds(SeenIds, st.binary(min_size=14, max_size=14), numbers)
 seen = st.builds(SeenEvents, st.binary(min_size=28, max_size=28), numbers, st.none() | memories)
-contributions = st.tuples(st.just(b"12345678"), st.sampled_from(EventKind), numbers).map(lambda one: Contribution(*one))
+contributions = st.tuples(st.just(b"12345678"), st.sampled_from(EventKind), numbers).map(
+    lambda fields: Contribution(*fields)
+)
 times = st.none() | numbers
 amounts = st.integers(-(2**40), 2**40)
 traded = st.dictionaries(ids, st.tuples(amounts, numbers), max_size=2)
@@ -249,8 +251,8 @@ def test_what_a_newer_release_adds_is_written_back(
     fields = unpack(encode_customer(customer)) | top
     maps = [fields["seen"], *fields["orders"].values(), *fields["open_sessions"]]
     maps += [fields["seen"]["repairs"]] if fields["seen"]["repairs"] else []
-    for one in maps:
-        one.update(data.draw(additions | st.just({})))
+    for part in maps:
+        part.update(data.draw(additions | st.just({})))
     if is_marked:
         fields["format"] = [3, 1]
     read = decode_customer(pack(fields))

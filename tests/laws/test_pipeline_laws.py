@@ -164,9 +164,9 @@ def test_nothing_of_a_forgotten_customer_is_left(kind: Kind, history: list[bytes
         pipeline.process()
         keys = {
             key
-            for one in pipeline.container.customer_queries().scan()
-            if one.customer_id == "ada"
-            for key in [*one.visits.closed_sessions, *(session.key for session in one.visits.open_sessions)]
+            for customer in pipeline.container.customer_queries().scan()
+            if customer.customer_id == "ada"
+            for key in [*customer.visits.closed_sessions, *(session.key for session in customer.visits.open_sessions)]
         }
         pipeline.forget("ada")
         pipeline.process()

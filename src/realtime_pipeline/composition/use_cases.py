@@ -75,17 +75,20 @@ def fold_records(provided: Provided) -> FoldRecords:
     return FoldRecords(provided.cells(), provided.decoder(), encode_message, log.identity, settings.fold, observer)
 
 
+def process_records(provided: Provided) -> ProcessRecords:
+    """Folding and committing records of owned cells, wherever they were polled from."""
+    folding = fold_records(provided)
+    return ProcessRecords(provided.cells(), folding, provided.observer(), provided.clock(), provided.log())
+
+
 def process_events(provided: Provided) -> ProcessEvents:
     """One round of the worker."""
     settings, log, relay_, clock = provided.settings().worker, provided.log(), provided.relay(), provided.clock()
-    observer = provided.observer()
     schedule = RelaySchedule(relay_, clock, settings.outbox_retention_ms)
     claim_cells = ClaimCells(log, relay_, provided.snapshots(), clock, settings.outbox_retention_ms)
     ownership = Ownership(log, claim_cells, schedule)
-    process_records = ProcessRecords(relay_.cells, fold_records(provided), observer, clock, log)
-    return ProcessEvents(
-        log, relay_, ownership, process_records, schedule, settings, observer, clock, provided.upkeep()
-    )
+    records, observer, upkeep = process_records(provided), provided.observer(), provided.upkeep()
+    return ProcessEvents(log, relay_, ownership, records, schedule, settings, observer, clock, upkeep)
 
 
 def worker(provided: Provided) -> Worker:

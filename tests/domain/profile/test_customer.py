@@ -43,7 +43,7 @@ def test_sessions_end_after_a_pause() -> None:
     for at_ms in (1_000, 1_100, 1_201):
         history.views(at_ms)
     sessions = history.customer.visits.open_sessions
-    assert [(one.started_at_ms, one.last_at_ms, one.events) for one in sessions] == [
+    assert [(entry.started_at_ms, entry.last_at_ms, entry.events) for entry in sessions] == [
         (1_000, 1_100, 2),
         (1_201, 1_201, 1),
     ]
@@ -93,7 +93,7 @@ def test_of_two_sessions_that_would_take_an_event_the_later_does() -> None:
     history = History()
     for at_ms in (1_000, 1_150, 1_075):
         history.views(at_ms)
-    assert [one.events for one in history.customer.visits.open_sessions] == [1, 2]
+    assert [entry.events for entry in history.customer.visits.open_sessions] == [1, 2]
 
 
 def test_sessions_with_an_id_go_by_it_whatever_the_pause() -> None:
@@ -101,7 +101,7 @@ def test_sessions_with_an_id_go_by_it_whatever_the_pause() -> None:
     for at_ms, session_id in ((1_000, "a"), (9_000, "a"), (9_001, "b"), (9_002, "a"), (9_003, None)):
         history.views(at_ms, session_id=session_id)
     assert history.customer.visits.sessions_begun == 3
-    assert {one.session_id: one.events for one in history.customer.visits.open_sessions} == {"a": 3, None: 1}
+    assert {entry.session_id: entry.events for entry in history.customer.visits.open_sessions} == {"a": 3, None: 1}
 
 
 def test_a_closed_session_is_not_taken_up_again() -> None:

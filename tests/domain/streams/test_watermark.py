@@ -52,9 +52,9 @@ def test_the_watermark_does_not_depend_on_how_records_are_cut(times: list[tuple[
 
 @given(times, st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)))
 def test_one_event_moves_a_partition_no_further_than_another_event_has_been(
-    times: list[tuple[int, int]], one: tuple[int, int]
+    times: list[tuple[int, int]], largest: tuple[int, int]
 ) -> None:
-    before, then = after(*times), after(*times, one)
+    before, then = after(*times), after(*times, largest)
     assert before.newest_ms <= then.newest_ms <= max(before.largest_ms, before.newest_ms)
 
 
@@ -65,5 +65,5 @@ def test_the_shops_time_is_the_second_largest_of_all() -> None:
     assert shop_time_ms(marks, 110) == 110
     assert shop_time_ms([Watermark(largest_ms=500)], 10**12) == 500
     assert shop_time_ms([Watermark(largest_ms=500), Watermark(largest_ms=70)], 10**12) == 70
-    assert shop_time_ms([Watermark(largest_ms=one) for one in (500, 70, 80)], 10**12) == 80
+    assert shop_time_ms([Watermark(largest_ms=largest) for largest in (500, 70, 80)], 10**12) == 80
     assert shop_time_ms([Watermark(), Watermark()], 10**12) == -1

@@ -133,7 +133,7 @@ class SeenEvents(SeenIds):
     def advance(self, log_position: tuple[int, int]) -> bool:
         """Note the position up to which a partition has forwarded something; False where that came before.
 
-        A partition forwards in the order of its positions, so what stands at or before the last one is a repeat,
+        A partition forwards in the order of its positions, so a position at or before the last is a repeat,
         however long ago: another store that is built from the same log forwards everything again.
         """
         partition, position = log_position
