@@ -47,7 +47,7 @@ def test_every_page_with_python_is_tried() -> None:
         for page in pages
         if any(snippet.language == "python" for snippet in snippets.snippets(page))
     }
-    assert with_python <= PLAYED.keys() | COMPILED.keys()
+    assert with_python <= PLAYED.keys() | COMPILED.keys() | {"CONTRIBUTING.md"}  # by tests/extending
 
 
 def test_the_readme_is_short() -> None:
