@@ -75,6 +75,7 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ),
         ("[redis]\nrequest_timeout_ms = 1_000_000", r"request_timeout_ms must be at most 600000"),
         ("[recommendations.rules]\nper_category = 1" + "0" * 400, r"per_category must be at most"),
+        ("[worker]\nkept_bytes_max = 5", r"no worker\.kept_bytes_max; did you mean worker\.outbox_bytes_max\?$"),
         ("idle_wait = 5", r"there is no idle_wait; did you mean worker\.idle_wait_ms\?"),
         ("[recommendations]\ndiversty = 0.5", r"no recommendations\.diversty; did you mean \S+\.rules\.diversity\?"),
         ("log = 'kinesis'", r"settings\.toml: log must be one of sqlite, memory, kafka, not kinesis"),

@@ -153,4 +153,4 @@ def test_outputs_in_doubt_stop_the_worker_with_the_command_that_mends_it(
         assert customer is not None
         assert pipeline.container.customer_queries().counts() == {RecordClass.APPLIED: 1, RecordClass.DEAD_LETTER: 2}
     assert main(["outputs", "restore", "--in-doubt", in_doubt, "--settings", file]) == 0
-    assert "known of every partition: nothing was changed" in capsys.readouterr().out
+    assert "known for every partition: nothing was changed" in capsys.readouterr().out

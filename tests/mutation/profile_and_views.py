@@ -77,7 +77,7 @@ MUTATIONS = [
     Mutation(
         "what comes again across a sign-in counts twice in sums",
         "domain/views/sums.py",
-        "        self._add(table, event.as_event(), recorded, -1)\n",
+        "        self._add(table, event, recorded, -1)\n",
         "        pass\n",
         ("tests/domain/views",),
     ),

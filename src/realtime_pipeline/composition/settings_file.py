@@ -228,12 +228,17 @@ def _check_names(
 
 
 def _nearest(name: str, within: SettingPath, fields: Iterable[str]) -> str:
-    """Suggest the most similar setting of the group, else of any group; without one, list those of the group."""
+    """Suggest the most similar settings of the group; if the group is not known to have any, of other groups.
+
+    A setting of another group is suggested only if it is nearly the same word: what it does may be destructive.
+    """
     known = sorted(fields)
-    for candidates, group in ((known, within), *(((field,), path) for path, field in _settings(Settings, ()))):
-        found = get_close_matches(name, candidates, 1, 0.75)
-        if found:
-            return f"did you mean {'.'.join((*group, found[0]))}?"
+    found = get_close_matches(name, known, 3, 0.7)
+    if found:
+        return f"did you mean {' or '.join('.'.join((*within, field)) for field in found)}?"
+    for path, field in _settings(Settings, ()):
+        if get_close_matches(name, (field,), 1, 0.75 if not within else 0.9):
+            return f"did you mean {'.'.join((*path, field))}?"
     return f"there are {', '.join(known)}"
 
 

@@ -95,6 +95,38 @@ def test_what_is_retracted_was_never_added() -> None:
     assert set(table.values()) == {0}
 
 
+def test_a_projection_never_sees_what_a_retraction_does_not_know() -> None:
+    """Otherwise it would add by one value, and subtract by another."""
+
+    class Everything(SumProjection):
+        name = "everything"
+
+        def adds(self, event: Event, recorded: Recorded) -> Iterable[tuple[ProductId, str, int]]:
+            yield MUG, str((event, recorded.verdict, recorded.session, recorded.ratings, recorded.rating_sum)), 1
+
+    sums, table = Sums((Everything(),)), dict[SumKey, int]()
+    add = sums.adder(table)
+    assert add is not None
+    review = Event(
+        "id",
+        EventKind.PRODUCT_REVIEWED,
+        CustomerId("ada"),
+        AT_MS,
+        "session",
+        MUG,
+        rating=4,
+        name="A mug",
+        text="nice",
+        properties={"colour": "red"},
+        context={"country": "de", "page": "home"},
+    )
+    add(review, MUG, OPINION)
+    sums.retract(table, Contribution.of(review, b"12345678"))
+    add(review, MUG, Recorded(Verdict.APPLIED))  # the review of somebody whose opinion is newer
+    sums.retract(table, Contribution.of(review, b"12345678")._replace(rating=None))
+    assert set(table.values()) == {0}
+
+
 def test_a_review_that_was_no_opinion_is_not_retracted() -> None:
     table: dict[SumKey, int] = {}
     SUMS.retract(table, Contribution(b"12345678", EventKind.PRODUCT_REVIEWED, AT_MS, MUG))

@@ -1,7 +1,9 @@
 """The folder of files keeps the contract of sinks; what is in it is what the how-to says."""
 
+import fcntl
 import json
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -48,6 +50,21 @@ def folder(tmp_path: Path) -> Path:
         sink.write(delivery(begin, end, begin))
     sink.write(delivery(0, 4, 2, partition=1))
     return tmp_path / "a" / "b"
+
+
+def test_positions_are_not_read_while_another_process_writes(folder: Path) -> None:
+    """A listing of the folder may have a later file, and miss an earlier file that appears meanwhile."""
+    found: list[object] = []
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    (folder / segment(0, 5, 7)).rename(folder / "later")
+    reader = threading.Thread(target=lambda: found.append(FileSink(folder).positions([0])))
+    reader.start()
+    reader.join(0.2)
+    (folder / "later").rename(folder / segment(0, 5, 7))
+    os.close(descriptor)
+    reader.join(10)
+    assert found == [{0: 9}]
 
 
 def names(folder: Path) -> list[str]:

@@ -48,6 +48,25 @@ def test_a_damaged_row_is_not_copied_into_a_snapshot(table: str, tmp_path: Path)
         assert (bounds(pipeline), state(pipeline)) == ((2, 2), before)
 
 
+@pytest.mark.parametrize("bytes_max", [0, 1, 10**9])
+def test_a_snapshot_of_schema_6_is_valid_after_the_upgrade(bytes_max: int, tmp_path: Path) -> None:
+    """Whether or not the log has more to trim, which is when the next snapshot is taken."""
+    with retaining(tmp_path, bytes_max=1) as pipeline:
+        pipeline.publish(visits("ada", "mug", "jug"))
+        pipeline.process()
+        before = state(pipeline)
+        with pipeline.container.database().transaction() as connection:
+            connection.execute("DROP TABLE sums")
+            connection.execute("DELETE FROM snapshot_chunks WHERE name = 'sums'")
+            connection.execute("UPDATE snapshots SET schema = 6")
+            connection.execute("PRAGMA user_version = 6")
+    with retaining(tmp_path, bytes_max=bytes_max) as pipeline:
+        for _ in range(2):
+            pipeline.process()
+            assert (bounds(pipeline), pipeline.rebuild()) == ((2, 2), 0)
+            assert state(pipeline) == before
+
+
 def test_only_the_newest_complete_snapshot_is_retained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy_row_by_row(monkeypatch)
     with retaining(tmp_path, bytes_max=1) as pipeline:

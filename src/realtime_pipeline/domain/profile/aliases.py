@@ -24,19 +24,7 @@ class Aliases:
 
     def record(self, event: Event, settings: ProfileSettings) -> None:
         """Keep what an event of a visitor adds; over `contributions_max` the oldest leaves."""
-        contribution = Contribution(
-            digest_of(event.event_id),
-            event.kind,
-            event.occurred_at_ms,
-            event.product_id,
-            event.category,
-            event.amount,
-            event.quantity,
-            event.order_id,
-            event.country,
-            event.rating,
-            event.shown,
-        )
+        contribution = Contribution.of(event, digest_of(event.event_id))
         self.contributions = (*self.contributions, contribution)[-settings.contributions_max :]
 
     def add_visitor(

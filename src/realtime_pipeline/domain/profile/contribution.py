@@ -23,6 +23,23 @@ class Contribution(NamedTuple):
     rating: int | None = None
     shown: tuple[ProductId, ...] = ()
 
+    @classmethod
+    def of(cls, event: Event, digest: bytes) -> "Contribution":
+        """What an event adds, with the digest of its id."""
+        return cls(
+            digest,
+            event.kind,
+            event.occurred_at_ms,
+            event.product_id,
+            event.category,
+            event.amount,
+            event.quantity,
+            event.order_id,
+            event.country,
+            event.rating,
+            event.shown,
+        )
+
     def as_event(self) -> Event:
         """The event again, as far as it is known."""
         context = NOTHING if self.country is None else {"country": self.country}

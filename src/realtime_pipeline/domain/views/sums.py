@@ -21,9 +21,10 @@ SumKey = tuple[str, ProductId, str]
 class SumProjection(ABC):
     """What every applied event adds to sums by product, but for sign-ins and forgettings.
 
-    Where a visitor's event is sent again after they signed in, it is taken out again as if `adds` had returned the
-    opposite. Of that event only the kind, time, product, category, amount, quantity, order, country, rating and list
-    of products shown are known by then, and of `recorded` only the ratings: nothing else may decide what is added.
+    Where a visitor's event is sent again after they signed in, it is subtracted again. By then little of it is known,
+    so `adds` never sees more: of the event the kind, time, product, category, amount, quantity, order, country and list
+    of products shown; of `recorded` the ratings. All else is absent. The stars of a review are in
+    `recorded.rating_sum`: a review may replace an earlier one.
     """
 
     name: str
@@ -55,7 +56,8 @@ class Sums(Projection[SumKey, int]):
             return None
 
         def add(event: Event, _product_id: ProductId | None, recorded: Recorded) -> None:
-            self._add(table, event, recorded, 1)
+            ratings = Recorded(Verdict.APPLIED, None, recorded.ratings, recorded.rating_sum)
+            self._add(table, Contribution.of(event, b""), ratings, 1)
 
         return add
 
@@ -63,11 +65,12 @@ class Sums(Projection[SumKey, int]):
         """Subtract what each of the projections says."""
         is_opinion = event.kind is REVIEWED and event.rating is not None
         recorded = Recorded(Verdict.APPLIED, None, 1, event.rating or 0) if is_opinion else APPLIED
-        self._add(table, event.as_event(), recorded, -1)
+        self._add(table, event, recorded, -1)
 
-    def _add(self, table: dict[SumKey, int], event: Event, recorded: Recorded, sign: int) -> None:
+    def _add(self, table: dict[SumKey, int], event: Contribution, recorded: Recorded, sign: int) -> None:
+        known = event._replace(rating=None).as_event()
         for projection in self._projections:
-            for product_id, measure, number in projection.adds(event, recorded):
+            for product_id, measure, number in projection.adds(known, recorded):
                 key = (projection.name, product_id, measure)
                 table[key] = table.get(key, 0) + sign * number
 

@@ -79,9 +79,12 @@ class FileSink(Sink):
                 )
 
     def positions(self, partitions: Collection[int]) -> Mapping[int, int]:
-        """Read the names of the files."""
-        with self._translated():
-            segments = self._segments()
+        """Read the names of the files. The lock keeps writers out: a listing may miss a file written meanwhile."""
+        with self._locked():
+            return self._ends(partitions)
+
+    def _ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        segments = self._segments()
         ends = {partition: listed[-1].end for partition, listed in segments.items()}
         return {partition: ends.get(partition, 0) for partition in partitions}
 
@@ -89,7 +92,7 @@ class FileSink(Sink):
         """Write a file, unless the last one of the partition ends elsewhere."""
         lines = b"".join(_line(delivery.partition, row) for row in delivery.rows)
         with self._locked():
-            position = self.positions([delivery.partition])[delivery.partition]
+            position = self._ends([delivery.partition])[delivery.partition]
             if position != delivery.from_position:
                 raise PositionMismatch({delivery.partition: position})
             segment = _Segment(delivery.partition, delivery.from_position, delivery.to_position)
