@@ -119,7 +119,8 @@ class ProcessEvents:
             if self.ownership.must_claim:
                 self._claim_again()
             self.ownership.begin_round()
-            read = self._poll_and_process(timeout_s, progress)
+            with gc_paused():  # until the records of the round are freed
+                read = self._poll_and_process(timeout_s, progress)
             self.schedule.run(self.ownership.cells, self._log.consumed_position)
             self._apply_backpressure()
             with gc_paused():
@@ -158,17 +159,16 @@ class ProcessEvents:
 
     def _poll_and_process(self, timeout_s: float, progress: _Progress) -> int:
         owned = self.ownership.cells
-        with gc_paused():
-            records = self._log.poll(self._settings.round_records_max, timeout_s)
-            self._observer.reached(Stage.FETCHED, len(records))
-            if records:
-                decoded = self._process_records.decode(owned, records)
-                with self._cells.transaction():
-                    committed = self._process_records(owned, decoded)
-                    self._has_appended = self._has_appended or committed.appends
-                    progress.add(committed)
-                    self.schedule.buffer(owned, committed.entries)
-                self.ownership.evict_customers_over(self._settings.cached_customers_max)
+        records = self._log.poll(self._settings.round_records_max, timeout_s)
+        self._observer.reached(Stage.FETCHED, len(records))
+        if records:
+            decoded = self._process_records.decode(owned, records)
+            with self._cells.transaction():
+                committed = self._process_records(owned, decoded)
+                self._has_appended = self._has_appended or committed.appends
+                progress.add(committed)
+                self.schedule.buffer(owned, committed.entries)
+            self.ownership.evict_customers_over(self._settings.cached_customers_max)
         return len(records)
 
     def _apply_backpressure(self) -> None:

@@ -51,8 +51,11 @@ class Visits:
             self.last_seen_ms = at_ms
         elif at_ms < self.first_seen_ms:
             self.first_seen_ms = at_ms
-        if event.context and event.country is not None:
-            self.country = last_write_wins(self.country, (event.country, at_ms))
+        if event.context:
+            country = event.country
+            if country is not None:
+                known, fact = self.country, (country, at_ms)  # mostly a newer fact, as in `ProductState.describe`
+                self.country = fact if known is None or at_ms > known[1] else last_write_wins(known, fact)
 
     def note_last_seen(self, at_ms: int) -> None:
         """Note that a visitor who has signed in did something, which counts for their customer."""

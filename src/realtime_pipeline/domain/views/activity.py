@@ -86,10 +86,11 @@ class CountryActivity(Projection[CountryKey, Activity]):
         """Count an action of which the country is known."""
 
         def add(event: Event, product_id: ProductId | None, _recorded: Recorded) -> None:
-            if not event.context:
+            kind = event.kind
+            if product_id is None or not event.context or kind not in _ACTIONS:
                 return
-            kind, country = event.kind, event.country
-            if country is not None and product_id is not None and kind in _ACTIONS:
+            country = event.country
+            if country is not None:
                 key = (event.occurred_at_ms // HOUR_MS, country, product_id)
                 activity = table.get(key)
                 if activity is None:

@@ -3,8 +3,8 @@
 import gc
 from typing import Final
 
-OF_A_ROUND: Final = 100_000
-"""New objects between two collections of a worker: about those of a round."""
+OF_A_ROUND: Final = 200_000
+"""New objects between two collections of a worker: about those that a few rounds leave."""
 OF_REQUESTS: Final = 5_000
 """The same of a server. A collection takes about 0.4 µs an object, and the requests that arrive meanwhile wait."""
 
@@ -19,4 +19,4 @@ def tune_gc(young: int = OF_A_ROUND) -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(young, 50 * OF_A_ROUND // young, 1_000)
+    gc.set_threshold(young, 25 * OF_A_ROUND // young, 1_000)
