@@ -73,7 +73,7 @@ def test_memory_sqlite_and_redis_end_equal(history: list[bytes], cuts: list[int]
 
 @given(history=histories(sign_ins=False), turns=st.lists(st.sampled_from([0, 1]), min_size=1, max_size=8))
 def test_the_state_does_not_depend_on_how_partitions_take_turns(history: list[bytes], turns: list[int]) -> None:
-    """Two workers, one a partition, in any order; each claims its cell anew whenever it is its turn."""
+    """Two workers, one a partition, in any order; each claims its cell again whenever it is its turn."""
     in_one_go = state_after("memory", [history])
     with pipeline_of("memory", round_records_max=3) as pipeline:
         container = pipeline.container

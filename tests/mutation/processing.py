@@ -109,7 +109,7 @@ MUTATIONS = [
         RELAY,
     ),
     Mutation(
-        "a missing cell is begun anew",
+        "a missing cell is created again",
         "application/processing/claim_cells.py",
         "            if not found:\n",
         "            if False:\n",

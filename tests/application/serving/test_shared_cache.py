@@ -145,7 +145,7 @@ def test_a_product_of_which_nothing_was_known_is_known_at_once(shop: Shop) -> No
     assert shop.trending() == ["Mug"]
     shop.sees("j1", name="Jug")
     shop.sees("m1", name="Teapot")
-    shop.clock.at_ms += 1_000  # what is trending is read anew, what is known of products is not
+    shop.clock.at_ms += 1_000  # what is trending is read again, what is known of products is not
     assert shop.trending() == ["Mug", "Jug"]
 
 

@@ -54,7 +54,7 @@ class RecommendProducts:
         self._exploration = Exploration(cache, self._sources, rng)
 
     def similar(self, product_id: ProductId, limit: int, rules: ListRules | None = None) -> Recommendations:
-        """Recommend products for the page of a product: to a customer of whom nothing else is known."""
+        """Recommend products for the page of a product: to an otherwise unknown customer."""
         return self.for_customer(Customer(NO_CUSTOMER), Request(NO_CUSTOMER, limit, (product_id,), rules=rules))
 
     def for_customer(self, customer: Customer, request: Request) -> Recommendations:

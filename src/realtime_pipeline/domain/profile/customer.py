@@ -113,5 +113,5 @@ class Customer:
 
     @classmethod
     def forgotten(cls, customer_id: CustomerId, at_ms: int) -> Self:
-        """A customer of whom nothing is known but when they were forgotten."""
+        """A customer with nothing but the time when they were forgotten."""
         return cls(customer_id, forgotten_at_ms=at_ms)

@@ -20,7 +20,7 @@ COUNTRY_LENGTH: Final = 2
 
 
 def anonymous(session_id: str) -> CustomerId:
-    """Return the customer id of a visitor of whom only the session is known."""
+    """Return the customer id of a visitor who has only a session id."""
     return CustomerId(ANONYMOUS + session_id)
 
 
