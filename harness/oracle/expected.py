@@ -31,9 +31,9 @@ from realtime_pipeline.domain.streams.settings import FoldSettings
 class Expected:
     """What the stores must hold.
 
-    Customers: `partition_of` gives the partition of a customer's records. `forgotten` has the customers of whom nothing
-    is known any more, and when they were forgotten; `visitors` what is left of visitors who signed in. `sessions` are
-    all that were not evicted or erased (a store removes old ones), `sessions_erased` the others.
+    Customers: `partition_of` gives the partition of a customer's records. `forgotten` has the customers whose data is
+    erased, and when they were forgotten; `visitors` what is left of visitors who signed in. `sessions` are all that
+    were not evicted or erased (a store removes old ones), `sessions_erased` the others.
 
     Views: `activity` maps (hour, product) to actions, `activity_by_country` (hour, country, product) to the actions
     whose country is known. `session_lists` has all (time, session) of a product, the newest first (a store keeps some).
