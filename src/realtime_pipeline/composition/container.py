@@ -17,6 +17,7 @@ from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
+from realtime_pipeline.application.ingestion.run_source import RunSource
 from realtime_pipeline.application.maintenance.forget_customer import ForgetCustomer
 from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters
 from realtime_pipeline.application.maintenance.rebuild_store import RebuildStore
@@ -173,6 +174,7 @@ class Container(containers.DeclarativeContainer):
     recommend_products: providers.Singleton[RecommendProducts] = _Single(use_cases.recommend_products, __self__)
     run_experiment: providers.Singleton[RunExperiment] = _Single(use_cases.run_experiment, __self__)
     explain_empty_list: providers.Singleton[ExplainEmptyList] = _Single(use_cases.explain_empty_list, __self__)
+    run_source: providers.Singleton[RunSource] = _Single(use_cases.run_source, __self__)
     run_sink: providers.Singleton[RunSink] = _Single(use_cases.run_sink, __self__)
     show_customer: providers.Singleton[ShowCustomer] = _Single(use_cases.show_customer, __self__)
     handle_dead_letters: providers.Singleton[HandleDeadLetters] = _Single(use_cases.handle_dead_letters, __self__)

@@ -20,6 +20,7 @@ from realtime_pipeline.application.ports.observer import StageObserver
 from realtime_pipeline.application.ports.outputs import GroupOutputs, Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.composition.settings import Settings
@@ -52,13 +53,15 @@ class Parts(Protocol):
 
 @attrs.frozen
 class LogTechnology:
-    """The adapters of a log technology: publisher, log for workers, and reader beside the workers.
+    """The adapters of a log technology: publisher, publisher of a source by its name, log for workers, and reader
+    beside the workers.
 
     `name` is the file or topic of the log; `retention` is what ends the retention of its records, for the receipt of an
     erasure; `module` is the vendor's module, if it is an extra.
     """
 
     publisher: Callable[[Parts], EventPublisher]
+    source_publisher: Callable[[Parts, str], SourcePublisher]
     log: Callable[[Parts], EventLog]
     reader: Callable[[Parts], LogReader]
     name: Callable[[Settings], str]

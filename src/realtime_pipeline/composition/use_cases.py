@@ -11,6 +11,7 @@ from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
+from realtime_pipeline.application.ingestion.run_source import RunSource
 from realtime_pipeline.application.maintenance.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.maintenance.forget_customer import ForgetCustomer
 from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters
@@ -101,6 +102,12 @@ def publish_events(provided: Provided) -> PublishEvents:
     """Publish events; the log is opened when the first event is appended."""
     decoder = provided.decoder()
     return PublishEvents(provided.publisher, decoder, decoder.route, encode_event, encode_tick, TICK_KEY)
+
+
+def run_source(provided: Provided) -> RunSource:
+    """Publishing what sources have."""
+    log = LOGS[provided.settings().log]
+    return RunSource(lambda name: log.source_publisher(provided, name), provided.observer())
 
 
 def record_exposure(provided: Provided) -> RecordExposure:

@@ -7,14 +7,18 @@ import attrs
 import pytest
 
 from realtime_pipeline.application.ports.observer import NoObserver
+from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.log_reader import KafkaLogReader
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
+from realtime_pipeline.infrastructure.kafka.source_publisher import KafkaSourcePublisher
 from tests.contracts.event_log import EventLogContract, Owner
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import OutputsContract
+from tests.contracts.source_publisher import SourcePublisherContract
+from tests.support import servers
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -58,3 +62,23 @@ class TestKafkaLogReader(LogReaderContract):
         self.publisher, self.reader = publisher, KafkaLogReader(settings)
         yield
         publisher.close()
+
+
+class TestKafkaSourcePublisher(SourcePublisherContract):
+    @pytest.fixture(autouse=True)
+    def _topic(self) -> Iterator[None]:
+        self.settings = servers.kafka_settings(1)
+        self.opened: list[SourcePublisher] = []
+        yield
+        for publisher in self.opened:
+            publisher.close()
+
+    def publisher(self, source: str) -> SourcePublisher:
+        self.opened.append(KafkaSourcePublisher(self.settings, NoObserver(), source))
+        return self.opened[-1]
+
+    def values(self) -> list[str]:
+        log = KafkaEventLog(self.settings)
+        end = log.bounds([0])[0][1]
+        log.close()
+        return [record.value.decode() for record in KafkaLogReader(self.settings).read(0, 0, end)]

@@ -32,6 +32,10 @@ class Stage(StrEnum):
     """A piece of a snapshot is written, in an open transaction."""
     LOG_TRIMMING = "log_trimming"
     """Old records are removed from the log, in an open transaction."""
+    SOURCE_READ = "source_read"
+    """Records of a source are read, and not published yet."""
+    SOURCE_PUBLISHED = "source_published"
+    """Records of a source are published with its positions, and not acknowledged to the source yet."""
     BACKING_UP = "backing_up"
     """A part of a backup is written."""
 

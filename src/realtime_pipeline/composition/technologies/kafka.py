@@ -6,6 +6,7 @@ from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import GroupOutputs
+from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.composition.parts import LogTechnology, Parts
 from realtime_pipeline.composition.technologies import memory
 
@@ -16,6 +17,12 @@ def _publisher(parts: Parts) -> EventPublisher:
     publisher = KafkaEventPublisher(parts.settings().kafka, parts.observer())
     parts.resources().callback(publisher.close)
     return publisher
+
+
+def _source_publisher(parts: Parts, source: str) -> SourcePublisher:
+    from realtime_pipeline.infrastructure.kafka.source_publisher import KafkaSourcePublisher
+
+    return KafkaSourcePublisher(parts.settings().kafka, parts.observer(), source)
 
 
 def _log(parts: Parts) -> EventLog:
@@ -50,6 +57,7 @@ def dead_letters(parts: Parts) -> DeadLetters:
 
 LOG = LogTechnology(
     publisher=_publisher,
+    source_publisher=_source_publisher,
     log=_log,
     reader=_reader,
     name=lambda settings: f"topic {settings.kafka.topic}",

@@ -10,12 +10,19 @@ from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
+from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.composition.parts import LogTechnology, Parts, StoreTechnology
 
 
 def _publisher(parts: Parts) -> EventPublisher:
     return parts.memory_log()
+
+
+def _source_publisher(parts: Parts, source: str) -> SourcePublisher:
+    from realtime_pipeline.infrastructure.memory.source_publisher import MemorySourcePublisher
+
+    return MemorySourcePublisher(parts.memory_log(), source)
 
 
 def _log(parts: Parts) -> EventLog:
@@ -79,6 +86,7 @@ def dead_letters(parts: Parts) -> DeadLetters:
 
 LOG = LogTechnology(
     publisher=_publisher,
+    source_publisher=_source_publisher,
     log=_log,
     reader=_reader,
     name=lambda _: "memory",

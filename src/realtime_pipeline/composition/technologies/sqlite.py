@@ -17,6 +17,7 @@ from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.composition.parts import LogTechnology, Parts, StoreTechnology
@@ -50,6 +51,14 @@ def _publisher(parts: Parts) -> EventPublisher:
     from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
 
     return SqliteEventPublisher(parts.database(), parts.settings().partitions, parts.clock(), parts.observer())
+
+
+def _source_publisher(parts: Parts, source: str) -> SourcePublisher:
+    from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
+    from realtime_pipeline.infrastructure.sqlite.source_publisher import SqliteSourcePublisher
+
+    log = SqliteEventPublisher(parts.database(), parts.settings().partitions, parts.clock(), parts.observer())
+    return SqliteSourcePublisher(parts.database(), log, parts.clock(), parts.observer(), source)
 
 
 def _log(parts: Parts) -> EventLog:
@@ -148,7 +157,12 @@ def backups(parts: Parts) -> Backups:
 
 
 LOG = LogTechnology(
-    publisher=_publisher, log=_log, reader=_reader, name=lambda settings: settings.database, retention=_retention
+    publisher=_publisher,
+    source_publisher=_source_publisher,
+    log=_log,
+    reader=_reader,
+    name=lambda settings: settings.database,
+    retention=_retention,
 )
 STORE = StoreTechnology(
     cells=_cells,

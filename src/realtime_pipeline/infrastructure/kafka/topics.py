@@ -121,13 +121,15 @@ class KafkaTopics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the log's topic and of the dead-letter topic."""
-        return (self._settings.topic, self._settings.dead_letters_topic)
+        """The names of the log's topic, the dead-letter topic and the topic of source positions."""
+        settings = self._settings
+        return (settings.topic, settings.dead_letters_topic, settings.source_positions_topic)
 
     def create(self, topic_settings: TopicSettings) -> Sequence[str]:
         """Create the topics that do not exist, wait until they can be used, and return their names.
 
-        The log's topic gets `LogAppendTime`: the fold measures by the time at which brokers appended a record.
+        The log's topic gets `LogAppendTime`: the fold measures by the time at which brokers appended a record. The
+        topic of source positions has one partition, and is compacted: its last record of a key never expires.
 
         Raises:
             Unavailable: a topic was created but cannot be used yet.
@@ -139,12 +141,15 @@ class KafkaTopics:
         }
         requested = []
         for name in self.names:
-            config = dict(common)
+            config, partitions = dict(common), topic_settings.partitions
             if name == self._settings.topic:
                 config["message.timestamp.type"] = "LogAppendTime"
-            else:
+            elif name == self._settings.dead_letters_topic:
                 config["max.message.bytes"] = str(OUTPUT_BYTES_MAX)
-            requested.append(NewTopic(name, topic_settings.partitions, topic_settings.replication, config=config))
+            else:
+                del config["retention.ms"]
+                config["cleanup.policy"], partitions = "compact", 1
+            requested.append(NewTopic(name, partitions, topic_settings.replication, config=config))
         created = []
         for name, future in self._admin.create_topics(
             requested, request_timeout=self._settings.request_timeout_ms / 1000

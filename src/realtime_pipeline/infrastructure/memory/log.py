@@ -18,6 +18,8 @@ class MemoryLog(EventPublisher):
         self.identity = LogIdentity(uuid4().hex, partitions, CONSISTENT)
         self.records: list[list[Record]] = [[] for _ in range(partitions)]
         self.appended = Condition()
+        self.source_positions: dict[str, dict[str, str]] = {}
+        self.source_epochs: dict[str, int] = {}
         self._clock = clock
 
     @property

@@ -94,4 +94,11 @@ CREATE TABLE snapshot_chunks (
 -- begun, or an older one.
 CREATE TABLE snapshot_forgotten (digest TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 
-PRAGMA user_version = 7;
+-- Sources: how far each part of each was read, and the number of the claim that may publish from it.
+CREATE TABLE source_claims (source TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE source_positions (
+    source TEXT NOT NULL, part TEXT NOT NULL, position TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    PRIMARY KEY (source, part)
+) WITHOUT ROWID;
+
+PRAGMA user_version = 8;
