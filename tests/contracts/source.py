@@ -24,9 +24,10 @@ class SourceContract:
         """Read batches until so many records came; return their names, and the positions after them."""
         names, positions = list[str](), dict[str, str]()
         while len(names) < count:
-            batch = source.read(records_max, WAIT_S)
+            asked = min(records_max, count - len(names))
+            batch = source.read(asked, WAIT_S)
             assert isinstance(batch, SourceBatch)
-            assert len(batch.records) <= records_max
+            assert len(batch.records) <= asked
             names += map(self.name_in, batch.records)
             positions |= batch.positions
         return names, positions

@@ -3,6 +3,7 @@
 import pytest
 
 from realtime_pipeline.application.ports.source import Positions, Source, SourceRecord
+from realtime_pipeline.infrastructure.postgres.settings import PostgresSettings
 from realtime_pipeline.infrastructure.postgres.source import PostgresSource
 from tests.contracts.source import SourceContract
 from tests.support.servers import postgres_execute, postgres_settings
@@ -36,10 +37,12 @@ class TestPostgresSnapshot(_PeopleContract):
 class _BehindTheSnapshot(PostgresSource):
     """Begins at positions where another source begins without."""
 
-    beginning: Positions = {}
+    def __init__(self, settings: PostgresSettings, beginning: Positions) -> None:
+        super().__init__("people", settings, {TABLE: frozenset({"name"})})
+        self._beginning = beginning
 
     def open(self, positions: Positions) -> None:
-        super().open({**self.beginning, **positions})
+        super().open({**self._beginning, **positions})
 
 
 class TestPostgresStream(_PeopleContract):
@@ -47,7 +50,7 @@ class TestPostgresStream(_PeopleContract):
 
     @pytest.fixture(autouse=True)
     def _beginning(self, _database: None) -> None:
-        source = self.source()
+        source = super().source()
         source.open({})
         batch = source.read(10, 0.0)
         assert batch is not None
@@ -55,6 +58,4 @@ class TestPostgresStream(_PeopleContract):
         source.close()
 
     def source(self) -> Source:
-        source = _BehindTheSnapshot("people", self.settings, {TABLE: frozenset({"name"})})
-        source.beginning = getattr(self, "beginning", {})
-        return source
+        return _BehindTheSnapshot(self.settings, self.beginning)
