@@ -135,9 +135,10 @@ class Position:
 
     def at(self, lsn: int) -> "Position":
         """Return the position after all transactions that committed before an LSN, without parts that it is past."""
-        if self.parts and all(part.until <= lsn for part in self.parts):
-            return attrs.evolve(self, lsn=lsn, commit=0, rows=0, parts=())
-        return attrs.evolve(self, lsn=lsn, commit=0, rows=0)
+        parts = () if all(part.until <= lsn for part in self.parts) else self.parts
+        if self.commit >= lsn:  # the transaction that is cut comes again
+            return attrs.evolve(self, lsn=lsn, parts=parts)
+        return attrs.evolve(self, lsn=lsn, commit=0, rows=0, parts=parts)
 
     def has_read(self, table: str, key: Key, xid: int) -> bool:
         """Whether the log has a row as the transaction left it, since a snapshot that saw it has read the row."""
