@@ -2,8 +2,9 @@
 
 import random
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,14 @@ def run_source(file: Path, observer: StageObserver | None = None, records_max: i
     return RunSource(lambda name: publisher(file, name), observer or NoObserver(), records_max)
 
 
+def wait_for(is_so: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Wait until something is so."""
+    deadline_s = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline_s, "it has not happened"
+        time.sleep(0.02)
+
+
 def documents(file: Path) -> list[Document]:
     """What the log has, in order."""
     rows = Database(file).rows("SELECT value FROM records ORDER BY partition, position")
@@ -67,13 +76,15 @@ def documents(file: Path) -> list[Document]:
 class Running:
     """`RunSource.run` in a thread."""
 
-    def __init__(self, run: RunSource, settings: PostgresSettings) -> None:
+    def __init__(
+        self, run: RunSource, settings: PostgresSettings, columns: Mapping[str, frozenset[str]] = COLUMNS
+    ) -> None:
         self.failure: PipelineError | None = None
         self.problems: list[str] = []
         self.lags: list[str] = []
         self.warnings: list[str] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(run, source(settings)))
+        self._thread = threading.Thread(target=self._run, args=(run, source(settings, columns)))
         self._thread.start()
 
     def _run(self, run: RunSource, captured: PostgresSource) -> None:
@@ -91,6 +102,12 @@ class Running:
     @property
     def is_running(self) -> bool:
         return self._thread.is_alive()
+
+    def end(self) -> PipelineError | None:
+        """Wait until it has ended by itself; return why."""
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        return self.failure
 
     def stop(self) -> None:
         """Stop it; a failure is in `failure`."""

@@ -13,6 +13,7 @@ from realtime_pipeline.infrastructure.postgres.settings import PostgresSettings
 CREATION_S: Final = 600.0
 """How long a slot may take: Postgres waits for all transactions that are running."""
 
+TELL_S: Final = 0.5
 RELEASE_WAIT_S: Final = 5.0
 """How long a slot may be in use by a connection that is lost already."""
 
@@ -156,10 +157,13 @@ class Slot:
             Unreachable: another process uses it. It will find that its claim of the source has ended as soon as it has
                 something to publish: a message in the WAL gives it that.
         """
-        deadline_s = time.monotonic() + RELEASE_WAIT_S
+        begin_s, is_told = time.monotonic(), False
         while (status := self.status()) is not None and status.is_active:
-            if time.monotonic() > deadline_s:
+            waited_s = time.monotonic() - begin_s
+            if waited_s > TELL_S and not is_told:
                 self._session.rows("SELECT pg_logical_emit_message(true, 'realtime-pipeline', '')")
+                is_told = True
+            if waited_s > RELEASE_WAIT_S:
                 raise Unreachable(
                     f"another process reads replication slot {self._settings.slot}: waiting until it has ended"
                 )
