@@ -252,6 +252,6 @@ class Catalogue:
 def missing_column(table: str, column: str) -> str:
     """Why a table cannot be captured any more, or at all."""
     return (
-        f"{table} has no column {column} any more, which the mapping reads: change the mapping, then start the capture "
-        "again; it goes on where it stopped"
+        f"{table} has no column {column}, which the mapping reads: change the mapping, then start the capture again; "
+        "it goes on where it stopped"
     )
