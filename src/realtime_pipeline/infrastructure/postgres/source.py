@@ -60,9 +60,12 @@ class PostgresSource(Source):
         self.close()
         self._control = Session(self._settings)
         stored = positions.get(PART)
-        self._capture = _Capture(
-            self._settings, self._control, self._columns, Position.decode(stored) if stored else None, self._fence
-        )
+        try:
+            position = Position.decode(stored) if stored else None
+            self._capture = _Capture(self._settings, self._control, self._columns, position, self._fence)
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, records_max: int, timeout_s: float) -> SourceBatch | None:
         """Read rows of the snapshot; then changes."""
@@ -117,8 +120,8 @@ class _Capture:
             self._position = _without_other_tables(stored, columns)
             self._catalogue.check_oids(self._position.tables)
         pending = [table for table in sorted(columns) if stored is None or table not in stored.tables]
-        self._catalogue.publish_tables(pending)
         self._tables: Mapping[str, Table] = {table: self._catalogue.table(table) for table in sorted(columns)}
+        self._catalogue.publish_tables(pending)
         if stored is None:
             created = self._slot.status() or self._slot.create()
             self._position = Position(system, timeline, created.confirmed_lsn)
@@ -212,6 +215,7 @@ class _Stream:
         self._reader = reader
         self._end_lsn = end_lsn
         self._received_lsn = 0
+        self._asked_lsn = 0
         self._acknowledged_lsn = 0
         self._returned = reader.position
         self._left: list[Numbered] = []
@@ -249,7 +253,7 @@ class _Stream:
             return self._batch(records)
         if self._failure is not None:
             raise self._failure
-        if time.monotonic() > self._beat_at_s:
+        if time.monotonic() >= self._beat_at_s:
             self._beat()
             if self._reader.position != self._returned:
                 return self._batch(records)
@@ -268,11 +272,13 @@ class _Stream:
             if isinstance(message, bytes):
                 size += len(message)
                 records += self._taken(message, records_max - len(records))
-            elif message is not None:
+                continue
+            if message is not None:
                 self._keep_alive(message)
                 if is_behind and self._received_lsn >= self._end_lsn:
                     is_behind, deadline_s = False, time.monotonic() + timeout_s
-            elif records or time.monotonic() >= deadline_s:
+            now_s = time.monotonic()
+            if (records and message is None) or now_s >= deadline_s or now_s >= self._beat_at_s:
                 break
         if is_behind and not records:
             self._end_lsn = 0  # the server did not say that it was read: it is slow, or has nothing
@@ -303,6 +309,9 @@ class _Stream:
             self._reader.move(keepalive.end_lsn)
         if keepalive.reply_requested:
             self._session.confirm(self._received_lsn, self._acknowledged_lsn)
+            if keepalive.end_lsn == self._asked_lsn:  # a server that shuts down waits until it is acknowledged
+                self._beat_at_s = 0.0
+            self._asked_lsn = keepalive.end_lsn
 
     def _batch(self, records: list[SourceRecord]) -> SourceBatch:
         self._returned = self._reader.position
