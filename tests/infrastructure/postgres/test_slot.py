@@ -176,10 +176,21 @@ def test_another_or_a_restored_database_is_noticed(change: dict[str, object], me
     capture.source.close()
 
 
-def test_a_table_that_is_taken_out_of_the_publication_stops_the_capture() -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("ALTER PUBLICATION {0} DROP TABLE t",),
+        ("ALTER PUBLICATION {0} DROP TABLE t", "INSERT INTO t VALUES (1)", "ALTER PUBLICATION {0} ADD TABLE t"),
+        ("DROP PUBLICATION {0}", "INSERT INTO t VALUES (1)", "CREATE PUBLICATION {0} FOR TABLE t"),
+        ("DROP PUBLICATION {0}", "INSERT INTO t VALUES (1)", "CREATE PUBLICATION {0} FOR ALL TABLES"),
+    ],
+    ids=["out", "out and in", "dropped and created", "for all tables"],
+)
+def test_a_table_that_is_taken_out_of_the_publication_stops_the_capture(changes: tuple[str, ...]) -> None:
+    """If only for a while: what was written meanwhile is in no stream."""
     settings = attrs.evolve(postgres_settings(), heartbeat_ms=50)
     capture = open_capture(settings)
-    postgres_execute(settings, f"ALTER PUBLICATION {settings.publication} DROP TABLE t", "INSERT INTO t VALUES (1)")
+    postgres_execute(settings, *(change.format(settings.publication) for change in changes))
     time.sleep(0.1)
     with pytest.raises(UnrecoverableState, match=r"public\.t was dropped, renamed or taken out of publication"):
         capture.read()

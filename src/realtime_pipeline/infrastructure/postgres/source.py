@@ -111,17 +111,18 @@ class _Capture:
         if stored is not None:
             self._slot.check(stored)
             self._position = _without_other_tables(stored, columns)
-            self._catalogue.check_oids(self._position.tables)
+            self._catalogue.check_tables(self._position.tables)
         pending = [table for table in sorted(columns) if stored is None or table not in stored.tables]
         self._tables: Mapping[str, Table] = {table: self._catalogue.table(table) for table in sorted(columns)}
-        self._catalogue.publish_tables(pending)
+        published = self._catalogue.publish_tables(pending)
         if stored is None:
             created = self._slot.status() or self._slot.create()
             self._position = Position(system, timeline, created.confirmed_lsn)
         self._status = self._slot.status()
         if pending:
             fence.wait(control, settings.request_timeout_s)
-            self._snapshot = Snapshot(settings, control, [self._tables[name] for name in pending], self._position)
+            tables = {self._tables[name]: published[name] for name in pending}
+            self._snapshot = Snapshot(settings, control, tables, self._position)
         else:
             self._start_stream()
 
@@ -195,7 +196,7 @@ class _Capture:
 
     def _check_tables(self) -> None:
         if time.monotonic() > self._checked_at_s + self._settings.heartbeat_ms / 1000:
-            self._catalogue.check_oids(self._position.tables)
+            self._catalogue.check_tables(self._position.tables)
             self._checked_at_s = time.monotonic()
 
 
