@@ -8,6 +8,8 @@ import attrs
 from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.application.serving.shared_cache import CacheSettings
 from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
+from realtime_pipeline.domain.mapping.currencies import Rates
+from realtime_pipeline.domain.mapping.definitions import EventMapping, ExchangeRate
 from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.domain.recommendation.experiments import Experiment
 from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
@@ -55,7 +57,8 @@ class Settings:
     `partitions` is the number of partitions of a log that is created; it cannot be changed later. `event_types` maps a
     shop's own event types to known ones: `{"video_play": "view", "order_placed": "purchase"}`. `rating_prior` is how
     many average ratings a product starts with. `currency` (a code of ISO 4217) decides how many decimals money is
-    printed with: 2 if it is empty.
+    printed with: 2 if it is empty. `mapping` has, by name, how the records of a shop's own systems become events;
+    `exchange_rates` convert their money to `currency`.
     """
 
     log: LogName = "sqlite"
@@ -65,6 +68,8 @@ class Settings:
     rating_prior: float = 5.0
     currency: str = ""
     event_types: dict[str, str] = attrs.Factory(dict)
+    mapping: dict[str, EventMapping] = attrs.Factory(dict)
+    exchange_rates: tuple[ExchangeRate, ...] = ()
     events: EventLimits = attrs.Factory(EventLimits)
     fold: FoldSettings = attrs.Factory(FoldSettings)
     worker: WorkerSettings = attrs.Factory(WorkerSettings)
@@ -89,11 +94,15 @@ class Settings:
         in_bounds("partitions", self.partitions, 1, PARTITIONS_MAX)
         in_bounds("rating_prior", self.rating_prior, 0)
         decimals_of(self.currency)
+        Rates(self.currency, self.exchange_rates)
         for type_name, kind_name in self.event_types.items():
             if type_name in TYPE_NAMES[EventKind.CUSTOMER_FORGOTTEN]:
                 raise ValueError(f"event_types: {type_name} cannot be mapped, since it erases customers")
             if kind_named(kind_name) is None:
                 raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no known event type")
+        for type_name in self.events.custom:
+            if kind_named(type_name) is not None or type_name in self.event_types:
+                raise ValueError(f"events.custom: {type_name} is a known event type, or one of event_types")
         recommenders = (
             self.recommendations,
             *(variant.recommendations for variant in self.experiment.variants.values()),

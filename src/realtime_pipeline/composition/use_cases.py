@@ -9,6 +9,7 @@ from dependency_injector import providers
 
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
 from realtime_pipeline.application.ingestion.run_source import RunSource
@@ -38,6 +39,7 @@ from realtime_pipeline.application.serving.recommend_products import RecommendPr
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
 from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.application.serving.show_customer import ShowCustomer
+from realtime_pipeline.composition.mappings import compile_mapping
 from realtime_pipeline.composition.parts import Parts
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.tables import COMBINATIONS, LOGS, STORES
@@ -46,6 +48,7 @@ from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, 
 from realtime_pipeline.infrastructure.codecs.documents import find_document
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, encode_event, encode_tick
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
+from realtime_pipeline.infrastructure.codecs.unmapped import encode_unmapped
 
 
 class Provided(Parts, Protocol):
@@ -108,6 +111,26 @@ def run_source(provided: Provided) -> RunSource:
     """Publishing what sources have."""
     log = LOGS[provided.settings().log]
     return RunSource(lambda name: log.source_publisher(provided, name), provided.observer())
+
+
+def prepare_records(provided: Provided, source: str, mapping: str = "", default_type: str = "") -> PrepareRecords:
+    """Making events of a source's records, by a mapping of this name or as they are.
+
+    Raises:
+        InvalidSettings: there is no such mapping, or it needs the shop's currency.
+    """
+    decoder = provided.decoder()
+    compiled = compile_mapping(provided.settings(), mapping) if mapping else None
+    return PrepareRecords(
+        source,
+        compiled,
+        decoder.parse,
+        encode_event,
+        encode_unmapped,
+        decoder.route,
+        decoder.routing_key_of,
+        default_type,
+    )
 
 
 def record_exposure(provided: Provided) -> RecordExposure:
