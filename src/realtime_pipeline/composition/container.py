@@ -15,6 +15,7 @@ from dependency_injector import containers, providers
 
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.application.ingestion.check_events import CheckEvents
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
@@ -175,6 +176,7 @@ class Container(containers.DeclarativeContainer):
     recommend_products: providers.Singleton[RecommendProducts] = _Single(use_cases.recommend_products, __self__)
     run_experiment: providers.Singleton[RunExperiment] = _Single(use_cases.run_experiment, __self__)
     explain_empty_list: providers.Singleton[ExplainEmptyList] = _Single(use_cases.explain_empty_list, __self__)
+    check_events: providers.Factory[CheckEvents] = providers.Factory(use_cases.check_events, __self__)
     prepare_records: providers.Factory[PrepareRecords] = providers.Factory(use_cases.prepare_records, __self__)
     run_source: providers.Singleton[RunSource] = _Single(use_cases.run_source, __self__)
     run_sink: providers.Singleton[RunSink] = _Single(use_cases.run_sink, __self__)

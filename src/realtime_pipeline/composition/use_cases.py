@@ -9,6 +9,7 @@ from dependency_injector import providers
 
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.ingestion.check_events import CheckEvents
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
@@ -48,6 +49,7 @@ from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, 
 from realtime_pipeline.infrastructure.codecs.documents import find_document
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, encode_event, encode_tick
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
+from realtime_pipeline.infrastructure.codecs.spelling import find_unknown
 from realtime_pipeline.infrastructure.codecs.unmapped import encode_unmapped
 
 
@@ -131,6 +133,17 @@ def prepare_records(provided: Provided, source: str, mapping: str = "", default_
         decoder.routing_key_of,
         default_type,
     )
+
+
+def check_events(provided: Provided, mapping: str = "", default_type: str = "") -> CheckEvents:
+    """Checking what records would become, by a mapping of this name or as they are.
+
+    Raises:
+        InvalidSettings: there is no such mapping, or it needs the shop's currency.
+    """
+    prepare = prepare_records(provided, "check", mapping, default_type)
+    settings = provided.settings()
+    return CheckEvents(prepare, provided.decoder(), encode_message, find_unknown, settings.fold, provided.clock())
 
 
 def record_exposure(provided: Provided) -> RecordExposure:
