@@ -1,17 +1,26 @@
 """What tests of sources share: publishing into a pipeline's log, and comparing it with what the source had."""
 
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from signal import SIGKILL
 
 import msgspec
+from dependency_injector import providers
 
+from harness.commands.fault import SignalAt
 from harness.support.log_io import read_log
-from realtime_pipeline import Pipeline
-from realtime_pipeline.application.ingestion.run_source import Prepare, SourceProgress
+from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.application.ingestion.run_source import BATCH_RECORDS_MAX, Prepare, RunSource, SourceProgress
 from realtime_pipeline.application.ports.event_publisher import Outgoing
-from realtime_pipeline.application.ports.source import Source, SourceRecord, Unreadable
-from tests.support.histories import event
+from realtime_pipeline.application.ports.observer import Stage
+from realtime_pipeline.application.ports.source import Positions, Source, SourceBatch, SourceRecord, Unreadable
+from realtime_pipeline.composition.tables import LOGS
+from tests.support.histories import embedded, event
 
 WAIT_S = 60.0
 
@@ -83,13 +92,8 @@ class RunningSource:
 
     def wait_until(self, is_reached: Callable[[SourceProgress], bool]) -> None:
         """Wait until the progress is as wanted."""
-        waiting = threading.Event()
-        for _ in range(int(WAIT_S / 0.02)):
-            if is_reached(self.progress) or self.failure is not None:
-                break
-            waiting.wait(0.02)
+        wait_until(lambda: is_reached(self.progress) or self.failure is not None)
         assert self.failure is None, repr(self.failure)
-        assert is_reached(self.progress), self.progress
 
     def start(self) -> None:
         """Start the thread."""
@@ -102,6 +106,25 @@ class RunningSource:
         assert not self._thread.is_alive()
 
 
+def wait_until(is_reached: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not is_reached():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+@contextmanager
+def sqlite_locked(pipeline: Pipeline) -> Iterator[None]:
+    """Hold the lock of the pipeline's file: until the block ends, nothing can be published."""
+    connection = sqlite3.connect(pipeline.container.settings().database, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
 @contextmanager
 def running(pipeline: Pipeline, source: Source) -> Iterator[RunningSource]:
     """Run a source until the block ends."""
@@ -111,3 +134,67 @@ def running(pipeline: Pipeline, source: Source) -> Iterator[RunningSource]:
         yield run
     finally:
         run.stop()
+
+
+class CountingSource(Source):
+    """Counts the records that are read from another source."""
+
+    def __init__(self, source: Source) -> None:
+        self.records = 0
+        self._source = source
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    def open(self, positions: Positions) -> None:
+        self._source.open(positions)
+
+    def read(self, records_max: int, timeout_s: float) -> SourceBatch | None:
+        batch = self._source.read(records_max, timeout_s)
+        self.records += 0 if batch is None else len(batch.records)
+        return batch
+
+    def acknowledge(self, positions: Positions) -> None:
+        self._source.acknowledge(positions)
+
+    def lag(self) -> str:
+        return self._source.lag()
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def stop_the_log(folder: Path, source: Source, fill: Callable[[range], object]) -> None:
+    """Lock the log while a source has 5,000 records more, and check that no more than a batch is read meanwhile."""
+    with Pipeline(embedded("sqlite", folder)) as pipeline:
+        counting = CountingSource(source)
+        fill(range(100))
+        with running(pipeline, counting) as run:
+            run.wait_until(lambda progress: progress.published == 100)
+            with sqlite_locked(pipeline):
+                fill(range(100, 5_100))
+                wait_until(lambda: counting.records > 100)
+                time.sleep(0.5)
+                assert counting.records - 100 <= BATCH_RECORDS_MAX
+            run.wait_until(lambda progress: progress.published == 5_100)
+        assert ids_by_customer(pipeline) == expected_ids(range(5_100))
+
+
+def publish_until_killed(settings: Settings, source: Source, stage: Stage, times: int) -> None:
+    """Publish from a source, five records a batch, and kill this process when the stage is reached so often."""
+    observer = SignalAt(stage, times, SIGKILL, None)
+    with Pipeline(settings) as pipeline:
+        pipeline.container.observer.override(providers.Object(observer))
+        run = RunSource(
+            lambda name: LOGS[settings.log].source_publisher(pipeline.container, name), observer, records_max=5
+        )
+        run.catch_up(source, preparing(pipeline))
+
+
+def killed_at(settings: Settings, source: Source, stage: Stage, times: int) -> None:
+    """Run `publish_until_killed` in a process of its own, and check that it was killed."""
+    process = get_context("spawn").Process(target=publish_until_killed, args=(settings, source, stage, times))
+    process.start()
+    process.join(WAIT_S)
+    assert process.exitcode == -SIGKILL

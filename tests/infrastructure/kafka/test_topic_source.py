@@ -22,7 +22,14 @@ from realtime_pipeline.infrastructure.kafka.settings import KafkaTopicSettings
 from realtime_pipeline.infrastructure.kafka.topic_source import KafkaTopicSource
 from tests.contracts.source import SourceContract
 from tests.support import servers
-from tests.support.bridges import expected_ids, ids_by_customer, preparing, running, view
+from tests.support.bridges import (
+    expected_ids,
+    ids_by_customer,
+    preparing,
+    running,
+    stop_the_log,
+    view,
+)
 from tests.support.histories import embedded
 
 pytestmark = pytest.mark.xdist_group("kafka")
@@ -388,3 +395,8 @@ def test_a_large_backlog_is_read_in_batches_of_some_megabytes(topic: Topic, sour
 def test_settings_out_of_bounds_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         attrs.evolve(KafkaTopicSettings("others"), **change)
+
+
+def test_a_log_that_takes_nothing_stops_the_reading(topic: Topic, tmp_path: Path) -> None:
+    """One batch is in memory, and the client's queue has a limit; the rest stays in the topic."""
+    stop_the_log(tmp_path, topic.source(), lambda numbers: topic.produce(*map(view, numbers)))
