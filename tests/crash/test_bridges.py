@@ -13,10 +13,12 @@ from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.composition.settings import LogName
 from realtime_pipeline.infrastructure.kafka.settings import KafkaTopicSettings
 from realtime_pipeline.infrastructure.kafka.topic_source import KafkaTopicSource
+from realtime_pipeline.infrastructure.redis.settings import RedisStreamSettings
+from realtime_pipeline.infrastructure.redis.stream_source import RedisStreamSource
 from tests.support import servers
 from tests.support.bridges import expected_ids, ids_by_customer, killed_at, preparing, view
 from tests.support.histories import SMALL
-from tests.support.queues import fill_topic
+from tests.support.queues import fill_stream, fill_topic
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -29,6 +31,12 @@ def topic_source() -> Source:
     return KafkaTopicSource("others", KafkaTopicSettings(name, servers.kafka_address()))
 
 
+def stream_source() -> Source:
+    key = servers.unique("others")
+    fill_stream(key, map(view, range(EVENTS)))
+    return RedisStreamSource("others", RedisStreamSettings((key,), servers.redis_address(), field="json", trim=True))
+
+
 def settings_of(log: LogName, folder: Path) -> Settings:
     if log == "kafka":
         return attrs.evolve(SMALL, log="kafka", store="memory", kafka=servers.kafka_settings(2))
@@ -37,7 +45,7 @@ def settings_of(log: LogName, folder: Path) -> Settings:
 
 @pytest.mark.parametrize(
     ("made", "log"),
-    [(topic_source, "sqlite"), (topic_source, "kafka")],
+    [(topic_source, "sqlite"), (topic_source, "kafka"), (stream_source, "sqlite")],
 )
 @pytest.mark.parametrize(
     ("stage", "times"), [(Stage.SOURCE_READ, 1), (Stage.SOURCE_READ, 3), (Stage.SOURCE_PUBLISHED, 2)]
