@@ -1,18 +1,22 @@
 """kill -9 while a source is read: run again, the log has each record once, in the order of its part."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import attrs
 import pytest
 
 from harness.checking.compare import compare
+from harness.services.kinesis import REGION
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.application.ports.observer import Stage
 from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.composition.settings import LogName
 from realtime_pipeline.infrastructure.kafka.settings import KafkaTopicSettings
 from realtime_pipeline.infrastructure.kafka.topic_source import KafkaTopicSource
+from realtime_pipeline.infrastructure.kinesis.settings import KinesisSettings
+from realtime_pipeline.infrastructure.kinesis.source import KinesisSource
 from realtime_pipeline.infrastructure.redis.settings import RedisStreamSettings
 from realtime_pipeline.infrastructure.redis.stream_source import RedisStreamSource
 from tests.support import servers
@@ -37,6 +41,22 @@ def stream_source() -> Source:
     return RedisStreamSource("others", RedisStreamSettings((key,), servers.redis_address(), field="json", trim=True))
 
 
+def kinesis_source() -> Source:
+    server, name = servers.kinesis(), servers.unique("others")
+    with closing(server.client()) as client:
+        client.create_stream(StreamName=name, ShardCount=1)
+    server.fill(name, map(view, range(EVENTS)))
+    settings = KinesisSettings(
+        name,
+        REGION,
+        server.endpoint,
+        access_key_id="any",
+        secret_access_key="any",  # noqa: S106
+        calls_per_second=100,
+    )
+    return KinesisSource("others", settings)
+
+
 def settings_of(log: LogName, folder: Path) -> Settings:
     if log == "kafka":
         return attrs.evolve(SMALL, log="kafka", store="memory", kafka=servers.kafka_settings(2))
@@ -45,7 +65,7 @@ def settings_of(log: LogName, folder: Path) -> Settings:
 
 @pytest.mark.parametrize(
     ("made", "log"),
-    [(topic_source, "sqlite"), (topic_source, "kafka"), (stream_source, "sqlite")],
+    [(topic_source, "sqlite"), (topic_source, "kafka"), (stream_source, "sqlite"), (kinesis_source, "sqlite")],
 )
 @pytest.mark.parametrize(
     ("stage", "times"), [(Stage.SOURCE_READ, 1), (Stage.SOURCE_READ, 3), (Stage.SOURCE_PUBLISHED, 2)]
