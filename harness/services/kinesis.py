@@ -29,6 +29,17 @@ def kinesis_missing_reason() -> str | None:
     return None
 
 
+def kinesis_client(endpoint: str) -> "KinesisClient":
+    """Make a client of a server on this machine."""
+    return boto3.session.Session().client(
+        "kinesis",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="any",
+        aws_secret_access_key="any",  # noqa: S106  # the server takes any
+    )
+
+
 class KinesisServer:
     """A server on the loopback interface. It takes any credentials, and forgets its streams when it ends."""
 
@@ -48,13 +59,7 @@ class KinesisServer:
 
     def client(self) -> "KinesisClient":
         """Make a client of this server."""
-        return boto3.session.Session().client(
-            "kinesis",
-            endpoint_url=self.endpoint,
-            region_name=REGION,
-            aws_access_key_id="any",
-            aws_secret_access_key="any",  # noqa: S106  # the server takes any
-        )
+        return kinesis_client(self.endpoint)
 
     def fill(self, stream: str, values: Iterable[bytes], key: str = "all") -> None:
         """Append values, all with the same partition key, so that they are in order."""
