@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 from harness.services.kafka import KafkaBroker, SaslListener, kafka_broker, kafka_missing_reason
+from harness.services.kinesis import KinesisServer, kinesis_missing_reason, kinesis_server
 from harness.services.redis import RedisServer, redis_binary, redis_cluster, redis_server
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
@@ -22,7 +23,7 @@ from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from tests.support.certificates import Certificates, certificates
 
 ROOT = Path(__file__).parents[2]
-Server = TypeVar("Server", RedisServer, KafkaBroker)
+Server = TypeVar("Server", RedisServer, KafkaBroker, KinesisServer)
 _numbers = count()
 
 
@@ -102,6 +103,15 @@ def kafka_stopped() -> Iterator[None]:
         yield
     finally:
         process.signal(SIGCONT)
+
+
+@cache
+def kinesis() -> KinesisServer:
+    """An imitation of Amazon Kinesis."""
+    reason = kinesis_missing_reason()
+    if reason is not None:
+        pytest.skip(reason)
+    return _killed_at_the_end(_running().enter_context(kinesis_server(_folder("kinesis"))))
 
 
 def unique(name: str) -> str:
