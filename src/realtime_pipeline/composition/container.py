@@ -38,6 +38,7 @@ from realtime_pipeline.application.ports.observer import NoObserver, StageObserv
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
@@ -178,6 +179,8 @@ class Container(containers.DeclarativeContainer):
     explain_empty_list: providers.Singleton[ExplainEmptyList] = _Single(use_cases.explain_empty_list, __self__)
     check_events: providers.Factory[CheckEvents] = providers.Factory(use_cases.check_events, __self__)
     prepare_records: providers.Factory[PrepareRecords] = providers.Factory(use_cases.prepare_records, __self__)
+    source: providers.Factory[Source] = providers.Factory(use_cases.source, __self__)
+    prepare_source: providers.Factory[PrepareRecords] = providers.Factory(use_cases.prepare_source, __self__)
     run_source: providers.Singleton[RunSource] = _Single(use_cases.run_source, __self__)
     run_sink: providers.Singleton[RunSink] = _Single(use_cases.run_sink, __self__)
     show_customer: providers.Singleton[ShowCustomer] = _Single(use_cases.show_customer, __self__)

@@ -26,6 +26,7 @@ from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.processing.claim_cells import ClaimCells
 from realtime_pipeline.application.processing.fold_records import FoldRecords
@@ -43,6 +44,7 @@ from realtime_pipeline.application.serving.show_customer import ShowCustomer
 from realtime_pipeline.composition.mappings import compile_mapping
 from realtime_pipeline.composition.parts import Parts
 from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.composition.sources import find_source, open_source
 from realtime_pipeline.composition.tables import COMBINATIONS, LOGS, STORES
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, find_event_id
@@ -133,6 +135,25 @@ def prepare_records(provided: Provided, source: str, mapping: str = "", default_
         decoder.routing_key_of,
         default_type,
     )
+
+
+def source(provided: Provided, name: str) -> Source:
+    """A source of the settings.
+
+    Raises:
+        InvalidSettings: there is none of this name, or its mapping cannot be used for it.
+        Unavailable: it needs an extra that is not installed.
+    """
+    return open_source(provided.settings(), name)
+
+
+def prepare_source(provided: Provided, name: str) -> PrepareRecords:
+    """Making events of the records of a source of the settings, by its mapping.
+
+    Raises:
+        InvalidSettings: there is no such source or mapping, or it needs the shop's currency.
+    """
+    return prepare_records(provided, name, find_source(provided.settings(), name).mapping)
 
 
 def check_events(provided: Provided, mapping: str = "", default_type: str = "") -> CheckEvents:

@@ -180,9 +180,7 @@ def check_in_words(report: CheckReport, decimals: int = DECIMALS_USUAL) -> Itera
             yield plain(f"  {example.origin}: {example.reason}")
             yield plain(f"      {example.begin[:SHOWN_CHARACTERS]}")
     yield from ignored_in_words(report.ignored_types)
-    if report.left_out:
-        names = ", ".join(f"{name} {count:,}" for name, count in report.left_out.items())
-        yield plain(f"left out by the mapping: {names}")
+    yield from left_out_in_words(0, report.left_out)
     for name, (count, meant) in list(report.unknown_fields.items())[:SHOWN_FIELDS]:
         yield plain(f"no meaning here: {name} in {counted(count, 'event')}" + (f" ({meant}?)" if meant else ""))
 
@@ -205,6 +203,15 @@ def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
         named = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
         where = "[event_types]" if not any(name.startswith(UNMAPPED) for name in types) else "the mapping"
         yield plain(f"ignored types: {named.replace(UNMAPPED, '')}; map them in {where}")
+
+
+def left_out_in_words(copies: int, types: Mapping[str, int]) -> Iterator[str]:
+    """Write what a call did not publish: copies that workers made, and types that the mapping ignores."""
+    if copies:
+        yield f"{counted(copies, 'line is a copy', 'lines are copies')} made by a worker: skipped"
+    if types:
+        ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
+        yield plain("left out by the mapping: " + ", ".join(f"{name} {count:,}" for name, count in ordered))
 
 
 EMPTY = '""'

@@ -65,7 +65,8 @@ class CompiledMapping:
 
         Args:
             document: the record's JSON object, or its columns.
-            record_id: names the record; the events' ids are made of it where the record has no id of its own.
+            record_id: names the record among those of all sources; the events' ids are made of it where the record has
+                no id of its own.
 
         Returns:
             The events, each with an id that is the same when the same record is mapped again.
@@ -118,7 +119,7 @@ class CompiledMapping:
     ) -> None:
         """Give an event an id of its own: that of its record, with its number where the record becomes several."""
         own = event.get("event_id")
-        base = f"{self.name}:{record_id}" if own is None and record_id else own
+        base = record_id or None if own is None else own
         if base is None:
             return
         if index is not None and not (own is not None and rule.ids_are_of_elements):
