@@ -79,13 +79,17 @@ def test_order_lines_of_a_database_become_purchases(
         code, out, err = ran(capsys, "capture", "shop", "--until-caught-up")
         assert code == 0, err
     assert "0 records read" in out
-    servers.postgres_execute(database, line(2, 1, "10", 1), "DELETE FROM public.order_lines WHERE order_id = 1 AND line = 1")
+    servers.postgres_execute(
+        database, line(2, 1, "10", 1), "DELETE FROM public.order_lines WHERE order_id = 1 AND line = 1"
+    )
     assert "2 records read, 2 events published" in ran(capsys, "capture", "shop", "--until-caught-up")[1]
     assert counts() == {"applied": 4}
     _, out, _ = ran(capsys, "profile", "ada")
     # 2 x 2.5000 + 10 x 0.1001 + 10 - 2 x 2.5000
     assert "bought     11 pieces in 2 orders for 11.00" in out
-    servers.postgres_execute(database, "ALTER TABLE public.order_lines DROP COLUMN sku", "DELETE FROM public.order_lines")
+    servers.postgres_execute(
+        database, "ALTER TABLE public.order_lines DROP COLUMN sku", "DELETE FROM public.order_lines"
+    )
     code, _, err = ran(capsys, "capture", "shop", "--until-caught-up")
     assert (code, "sku" in err, "public.order_lines" in err) == (1, True, True)
     assert counts() == {"applied": 4}
@@ -115,7 +119,9 @@ def test_queues_are_read_once(
         client.put_records(
             StreamName=name, Records=[{"Data": value, "PartitionKey": str(n)} for n, value in enumerate(VIEWS)]
         )
-        group = f'stream = "{name}"\nregion = "eu-central-1"\nendpoint_url = "{server.endpoint}"\naccess_key_id = "test"\n'
+        group = (
+            f'stream = "{name}"\nregion = "eu-central-1"\nendpoint_url = "{server.endpoint}"\naccess_key_id = "test"\n'
+        )
         monkeypatch.setenv("REALTIME_PIPELINE_SOURCES__queue__KINESIS__SECRET_ACCESS_KEY", "test")
     settings_file.write_text(f'database = "shop.db"\n[sources.queue.{kind}]\n{group}')
     assert "50 records read, 50 events published" in ran(capsys, "capture", "queue", "--until-caught-up")[1]
