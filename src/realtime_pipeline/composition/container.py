@@ -16,6 +16,7 @@ from dependency_injector import containers, providers
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ingestion.check_events import CheckEvents
+from realtime_pipeline.application.ingestion.map_documents import MapDocuments
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
@@ -177,6 +178,7 @@ class Container(containers.DeclarativeContainer):
     recommend_products: providers.Singleton[RecommendProducts] = _Single(use_cases.recommend_products, __self__)
     run_experiment: providers.Singleton[RunExperiment] = _Single(use_cases.run_experiment, __self__)
     explain_empty_list: providers.Singleton[ExplainEmptyList] = _Single(use_cases.explain_empty_list, __self__)
+    map_documents: providers.Factory[MapDocuments] = providers.Factory(use_cases.map_documents, __self__)
     check_events: providers.Factory[CheckEvents] = providers.Factory(use_cases.check_events, __self__)
     prepare_records: providers.Factory[PrepareRecords] = providers.Factory(use_cases.prepare_records, __self__)
     source: providers.Factory[Source] = providers.Factory(use_cases.source, __self__)

@@ -10,6 +10,7 @@ from dependency_injector import providers
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.ingestion.check_events import CheckEvents
+from realtime_pipeline.application.ingestion.map_documents import MapDocuments
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
@@ -135,6 +136,15 @@ def prepare_records(provided: Provided, source: str, mapping: str = "", default_
         decoder.routing_key_of,
         default_type,
     )
+
+
+def map_documents(provided: Provided, mapping: str) -> MapDocuments:
+    """Making events of a caller's documents, by the mapping of this name.
+
+    Raises:
+        InvalidSettings: there is no such mapping, or it needs the shop's currency.
+    """
+    return MapDocuments(compile_mapping(provided.settings(), mapping))
 
 
 def source(provided: Provided, name: str) -> Source:
