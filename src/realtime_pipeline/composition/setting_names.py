@@ -15,7 +15,7 @@ NAMED_MAX: Final = 3
 """How many sources an error names at most."""
 
 MAPPINGS: Final = frozenset(
-    ("event_types", "weights", "category_weights", "pinned", "mapping", "types", "fields", "when", "split")
+    ("event_types", "weights", "category_weights", "pinned", "mapping", "types", "fields", "when", "unless", "split")
 )
 """Settings whose keys are a shop's own: products, categories, event types, fields."""
 
