@@ -82,7 +82,7 @@ def _completed(group: Mapping[str, Any], name: str, sources: Sources, above: tup
         raise InvalidSettings(f"{sources.of(path)}: {'.'.join(path)} must be a group of settings")
     if LIKE not in own:
         return own
-    base, like = dict[str, Any](), own[LIKE]
+    base, like = dict[str, Any](), str(own[LIKE])
     if like in group and like != name:
         if like in above:
             raise InvalidSettings(f"{sources.of(path)}: the mappings {', '.join((*above, name))} are like each other")
@@ -106,7 +106,8 @@ def _check_mapping(mapping: Mapping[str, Any], path: SettingPath, sources: Sourc
             within = (*path, f"events[{number}]")
             check_names(rule, EventRule, within, sources)
             _check_fields(rule.get("fields"), Field, (*within, "fields"), sources)
-            _check_fields(rule.get("when"), FieldTest, (*within, "when"), sources)
+            for conditions in ("when", "unless"):
+                _check_fields(rule.get(conditions), FieldTest, (*within, conditions), sources)
 
 
 def _check_fields(group: object, type_: type[attrs.AttrsInstance], path: SettingPath, sources: Sources) -> None:

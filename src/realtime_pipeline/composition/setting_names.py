@@ -15,7 +15,10 @@ NAMED_MAX: Final = 3
 """How many sources an error names at most."""
 
 MAPPINGS: Final = frozenset(
-    ("event_types", "weights", "category_weights", "pinned", "mapping", "sources", "types", "fields", "when", "split")
+    (
+        *("event_types", "weights", "category_weights", "pinned"),
+        *("mapping", "sources", "types", "fields", "when", "unless", "split"),
+    )
 )
 """Settings whose keys are a shop's own: products, categories, event types, fields."""
 

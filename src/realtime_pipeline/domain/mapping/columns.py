@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from realtime_pipeline.domain.mapping.compiled import Document, Mapped, Unmappable
 from realtime_pipeline.domain.mapping.definitions import NUMBERS, TOP_LEVEL, TYPE
+from realtime_pipeline.domain.mapping.mapped import Document, Mapped, Unmappable
 from realtime_pipeline.domain.mapping.numbers import read_number
 
 LOG_LINE: Final = "log_line"

@@ -16,6 +16,13 @@ TOP_LEVEL: Final = ("event_id", "user_id", "session_id", "timestamp")
 TYPE: Final = "event_type"
 CURRENCY: Final = "currency"
 FORMATS: Final = ("jsonl", "csv", "parquet", "text")
+RESERVED_TYPE: Final = "history_merged"
+"""The type of messages that only workers write."""
+OUR_FIELDS: Final = (
+    *(TYPE, *TOP_LEVEL, *NUMBERS, CURRENCY, "country"),
+    *("product_id", "name", "category", "order_id", "products", "text"),
+)
+"""The names of fields that have a meaning; any other is kept as a property."""
 
 
 @attrs.frozen
@@ -35,19 +42,32 @@ class Field:
     remove_prefix: str = ""
     remove_suffix: str = ""
     until: str = ""
+    prefix: str = ""
+    times: str | tuple[str, ...] = ()
+    minus: str | tuple[str, ...] = ()
     absolute: bool = False
     minor_units: bool = False
 
     def __attrs_post_init__(self) -> None:
         if sum((bool(self.path), self.constant is not None, bool(self.join))) != 1:
             raise ValueError("a field needs exactly one of path, constant, join")
-        for path in (*self.paths, *self.join):
+        for path in self.all_paths:
             compile_path(path)
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The paths of which the first with a value counts."""
-        return (self.path,) if isinstance(self.path, str) else self.path
+        return as_paths(self.path)
+
+    @property
+    def all_paths(self) -> tuple[str, ...]:
+        """All paths that are read."""
+        return (*self.paths, *self.join, *as_paths(self.times), *as_paths(self.minus))
+
+
+def as_paths(path: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return paths that may be written as a single one."""
+    return ((path,) if path else ()) if isinstance(path, str) else path
 
 
 FieldSpec = str | tuple[str, ...] | int | float | bool | Field
@@ -61,25 +81,43 @@ def as_field(spec: FieldSpec) -> Field:
     return Field(path=spec) if isinstance(spec, str | tuple) else Field(constant=spec)
 
 
+def _check_fields(fields: dict[str, FieldSpec]) -> None:
+    """Refuse fields that are none, and names that are ours in another spelling."""
+    for name, spec in fields.items():
+        field = as_field(spec)
+        meant = _OURS_BY_LETTERS.get(_letters(name))
+        if meant is not None and name != meant:
+            raise ValueError(f"fields: {name} is written {meant}")
+        if name == TYPE and field.constant == RESERVED_TYPE:
+            raise ValueError(f"{TYPE}: {RESERVED_TYPE} is reserved for workers")
+
+
+def _letters(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+_OURS_BY_LETTERS: Final = {_letters(name): name for name in OUR_FIELDS}
+
+
 @attrs.frozen
 class EventRule:
     """Which records become events of which fields.
 
-    `when` maps paths to conditions, all of which must hold. `split` maps a variable to the path of a list: the rule
-    makes an event for each of its elements, whose fields have paths that begin with the variable; the list of a second
-    variable may lie in the first. `fields` maps our fields to where they come from; other names than ours are kept
-    as properties.
+    `when` maps paths to conditions, all of which must hold; of those of `unless` none may. `split` maps a variable to
+    the path of a list: the rule makes an event for each of its elements, and paths that begin with the variable are
+    read in the element, also those of conditions; the list of a second variable may lie in the first. `fields` maps
+    our fields to where they come from; other names than ours are kept as properties.
     """
 
     when: dict[str, Condition] = attrs.Factory(dict)
+    unless: dict[str, Condition] = attrs.Factory(dict)
     split: dict[str, str] = attrs.Factory(dict)
     fields: dict[str, FieldSpec] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
-        for path in (*self.when, *self.split.values()):
+        for path in (*self.when, *self.unless, *self.split.values()):
             compile_path(path)
-        for spec in self.fields.values():
-            as_field(spec)
+        _check_fields(self.fields)
 
 
 @attrs.frozen
@@ -88,28 +126,33 @@ class EventMapping:
 
     `fields` hold for all `events`; a rule's own replace them. Every rule whose conditions hold makes events, so a
     record may become several. A record that no rule is for is published with its type as an event that is ignored, and
-    counted by it. `types` maps the source's type names to ours; those of `ignore` are not published at all.
+    counted by it. `types` maps the source's type names to ours; with `only_types`, names that are not in it are those
+    of events that are ignored, whatever they are called. Those of `ignore` are not published at all.
 
-    `time` says how times are written (`""`: milliseconds or ISO 8601; `s`, `ms`, `us`, `ns`, or a pattern of strptime),
-    `timezone` where those without a zone are meant, `decimal` how text separates decimals. `currency` is a field with
-    the event's currency. `format`, `delimiter`, `header` and `pattern` say how files are read.
+    `time` says how times are written (`""`: milliseconds or ISO 8601; `s`, `ms`, `us`, `ns`, or a pattern of strptime;
+    of several, the first that fits), `timezone` where those without a zone are meant, `decimal` how text separates
+    decimals, `absent` which texts mean that there is no value. `currency` is a field with the event's currency.
+    `format`, `delimiter`, `header` and `pattern` say how files are read.
     """
 
     fields: dict[str, FieldSpec] = attrs.Factory(dict)
     events: tuple[EventRule, ...] = (EventRule(),)
     types: dict[str, str] = attrs.Factory(dict)
+    only_types: bool = False
     ignore: tuple[str, ...] = ()
-    time: str = ""
+    time: str | tuple[str, ...] = ""
     timezone: str = "UTC"
     decimal: Literal[".", ","] = "."
+    absent: tuple[str, ...] = ()
     format: str = ""
     delimiter: str = ","
     header: tuple[str, ...] = ()
     pattern: str = ""
 
     def __attrs_post_init__(self) -> None:
-        for spec in self.fields.values():
-            as_field(spec)
+        _check_fields(self.fields)
+        if RESERVED_TYPE in self.types.values():
+            raise ValueError(f"types: {RESERVED_TYPE} is reserved for workers")
         if not self.events:
             raise ValueError("a mapping needs at least one rule in events")
         for number, rule in enumerate(self.events, 1):

@@ -19,7 +19,8 @@ def compile_path(path: str, variables: Sequence[str] = ()) -> Get:
     """Compile a path to a function that reads it.
 
     A path is made of names with dots between them; a name with a dot in it is put into double quotes. After a name,
-    `[0]` and `[-1]` select an element of a list, `[key=text]` the first that has this text in its field `key`, and
+    `[0]` and `[-1]` select an element of a list, `[key=text]` the first that has this text in its field `key` (a number
+    as it is written, `true`, `false`), and
     `[*]` reads the rest of the path in every element. The first name may be a variable.
 
     Args:
@@ -84,7 +85,7 @@ def _field(name: str) -> _Step:
 def _select(selector: str) -> _Step:
     key, equals, wanted = selector.partition("=")
     if equals:
-        return lambda value: next((found for found in _elements(value) if str(_in(found, key)) == wanted), None)
+        return lambda value: next((found for found in _elements(value) if _as_text(_in(found, key)) == wanted), None)
     if selector == "*":
         return _Every
     if _INDEX.fullmatch(selector):
@@ -122,3 +123,10 @@ def _elements(value: object) -> Sequence[Any]:
 
 def _in(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, Mapping) else None
+
+
+def _as_text(value: object) -> str | None:
+    """The text that a selector compares: true and false as in JSON; null is no text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)
