@@ -14,6 +14,7 @@ import attrs
 import pytest
 
 from harness.services.kafka import KafkaBroker, SaslListener, kafka_broker, kafka_missing_reason
+from harness.services.kinesis import KinesisServer, kinesis_missing_reason, kinesis_server
 from harness.services.postgres import PASSWORD, SUPERUSER, PostgresServer, postgres_missing_reason, postgres_server
 from harness.services.redis import RedisServer, redis_binary, redis_cluster, redis_server
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
@@ -25,7 +26,7 @@ from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from tests.support.certificates import Certificates, certificates
 
 ROOT = Path(__file__).parents[2]
-Server = TypeVar("Server", RedisServer, KafkaBroker, PostgresServer)
+Server = TypeVar("Server", RedisServer, KafkaBroker, KinesisServer, PostgresServer)
 _numbers = count()
 
 
@@ -105,6 +106,15 @@ def kafka_stopped() -> Iterator[None]:
         yield
     finally:
         process.signal(SIGCONT)
+
+
+@cache
+def kinesis() -> KinesisServer:
+    """An imitation of Amazon Kinesis."""
+    reason = kinesis_missing_reason()
+    if reason is not None:
+        pytest.skip(reason)
+    return _killed_at_the_end(_running().enter_context(kinesis_server(_folder("kinesis"))))
 
 
 @cache

@@ -7,9 +7,11 @@ from harness.oracle.decoding.errors import RejectedRecord
 from harness.oracle.decoding.fields import Fields, Properties, check_spelling, context_of, properties_of, unknown_fields
 from harness.oracle.decoding.merged_profiles import log_position_in, read_merged_profile
 from harness.oracle.decoding.schema import (
+    FIELDS,
     FORGOTTEN,
     PROFILE_TYPE,
     PURCHASED,
+    RECORD_FIELDS,
     REFUNDED,
     REVIEWED,
     SHOWN,
@@ -70,12 +72,17 @@ class OracleDecoder:
 
     def _decoded(self, document: Fields, record: Record) -> OracleDecoded:
         type_ = _type_of(document)
+        if type_ is None and isinstance(document.get("not_an_event"), str):
+            raise RejectedRecord("unmapped", "no mapping could make an event of it")
         if not isinstance(type_, str):
             raise RejectedRecord("invalid_event_type", "event_type is text")
         if type_ == PROFILE_TYPE:
             return read_merged_profile(document)
         kind = self._kinds.get(type_)
-        return Ignored(type_) if kind is None else self._event(kind, document, record)
+        if kind is None:
+            return Ignored(type_)
+        read = self._event if kind in USED_PROPERTIES else self._custom_event
+        return read(kind, document, record)
 
     def _event(self, kind: EventKind, document: Fields, record: Record) -> Event:
         limits = self._limits
@@ -109,6 +116,44 @@ class OracleDecoder:
             self._check_limits("context", context)
             event = event._replace(properties=others or NOTHING, context=context or NOTHING)
         return _check_complete(self._with_fields_of_kind(event, fields), user_id)
+
+    def _custom_event(self, kind: EventKind, document: Fields, record: Record) -> Event:
+        """An event of a shop's own type: what is neither id, time nor context is kept as it is."""
+        user_id = self._user_id(document)
+        session_id = self._session_id(kind, document, user_id)
+        event_id = identifier(document.get("event_id"), "event_id")
+        found = properties_of(document)
+        own = {name: value for name, value in document.items() if name not in RECORD_FIELDS - {"amount"}}
+        kept = {
+            name: value
+            for fields in (own, found.second, found.first)
+            for name, value in fields.items()
+            if value is not None and name != "product_id"
+        }
+        given = {
+            "event_id": event_id,
+            "user_id": user_id,
+            "session_id": session_id,
+            "timestamp": document.get("timestamp"),
+        }
+        unknown = [name for name, value in own.items() if name not in FIELDS and value not in (None, "", [], {})]
+        check_spelling(unknown, [name for name, value in given.items() if value in (None, "")])
+        product_id = _readable({"product_id": found.get("product_id")}, "product_id")
+        context = context_of(document)
+        self._check_limits("properties", kept)
+        self._check_limits("context", context)
+        return Event(
+            event_id or f"{LOG_NAME}-{record.partition}-{record.position}",
+            kind,
+            _customer(user_id, session_id),
+            time_ms(document.get("timestamp")),
+            session_id,
+            None if product_id is None else ProductId(product_id),
+            replayed=_replayed(document),
+            forwarded=log_position_in(document, "forwarded"),
+            properties=kept or NOTHING,
+            context=context or NOTHING,
+        )
 
     def _with_fields_of_kind(self, event: Event, fields: Fields) -> Event:
         """Add the fields that only events of this kind have."""

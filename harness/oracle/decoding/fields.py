@@ -33,6 +33,9 @@ class Properties:
             if value is not None and not (value == "" and name in EMPTY_IS_ABSENT):
                 return value
         value = self.record.get(name) if name in RECORD_PROPERTIES else None
+        if value in (None, "") and name == "product_id":
+            contents = (fields.get("content_id") for fields in (self.first, self.second, self.record))
+            value = next((found for found in contents if found not in (None, "")), None)
         return None if value == "" else value
 
     def others(self) -> dict[str, object]:

@@ -13,7 +13,7 @@ REVIEWED, SHOWN = EventKind.PRODUCT_REVIEWED, EventKind.RECOMMENDATIONS_SHOWN
 SIGNED_IN, FORGOTTEN = EventKind.CUSTOMER_SIGNED_IN, EventKind.CUSTOMER_FORGOTTEN
 
 TYPES: Final[Mapping[EventKind, tuple[str, ...]]] = {
-    VIEWED: ("product_viewed", "product_view", "view", "viewed"),
+    VIEWED: ("product_viewed", "product_view", "view", "viewed", "click"),
     CARTED: ("product_carted", "add_to_cart", "cart"),
     UNCARTED: ("product_uncarted", "remove_from_cart"),
     PURCHASED: ("product_purchased", "purchase", "purchased", "transaction"),
@@ -108,6 +108,10 @@ class Limits(Protocol):
         """User ids that programs write for unknown users, such as `null`."""
 
     @property
+    def custom(self) -> Collection[str]:
+        """The shop's own types whose events are applied under their own name."""
+
+    @property
     def amount_max(self) -> int:
         """The largest total of a purchase or refund, in units of the currency."""
 
@@ -122,4 +126,5 @@ class EventSchema:
     def kinds(self) -> dict[str, EventKind]:
         """Map every type name to its kind. A shop's own names override the built-in names."""
         built_in = {name: kind for kind, names in TYPES.items() for name in names}
-        return built_in | {own: built_in[known] for own, known in self.event_types.items()}
+        mapped = {own: built_in[known] for own, known in self.event_types.items()}
+        return {own: EventKind(f"custom:{own}") for own in self.limits.custom} | built_in | mapped

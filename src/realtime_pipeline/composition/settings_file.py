@@ -3,18 +3,17 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeVar
 
-import attrs
 import msgspec
 
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.composition.mappings import complete_mappings
+from realtime_pipeline.composition.setting_names import MAPPINGS, SettingPath, Sources, check_names
 from realtime_pipeline.composition.settings import Settings
-from realtime_pipeline.domain.limits import shortened
 from realtime_pipeline.domain.recommendation.experiments import Variant
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 
@@ -24,12 +23,6 @@ NOT_SETTINGS: Final = frozenset(("SETTINGS", "DATA", "SERVICES", "SERVERS"))
 
 SOURCES_BYTES_MAX: Final = 1 << 20
 """The largest size of a settings file, in bytes."""
-
-NAMED_MAX: Final = 3
-"""How many sources an error names at most."""
-
-_MAPPINGS: Final = frozenset(("event_types", "weights", "category_weights", "pinned"))
-"""Settings whose keys are a shop's own products, categories and event types."""
 
 _TYPES: Final = {
     "int": "a whole number",
@@ -43,8 +36,6 @@ _TYPES: Final = {
 """The names of TOML and JSON types in error messages."""
 
 T = TypeVar("T")
-SettingPath = tuple[str, ...]
-"""The name of a setting, after the names of its groups."""
 
 
 def load_settings(
@@ -67,7 +58,7 @@ def load_settings(
     environment = os.environ if environment is None else environment
     if file is None and environment.get(f"{PREFIX}SETTINGS"):
         file = environment[f"{PREFIX}SETTINGS"]
-    sources = _Sources("settings" if file is None else str(file))
+    sources = Sources("settings" if file is None else str(file))
     document = {} if file is None else _read(file)
     for name, value in environment.items():
         path = name.removeprefix(PREFIX)
@@ -79,7 +70,8 @@ def load_settings(
         if option is not None:
             document[name] = option
             sources.add([name], "settings")
-    _check_names(document, Settings, (), sources)
+    complete_mappings(document, sources)
+    check_names(document, Settings, (), sources)
     _complete_variants(document, sources)
     return _converted(document, Settings, sources)
 
@@ -90,42 +82,12 @@ def load_rules(file: Path) -> ListRules:
     Raises:
         InvalidSettings: the file cannot be read, or a name or value is wrong.
     """
-    document, sources = _read(file), _Sources(f"rules {file}")
-    _check_names(document, ListRules, ("rules",), sources)
+    document, sources = _read(file), Sources(f"rules {file}")
+    check_names(document, ListRules, ("rules",), sources)
     return _converted(document, ListRules, sources)
 
 
-class _Sources:
-    """The source of each setting: the file, unless a variable of the environment sets it."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self._by_path: dict[SettingPath, str] = {}
-
-    def add(self, path: Iterable[str], source: str) -> None:
-        self._by_path[tuple(path)] = source
-
-    def of(self, path: SettingPath, message: str = "") -> str:
-        """Return the source of a setting, or of its group.
-
-        If several sources set parts of a group, these are the sources of the parts that the message names; for a
-        mapping, and without a message, of all parts.
-        """
-        for end in range(len(path), 0, -1):
-            if path[:end] in self._by_path:
-                return self._by_path[path[:end]]
-        below = {found[len(path) :]: source for found, source in self._by_path.items() if found[: len(path)] == path}
-        if message and not (path and path[-1] in _MAPPINGS):
-            words = set(re.findall(r"\w+", message))
-            below = {found: source for found, source in below.items() if words & set(found)}
-        return ", ".join(list(dict.fromkeys(below.values()))[:NAMED_MAX]) or self._file
-
-    def has(self, path: SettingPath) -> bool:
-        """Whether a setting has a source of its own."""
-        return path in self._by_path
-
-
-def _converted(document: dict[str, Any], type_: type[T], sources: _Sources) -> T:
+def _converted(document: dict[str, Any], type_: type[T], sources: Sources) -> T:
     try:
         return msgspec.convert(document, type_, strict=False)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
@@ -146,7 +108,7 @@ def _in_words(error: str) -> tuple[str, SettingPath]:
     return message, path
 
 
-def _complete_variants(document: dict[str, Any], sources: _Sources) -> None:
+def _complete_variants(document: dict[str, Any], sources: Sources) -> None:
     """Fill what a variant of an experiment does not set from the common settings."""
     common, experiment = document.get("recommendations", {}), document.get("experiment")
     variants = experiment.get("variants") if isinstance(experiment, dict) else None
@@ -154,14 +116,14 @@ def _complete_variants(document: dict[str, Any], sources: _Sources) -> None:
         path = ("experiment", "variants", name)
         if not isinstance(variant, dict):
             raise InvalidSettings(f"{sources.of(path)}: {'.'.join(path)} must be a group of settings")
-        _check_names(variant, Variant, path, sources)
+        check_names(variant, Variant, path, sources)
         variant["recommendations"] = _merged(common, variant.get("recommendations", {}))
 
 
 def _merged(common: Any, own: Any) -> Any:
     if isinstance(common, dict) and isinstance(own, dict):
         named = {
-            name for name in own if name in _MAPPINGS
+            name for name in own if name in MAPPINGS
         }  # keys of a shop's own: the variant's replace the common ones
         return {
             name: own[name] if name in named else _merged(common.get(name), own.get(name)) for name in {**common, **own}
@@ -184,7 +146,7 @@ def _spelt(path: str) -> list[str]:
     """Return the names in an environment variable; below a mapping they keep the shop's spelling."""
     names: list[str] = []
     for name in path.split("__"):
-        names.append(name if names and names[-1] in _MAPPINGS else name.lower())
+        names.append(name if names and names[-1] in MAPPINGS else name.lower())
     return names
 
 
@@ -206,45 +168,3 @@ def _read_value(value: str) -> Any:
         with suppress(msgspec.DecodeError, RecursionError):
             return msgspec.json.decode(value)
     return value
-
-
-def _check_names(
-    document: Mapping[str, Any], type_: type[attrs.AttrsInstance], within: SettingPath, sources: _Sources
-) -> None:
-    """Refuse a setting, or a choice of a setting, that does not exist."""
-    fields = {field.name: field.type for field in attrs.fields(type_)}
-    for name, value in document.items():
-        path = (*within, str(name))
-        dotted = ".".join(path)
-        if name not in fields:
-            raise InvalidSettings(f"{sources.of(path)}: there is no {dotted}; {_nearest(str(name), within, fields)}")
-        field_type = fields[name]
-        choices = get_args(field_type) if get_origin(field_type) is Literal else (value,)
-        if value not in choices:
-            written = shortened(value) if isinstance(value, int | float) else ascii(value)[1:200].rstrip("'")
-            raise InvalidSettings(f"{sources.of(path)}: {dotted} must be one of {', '.join(choices)}, not {written}")
-        if isinstance(value, dict) and isinstance(field_type, type) and attrs.has(field_type):
-            _check_names(value, field_type, path, sources)
-
-
-def _nearest(name: str, within: SettingPath, fields: Iterable[str]) -> str:
-    """Suggest the most similar settings of the group; if the group is not known to have any, of other groups.
-
-    A setting of another group is suggested only if it is nearly the same word: what it does may be destructive.
-    """
-    known = sorted(fields)
-    found = get_close_matches(name, known, 3, 0.7)
-    if found:
-        return f"did you mean {' or '.join('.'.join((*within, field)) for field in found)}?"
-    for path, field in _settings(Settings, ()):
-        if get_close_matches(name, (field,), 1, 0.75 if not within else 0.9):
-            return f"did you mean {'.'.join((*path, field))}?"
-    return f"there are {', '.join(known)}"
-
-
-def _settings(type_: type[attrs.AttrsInstance], within: SettingPath) -> Iterator[tuple[SettingPath, str]]:
-    """Yield every setting, with the path of its group."""
-    for field in attrs.fields(type_):
-        yield within, field.name
-        if isinstance(field.type, type) and attrs.has(field.type):
-            yield from _settings(field.type, (*within, field.name))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from realtime_pipeline.infrastructure.files.event_lines import LINE_BYTES_MAX, batches
+from realtime_pipeline.infrastructure.files.event_lines import batches
+from realtime_pipeline.infrastructure.files.lines import LINE_BYTES_MAX
 
 
 def lines_of(file: Path) -> list[tuple[str | None, bytes]]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import zstandard
 
 from realtime_pipeline import Pipeline, Settings
-from realtime_pipeline.infrastructure.files.event_lines import LINE_BYTES_MAX
+from realtime_pipeline.infrastructure.files.lines import LINE_BYTES_MAX
 from tests.support.commands import LINES, ran
 
 
@@ -75,10 +76,17 @@ def test_a_packed_file_is_unpacked(shop: Path, capsys: pytest.CaptureFixture[str
         assert (code, err.splitlines()[-1].startswith(f"realtime-pipeline: {cut} cannot be read")) == (1, True)
 
 
-def test_what_zstd_has_packed_is_not_taken_for_events(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_zstd_has_packed_is_unpacked(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = zstandard.compress(shop.read_bytes())
+    shop.write_bytes(packed)
+    assert ran(capsys, "publish", str(shop))[0] == 0
+    assert "5 applied" in ran(capsys, "worker", "--until-caught-up")[1]
+    shop.write_bytes(packed[:-5])
+    code, _, err = ran(capsys, "publish", str(shop))
+    assert (code, "cannot be read: the compressed file ends in the middle" in err) == (1, True)
     shop.write_bytes(b"\x28\xb5\x2f\xfd\x04\x00\x00\n")
     code, _, err = ran(capsys, "publish", str(shop))
-    assert (code, "is packed by zstd: unpack it first" in err) == (1, True)
+    assert (code, "cannot be read" in err) == (1, True)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

@@ -107,7 +107,7 @@ class PublishEvents:
 
     def lines(self) -> "LinePublisher":
         """Return a publisher for the lines of one file."""
-        return LinePublisher(self._append, self._rejection, self._find_route)
+        return LinePublisher(self._append, self._rejection)
 
     def tick(self, partition: int) -> None:
         """Append a tick to an idle partition: it advances the watermark by the time of the log's clock since the last
@@ -144,35 +144,24 @@ class LinePublisher:
     """Publishes the lines of a file. It buffers lines that are no valid events until the first valid one.
 
     So a file without any event is refused as a whole, while single invalid lines become dead letters. A full buffer
-    (`HELD_RECORDS_MAX` lines or `HELD_BYTES_MAX` bytes) is published as it is. Copies that a worker made are skipped;
-    `copies` counts them.
+    (`HELD_RECORDS_MAX` lines or `HELD_BYTES_MAX` bytes) is published as it is.
     """
 
     def __init__(
         self,
         append: Callable[[Sequence[Outgoing]], None],
         rejection: Callable[[bytes], str | None],
-        find_route: FindRoute,
     ) -> None:
-        self.copies = 0
         self._append = append
         self._rejection = rejection
-        self._find_route = find_route
         self._buffered: list[Outgoing] = []
         self._buffered_bytes = 0
         self._is_buffering, self._has_event = True, False
         self._first_reason = ""
 
-    def publish(self, submissions: Sequence[Submission]) -> int:
-        """Publish lines, or buffer them; return how many were published. These are durable on return."""
-        records = []
-        for submission in submissions:
-            route = self._find_route(submission.value)
-            if route.is_workers:
-                self.copies += 1
-            else:
-                records.append(_outgoing(submission, route))
-                self._has_event = self._has_event or self._is_event(submission)
+    def publish(self, records: Sequence[Outgoing]) -> int:
+        """Publish records, or buffer them; return how many were published. These are durable on return."""
+        self._has_event = self._has_event or any(map(self._is_event, records))
         self._buffered += records
         self._buffered_bytes += sum(len(record.value) for record in records)
         self._is_buffering = (
@@ -197,10 +186,10 @@ class LinePublisher:
             published = "" if self._is_buffering else "; its lines are published, and will be dead letters"
             raise InvalidEvents(f"not one line is an event{published}; the first, {self._first_reason}")
 
-    def _is_event(self, submission: Submission) -> bool:
-        reason = self._rejection(submission.value)
+    def _is_event(self, record: Outgoing) -> bool:
+        reason = self._rejection(record.value)
         if reason is not None and not self._first_reason:
-            self._first_reason = f"{submission.origin}: {reason}"
+            self._first_reason = f"{record.origin}: {reason}"
         return reason is None
 
 

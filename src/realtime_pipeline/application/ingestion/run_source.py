@@ -7,6 +7,7 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.application.errors import Unreachable
+from realtime_pipeline.application.ingestion.pace import Pace
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.ports.source import Source, SourceBatch, SourceRecord
@@ -37,6 +38,10 @@ class SourceProgress:
     warning: str = ""
     problem: str = ""
 
+    def as_dict(self) -> dict[str, object]:
+        """Return the fields as a JSON document."""
+        return attrs.asdict(self)
+
 
 OnProgress = Callable[[SourceProgress], object]
 
@@ -62,9 +67,14 @@ class RunSource:
         self._wait = wait
 
     def catch_up(
-        self, source: Source, prepare: Prepare, on_progress: OnProgress = lambda _: None, stop: Stop = lambda: False
+        self,
+        source: Source,
+        prepare: Prepare,
+        on_progress: OnProgress = lambda _: None,
+        stop: Stop = lambda: False,
+        rate: float | None = None,
     ) -> SourceProgress:
-        """Publish until the source has nothing to read for now, or `stop` returns True.
+        """Publish until the source has nothing to read for now, or `stop` returns True; at most `rate` events a second.
 
         Returns:
             How many records were read, and events published.
@@ -73,7 +83,7 @@ class RunSource:
             UnrecoverableState: going on would lose or double something, or another process reads this source.
             Unavailable: the source or the log does not answer, or denies access; the call may be repeated.
         """
-        call = _Call(self, source, prepare, on_progress)
+        call = _Call(self, source, prepare, on_progress, rate)
         try:
             call.open()
             while not stop() and call.publish_next(0.0):
@@ -83,16 +93,21 @@ class RunSource:
         return call.progress
 
     def run(
-        self, source: Source, prepare: Prepare, stop: Stop, on_progress: OnProgress = lambda _: None
+        self,
+        source: Source,
+        prepare: Prepare,
+        stop: Stop,
+        on_progress: OnProgress = lambda _: None,
+        rate: float | None = None,
     ) -> SourceProgress:
-        """Publish what comes until `stop` returns True or the source is ended; wait for source and log while they are
-        unreachable.
+        """Publish what comes until `stop` returns True or the source is ended, at most `rate` events a second; wait for
+        source and log while they are unreachable.
 
         Raises:
             UnrecoverableState: as `catch_up`.
             Unavailable: the source or the log denies access.
         """
-        call, retry_s = _Call(self, source, prepare, on_progress), 0.0
+        call, retry_s = _Call(self, source, prepare, on_progress, rate), 0.0
         try:
             while not stop():
                 try:
@@ -113,13 +128,16 @@ class RunSource:
 class _Call:
     """One call of `RunSource`: an open source, its publisher, and what was done."""
 
-    def __init__(self, run: RunSource, source: Source, prepare: Prepare, on_progress: OnProgress) -> None:
+    def __init__(
+        self, run: RunSource, source: Source, prepare: Prepare, on_progress: OnProgress, rate: float | None
+    ) -> None:
         self.progress = SourceProgress()
         self._run = run
         self._source = source
         self._prepare = prepare
         self._on_progress = on_progress
         self._publisher: SourcePublisher | None = None
+        self._pace = Pace(rate, wait=run._wait)
 
     def open(self) -> None:
         """Claim the source, and open it at the positions that the log has."""
@@ -130,12 +148,14 @@ class _Call:
 
     def publish_next(self, timeout_s: float) -> bool:
         """Publish the next batch; return whether there was one."""
-        batch = self._source.read(self._run._records_max, timeout_s)
+        batch = self._source.read(self._pace.batch(self._run._records_max), timeout_s)
         if batch is None:
             self._report(records=0, published=0)
             return False
         self._run._observer.reached(Stage.SOURCE_READ, len(batch.records))
-        self._report(len(batch.records), self._publish(batch))
+        published = self._publish(batch)
+        self._report(len(batch.records), published)
+        self._pace.after(published)
         return True
 
     def _opened_publisher(self) -> SourcePublisher:

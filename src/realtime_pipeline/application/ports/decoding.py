@@ -30,6 +30,15 @@ EncodeEvent = Callable[[Mapping[str, object]], bytes]
 Raises TypeError, ValueError, OverflowError or RecursionError where JSON cannot hold it.
 """
 
+ParseDocument = Callable[[bytes], Mapping[str, object]]
+"""The JSON object in the bytes of a record.
+
+Raises ValueError where they are none; the message is the reason of a dead letter.
+"""
+
+FindKey = Callable[[Mapping[str, object]], str | None]
+"""The routing key of an event document; None where it has no customer."""
+
 EncodeMessage = Callable[[Message], Outgoing]
 """The record of a message to another customer."""
 

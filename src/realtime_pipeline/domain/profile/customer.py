@@ -9,7 +9,7 @@ from realtime_pipeline.domain.profile.changes import APPLIED, REFUSED, Changes, 
 from realtime_pipeline.domain.profile.deduplication import BEFORE_ALL_TIME, SeenEvents, Verdict
 from realtime_pipeline.domain.profile.exposures import Exposures
 from realtime_pipeline.domain.profile.interests import Interests
-from realtime_pipeline.domain.profile.kinds import CANCELLED, PURCHASED, REVIEWED, SHOWN
+from realtime_pipeline.domain.profile.kinds import CANCELLED, PURCHASED, REVIEWED, SHOWN, UNCARTED
 from realtime_pipeline.domain.profile.opinions import Opinions
 from realtime_pipeline.domain.profile.purchases import Purchases
 from realtime_pipeline.domain.profile.session import SessionKey
@@ -83,6 +83,8 @@ class Customer:
         weight = settings.interest_weight(kind)
         if weight:
             self.interests.record(event, at_ms, weight, settings)
+        elif kind is not UNCARTED:
+            return APPLIED  # a custom kind, which says nothing of interest
         session = visits.record_in_session(event, at_ms, begins, weight, settings, changes)
         return Recorded(Verdict.APPLIED, session)
 

@@ -6,6 +6,7 @@ from realtime_pipeline.domain.shop.events import EventKind
 
 VIEWED: Final = EventKind.PRODUCT_VIEWED
 CARTED: Final = EventKind.PRODUCT_CARTED
+UNCARTED: Final = EventKind.PRODUCT_UNCARTED
 PURCHASED: Final = EventKind.PRODUCT_PURCHASED
 CANCELLED: Final = EventKind.PURCHASE_CANCELLED
 REVIEWED: Final = EventKind.PRODUCT_REVIEWED

@@ -16,6 +16,8 @@ ID_LENGTH_MAX: Final = 128
 """How many characters the id of an event, user, session, product or order has at most."""
 
 ANONYMOUS: Final = "anonymous:"
+CUSTOM: Final = "custom:"
+"""What the kinds of a shop's own types begin with."""
 COUNTRY_LENGTH: Final = 2
 
 
@@ -45,7 +47,7 @@ NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class EventKind(OpenStrEnum):
-    """The type of an event. The decoder maps a shop's own type names to these."""
+    """The type of an event. The decoder maps a shop's own type names to these, or makes them custom kinds."""
 
     PRODUCT_VIEWED = "product_viewed"
     PRODUCT_CARTED = "product_carted"
@@ -56,6 +58,16 @@ class EventKind(OpenStrEnum):
     RECOMMENDATIONS_SHOWN = "recommendations_shown"
     CUSTOMER_SIGNED_IN = "customer_signed_in"
     CUSTOMER_FORGOTTEN = "customer_forgotten"
+
+    @classmethod
+    def custom(cls, type_name: str) -> "EventKind":
+        """Return the kind of a type that a shop names in `events.custom`: it is counted by its own name."""
+        return cls(CUSTOM + type_name)
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether it is a kind of the shop's own."""
+        return self.startswith(CUSTOM)
 
 
 class Event(NamedTuple):  # made for every record: a named tuple costs a third of a frozen attrs class

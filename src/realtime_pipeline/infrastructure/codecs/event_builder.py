@@ -71,7 +71,7 @@ class EventBuilder:
         if kind is SHOWN:
             shown, properties = _shown_products(properties, customer_id), _NO_PROPERTIES
         product_id = _printable_id(properties.product_id)
-        if customer_id is None and product_id is None:
+        if customer_id is None and product_id is None and not kind.is_custom:
             raise Invalid("incomplete_event: it has no user_id, session_id or product_id")
         price, amount, quantity = self._money(kind, properties)
         rating, text = (None, "") if kind is not REVIEWED else self._review(customer_id, product_id, properties)

@@ -25,7 +25,13 @@ from realtime_pipeline.infrastructure.codecs.fields import (
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.limits import QUANTITY_LIMIT
 from realtime_pipeline.infrastructure.codecs.spelling import PROPERTIES, check_spelling, incomplete_event, suggest_field
-from realtime_pipeline.infrastructure.codecs.upcasters import FIELDS, Document, merge_properties, read_object
+from realtime_pipeline.infrastructure.codecs.upcasters import (
+    CONTENT_ID,
+    FIELDS,
+    Document,
+    merge_properties,
+    read_object,
+)
 from realtime_pipeline.infrastructure.codecs.wire import LogPosition, Money, Properties, Wire
 
 _convert: Final = msgspec.convert
@@ -44,6 +50,10 @@ _FIELDS_OF_KIND: Final[Mapping[EventKind, tuple[str, ...]]] = {
 
 _WITHOUT_PROPERTIES: Final = (SIGNED_IN, FORGOTTEN)
 """Kinds of events without properties and context."""
+
+_IDS: Final = ("event_id", "user_id", "session_id", "timestamp")
+_NOT_PROPERTIES: Final = FIELDS - {"amount"}
+"""The top-level fields that a custom event does not keep as properties."""
 
 _READERS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "product_id": read_id,
@@ -108,9 +118,43 @@ def _read_typed(document: Document) -> tuple[Wire, Mapping[str, object]] | None:
             read.amount = _convert(document["amount"], Money)
     except msgspec.ValidationError:
         return None
-    if not (wire.user_id or wire.session_id or read.product_id):
+    if read.product_id is None and (
+        CONTENT_ID in properties or CONTENT_ID in document or not (wire.user_id or wire.session_id)
+    ):
         return None
     return wire, {name: properties[name] for name in others if properties[name] is not None} if others else NOTHING
+
+
+def read_custom(document: Document) -> tuple[Wire, Mapping[str, object]]:
+    """Read a custom event: ids, time and context as of any other; all else is a property, whatever its value.
+
+    Raises:
+        Invalid: an id or the properties are invalid, or an id is misspelt.
+    """
+    top_level = {name: value for name, value in document.items() if name not in _NOT_PROPERTIES}
+    properties = {
+        name: value
+        for fields in (top_level, read_object(document, "metadata"), read_object(document, "properties"))
+        for name, value in fields.items()
+        if value is not None and name != "product_id"
+    }
+    absent = [name for name in _IDS if document.get(name) in (None, "")]
+    check_spelling(document, absent, with_properties=False)
+    try:
+        product_id = read_id("product_id", merge_properties(document).get("product_id"))
+    except Invalid:
+        product_id = None
+    wire = Wire(
+        event_id=read_id("event_id", document.get("event_id")),
+        user_id=read_id("user_id", document.get("user_id")),
+        session_id=read_id("session_id", document.get("session_id")),
+        timestamp=_timestamp(document.get("timestamp")),
+        properties=Properties(product_id=product_id),
+        context=_context(document),
+        replayed=_replayed(document.get("replayed")),
+        forwarded=_forwarded(document.get("forwarded")),
+    )
+    return wire, properties
 
 
 def _other_properties(properties: Document) -> Mapping[str, object]:

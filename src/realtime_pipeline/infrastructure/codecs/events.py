@@ -11,7 +11,7 @@ from realtime_pipeline.application.ports.decoding import Route
 from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, EventKind, routing_key
 from realtime_pipeline.domain.streams.records import Decoded, FromNewer, Ignored, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.event_builder import SIGNED_IN, EventBuilder
-from realtime_pipeline.infrastructure.codecs.event_reader import read_event
+from realtime_pipeline.infrastructure.codecs.event_reader import read_custom, read_event
 from realtime_pipeline.infrastructure.codecs.fields import find_owner
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.limits import EventLimits
@@ -23,6 +23,7 @@ from realtime_pipeline.infrastructure.codecs.messages import (
 )
 from realtime_pipeline.infrastructure.codecs.nesting import check_depth
 from realtime_pipeline.infrastructure.codecs.spelling import check_spelling
+from realtime_pipeline.infrastructure.codecs.unmapped import check_unmapped
 from realtime_pipeline.infrastructure.codecs.upcasters import Document, event_type_of
 from realtime_pipeline.infrastructure.codecs.wire import CanonicalWire
 
@@ -37,7 +38,7 @@ __all__ = (
 )
 
 TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
-    EventKind.PRODUCT_VIEWED: ("product_viewed", "product_view", "view", "viewed"),
+    EventKind.PRODUCT_VIEWED: ("product_viewed", "product_view", "view", "viewed", "click"),
     EventKind.PRODUCT_CARTED: ("product_carted", "add_to_cart", "cart"),
     EventKind.PRODUCT_UNCARTED: ("product_uncarted", "remove_from_cart"),
     EventKind.PRODUCT_PURCHASED: ("product_purchased", "purchase", "purchased", "transaction"),
@@ -108,6 +109,7 @@ class EventDecoder:
         self._log_name = log_name
         self._bytes_max = limits.bytes_max(has_user=True)
         self._kinds = {name: kind for kind, names in TYPE_NAMES.items() for name in names} | dict(event_types)
+        self._custom = {name: EventKind.custom(name) for name in limits.custom if name not in self._kinds}
         self._parse = msgspec.json.Decoder().decode
         self._parse_canonical = msgspec.json.Decoder(CanonicalWire).decode
 
@@ -133,6 +135,7 @@ class EventDecoder:
             document = self._parse_document(record.value)
             type_ = event_type_of(document)
             if type_ is None:
+                check_unmapped(document)
                 check_spelling(document, ("event_type", "action"), with_properties=False)
             if not isinstance(type_, str):
                 raise Invalid("invalid_event_type: an event needs an event_type (or action) that is text")
@@ -143,10 +146,10 @@ class EventDecoder:
                 return decode_profile(document)
             if len(record.value) > self._limits.bytes_max(has_user=document.get("user_id") is not None):
                 raise Invalid(self._too_large(record.value))
-            kind = self._kinds.get(type_)
+            kind = self._kinds.get(type_) or self._custom.get(type_)
             if kind is None:
                 return Ignored(type_[: self._limits.label_length_max])
-            wire, others = read_event(document, kind)
+            wire, others = read_custom(document) if kind.is_custom else read_event(document, kind)
             return self._build(
                 record, kind, wire, self._build.check_bounds(others, "properties") if others else NOTHING
             )
@@ -175,6 +178,11 @@ class EventDecoder:
         )
         return Route(None if owner is None else routing_key(owner), is_of_worker)
 
+    def routing_key_of(self, document: Mapping[str, object]) -> str | None:
+        """Return the routing key of an event document; None without a customer."""
+        owner = self._owner(dict(document))
+        return None if owner is None else routing_key(owner)
+
     def routing_key(self, value: bytes) -> str | None:
         """Return the routing key of event bytes; None without a customer, or if they are not JSON."""
         return self.route(value).key
@@ -184,6 +192,17 @@ class EventDecoder:
         type_ = event_type_of(document)
         is_sign_in = isinstance(type_, str) and self._kinds.get(type_) is SIGNED_IN
         return find_owner(document, ("session_id", "user_id") if is_sign_in else ("user_id", "session_id"))
+
+    def parse(self, value: bytes) -> Document:
+        """Parse the JSON object in the bytes of a record.
+
+        Raises:
+            ValueError: there is none; the message is the reason of a dead letter.
+        """
+        try:
+            return self._parse_document(value)
+        except (Invalid, ValueError, RecursionError) as error:
+            raise ValueError(str(error) if isinstance(error, Invalid) else f"not_json: {error}"[:200]) from None
 
     def _parse_document(self, value: bytes) -> Document:
         check_depth(value)

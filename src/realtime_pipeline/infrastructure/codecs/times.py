@@ -1,9 +1,9 @@
 """Reading the times of events."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from realtime_pipeline.domain.shop.iso_times import parse_iso
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 
@@ -11,16 +11,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _MILLISECONDS_FROM: Final = 10**10
 _SECONDS: Final = range(10**9, _MILLISECONDS_FROM)
-_TEXT_MAX: Final = 64
-"""Characters of a time as text; ISO 8601 needs half as many."""
-
-_ISO: Final = re.compile(
-    r"[0-9Ww-]{7,10}(?:[Tt ]\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
-)
-"""The accepted forms of a time. Python accepts more, and reads half a minute ("10:00.5") as half a second."""
-
-_END_OF_DAY: Final = re.compile(r"(\S{7,10}[Tt ])24(:?00(?::?00(?:[.,]0+)?)?)?(?![\d:.,])(.*)")
-_LEAP_SECOND: Final = re.compile(r"(\S{7,10}[Tt ]\d\d:?\d\d:?)60(?!\d)(.*)")
 
 
 def read_time(value: object) -> int:
@@ -48,21 +38,7 @@ def read_time(value: object) -> int:
 
 def _parse_text(text: str) -> int:
     try:
-        time, added = _parse_iso(text)
+        time, added = parse_iso(text)
         return ((time if time.tzinfo else time.replace(tzinfo=UTC)) + added - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         raise Invalid("invalid_timestamp: text must be an ISO 8601 time") from None
-
-
-def _parse_iso(text: str) -> tuple[datetime, timedelta]:
-    """Parse a time; return it with what to add to it, since Python supports neither 24:00 nor leap seconds."""
-    if len(text) > _TEXT_MAX or not _ISO.fullmatch(text):
-        raise ValueError("not written as a time")
-    try:
-        return datetime.fromisoformat(text), timedelta()
-    except ValueError:
-        if found := _LEAP_SECOND.fullmatch(text):
-            return datetime.fromisoformat(f"{found[1]}59{found[2]}"), timedelta(seconds=1)
-        if found := _END_OF_DAY.fullmatch(text):
-            return datetime.fromisoformat(f"{found[1]}00{found[2] or ''}{found[3]}"), timedelta(days=1)
-        raise

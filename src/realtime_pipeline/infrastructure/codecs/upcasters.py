@@ -32,7 +32,10 @@ FIELDS: Final = frozenset(
 TOP_LEVEL_PROPERTIES: Final = ("product_id", "price", "quantity", "amount", "order_id")
 """Properties that may also be top-level fields, if the properties do not have them."""
 
-_EMPTY_IS_ABSENT: Final = frozenset(("product_id", "order_id", "category", "name", "text"))
+CONTENT_ID: Final = "content_id"
+"""Another name of `product_id`, in events of views and videos; `product_id` comes first."""
+
+_EMPTY_IS_ABSENT: Final = frozenset(("product_id", CONTENT_ID, "order_id", "category", "name", "text"))
 
 
 def event_type_of(document: Document) -> object:
@@ -58,6 +61,10 @@ def merge_properties(document: Document) -> Document:
     for name in TOP_LEVEL_PROPERTIES:
         if (value := document.get(name)) is not None and value != "":
             merged.setdefault(name, value)
+    if "product_id" not in merged:
+        content_id = merged.get(CONTENT_ID, document.get(CONTENT_ID))
+        if content_id is not None and content_id != "":
+            merged["product_id"] = content_id
     return merged
 
 

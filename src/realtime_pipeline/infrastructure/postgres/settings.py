@@ -19,8 +19,8 @@ class PostgresSettings:
     """Server, database, user, and the replication slot and publication of one capture.
 
     `host` may be several names, separated by commas: the primary among them is used. The password comes from the
-    environment (`REALTIME_PIPELINE_POSTGRES__PASSWORD`) or from `password_file`. `sslmode` is libpq's. Every capture
-    needs a slot of its own.
+    environment (`REALTIME_PIPELINE_SOURCES__NAME__POSTGRES__PASSWORD`) or from `password_file`. `sslmode` is libpq's.
+    Every capture needs a slot of its own.
     """
 
     host: str = "127.0.0.1"

@@ -16,7 +16,8 @@ from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState, Repair
 from realtime_pipeline.infrastructure.atomic_file import write_atomically
 from realtime_pipeline.infrastructure.codecs.dead_letters import decode_repair, encode_letter
-from realtime_pipeline.infrastructure.files import event_lines as event_files
+from realtime_pipeline.infrastructure.files.event_lines import batches
+from realtime_pipeline.infrastructure.files.streams import check_readable
 from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
 from realtime_pipeline.interfaces.text import plain
 from realtime_pipeline.pipeline import Pipeline
@@ -209,7 +210,7 @@ def _replay(pipeline: Pipeline, options: argparse.Namespace, progress: Progress)
     shows, unread = progress("dead letter", "replayed"), list[str]()
     try:
         if options.repairs is not None:
-            event_files.check_readable([options.repairs])
+            check_readable([options.repairs])
             repairs = _repairs(options.repairs, unread)
             result = _handle(pipeline).replay_repaired(repairs, options.limit, shows.update)
         else:
@@ -240,7 +241,7 @@ def _print_replay(result: Replay, unread: list[str]) -> None:
 
 def _repairs(name: str, unread: list[str]) -> Iterator[Repair]:
     """Yield the repairs in a file; an invalid line goes into `unread` with the reason."""
-    for batch in event_files.batches(name, REPAIR_BYTES_MAX):
+    for batch in batches(name, REPAIR_BYTES_MAX):
         for submission in batch:
             try:
                 yield decode_repair(submission.value)

@@ -7,8 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -18,14 +17,16 @@ from realtime_pipeline.application.processing.ignored_types import add_types
 from realtime_pipeline.application.processing.process_events import Round
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.settings_file import load_settings
-from realtime_pipeline.domain.plurals import counted, numbered
+from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.times import utc_text
-from realtime_pipeline.infrastructure.files import event_lines as event_files
 from realtime_pipeline.infrastructure.sqlite.database import expand_user
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 from realtime_pipeline.interfaces.cli import backup as backup_cli
+from realtime_pipeline.interfaces.cli import capture as capture_cli
+from realtime_pipeline.interfaces.cli import check as check_cli
 from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
 from realtime_pipeline.interfaces.cli import deliver as deliver_cli
+from realtime_pipeline.interfaces.cli import publish as publish_cli
 from realtime_pipeline.interfaces.cli import queries as queries_cli
 from realtime_pipeline.interfaces.cli import topics as topics_cli
 from realtime_pipeline.interfaces.cli import trace as trace_cli
@@ -35,7 +36,6 @@ from realtime_pipeline.interfaces.text import counts_in_words, ignored_in_words,
 from realtime_pipeline.pipeline import Pipeline
 
 POLL_S = 0.2
-TERMINATED = 128 + signal.SIGTERM
 
 EPILOG = """\
 Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then from the environment
@@ -48,30 +48,6 @@ Settings come from a TOML file (--settings, or REALTIME_PIPELINE_SETTINGS), then
 With log = "kafka" and store = "redis" (REALTIME_PIPELINE_LOG=kafka, REALTIME_PIPELINE_STORE=redis), begin with
 realtime-pipeline topics create.
 """
-
-
-class Termination:
-    """Ends a command at SIGTERM: at once, or at the end of a `held_off` block."""
-
-    def __init__(self) -> None:
-        self._is_held_off = self._is_due = False
-        signal.signal(signal.SIGTERM, self._end)
-
-    @contextmanager
-    def held_off(self) -> Iterator[None]:
-        """Finish the block before the command ends."""
-        self._is_held_off = True
-        try:
-            yield
-        finally:
-            self._is_held_off = False
-        if self._is_due:
-            sys.exit(TERMINATED)
-
-    def _end(self, _signal: int, _frame: FrameType | None) -> None:
-        self._is_due = True
-        if not self._is_held_off:
-            sys.exit(TERMINATED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,14 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    publish = commands.add_parser(
-        "publish", parents=[common], help="append the events of files of JSON lines to the log"
-    )
-    publish.add_argument(
-        "files", metavar="FILE", nargs="+", help="JSON lines in any accepted schema, plain or .gz; - for standard input"
-    )
-    publish.set_defaults(command=_publish, reads=False)
-
+    publish_cli.add_publish(commands, common)
+    capture_cli.add_capture(commands, common)
+    check_cli.add_check(commands, common)
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
     worker.add_argument(
         "--until-caught-up", action="store_true", help="end when all records published so far are processed"
@@ -175,27 +146,6 @@ def _check_environment(settings: Settings, reads: bool) -> None:
         raise Unavailable(
             f"there is no database {settings.database} yet: publish events first, or name another with --database"
         )
-
-
-def _publish(pipeline: Pipeline, _settings: Settings, options: argparse.Namespace) -> None:
-    event_files.check_readable(options.files)
-    publish, progress, published, copies = pipeline.container.publish_events(), ProgressLine("event", "published"), 0, 0
-    termination = Termination()
-    try:
-        for name in options.files:
-            lines = publish.lines()
-            for batch in event_files.batches(name):
-                with termination.held_off():
-                    published += lines.publish(batch)
-                    progress.update(published)
-            copies += lines.copies
-            lines.end()
-    finally:
-        progress.end()
-        if copies:
-            print(f"{counted(copies, 'line is a copy', 'lines are copies')} made by a worker: skipped")
-        were = numbered(published, "event was", "events were")
-        print(f"{published:,} {were} published; the worker counts invalid ones as dead letters")
 
 
 def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:

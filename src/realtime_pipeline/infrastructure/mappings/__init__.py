@@ -1,0 +1,1 @@
+"""Mappings of public formats, a TOML file each, and how they are read."""
