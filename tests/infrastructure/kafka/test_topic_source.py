@@ -216,6 +216,23 @@ def test_records_deleted_before_they_were_read_are_not_skipped_silently(topic: T
     going_on.close()
 
 
+def test_a_topic_that_has_lost_its_end_is_noticed(topic: Topic, source: KafkaTopicSource) -> None:
+    """As an election of a replica that was behind does it."""
+    topic.produce(b"a", b"b")
+    source.open({})
+    _, positions = read_values(source, 2)
+    beyond = {"0": positions["0"].replace(":2", ":7")}
+    with pytest.raises(
+        UnrecoverableState, match=r"up to offset 7 and has lost its end: it ends at offset 2; skip_lost"
+    ):
+        source.open(beyond)
+    going_on = topic.source(skip_lost=True)
+    going_on.open(beyond)
+    topic.produce(b"c")
+    assert read_values(going_on, 1)[0] == [b"c"]
+    going_on.close()
+
+
 def test_records_deleted_while_it_reads_stop_it(topic: Topic) -> None:
     """The client fetches ahead, so the broker must have more than the client holds."""
     source = topic.source(librdkafka={"fetch.message.max.bytes": 1_000, "queued.min.messages": 1})
@@ -399,4 +416,4 @@ def test_settings_out_of_bounds_are_refused(change: dict[str, Any]) -> None:
 
 def test_a_log_that_takes_nothing_stops_the_reading(topic: Topic, tmp_path: Path) -> None:
     """One batch is in memory, and the client's queue has a limit; the rest stays in the topic."""
-    stop_the_log(tmp_path, topic.source(), lambda numbers: topic.produce(*map(view, numbers)))
+    stop_the_log(embedded("sqlite", tmp_path), topic.source(), lambda numbers: topic.produce(*map(view, numbers)))

@@ -378,7 +378,7 @@ def test_catching_up_publishes_what_is_there(streams: Streams, tmp_path: Path) -
 
 
 def test_a_log_that_takes_nothing_stops_the_reading(streams: Streams, tmp_path: Path) -> None:
-    stop_the_log(tmp_path, streams.source(), lambda numbers: streams.add(*map(view, numbers)))
+    stop_the_log(embedded("sqlite", tmp_path), streams.source(), lambda numbers: streams.add(*map(view, numbers)))
 
 
 @pytest.mark.parametrize(
