@@ -13,6 +13,7 @@ import redis
 
 from harness.checking.compare import compare
 from harness.services.redis import RedisServer
+from harness.services.resharding import move_slot, slot_of
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.errors import Damaged, Unavailable, Unreachable, UnrecoverableState
 from realtime_pipeline.application.ports.source import Source, SourceRecord, Unreadable
@@ -336,6 +337,22 @@ def test_large_entries_are_read_in_batches_of_some_megabytes(streams: Streams, s
         sizes.append(len(batch.records))
     assert sum(sizes) == 40
     assert max(sizes) < 20
+
+
+def test_a_stream_that_moves_to_other_nodes_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    nodes = servers.redis_cluster_nodes()
+    streams = Streams(nodes=servers.redis_cluster_address(), cluster=True)
+    slot = slot_of(nodes[0], streams.settings.keys[0])
+    streams.add(*map(view, range(100)))
+    with Pipeline(embedded("sqlite", tmp_path)) as pipeline:
+        with running(pipeline, streams.source()) as run:
+            run.wait_until(lambda progress: progress.published >= 50)
+            for turn in range(1, 7):
+                assert move_slot(nodes, slot, nodes[turn % 3], lambda: time.sleep(0.05)) <= 1
+                streams.add(*map(view, range(100 * turn, 100 * turn + 100)))
+            run.wait_until(lambda progress: progress.published == 700 and not progress.problem)
+        assert ids_by_customer(pipeline) == expected_ids(range(700))
+    streams.client.close()
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
