@@ -29,5 +29,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("REALTIME_PIPELINE_SERVERS") == "required" and reporter is not None:
         reasons = {str(report.longrepr) for report in reporter.stats.get("skipped", ())}
-        if any("there is no Kafka" in reason or "there is no Redis" in reason for reason in reasons):
+        servers = ("Kafka", "Redis", "Kinesis", "Postgres")
+        if any(f"there is no {server}" in reason for server in servers for reason in reasons):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

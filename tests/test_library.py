@@ -17,6 +17,7 @@ from realtime_pipeline import Forgetting, Pipeline, PipelineError, Request, Sett
 from realtime_pipeline.application import errors
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.infrastructure.memory.sink import MemorySink
+from realtime_pipeline.infrastructure.memory.source import MemorySource
 from tests.support.histories import NOW_MS, append, event, opened
 
 LIBRARY = (Path(__file__).parents[1] / "docs/library.md").read_text("utf-8")
@@ -64,6 +65,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             "Forgetting": forgetting,
             "Receipt": pipeline.receipt(forgetting),
             "Retained": pipeline.receipt(forgetting).stays[0],
+            "SourceProgress": pipeline.publish_source(MemorySource("shop", {"first": []})),
+            "CheckReport": pipeline.check(MemorySource("shop", {"first": [json.dumps(event()).encode(), b"{}"]})),
             "Backup": pipeline.backup(folder / "copy.db"),
         }
 
@@ -165,6 +168,8 @@ def _processing(pipeline: Pipeline) -> None:
 
 CALLS: dict[str, Callable[[Pipeline], object]] = {
     "publish": lambda pipeline: pipeline.publish([event()]),
+    "publish_source": lambda pipeline: pipeline.publish_source(MemorySource("shop", {"first": [b"{}"]})),
+    "check": lambda pipeline: pipeline.check(MemorySource("shop", {"first": [b"{}"]})),
     "process": lambda pipeline: pipeline.process(),
     "processing": _processing,
     "backup": lambda pipeline: pipeline.backup(f"{pipeline.container.settings().database}.copy"),
@@ -194,7 +199,7 @@ def test_every_method_is_tried() -> None:
     assert METHODS.keys() - CALLS.keys() == {"__init__", "close"}
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name != "restore_outputs"])  # which is for Kafka
+@pytest.mark.parametrize("name", sorted(CALLS.keys() - {"restore_outputs", "check"}))  # for Kafka; opens no store
 def test_a_store_that_cannot_be_opened_is_unavailable_whatever_is_asked(name: str, tmp_path: Path) -> None:
     file = tmp_path / "letter.txt"
     file.write_text("not a database, but a letter that is long enough to be taken for nothing else\n" * 9)

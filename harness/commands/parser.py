@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from harness.benchmarks import freshness, growth, outage, recommend, worker
+from harness.benchmarks import bridge, freshness, growth, outage, recommend, worker
 from harness.chaos.rounds import ROUNDS
 from harness.commands import chaos, demo, evaluate, experiment, fault, oracle, release_fixture, replay, services
 from harness.formats import FORMATS
@@ -183,6 +183,13 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--products", type=_count, default=2_000)
     parser.add_argument("--seed", type=int, default=7)
     parser.set_defaults(command=growth.run)
+
+    parser = benches.add_parser(
+        "bridge", parents=[common], help="records per CPU-second from a queue into the log, beside plain reading"
+    )
+    parser.add_argument("--source", choices=sorted(bridge.SOURCES), required=True)
+    parser.add_argument("--events", type=_count, default=200_000)
+    parser.set_defaults(command=bridge.run)
 
     parser = benches.add_parser("outage", parents=[common], help="a while without Redis or Kafka, at full load")
     parser.add_argument("--server", choices=("redis", "kafka"), required=True)

@@ -42,6 +42,8 @@ class ServerProcess:
         is_ready: Callable[[], bool],
         ready_s: float,
         environment: Mapping[str, str] | None = None,
+        user: int | None = None,
+        group: int | None = None,
     ) -> None:
         self._name = name
         self._command = list(command)
@@ -49,6 +51,8 @@ class ServerProcess:
         self._is_ready = is_ready
         self._ready_s = ready_s
         self._environment = environment
+        self._user = user
+        self._group = group
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -71,6 +75,9 @@ class ServerProcess:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env=self._environment,
+                user=self._user,
+                group=self._group,
+                extra_groups=None if self._user is None else (),
                 start_new_session=True,  # Ctrl-C must only reach the harness, which stops its servers itself
             )
         deadline_s = time.monotonic() + self._ready_s
@@ -95,9 +102,16 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Ask the server to end; kill it where it does not."""
+        self._end_by(signal.SIGTERM)
+
+    def interrupt(self) -> None:
+        """Ask the server by SIGINT to end; kill it where it does not."""
+        self._end_by(signal.SIGINT)
+
+    def _end_by(self, number: int) -> None:
         if self._process is None:
             return
-        self._process.terminate()
+        self._process.send_signal(number)
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:

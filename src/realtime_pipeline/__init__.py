@@ -19,6 +19,8 @@ from realtime_pipeline.application.errors import (
     UnrecoverableState,
     WrongLog,
 )
+from realtime_pipeline.application.ingestion.check_events import CheckReport, Example
+from realtime_pipeline.application.ingestion.run_source import SourceProgress
 from realtime_pipeline.application.maintenance.follow_forgetting import Progress
 from realtime_pipeline.application.maintenance.forget_customer import Forgetting, Receipt
 from realtime_pipeline.application.maintenance.handle_dead_letters import Replay
@@ -27,12 +29,15 @@ from realtime_pipeline.application.ports.backups import Backup
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.sink import Delivery, Row, Sink
+from realtime_pipeline.application.ports.source import Source, SourceBatch, SourceRecord, Unreadable
 from realtime_pipeline.application.serving.request import Request
 from realtime_pipeline.application.serving.show_customer import Profile
 from realtime_pipeline.application.serving.top_rated import TopRated, TopRatedProducts
 from realtime_pipeline.composition.container import Container
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.settings_file import load_rules, load_settings
+from realtime_pipeline.domain.conditions import FieldTest
+from realtime_pipeline.domain.mapping.definitions import EventMapping, EventRule, ExchangeRate, Field
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.recommendation.recommendations import Recommendation, Recommendations
@@ -43,7 +48,9 @@ from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
+from realtime_pipeline.infrastructure.files.formats import FileFormat
 from realtime_pipeline.infrastructure.files.sink import FileSink
+from realtime_pipeline.infrastructure.files.source import FileSource
 from realtime_pipeline.pipeline import Pipeline
 
 __version__ = "0.1.0"
@@ -54,12 +61,21 @@ __all__ = [
     "Backup",
     "Catalogue",
     "Change",
+    "CheckReport",
     "Clock",
     "Container",
     "Copy",
     "Damaged",
     "Delivery",
+    "EventMapping",
+    "EventRule",
+    "Example",
+    "ExchangeRate",
+    "Field",
+    "FieldTest",
+    "FileFormat",
     "FileSink",
+    "FileSource",
     "Forgetting",
     "InvalidEvents",
     "InvalidSettings",
@@ -90,6 +106,10 @@ __all__ = [
     "Row",
     "Settings",
     "Sink",
+    "Source",
+    "SourceBatch",
+    "SourceProgress",
+    "SourceRecord",
     "TopRated",
     "TopRatedProducts",
     "Trace",
@@ -98,6 +118,7 @@ __all__ = [
     "UnknownEvent",
     "UnknownLetter",
     "UnknownProduct",
+    "Unreadable",
     "UnrecoverableState",
     "WrongLog",
     "load_rules",

@@ -22,10 +22,10 @@ from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.recommendations import Recommendation, Recommendations
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.background_worker import BackgroundWorker
-from realtime_pipeline.operations import Operations
+from realtime_pipeline.ingestion import Ingestion
 
 
-class Pipeline(Operations):
+class Pipeline(Ingestion):
     """Publish events, process them, and read profiles and recommendations.
 
     Every error in events, ids, files or stores is a `PipelineError`, whose message is one line that says what to do.
@@ -61,22 +61,6 @@ class Pipeline(Operations):
         """
         if self._background.is_of_this_process:
             self.container.resources().close()
-
-    def publish(self, events: Sequence[Mapping[str, object]]) -> int:
-        """Append events to the log, all or none; they are durable on return.
-
-        Args:
-            events: JSON documents in any accepted schema.
-
-        Returns:
-            The number of events.
-
-        Raises:
-            InvalidEvents: an event is not valid, or is a copy that a worker made; the message says which, and why.
-            Unavailable: the log did not take them all. Kafka may have taken some: publish all again, with their ids.
-            ProcessingFailed: the thread of `processing` has failed.
-        """
-        return self._checked_container.publish_events().documents(events)
 
     def process(self) -> Mapping[RecordClass, int]:
         """Process all records that have been published so far, in the calling thread.

@@ -10,8 +10,10 @@ from tests.docs.snippets import ROOT, Snippet, check_imports, commands, play
 PLAYED = {
     "README.md": 10,
     "docs/tutorial.md": 18,
+    "docs/how-to/publish-files.md": 1,
     "docs/how-to/swap-an-adapter.md": 3,
     "docs/how-to/test-your-shop.md": 1,
+    "docs/how-to/write-a-source.md": 1,
 }
 """Documents whose blocks are run, and how many there are at least."""
 

@@ -36,7 +36,7 @@ MISSPELT = {
     "user_id": "userid",
     "session_id": "sessionID",
     "timestamp": "time_stamp",
-    "product_id": "productId",
+    "product_id": "content_id",
     "category": "categroy",
     "price": "Price",
     "quantity": "qty",
@@ -80,6 +80,7 @@ def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
         st.sampled_from(
             ["view"] * 5
             + ["cart", "remove_from_cart", "purchase", "purchase", "cancellation", "review", "exposure", "forget"]
+            + ["video_done", "video_done", "click"]
             + ["login"] * (2 if sign_ins else 0)
         )
     )

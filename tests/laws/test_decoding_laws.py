@@ -28,7 +28,8 @@ EMOJI: Final = "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
 LAST_MS: Final = 253_402_127_999_999
 """The end of 9999-12-29: whatever their zones, both decoders take it for a time before the year 10000."""
 OWN_TYPES: Final = {"video_play": "view", "order_placed": "purchase"}
-LIMITS: Final = (EventLimits(), EventLimits(4_000, 4, 6, 3, 2, 100, 1_000, ("guest", "7")))
+CUSTOM: Final = ("song_play", "sensor_reading")
+LIMITS: Final = (EventLimits(custom=CUSTOM), EventLimits(4_000, 4, 6, 3, 2, 100, 1_000, ("guest", "7"), CUSTOM[:1]))
 DECODERS: Final = [
     (
         EventDecoder(limits, {own: kind for own, known in OWN_TYPES.items() if (kind := kind_named(known))}),
@@ -40,7 +41,7 @@ DECODERS: Final = [
 TYPES: Final = (
     *("view", "product_viewed", "video_play", "cart", "remove_from_cart", "review", "exposure", "login", "forget"),
     *("purchase", "transaction", "order_placed", "refund", "cancellation"),
-    *("View", "song_play"),
+    *("View", "song_play", "song_play", "sensor_reading", "click"),
 )
 
 wrong_types = st.sampled_from([True, False, [], {}, [1], {"a": 1}, "", "x", 0, -1, 1.5, 2.0, "2", None])
@@ -122,6 +123,7 @@ PROPERTIES: Final[dict[str, st.SearchStrategy[Any]]] = {
     "rating": field(st.sampled_from([1, 4, 5.0])),
     "text": labels,
     "products": field(st.lists(ids, max_size=3)),
+    "content_id": ids,
 }
 RECORD: Final[dict[str, st.SearchStrategy[Any]]] = {
     "event_id": ids,
@@ -134,6 +136,8 @@ RECORD: Final[dict[str, st.SearchStrategy[Any]]] = {
     "order_id": ids,
     "price": money,
     "quantity": PROPERTIES["quantity"],
+    "content_id": ids,
+    "not_an_event": st.sampled_from(["unknown_rate: none", "x", "", None, 7]),
     "forwarded": mostly(
         st.tuples(st.integers(0, 4_095), st.integers(0, 2**40)),
         st.sampled_from([[1], [1, 2, 3], [-1, 0], [0, -1], [True, 0], ["0", 0], [1.0, 2], "x", {}, None]),
@@ -182,7 +186,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     type_ = draw(st.sampled_from(TYPES))
     document: dict[str, Any] = {"event_type": type_, "user_id": "ada", "timestamp": AT_MS}
     if draw(st.booleans()):
-        document = {draw(st.sampled_from(["event_type", "event_type", "action"])): type_, "timestamp": AT_MS}
+        document = {draw(st.sampled_from(["event_type", "event_type", "action", "type"])): type_, "timestamp": AT_MS}
     document |= draw(objects(RECORD, misspelt))
     for name in draw(st.sampled_from([("properties",), ("metadata",), ("properties", "metadata"), ()])):
         properties = draw(objects(PROPERTIES, misspelt))

@@ -19,6 +19,7 @@ from tests.mutation import (
     profile_and_views,
     recommendation,
     redis,
+    sources,
     sqlite,
 )
 from tests.mutation.mutation import Mutation
@@ -35,6 +36,7 @@ AREAS = (
     profile_and_views,
     recommendation,
     redis,
+    sources,
     sqlite,
 )
 MUTATIONS = [mutation for area in AREAS for mutation in area.MUTATIONS]

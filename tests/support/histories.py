@@ -19,6 +19,7 @@ from realtime_pipeline.composition.settings import StoreSettings
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.streams.settings import FoldSettings
+from realtime_pipeline.infrastructure.codecs.limits import EventLimits
 from tests.support import servers
 
 NOW_MS = 1_760_000_000_000
@@ -52,6 +53,7 @@ SMALL_PROFILE = ProfileSettings(
 """Limits so small that short histories reach every one of them."""
 
 SMALL = Settings(
+    events=EventLimits(custom=("video_done", "sensor_reading")),
     partitions=2,
     fold=FoldSettings(profile=SMALL_PROFILE, max_out_of_orderness_ms=500, max_future_skew_ms=1_000),
     stores=StoreSettings(session_retention_ms=30_000, listed_sessions_max=3),

@@ -14,15 +14,19 @@ import attrs
 import pytest
 
 from harness.services.kafka import KafkaBroker, SaslListener, kafka_broker, kafka_missing_reason
+from harness.services.kinesis import KinesisServer, kinesis_missing_reason, kinesis_server
+from harness.services.postgres import PASSWORD, SUPERUSER, PostgresServer, postgres_missing_reason, postgres_server
 from harness.services.redis import RedisServer, redis_binary, redis_cluster, redis_server
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
 from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
+from realtime_pipeline.infrastructure.postgres.session import Session
+from realtime_pipeline.infrastructure.postgres.settings import PostgresSettings
 from realtime_pipeline.infrastructure.redis.client import RedisClient
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from tests.support.certificates import Certificates, certificates
 
 ROOT = Path(__file__).parents[2]
-Server = TypeVar("Server", RedisServer, KafkaBroker)
+Server = TypeVar("Server", RedisServer, KafkaBroker, KinesisServer, PostgresServer)
 _numbers = count()
 
 
@@ -102,6 +106,47 @@ def kafka_stopped() -> Iterator[None]:
         yield
     finally:
         process.signal(SIGCONT)
+
+
+@cache
+def kinesis() -> KinesisServer:
+    """An imitation of Amazon Kinesis."""
+    reason = kinesis_missing_reason()
+    if reason is not None:
+        pytest.skip(reason)
+    return _killed_at_the_end(_running().enter_context(kinesis_server(_folder("kinesis"))))
+
+
+def _postgres() -> PostgresServer:
+    """A single server with logical replication."""
+    return postgres_server_with()
+
+
+def postgres_server_with(**options: str) -> PostgresServer:
+    """A new Postgres with these options."""
+    reason = postgres_missing_reason()
+    if reason is not None:
+        pytest.skip(reason)
+    return _killed_at_the_end(_running().enter_context(postgres_server(_folder("postgres"), None, **options)))
+
+
+def postgres_settings(server: PostgresServer | None = None) -> PostgresSettings:
+    """Make an empty database; settings name a slot and a publication of their own."""
+    port, name = (server or _postgres()).port, unique("shop").replace("-", "_")
+    settings = PostgresSettings(port=port, user=SUPERUSER, password=PASSWORD, slot=name, publication=name)
+    postgres_execute(settings, f'CREATE DATABASE "{name}"')
+    return attrs.evolve(settings, database=name)
+
+
+def postgres_execute(settings: PostgresSettings, *statements: str) -> list[tuple[str | None, ...]]:
+    """Run statements, each in a transaction of its own; return the rows of the last."""
+    session, rows = Session(settings), list[tuple[str | None, ...]]()
+    try:
+        for statement in statements:
+            rows = session.rows(statement)
+    finally:
+        session.close()
+    return rows
 
 
 def unique(name: str) -> str:

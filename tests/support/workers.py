@@ -21,8 +21,10 @@ ELSEWHERE = {
     Stage.SNAPSHOTTING,
     Stage.LOG_TRIMMING,
     Stage.BACKING_UP,
+    Stage.SOURCE_READ,
+    Stage.SOURCE_PUBLISHED,
 }
-"""Stages that no worker with an embedded store reaches: of publishers, backups, log retention and network stores."""
+"""Stages that no worker with an embedded store reaches: of publishers, sources, backups, retention, network stores."""
 
 
 class Crash(Exception):

@@ -15,6 +15,8 @@ from dependency_injector import containers, providers
 
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import Unavailable
+from realtime_pipeline.application.ingestion.check_events import CheckEvents
+from realtime_pipeline.application.ingestion.map_documents import MapDocuments
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
@@ -37,6 +39,7 @@ from realtime_pipeline.application.ports.observer import NoObserver, StageObserv
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
@@ -175,7 +178,11 @@ class Container(containers.DeclarativeContainer):
     recommend_products: providers.Singleton[RecommendProducts] = _Single(use_cases.recommend_products, __self__)
     run_experiment: providers.Singleton[RunExperiment] = _Single(use_cases.run_experiment, __self__)
     explain_empty_list: providers.Singleton[ExplainEmptyList] = _Single(use_cases.explain_empty_list, __self__)
+    map_documents: providers.Factory[MapDocuments] = providers.Factory(use_cases.map_documents, __self__)
+    check_events: providers.Factory[CheckEvents] = providers.Factory(use_cases.check_events, __self__)
     prepare_records: providers.Factory[PrepareRecords] = providers.Factory(use_cases.prepare_records, __self__)
+    source: providers.Factory[Source] = providers.Factory(use_cases.source, __self__)
+    prepare_source: providers.Factory[PrepareRecords] = providers.Factory(use_cases.prepare_source, __self__)
     run_source: providers.Singleton[RunSource] = _Single(use_cases.run_source, __self__)
     run_sink: providers.Singleton[RunSink] = _Single(use_cases.run_sink, __self__)
     show_customer: providers.Singleton[ShowCustomer] = _Single(use_cases.show_customer, __self__)

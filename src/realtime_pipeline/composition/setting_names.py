@@ -15,7 +15,10 @@ NAMED_MAX: Final = 3
 """How many sources an error names at most."""
 
 MAPPINGS: Final = frozenset(
-    ("event_types", "weights", "category_weights", "pinned", "mapping", "types", "fields", "when", "unless", "split")
+    (
+        *("event_types", "weights", "category_weights", "pinned"),
+        *("mapping", "sources", "types", "fields", "when", "unless", "split"),
+    )
 )
 """Settings whose keys are a shop's own: products, categories, event types, fields."""
 
@@ -69,8 +72,24 @@ def check_names(
         if value not in choices:
             written = shortened(value) if isinstance(value, int | float) else ascii(value)[1:200].rstrip("'")
             raise InvalidSettings(f"{sources.of(path)}: {dotted} must be one of {', '.join(choices)}, not {written}")
-        if isinstance(value, dict) and isinstance(field_type, type) and attrs.has(field_type):
-            check_names(value, field_type, path, sources)
+        if isinstance(value, dict):
+            _check_group(value, field_type, path, sources)
+
+
+def _check_group(value: Mapping[str, Any], field_type: Any, path: SettingPath, sources: Sources) -> None:
+    """Check the names of a group, of a group that may be absent, or of the groups of a mapping."""
+    if isinstance(field_type, type) and attrs.has(field_type):
+        check_names(value, field_type, path, sources)
+        return
+    types = [found for found in get_args(field_type) if isinstance(found, type) and attrs.has(found)]
+    if len(types) != 1:
+        return
+    if get_origin(field_type) is dict:
+        for name, group in value.items():
+            if isinstance(group, dict):
+                check_names(group, types[0], (*path, str(name)), sources)
+    else:
+        check_names(value, types[0], path, sources)
 
 
 def _nearest(name: str, within: SettingPath, fields: Iterable[str]) -> str:

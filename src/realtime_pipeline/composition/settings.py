@@ -17,11 +17,14 @@ from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventLimits, kind_named
-from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
-from realtime_pipeline.infrastructure.redis.settings import RedisSettings
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, KafkaTopicSettings
+from realtime_pipeline.infrastructure.kinesis.settings import KinesisSettings
+from realtime_pipeline.infrastructure.postgres.settings import PostgresSettings
+from realtime_pipeline.infrastructure.redis.settings import RedisSettings, RedisStreamSettings
 from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSettings
 
 ACTIVITY_RETENTION_HOURS_MAX = 10 * 366 * 24
+SOURCE_NAME_LENGTH_MAX = 200
 SESSION_RETENTION_MAX_MS = 100 * 365 * 86_400_000
 
 LogName = Literal["sqlite", "memory", "kafka"]
@@ -51,6 +54,32 @@ class StoreSettings:
 
 
 @attrs.frozen
+class SourceSettings:
+    """A source that `capture` reads: exactly one of its kinds, and the name of the mapping that makes events of its
+    records; without a mapping they are events in an accepted schema already."""
+
+    mapping: str = ""
+    postgres: PostgresSettings | None = None
+    kafka: KafkaTopicSettings | None = None
+    redis: RedisStreamSettings | None = None
+    kinesis: KinesisSettings | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if len(self._kinds) != 1:
+            raise ValueError("a source needs exactly one of the groups postgres, kafka, redis, kinesis")
+
+    @property
+    def _kinds(self) -> list[str]:
+        kinds = ("postgres", "kafka", "redis", "kinesis")
+        return [kind for kind in kinds if getattr(self, kind) is not None]
+
+    @property
+    def kind(self) -> str:
+        """Which kind it is."""
+        return self._kinds[0]
+
+
+@attrs.frozen
 class Settings:
     """All settings; the defaults are those of an embedded pipeline, with log and store in one SQLite file.
 
@@ -58,7 +87,7 @@ class Settings:
     shop's own event types to known ones: `{"video_play": "view", "order_placed": "purchase"}`. `rating_prior` is how
     many average ratings a product starts with. `currency` (a code of ISO 4217) decides how many decimals money is
     printed with: 2 if it is empty. `mapping` has, by name, how the records of a shop's own systems become events;
-    `exchange_rates` convert their money to `currency`.
+    `exchange_rates` convert their money to `currency`; `sources` are databases and queues that events are read from.
     """
 
     log: LogName = "sqlite"
@@ -70,6 +99,7 @@ class Settings:
     event_types: dict[str, str] = attrs.Factory(dict)
     mapping: dict[str, EventMapping] = attrs.Factory(dict)
     exchange_rates: tuple[ExchangeRate, ...] = ()
+    sources: dict[str, SourceSettings] = attrs.Factory(dict)
     events: EventLimits = attrs.Factory(EventLimits)
     fold: FoldSettings = attrs.Factory(FoldSettings)
     worker: WorkerSettings = attrs.Factory(WorkerSettings)
@@ -100,6 +130,9 @@ class Settings:
                 raise ValueError(f"event_types: {type_name} cannot be mapped, since it erases customers")
             if kind_named(kind_name) is None:
                 raise ValueError(f"event_types: {type_name} is mapped to {kind_name}, which is no known event type")
+        for name in self.sources:
+            if not name.isprintable() or not 0 < len(name) <= SOURCE_NAME_LENGTH_MAX:
+                raise ValueError(f"sources: a name has 1 to {SOURCE_NAME_LENGTH_MAX} printable characters")
         for type_name in self.events.custom:
             if kind_named(type_name) is not None or type_name in self.event_types:
                 raise ValueError(f"events.custom: {type_name} is a known event type, or one of event_types")

@@ -9,6 +9,8 @@ from dependency_injector import providers
 
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import InvalidSettings
+from realtime_pipeline.application.ingestion.check_events import CheckEvents
+from realtime_pipeline.application.ingestion.map_documents import MapDocuments
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.record_exposure import RecordExposure
@@ -25,6 +27,7 @@ from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.processing.claim_cells import ClaimCells
 from realtime_pipeline.application.processing.fold_records import FoldRecords
@@ -42,12 +45,14 @@ from realtime_pipeline.application.serving.show_customer import ShowCustomer
 from realtime_pipeline.composition.mappings import compile_mapping
 from realtime_pipeline.composition.parts import Parts
 from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.composition.sources import find_source, open_source
 from realtime_pipeline.composition.tables import COMBINATIONS, LOGS, STORES
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, find_event_id
 from realtime_pipeline.infrastructure.codecs.documents import find_document
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, encode_event, encode_tick
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
+from realtime_pipeline.infrastructure.codecs.spelling import find_unknown
 from realtime_pipeline.infrastructure.codecs.unmapped import encode_unmapped
 
 
@@ -131,6 +136,45 @@ def prepare_records(provided: Provided, source: str, mapping: str = "", default_
         decoder.routing_key_of,
         default_type,
     )
+
+
+def map_documents(provided: Provided, mapping: str) -> MapDocuments:
+    """Making events of a caller's documents, by the mapping of this name.
+
+    Raises:
+        InvalidSettings: there is no such mapping, or it needs the shop's currency.
+    """
+    return MapDocuments(compile_mapping(provided.settings(), mapping))
+
+
+def source(provided: Provided, name: str) -> Source:
+    """A source of the settings.
+
+    Raises:
+        InvalidSettings: there is none of this name, or its mapping cannot be used for it.
+        Unavailable: it needs an extra that is not installed.
+    """
+    return open_source(provided.settings(), name)
+
+
+def prepare_source(provided: Provided, name: str) -> PrepareRecords:
+    """Making events of the records of a source of the settings, by its mapping.
+
+    Raises:
+        InvalidSettings: there is no such source or mapping, or it needs the shop's currency.
+    """
+    return prepare_records(provided, name, find_source(provided.settings(), name).mapping)
+
+
+def check_events(provided: Provided, mapping: str = "", default_type: str = "") -> CheckEvents:
+    """Checking what records would become, by a mapping of this name or as they are.
+
+    Raises:
+        InvalidSettings: there is no such mapping, or it needs the shop's currency.
+    """
+    prepare = prepare_records(provided, "check", mapping, default_type)
+    settings = provided.settings()
+    return CheckEvents(prepare, provided.decoder(), encode_message, find_unknown, settings.fold, provided.clock())
 
 
 def record_exposure(provided: Provided) -> RecordExposure:

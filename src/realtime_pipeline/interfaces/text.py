@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from realtime_pipeline.application.ingestion.check_events import CheckReport
 from realtime_pipeline.application.maintenance.follow_forgetting import Progress
 from realtime_pipeline.application.maintenance.forget_customer import Receipt
 from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.serving.show_customer import Profile
 from realtime_pipeline.application.serving.top_rated import TopRated
-from realtime_pipeline.domain.plurals import counted
+from realtime_pipeline.domain.mapping.compiled import UNMAPPED
+from realtime_pipeline.domain.plurals import counted, numbered
 from realtime_pipeline.domain.recommendation.recommendations import Recommendation
-from realtime_pipeline.domain.shop.events import EventKind
+from realtime_pipeline.domain.shop.events import CUSTOM, EventKind
 from realtime_pipeline.domain.shop.ids import JOINER
 from realtime_pipeline.domain.shop.money import DECIMALS_USUAL, in_units
 from realtime_pipeline.domain.shop.product import Product
@@ -27,6 +29,11 @@ KINDS = {
     EventKind.CUSTOMER_SIGNED_IN: ("sign-in", "sign-ins"),
 }
 """The singular and the plural of each kind of event."""
+
+SHOWN_CHARACTERS = 100
+"""How many characters of a dead letter are shown."""
+SHOWN_FIELDS = 12
+"""How many fields without a meaning are shown."""
 
 
 def recommendations_in_words(
@@ -132,11 +139,8 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
     yield f"customer {customer.customer_id}"
     if visits.first_seen_ms is not None and visits.last_seen_ms is not None:
         yield f"  seen       {utc_text(visits.first_seen_ms)} to {utc_text(visits.last_seen_ms)}"
-    done = (
-        counted(count, singular, plural)
-        for kind, (singular, plural) in KINDS.items()
-        if (count := visits.counts.get(kind))
-    )
+    custom = [kind for kind in sorted(visits.counts) if kind.is_custom]
+    done = (counted(count, *_kind_in_words(kind)) for kind in (*KINDS, *custom) if (count := visits.counts.get(kind)))
     yield f"  did        {', '.join(done) or 'nothing yet'}"
     if purchases.units or purchases.orders_placed:
         orders = f"{counted(purchases.units, 'piece')} in {counted(purchases.orders_placed, 'order')}"
@@ -154,6 +158,38 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
         yield f"  rated      {product.title} {'★' * review.rating}{text}"
 
 
+def check_in_words(report: CheckReport, decimals: int = DECIMALS_USUAL) -> Iterator[str]:
+    """Write what a file's records would become: classes, reasons with examples, fields, time, customers and money."""
+    yield f"{counted(report.records, 'record')} read: {counted(report.events, 'event')}"
+    for class_, words in CLASSES.items():
+        if count := report.counts.get(class_, 0):
+            yield f"  {count:>12,} {words[-1] if len(words) > 1 else numbered(count, words[0], words[0] + 's')}"
+    if report.messages:
+        yield f"  {counted(report.messages, 'of them is a message', 'of them are messages')} about visitors who sign in"
+    if report.first_ms is not None and report.last_ms is not None:
+        yield f"from {utc_text(report.first_ms)} to {utc_text(report.last_ms)}"
+    kinds = (counted(count, *_kind_in_words(kind)) for kind, count in report.kinds.items())
+    yield plain(f"applied: {', '.join(kinds) or 'nothing'}")
+    who = f"{counted(report.customers, 'customer')}, {counted(report.visitors, 'visitor')}"
+    yield f"{who}, {counted(report.products, 'product')}, {counted(report.orders, 'order')}"
+    money = f"sold for {in_units(report.spend, decimals)}, refunded {in_units(report.refunds, decimals)}"
+    yield f"{counted(report.units, 'piece')} bought, refunds taken off; {money}"
+    for code, count in sorted(report.reasons.items(), key=lambda item: (-item[1], item[0])):
+        yield plain(f"dead letters {code}: {count:,}")
+        for example in report.examples[code]:
+            yield plain(f"  {example.origin}: {example.reason}")
+            yield plain(f"      {example.begin[:SHOWN_CHARACTERS]}")
+    yield from ignored_in_words(report.ignored_types)
+    yield from left_out_in_words(0, report.left_out)
+    for name, (count, meant) in list(report.unknown_fields.items())[:SHOWN_FIELDS]:
+        yield plain(f"no meaning here: {name} in {counted(count, 'event')}" + (f" ({meant}?)" if meant else ""))
+
+
+def _kind_in_words(kind: EventKind) -> tuple[str, str]:
+    name = kind.removeprefix(CUSTOM)
+    return KINDS.get(kind, (name, name))
+
+
 def counts_in_words(counts: Mapping[RecordClass, int]) -> str:
     """Write the number of records in each class."""
     classes = (counted(counts.get(name, 0), *words) for name, words in CLASSES.items())
@@ -165,7 +201,17 @@ def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
     if types:
         ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
         named = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
-        yield plain(f"ignored types: {named}; map them in [event_types]")
+        where = "[event_types]" if not any(name.startswith(UNMAPPED) for name in types) else "the mapping"
+        yield plain(f"ignored types: {named.replace(UNMAPPED, '')}; map them in {where}")
+
+
+def left_out_in_words(copies: int, types: Mapping[str, int]) -> Iterator[str]:
+    """Write what a call did not publish: copies that workers made, and types that the mapping ignores."""
+    if copies:
+        yield f"{counted(copies, 'line is a copy', 'lines are copies')} made by a worker: skipped"
+    if types:
+        ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
+        yield plain("left out by the mapping: " + ", ".join(f"{name} {count:,}" for name, count in ordered))
 
 
 EMPTY = '""'

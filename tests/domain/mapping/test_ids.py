@@ -26,12 +26,12 @@ def test_an_event_has_the_id_of_its_record() -> None:
 def test_an_event_without_an_id_is_named_by_its_record() -> None:
     records: list[dict[str, Any]] = [{}, {"id": None}, {"id": ""}, {"id": []}]
     for record in records:
-        assert ids(compiled({"event_id": "id"}), record) == ["shop:file:1"]
+        assert ids(compiled({"event_id": "id"}), record) == ["file:1"]
     assert ids(compiled({}), {}, "") == [None]  # the log's position names it
 
 
 def test_lines_have_their_own_ids_or_the_record_s_with_type_and_number() -> None:
-    assert ids(compiled({}, SPLIT), TWO_LINES) == ["shop:file:1:purchase:0", "shop:file:1:purchase:1"]
+    assert ids(compiled({}, SPLIT), TWO_LINES) == ["file:1:purchase:0", "file:1:purchase:1"]
     assert ids(compiled({"event_id": "id"}, SPLIT), TWO_LINES) == ["m-1:purchase:0", "m-1:purchase:1"]
     assert ids(compiled({"event_id": "line.id"}, SPLIT), TWO_LINES) == [7, 8]
     joined = Field(join=("id", "line.id"), by="/", prefix="o:")
@@ -42,8 +42,8 @@ def test_a_line_without_an_id_of_its_own_has_the_record_s_and_its_number() -> No
     record = {"id": "m-1", "lines": [{"id": 7}, {}, {}]}
     assert ids(compiled({"event_id": "line.id"}, SPLIT), record) == [
         7,
-        "shop:file:1:purchase:1",
-        "shop:file:1:purchase:2",
+        "file:1:purchase:1",
+        "file:1:purchase:2",
     ]
     either = Field(path=("line.id", "id"))
     assert ids(compiled({"event_id": either}, SPLIT), record) == [7, "m-1", "m-1:2"]

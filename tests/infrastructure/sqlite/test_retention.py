@@ -202,6 +202,8 @@ DROP TABLE snapshots;
 DROP TABLE snapshot_chunks;
 DROP TABLE snapshot_forgotten;
 DROP TABLE sums;
+DROP TABLE source_claims;
+DROP TABLE source_positions;
 PRAGMA user_version = 5;
 """
 

@@ -56,7 +56,8 @@ def test_a_snapshot_of_schema_6_is_valid_after_the_upgrade(bytes_max: int, tmp_p
         pipeline.process()
         before = state(pipeline)
         with pipeline.container.database().transaction() as connection:
-            connection.execute("DROP TABLE sums")
+            for table in ("sums", "source_claims", "source_positions"):
+                connection.execute(f"DROP TABLE {table}")
             connection.execute("DELETE FROM snapshot_chunks WHERE name = 'sums'")
             connection.execute("UPDATE snapshots SET schema = 6")
             connection.execute("PRAGMA user_version = 6")
@@ -162,7 +163,10 @@ def test_a_full_disk_during_a_snapshot_or_a_deletion_loses_nothing(pages: int, t
         assert state(pipeline) == before
 
 
-OF_LOG_AND_OUTPUTS = {"meta", "records", "log_partitions", "output_positions", "dead_letters", "dead_letter_marks"}
+OF_LOG_AND_OUTPUTS = {
+    *("meta", "records", "log_partitions", "source_claims", "source_positions"),
+    *("output_positions", "dead_letters", "dead_letter_marks"),
+}
 
 
 OF_SNAPSHOTS = {"snapshots", "snapshot_chunks", "snapshot_forgotten"}

@@ -120,7 +120,8 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             connection.execute("DROP TABLE dead_letter_marks")
             connection.execute("DROP INDEX letters_of_customers")
             connection.execute("ALTER TABLE records DROP COLUMN unused")
-            connection.execute("DROP TABLE sums")
+            for table in ("sums", "source_claims", "source_positions"):
+                connection.execute(f"DROP TABLE {table}")
             connection.execute("PRAGMA user_version = 4")
         database.close()
         again = Database(tmp_path / "shop.db")

@@ -63,7 +63,7 @@ class PrepareRecords:
         except ValueError as error:
             return [self._unmapped(str(error), value if isinstance(value, bytes) else b"", record.origin)]
         try:
-            mapped = mapping(document, record.id)
+            mapped = mapping(document, f"{self._source}:{record.id}")
         except Unmappable as error:
             return [self._unmapped(str(error), document, record.origin, mapping.customer(document))]
         if mapped.ignored_type is not None and not mapped.events:

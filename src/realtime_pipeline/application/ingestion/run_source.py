@@ -38,6 +38,10 @@ class SourceProgress:
     warning: str = ""
     problem: str = ""
 
+    def as_dict(self) -> dict[str, object]:
+        """Return the fields as a JSON document."""
+        return attrs.asdict(self)
+
 
 OnProgress = Callable[[SourceProgress], object]
 

@@ -39,7 +39,8 @@ class CompiledMapping:
 
         Args:
             document: the record's JSON object, or its columns.
-            record_id: names the record; the events' ids are made of it where the record has no id of its own.
+            record_id: names the record among those of all sources; the events' ids are made of it where the record has
+                no id of its own.
 
         Returns:
             The events, each with an id that is the same when the same record is mapped again. A record that no rule
@@ -101,7 +102,7 @@ class CompiledMapping:
         own = event.get("event_id")
         if own is not None and not (isinstance(own, str | int | float) and not isinstance(own, bool)):
             return  # the decoder says what is wrong with it
-        id_ = as_text(own) if own is not None else f"{self.name}:{record_id}" if record_id else None
+        id_ = as_text(own) if own is not None else record_id or None
         if id_ is None:
             return
         is_of_record = own is None or not (rule.has_own_id or rule.ids_are_of_elements)

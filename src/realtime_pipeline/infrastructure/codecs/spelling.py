@@ -1,9 +1,11 @@
 """Finding misspelt fields, and suggesting the right spelling."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 from realtime_pipeline.infrastructure.codecs.upcasters import FIELDS, Document
@@ -25,6 +27,26 @@ def unknown_fields(document: Document, *, with_properties: bool = True) -> Itera
         properties = document.get(container)
         if isinstance(properties, dict):
             yield from ((name, value) for name, value in properties.items() if name not in PROPERTIES)
+
+
+def find_unknown(value: bytes) -> Sequence[tuple[str, str | None]]:
+    """Find the fields of an event that have no meaning here, each with the known field that may be meant."""
+    try:
+        document = msgspec.json.decode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ()
+    if not isinstance(document, dict):
+        return ()
+    return [(name, _similar_field(name)) for name, found in unknown_fields(document) if found not in _EMPTY]
+
+
+@lru_cache(1_024)
+def _similar_field(name: str) -> str | None:
+    suggestion = suggest_field(name)
+    if suggestion is not None or len(name) > _NAME_LENGTH_MAX:
+        return suggestion
+    close = get_close_matches(_normalise(name), _FIELD_OF_LETTERS, 1, 0.8)
+    return _FIELD_OF_LETTERS[close[0]] if close else None
 
 
 def check_spelling(document: Document, absent: Collection[str], *, with_properties: bool = True) -> None:

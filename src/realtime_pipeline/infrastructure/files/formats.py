@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
+from io import StringIO
 from typing import Final, Literal
 
 import attrs
@@ -94,7 +95,7 @@ class LineFormat:
         """Make records of what waits, after the last line."""
         pending, self._pending = self._pending, []
         for line in pending:
-            yield self._row(line, [line]), line.end, line.next_number
+            yield self._row(line), line.end, line.next_number
 
     def _json(self, line: Line) -> SourceRecord:
         return SourceRecord(self._id(line), line.value, f"{self._origin}:{line.number}")
@@ -116,37 +117,43 @@ class LineFormat:
         return SourceRecord(self._id(line), value, f"{self._origin}:{line.number}")
 
     def _rows(self, lines: Sequence[Line]) -> Iterator[Read]:
-        """Cut lines into rows: a row goes on in the next line while a quote is open."""
+        """Cut lines into rows: a row goes on in the next line while a quote is open.
+
+        Lines that give no row together are rows by themselves, so that a stray quote does not swallow the rows after
+        it. They are tried together once, so that the time is linear.
+        """
         self._pending, at = [], 0
         while at < len(lines):
-            line = lines[at]
-            end = at + 1
+            line, end = lines[at], at + 1
+            row = self._row(line)
             if line.value.count(b'"') % 2 and line.number >= self._single_until:
                 end = self._row_end(lines, at)
                 if end == 0:
                     self._pending = list(lines[at:])
                     return
-            row = lines[at:end]
-            yield self._row(line, row), row[-1].end, row[-1].next_number
+                whole = self._row(line, lines[at:end])
+                if isinstance(whole, SourceRecord) and isinstance(whole.value, Unreadable):
+                    self._single_until, end = lines[end - 1].number, at + 1
+                else:
+                    row = whole
+            yield row, lines[end - 1].end, lines[end - 1].next_number
             at = end
 
     def _row_end(self, lines: Sequence[Line], begin: int) -> int:
         """Find the end of a row of several lines; 0 if it is in none of these lines, and may be in the next ones."""
-        quotes = 0
-        for at in range(begin, min(len(lines), begin + ROW_LINES_MAX)):
+        quotes, until = 0, min(len(lines), begin + ROW_LINES_MAX)
+        for at in range(begin, until):
             quotes += lines[at].value.count(b'"')
             if quotes % 2 == 0:
                 return at + 1
-        if len(lines) - begin < ROW_LINES_MAX:
-            return 0
-        self._single_until = lines[begin].number + ROW_LINES_MAX  # looked through once, so that the time is linear
-        return begin + 1
+        return until if until == begin + ROW_LINES_MAX else 0
 
-    def _row(self, first: Line, lines: Sequence[Line]) -> SourceRecord | None:
-        raw = first.value if len(lines) == 1 else b"\n".join(line.value for line in lines)
+    def _row(self, line: Line, lines: Sequence[Line] = ()) -> SourceRecord | None:
+        """Read a row of one or several lines; None for a blank line, and for the header."""
+        raw = b"\n".join(part.value for part in lines) if lines else line.value
         if not raw.strip():
             return None
-        line = first._replace(value=raw)
+        line = line._replace(value=raw)
         try:
             fields = self._fields(raw)
         except ValueError as error:
@@ -165,7 +172,7 @@ class LineFormat:
         except UnicodeDecodeError:
             raise ValueError(f"not_text: the row is not {self._format.encoding}") from None
         try:
-            rows = list(csv.reader(text.split("\n"), delimiter=self._format.delimiter, strict=True))
+            rows = list(csv.reader(StringIO(text, newline=""), delimiter=self._format.delimiter, strict=True))
         except csv.Error as error:
             raise ValueError(f"invalid_row: {error}") from None
         if len(rows) != 1:

@@ -73,6 +73,48 @@ class KafkaSettings:
 
 
 @attrs.frozen
+class KafkaTopicSettings:
+    """A topic of others that is read as a source: its cluster, how to sign in there, and timeouts.
+
+    The positions are in the pipeline's log. With `group`, they are committed to that consumer group too, for monitoring
+    alone; no member may join it. With `skip_lost`, reading goes on with the first record there is where the topic does
+    not have the record at a position any more. A password comes from the environment or from `password_file`.
+    """
+
+    topic: str
+    brokers: str = "127.0.0.1:9092"
+    group: str = ""
+    skip_lost: bool = False
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+    password_file: str = ""
+    request_timeout_ms: int = 5_000
+    queued_max_messages_kbytes: int = 16_384
+    librdkafka: dict[str, OPTION_TYPES] = attrs.field(factory=dict, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        at_least(1, self)
+        at_most(LIBRDKAFKA_MAX, self)
+        at_most(FETCHED_KILOBYTES_MAX, self, "queued_max_messages_kbytes")
+        for name in ("brokers", "topic"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} of a source in Kafka must not be empty")
+
+    def clients(self) -> KafkaSettings:
+        """Return the settings by which clients of this cluster are made."""
+        return KafkaSettings(
+            brokers=self.brokers,
+            topic=self.topic,
+            username=self.username,
+            password=self.password,
+            password_file=self.password_file,
+            request_timeout_ms=self.request_timeout_ms,
+            queued_max_messages_kbytes=self.queued_max_messages_kbytes,
+            librdkafka=self.librdkafka,
+        )
+
+
+@attrs.frozen
 class TopicSettings:
     """How topics are created. `min_insync` replicas must have a record before it is acknowledged."""
 

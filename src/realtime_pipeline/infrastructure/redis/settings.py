@@ -18,6 +18,8 @@ LINGER_MS_MAX: Final = 1_000
 WAIT_MS_MAX: Final = 600_000
 VIEW_CELLS_MAX: Final = 16_384
 """The number of slots of a cluster."""
+STREAMS_MAX: Final = 1_000
+"""The number of streams that a source reads; each read asks for the entries of all."""
 CELLS_TOGETHER: Final = 8
 """The size of a group of view cells, which share hashes in one slot. A merge makes one short call for each view cell;
 readers find the products of a whole group in the same hashes."""
@@ -129,3 +131,52 @@ class RedisSettings:
             Unavailable: the file cannot be read.
         """
         return secret(self.password, self.password_file, "redis.password_file") or None
+
+
+@attrs.frozen
+class RedisStreamSettings:
+    """Streams of others that are read as a source: their server or cluster, how to sign in there, and timeouts.
+
+    `keys` are the streams. With `field`, an entry's field of this name is the record's JSON; without, all fields
+    together are its document. Nothing is deleted, unless `trim` is set: then a stream's entries are deleted once they
+    are in the log, also those that other readers have not read. With `skip_lost`, reading goes on with the first entry
+    there is where a stream does not have the entry at a position any more. The password comes from the environment or
+    from `password_file`.
+    """
+
+    keys: tuple[str, ...]
+    nodes: str = "127.0.0.1:6379"
+    cluster: bool = False
+    field: str = ""
+    trim: bool = False
+    skip_lost: bool = False
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+    password_file: str = ""
+    tls: bool = False
+    tls_ca_file: str = ""
+    tls_cert_file: str = ""
+    tls_key_file: str = ""
+    request_timeout_ms: int = 2_000
+
+    def __attrs_post_init__(self) -> None:
+        self.client()
+        if not self.keys or not all(self.keys) or len(set(self.keys)) < len(self.keys):
+            raise ValueError("keys of a source in Redis must be one or more names, each once")
+        if len(self.keys) > STREAMS_MAX:
+            raise ValueError(f"keys of a source in Redis must be at most {STREAMS_MAX}, not {len(self.keys)}")
+
+    def client(self) -> RedisSettings:
+        """Return the settings by which clients of this Redis are made."""
+        return RedisSettings(
+            nodes=self.nodes,
+            cluster=self.cluster,
+            username=self.username,
+            password=self.password,
+            password_file=self.password_file,
+            tls=self.tls,
+            tls_ca_file=self.tls_ca_file,
+            tls_cert_file=self.tls_cert_file,
+            tls_key_file=self.tls_key_file,
+            request_timeout_ms=self.request_timeout_ms,
+        )

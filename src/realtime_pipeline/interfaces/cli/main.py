@@ -22,6 +22,8 @@ from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.infrastructure.sqlite.database import expand_user
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 from realtime_pipeline.interfaces.cli import backup as backup_cli
+from realtime_pipeline.interfaces.cli import capture as capture_cli
+from realtime_pipeline.interfaces.cli import check as check_cli
 from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
 from realtime_pipeline.interfaces.cli import deliver as deliver_cli
 from realtime_pipeline.interfaces.cli import mapping as mapping_cli
@@ -91,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
 
     publish_cli.add_publish(commands, common)
     mapping_cli.add_mapping(commands, common)
+    capture_cli.add_capture(commands, common)
+    check_cli.add_check(commands, common)
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
     worker.add_argument(
         "--until-caught-up", action="store_true", help="end when all records published so far are processed"

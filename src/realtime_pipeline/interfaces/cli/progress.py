@@ -26,12 +26,13 @@ class ProgressLine:
         self._in_place = sys.stderr.isatty() and os.environ.get("TERM") not in {None, "", "dumb"}
         self._live: tuple[Progress, TaskID] | None = None
         self._number = self._shown = 0
+        self._more = ""
         self._shown_at_s = time.monotonic() - LINE_EVERY_S
         self._problem_at_s = self._shown_at_s
 
-    def update(self, number: int) -> None:
-        """Set the number, and show it if the last was shown long enough ago."""
-        self._number = number
+    def update(self, number: int, more: str = "") -> None:
+        """Set the number, and what is shown behind it; show both if the last was shown long enough ago."""
+        self._number, self._more = number, more
         every_s = REDRAW_EVERY_S if self._in_place else LINE_EVERY_S
         if time.monotonic() - self._shown_at_s >= every_s:
             self._show()
@@ -57,7 +58,7 @@ class ProgressLine:
         if self._number == self._shown:
             return
         self._shown, self._shown_at_s = self._number, time.monotonic()
-        text = f"{counted(self._number, self._singular)} {self._done}"
+        text = f"{counted(self._number, self._singular)} {self._done}" + (f", {self._more}" if self._more else "")
         if not self._in_place:
             print(text, file=sys.stderr, flush=True)
             return

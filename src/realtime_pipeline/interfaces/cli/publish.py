@@ -22,12 +22,12 @@ from realtime_pipeline.composition.mappings import find_mapping
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.domain.mapping.columns import LOG_LINE
 from realtime_pipeline.domain.mapping.definitions import FORMATS
-from realtime_pipeline.domain.plurals import counted, numbered
+from realtime_pipeline.domain.plurals import numbered
 from realtime_pipeline.infrastructure.files.formats import FileFormat
 from realtime_pipeline.infrastructure.files.source import FileSource
 from realtime_pipeline.infrastructure.files.streams import check_readable
 from realtime_pipeline.interfaces.cli.progress import ProgressLine
-from realtime_pipeline.interfaces.text import ignored_in_words
+from realtime_pipeline.interfaces.text import left_out_in_words
 from realtime_pipeline.pipeline import Pipeline
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -77,7 +77,7 @@ def add_publish(commands: Commands, common: argparse.ArgumentParser) -> None:
     publish.add_argument(
         "--watch", metavar="DIR", type=Path, help="publish the files of a folder, and those that come, each once"
     )
-    publish.add_argument("--rate", type=_rate, metavar="N", help="publish at most so many events a second")
+    publish.add_argument("--rate", type=rate_of, metavar="N", help="publish at most so many events a second")
 
     def run(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
         if (options.watch is None) == (not options.files):
@@ -121,7 +121,12 @@ def format_of(settings: Settings, options: argparse.Namespace) -> FileFormat:
         raise InvalidSettings(f"publish: {error}") from None
 
 
-def _rate(text: str) -> float:
+def rate_of(text: str) -> float:
+    """Read a rate of events a second.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
     try:
         rate = float(text)
     except ValueError:
@@ -247,11 +252,8 @@ class _Counts:
         self.ignored += prepare.ignored_types
 
     def show(self) -> None:
-        if self.copies:
-            print(f"{counted(self.copies, 'line is a copy', 'lines are copies')} made by a worker: skipped")
-        if self.ignored:
-            print("not published, since the mapping ignores them:")
-            print("\n".join(ignored_in_words(self.ignored)))
+        for line in left_out_in_words(self.copies, self.ignored):
+            print(line)
 
 
 def _show_published(published: int) -> None:

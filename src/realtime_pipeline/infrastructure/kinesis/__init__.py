@@ -1,0 +1,1 @@
+"""Adapters for Amazon Kinesis. Only this folder imports boto3."""

@@ -1,0 +1,1 @@
+"""Postgres adapters: the changes of tables as a source."""

@@ -1,0 +1,110 @@
+"""Ingestion: the part of a `Pipeline` that takes events in."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from realtime_pipeline.application.ingestion.check_events import CheckReport
+from realtime_pipeline.application.ingestion.run_source import BATCH_RECORDS_MAX, SourceProgress
+from realtime_pipeline.application.ports.source import Source
+from realtime_pipeline.operations import Operations
+
+CHECK_WAIT_S = 1.0
+"""For how long `check` waits for a source's next records."""
+
+
+class Ingestion(Operations):
+    """The part of a `Pipeline` that takes events in: from callers, and from sources."""
+
+    def publish(self, events: Sequence[Mapping[str, object]], mapping: str = "") -> int:
+        """Append events to the log, all or none; they are durable on return.
+
+        Args:
+            events: JSON documents in any accepted schema; or of a mapping's format.
+            mapping: the name of a mapping, of the settings or shipped, that makes events of the documents: none, one or
+                several of each.
+
+        Returns:
+            The number of events.
+
+        Raises:
+            InvalidEvents: an event is not valid, cannot be mapped, or is a copy that a worker made; the message says
+                which, and why.
+            InvalidSettings: there is no such mapping, or it needs the shop's currency.
+            Unavailable: the log did not take them all. Kafka may have taken some: publish all again, with their ids.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        container = self._checked_container
+        documents = container.map_documents(mapping)(events) if mapping else events
+        return container.publish_events().documents(documents)
+
+    def publish_source(
+        self,
+        source: Source,
+        mapping: str = "",
+        on_progress: Callable[[SourceProgress], object] = lambda _: None,
+        rate: float | None = None,
+    ) -> SourceProgress:
+        """Publish what a source has to read for now, each record once: the log has the source's positions.
+
+        The call may be repeated after any failure. What cannot become an event becomes a dead letter.
+
+        Args:
+            source: where from, as `FileSource("orders", ["orders.csv"], FileFormat("csv"))`.
+            mapping: the name of a mapping that makes events of the records; without it they are events already, or have
+                fields named as ours.
+            on_progress: called after each batch.
+            rate: how many events are published a second at most.
+
+        Returns:
+            How many records this call has read, and events published.
+
+        Raises:
+            InvalidEvents: a file is of another format.
+            InvalidSettings: there is no such mapping, or it needs the shop's currency.
+            UnrecoverableState: going on would lose or double something, or another process reads the source.
+            Unavailable: the source or the log does not answer, or denies access.
+            TypeError: `source` is no `Source`.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        _check_source(source)
+        container = self._checked_container
+        prepare = container.prepare_records(source.name, mapping)
+        return container.run_source().catch_up(source, prepare, on_progress, rate=rate)
+
+    def check(self, source: Source, mapping: str = "", records_max: int | None = None) -> CheckReport:
+        """Say what a source's records would become, and publish nothing.
+
+        Args:
+            source: where from; it is read from its start, and nothing is acknowledged.
+            mapping: as for `publish_source`.
+            records_max: how many records are read at most.
+
+        Returns:
+            The classes, reasons and sums of the records.
+
+        Raises:
+            InvalidEvents: a file is of another format.
+            InvalidSettings: there is no such mapping, or it needs the shop's currency.
+            UnrecoverableState: a newer release's worker wrote a record of the source.
+            Unavailable: the source does not answer, or denies access; or this pipeline was used before the process was
+                forked.
+            TypeError: `source` is no `Source`.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        _check_source(source)
+        check, left = self._checked_container.check_events(mapping), records_max
+        try:
+            source.open({})
+            while left is None or left > 0:
+                batch = source.read(BATCH_RECORDS_MAX if left is None else min(left, BATCH_RECORDS_MAX), CHECK_WAIT_S)
+                if batch is None:
+                    break
+                check.add(batch.records)
+                left = None if left is None else left - len(batch.records)
+        finally:
+            source.close()
+        return check.report()
+
+
+def _check_source(source: object) -> None:
+    if not isinstance(source, Source):
+        raise TypeError(f"source is a Source, as FileSource(…), not a {type(source).__name__}")
