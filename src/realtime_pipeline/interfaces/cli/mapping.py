@@ -3,10 +3,10 @@
 import argparse
 from typing import TypeAlias
 
-from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.composition.mappings import find_mapping
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.infrastructure.mappings.shipped import shipped_names, shipped_summary, shipped_text
+from realtime_pipeline.infrastructure.mappings.toml_text import mapping_toml
 from realtime_pipeline.pipeline import Pipeline
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -18,7 +18,7 @@ def add_mapping(commands: Commands, common: argparse.ArgumentParser) -> None:
     actions = mapping.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser("list", parents=[common], help="list the mappings, yours and those of the package")
     listing.set_defaults(command=_list, reads=False)
-    show = actions.add_parser("show", parents=[common], help="show a mapping of the package as TOML, to copy from")
+    show = actions.add_parser("show", parents=[common], help="show a mapping as TOML, to copy from")
     show.add_argument("name", metavar="NAME", help="its name: see mapping list")
     show.set_defaults(command=_show, reads=False)
 
@@ -32,7 +32,8 @@ def _list(_pipeline: Pipeline, settings: Settings, _options: argparse.Namespace)
 
 
 def _show(_pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
-    find_mapping(settings, options.name)
-    if options.name not in shipped_names():
-        raise InvalidSettings(f"mapping show: {options.name} is of the settings: see [mapping.{options.name}] there")
-    print(shipped_text(options.name), end="")
+    mapping = find_mapping(settings, options.name)
+    if options.name in settings.mapping:
+        print(mapping_toml(options.name, mapping), end="")
+    else:
+        print(shipped_text(options.name), end="")
