@@ -3,8 +3,12 @@
 import tomllib
 from pathlib import Path
 
+import attrs
 import pytest
 
+from realtime_pipeline import Settings
+from realtime_pipeline.composition.mappings import find_mapping
+from realtime_pipeline.composition.settings_file import load_settings
 from realtime_pipeline.infrastructure.mappings.shipped import shipped, shipped_names
 from tests.support.commands import ran
 
@@ -44,10 +48,17 @@ def test_a_mapping_is_shown_as_toml(folder: Path, capsys: pytest.CaptureFixture[
 def test_a_mapping_that_cannot_be_shown_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = ran(capsys, "mapping", "show", "segmnt")
     assert (code, err) == (1, 'realtime-pipeline: there is no mapping "segmnt": did you mean segment?\n')
-    own = settings_with(folder, "[mapping.shop]\nlike = 'rees46'\n")
-    code, _, err = ran(capsys, "mapping", "show", "shop", "--settings", own)
-    assert code == 1
-    assert "mapping show: shop is of the settings: see [mapping.shop] there" in err
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_a_mapping_of_the_settings_is_shown_complete(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = settings_with(folder, f"[mapping.shop]\nlike = '{name}'\ntimezone = 'Europe/Berlin'\n")
+    code, out, _ = ran(capsys, "mapping", "show", "shop", "--settings", own)
+    assert code == 0
+    shown = load_settings(settings_with(folder, out), {}).mapping["shop"]
+    assert shown == attrs.evolve(find_mapping(Settings(), name), timezone="Europe/Berlin")
 
 
 def test_a_file_is_published_by_a_mapping(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
