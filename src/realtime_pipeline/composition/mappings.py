@@ -1,6 +1,7 @@
 """Mappings by name: those of the settings, and those that come with the package."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
 
@@ -51,8 +52,9 @@ def find_mapping(settings: Settings, name: str) -> EventMapping:
     try:
         return _shipped(name)
     except KeyError:
-        known = ", ".join(sorted({*settings.mapping, *shipped_names()}))
-        raise InvalidSettings(f'there is no mapping "{name}": write [mapping.{name}], or name one of {known}') from None
+        known = sorted({*settings.mapping, *shipped_names()})
+        hint = _nearest(name, known) or f"write [mapping.{name}], or name one of {', '.join(known)}"
+        raise InvalidSettings(f'there is no mapping "{name}": {hint}') from None
 
 
 def compile_mapping(settings: Settings, name: str) -> CompiledMapping:
@@ -74,6 +76,11 @@ def _shipped(name: str) -> EventMapping:
     return msgspec.convert(shipped(name), EventMapping, strict=False)
 
 
+def _nearest(name: str, known: Sequence[str]) -> str:
+    found = get_close_matches(name, known, 1, 0.75)
+    return f"did you mean {found[0]}?" if found else ""
+
+
 def _completed(group: Mapping[str, Any], name: str, sources: Sources, above: tuple[str, ...]) -> Any:
     """Return a mapping completed by the one that it is like, if it is like one."""
     own = group[name]
@@ -90,9 +97,9 @@ def _completed(group: Mapping[str, Any], name: str, sources: Sources, above: tup
     elif like in shipped_names():
         base = shipped(like)
     else:
-        raise InvalidSettings(
-            f"{sources.of(path)}: {'.'.join(path)}.like is no mapping: name one of {', '.join(shipped_names())}"
-        )
+        known = sorted({*group, *shipped_names()} - {name})
+        hint = _nearest(like, known) or f"name one of {', '.join(known)}"
+        raise InvalidSettings(f"{sources.of(path)}: {'.'.join(path)}.like is no mapping: {hint}")
     merged = {field: {**base.get(field, {}), **own[field]} for field in _MERGED if isinstance(own.get(field), dict)}
     return {key: value for key, value in {**base, **own, **merged}.items() if key != LIKE}
 

@@ -77,10 +77,10 @@ def format_of(mapping: EventMapping, file: Path) -> FileFormat:
 
 
 @contextmanager
-def shop_with(file: str, mapping: str, currency: str = "EUR", **settings: object) -> Iterator[Shop]:
+def shop_with(file: str, by: str, currency: str = "EUR", **settings: object) -> Iterator[Shop]:
     """A shop that has published a fixture."""
     chosen = Settings(log="memory", store="memory", currency=currency, **settings)  # type: ignore[arg-type]
     with Pipeline(chosen) as pipeline:
         shop = Shop(pipeline, chosen, FIXTURES / file)
-        shop.publish(shop.file, mapping)
+        shop.publish(shop.file, by)
         yield shop

@@ -18,6 +18,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _TEXT_MAX: Final = 64
+_DIGITS_MAX: Final = 24
 _DATE_DIGITS: Final = 8
 """Text of so many digits is a date, 20251010; of any other number of digits, milliseconds."""
 _SPACED_OFFSET: Final = re.compile(r"(.*\d) ([+-]\d\d:?\d\d)(?: [A-Z]{2,5})?", re.ASCII)
@@ -86,7 +87,7 @@ def _unit_reader(per_second: int) -> Callable[[object], int | None]:
         if type(value) is int:
             return value * 1_000 // per_second
         number = read_number(value)
-        if number is None:
+        if number is None or number.adjusted() > _DIGITS_MAX:
             return None
         return int((number * Decimal(1_000) / per_second).to_integral_value("ROUND_FLOOR"))
 

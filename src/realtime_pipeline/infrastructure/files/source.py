@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -42,6 +43,9 @@ class FileSource(Source):
 
     A file that begins differently than it did is another file, and read from its start: before that, the rest of the
     one before is read where it lies in the same folder under another name.
+
+    The ids of records have a digest of their content, since other files may have the same name: without a mapping,
+    which names events by them, `with_digests=False` saves the time.
     """
 
     def __init__(
@@ -51,16 +55,18 @@ class FileSource(Source):
         format_: FileFormat,
         folder: Path | None = None,
         follow: bool = False,
+        with_digests: bool = True,
     ) -> None:
         self._name = name
         self._paths = [Path(path) for path in paths]
         self._format = format_
         self._folder = folder
         self._follow = follow
+        self._with_digests = with_digests
         self._reading: tuple[Path, _Stat, OpenFile] | None = None
         self._positions: dict[str, FilePosition] = {}
         self._read_to_end: dict[str, _Stat] = {}
-        self._due: list[Path] = []
+        self._due: deque[Path] = deque()
         self._is_ended = False
         self._warning = ""
 
@@ -79,7 +85,7 @@ class FileSource(Source):
         self.close()
         self._positions = {part: decode_position(part, text) for part, text in positions.items()}
         self._read_to_end = {}
-        self._due = list(self._changed())
+        self._due = deque(self._changed())
         self._is_ended = False
 
     def read(self, records_max: int, timeout_s: float) -> SourceBatch | None:
@@ -93,7 +99,7 @@ class FileSource(Source):
             if left_s <= 0:
                 return None
             time.sleep(min(POLL_S, left_s))
-            self._due = list(self._changed())
+            self._due = deque(self._changed())
 
     def acknowledge(self, positions: Positions) -> None:
         """Do nothing: files stay as they are."""
@@ -111,7 +117,7 @@ class FileSource(Source):
         """Close the file that is read."""
         if self._reading is not None:
             self._reading[2].close()
-        self._reading, self._due = None, []
+        self._reading, self._due = None, deque()
 
     @property
     def _may_grow(self) -> bool:
@@ -123,7 +129,7 @@ class FileSource(Source):
             try:
                 if self._reading is None:
                     self._reading = self._opened(self._due[0])
-                    self._due.pop(0)
+                    self._due.popleft()
                     continue
                 batch = self._read_open(records_max)
             except Unavailable as error:
@@ -159,7 +165,7 @@ class FileSource(Source):
         """
         if self._folder is None:
             raise error
-        path = self._due.pop(0) if self._reading is None else self._reading[0]
+        path = self._due.popleft() if self._reading is None else self._reading[0]
         if self._reading is not None:
             self._reading[2].close()
             self._reading = None
@@ -199,7 +205,11 @@ class FileSource(Source):
 
     def _opened(self, path: Path) -> tuple[Path, _Stat, OpenFile]:
         if not path.is_file() and not path.is_dir() and (str(path) == STANDARD_INPUT or path.exists()):
-            return path, _PIPE, OpenFile(str(path), self._format, FilePosition(), is_final=True)
+            return (
+                path,
+                _PIPE,
+                OpenFile(str(path), self._format, FilePosition(), is_final=True, with_digests=self._with_digests),
+            )
         stat = _stat_of(path)
         known = self._positions.get(str(path), FilePosition())
         try:
@@ -212,7 +222,7 @@ class FileSource(Source):
         except OSError as error:
             raise unreadable(str(path), error) from None
         is_final = not self._follow and (self._folder is None or self._is_whole(stat))
-        return path, stat, OpenFile(str(path), self._format, position, is_final)
+        return path, stat, OpenFile(str(path), self._format, position, is_final, self._with_digests)
 
     def _opened_before(self, path: Path, known: FilePosition, stat: _Stat | None) -> tuple[Path, _Stat, OpenFile]:
         """Open the file that was read under this path before, to read its rest; else the one that is there now."""
@@ -221,7 +231,7 @@ class FileSource(Source):
         for sibling in path.parent.iterdir():
             found = _stat_of(sibling)
             if found is not None and found[2] == known.inode and self._is_same(sibling, found, known):
-                file = OpenFile(str(sibling), self._format, known, is_final=True)
+                file = OpenFile(str(sibling), self._format, known, is_final=True, with_digests=self._with_digests)
                 if found[0] > known.offset:
                     return path, (-1, -1, -1), file
                 file.close()

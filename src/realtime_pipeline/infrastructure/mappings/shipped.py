@@ -25,6 +25,17 @@ def shipped_text(name: str) -> str:
     return files(__package__).joinpath(name + _SUFFIX).read_text("utf-8")
 
 
+def shipped_summary(name: str) -> str:
+    """What a mapping is for: the first sentence of its comment.
+
+    Raises:
+        KeyError: there is none of this name.
+    """
+    comment = shipped_text(name).partition("\n#\n")[0]
+    text = " ".join(line.removeprefix("#").strip() for line in comment.splitlines())
+    return text.partition(". ")[0].rstrip(".")
+
+
 def shipped(name: str) -> dict[str, Any]:
     """The fields of a mapping.
 

@@ -32,7 +32,7 @@ def _lines(name: str, mapping: EventMapping) -> Iterator[str]:
 
 
 def _rule(group: str, rule: EventRule) -> Iterator[str]:
-    for part in ("when", "split"):
+    for part in ("when", "unless", "split"):
         if values := getattr(rule, part):
             yield f"{part} = {_value(values)}"
     if rule.fields:

@@ -49,7 +49,7 @@ def connect_error(address: str, user: str, message: str) -> PipelineError:
     denied = denied or ("does not exist" in line and ("role" in line or "database" in line))
     if denied:
         return Unavailable(
-            f"Postgres at {address} refused the connection: check the source's postgres settings ({line})"
+            f"Postgres at {address} refused the connection: check host, database, user, password and sslmode ({line})"
         )
     return Unreachable(f"Postgres at {address} does not answer: {line}")
 

@@ -26,6 +26,7 @@ from realtime_pipeline.interfaces.cli import capture as capture_cli
 from realtime_pipeline.interfaces.cli import check as check_cli
 from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
 from realtime_pipeline.interfaces.cli import deliver as deliver_cli
+from realtime_pipeline.interfaces.cli import mapping as mapping_cli
 from realtime_pipeline.interfaces.cli import publish as publish_cli
 from realtime_pipeline.interfaces.cli import queries as queries_cli
 from realtime_pipeline.interfaces.cli import topics as topics_cli
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     publish_cli.add_publish(commands, common)
     capture_cli.add_capture(commands, common)
     check_cli.add_check(commands, common)
+    mapping_cli.add_mapping(commands, common)
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
     worker.add_argument(
         "--until-caught-up", action="store_true", help="end when all records published so far are processed"
