@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_pipeline.application.errors import InvalidEvents, Unavailable, UnrecoverableState
+from realtime_pipeline.application.errors import InvalidEvents, PipelineError, Unavailable, UnrecoverableState
 from realtime_pipeline.application.ports.source import Positions, Source, SourceRecord, Unreadable
 from realtime_pipeline.infrastructure.files import source as file_source
 from realtime_pipeline.infrastructure.files.formats import ROW_LINES_MAX, FileFormat
@@ -25,10 +25,14 @@ CSV, JSONL = FileFormat("csv"), FileFormat()
 
 
 def read_all(source: Source, positions: Positions | None = None, records_max: int = 2_000) -> list[SourceRecord]:
-    source.open(positions or {})
     records = list[SourceRecord]()
-    while (batch := source.read(records_max, 0.0)) is not None:
-        records += batch.records
+    try:
+        source.open(positions or {})
+        while (batch := source.read(records_max, 0.0)) is not None:
+            records += batch.records
+    except PipelineError:
+        source.close()
+        raise
     return records
 
 

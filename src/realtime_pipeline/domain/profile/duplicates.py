@@ -22,7 +22,7 @@ def duplicates_in(profile: Customer, customer: Customer) -> list[Contribution]:
         CannotMerge: one is of a kind that only a newer release can take out again.
     """
     duplicates = [event for event in profile.aliases.contributions if customer.seen.has_counted(event.digest)]
-    unknown = sorted({event.kind for event in duplicates if not event.kind.is_known})
+    unknown = sorted({event.kind for event in duplicates if not (event.kind.is_known or event.kind.is_custom)})
     if unknown:
         raise CannotMerge(f"both profiles have counted the same {', '.join(unknown)}")
     return duplicates

@@ -9,8 +9,8 @@ from realtime_pipeline.infrastructure.codecs.invalid import Invalid
 
 NOT_AN_EVENT: Final = "not_an_event"
 """The field by which such a record says its reason."""
-RAW_BYTES_MAX: Final = 600_000
-"""A longer record is cut: it must fit a record of the log, also where each of its bytes is escaped."""
+ENCODED_BYTES_MAX: Final = 950_000
+"""A record whose JSON is longer is cut: it must fit a record of the log."""
 
 _REASON_LENGTH_MAX: Final = 300
 _FORMAT: Final = 1
@@ -47,11 +47,15 @@ def check_unmapped(document: Mapping[str, object]) -> None:
 def _readable(value: bytes | Mapping[str, object]) -> object:
     if not isinstance(value, bytes):
         fields = dict(value)
-        return fields if len(_encode(fields)) <= RAW_BYTES_MAX else str(fields)[: RAW_BYTES_MAX // 6]
-    text = value[:RAW_BYTES_MAX].decode("utf-8", "replace")
-    if len(value) <= RAW_BYTES_MAX and value.lstrip().startswith(b"{"):
+        return fields if len(_encode(fields)) <= ENCODED_BYTES_MAX else _cut(str(fields))
+    if len(value) <= ENCODED_BYTES_MAX and value.lstrip().startswith(b"{"):
         try:
             return msgspec.json.decode(value)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass  # kept as text
-    return text[: RAW_BYTES_MAX // 6] if len(_encode(text)) > RAW_BYTES_MAX else text
+    return _cut(value[:ENCODED_BYTES_MAX].decode("utf-8", "replace"))
+
+
+def _cut(text: str) -> str:
+    """Cut text so that its JSON is not too long; a character takes six bytes at most."""
+    return text if len(_encode(text)) <= ENCODED_BYTES_MAX else text[: ENCODED_BYTES_MAX // 6]

@@ -11,7 +11,7 @@ import attrs
 
 from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.ports.source import SourceRecord, Unreadable
-from realtime_pipeline.infrastructure.files.lines import Line, RawLine
+from realtime_pipeline.infrastructure.files.lines import LINE_BYTES_MAX, TOO_LONG, Line, RawLine
 from realtime_pipeline.infrastructure.files.streams import COMPRESSIONS, display_name, origin_name
 
 FormatName = Literal["jsonl", "csv", "parquet", "text"]
@@ -42,8 +42,10 @@ class FileFormat:
     def __attrs_post_init__(self) -> None:
         if self.name not in ("jsonl", "csv", "parquet", "text"):
             raise ValueError(f"format is one of jsonl, csv, parquet, text, not {self.name}")
-        if len(self.delimiter) != 1:
-            raise ValueError("the delimiter is a single character")
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise ValueError("the delimiter is a single character, and no quote or line end")
+        if len(set(self.header)) < len(self.header) or not all(self.header):
+            raise ValueError("the header names a column twice, or not at all")
         if (self.name == "text") != bool(self.pattern):
             raise ValueError("the format text needs a pattern: a regular expression with named groups, (?P<name>…)")
         if self.pattern:
@@ -85,14 +87,22 @@ class LineFormat:
         match self._format.name:
             case "jsonl":
                 for number, value, end, next_number in raw_lines:
+                    if number < 0:
+                        yield self._piece(number, value), end, next_number
+                        continue
                     origin = f"{self._origin}:{number}"
                     id_ = self._id(number, value) if self._with_digests else origin
                     yield SourceRecord(id_, value, origin) if value.strip() else None, end, next_number
             case "text":
                 for line in map(Line._make, raw_lines):
-                    yield self._text(line) if line.value.strip() else None, line.end, line.next_number
+                    read = self._piece(*line[:2]) if line.number < 0 else self._text(line)
+                    yield read if line.value.strip() else None, line.end, line.next_number
             case _:
                 yield from self._rows([*self._pending, *map(Line._make, raw_lines)])
+
+    def _piece(self, number: int, value: bytes) -> SourceRecord:
+        """A piece of a line that is too long, which is no record, whatever it looks like."""
+        return SourceRecord(self._id(number, value), Unreadable(TOO_LONG, value), f"{self._origin}:{-number}")
 
     def end(self) -> Iterator[Read]:
         """Make records of what waits, after the last line."""
@@ -127,6 +137,10 @@ class LineFormat:
         self._pending, at = [], 0
         while at < len(lines):
             line, end = lines[at], at + 1
+            if line.number < 0:
+                yield self._piece(*line[:2]), line.end, line.next_number
+                at = end
+                continue
             row = self._row(line)
             if line.value.count(b'"') % 2 and line.number >= self._single_until:
                 end = self._row_end(lines, at)
@@ -143,10 +157,11 @@ class LineFormat:
 
     def _row_end(self, lines: Sequence[Line], begin: int) -> int:
         """Find the end of a row of several lines; 0 if it is in none of these lines, and may be in the next ones."""
-        quotes, until = 0, min(len(lines), begin + ROW_LINES_MAX)
+        quotes, size, until = 0, 0, min(len(lines), begin + ROW_LINES_MAX)
         for at in range(begin, until):
             quotes += lines[at].value.count(b'"')
-            if quotes % 2 == 0:
+            size += len(lines[at].value)
+            if quotes % 2 == 0 or size > LINE_BYTES_MAX:
                 return at + 1
         return until if until == begin + ROW_LINES_MAX else 0
 
@@ -159,6 +174,8 @@ class LineFormat:
         try:
             fields = self._fields(raw)
         except ValueError as error:
+            if not self.header and not (lines or raw.count(b'"') % 2):
+                raise InvalidEvents(f"{display_name(self._name)}: its first row is no header: {error}") from None
             return self._unreadable(line, str(error))
         if not self.header:
             self._begin(fields)
@@ -172,7 +189,7 @@ class LineFormat:
         try:
             text = raw.decode(self._format.encoding)
         except UnicodeDecodeError:
-            raise ValueError(f"not_text: the row is not {self._format.encoding}") from None
+            raise ValueError(f"not_text: the row is not {self._format.encoding}: see --encoding") from None
         try:
             rows = list(csv.reader(StringIO(text, newline=""), delimiter=self._format.delimiter, strict=True))
         except csv.Error as error:

@@ -11,8 +11,8 @@ LINE_BYTES_MAX: Final = 900_000
 
 
 class Line(NamedTuple):
-    """A line, or a piece of a long one: its number from 1, its bytes without the end, and where it ends: the offset
-    after it, and the number of the line there."""
+    """A line: its number from 1, its bytes without the end, and where it ends: the offset after it, and the number of
+    the line there. A piece of a long line has the line's number less than 0: -7 in line 7."""
 
     number: int
     value: bytes
@@ -22,6 +22,8 @@ class Line(NamedTuple):
 
 RawLine = tuple[int, bytes, int, int]
 """The parts of a `Line`, which costs more: most lines are taken apart at once."""
+
+TOO_LONG: Final = "too_long: a line has at most 900,000 bytes; this is a piece of a longer one"
 
 
 def lines_of(
@@ -43,12 +45,13 @@ def lines_of(
         is_final: whether a last line without an end is whole; else it is left out.
         line_bytes_max: the bytes of a piece.
     """
-    unfinished, size = list[bytes](), 0
+    unfinished, size, is_split = list[bytes](), 0, False
     while True:
         chunk = stream.read1(CHUNK_BYTES)
         if not chunk:
             if size and is_final:
-                yield [(number, b"".join(unfinished).rstrip(b"\r"), offset + size, number + 1)]
+                last = b"".join(unfinished).rstrip(b"\r")
+                yield [(-number if is_split else number, last, offset + size, number + 1)]
             return
         *whole, rest = chunk.split(b"\n")
         lines = list[RawLine]()
@@ -59,18 +62,19 @@ def lines_of(
             *long, rest_of_line = (line,) if len(line) <= line_bytes_max else pieces(line, line_bytes_max)
             for piece in long:
                 offset += len(piece)
-                lines.append((number, piece, offset, number))
+                lines.append((-number, piece, offset, number))
             offset += len(rest_of_line) + 1
-            lines.append((number, rest_of_line.rstrip(b"\r"), offset, number + 1))
-            number += 1
+            is_piece = bool(long) or is_split
+            lines.append((-number if is_piece else number, rest_of_line.rstrip(b"\r"), offset, number + 1))
+            number, is_split = number + 1, False
         unfinished.append(rest)
         size += len(rest)
         if size > line_bytes_max:
             *long, rest = pieces(b"".join(unfinished), line_bytes_max)
             for piece in long:
                 offset += len(piece)
-                lines.append((number, piece, offset, number))
-            unfinished, size = [rest], len(rest)
+                lines.append((-number, piece, offset, number))
+            unfinished, size, is_split = [rest], len(rest), True
         yield lines
 
 

@@ -1,17 +1,16 @@
 """An open file of a source: its records from a position on, and the position after them."""
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from hashlib import blake2b
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from realtime_pipeline.application.errors import NewerRelease, UnrecoverableState
 from realtime_pipeline.application.ports.source import SourceRecord, Unreadable
 from realtime_pipeline.infrastructure.files.beginnings import check_beginning, check_first_line, skip_mark
 from realtime_pipeline.infrastructure.files.formats import FileFormat, LineFormat, Read
+from realtime_pipeline.infrastructure.files.identity import FilePosition, with_tail
 from realtime_pipeline.infrastructure.files.lines import CHUNK_BYTES, lines_of
 from realtime_pipeline.infrastructure.files.parquet import parquet_rows
 from realtime_pipeline.infrastructure.files.streams import (
@@ -21,51 +20,7 @@ from realtime_pipeline.infrastructure.files.streams import (
     unreadable,
 )
 
-HEAD_BYTES: Final = 1_024
 BATCH_BYTES_MAX: Final = 8 << 20
-_FORMAT: Final = 1
-_encode: Final = msgspec.json.Encoder().encode
-
-
-class FilePosition(msgspec.Struct, frozen=True):
-    """How far a file was read: the offset in decompressed bytes (of Parquet: rows), and the number of the line there.
-
-    `head` is a digest of the file's first `head_bytes`, by which another file of the same name is told; `inode` finds
-    the file under another name. `header` has the columns of a CSV file.
-    """
-
-    format: int = _FORMAT
-    offset: int = 0
-    line: int = 1
-    head: str = ""
-    head_bytes: int = 0
-    inode: int = 0
-    header: tuple[str, ...] = ()
-
-    def encoded(self) -> str:
-        """The position as text."""
-        return _encode(self).decode()
-
-
-def decode_position(part: str, text: str) -> FilePosition:
-    """Decode a position.
-
-    Raises:
-        UnrecoverableState: a newer release wrote it, or none did.
-    """
-    try:
-        position = msgspec.json.decode(text, type=FilePosition)
-    except msgspec.MsgspecError as error:
-        raise UnrecoverableState(f"the position of {part} is damaged ({error})") from None
-    if position.format > _FORMAT:
-        raise NewerRelease(f"a newer release wrote the position of {part}: upgrade this program")
-    return position
-
-
-def head_of(path: Path, size: int) -> str:
-    """A digest of a file's first bytes."""
-    with path.open("rb") as file:
-        return blake2b(file.read(min(size, HEAD_BYTES)), digest_size=8).hexdigest()
 
 
 class OpenFile:
@@ -91,6 +46,7 @@ class OpenFile:
         self._resources = ExitStack()
         self._format = format_
         self._is_final = is_final
+        self._descriptor: int | None = None  # of a plain file
         self._chunks: Iterator[Iterator[Read]] = iter(())
         self._chunk: Iterator[Read] = iter(())
         self._lines = LineFormat(name, format_, position.header, with_digests)
@@ -98,7 +54,10 @@ class OpenFile:
             if format_.name == "parquet":
                 self._chunks = iter((parquet_rows(name, position.offset),))
             else:
-                self._chunks = self._read_lines(self._resources.enter_context(opened(name)))
+                stream = self._resources.enter_context(opened(name))
+                self._chunks = self._read_lines(stream)
+                if isinstance(stream, io.BufferedReader) and isinstance(stream.raw, io.FileIO) and stream.seekable():
+                    self._descriptor = stream.fileno()
         except BaseException:
             self.close()
             raise
@@ -125,6 +84,8 @@ class OpenFile:
             raise unreadable(self._name, error) from error
         header = self._lines.header if self._format.name == "csv" else ()
         self.position = msgspec.structs.replace(self.position, offset=offset, line=line, header=header)
+        if self._descriptor is not None:
+            self.position = with_tail(self.position, self._descriptor)
         return records
 
     def close(self) -> None:

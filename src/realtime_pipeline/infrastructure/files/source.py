@@ -7,30 +7,34 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from realtime_pipeline.application.errors import PipelineError, Unavailable, UnrecoverableState
+from realtime_pipeline.application.errors import InvalidEvents, PipelineError, Unavailable, UnrecoverableState
 from realtime_pipeline.application.ports.source import Positions, Source, SourceBatch
 from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.infrastructure.files.formats import FileFormat
-from realtime_pipeline.infrastructure.files.open_file import (
-    HEAD_BYTES,
+from realtime_pipeline.infrastructure.files.identity import (
     FilePosition,
-    OpenFile,
+    Stat,
+    continues_a_line,
     decode_position,
-    head_of,
+    is_same,
+    stat_of,
+    with_head,
 )
+from realtime_pipeline.infrastructure.files.open_file import OpenFile
 from realtime_pipeline.infrastructure.files.streams import STANDARD_INPUT, display_name, is_compressed, unreadable
 
 POLL_S: Final = 0.2
 SETTLED_S: Final = 2.0
-"""A file that did not change for so long is whole."""
+"""A compressed or Parquet file that did not change for so long is whole."""
+LINE_SETTLED_S: Final = 30.0
+"""A last line without an end is whole, where the file did not change for so long."""
+RETRY_S: Final = 30.0
+"""A file of a folder that could not be read is tried again when it changes, or after so long."""
 _HIDDEN: Final = (".", "~")
 _PARTIAL: Final = (".tmp", ".part", ".crdownload", ".swp")
-
-_Stat = tuple[int, int, int]
-"""Size, time of the last change in ns, and inode of a file."""
-_PIPE: Final[_Stat] = (-1, 0, 0)
+_PIPE: Final[Stat] = (-1, 0, 0)
+_REST: Final[Stat] = (-2, 0, 0)
+"""Of the rest of a file that lies under another name now."""
 
 
 class FileSource(Source):
@@ -38,11 +42,12 @@ class FileSource(Source):
 
     Without `folder` and `follow` it reads the files to their ends, and is ended. With `follow` it goes on with what is
     appended to them, whole lines only. With `folder` it reads the files of a folder in the order of their names, and
-    those that come later, each once; names that begin with "." or "~" or end as partial files do are left out, and a
-    compressed file, a Parquet file or a last line without an end is read when the file has not changed for 2 s.
+    those that come later, each once, also where it was renamed; names that begin with "." or "~" or end as partial
+    files do are left out. A compressed or Parquet file is read when it has not changed for 2 s, a last line without an
+    end after 30 s.
 
-    A file that begins differently than it did is another file, and read from its start: before that, the rest of the
-    one before is read where it lies in the same folder under another name.
+    A file with other content than was read is another file, and read from its start: before that, the rest of the file
+    before is read where it lies in the same folder under another name.
 
     The ids of records have a digest of their content, since other files may have the same name: without a mapping,
     which names events by them, `with_digests=False` saves the time.
@@ -63,10 +68,12 @@ class FileSource(Source):
         self._folder = folder
         self._follow = follow
         self._with_digests = with_digests
-        self._reading: tuple[Path, _Stat, OpenFile] | None = None
+        self._reading: tuple[Path, Stat, OpenFile] | None = None
         self._positions: dict[str, FilePosition] = {}
-        self._read_to_end: dict[str, _Stat] = {}
+        self._read_to_end: dict[str, Stat] = {}
         self._due: deque[Path] = deque()
+        self._renamed: dict[str, str] = {}
+        self._retry_at_s: dict[str, float] = {}
         self._is_ended = False
         self._warning = ""
 
@@ -84,7 +91,7 @@ class FileSource(Source):
         """Go on behind the positions; a file without one begins at its start."""
         self.close()
         self._positions = {part: decode_position(part, text) for part, text in positions.items()}
-        self._read_to_end = {}
+        self._read_to_end, self._renamed, self._retry_at_s = {}, {}, {}
         self._due = deque(self._changed())
         self._is_ended = False
 
@@ -92,6 +99,9 @@ class FileSource(Source):
         """Read the next records of a file; wait for files to grow or to come."""
         deadline_s = time.monotonic() + timeout_s
         while True:
+            if self._renamed:  # is stored before the file that has the old name now is read
+                renamed, self._renamed = self._renamed, {}
+                return SourceBatch((), renamed)
             batch = self._read_due(records_max)
             if batch is not None or self._is_ended:
                 return batch
@@ -132,7 +142,7 @@ class FileSource(Source):
                     self._due.popleft()
                     continue
                 batch = self._read_open(records_max)
-            except Unavailable as error:
+            except (Unavailable, InvalidEvents) as error:
                 self._pass_over(error)
                 continue
             if batch is not None:
@@ -147,21 +157,23 @@ class FileSource(Source):
         path, stat, file = self._reading
         before = file.position
         records = file.read(records_max)
-        self._positions[str(path)] = file.position
+        self._positions[_part(path)] = file.position
         if not records:
             file.close()
             self._reading = None
-            if _stat_of(path) == stat and (self._is_whole(stat) or not self._folder):
-                self._read_to_end[str(path)] = stat
+            if stat == _REST:
+                self._due.append(path)
+            elif stat_of(path) == stat and (not self._folder or self._is_whole(stat, LINE_SETTLED_S)):
+                self._read_to_end[_part(path)] = stat
         if records or file.position != before:
-            return SourceBatch(tuple(records), {str(path): file.position.encoded()})
+            return SourceBatch(tuple(records), {_part(path): file.position.encoded()})
         return None
 
     def _pass_over(self, error: PipelineError) -> None:
         """Go on with the next file of a folder; a file that was named must be readable.
 
         Raises:
-            Unavailable: it was named.
+            Unavailable, InvalidEvents: it was named.
         """
         if self._folder is None:
             raise error
@@ -169,9 +181,10 @@ class FileSource(Source):
         if self._reading is not None:
             self._reading[2].close()
             self._reading = None
-        stat = _stat_of(path)
+        stat = stat_of(path)
         if stat is not None:
-            self._read_to_end[str(path)] = stat  # until it changes
+            self._read_to_end[_part(path)] = stat
+            self._retry_at_s[_part(path)] = time.monotonic() + RETRY_S
         self._warning = str(error)
 
     def _listed(self) -> Iterator[Path]:
@@ -188,75 +201,87 @@ class FileSource(Source):
 
     def _changed(self) -> Iterator[Path]:
         """The files that may have something to read."""
-        for path in self._listed():
-            stat = _PIPE if str(path) == STANDARD_INPUT else _stat_of(path)
+        now_s, paths = time.monotonic(), list(self._listed())
+        if self._folder is not None:
+            self._follow_renames(paths)
+        for path in paths:
+            part, stat = _part(path), _PIPE if str(path) == STANDARD_INPUT else stat_of(path)
             if stat is None:
                 if self._folder is None and not self._follow:
                     yield path  # the error is that of opening it
                 continue
-            if self._read_to_end.get(str(path)) == stat:
+            if self._read_to_end.get(part) == stat and self._retry_at_s.get(part, now_s + 1) > now_s:
                 continue
-            if self._may_grow and not self._is_whole(stat) and (self._format.name == "parquet" or is_compressed(path)):
+            self._retry_at_s.pop(part, None)
+            if not self._may_grow or self._is_whole(stat, SETTLED_S) or not self._is_packed(path):
+                yield path
+
+    def _follow_renames(self, paths: Sequence[Path]) -> None:
+        """Take over the positions of files that have another name now: they are found by their inode and content."""
+        by_inode = {position.inode: part for part, position in self._positions.items() if position.head_bytes}
+        for path in paths:
+            part, stat = _part(path), stat_of(path)
+            if part in self._positions or stat is None or stat[2] not in by_inode:
                 continue
-            yield path
+            before = by_inode[stat[2]]
+            try:
+                if is_same(path, stat, self._positions[before], self._is_packed(path)):
+                    self._positions[part] = self._positions.pop(before)
+                    self._renamed[part] = self._positions[part].encoded()
+            except (OSError, UnrecoverableState):
+                continue  # reading it says what is wrong
 
-    def _is_whole(self, stat: _Stat) -> bool:
-        return time.time() - stat[1] / 1e9 >= SETTLED_S
-
-    def _opened(self, path: Path) -> tuple[Path, _Stat, OpenFile]:
-        if not path.is_file() and not path.is_dir() and (str(path) == STANDARD_INPUT or path.exists()):
-            return (
-                path,
-                _PIPE,
-                OpenFile(str(path), self._format, FilePosition(), is_final=True, with_digests=self._with_digests),
-            )
-        stat = _stat_of(path)
-        known = self._positions.get(str(path), FilePosition())
+    def _is_packed(self, path: Path) -> bool:
+        """Whether a file is whole or not to be read at all; one that cannot be opened is not known to be."""
         try:
-            if stat is None or (known.head_bytes and not self._is_same(path, stat, known)):
-                return self._opened_before(path, known, stat)
-            head_bytes = min(HEAD_BYTES, stat[0])
-            position = msgspec.structs.replace(
-                known, head=head_of(path, head_bytes), head_bytes=head_bytes, inode=stat[2]
-            )
-        except OSError as error:
-            raise unreadable(str(path), error) from None
-        is_final = not self._follow and (self._folder is None or self._is_whole(stat))
-        return path, stat, OpenFile(str(path), self._format, position, is_final, self._with_digests)
+            return self._format.name == "parquet" or is_compressed(path)
+        except OSError:
+            return False
 
-    def _opened_before(self, path: Path, known: FilePosition, stat: _Stat | None) -> tuple[Path, _Stat, OpenFile]:
-        """Open the file that was read under this path before, to read its rest; else the one that is there now."""
+    def _is_whole(self, stat: Stat, settled_s: float) -> bool:
+        return time.time() - stat[1] / 1e9 >= settled_s
+
+    def _opened(self, path: Path) -> tuple[Path, Stat, OpenFile]:
+        if not path.is_file() and not path.is_dir() and (str(path) == STANDARD_INPUT or path.exists()):
+            return path, _PIPE, self._open(path, FilePosition(), is_final=True)
+        stat, known = stat_of(path), self._positions.get(_part(path), FilePosition())
         if stat is None:
             raise Unavailable(f"{display_name(str(path))} cannot be read: there is no such file")
+        try:
+            is_packed = self._is_packed(path)
+            if known.head_bytes and not is_same(path, stat, known, is_packed):
+                return self._opened_before(path, known)
+            if continues_a_line(path, known):
+                raise Unavailable(
+                    f"{display_name(str(path))}: line {known.line - 1} was published without its end, which came later:"
+                    " write files under a name that ends in .part, then rename them"
+                )
+            position = with_head(known, path, stat, is_packed)
+        except OSError as error:
+            raise unreadable(str(path), error) from None
+        is_final = not self._follow and (self._folder is None or self._is_whole(stat, LINE_SETTLED_S))
+        return path, stat, self._open(path, position, is_final)
+
+    def _opened_before(self, path: Path, known: FilePosition) -> tuple[Path, Stat, OpenFile]:
+        """Open the file that was read under this path before, to read its rest; else the file that is there now."""
         for sibling in path.parent.iterdir():
-            found = _stat_of(sibling)
-            if found is not None and found[2] == known.inode and self._is_same(sibling, found, known):
-                file = OpenFile(str(sibling), self._format, known, is_final=True, with_digests=self._with_digests)
-                if found[0] > known.offset:
-                    return path, (-1, -1, -1), file
-                file.close()
-        self._positions[str(path)] = FilePosition()
+            found = stat_of(sibling)
+            if found is None or found[2] != known.inode or found[0] <= known.offset:
+                continue
+            if is_same(sibling, found, known, self._is_packed(sibling)):
+                return path, _REST, self._open(sibling, known, is_final=True)
+        self._positions[_part(path)] = FilePosition()
         return self._opened(path)
 
-    def _is_same(self, path: Path, stat: _Stat, known: FilePosition) -> bool:
-        """Whether a file begins as it did when it was read.
-
-        Raises:
-            UnrecoverableState: it does, and is shorter than what was read of it.
-        """
-        if stat[0] < known.head_bytes or head_of(path, known.head_bytes) != known.head:
-            return False
-        if self._format.name != "parquet" and not is_compressed(path) and stat[0] < known.offset:
-            raise UnrecoverableState(
-                f"{display_name(str(path))} has {stat[0]:,} bytes, and {known.offset:,} of it were published: bring it "
-                "back, or give it another name to publish it from its start"
-            )
-        return True
+    def _open(self, path: Path, position: FilePosition, is_final: bool) -> OpenFile:
+        return OpenFile(str(path), self._format, position, is_final, self._with_digests)
 
 
-def _stat_of(path: Path) -> _Stat | None:
+def _part(path: Path) -> str:
+    """The name of a file's part: the path, or its bytes in hexadecimal where they are no text."""
+    text = str(path)
     try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
+        text.encode()
+    except UnicodeEncodeError:
+        return f"bytes:{os.fsencode(text).hex()}"
+    return text
