@@ -33,6 +33,7 @@ NAME: Final = "others"
 READ_RECORDS: Final = 2_000
 CHUNK: Final = 500
 WAIT_S: Final = 10.0
+WORDS: Final = {"plain": "plainly", "source": "by the source", "log": "into the log"}
 
 
 @attrs.frozen
@@ -54,19 +55,19 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         figures: dict[str, float] = {"record_bytes": sum(map(len, events)) / len(events)}
         database = str(Path(folder) / "shop.db")
         for name, call in (
-            ("plainly", _Plain(queue)),
-            ("by the source", _Read(queue)),
-            ("into the log", _Published(queue, database)),
+            ("plain", _Plain(queue)),
+            ("source", _Read(queue)),
+            ("log", _Published(queue, database)),
         ):
             records, cpu_s, seconds = processes.submit(call, len(events)).result()
             if records != len(events):
-                raise HarnessError(f"{records} of {len(events)} records were read {name}")
-            figures[f"{name}, per CPU-second"] = records / cpu_s
-            figures[f"{name}, per second"] = records / seconds
+                raise HarnessError(f"{records} of {len(events)} records were read {WORDS[name]}")
+            figures[f"{name}_per_cpu_second"] = records / cpu_s
+            figures[f"{name}_per_second"] = records / seconds
     heading(f"{options.source}: {len(events):,} records of {figures['record_bytes']:.0f} bytes, one reading process")
-    for name in ("plainly", "by the source", "into the log"):
-        per_cpu_s, per_s = (figures[f"{name}, per {unit}"] for unit in ("CPU-second", "second"))
-        console.print(f"  {per_cpu_s:>12,.0f} records per CPU-second, {per_s:,.0f} per second, read {name}")
+    for name, words in WORDS.items():
+        per_cpu_s, per_s = figures[f"{name}_per_cpu_second"], figures[f"{name}_per_second"]
+        console.print(f"  {per_cpu_s:>12,.0f} records per CPU-second, {per_s:,.0f} per second, read {words}")
     return {"source": options.source, "records": len(events), **figures}
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from harness.benchmarks import bridge, freshness, growth, outage, recommend, worker
+from harness.benchmarks import bridge, capture, freshness, growth, outage, recommend, worker
 from harness.chaos.rounds import ROUNDS
 from harness.commands import chaos, demo, evaluate, experiment, fault, oracle, release_fixture, replay, services
 from harness.formats import FORMATS
@@ -196,6 +196,14 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=_count, default=60, help="for how long (default: 60)")
     parser.add_argument("--events", type=_count, default=600_000)
     parser.set_defaults(command=outage.run)
+
+    parser = benches.add_parser(
+        "capture", parents=[common], help="rows of Postgres per CPU-second, and the lag of their changes"
+    )
+    parser.add_argument("--rows", type=_count, default=200_000, help="rows of the table (default: 200000)")
+    parser.add_argument("--rate", type=_count, default=2_000, help="inserted rows a second (default: 2000)")
+    parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
+    parser.set_defaults(command=capture.run)
 
 
 def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -2,13 +2,14 @@
 
 import os
 import pwd
-import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -117,18 +118,36 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kill all processes of the server, as a machine that loses its power would end them."""
-        children = re.findall(r"\d+", Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text())
+        children = self._children()
         self.process.kill()
         for child in children:
-            try:
-                os.kill(int(child), 9)
-            except ProcessLookupError:
-                continue
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        deadline_s = time.monotonic() + READY_S
+        while any(_is_running(child) for child in children) and time.monotonic() < deadline_s:
+            time.sleep(0.01)  # until then they have the server's shared memory
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal (SIGSTOP, SIGCONT) to all processes of the server."""
+        for process in (self.process.pid, *self._children()):
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+
+    def _children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def restart(self) -> None:
         """Stop the server as `pg_ctl stop -m fast` does, and start it."""
         self.process.interrupt()
         self.process.start()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
+    except OSError:
+        return False
 
 
 def _unprivileged_account() -> pwd.struct_passwd:

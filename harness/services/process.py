@@ -62,6 +62,10 @@ class ServerProcess:
             raise HarnessError(f"{self._name} is not running")
         return self._process.pid
 
+    def log(self) -> str:
+        """What the server has written into its log file."""
+        return self._log_file.read_text("utf-8", "replace")
+
     def start(self, *options: str) -> None:
         """Start the server, with additional options, and wait until it answers.
 

@@ -20,7 +20,7 @@ from realtime_pipeline.infrastructure.kinesis.source import KinesisSource
 from realtime_pipeline.infrastructure.redis.settings import RedisStreamSettings
 from realtime_pipeline.infrastructure.redis.stream_source import RedisStreamSource
 from tests.support import servers
-from tests.support.bridges import expected_ids, ids_by_customer, killed_at, preparing, view
+from tests.support.bridges import expected_ids, ids_by_customer, killed_at, preparing, stop_the_log, view
 from tests.support.histories import SMALL
 from tests.support.queues import fill_stream, fill_topic
 
@@ -84,3 +84,14 @@ def test_a_reading_process_that_was_killed_is_started_again(
         assert ids_by_customer(pipeline) == expected_ids(range(EVENTS))
         pipeline.process()
         assert compare(pipeline)[1] == []
+
+
+def test_a_kafka_log_that_does_not_answer_stops_the_reading(tmp_path: Path) -> None:
+    key = servers.unique("others")
+    source = RedisStreamSource("others", RedisStreamSettings((key,), servers.redis_address(), field="json"))
+    stop_the_log(
+        settings_of("kafka", tmp_path),
+        source,
+        lambda numbers: fill_stream(key, map(view, numbers)),
+        lambda _: servers.kafka_stopped(),
+    )

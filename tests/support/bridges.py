@@ -4,9 +4,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import get_context
-from pathlib import Path
 from signal import SIGKILL
 
 import msgspec
@@ -20,7 +19,7 @@ from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.observer import Stage
 from realtime_pipeline.application.ports.source import Positions, Source, SourceBatch, SourceRecord, Unreadable
 from realtime_pipeline.composition.tables import LOGS
-from tests.support.histories import embedded, event
+from tests.support.histories import event
 
 WAIT_S = 60.0
 
@@ -165,14 +164,19 @@ class CountingSource(Source):
         self._source.close()
 
 
-def stop_the_log(folder: Path, source: Source, fill: Callable[[range], object]) -> None:
-    """Lock the log while a source has 5,000 records more, and check that no more than a batch is read meanwhile."""
-    with Pipeline(embedded("sqlite", folder)) as pipeline:
+def stop_the_log(
+    settings: Settings,
+    source: Source,
+    fill: Callable[[range], object],
+    stopped: Callable[[Pipeline], AbstractContextManager[None]] = sqlite_locked,
+) -> None:
+    """Stop the log while a source has 5,000 records more, and check that no more than a batch is read meanwhile."""
+    with Pipeline(settings) as pipeline:
         counting = CountingSource(source)
         fill(range(100))
         with running(pipeline, counting) as run:
             run.wait_until(lambda progress: progress.published == 100)
-            with sqlite_locked(pipeline):
+            with stopped(pipeline):
                 fill(range(100, 5_100))
                 wait_until(lambda: counting.records > 100)
                 time.sleep(0.5)

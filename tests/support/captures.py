@@ -59,6 +59,44 @@ def run_source(file: Path, observer: StageObserver | None = None, records_max: i
     return RunSource(lambda name: publisher(file, name), observer or NoObserver(), records_max)
 
 
+class Capture:
+    """A source that is open behind its snapshot, or at given positions."""
+
+    def __init__(self, settings: PostgresSettings, columns: Mapping[str, frozenset[str]]) -> None:
+        self.settings = settings
+        self.columns = columns
+        self.positions: dict[str, str] = {}
+        self.published: list[SourceRecord] = []
+        self.source = PostgresSource("t", settings, columns)
+
+    def open(self) -> "Capture":
+        self.source.open(self.positions)
+        return self
+
+    def read(self, records_max: int = 2_000) -> list[SourceRecord]:
+        """Read all that is there for now; `published` has them, as a log that this is read into."""
+        before = len(self.published)
+        while (batch := self.source.read(records_max, 0.3)) is not None:
+            self.published += batch.records
+            self.positions |= batch.positions
+            self.source.acknowledge(self.positions)
+        return self.published[before:]
+
+    def documents(self, records_max: int = 2_000) -> list[Document]:
+        """The documents of what is there, without LSN and time."""
+        made = []
+        for record in self.read(records_max):
+            assert isinstance(record.value, dict)
+            made.append({name: record.value[name] for name in record.value if name not in {"lsn", "committed_at"}})
+        return made
+
+    def again(self, columns: Mapping[str, frozenset[str]] | None = None) -> "Capture":
+        """Close it; open another at the positions."""
+        self.source.close()
+        self.source = PostgresSource("t", self.settings, columns or self.columns)
+        return self.open()
+
+
 def wait_for(is_so: Callable[[], bool], timeout_s: float = 30.0) -> None:
     """Wait until something is so."""
     deadline_s = time.monotonic() + timeout_s

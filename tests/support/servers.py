@@ -142,6 +142,7 @@ def postgres_execute(settings: PostgresSettings, *statements: str) -> list[tuple
     """Run statements, each in a transaction of its own; return the rows of the last."""
     session, rows = Session(settings), list[tuple[str | None, ...]]()
     try:
+        session.rows("SET search_path = public")
         for statement in statements:
             rows = session.rows(statement)
     finally:

@@ -84,7 +84,7 @@ def _check_group(value: Mapping[str, Any], field_type: Any, path: SettingPath, s
     types = [found for found in get_args(field_type) if isinstance(found, type) and attrs.has(found)]
     if len(types) != 1:
         return
-    if get_origin(field_type) is dict:
+    if get_origin(field_type) in (dict, Mapping):
         for name, group in value.items():
             if isinstance(group, dict):
                 check_names(group, types[0], (*path, str(name)), sources)

@@ -97,3 +97,15 @@ def test_an_outage_is_measured(tmp_path: Path) -> None:
     measured = json.loads(figures.read_text("utf-8"))
     assert measured["differences"] == []
     assert measured["events"] == 50_000
+
+
+@pytest.mark.parametrize("source", ["kafka", "kinesis", "redis-stream"])
+def test_the_bench_of_bridges_reads_every_record(tmp_path: Path, source: str) -> None:
+    servers.kafka_address()
+    servers.redis_address()
+    servers.kinesis()
+    figures = tmp_path / "figures.json"
+    assert main(["bench", "bridge", "--source", source, "--events", "3000", "--json", str(figures)]) == 0
+    measured = json.loads(figures.read_text())
+    assert measured["records"] == 3_000
+    assert all(measured[f"{name}_per_cpu_second"] > 0 for name in ("plain", "source", "log"))

@@ -15,6 +15,7 @@ from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from harness.checking.compare import compare
+from harness.services.kafka import RESTART_OPTIONS, KafkaBroker, kafka_missing_reason
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.errors import Damaged, Unavailable, Unreachable, UnrecoverableState
 from realtime_pipeline.application.ports.source import Source, SourceBatch, SourceRecord
@@ -41,9 +42,10 @@ QUIET: dict[str, str | int] = {"log_level": 2}  # clients outlive the broker at 
 class Topic:
     """A topic of others, and what others do with it."""
 
-    def __init__(self, partitions: int = 1) -> None:
+    def __init__(self, partitions: int = 1, broker: str | None = None) -> None:
         self.name = servers.unique("others")
-        self.admin = AdminClient({**QUIET, "bootstrap.servers": servers.kafka_address()})
+        self.brokers = broker or servers.kafka_address()
+        self.admin = AdminClient({**QUIET, "bootstrap.servers": self.brokers})
         self.create(partitions)
 
     def create(self, partitions: int = 1) -> None:
@@ -67,14 +69,14 @@ class Topic:
 
     def produce(self, *values: bytes | None, partition: int = 0) -> None:
         """Append values, with a new client: it knows of partitions that were added."""
-        producer = Producer({**QUIET, "bootstrap.servers": servers.kafka_address(), "linger.ms": 0})
+        producer = Producer({**QUIET, "bootstrap.servers": self.brokers, "linger.ms": 0})
         for value in values:
             producer.produce(self.name, value, partition=partition)
         assert producer.flush(WAIT_S) == 0
 
     @property
     def settings(self) -> KafkaTopicSettings:
-        return KafkaTopicSettings(self.name, servers.kafka_address(), request_timeout_ms=3_000)
+        return KafkaTopicSettings(self.name, self.brokers, request_timeout_ms=3_000)
 
     def source(self, **changes: Any) -> KafkaTopicSource:
         return KafkaTopicSource("others", attrs.evolve(self.settings, **changes))
@@ -201,6 +203,19 @@ def test_partitions_that_are_added_are_found(topic: Topic, source: KafkaTopicSou
     assert read_values(source, 1)[0] == [b"c"]
 
 
+def test_finding_partitions_doubles_nothing_that_was_fetched_ahead(topic: Topic, source: KafkaTopicSource) -> None:
+    topic.produce(*(b"%d" % number for number in range(1_000)))
+    source.open({})
+    values, _ = read_values(source, 1)
+    topic.admin.create_partitions([NewPartitions(topic.name, 2)])[topic.name].result(WAIT_S)
+    topic.produce(b"other", partition=1)
+    while (batch := source.read(7, 0.0)) is not None:
+        values += [record.value for record in batch.records]
+    values += read_values(source, 1)[0] if b"other" not in values else []
+    values.remove(b"other")
+    assert values == [b"%d" % number for number in range(1_000)]
+
+
 def test_records_deleted_before_they_were_read_are_not_skipped_silently(topic: Topic, source: KafkaTopicSource) -> None:
     topic.produce(*(b"%d" % number for number in range(10)))
     source.open({})
@@ -213,6 +228,23 @@ def test_records_deleted_before_they_were_read_are_not_skipped_silently(topic: T
     going_on = topic.source(skip_lost=True)
     going_on.open(batch.positions)
     assert read_values(going_on, 4)[0] == [b"6", b"7", b"8", b"9"]
+    going_on.close()
+
+
+def test_a_topic_that_has_lost_its_end_is_noticed(topic: Topic, source: KafkaTopicSource) -> None:
+    """As an election of a replica that was behind does it."""
+    topic.produce(b"a", b"b")
+    source.open({})
+    _, positions = read_values(source, 2)
+    beyond = {"0": positions["0"].replace(":2", ":7")}
+    with pytest.raises(
+        UnrecoverableState, match=r"up to offset 7 and has lost its end: it ends at offset 2; skip_lost"
+    ):
+        source.open(beyond)
+    going_on = topic.source(skip_lost=True)
+    going_on.open(beyond)
+    topic.produce(b"c")
+    assert read_values(going_on, 1)[0] == [b"c"]
     going_on.close()
 
 
@@ -369,6 +401,28 @@ def test_a_broker_that_stops_for_a_while_loses_and_doubles_nothing(topic: Topic,
         assert compare(pipeline)[1] == []
 
 
+def test_a_broker_that_is_restarted_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """A broker that has just started may not know its topics yet."""
+    if kafka_missing_reason() is not None:
+        pytest.skip(str(kafka_missing_reason()))
+    broker = KafkaBroker(tmp_path / "kafka")
+    broker.process.start()
+    try:
+        topic = Topic(broker=broker.endpoint)
+        topic.produce(*map(view, range(100)))
+        with Pipeline(embedded("sqlite", tmp_path)) as pipeline:
+            with running(pipeline, topic.source(request_timeout_ms=1_000)) as run:
+                run.wait_until(lambda progress: progress.published == 100)
+                broker.process.kill()
+                run.wait_until(lambda progress: progress.problem != "")
+                broker.process.start(*RESTART_OPTIONS)
+                topic.produce(*map(view, range(100, 200)))
+                run.wait_until(lambda progress: progress.published == 200 and not progress.problem)
+            assert ids_by_customer(pipeline) == expected_ids(range(200))
+    finally:
+        broker.process.kill()
+
+
 def test_catching_up_publishes_what_is_there(topic: Topic, tmp_path: Path) -> None:
     topic.produce(*(view(number) for number in range(50)))
     with Pipeline(embedded("sqlite", tmp_path)) as pipeline:
@@ -399,4 +453,4 @@ def test_settings_out_of_bounds_are_refused(change: dict[str, Any]) -> None:
 
 def test_a_log_that_takes_nothing_stops_the_reading(topic: Topic, tmp_path: Path) -> None:
     """One batch is in memory, and the client's queue has a limit; the rest stays in the topic."""
-    stop_the_log(tmp_path, topic.source(), lambda numbers: topic.produce(*map(view, numbers)))
+    stop_the_log(embedded("sqlite", tmp_path), topic.source(), lambda numbers: topic.produce(*map(view, numbers)))

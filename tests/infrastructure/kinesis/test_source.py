@@ -431,7 +431,7 @@ def test_catching_up_publishes_what_is_there(moto: Moto, tmp_path: Path) -> None
 
 
 def test_a_log_that_takes_nothing_stops_the_reading(moto: Moto, tmp_path: Path) -> None:
-    stop_the_log(tmp_path, moto.source(), lambda numbers: moto.put(*map(view, numbers)))
+    stop_the_log(embedded("sqlite", tmp_path), moto.source(), lambda numbers: moto.put(*map(view, numbers)))
 
 
 @pytest.mark.parametrize(

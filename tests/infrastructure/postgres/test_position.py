@@ -11,6 +11,7 @@ from realtime_pipeline.infrastructure.postgres.position import (
     KeyRange,
     Position,
     SnapshotPart,
+    TableIdentity,
     VisibleTransactions,
 )
 from realtime_pipeline.infrastructure.postgres.session import lsn_number, lsn_text
@@ -34,7 +35,7 @@ POSITIONS = st.builds(
     LSNS,
     LSNS,
     st.integers(0, 10**9),
-    st.dictionaries(st.text(), st.integers(0, XIDS)),
+    st.dictionaries(st.text(), st.builds(TableIdentity, st.integers(0, XIDS), st.integers(0, XIDS))),
     st.lists(PARTS, max_size=3).map(tuple),
 )
 

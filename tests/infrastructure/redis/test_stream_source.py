@@ -13,6 +13,7 @@ import redis
 
 from harness.checking.compare import compare
 from harness.services.redis import RedisServer
+from harness.services.resharding import move_slot, slot_of
 from realtime_pipeline import Pipeline
 from realtime_pipeline.application.errors import Damaged, Unavailable, Unreachable, UnrecoverableState
 from realtime_pipeline.application.ports.source import Source, SourceRecord, Unreadable
@@ -338,6 +339,22 @@ def test_large_entries_are_read_in_batches_of_some_megabytes(streams: Streams, s
     assert max(sizes) < 20
 
 
+def test_a_stream_that_moves_to_other_nodes_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    nodes = servers.redis_cluster_nodes()
+    streams = Streams(nodes=servers.redis_cluster_address(), cluster=True)
+    slot = slot_of(nodes[0], streams.settings.keys[0])
+    streams.add(*map(view, range(100)))
+    with Pipeline(embedded("sqlite", tmp_path)) as pipeline:
+        with running(pipeline, streams.source()) as run:
+            run.wait_until(lambda progress: progress.published >= 50)
+            for turn in range(1, 7):
+                assert move_slot(nodes, slot, nodes[turn % 3], lambda: time.sleep(0.05)) <= 1
+                streams.add(*map(view, range(100 * turn, 100 * turn + 100)))
+            run.wait_until(lambda progress: progress.published == 700 and not progress.problem)
+        assert ids_by_customer(pipeline) == expected_ids(range(700))
+    streams.client.close()
+
+
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_a_server_that_is_gone_for_a_while_loses_and_doubles_nothing(how: str, tmp_path: Path) -> None:
     server = RedisServer(tmp_path / "redis", None, "--appendfsync", "always")
@@ -378,7 +395,7 @@ def test_catching_up_publishes_what_is_there(streams: Streams, tmp_path: Path) -
 
 
 def test_a_log_that_takes_nothing_stops_the_reading(streams: Streams, tmp_path: Path) -> None:
-    stop_the_log(tmp_path, streams.source(), lambda numbers: streams.add(*map(view, numbers)))
+    stop_the_log(embedded("sqlite", tmp_path), streams.source(), lambda numbers: streams.add(*map(view, numbers)))
 
 
 @pytest.mark.parametrize(

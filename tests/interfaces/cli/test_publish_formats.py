@@ -88,7 +88,7 @@ def test_a_mapping_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[st
     Path("till.csv").write_text(TILL)
     code, _, err = ran(capsys, "publish", "--mapping", "tlil", "till.csv")
     assert (code, err.count("\n")) == (1, 1)
-    assert 'there is no mapping "tlil": write [mapping.tlil], or name one of' in err
+    assert 'there is no mapping "tlil": did you mean till?' in err
 
 
 def test_a_mapping_that_reads_currencies_needs_the_shops(

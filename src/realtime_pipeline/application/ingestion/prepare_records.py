@@ -51,13 +51,18 @@ class PrepareRecords:
     def __call__(self, record: SourceRecord) -> Sequence[Outgoing]:
         """Make the log's records of one of the source's: none, one or several."""
         value = record.value
+        if self._mapping is None and isinstance(value, bytes):
+            route = self._find_route(value)
+            if not route.is_workers:
+                return (Outgoing(None if route.key is None else route.key.encode(), value, record.origin),)
+            self.copies += 1
+            return ()
         if isinstance(value, Unreadable):
             return [self._unmapped(value.reason, value.raw, record.origin)]
-        mapping = self._mapping
-        if mapping is None:
-            if isinstance(value, bytes):
-                return self._as_it_is(value, record)
-            mapping = self._columns
+        return self._mapped(value, record)
+
+    def _mapped(self, value: bytes | Mapping[str, object], record: SourceRecord) -> Sequence[Outgoing]:
+        mapping = self._mapping or self._columns
         try:
             document = value if isinstance(value, Mapping) else self._parse(value)
         except ValueError as error:
@@ -72,13 +77,6 @@ class PrepareRecords:
             return [self._outgoing(event, record.origin) for event in mapped.events]
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             return [self._unmapped(f"not_json: {error}", document, record.origin, mapping.customer(document))]
-
-    def _as_it_is(self, value: bytes, record: SourceRecord) -> Sequence[Outgoing]:
-        route = self._find_route(value)
-        if route.is_workers:
-            self.copies += 1
-            return ()
-        return [Outgoing(None if route.key is None else route.key.encode(), value, record.origin)]
 
     def _outgoing(self, event: Mapping[str, object], origin: str) -> Outgoing:
         key = self._find_key(event)

@@ -1,14 +1,17 @@
 """ColumnsMapping: records whose fields are named as ours already, as the columns of a CSV file may be."""
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Final
 
 from realtime_pipeline.domain.mapping.definitions import NUMBERS, TOP_LEVEL, TYPE
 from realtime_pipeline.domain.mapping.mapped import Document, Mapped, Unmappable
 from realtime_pipeline.domain.mapping.numbers import read_number
+from realtime_pipeline.domain.mapping.times import time_reader
 
 LOG_LINE: Final = "log_line"
 """The type of a record that has none: a line of text."""
+_READ_TIME: Final = time_reader("", UTC)
 _CONTEXT: Final = ("country", "user_agent", "ip_address", "location")
 
 
@@ -32,6 +35,8 @@ class ColumnsMapping:
             raise Unmappable("no_event_type: there is no field event_type: name a --mapping that has the type")
         event: dict[str, object] = {TYPE: type_}
         event |= {name: value for name in TOP_LEVEL if (value := document.get(name)) not in (None, "")}
+        if "timestamp" in event:
+            event["timestamp"] = _READ_TIME(event["timestamp"])
         properties: dict[str, object] = {}
         for name, value in document.items():
             if name in TOP_LEVEL or name in _CONTEXT or name in (TYPE, "action") or value in (None, ""):

@@ -55,6 +55,7 @@ TICK_KEY: Final = b"\0tick"
 
 _WORKER_MARKERS: Final = f'"{PROFILE_MERGED}"'.encode(), f'"{MESSAGE_FORMAT}"'.encode()
 """Only messages that contain one of these may have more bytes than an event."""
+_ALWAYS_ENCODED: Final = frozenset((str, int, bool, type(None)))
 _encode_document: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -77,7 +78,8 @@ def encode_event(document: Mapping[str, object]) -> bytes:
 def _check_values(value: object, path: str) -> None:
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            _check_values(inner, f"{path}.{name}" if path else str(name))
+            if type(inner) not in _ALWAYS_ENCODED:
+                _check_values(inner, f"{path}.{name}" if path else str(name))
     elif isinstance(value, list | tuple):
         for inner in value:
             _check_values(inner, path)

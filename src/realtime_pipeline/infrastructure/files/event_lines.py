@@ -26,7 +26,7 @@ def batches(name: str, line_bytes_max: int = LINE_BYTES_MAX) -> Iterator[list[Su
             is_first = True
             for lines in lines_of(stream, line_bytes_max=line_bytes_max):
                 submissions = [
-                    Submission(line.value, f"{origin}:{line.number}") for line in lines if line.value.strip()
+                    Submission(value, f"{origin}:{number}") for number, value, _, _ in lines if value.strip()
                 ]
                 if is_first and submissions:
                     check_first_line(name, submissions[0].value)

@@ -11,7 +11,7 @@ import attrs
 
 from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.ports.source import SourceRecord, Unreadable
-from realtime_pipeline.infrastructure.files.lines import Line
+from realtime_pipeline.infrastructure.files.lines import Line, RawLine
 from realtime_pipeline.infrastructure.files.streams import COMPRESSIONS, display_name, origin_name
 
 FormatName = Literal["jsonl", "csv", "parquet", "text"]
@@ -62,7 +62,8 @@ class FileFormat:
 class LineFormat:
     """Makes records of the lines of one file, in order."""
 
-    def __init__(self, name: str, format_: FileFormat, header: tuple[str, ...] = ()) -> None:
+    def __init__(self, name: str, format_: FileFormat, header: tuple[str, ...] = (), with_digests: bool = True) -> None:
+        self._with_digests = with_digests
         self._origin = origin_name(name)
         stem = self._origin
         for suffix in COMPRESSIONS:
@@ -75,7 +76,7 @@ class LineFormat:
         self._pending: list[Line] = []
         self._single_until = 0
 
-    def records(self, lines: Sequence[Line]) -> Iterator[Read]:
+    def records(self, raw_lines: Sequence[RawLine]) -> Iterator[Read]:
         """Make records of lines; the last lines of a row that is not whole yet wait for the next call.
 
         Raises:
@@ -83,13 +84,15 @@ class LineFormat:
         """
         match self._format.name:
             case "jsonl":
-                for line in lines:
-                    yield self._json(line) if line.value.strip() else None, line.end, line.next_number
+                for number, value, end, next_number in raw_lines:
+                    origin = f"{self._origin}:{number}"
+                    id_ = self._id(number, value) if self._with_digests else origin
+                    yield SourceRecord(id_, value, origin) if value.strip() else None, end, next_number
             case "text":
-                for line in lines:
+                for line in map(Line._make, raw_lines):
                     yield self._text(line) if line.value.strip() else None, line.end, line.next_number
             case _:
-                yield from self._rows([*self._pending, *lines])
+                yield from self._rows([*self._pending, *map(Line._make, raw_lines)])
 
     def end(self) -> Iterator[Read]:
         """Make records of what waits, after the last line."""
@@ -97,12 +100,11 @@ class LineFormat:
         for line in pending:
             yield self._row(line), line.end, line.next_number
 
-    def _json(self, line: Line) -> SourceRecord:
-        return SourceRecord(self._id(line), line.value, f"{self._origin}:{line.number}")
-
-    def _id(self, line: Line) -> str:
+    def _id(self, number: int, value: bytes) -> str:
         """Name a record by file, line and content: files of other days have the same name and the same first lines."""
-        return f"{self._stem}:{line.number}:{blake2b(line.value, digest_size=8).hexdigest()}"
+        if not self._with_digests:
+            return f"{self._stem}:{number}"
+        return f"{self._stem}:{number}:{blake2b(value, digest_size=8).hexdigest()}"
 
     def _text(self, line: Line) -> SourceRecord:
         value: Mapping[str, object] | Unreadable
@@ -114,7 +116,7 @@ class LineFormat:
             value = Unreadable("no_match: the line does not match the pattern", line.value)
         else:
             value = {name: group for name, group in found.groupdict().items() if group is not None}
-        return SourceRecord(self._id(line), value, f"{self._origin}:{line.number}")
+        return SourceRecord(self._id(line.number, line.value), value, f"{self._origin}:{line.number}")
 
     def _rows(self, lines: Sequence[Line]) -> Iterator[Read]:
         """Cut lines into rows: a row goes on in the next line while a quote is open.
@@ -164,7 +166,7 @@ class LineFormat:
         if len(fields) != len(self.header):
             return self._unreadable(line, f"ragged_row: {len(fields)} fields, the header has {len(self.header)}")
         value = {name: field for name, field in zip(self.header, fields, strict=True) if field != ""}
-        return SourceRecord(self._id(line), value, f"{self._origin}:{line.number}")
+        return SourceRecord(self._id(line.number, line.value), value, f"{self._origin}:{line.number}")
 
     def _fields(self, raw: bytes) -> list[str]:
         try:
@@ -193,4 +195,6 @@ class LineFormat:
         self.header = names
 
     def _unreadable(self, line: Line, reason: str) -> SourceRecord:
-        return SourceRecord(self._id(line), Unreadable(reason, line.value), f"{self._origin}:{line.number}")
+        return SourceRecord(
+            self._id(line.number, line.value), Unreadable(reason, line.value), f"{self._origin}:{line.number}"
+        )

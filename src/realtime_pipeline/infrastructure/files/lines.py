@@ -20,13 +20,17 @@ class Line(NamedTuple):
     next_number: int
 
 
+RawLine = tuple[int, bytes, int, int]
+"""The parts of a `Line`, which costs more: most lines are taken apart at once."""
+
+
 def lines_of(
     stream: Stream,
     offset: int = 0,
     number: int = 1,
     is_final: bool = True,
     line_bytes_max: int = LINE_BYTES_MAX,
-) -> Iterator[list[Line]]:
+) -> Iterator[list[RawLine]]:
     """Yield lines as they arrive, those of each chunk that is read together: none, where a line is longer than a chunk.
 
     The chunks of a line are joined once, when the line ends or is long enough for a piece, so that the time is linear
@@ -44,27 +48,28 @@ def lines_of(
         chunk = stream.read1(CHUNK_BYTES)
         if not chunk:
             if size and is_final:
-                yield [Line(number, b"".join(unfinished).rstrip(b"\r"), offset + size, number + 1)]
+                yield [(number, b"".join(unfinished).rstrip(b"\r"), offset + size, number + 1)]
             return
         *whole, rest = chunk.split(b"\n")
-        lines = list[Line]()
+        lines = list[RawLine]()
         if whole:
             whole[0] = b"".join([*unfinished, whole[0]])
             unfinished, size = [], 0
         for line in whole:
-            for piece in pieces(line, line_bytes_max):
+            *long, rest_of_line = (line,) if len(line) <= line_bytes_max else pieces(line, line_bytes_max)
+            for piece in long:
                 offset += len(piece)
-                lines.append(Line(number, piece.rstrip(b"\r"), offset, number))
-            offset += 1
+                lines.append((number, piece, offset, number))
+            offset += len(rest_of_line) + 1
+            lines.append((number, rest_of_line.rstrip(b"\r"), offset, number + 1))
             number += 1
-            lines[-1] = lines[-1]._replace(end=offset, next_number=number)
         unfinished.append(rest)
         size += len(rest)
         if size > line_bytes_max:
             *long, rest = pieces(b"".join(unfinished), line_bytes_max)
             for piece in long:
                 offset += len(piece)
-                lines.append(Line(number, piece, offset, number))
+                lines.append((number, piece, offset, number))
             unfinished, size = [rest], len(rest)
         yield lines
 

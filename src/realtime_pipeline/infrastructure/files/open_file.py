@@ -76,13 +76,16 @@ class OpenFile:
         format_: how it is read.
         position: where to begin.
         is_final: whether the last line is whole although no line end follows it.
+        with_digests: whether the ids of records have a digest of their content.
 
     Raises:
         Unavailable: the file cannot be read; also by `read`.
         InvalidEvents: the file is of another format; also by `read`.
     """
 
-    def __init__(self, name: str, format_: FileFormat, position: FilePosition, is_final: bool) -> None:
+    def __init__(
+        self, name: str, format_: FileFormat, position: FilePosition, is_final: bool, with_digests: bool = True
+    ) -> None:
         self.position = position
         self._name = name
         self._resources = ExitStack()
@@ -90,7 +93,7 @@ class OpenFile:
         self._is_final = is_final
         self._chunks: Iterator[Iterator[Read]] = iter(())
         self._chunk: Iterator[Read] = iter(())
-        self._lines = LineFormat(name, format_, position.header)
+        self._lines = LineFormat(name, format_, position.header, with_digests)
         try:
             if format_.name == "parquet":
                 self._chunks = iter((parquet_rows(name, position.offset),))
@@ -103,26 +106,25 @@ class OpenFile:
     def read(self, records_max: int) -> Sequence[SourceRecord]:
         """Read the next records, up to some megabytes; none at the end."""
         records, size = list[SourceRecord](), 0
-        end = self.position.offset, self.position.line
+        offset, line = self.position.offset, self.position.line
         try:
             while not records:  # what a pipe has is returned before it is waited for
-                for record, *end_of_record in self._chunk:
-                    end = end_of_record[0], end_of_record[1]
-                    if record is None:
-                        continue
-                    records.append(record)
-                    size += _size_of(record)
-                    if len(records) >= records_max or size >= BATCH_BYTES_MAX:
-                        break
-                else:
-                    chunk = next(self._chunks, None) if not records else ()
+                for record, end, next_line in self._chunk:
+                    offset, line = end, next_line
+                    if record is not None:
+                        records.append(record)
+                        size += len(value) if isinstance(value := record.value, bytes) else _size_of(record)
+                        if len(records) >= records_max or size >= BATCH_BYTES_MAX:
+                            break
+                if not records:
+                    chunk = next(self._chunks, None)
                     if chunk is None:
                         break
-                    self._chunk = iter(chunk) if chunk != () else self._chunk
+                    self._chunk = chunk
         except READ_ERRORS as error:
             raise unreadable(self._name, error) from error
         header = self._lines.header if self._format.name == "csv" else ()
-        self.position = msgspec.structs.replace(self.position, offset=end[0], line=end[1], header=header)
+        self.position = msgspec.structs.replace(self.position, offset=offset, line=line, header=header)
         return records
 
     def close(self) -> None:
@@ -139,7 +141,7 @@ class OpenFile:
         is_first = number == 1
         for lines in lines_of(stream, offset, number, self._is_final):
             if is_first and self._format.name == "jsonl":
-                first = next((line.value for line in lines if line.value.strip()), None)
+                first = next((value for _, value, _, _ in lines if value.strip()), None)
                 is_first = first is None
                 if first is not None:
                     check_first_line(self._name, first)

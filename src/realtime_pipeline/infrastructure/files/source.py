@@ -42,6 +42,9 @@ class FileSource(Source):
 
     A file that begins differently than it did is another file, and read from its start: before that, the rest of the
     one before is read where it lies in the same folder under another name.
+
+    The ids of records have a digest of their content, since other files may have the same name: without a mapping,
+    which names events by them, `with_digests=False` saves the time.
     """
 
     def __init__(
@@ -51,12 +54,14 @@ class FileSource(Source):
         format_: FileFormat,
         folder: Path | None = None,
         follow: bool = False,
+        with_digests: bool = True,
     ) -> None:
         self._name = name
         self._paths = [Path(path) for path in paths]
         self._format = format_
         self._folder = folder
         self._follow = follow
+        self._with_digests = with_digests
         self._reading: tuple[Path, _Stat, OpenFile] | None = None
         self._positions: dict[str, FilePosition] = {}
         self._read_to_end: dict[str, _Stat] = {}
@@ -199,7 +204,11 @@ class FileSource(Source):
 
     def _opened(self, path: Path) -> tuple[Path, _Stat, OpenFile]:
         if not path.is_file() and not path.is_dir() and (str(path) == STANDARD_INPUT or path.exists()):
-            return path, _PIPE, OpenFile(str(path), self._format, FilePosition(), is_final=True)
+            return (
+                path,
+                _PIPE,
+                OpenFile(str(path), self._format, FilePosition(), is_final=True, with_digests=self._with_digests),
+            )
         stat = _stat_of(path)
         known = self._positions.get(str(path), FilePosition())
         try:
@@ -212,7 +221,7 @@ class FileSource(Source):
         except OSError as error:
             raise unreadable(str(path), error) from None
         is_final = not self._follow and (self._folder is None or self._is_whole(stat))
-        return path, stat, OpenFile(str(path), self._format, position, is_final)
+        return path, stat, OpenFile(str(path), self._format, position, is_final, self._with_digests)
 
     def _opened_before(self, path: Path, known: FilePosition, stat: _Stat | None) -> tuple[Path, _Stat, OpenFile]:
         """Open the file that was read under this path before, to read its rest; else the one that is there now."""
@@ -221,7 +230,7 @@ class FileSource(Source):
         for sibling in path.parent.iterdir():
             found = _stat_of(sibling)
             if found is not None and found[2] == known.inode and self._is_same(sibling, found, known):
-                file = OpenFile(str(sibling), self._format, known, is_final=True)
+                file = OpenFile(str(sibling), self._format, known, is_final=True, with_digests=self._with_digests)
                 if found[0] > known.offset:
                     return path, (-1, -1, -1), file
                 file.close()

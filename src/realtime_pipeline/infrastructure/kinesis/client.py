@@ -25,6 +25,7 @@ THROTTLED: Final = frozenset(
         "LimitExceededException",
         "ThrottlingException",
         "KMSThrottlingException",
+        "ResourceInUseException",  # the stream is being created
     )
 )
 _DENIED: Final = frozenset(

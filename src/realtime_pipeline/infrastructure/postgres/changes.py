@@ -107,14 +107,14 @@ class ChangeReader:
         name = f"{relation.schema}.{relation.name}"
         known = self.position.tables.get(name)
         if name not in self._columns or known is None:
-            for table, oid in self.position.tables.items():
-                if oid == relation.oid:
+            for table, identity in self.position.tables.items():
+                if identity.table == relation.oid:
                     raise UnrecoverableState(
                         f"{table} was renamed to {name}: capture it under a new name and slot, which reads it from the "
                         "beginning"
                     )
             return None
-        if known != relation.oid:
+        if known.table != relation.oid:
             raise UnrecoverableState(
                 f"{name} was dropped and created again: capture it under a new name and slot, which reads it from the "
                 "beginning"

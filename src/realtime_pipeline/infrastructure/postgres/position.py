@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -69,12 +69,19 @@ class SnapshotPart:
     ranges: tuple[KeyRange, ...]
 
 
+class TableIdentity(NamedTuple):
+    """The object ids of a table, and of its entry in the publication: another one has another id."""
+
+    table: int
+    published: int
+
+
 @attrs.frozen
 class Position:
     """What the log has: of which database and tables, and up to where.
 
     The log has every transaction that committed before `lsn`, and the first `rows` changes of that which commits at
-    `commit`, where it is not 0. `tables` are those whose rows have all been read, with their object ids. `parts` say
+    `commit`, where it is not 0. `tables` are those whose rows have all been read. `parts` say
     which rows were read in which snapshot, until `lsn` is past all of them.
     """
 
@@ -83,7 +90,7 @@ class Position:
     lsn: int
     commit: int = 0
     rows: int = 0
-    tables: Mapping[str, int] = attrs.field(factory=dict)
+    tables: Mapping[str, TableIdentity] = attrs.field(factory=dict)
     parts: tuple[SnapshotPart, ...] = ()
 
     def encode(self) -> str:
@@ -120,7 +127,7 @@ class Position:
                 lsn_number(read["lsn"]),
                 lsn_number(read["commit"]),
                 read["rows"],
-                read["tables"],
+                {table: TableIdentity(*identity) for table, identity in read["tables"].items()},
                 tuple(
                     SnapshotPart(
                         VisibleTransactions.parse(visible),

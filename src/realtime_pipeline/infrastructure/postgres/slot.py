@@ -18,7 +18,7 @@ RELEASE_WAIT_S: Final = 5.0
 """How long a slot may be in use by a connection that is lost already."""
 
 _STATUS: Final = """
-SELECT pg_current_wal_lsn(), s.plugin, s.database = current_database(), s.active, s.confirmed_flush_lsn,
+SELECT pg_current_wal_lsn(), s.slot_type, s.plugin, s.database = current_database(), s.active, s.confirmed_flush_lsn,
   s.wal_status, pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint
 FROM (SELECT 1) AS one LEFT JOIN pg_replication_slots s ON s.slot_name = $1
 """
@@ -64,10 +64,10 @@ class Slot:
             Unavailable: the slot is another kind.
             UnrecoverableState: WAL that was not read yet is deleted.
         """
-        ((wal_lsn, plugin, is_here, active, confirmed, wal_status, retained),) = self._session.rows(
+        ((wal_lsn, kind, plugin, is_here, active, confirmed, wal_status, retained),) = self._session.rows(
             _STATUS, self._settings.slot
         )
-        if plugin is None and wal_status is None:
+        if kind is None:
             return None
         if plugin != "pgoutput" or is_here != "t":
             raise Unavailable(

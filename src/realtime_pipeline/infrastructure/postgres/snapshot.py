@@ -8,7 +8,7 @@ overlap, whoever writes meanwhile.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -21,6 +21,7 @@ from realtime_pipeline.infrastructure.postgres.position import (
     KeyRange,
     Position,
     SnapshotPart,
+    TableIdentity,
     VisibleTransactions,
 )
 from realtime_pipeline.infrastructure.postgres.session import Row, Session, lsn_number, lsn_text, quoted
@@ -66,7 +67,11 @@ class Snapshot:
     """Reads what is left of the pending tables, in one transaction."""
 
     def __init__(
-        self, settings: PostgresSettings, control: Session, pending: Sequence[Table], position: Position
+        self,
+        settings: PostgresSettings,
+        control: Session,
+        pending: Mapping[Table, TableIdentity],
+        position: Position,
     ) -> None:
         if len(position.parts) >= PARTS_MAX:
             raise UnrecoverableState(
@@ -74,6 +79,7 @@ class Snapshot:
             )
         self._position = position
         self._before = position.parts
+        self._identities = pending
         self._pending = list(pending)
         self._ranges: list[KeyRange] = []
         self._reader: RowReader | None = None
@@ -128,7 +134,7 @@ class Snapshot:
             rows = self._session.rows(f"FETCH {count} FROM captured_rows", timeout_s=SORT_S)
             is_last = len(rows) < count
             for row in rows:
-                key = table.key_of(dict(zip(reader.names, row, strict=True)))
+                key = table.key_of({reader.names[index]: row[index] for index in table.key})
                 records.append(snapshot_record(table.name, key, reader.row(row), lsn, self._read_ms))
             size += self._note_size(rows)
         self._advance(table, key, is_last)
@@ -162,7 +168,7 @@ class Snapshot:
             self._session.rows("CLOSE captured_rows")
             self._reader = None
             self._pending.pop(0)
-            tables = {**tables, table.name: table.oid}
+            tables = {**tables, table.name: self._identities[table]}
         part = SnapshotPart(self._visible, self._until, tuple(self._ranges))
         self._position = attrs.evolve(self._position, tables=tables, parts=(*self._before, part))
 

@@ -7,8 +7,8 @@ import attrs
 
 from realtime_pipeline.application.errors import Unavailable, UnrecoverableState
 from realtime_pipeline.infrastructure.postgres.pgoutput import Value
-from realtime_pipeline.infrastructure.postgres.position import Key
-from realtime_pipeline.infrastructure.postgres.session import Row, Session, StatementFailed, literal, quoted
+from realtime_pipeline.infrastructure.postgres.position import Key, TableIdentity
+from realtime_pipeline.infrastructure.postgres.session import Session, StatementFailed, literal, quoted
 from realtime_pipeline.infrastructure.postgres.settings import PostgresSettings
 from realtime_pipeline.infrastructure.postgres.values import INTEGER_OIDS
 
@@ -167,23 +167,26 @@ class Catalogue:
             self._base_types[type_oid] = base
         return self._base_types[type_oid]
 
-    def check_oids(self, tables: Mapping[str, int]) -> None:
-        """Check that the tables are still those whose changes were captured up to now.
+    def check_tables(self, tables: Mapping[str, TableIdentity]) -> None:
+        """Check that the tables are still those whose changes were captured up to now, and were so all the time.
 
         Raises:
-            UnrecoverableState: a table was dropped, renamed, or taken out of the publication.
+            UnrecoverableState: a table was dropped, renamed, or taken out of the publication, if only for a while.
         """
-        published = {name: oid for name, oid, _ in self._published_tables()}
-        for table, oid in tables.items():
-            if published.get(table) == oid:
+        published = {name: identity for name, identity, _ in self._published_tables()}
+        for table, identity in tables.items():
+            if published.get(table) == identity:
                 continue
             raise UnrecoverableState(
                 f"{table} was dropped, renamed or taken out of publication {self._settings.publication}: changes may "
                 "be missing; capture it under a new name and slot"
             )
 
-    def publish_tables(self, pending: Iterable[str]) -> None:
+    def publish_tables(self, pending: Iterable[str]) -> Mapping[str, TableIdentity]:
         """Create the publication where there is none, and check it.
+
+        Returns:
+            The published tables.
 
         Raises:
             Unavailable: the user may not create it, or it does not publish what is captured; the message has the SQL.
@@ -202,38 +205,43 @@ class Catalogue:
                 raise Unavailable(
                     f"user {self._settings.user} may not create the publication: run {create} as the tables' owner"
                 ) from None
-            return
-        self._check_publication(name, found[0], set(pending))
-
-    def _check_publication(self, name: str, publishes: Row, pending: set[str]) -> None:
-        if "f" in publishes:
+        elif "f" in found[0]:
             raise Unavailable(
                 f"publication {name} does not publish all changes: ALTER PUBLICATION {quoted(name)} "
                 f"SET (publish = '{', '.join(PUBLISHED)}')"
             )
-        published = {table: is_filtered for table, _, is_filtered in self._published_tables()}
-        for table in sorted(pending - set(published)):
+        return self._check_publication(name, set(pending))
+
+    def _check_publication(self, name: str, pending: set[str]) -> Mapping[str, TableIdentity]:
+        published = self._published_tables()
+        for table in sorted(pending - {table for table, _, _ in published}):
             raise Unavailable(
                 f"publication {name} lacks {table}: ALTER PUBLICATION {quoted(name)} ADD TABLE "
                 f"{quoted(*table.split('.', 1))}"
             )
-        for table in sorted(set(self._columns) & set(published)):
-            if published[table]:
+        for table, _, is_filtered in published:
+            if is_filtered and table in self._columns:
                 raise Unavailable(
                     f"publication {name} filters the rows of {table}: ALTER PUBLICATION {quoted(name)} SET TABLE "
                     "without WHERE"
                 )
+        return {table: identity for table, identity, _ in published}
 
-    def _published_tables(self) -> list[tuple[str, int, bool]]:
-        """The published tables with their object ids, and whether rows are filtered."""
+    def _published_tables(self) -> list[tuple[str, TableIdentity, bool]]:
+        """The published tables, and whether their rows are filtered."""
         filtered = "rowfilter IS NOT NULL" if self._session.server_version >= _COLUMN_LISTS_SINCE else "false"
         rows = self._session.rows(
-            f"SELECT p.schemaname || '.' || p.tablename, c.oid, {filtered} FROM pg_publication_tables p "  # noqa: S608
-            "JOIN pg_namespace n ON n.nspname = p.schemaname "
-            "JOIN pg_class c ON c.relname = p.tablename AND c.relnamespace = n.oid WHERE p.pubname = $1",
+            f"SELECT t.schemaname || '.' || t.tablename, c.oid, coalesce(r.oid, p.oid), {filtered} "  # noqa: S608
+            "FROM pg_publication_tables t JOIN pg_publication p ON p.pubname = t.pubname "
+            "JOIN pg_namespace n ON n.nspname = t.schemaname "
+            "JOIN pg_class c ON c.relname = t.tablename AND c.relnamespace = n.oid "
+            "LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid AND r.prrelid = c.oid WHERE t.pubname = $1",
             self._settings.publication,
         )
-        return [(str(name), int(str(oid)), is_filtered == "t") for name, oid, is_filtered in rows]
+        return [
+            (str(name), TableIdentity(int(str(oid)), int(str(published))), is_filtered == "t")
+            for name, oid, published, is_filtered in rows
+        ]
 
     def _published_columns(self, schema: str, table: str) -> set[str] | None:
         """The columns that the publication has of a table; None where it has all of them, or the table not yet."""
@@ -252,6 +260,6 @@ class Catalogue:
 def missing_column(table: str, column: str) -> str:
     """Why a table cannot be captured any more, or at all."""
     return (
-        f"{table} has no column {column} any more, which the mapping reads: change the mapping, then start the capture "
-        "again; it goes on where it stopped"
+        f"{table} has no column {column}, which the mapping reads: change the mapping, then start the capture again; "
+        "it goes on where it stopped"
     )

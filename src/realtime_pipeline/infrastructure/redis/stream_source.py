@@ -97,7 +97,11 @@ class RedisStreamSource(Source):
     def acknowledge(self, positions: Positions) -> None:
         """Delete the entries before the positions, if the settings say so; the last one that was read stays."""
         if self._settings.trim:
-            ids = {key: StreamPosition.decode(key, position).id for key, position in positions.items()}
+            ids = {
+                key: StreamPosition.decode(key, position).id
+                for key, position in positions.items()
+                if key in self._positions  # others were taken out of the settings
+            }
             self._execute([(key, ("XTRIM", key, "MINID", entry_id)) for key, entry_id in ids.items()])
 
     def lag(self) -> str:

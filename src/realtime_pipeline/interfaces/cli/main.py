@@ -92,9 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     publish_cli.add_publish(commands, common)
-    mapping_cli.add_mapping(commands, common)
     capture_cli.add_capture(commands, common)
     check_cli.add_check(commands, common)
+    mapping_cli.add_mapping(commands, common)
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
     worker.add_argument(
         "--until-caught-up", action="store_true", help="end when all records published so far are processed"

@@ -157,7 +157,7 @@ def _publish_again(pipeline: Pipeline, options: argparse.Namespace, format_: Fil
     try:
         for name in options.files:
             prepare = _prepare(pipeline, options, format_)
-            lines, source = publish.lines(), FileSource(name, [name], format_)
+            lines, source = publish.lines(), FileSource(name, [name], format_, with_digests=bool(options.mapping))
             source.open({})
             while (batch := source.read(pace.batch(BATCH_RECORDS_MAX), 0.0)) is not None:
                 with termination.held_off():
@@ -217,14 +217,18 @@ def _sources(options: argparse.Namespace, format_: FileFormat) -> Iterator[FileS
     if options.watch is not None:
         if not options.watch.is_dir():
             raise InvalidSettings(f"publish: there is no folder {options.watch}")
-        yield FileSource(_name("folder", options.watch), (), format_, options.watch.absolute())
+        yield FileSource(
+            _name("folder", options.watch), (), format_, options.watch.absolute(), with_digests=bool(options.mapping)
+        )
         return
     if options.follow and len(options.files) > 1:
         raise InvalidSettings("publish: --follow is for one file; put several into a folder, and name it with --watch")
     if any(not Path(name).is_file() for name in options.files):
         raise InvalidSettings("publish: --once and --follow are for files: a pipe cannot be read again")
     for name in options.files:
-        yield FileSource(_name("file", Path(name)), [Path(name).absolute()], format_, follow=options.follow)
+        yield FileSource(
+            _name("file", Path(name)), [Path(name).absolute()], format_, None, options.follow, bool(options.mapping)
+        )
 
 
 def _name(kind: str, path: Path) -> str:
