@@ -13,6 +13,7 @@ from realtime_pipeline.domain.mapping.paths import Get, Scope, compile_path
 EXACT: Final = Context(prec=200)
 """Sums and products of numbers of 64 digits are exact."""
 _DIGITS_MAX: Final = 18
+_IsThere = Callable[[object], bool]
 
 
 def value_reader(name: str, field: Field, variables: Sequence[str], mapping: EventMapping) -> Get:
@@ -21,20 +22,21 @@ def value_reader(name: str, field: Field, variables: Sequence[str], mapping: Eve
     The reader returns None for what is absent, null, "", [], {} or one of the mapping's `absent`. What should be a
     number and is none stays as it is: the decoder says whether that matters.
     """
-    read = _as_written(field, variables, _presence(mapping.absent))
+    is_there = _presence(mapping.absent)
+    read = _as_written(field, variables, is_there)
     if name not in NUMBERS and not (field.times or field.minus):
         return read
-    return _number(read, name, field, variables, mapping.decimal)
+    return _number(read, name, field, mapping.decimal, variables, is_there)
 
 
-def _presence(absent: Sequence[str]) -> Callable[[object], bool]:
+def _presence(absent: Sequence[str]) -> _IsThere:
     if not absent:
         return is_present
     texts = frozenset(absent)
     return lambda value: is_present(value) and not (isinstance(value, str) and value in texts)
 
 
-def _as_written(field: Field, variables: Sequence[str], is_there: Callable[[object], bool]) -> Get:
+def _as_written(field: Field, variables: Sequence[str], is_there: _IsThere) -> Get:
     if field.constant is not None:
         return lambda _: field.constant
     if field.join:
@@ -53,7 +55,9 @@ def _as_written(field: Field, variables: Sequence[str], is_there: Callable[[obje
 
 
 def as_text(value: Any) -> str:
-    """A value as text; a whole number has no decimals, however it is written."""
+    """A value as text; a whole number has no decimals, however it is written, and true and false are those of JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
@@ -75,7 +79,7 @@ def _edited(read: Get, field: Field) -> Get:
     return edit
 
 
-def _number(read: Get, name: str, field: Field, variables: Sequence[str], decimal: str) -> Get:
+def _number(read: Get, name: str, field: Field, decimal: str, variables: Sequence[str], is_there: _IsThere) -> Get:
     is_whole = name in NUMBERS and name not in MONEY
     factors = [compile_path(path, variables) for path in as_paths(field.times)]
     subtrahends = [compile_path(path, variables) for path in as_paths(field.minus)]
@@ -88,12 +92,12 @@ def _number(read: Get, name: str, field: Field, variables: Sequence[str], decima
         if number is None:
             return value
         try:
-            for factor in _values(factors, scope):
+            for factor in _values(factors, scope, is_there):
                 found = read_number(factor, decimal)
                 if found is None:
                     return factor
                 number = EXACT.multiply(number, found)
-            for subtrahend in _values(subtrahends, scope):
+            for subtrahend in _values(subtrahends, scope, is_there):
                 found = read_number(subtrahend, decimal)
                 if found is None:
                     return subtrahend
@@ -108,10 +112,10 @@ def _number(read: Get, name: str, field: Field, variables: Sequence[str], decima
     return read_as_number
 
 
-def _values(paths: Sequence[Get], scope: Scope) -> list[object]:
+def _values(paths: Sequence[Get], scope: Scope, is_there: _IsThere) -> list[object]:
     """All values of paths that are present, those of lists one by one."""
     found: list[object] = []
     for path in paths:
         value = path(scope)
         found += value if isinstance(value, list | tuple) else (value,)
-    return [value for value in found if is_present(value)]
+    return [value for value in found if is_there(value)]
