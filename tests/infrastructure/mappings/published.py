@@ -48,7 +48,7 @@ class Shop:
 
     def letters(self) -> dict[str, str]:
         """The code of the reason of each dead letter, by its origin."""
-        letters = self.pipeline.dead_letters()
+        letters = self.pipeline.dead_letters(limit=1_000)
         return {letter.record.origin or "": letter.reason.partition(":")[0] for letter in letters}
 
     def profile(self, customer: str) -> tuple[float, int, int, dict[str, int]]:

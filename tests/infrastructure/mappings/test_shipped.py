@@ -275,3 +275,16 @@ def test_what_is_forgotten_takes_its_dead_letters_along() -> None:
         shop.pipeline.forget("501")
         shop.pipeline.process()
         assert "shopify-orders.jsonl:1" not in shop.letters()  # the record names its customer
+
+
+def test_lines_that_come_again_after_their_ids_are_forgotten_are_no_second_purchases() -> None:
+    with shop_with("mappings/shopify-orders.jsonl", "shopify-orders") as shop:
+        before = shop.profile("501")
+        views = [
+            {"event_id": f"v-{n}", "event_type": "view", "user_id": "501", "timestamp": 1_775_000_000_000 + n}
+            for n in range(400)
+        ]
+        shop.pipeline.publish(views)
+        shop.publish(shop.file, "shopify-orders")
+        assert shop.profile("501")[:3] == before[:3]
+        assert shop.letters()["shopify-orders.jsonl:1"] == "too_old"
