@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TypeAlias
 
-from harness.benchmarks import bridge, capture, freshness, growth, outage, recommend, worker
+from harness.benchmarks import bridge, capture, freshness, growth, ingest, outage, recommend, worker
 from harness.chaos.rounds import ROUNDS
 from harness.commands import chaos, demo, evaluate, experiment, fault, oracle, release_fixture, replay, services
 from harness.formats import FORMATS
@@ -128,6 +128,30 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_bench_of_sources(benches: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the benchmarks of files, queues and databases."""
+    parser = benches.add_parser(
+        "ingest", parents=[common], help="rows per CPU-second from files into the log, beside plain reading"
+    )
+    parser.add_argument("--events", type=_count, default=100_000)
+    parser.set_defaults(command=ingest.run)
+
+    parser = benches.add_parser(
+        "bridge", parents=[common], help="records per CPU-second from a queue into the log, beside plain reading"
+    )
+    parser.add_argument("--source", choices=sorted(bridge.SOURCES), required=True)
+    parser.add_argument("--events", type=_count, default=200_000)
+    parser.set_defaults(command=bridge.run)
+
+    parser = benches.add_parser(
+        "capture", parents=[common], help="rows of Postgres per CPU-second, and the lag of their changes"
+    )
+    parser.add_argument("--rows", type=_count, default=200_000, help="rows of the table (default: 200000)")
+    parser.add_argument("--rate", type=_count, default=2_000, help="inserted rows a second (default: 2000)")
+    parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
+    parser.set_defaults(command=capture.run)
+
+
 def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     benches = commands.add_parser("bench", help="measure speed, latency, memory and sizes").add_subparsers(
         required=True, metavar="WHAT"
@@ -184,26 +208,13 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.set_defaults(command=growth.run)
 
-    parser = benches.add_parser(
-        "bridge", parents=[common], help="records per CPU-second from a queue into the log, beside plain reading"
-    )
-    parser.add_argument("--source", choices=sorted(bridge.SOURCES), required=True)
-    parser.add_argument("--events", type=_count, default=200_000)
-    parser.set_defaults(command=bridge.run)
+    _add_bench_of_sources(benches, common)
 
     parser = benches.add_parser("outage", parents=[common], help="a while without Redis or Kafka, at full load")
     parser.add_argument("--server", choices=("redis", "kafka"), required=True)
     parser.add_argument("--seconds", type=_count, default=60, help="for how long (default: 60)")
     parser.add_argument("--events", type=_count, default=600_000)
     parser.set_defaults(command=outage.run)
-
-    parser = benches.add_parser(
-        "capture", parents=[common], help="rows of Postgres per CPU-second, and the lag of their changes"
-    )
-    parser.add_argument("--rows", type=_count, default=200_000, help="rows of the table (default: 200000)")
-    parser.add_argument("--rate", type=_count, default=2_000, help="inserted rows a second (default: 2000)")
-    parser.add_argument("--seconds", type=_count, default=20, help="for how long (default: 20)")
-    parser.set_defaults(command=capture.run)
 
 
 def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:

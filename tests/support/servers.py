@@ -117,6 +117,7 @@ def kinesis() -> KinesisServer:
     return _killed_at_the_end(_running().enter_context(kinesis_server(_folder("kinesis"))))
 
 
+@cache
 def _postgres() -> PostgresServer:
     """A single server with logical replication."""
     return postgres_server_with()

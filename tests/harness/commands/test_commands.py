@@ -106,6 +106,13 @@ def test_the_worker_bench_measures_every_event(tmp_path: Path, workload: str) ->
     assert sum(figures["stages"].values()) == pytest.approx(1.0)
 
 
+def test_the_bench_of_files_publishes_every_row(tmp_path: Path) -> None:
+    figures = ran(tmp_path, "bench", "ingest", "--events", "500")
+    assert figures["rows"] == 500
+    for kind in ("JSON lines", "JSON lines by a mapping", "CSV", "Parquet"):
+        assert figures[kind]["rows_per_cpu_second"] > 0
+
+
 def test_the_bench_of_lists_reaches_its_rate(tmp_path: Path) -> None:
     figures = ran(tmp_path, "bench", "recommend", "--visits", 200, "--products", 50, "--rates", 100, "--seconds", 2)
     rate = figures["rates"][0]

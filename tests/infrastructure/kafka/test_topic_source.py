@@ -32,6 +32,7 @@ from tests.support.bridges import (
     view,
 )
 from tests.support.histories import embedded
+from tests.support.queues import produce, wait_until_led
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -50,10 +51,7 @@ class Topic:
 
     def create(self, partitions: int = 1) -> None:
         self.admin.create_topics([NewTopic(self.name, partitions, 1)])[self.name].result(WAIT_S)
-        deadline_s = time.monotonic() + WAIT_S
-        while self.name not in self.admin.list_topics(timeout=WAIT_S).topics:
-            assert time.monotonic() < deadline_s
-            time.sleep(0.05)
+        wait_until_led(self.brokers, self.name)
 
     def delete(self) -> None:
         self.admin.delete_topics([self.name], operation_timeout=WAIT_S)[self.name].result(WAIT_S)
@@ -68,11 +66,12 @@ class Topic:
             done.result(WAIT_S)
 
     def produce(self, *values: bytes | None, partition: int = 0) -> None:
-        """Append values, with a new client: it knows of partitions that were added."""
-        producer = Producer({**QUIET, "bootstrap.servers": self.brokers, "linger.ms": 0})
-        for value in values:
-            producer.produce(self.name, value, partition=partition)
-        assert producer.flush(WAIT_S) == 0
+        options: dict[str, str | int | float | bool] = {**QUIET, "bootstrap.servers": self.brokers, "linger.ms": 0}
+        produce(options, self.name, partition, values)
+
+    def enlarge(self, partitions: int) -> None:
+        self.admin.create_partitions([NewPartitions(self.name, partitions)])[self.name].result(WAIT_S)
+        wait_until_led(self.brokers, self.name)
 
     @property
     def settings(self) -> KafkaTopicSettings:
@@ -194,7 +193,7 @@ def test_partitions_that_are_added_are_found(topic: Topic, source: KafkaTopicSou
     topic.produce(b"a")
     source.open({})
     _, positions = read_values(source, 1)
-    topic.admin.create_partitions([NewPartitions(topic.name, 3)])[topic.name].result(WAIT_S)
+    topic.enlarge(3)
     topic.produce(b"b", partition=2)
     values, later = read_values(source, 1)
     assert (values, list(later)) == ([b"b"], ["2"])
@@ -207,7 +206,7 @@ def test_finding_partitions_doubles_nothing_that_was_fetched_ahead(topic: Topic,
     topic.produce(*(b"%d" % number for number in range(1_000)))
     source.open({})
     values, _ = read_values(source, 1)
-    topic.admin.create_partitions([NewPartitions(topic.name, 2)])[topic.name].result(WAIT_S)
+    topic.enlarge(2)
     topic.produce(b"other", partition=1)
     while (batch := source.read(7, 0.0)) is not None:
         values += [record.value for record in batch.records]

@@ -208,9 +208,19 @@ class KafkaTopicSource(Source):
         return topic
 
     def _assign_added(self, topic: TopicDescription) -> None:
-        """Assign the partitions that the topic was given since it was opened."""
-        if topic.partitions > len(self._offsets):
-            self._offsets |= dict.fromkeys(range(len(self._offsets), topic.partitions), 0)
+        """Assign the partitions that the topic was given since it was opened, once the consumer knows them.
+
+        It would wait minutes for a partition that is not in its metadata.
+        """
+        if topic.partitions <= len(self._offsets):
+            return
+        try:
+            known = self._opened().list_topics(topic.name, self._settings.request_timeout_ms / 1000)
+        except KafkaException as error:
+            raise translate_error(error.args[0], f"topic {topic.name}") from None
+        added = range(len(self._offsets), len(known.topics[topic.name].partitions))
+        if added:
+            self._offsets |= dict.fromkeys(added, 0)
             self._assign()
 
     def _described(self) -> TopicDescription:

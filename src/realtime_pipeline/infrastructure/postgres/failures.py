@@ -48,7 +48,9 @@ def connect_error(address: str, user: str, message: str) -> PipelineError:
     denied = any(text in line for text in ACCESS_DENIED_TEXTS)
     denied = denied or ("does not exist" in line and ("role" in line or "database" in line))
     if denied:
-        return Unavailable(f"Postgres at {address} refused the connection: check [postgres] ({line})")
+        return Unavailable(
+            f"Postgres at {address} refused the connection: check host, database, user, password and sslmode ({line})"
+        )
     return Unreachable(f"Postgres at {address} does not answer: {line}")
 
 
