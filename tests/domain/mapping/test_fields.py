@@ -87,6 +87,8 @@ def read(spec: FieldSpec, record: dict[str, Any], name: str = "amount", **others
         (Field(join=("a", "b")), {"a": "x", "b": 2}, "x-2"),
         (Field(join=("a", "b"), by=" "), {"a": "x", "b": ""}, None),
         (Field(join=("a", "b"), by=" "), {"a": True, "b": 2.5}, "true 2.5"),
+        (Field(join=("a", ("b", "c"))), {"a": 1, "b": "", "c": 3}, "1-3"),
+        (Field(join=("a", ("b", "c"))), {"a": 1}, None),
         (Field(path="a", remove_prefix="id-", remove_suffix=".0"), {"a": "id-7.0"}, "7"),
         (Field(path="a", remove_suffix=".0"), {"a": 7.0}, 7.0),
         (Field(path="a", remove_prefix="x"), {"a": "x"}, None),

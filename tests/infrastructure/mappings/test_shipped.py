@@ -7,13 +7,14 @@ it into the cart as a visitor, signs in, buys two mugs and a jug (19.90) in an o
 """
 
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 import attrs
 import pytest
 
 from realtime_pipeline.domain.mapping.definitions import ExchangeRate
-from tests.infrastructure.mappings.published import shop_with
+from tests.infrastructure.mappings.published import FIXTURES, shop_with
 
 
 @attrs.frozen
@@ -289,3 +290,16 @@ def test_lines_that_come_again_after_their_ids_are_forgotten_are_no_second_purch
         shop.publish(shop.file, "shopify-orders")
         assert shop.profile("501")[:3] == before[:3]
         assert shop.letters()["shopify-orders.jsonl:1"] == "too_old"
+
+
+def test_a_request_that_is_sent_again_counts_once(tmp_path: Path) -> None:
+    purchase = (FIXTURES / "mappings/ga4.jsonl").read_text("utf-8").splitlines()[4]
+    refund = (FIXTURES / "mappings/ga4.jsonl").read_text("utf-8").splitlines()[6]
+    late = refund.replace(', "timestamp_micros": 1772446140000000}]', "}]")  # the time of the request alone
+    assert late != refund
+    file = tmp_path / "ga4.jsonl"
+    file.write_text("\n".join((purchase, late, purchase, late)) + "\n", "utf-8")
+    with shop_with("mappings/ga4.jsonl", "ga4") as shop:
+        before = shop.profile("ada")
+        shop.publish(file, "ga4")
+        assert shop.profile("ada") == before

@@ -40,18 +40,23 @@ def _as_written(field: Field, variables: Sequence[str], is_there: _IsThere) -> G
     if field.constant is not None:
         return lambda _: field.constant
     if field.join:
-        parts = [compile_path(path, variables) for path in field.join]
+        parts = [_first_of(as_paths(part), variables, is_there) for part in field.join]
 
         def join(scope: Scope) -> object:
             values = [part(scope) for part in parts]
-            return field.by.join(map(as_text, values)) if all(map(is_there, values)) else None
+            return field.by.join(map(as_text, values)) if None not in values else None
 
         return _edited(join, field)
-    paths = [compile_path(path, variables) for path in field.paths]
-    if len(paths) == 1:
-        only = paths[0]
-        return _edited(lambda scope: value if is_there(value := only(scope)) else None, field)
-    return _edited(lambda scope: next((value for path in paths if is_there(value := path(scope))), None), field)
+    return _edited(_first_of(field.paths, variables, is_there), field)
+
+
+def _first_of(paths: Sequence[str], variables: Sequence[str], is_there: _IsThere) -> Get:
+    """Read the first of several paths that has a value."""
+    gets = [compile_path(path, variables) for path in paths]
+    if len(gets) == 1:
+        only = gets[0]
+        return lambda scope: value if is_there(value := only(scope)) else None
+    return lambda scope: next((value for get in gets if is_there(value := get(scope))), None)
 
 
 def as_text(value: Any) -> str:
