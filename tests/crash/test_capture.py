@@ -129,7 +129,6 @@ def test_a_second_capture_ends_the_first(tmp_path: Path, running_in: Callable[[P
     with writer.writing():
         second = running_in(settings)
         assert str(first.end()) == "another process reads shop now: let only one run"
-        writer.write(20)
         wait_for(lambda: bool(second.lags))
     second.stop()
     assert second.failure is None

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -154,17 +155,23 @@ class Running:
         assert not self._thread.is_alive()
 
 
+WRITERS = 3
+
+
 class Writer:
     """Writes orders, and knows what it wrote: each change gives its row a version of its own."""
 
     def __init__(self, settings: PostgresSettings, rows: int, seed: int = 7) -> None:
         self.histories: defaultdict[int, Seen] = defaultdict(list)
         self._settings = settings
-        self._random = random.Random(seed)
-        self._version = rows
-        self._alive = set(range(10, 10 * rows + 10, 10))
-        for number, key in enumerate(sorted(self._alive)):
+        self._versions = count(rows)
+        keys = range(10, 10 * rows + 10, 10)
+        for number, key in enumerate(keys):
             self.histories[key].append(number)
+        self._writers = [
+            _RowWriter(number, random.Random(seed + number), {key for key in keys if key % WRITERS == number})
+            for number in range(WRITERS)
+        ]
         postgres_execute(
             settings,
             "CREATE TABLE public.orders (id bigint PRIMARY KEY, version bigint NOT NULL, note text)",
@@ -173,10 +180,14 @@ class Writer:
 
     def write(self, transactions: int) -> None:
         """Insert, update, move and delete rows, with keys below and above all others."""
+        for number in range(transactions):
+            self._write(self._writers[number % WRITERS], 1)
+
+    def _write(self, writer: "_RowWriter", transactions: int) -> None:
         session = Session(self._settings)
         try:
             for _ in range(transactions):
-                changes = [self._change() for _ in range(self._random.randrange(1, 4))]
+                changes = [writer.change(next(self._versions)) for _ in range(writer.random.randrange(1, 4))]
                 session.rows("BEGIN")
                 for statement, _ in changes:
                     session.rows(statement)
@@ -189,32 +200,43 @@ class Writer:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Write in a thread until the block ends."""
+        """Write in threads, whose transactions overlap, until the block ends."""
         ended, failures = threading.Event(), list[Exception]()
 
-        def write() -> None:
+        def write(writer: _RowWriter) -> None:
             try:
-                while not ended.wait(0.005):
-                    self.write(5)
+                while not ended.wait(0.01):
+                    self._write(writer, 5)
             except Exception as failure:
                 failures.append(failure)
 
-        thread = threading.Thread(target=write)
-        thread.start()
+        threads = [threading.Thread(target=write, args=(writer,)) for writer in self._writers]
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             ended.set()
-            thread.join()
+            for thread in threads:
+                thread.join()
         assert not failures
 
-    def _change(self) -> tuple[str, list[tuple[int, int | str]]]:
-        self._version += 1
-        version, kind = self._version, self._random.random()
+
+class _RowWriter:
+    """Makes changes of rows that no other writer changes."""
+
+    def __init__(self, number: int, dice: random.Random, alive: set[int]) -> None:
+        self.random = dice
+        self._number = number
+        self._alive = alive
+
+    def change(self, version: int) -> tuple[str, list[tuple[int, int | str]]]:
+        """Make a statement, and the states that rows have after it."""
+        kind = self.random.random()
         if kind < 0.3 or not self._alive:
             key = self._new_key()
             return f"INSERT INTO public.orders VALUES ({key}, {version}, 'new')", [(key, version)]
-        old = self._random.choice(sorted(self._alive))
+        old = self.random.choice(sorted(self._alive))
         if kind < 0.7:
             return f"UPDATE public.orders SET version = {version} WHERE id = {old}", [(old, version)]
         self._alive.discard(old)
@@ -225,7 +247,8 @@ class Writer:
         return moved, [(old, DELETED), (key, version)]
 
     def _new_key(self) -> int:
-        key = next(key for key in iter(lambda: self._random.randrange(1, 20_000), 0) if key not in self._alive)
+        while (key := WRITERS * self.random.randrange(1, 7_000) + self._number) in self._alive:
+            continue
         self._alive.add(key)
         return key
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -65,7 +66,7 @@ class FileSource(Source):
         self._reading: tuple[Path, _Stat, OpenFile] | None = None
         self._positions: dict[str, FilePosition] = {}
         self._read_to_end: dict[str, _Stat] = {}
-        self._due: list[Path] = []
+        self._due: deque[Path] = deque()
         self._is_ended = False
         self._warning = ""
 
@@ -84,7 +85,7 @@ class FileSource(Source):
         self.close()
         self._positions = {part: decode_position(part, text) for part, text in positions.items()}
         self._read_to_end = {}
-        self._due = list(self._changed())
+        self._due = deque(self._changed())
         self._is_ended = False
 
     def read(self, records_max: int, timeout_s: float) -> SourceBatch | None:
@@ -98,7 +99,7 @@ class FileSource(Source):
             if left_s <= 0:
                 return None
             time.sleep(min(POLL_S, left_s))
-            self._due = list(self._changed())
+            self._due = deque(self._changed())
 
     def acknowledge(self, positions: Positions) -> None:
         """Do nothing: files stay as they are."""
@@ -116,7 +117,7 @@ class FileSource(Source):
         """Close the file that is read."""
         if self._reading is not None:
             self._reading[2].close()
-        self._reading, self._due = None, []
+        self._reading, self._due = None, deque()
 
     @property
     def _may_grow(self) -> bool:
@@ -128,7 +129,7 @@ class FileSource(Source):
             try:
                 if self._reading is None:
                     self._reading = self._opened(self._due[0])
-                    self._due.pop(0)
+                    self._due.popleft()
                     continue
                 batch = self._read_open(records_max)
             except Unavailable as error:
@@ -164,7 +165,7 @@ class FileSource(Source):
         """
         if self._folder is None:
             raise error
-        path = self._due.pop(0) if self._reading is None else self._reading[0]
+        path = self._due.popleft() if self._reading is None else self._reading[0]
         if self._reading is not None:
             self._reading[2].close()
             self._reading = None

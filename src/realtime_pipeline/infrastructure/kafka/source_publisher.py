@@ -37,8 +37,7 @@ class KafkaSourcePublisher(SourcePublisher):
         self._settings = settings
         self._observer = observer
         self._source = source
-        topic = describe_topic(settings, settings.topic)
-        self._log_id, self._partitions = topic.topic_id, topic.partitions
+        self._log_id, self._partitions = "", 0
         self._partition_for = PARTITIONERS[settings.partitioner]
         self._producer: Producer | None = None
         self._process = OpeningProcess()
@@ -46,7 +45,9 @@ class KafkaSourcePublisher(SourcePublisher):
     def claim(self) -> Positions:
         """Fence earlier producers of the source, then read the positions that they committed."""
         self._process.check()
+        topic = describe_topic(self._settings, self._settings.topic)
         describe_topic(self._settings, self._settings.source_positions_topic)
+        self._log_id, self._partitions = topic.topic_id, topic.partitions  # a topic made again is another log
         digest = blake2b(f"{self._log_id}/{self._source}".encode(), digest_size=12).hexdigest()
         self.close()
         try:
