@@ -86,6 +86,9 @@ def read(spec: FieldSpec, record: dict[str, Any], name: str = "amount", **others
         (Field(constant="fixed"), {}, "fixed"),
         (Field(join=("a", "b")), {"a": "x", "b": 2}, "x-2"),
         (Field(join=("a", "b"), by=" "), {"a": "x", "b": ""}, None),
+        (Field(join=("a", "b"), by=" "), {"a": True, "b": 2.5}, "true 2.5"),
+        (Field(join=("a", ("b", "c"))), {"a": 1, "b": "", "c": 3}, "1-3"),
+        (Field(join=("a", ("b", "c"))), {"a": 1}, None),
         (Field(path="a", remove_prefix="id-", remove_suffix=".0"), {"a": "id-7.0"}, "7"),
         (Field(path="a", remove_suffix=".0"), {"a": 7.0}, 7.0),
         (Field(path="a", remove_prefix="x"), {"a": "x"}, None),
@@ -109,6 +112,9 @@ def test_texts_that_mean_no_value_are_absent() -> None:
     assert read("a", record, "colour", absent=("(not set)",)) is None
     assert read(Field(join=("a", "b")), record, "colour", absent=("(not set)",)) is None
     assert read("a", record, "colour") == "(not set)"
+    amount = Field(path="price", times="a", minus=("a", "b"))
+    assert read(amount, record | {"price": 5, "b": 1}, absent=("(not set)",)) == 4
+    assert read(amount, record | {"price": 5, "b": 1}) == "(not set)"
 
 
 LINE = Field(path="price", times="n", minus="discounts[*].amount")

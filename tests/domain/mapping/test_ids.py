@@ -52,6 +52,8 @@ def test_a_line_without_an_id_of_its_own_has_the_record_s_and_its_number() -> No
 def test_lines_with_the_same_id_are_told_apart() -> None:
     record = {"lines": [{"id": "mug"}, {"id": "jug"}, {"id": "mug"}, {"id": "mug"}]}
     assert ids(compiled({"event_id": "line.id"}, SPLIT), record) == ["mug", "jug", "mug:2", "mug:3"]
+    record = {"lines": [{"id": "mug"}, {"id": "mug:2"}, {"id": "mug"}, {"id": "mug:2"}]}
+    assert ids(compiled({"event_id": "line.id"}, SPLIT), record) == ["mug", "mug:2", "mug:3", "mug:2:2"]
 
 
 STATES = compiled(
@@ -96,20 +98,45 @@ def test_an_id_that_is_no_id_is_left_to_the_decoder() -> None:
     assert ids(mapping, {"id": True, "lines": [{}]}) == [True]
 
 
+def test_lines_of_two_lists_are_told_apart() -> None:
+    record = {"id": "o-1", "lines": [{"id": 1}, {"id": 2}], "gifts": [{"id": 1}]}
+    rules = (EventRule(split={"line": "lines"}), EventRule(split={"line": "gifts"}))
+    assert ids(compiled({}, *rules), record) == ["file:1:purchase:0", "file:1:purchase:1", "file:1:purchase:0:2"]
+    assert ids(compiled({"event_id": "id"}, *rules), record) == ["o-1:purchase:0", "o-1:purchase:1", "o-1:purchase:0:2"]
+    assert ids(compiled({"event_id": "line.id"}, *rules), record) == [1, 2, "1:purchase"]
+
+
+def test_a_line_that_is_bought_and_given_back_has_two_ids() -> None:
+    back = EventRule(split={"line": "lines"}, when={"back": True}, fields={"event_type": Field(constant="refund")})
+    mapping = compiled({"event_id": "line.id"}, SPLIT, back)
+    assert ids(mapping, {"lines": [{"id": 7}]}) == [7]
+    assert ids(mapping, {"lines": [{"id": 7}], "back": True}) == [7, "7:refund"]
+
+
+def test_lines_of_two_rules_that_name_ids_which_are_absent_are_told_apart() -> None:
+    rules = [EventRule(split={"line": list_}, fields={"event_id": "line.id"}) for list_ in ("lines", "gifts")]
+    assert ids(compiled({}, *rules), {"lines": [{}], "gifts": [{}]}) == ["file:1:purchase:0", "file:1:purchase:0:2"]
+
+
+def test_two_rules_that_name_the_same_id_make_the_same_event() -> None:
+    rule = EventRule(fields={"event_id": "id"})
+    assert ids(compiled({}, rule, rule), {"id": "a"}) == ["a", "a"]
+
+
 LINE = st.fixed_dictionaries({}, optional={"id": st.sampled_from([None, "", "a", "b", 1, 2.0, True])})
 
 
 @given(
     st.lists(LINE, max_size=6),
     st.sampled_from([None, "m", 3]),
-    st.booleans(),
+    st.sampled_from([(), ("view",), ("purchase",), ("purchase", "purchase")]),
     st.sampled_from(["id", "line.id", ("line.id", "id"), Field(join=("id", "line.id"))]),
 )
 def test_ids_are_stable_and_different_within_a_record(
-    lines: list[dict[str, Any]], id_: object, has_rule: bool, spec: Any
+    lines: list[dict[str, Any]], id_: object, others: tuple[str, ...], spec: Any
 ) -> None:
-    rules = (SPLIT, EventRule(fields={"event_type": Field(constant="view")})) if has_rule else (SPLIT,)
-    mapping = compiled({"event_id": spec}, *rules)
+    rules = [EventRule(split={"line": "lines"}, fields={"event_type": Field(constant=type_)}) for type_ in others]
+    mapping = compiled({"event_id": spec}, SPLIT, *rules)
     record = {"id": id_, "lines": lines}
     found = ids(mapping, record)
     assert found == ids(mapping, record)

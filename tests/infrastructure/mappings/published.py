@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -48,7 +48,7 @@ class Shop:
 
     def letters(self) -> dict[str, str]:
         """The code of the reason of each dead letter, by its origin."""
-        letters = self.pipeline.dead_letters()
+        letters = self.pipeline.dead_letters(limit=1_000)
         return {letter.record.origin or "": letter.reason.partition(":")[0] for letter in letters}
 
     def profile(self, customer: str) -> tuple[float, int, int, dict[str, int]]:
@@ -77,9 +77,9 @@ def format_of(mapping: EventMapping, file: Path) -> FileFormat:
 
 
 @contextmanager
-def shop_with(file: str, by: str, currency: str = "EUR", **settings: object) -> Iterator[Shop]:
+def shop_with(file: str, by: str, currency: str = "EUR", **settings: Any) -> Iterator[Shop]:
     """A shop that has published a fixture."""
-    chosen = Settings(log="memory", store="memory", currency=currency, **settings)  # type: ignore[arg-type]
+    chosen = Settings(log="memory", store="memory", currency=currency, **settings)
     with Pipeline(chosen) as pipeline:
         shop = Shop(pipeline, chosen, FIXTURES / file)
         shop.publish(shop.file, by)

@@ -6,12 +6,15 @@ it into the cart as a visitor, signs in, buys two mugs and a jug (19.90) in an o
     2 x 12.50 + 19.90 - 12.50 = 32.40, 1 mug and 1 jug
 """
 
+from datetime import date
+from pathlib import Path
 from typing import Final
 
 import attrs
 import pytest
 
-from tests.infrastructure.mappings.published import shop_with
+from realtime_pipeline.domain.mapping.definitions import ExchangeRate
+from tests.infrastructure.mappings.published import FIXTURES, shop_with
 
 
 @attrs.frozen
@@ -105,7 +108,8 @@ EXPECTED: Final = {
         merged=1,
     ),
     "ga4-bigquery.jsonl": Expected(
-        {"applied": 14, "ignored": 2, "dead_letter": 1},
+        # two carts have the same time, since they are of the same batch
+        {"applied": 15, "ignored": 2, "dead_letter": 1},
         ADA
         | {
             "bob": (0.0, 0, 1, {}),  # purchase_revenue 30.00 - refund_value 30.00
@@ -114,13 +118,13 @@ EXPECTED: Final = {
         events={
             "ada": {
                 "product_viewed": 1,
-                "product_carted": 2,
+                "product_carted": 3,
                 "customer_signed_in": 1,
                 "product_purchased": 2,
                 "purchase_cancelled": 1,
             },
         },
-        letters={"ga4-bigquery.jsonl:12": "not_json"},
+        letters={"ga4-bigquery.jsonl:13": "not_json"},
         ignored={"page_view": 1},
         visitors={"ada": "anonymous:77.1"},
         merged=1,
@@ -245,3 +249,57 @@ def test_orders_and_their_lines_keep_their_ids_when_an_order_comes_again_with_mo
             for event_id in ("shopify-line-9001", "shopify-refund-line-6001", "shopify-cancelled-line-9004")
         ]
         assert [len(found.copies) for found in known] == [3, 2, 1]
+
+
+def test_money_in_another_currency_is_converted_by_the_rate_of_its_day() -> None:
+    rates = (ExchangeRate("EUR", date(2026, 3, 1), 0.5), ExchangeRate("EUR", date(2026, 3, 3), 0.25))
+    with shop_with("mappings/segment.jsonl", "segment", currency="GBP", exchange_rates=rates) as shop:
+        assert shop.profile("ada")[0] == 16.2  # (2 x 12.50 + 19.90 - 12.50) x 0.5
+    with shop_with("mappings/shopify-orders.jsonl", "shopify-orders", currency="GBP", exchange_rates=rates) as shop:
+        # bought on 2 March: 53.90 x 0.5 = 26.95; given back from 4 March on: 11.33 x 0.25 is 2.8325, twice, and 4.975
+        assert shop.profile("501")[0] == 16.31
+
+
+def test_money_without_a_rate_is_a_dead_letter_of_its_record() -> None:
+    with shop_with("mappings/shopify-orders.jsonl", "shopify-orders", currency="GBP") as shop:
+        assert not shop.is_known("501")
+        letters = shop.letters()
+        assert letters["shopify-orders.jsonl:1"] == "unknown_rate"
+        assert {line for line, reason in letters.items() if reason == "unknown_rate"} >= {
+            f"shopify-orders.jsonl:{line}" for line in (1, 2, 3, 4, 5, 6)
+        }
+
+
+def test_what_is_forgotten_takes_its_dead_letters_along() -> None:
+    with shop_with("mappings/shopify-orders.jsonl", "shopify-orders", currency="GBP") as shop:
+        assert "shopify-orders.jsonl:1" in shop.letters()
+        shop.pipeline.publish([{"event_type": "view", "user_id": "501", "timestamp": "2026-03-02T10:00:00Z"}])
+        shop.pipeline.forget("501")
+        shop.pipeline.process()
+        assert "shopify-orders.jsonl:1" not in shop.letters()  # the record names its customer
+
+
+def test_lines_that_come_again_after_their_ids_are_forgotten_are_no_second_purchases() -> None:
+    with shop_with("mappings/shopify-orders.jsonl", "shopify-orders") as shop:
+        before = shop.profile("501")
+        views = [
+            {"event_id": f"v-{n}", "event_type": "view", "user_id": "501", "timestamp": 1_775_000_000_000 + n}
+            for n in range(400)
+        ]
+        shop.pipeline.publish(views)
+        shop.publish(shop.file, "shopify-orders")
+        assert shop.profile("501")[:3] == before[:3]
+        assert shop.letters()["shopify-orders.jsonl:1"] == "too_old"
+
+
+def test_a_request_that_is_sent_again_counts_once(tmp_path: Path) -> None:
+    purchase = (FIXTURES / "mappings/ga4.jsonl").read_text("utf-8").splitlines()[4]
+    refund = (FIXTURES / "mappings/ga4.jsonl").read_text("utf-8").splitlines()[6]
+    late = refund.replace(', "timestamp_micros": 1772446140000000}]', "}]")  # the time of the request alone
+    assert late != refund
+    file = tmp_path / "ga4.jsonl"
+    file.write_text("\n".join((purchase, late, purchase, late)) + "\n", "utf-8")
+    with shop_with("mappings/ga4.jsonl", "ga4") as shop:
+        before = shop.profile("ada")
+        shop.publish(file, "ga4")
+        assert shop.profile("ada") == before

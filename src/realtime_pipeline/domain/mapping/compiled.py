@@ -49,17 +49,18 @@ class CompiledMapping:
         Raises:
             Unmappable: the record cannot become events.
         """
-        events, ignored_type = list[dict[str, object]](), None
+        events, ignored_type, ids_of_record = list[dict[str, object]](), None, Counter[str]()
         for number, rule in enumerate(self._rules):
-            ids = Counter[str]()
+            ids_of_rule = Counter[str]()
             for scope, index in rule.scopes(document):
                 type_ = rule.type_of(scope)
                 if type_ in self._ignored:
                     ignored_type = type_
                     continue
                 event = rule.event(scope, self._our_type(type_, rule))
+                is_named = rule.has_own_id and "event_id" in event
                 self._name_event(event, rule, number, record_id, index)
-                _tell_apart(event, ids)
+                _tell_apart(event, ids_of_rule if is_named else ids_of_record)
                 events.append(event)
                 if len(events) > EVENTS_MAX:
                     raise Unmappable(TOO_MANY_EVENTS)
@@ -95,9 +96,9 @@ class CompiledMapping:
     ) -> None:
         """Give an event an id that does not depend on what else the record became.
 
-        An id that the rule names is the event's, as is an element's. One that the mapping names for all rules is the
-        record's, as is `record_id`: the first rule's event has it; that of another rule has its type behind it, and an
-        element its number.
+        An id that the rule names is the event's. Of one that the mapping names for all rules, and of `record_id`, the
+        first rule's event has it as it is, and that of another rule has its type behind it. An element without an id of
+        its own has the record's, with its type and number.
         """
         own = event.get("event_id")
         if own is not None and not (isinstance(own, str | int | float) and not isinstance(own, bool)):
@@ -105,10 +106,9 @@ class CompiledMapping:
         id_ = as_text(own) if own is not None else record_id or None
         if id_ is None:
             return
-        is_of_record = own is None or not (rule.has_own_id or rule.ids_are_of_elements)
         if index is not None and (own is None or not rule.ids_are_of_elements):
             id_ = f"{id_}:{event[TYPE]}:{index}"
-        elif number and is_of_record:
+        elif number and (own is None or not rule.has_own_id):
             id_ = f"{id_}:{event[TYPE]}"
         elif own is not None and len(id_) <= ID_LENGTH_MAX:
             return
@@ -116,13 +116,20 @@ class CompiledMapping:
 
 
 def _tell_apart(event: dict[str, object], ids: Counter[str]) -> None:
-    """Number the events of a rule that have the same id: they are several elements of the record."""
+    """Number events of a record that have the same id: they are of several elements.
+
+    Rules that name ids are by themselves: what two of them give the same id is the same event.
+    """
     own = event.get("event_id")
-    if own is not None:
-        id_ = str(own)
+    if own is None:
+        return
+    id_ = free = str(own)
+    while free in ids:
         ids[id_] += 1
-        if ids[id_] > 1:
-            event["event_id"] = _shortened(f"{id_}:{ids[id_]}")
+        free = _shortened(f"{id_}:{ids[id_]}")
+    ids[free] += 1
+    if free != id_:
+        event["event_id"] = free
 
 
 def _shortened(id_: str) -> str:

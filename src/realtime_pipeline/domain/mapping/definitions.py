@@ -30,14 +30,15 @@ class Field:
     """Where the value of one of our fields comes from.
 
     Exactly one of these: `path`, of which several may be given: the first with a value counts; `constant`; or `join`,
-    paths whose values are joined by `by` if all have one. Then, of text: `remove_prefix` and `remove_suffix` are cut
-    off, and all from the first `until` on. Of numbers: `absolute` drops the sign; `minor_units` says that money is
-    written in cents, or what the currency has.
+    paths whose values are joined by `by` if all have one, each of which may be several paths, too. Then, of text:
+    `remove_prefix` and `remove_suffix` are cut off, and all from the first `until` on; `prefix` is put before a value.
+    Of numbers: `times` is multiplied with it, and all numbers of `minus` are subtracted, where these paths have values;
+    `absolute` drops the sign; `minor_units` says that money is written in cents, or what the currency has.
     """
 
     path: str | tuple[str, ...] = ()
     constant: Scalar | None = None
-    join: tuple[str, ...] = ()
+    join: tuple[str | tuple[str, ...], ...] = ()
     by: str = "-"
     remove_prefix: str = ""
     remove_suffix: str = ""
@@ -62,7 +63,12 @@ class Field:
     @property
     def all_paths(self) -> tuple[str, ...]:
         """All paths that are read."""
-        return (*self.paths, *self.join, *as_paths(self.times), *as_paths(self.minus))
+        return (*self.value_paths, *as_paths(self.times), *as_paths(self.minus))
+
+    @property
+    def value_paths(self) -> tuple[str, ...]:
+        """The paths that the value itself comes from."""
+        return (*self.paths, *(path for part in self.join for path in as_paths(part)))
 
 
 def as_paths(path: str | tuple[str, ...]) -> tuple[str, ...]:

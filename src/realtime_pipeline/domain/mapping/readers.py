@@ -13,6 +13,7 @@ from realtime_pipeline.domain.mapping.paths import Get, Scope, compile_path
 EXACT: Final = Context(prec=200)
 """Sums and products of numbers of 64 digits are exact."""
 _DIGITS_MAX: Final = 18
+_IsThere = Callable[[object], bool]
 
 
 def value_reader(name: str, field: Field, variables: Sequence[str], mapping: EventMapping) -> Get:
@@ -21,39 +22,47 @@ def value_reader(name: str, field: Field, variables: Sequence[str], mapping: Eve
     The reader returns None for what is absent, null, "", [], {} or one of the mapping's `absent`. What should be a
     number and is none stays as it is: the decoder says whether that matters.
     """
-    read = _as_written(field, variables, _presence(mapping.absent))
+    is_there = _presence(mapping.absent)
+    read = _as_written(field, variables, is_there)
     if name not in NUMBERS and not (field.times or field.minus):
         return read
-    return _number(read, name, field, variables, mapping.decimal)
+    return _number(read, name, field, mapping.decimal, variables, is_there)
 
 
-def _presence(absent: Sequence[str]) -> Callable[[object], bool]:
+def _presence(absent: Sequence[str]) -> _IsThere:
     if not absent:
         return is_present
     texts = frozenset(absent)
     return lambda value: is_present(value) and not (isinstance(value, str) and value in texts)
 
 
-def _as_written(field: Field, variables: Sequence[str], is_there: Callable[[object], bool]) -> Get:
+def _as_written(field: Field, variables: Sequence[str], is_there: _IsThere) -> Get:
     if field.constant is not None:
         return lambda _: field.constant
     if field.join:
-        parts = [compile_path(path, variables) for path in field.join]
+        parts = [_first_of(as_paths(part), variables, is_there) for part in field.join]
 
         def join(scope: Scope) -> object:
             values = [part(scope) for part in parts]
-            return field.by.join(map(as_text, values)) if all(map(is_there, values)) else None
+            return field.by.join(map(as_text, values)) if None not in values else None
 
         return _edited(join, field)
-    paths = [compile_path(path, variables) for path in field.paths]
-    if len(paths) == 1:
-        only = paths[0]
-        return _edited(lambda scope: value if is_there(value := only(scope)) else None, field)
-    return _edited(lambda scope: next((value for path in paths if is_there(value := path(scope))), None), field)
+    return _edited(_first_of(field.paths, variables, is_there), field)
+
+
+def _first_of(paths: Sequence[str], variables: Sequence[str], is_there: _IsThere) -> Get:
+    """Read the first of several paths that has a value."""
+    gets = [compile_path(path, variables) for path in paths]
+    if len(gets) == 1:
+        only = gets[0]
+        return lambda scope: value if is_there(value := only(scope)) else None
+    return lambda scope: next((value for get in gets if is_there(value := get(scope))), None)
 
 
 def as_text(value: Any) -> str:
-    """A value as text; a whole number has no decimals, however it is written."""
+    """A value as text; a whole number has no decimals, however it is written, and true and false are those of JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
@@ -75,7 +84,7 @@ def _edited(read: Get, field: Field) -> Get:
     return edit
 
 
-def _number(read: Get, name: str, field: Field, variables: Sequence[str], decimal: str) -> Get:
+def _number(read: Get, name: str, field: Field, decimal: str, variables: Sequence[str], is_there: _IsThere) -> Get:
     is_whole = name in NUMBERS and name not in MONEY
     factors = [compile_path(path, variables) for path in as_paths(field.times)]
     subtrahends = [compile_path(path, variables) for path in as_paths(field.minus)]
@@ -88,12 +97,12 @@ def _number(read: Get, name: str, field: Field, variables: Sequence[str], decima
         if number is None:
             return value
         try:
-            for factor in _values(factors, scope):
+            for factor in _values(factors, scope, is_there):
                 found = read_number(factor, decimal)
                 if found is None:
                     return factor
                 number = EXACT.multiply(number, found)
-            for subtrahend in _values(subtrahends, scope):
+            for subtrahend in _values(subtrahends, scope, is_there):
                 found = read_number(subtrahend, decimal)
                 if found is None:
                     return subtrahend
@@ -108,10 +117,10 @@ def _number(read: Get, name: str, field: Field, variables: Sequence[str], decima
     return read_as_number
 
 
-def _values(paths: Sequence[Get], scope: Scope) -> list[object]:
+def _values(paths: Sequence[Get], scope: Scope, is_there: _IsThere) -> list[object]:
     """All values of paths that are present, those of lists one by one."""
     found: list[object] = []
     for path in paths:
         value = path(scope)
         found += value if isinstance(value, list | tuple) else (value,)
-    return [value for value in found if is_present(value)]
+    return [value for value in found if is_there(value)]

@@ -48,7 +48,7 @@ class CompiledRule:
         self._splits = [compile_path(path, variables[:level]) for level, path in enumerate(rule.split.values())]
         self.has_own_id = "event_id" in rule.fields
         self.ids_are_of_elements = "event_id" in fields and any(
-            first_name(path) in variables for path in (*fields["event_id"].paths, *fields["event_id"].join)
+            first_name(path) in variables for path in fields["event_id"].value_paths
         )
         self.has_constant_type = fields[TYPE].constant is not None
 
