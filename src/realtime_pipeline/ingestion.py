@@ -7,6 +7,7 @@ from realtime_pipeline.application.ingestion.run_source import BATCH_RECORDS_MAX
 from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.operations import Operations
 
+RATE_MAX = 1e9
 CHECK_WAIT_S = 1.0
 """For how long `check` waits for a source's next records."""
 
@@ -63,9 +64,12 @@ class Ingestion(Operations):
             UnrecoverableState: going on would lose or double something, or another process reads the source.
             Unavailable: the source or the log does not answer, or denies access.
             TypeError: `source` is no `Source`.
+            ValueError: the rate is not more than 0.
             ProcessingFailed: the thread of `processing` has failed.
         """
         _check_source(source)
+        if rate is not None and not 0 < rate <= RATE_MAX:
+            raise ValueError(f"rate is a number of events a second, more than 0, not {rate}")
         container = self._checked_container
         prepare = container.prepare_records(source.name, mapping)
         return container.run_source().catch_up(source, prepare, on_progress, rate=rate)

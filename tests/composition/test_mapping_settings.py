@@ -106,7 +106,7 @@ RULE = "[mapping.shop.fields]\nevent_type = 'art'\n[[mapping.shop.events]]\n"
         ("mapping = 3", r"settings\.toml: mapping must be a group of settings, not a whole number"),
         ("[mapping.shop]\nlike = 'segmnt'", r"mapping\.shop\.like is no mapping: did you mean segment\?"),
         ("[mapping.shop]\nlike = 'zzz'", r"mapping\.shop\.like is no mapping: name one of ga4, "),
-        ("[mapping.shop]\nlike = ['segment']", r"mapping\.shop\.like is no mapping: did you mean segment\?"),
+        ("[mapping.shop]\nlike = ['segment']", r"mapping\.shop\.like must be the name of a mapping"),
         ("[mapping.shop]\nlike = 'shop'", r"mapping\.shop\.like is no mapping"),
         ("[mapping.a]\nlike = 'b'\n[mapping.b]\nlike = 'a'", r"the mappings a, b are like each other"),
         (

@@ -54,15 +54,15 @@ MUTATIONS = [
     Mutation(
         "a file that was replaced is taken for the file before",
         "infrastructure/files/source.py",
-        "            if stat is None or (known.head_bytes and not self._is_same(path, stat, known)):\n",
-        "            if stat is None:\n",
+        "            if known.head_bytes and not is_same(path, stat, known, is_packed):\n",
+        "            if False:\n",
         (FILES,),
     ),
     Mutation(
         "a file that lost its end is read again",
-        "infrastructure/files/source.py",
-        '        if self._format.name != "parquet" and not is_compressed(path) and stat[0] < known.offset:\n',
-        "        if False:\n",
+        "infrastructure/files/identity.py",
+        "    if stat[0] < known.offset:\n",
+        "    if False:\n",
         (FILES,),
     ),
     Mutation(

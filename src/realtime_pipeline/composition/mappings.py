@@ -47,6 +47,8 @@ def find_mapping(settings: Settings, name: str) -> EventMapping:
     Raises:
         InvalidSettings: there is none of this name.
     """
+    if not isinstance(name, str):
+        raise InvalidSettings(f"a mapping is named by text, not by {type(name).__name__}")
     if name in settings.mapping:
         return settings.mapping[name]
     try:
@@ -89,7 +91,9 @@ def _completed(group: Mapping[str, Any], name: str, sources: Sources, above: tup
         raise InvalidSettings(f"{sources.of(path)}: {'.'.join(path)} must be a group of settings")
     if LIKE not in own:
         return own
-    base, like = dict[str, Any](), str(own[LIKE])
+    base, like = dict[str, Any](), own[LIKE]
+    if not isinstance(like, str):
+        raise InvalidSettings(f"{sources.of(path)}: {'.'.join(path)}.like must be the name of a mapping")
     if like in group and like != name:
         if like in above:
             raise InvalidSettings(f"{sources.of(path)}: the mappings {', '.join((*above, name))} are like each other")

@@ -42,11 +42,12 @@ from realtime_pipeline.application.serving.recommend_products import RecommendPr
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
 from realtime_pipeline.application.serving.shared_cache import SharedCache
 from realtime_pipeline.application.serving.show_customer import ShowCustomer
-from realtime_pipeline.composition.mappings import compile_mapping
+from realtime_pipeline.composition.mappings import compile_mapping, find_mapping
 from realtime_pipeline.composition.parts import Parts
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.sources import find_source, open_source
 from realtime_pipeline.composition.tables import COMBINATIONS, LOGS, STORES
+from realtime_pipeline.domain.mapping.coverage import PathCoverage
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, find_event_id
 from realtime_pipeline.infrastructure.codecs.documents import find_document
@@ -118,7 +119,9 @@ def run_source(provided: Provided) -> RunSource:
     return RunSource(lambda name: log.source_publisher(provided, name), provided.observer())
 
 
-def prepare_records(provided: Provided, source: str, mapping: str = "", default_type: str = "") -> PrepareRecords:
+def prepare_records(
+    provided: Provided, source: str, mapping: str = "", default_type: str = "", with_coverage: bool = False
+) -> PrepareRecords:
     """Making events of a source's records, by a mapping of this name or as they are.
 
     Raises:
@@ -135,6 +138,7 @@ def prepare_records(provided: Provided, source: str, mapping: str = "", default_
         decoder.route,
         decoder.routing_key_of,
         default_type,
+        PathCoverage(find_mapping(provided.settings(), mapping)) if mapping and with_coverage else None,
     )
 
 
@@ -172,7 +176,7 @@ def check_events(provided: Provided, mapping: str = "", default_type: str = "") 
     Raises:
         InvalidSettings: there is no such mapping, or it needs the shop's currency.
     """
-    prepare = prepare_records(provided, "check", mapping, default_type)
+    prepare = prepare_records(provided, "check", mapping, default_type, with_coverage=True)
     settings = provided.settings()
     return CheckEvents(prepare, provided.decoder(), encode_message, find_unknown, settings.fold, provided.clock())
 

@@ -36,12 +36,12 @@ class FieldTest:
 
     def check(self) -> Check:
         """Compile the test to a function of the field's value."""
-        wanted = {(type(value) is bool, str(value)) for value in self.one_of}
+        wanted = {(type(value) is bool, _text(value)) for value in self.one_of}
 
         def holds(value: object) -> bool:
             if self.present is not None and is_present(value) is not self.present:
                 return False
-            if wanted and (type(value) is bool, str(value)) not in wanted:
+            if wanted and (type(value) is bool, _text(value)) not in wanted:
                 return False
             if self.prefix and not (isinstance(value, str) and value.startswith(self.prefix)):
                 return False
@@ -66,6 +66,10 @@ def check_of(condition: Condition) -> Check:
     if isinstance(condition, FieldTest):
         return condition.check()
     return FieldTest(one_of=condition if isinstance(condition, tuple) else (condition,)).check()
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _number(value: object) -> Decimal | None:

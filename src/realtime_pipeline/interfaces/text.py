@@ -8,6 +8,7 @@ from realtime_pipeline.application.maintenance.forget_customer import Receipt
 from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.serving.show_customer import Profile
 from realtime_pipeline.application.serving.top_rated import TopRated
+from realtime_pipeline.domain.mapping.columns import LOG_LINE
 from realtime_pipeline.domain.mapping.compiled import UNMAPPED
 from realtime_pipeline.domain.plurals import counted, numbered
 from realtime_pipeline.domain.recommendation.recommendations import Recommendation
@@ -32,6 +33,8 @@ KINDS = {
 
 SHOWN_CHARACTERS = 100
 """How many characters of a dead letter are shown."""
+SHOWN_TYPES = 65
+"""How many event types are named."""
 SHOWN_FIELDS = 12
 """How many fields without a meaning are shown."""
 
@@ -181,6 +184,9 @@ def check_in_words(report: CheckReport, decimals: int = DECIMALS_USUAL) -> Itera
             yield plain(f"      {example.begin[:SHOWN_CHARACTERS]}")
     yield from ignored_in_words(report.ignored_types)
     yield from left_out_in_words(0, report.left_out)
+    if report.missing_paths:
+        named = "; ".join(f"{name} ({paths})" for name, paths in report.missing_paths.items())
+        yield plain(f"paths of the mapping without a value: {named}")
     for name, (count, meant) in list(report.unknown_fields.items())[:SHOWN_FIELDS]:
         yield plain(f"no meaning here: {name} in {counted(count, 'event')}" + (f" ({meant}?)" if meant else ""))
 
@@ -200,8 +206,15 @@ def ignored_in_words(types: Mapping[str, int]) -> Iterator[str]:
     """Write the event types that were ignored, the most frequent first, and what to do; no line if there are none."""
     if types:
         ordered = sorted(types.items(), key=lambda item: (-item[1], item[0]))
-        named = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered)
-        where = "[event_types]" if not any(name.startswith(UNMAPPED) for name in types) else "the mapping"
+        named = ", ".join(f"{name or EMPTY} {count:,}" for name, count in ordered[:SHOWN_TYPES])
+        if len(ordered) > SHOWN_TYPES:
+            named += f" and {len(ordered) - SHOWN_TYPES:,} more"
+        is_unmapped = any(name.startswith(UNMAPPED) for name in types)
+        where = (
+            "the mapping"
+            if is_unmapped
+            else "[event_types]" + (", or name it in events.custom" if LOG_LINE in types else "")
+        )
         yield plain(f"ignored types: {named.replace(UNMAPPED, '')}; map them in {where}")
 
 

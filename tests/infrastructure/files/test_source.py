@@ -18,6 +18,7 @@ from realtime_pipeline.application.errors import InvalidEvents, PipelineError, U
 from realtime_pipeline.application.ports.source import Positions, Source, SourceRecord, Unreadable
 from realtime_pipeline.infrastructure.files import source as file_source
 from realtime_pipeline.infrastructure.files.formats import ROW_LINES_MAX, FileFormat
+from realtime_pipeline.infrastructure.files.lines import LINE_BYTES_MAX
 from realtime_pipeline.infrastructure.files.source import FileSource
 from tests.contracts.source import SourceContract
 
@@ -376,3 +377,132 @@ def test_time_is_linear_in_the_bytes_of_unclosed_quotes(tmp_path: Path) -> None:
         assert len(records_of(file, CSV)) > rows
         seconds.append(time.process_time() - began)
     assert seconds[1] < 40 * seconds[0]
+
+
+def test_pieces_of_a_long_line_are_no_records_whatever_they_look_like(tmp_path: Path) -> None:
+    event = b'{"event_type":"forget","user_id":"bob"}'
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"x" * LINE_BYTES_MAX + event + b"\n" + event)
+    assert shown(records_of(file)) == [
+        ("too_long", "events.jsonl:1"),
+        ("too_long", "events.jsonl:1"),
+        (event, "events.jsonl:2"),
+    ]
+    table = tmp_path / "events.csv"
+    table.write_bytes(b"event_type,user_id\n" + b"x" * LINE_BYTES_MAX + b"forget,bob\nview,ada\n")
+    assert [found for found, _ in shown(records_of(table, CSV))] == [
+        "too_long",
+        "too_long",
+        {"event_type": "view", "user_id": "ada"},
+    ]
+
+
+def test_values_of_parquet_that_python_cannot_hold_make_their_rows_unreadable(tmp_path: Path) -> None:
+    file = tmp_path / "orders.parquet"
+    times = pa.array([1_700_000_000_000_000_000, 1_700_000_000_000_000_001, None], pa.timestamp("ns"))
+    pq.write_table(pa.table({"id": [1, 2, 3], "at": times}), file)
+    first, second, third = shown(records_of(file, FileFormat("parquet")))
+    assert isinstance(first[0], dict)
+    assert (second, third) == (("invalid_row", "orders.parquet:2"), ({"id": 3}, "orders.parquet:3"))
+
+
+@pytest.mark.parametrize("rows", [2, 9])
+def test_an_export_that_replaced_another_is_read_from_its_start(tmp_path: Path, rows: int) -> None:
+    """Both begin with the same header, which is longer than what is compared."""
+    header = ",".join(f"a_column_with_a_long_name_{number}" for number in range(60)).encode() + b"\n"
+    file, positions = tmp_path / "orders.csv", dict[str, str]()
+    for day in (1, 2):
+        fresh = tmp_path / "orders.part"
+        fresh.write_bytes(header + b"".join(b",".join([b"%d-%d" % (day, n)] * 60) + b"\n" for n in range(rows * day)))
+        fresh.rename(file)
+        source = FileSource("test", [file], CSV)
+        source.open(positions)
+        read = 0
+        while (batch := source.read(2_000, 0.0)) is not None:
+            positions |= batch.positions
+            read += len(batch.records)
+        assert read == rows * day
+
+
+def test_a_header_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_bytes("Größe,Preis\n1,2\n".encode("latin-1"))
+    with pytest.raises(
+        InvalidEvents, match=r"its first row is no header: not_text: the row is not utf-8: see --encoding"
+    ):
+        records_of(file, CSV)
+    assert len(records_of(file, FileFormat("csv", encoding="latin-1"))) == 1
+
+
+def test_a_line_that_goes_on_after_it_was_published_is_not_read_as_another(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_bytes(b"id,price\n1,12")
+    source, positions = FileSource("test", [file], CSV), dict[str, str]()
+    source.open({})
+    batch = source.read(10, 0.0)
+    assert batch is not None
+    positions |= batch.positions
+    with file.open("ab") as opened:
+        opened.write(b"34.50\n2,7\n")
+    source.open(positions)
+    with pytest.raises(Unavailable, match="line 2 was published without its end, which came later"):
+        source.read(10, 0.0)
+
+
+def all_of(source: Source, positions: dict[str, str]) -> list[str]:
+    """The origins of all records that come within a moment; the positions go on."""
+    source.open(positions)
+    origins = list[str]()
+    while (batch := source.read(100, 0.3)) is not None:
+        origins += [record.origin for record in batch.records]
+        positions |= batch.positions
+    source.close()
+    return origins
+
+
+def test_a_renamed_file_of_a_folder_is_not_read_again(tmp_path: Path) -> None:
+    log, positions = tmp_path / "app.log", dict[str, str]()
+    source = FileSource("test", (), JSONL, tmp_path)
+    for day in range(3):
+        with log.open("a") as opened:
+            opened.write(f'{{"day":{day}}}\n')
+        assert all_of(source, positions) == ["app.log:1"]
+        log.rename(tmp_path / f"app.log.{day}")
+        assert all_of(source, positions) == []
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_several_rotations_while_nobody_read_lose_nothing(tmp_path: Path, follow: bool) -> None:
+    log, positions = tmp_path / "app.log", dict[str, str]()
+    source = FileSource("test", [log], JSONL, None, follow)
+    log.write_text('{"n":1}\n')
+    assert all_of(source, positions) == ["app.log:1"]
+    for number in range(2, 5):
+        with log.open("a") as opened:
+            opened.write(f'{{"n":{number}}}\n')
+        age(log, 60 - number)
+        for rotated in range(3, 0, -1):
+            if (before := tmp_path / f"app.log.{rotated}").exists():
+                before.rename(tmp_path / f"app.log.{rotated + 1}")
+        log.rename(tmp_path / "app.log.1")
+    log.write_text('{"n":5}\n')
+    assert all_of(source, positions) == ["app.log.3:2", "app.log.2:1", "app.log.1:1", "app.log:1"]
+    assert all_of(source, positions) == []
+
+
+def test_names_of_files_may_be_any_bytes(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_text('{"n":1}\n')
+    positions = dict[str, str]()
+    source = FileSource("test", (), JSONL, tmp_path)
+    assert all_of(source, positions) == ["caf?.jsonl:1"]
+    assert all_of(source, positions) == []
+    assert all(part.isascii() for part in positions)
+
+
+def test_a_file_of_a_folder_that_is_of_another_format_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('[{"n":1}]\n')
+    (tmp_path / "b.jsonl").write_text('{"n":2}\n')
+    source = FileSource("test", (), JSONL, tmp_path)
+    assert [record.origin for record in read_all(source)] == ["b.jsonl:1"]
+    assert "a.jsonl is a JSON array" in source.warning()
+    source.close()

@@ -141,7 +141,8 @@ def test_a_file_is_published_once_and_goes_on_where_it_ended(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--once", "-"), "a pipe cannot be read again"),
+        (("--once", "-"), "--once and --follow are for files: - cannot be read again"),
+        (("--follow", "nowhere.jsonl"), "there is no file nowhere.jsonl"),
         (("--follow", "a", "b"), "--follow is for one file"),
         (("--watch", "nowhere"), "there is no folder nowhere"),
         (("--format", "text", "a"), "needs a pattern"),
@@ -205,3 +206,46 @@ def test_a_growing_file_is_followed() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+RULES = """
+currency = "EUR"
+[mapping.shop.fields]
+event_type = "t"
+timestamp = "at"
+currency = "cur"
+[[mapping.shop.events]]
+split = {item = "items"}
+[mapping.shop.events.fields]
+user_id = "who"
+event_type = {constant = "purchase"}
+event_id = "item.id"
+product_id = "item.sku"
+price = "item.price"
+[[mapping.shop.events]]
+split = {item = "items"}
+[mapping.shop.events.fields]
+user_id = "who"
+event_type = {constant = "review"}
+event_id = "item.id"
+product_id = "item.sku"
+rating = "item.stars"
+"""
+
+
+def test_events_of_two_rules_and_what_cannot_be_mapped_are_the_customers(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("settings.toml").write_text(RULES)
+    order = '{"who":"ada","at":1000,"cur":"%s","items":[{"id":1,"sku":"mug","price":2,"stars":4}]}\n'
+    Path("orders.jsonl").write_text(order % "EUR" + order % "USD")
+    ran(capsys, "publish", "--mapping", "shop", "orders.jsonl")
+    assert counts() == {"applied": 2, "dead_letter": 1}
+    ran(capsys, "forget", "ada")
+    ran(capsys, "worker", "--until-caught-up")
+    assert "orders.jsonl:2" not in ran(capsys, "dead-letters", "list")[1]
+
+
+def test_check_names_paths_without_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("settings.toml").write_text(RULES.replace('"item.price"', '"item.prise"'))
+    Path("orders.jsonl").write_text('{"who":"ada","at":1000,"items":[{"id":1,"sku":"mug","price":2,"stars":4}]}\n')
+    _, out, _ = ran(capsys, "check", "--mapping", "shop", "orders.jsonl")
+    assert "paths of the mapping without a value: currency (cur); price (item.prise)" in out

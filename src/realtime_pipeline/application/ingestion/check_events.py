@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.application.errors import NewerRelease
-from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
+from realtime_pipeline.application.ingestion.prepare_records import OTHER_TYPES, PrepareRecords
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode, EncodeMessage
 from realtime_pipeline.application.ports.source import SourceRecord
@@ -28,6 +28,9 @@ EXAMPLES_MAX: Final = 3
 NAMES_MAX: Final = 1_000
 """How many names of fields, types and reasons are counted at most."""
 
+_UNMAPPED_RECORD: Final = b',"record":'
+"""What stands before the record, where the log's record says why it is no event."""
+
 FindUnknown = Callable[[bytes], Sequence[tuple[str, str | None]]]
 """Returns the fields of an event that have no meaning here, each with the name that may be meant, if there is one."""
 
@@ -47,7 +50,8 @@ class CheckReport:
 
     `counts` has every record of the log in its class, with the messages that workers write when visitors sign in.
     `reasons` counts dead letters by the code of their reason. `unknown_fields` counts fields without a meaning, each
-    with the name that may be meant. `left_out` counts records that the mapping ignores, by type. Money is in
+    with the name that may be meant; `missing_paths` has the mapping's fields whose paths had no value in the first
+    thousand records. `left_out` counts records that the mapping ignores, by type. Money is in
     ten-thousandths of the currency's unit.
     """
 
@@ -60,6 +64,7 @@ class CheckReport:
     ignored_types: Mapping[str, int]
     left_out: Mapping[str, int]
     unknown_fields: Mapping[str, tuple[int, str | None]]
+    missing_paths: Mapping[str, str]
     kinds: Mapping[EventKind, int]
     first_ms: int | None
     last_ms: int | None
@@ -132,6 +137,7 @@ class CheckEvents:
         self._unknown: Counter[str] = Counter()
         self._meant: dict[str, str | None] = {}
         self._sums = _Sums()
+        self._waiting: deque[Message] = deque()
 
     def add(self, records: Sequence[SourceRecord]) -> None:
         """Check records.
@@ -143,15 +149,20 @@ class CheckEvents:
         outgoing = [made for record in records for made in self._prepare(record)]
         self._events += len(outgoing)
         now_ms = self._clock.now_ms()
-        waiting = deque(self._record(made.key, made.value, made.origin, now_ms) for made in outgoing)
-        while waiting:
-            for message in self._fold(waiting.popleft()):
-                made = self._encode_message(message)
-                self._messages += 1
-                waiting.append(self._record(made.key, made.value, made.origin, now_ms))
+        for made in outgoing:
+            self._waiting += self._fold(self._record(made.key, made.value, made.origin, now_ms))
+
+    def _fold_messages(self) -> None:
+        """Fold the messages of workers, which lie in the log behind all that was published before."""
+        now_ms = self._clock.now_ms()
+        while self._waiting:
+            made = self._encode_message(self._waiting.popleft())
+            self._messages += 1
+            self._waiting += self._fold(self._record(made.key, made.value, made.origin, now_ms))
 
     def report(self) -> CheckReport:
-        """What the records checked so far would become."""
+        """What the records checked so far would become; call it once, at the end."""
+        self._fold_messages()
         known = [customer for customer in self._customers.values() if customer.visits.first_seen_ms is not None]
         visitors = sum(customer.customer_id.startswith(ANONYMOUS) for customer in known)
         sums = self._sums
@@ -165,6 +176,7 @@ class CheckEvents:
             ignored_types=dict(self._ignored),
             left_out=dict(self._prepare.ignored_types),
             unknown_fields={name: (count, self._meant[name]) for name, count in self._unknown.most_common()},
+            missing_paths=self._prepare.missing_paths(),
             kinds=dict(sums.kinds),
             first_ms=sums.first_ms,
             last_ms=sums.last_ms,
@@ -190,11 +202,12 @@ class CheckEvents:
             self._customers.setdefault(decoded.customer_id, Customer(decoded.customer_id))
         effects, self._watermark = fold([(record, decoded)], self._customers, self._watermark, self._settings)
         self._counts.update(effects.counts)
-        self._ignored.update(effects.ignored_types)
+        for name, count in effects.ignored_types.items():
+            self._ignored[name if name in self._ignored or len(self._ignored) < NAMES_MAX else OTHER_TYPES] += count
         for letter in effects.dead_letters:
             self._note_letter(record, letter.reason)
         if isinstance(decoded, Event):
-            if decoded.forwarded is None:
+            if decoded.forwarded is None and not decoded.kind.is_custom:
                 self._note_unknown(record.value)
             if RecordClass.APPLIED in effects.counts:  # of a forwarded event, the copy
                 self._sums.add(decoded)
@@ -213,7 +226,8 @@ class CheckEvents:
         self._reasons[code] += 1
         examples = self._examples.setdefault(code, [])
         if len(examples) < EXAMPLES_MAX:
-            begin = record.value[:200].decode("utf-8", "replace")
+            shown = record.value.partition(_UNMAPPED_RECORD)[2] or record.value
+            begin = shown[:200].decode("utf-8", "replace")
             examples.append(Example(record.origin or f"record {record.position + 1}", reason, begin))
 
 

@@ -18,7 +18,7 @@ class MapDocuments:
         Raises:
             InvalidEvents: a document cannot be mapped; the message gives its number, from 1, and the reason.
         """
-        if isinstance(documents, Mapping):
+        if isinstance(documents, Mapping) or not isinstance(documents, Sequence):
             raise InvalidEvents("events must be a list: put a single event into a list")
         events = list[Mapping[str, object]]()
         for number, document in enumerate(documents, 1):

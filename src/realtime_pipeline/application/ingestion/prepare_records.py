@@ -9,6 +9,7 @@ from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.source import SourceRecord, Unreadable
 from realtime_pipeline.domain.mapping.columns import ColumnsMapping
 from realtime_pipeline.domain.mapping.compiled import CompiledMapping, Unmappable
+from realtime_pipeline.domain.mapping.coverage import PathCoverage
 
 EncodeUnmapped = Callable[[str, str, bytes | Mapping[str, object], Mapping[str, object]], bytes]
 """Encodes a record that is no event, with the reason, its source, and the ids of its customer."""
@@ -22,8 +23,8 @@ class PrepareRecords:
     """Makes events of a source's records; what cannot be one becomes a record that the worker makes a dead letter of.
 
     Without a mapping, JSON objects are events in an accepted schema already, and other records have fields named as
-    ours; `default_type` is the type of those without one. Copies that a worker made are skipped; `copies`
-    counts them, and `ignored_types` the records of types that the mapping ignores.
+    ours; `default_type` is the type of those without one. Copies that a worker made are skipped; `copies` counts them,
+    and `ignored_types` the records of types that the mapping ignores. `coverage` looks for its paths without a value.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class PrepareRecords:
         find_route: FindRoute,
         find_key: FindKey,
         default_type: str = "",
+        coverage: PathCoverage | None = None,
     ) -> None:
+        self._coverage = coverage
         self.copies = 0
         self.ignored_types: Counter[str] = Counter()
         self._source = source
@@ -67,6 +70,8 @@ class PrepareRecords:
             document = value if isinstance(value, Mapping) else self._parse(value)
         except ValueError as error:
             return [self._unmapped(str(error), value if isinstance(value, bytes) else b"", record.origin)]
+        if self._coverage is not None:
+            self._coverage.add(document)
         try:
             mapped = mapping(document, f"{self._source}:{record.id}")
         except Unmappable as error:
@@ -77,6 +82,10 @@ class PrepareRecords:
             return [self._outgoing(event, record.origin) for event in mapped.events]
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             return [self._unmapped(f"not_json: {error}", document, record.origin, mapping.customer(document))]
+
+    def missing_paths(self) -> Mapping[str, str]:
+        """By field, the mapping's paths that had no value so far; nothing where they are not looked for."""
+        return {} if self._coverage is None else self._coverage.missing()
 
     def _outgoing(self, event: Mapping[str, object], origin: str) -> Outgoing:
         key = self._find_key(event)

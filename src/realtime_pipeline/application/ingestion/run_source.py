@@ -66,6 +66,13 @@ class RunSource:
         self._records_max = records_max
         self._wait = wait
 
+    def wait(self, seconds: float, stop: Stop) -> None:
+        """Wait, in steps, for so many seconds or until `stop` returns True."""
+        while seconds > 0 and not stop():
+            step_s = min(seconds, READ_WAIT_S)
+            self._wait(step_s)
+            seconds -= step_s
+
     def catch_up(
         self,
         source: Source,
@@ -83,7 +90,7 @@ class RunSource:
             UnrecoverableState: going on would lose or double something, or another process reads this source.
             Unavailable: the source or the log does not answer, or denies access; the call may be repeated.
         """
-        call = _Call(self, source, prepare, on_progress, rate)
+        call = _Call(self, source, prepare, on_progress, rate, stop)
         try:
             call.open()
             while not stop() and call.publish_next(0.0):
@@ -107,7 +114,7 @@ class RunSource:
             UnrecoverableState: as `catch_up`.
             Unavailable: the source or the log denies access.
         """
-        call, retry_s = _Call(self, source, prepare, on_progress, rate), 0.0
+        call, retry_s = _Call(self, source, prepare, on_progress, rate, stop), 0.0
         try:
             while not stop():
                 try:
@@ -119,7 +126,7 @@ class RunSource:
                 except Unreachable as silence:
                     retry_s = min(max(2 * retry_s, RETRY_WAIT_S), RETRY_WAIT_MAX_S)
                     call.fail(silence)
-                    self._wait(retry_s)
+                    self.wait(retry_s, stop)
         finally:
             call.close()
         return call.progress
@@ -129,7 +136,7 @@ class _Call:
     """One call of `RunSource`: an open source, its publisher, and what was done."""
 
     def __init__(
-        self, run: RunSource, source: Source, prepare: Prepare, on_progress: OnProgress, rate: float | None
+        self, run: RunSource, source: Source, prepare: Prepare, on_progress: OnProgress, rate: float | None, stop: Stop
     ) -> None:
         self.progress = SourceProgress()
         self._run = run
@@ -137,7 +144,7 @@ class _Call:
         self._prepare = prepare
         self._on_progress = on_progress
         self._publisher: SourcePublisher | None = None
-        self._pace = Pace(rate, wait=run._wait)
+        self._pace = Pace(rate, wait=lambda seconds: run.wait(seconds, stop))
 
     def open(self) -> None:
         """Claim the source, and open it at the positions that the log has."""

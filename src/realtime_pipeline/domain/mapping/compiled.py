@@ -8,8 +8,17 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.domain.mapping.currencies import Rates
-from realtime_pipeline.domain.mapping.definitions import RESERVED_TYPE, TOP_LEVEL, TYPE, EventMapping, EventRule
+from realtime_pipeline.domain.mapping.definitions import (
+    RESERVED_TYPE,
+    TOP_LEVEL,
+    TYPE,
+    EventMapping,
+    EventRule,
+    FieldSpec,
+    as_field,
+)
 from realtime_pipeline.domain.mapping.mapped import Document, Mapped, Unmappable
+from realtime_pipeline.domain.mapping.paths import first_name
 from realtime_pipeline.domain.mapping.readers import as_text
 from realtime_pipeline.domain.mapping.rules import EVENTS_MAX, TOO_MANY_EVENTS, CompiledRule
 from realtime_pipeline.domain.shop.events import ID_LENGTH_MAX
@@ -32,6 +41,10 @@ class CompiledMapping:
         self._only_types = mapping.only_types
         self._ignored = frozenset(mapping.ignore)
         self._rules = [CompiledRule(mapping, rule, rates) for rule in mapping.events]
+        self._shares_ids = [
+            any(_has_ids_of(rule, before) for before in mapping.events[:number])
+            for number, rule in enumerate(mapping.events)
+        ]
         self._fallback = CompiledRule(_with_ids_alone(mapping), EventRule(), rates)
 
     def __call__(self, document: Document, record_id: str = "") -> Mapped:
@@ -87,7 +100,7 @@ class CompiledMapping:
         type_ = self._fallback.type_of(scope, required=False)
         if type_ in self._ignored:
             return Mapped((), type_)
-        event = self._fallback.event(scope, UNMAPPED + (type_ or self.name))
+        event = self._fallback.event(scope, UNMAPPED + (type_ or "(no type)"))
         self._name_event(event, self._fallback, 0, record_id, None)
         return Mapped((event,))
 
@@ -96,7 +109,8 @@ class CompiledMapping:
     ) -> None:
         """Give an event an id that does not depend on what else the record became.
 
-        An id that the rule names is the event's. Of one that the mapping names for all rules, and of `record_id`, the
+        An id that the rule names is the event's; its type is put behind it where an earlier rule names the same ids for
+        another constant type. Of one that the mapping names for all rules, and of `record_id`, the
         first rule's event has it as it is, and that of another rule has its type behind it. An element without an id of
         its own has the record's, with its type and number.
         """
@@ -108,11 +122,22 @@ class CompiledMapping:
             return
         if index is not None and (own is None or not rule.ids_are_of_elements):
             id_ = f"{id_}:{event[TYPE]}:{index}"
-        elif number and (own is None or not rule.has_own_id):
+        elif (number and (own is None or not rule.has_own_id)) or self._shares_ids[number]:
             id_ = f"{id_}:{event[TYPE]}"
         elif own is not None and len(id_) <= ID_LENGTH_MAX:
             return
         event["event_id"] = _shortened(id_)
+
+
+def _has_ids_of(rule: EventRule, before: EventRule) -> bool:
+    """Whether two rules name the same ids for events of different types, which are different events."""
+    if "event_id" not in rule.fields or (rule.split, rule.fields["event_id"]) != (
+        before.split,
+        before.fields.get("event_id"),
+    ):
+        return False
+    types = [as_field(found.fields[TYPE]).constant if TYPE in found.fields else None for found in (before, rule)]
+    return None not in types and types[0] != types[1]
 
 
 def _tell_apart(event: dict[str, object], ids: Counter[str]) -> None:
@@ -137,6 +162,18 @@ def _shortened(id_: str) -> str:
 
 
 def _with_ids_alone(mapping: EventMapping) -> EventMapping:
-    """A mapping with the fields that say what a record is and of which customer."""
-    fields = {field: spec for field, spec in mapping.fields.items() if field in (*TOP_LEVEL, TYPE)}
-    return attrs.evolve(mapping, fields={TYPE: TYPE} | fields, events=(EventRule(),))
+    """A mapping with the fields that say what a record is and of which customer: of the mapping, or of its first rule
+    that reads them from the record."""
+    fields: dict[str, FieldSpec] = {TYPE: TYPE}
+    for name in (*TOP_LEVEL, TYPE):
+        specs = [(rule, rule.fields[name]) for rule in mapping.events if name in rule.fields]
+        of_record = [spec for rule, spec in specs if not _reads_elements(rule, spec)]
+        found = [mapping.fields[name]] if name in mapping.fields else of_record[:1]
+        if found and (name in mapping.fields or name in ("user_id", "session_id")):
+            fields[name] = found[0]
+    return attrs.evolve(mapping, fields=fields, events=(EventRule(),))
+
+
+def _reads_elements(rule: EventRule, spec: FieldSpec) -> bool:
+    field = as_field(spec)
+    return any(first_name(path) in rule.split for path in field.value_paths)

@@ -30,8 +30,10 @@ class Rates:
             self._by_currency.setdefault(rate.currency, []).append((begin_ms, Decimal(repr(rate.rate))))
         if self._by_currency and not currency:
             raise ValueError("exchange_rates need the shop's currency: set currency")
-        for dated in self._by_currency.values():
+        for code, dated in self._by_currency.items():
             dated.sort()
+            if len({begin_ms for begin_ms, _ in dated}) < len(dated):
+                raise ValueError(f"exchange_rates: {code} has two rates of one day")
 
     def rate(self, currency: str, at_ms: int) -> Decimal | None:
         """What a unit of a currency is worth at a time; None for the shop's own currency.

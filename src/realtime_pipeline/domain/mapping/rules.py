@@ -21,6 +21,7 @@ from realtime_pipeline.domain.mapping.paths import Get, Scope, compile_path, fir
 from realtime_pipeline.domain.mapping.readers import EXACT, as_text, value_reader
 from realtime_pipeline.domain.mapping.times import time_reader, zone_named
 from realtime_pipeline.domain.shop.money import decimals_of
+from realtime_pipeline.domain.shop.times import END_OF_TIME
 
 EVENTS_MAX: Final = 10_000
 """How many events a record may become at most."""
@@ -167,7 +168,7 @@ class CompiledRule:
     def _rate(self, currency: str, at_ms: object) -> Decimal | None:
         if not currency or currency == self._rates.currency:
             return None
-        if not isinstance(at_ms, int):
+        if not isinstance(at_ms, int) or not 0 <= at_ms < END_OF_TIME:
             raise Unmappable("invalid_timestamp: money cannot be converted without the time of the event")
         try:
             return self._rates.rate(currency, at_ms)

@@ -117,6 +117,8 @@ class SuggestMapping:
         fields: dict[str, FieldSpec] = dict(chosen.items())
         lines = self._line_rule()
         split = set(lines[0].fields) if lines else set[str]()
+        if lines:  # what is beside the lines is of the whole order
+            split |= {*MONEY, "quantity", "name", "category"}
         fields = {name: spec for name, spec in fields.items() if name not in split or name == "event_id"}
         if TYPE not in fields:
             fields[TYPE] = Field(constant="view")
@@ -158,14 +160,14 @@ def _list_of(rule: EventRule) -> str:
 
 def _flat(document: Mapping[str, object], within: str, depth: int) -> Iterator[tuple[str, object]]:
     for name, value in document.items():
-        if value in (None, "", [], {}):
+        if value in (None, "", [], {}) or '"' in name:
             continue
         quoted = f'"{name}"' if any(character in name for character in ".[]") else name
         path = f"{within}.{quoted}" if within else quoted
         if isinstance(value, Mapping):
             if depth > 1:
                 yield from _flat(value, path, depth - 1)
-        elif '"' not in name:
+        else:
             yield path, value
 
 

@@ -79,6 +79,11 @@ def _reader(form: str, zone: tzinfo) -> Callable[[object], int | None]:
         raise ValueError(
             'time: %Z says no offset to Python: write %z, or the name of the zone as it is, as in "%H:%M UTC"'
         )
+    try:
+        datetime.strptime("", form)  # noqa: DTZ007 - it reads nothing
+    except ValueError as error:
+        if "bad directive" in str(error) or "stray" in str(error):
+            raise ValueError(f'time: "{form}" is no pattern of strptime ({error})') from None
     return _pattern_reader(form, zone)
 
 
@@ -106,6 +111,8 @@ def _read_digits(value: object) -> int | None:
         text = value.strip()
         is_number = text.isascii() and text.isdigit() and len(text) != _DATE_DIGITS and len(text) <= _TEXT_MAX
         return int(text) if is_number else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value if type(value) is int else None
 
 

@@ -263,18 +263,31 @@ class FileSource(Source):
         return path, stat, self._open(path, position, is_final)
 
     def _opened_before(self, path: Path, known: FilePosition) -> tuple[Path, Stat, OpenFile]:
-        """Open the file that was read under this path before, to read its rest; else the file that is there now."""
-        for sibling in path.parent.iterdir():
-            found = stat_of(sibling)
-            if found is None or found[2] != known.inode or found[0] <= known.offset:
+        """Open what was written between the position and the file that is there now: the rest of the file that was read
+        under this path before, then the files that were rotated after it; else the file that is there now."""
+        rotated = [
+            (stat, sibling)
+            for sibling in path.parent.iterdir()
+            if sibling.name.startswith(path.name) and sibling != path and (stat := stat_of(sibling)) is not None
+        ]
+        for stat, sibling in rotated:
+            if stat[2] != known.inode or not is_same(sibling, stat, known, self._is_packed(sibling)):
                 continue
-            if is_same(sibling, found, known, self._is_packed(sibling)):
+            if stat[0] > known.offset:
                 return path, _REST, self._open(sibling, known, is_final=True)
+            later = min(((after, name) for after, name in rotated if after[1] > stat[1]), key=_changed_at, default=None)
+            if later is not None:
+                position = with_head(FilePosition(), later[1], later[0], self._is_packed(later[1]))
+                return path, _REST, self._open(later[1], position, is_final=True)
         self._positions[_part(path)] = FilePosition()
         return self._opened(path)
 
     def _open(self, path: Path, position: FilePosition, is_final: bool) -> OpenFile:
         return OpenFile(str(path), self._format, position, is_final, self._with_digests)
+
+
+def _changed_at(found: tuple[Stat, Path]) -> int:
+    return found[0][1]
 
 
 def _part(path: Path) -> str:

@@ -42,7 +42,7 @@ def _rule(group: str, rule: EventRule) -> Iterator[str]:
 
 def _key(name: str) -> str:
     is_bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if is_bare else json.dumps(name)
+    return name if is_bare else _text(name)
 
 
 def _value(value: Any) -> str:
@@ -52,4 +52,10 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(f"{_key(name)} = {_value(found)}" for name, found in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
-    return json.dumps(value)
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _text(value: str) -> str:
+    """A string of TOML: as JSON has it, but every character by itself; what is no character is replaced."""
+    readable = value.encode("utf-8", "replace").decode()
+    return json.dumps(readable, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -25,7 +25,7 @@ from realtime_pipeline.domain.mapping.definitions import FORMATS
 from realtime_pipeline.domain.plurals import numbered
 from realtime_pipeline.infrastructure.files.formats import FileFormat
 from realtime_pipeline.infrastructure.files.source import FileSource
-from realtime_pipeline.infrastructure.files.streams import check_readable
+from realtime_pipeline.infrastructure.files.streams import STANDARD_INPUT, check_readable
 from realtime_pipeline.interfaces.cli.progress import ProgressLine
 from realtime_pipeline.interfaces.text import left_out_in_words
 from realtime_pipeline.pipeline import Pipeline
@@ -223,8 +223,11 @@ def _sources(options: argparse.Namespace, format_: FileFormat) -> Iterator[FileS
         return
     if options.follow and len(options.files) > 1:
         raise InvalidSettings("publish: --follow is for one file; put several into a folder, and name it with --watch")
-    if any(not Path(name).is_file() for name in options.files):
-        raise InvalidSettings("publish: --once and --follow are for files: a pipe cannot be read again")
+    for name in options.files:
+        if name != STANDARD_INPUT and not Path(name).exists():
+            raise InvalidSettings(f"publish: there is no file {name}")
+        if not Path(name).is_file():
+            raise InvalidSettings(f"publish: --once and --follow are for files: {name} cannot be read again")
     for name in options.files:
         yield FileSource(
             _name("file", Path(name)), [Path(name).absolute()], format_, None, options.follow, bool(options.mapping)
