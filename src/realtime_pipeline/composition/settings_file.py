@@ -101,6 +101,9 @@ def _in_words(error: str) -> tuple[str, SettingPath]:
     """Return msgspec's message in the terms of settings, and the path of the setting or its group."""
     message, _, at = error.partition(" - at `")
     path = tuple(re.findall(r"[^.\[\]]+", at.rstrip("`").removeprefix("$")))
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", message)
+    if missing is not None:
+        return f"{'.'.join((*path, missing[1]))} is missing", path
     found = re.fullmatch(r"Expected `([^`]*)`, got `(\w+)`", message)
     if found is not None:
         wanted = " or ".join(_TYPES.get(name, name) for name in re.findall(r"\w+", found[1]))

@@ -184,7 +184,8 @@ class LinePublisher:
         """
         if self._first_reason and not self._has_event:
             published = "" if self._is_buffering else "; its lines are published, and will be dead letters"
-            raise InvalidEvents(f"not one line is an event{published}; the first, {self._first_reason}")
+            hint = " (for CSV, Parquet and text see --format)" if ": not_json" in self._first_reason else ""
+            raise InvalidEvents(f"not one line is an event{published}; the first, {self._first_reason}{hint}")
 
     def _is_event(self, record: Outgoing) -> bool:
         reason = self._rejection(record.value)
