@@ -135,7 +135,10 @@ class PostgresServer:
 
     def _children(self) -> list[int]:
         pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        try:
+            return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:
+            return []  # it has ended
 
     def restart(self) -> None:
         """Stop the server as `pg_ctl stop -m fast` does, and start it."""

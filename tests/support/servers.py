@@ -46,7 +46,7 @@ def _folder(name: str) -> Path:
 def _killed_at_the_end(server: Server) -> Server:
     """Kill a server at the end, without a shutdown: a test process that ends slowly is killed itself, and would leave
     its servers behind."""
-    _running().callback(server.process.kill)
+    _running().callback(server.kill if isinstance(server, PostgresServer) else server.process.kill)
     return server
 
 
