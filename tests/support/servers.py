@@ -26,7 +26,7 @@ from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from tests.support.certificates import Certificates, certificates
 
 ROOT = Path(__file__).parents[2]
-Server = TypeVar("Server", RedisServer, KafkaBroker, KinesisServer, PostgresServer)
+Server = TypeVar("Server", RedisServer, KafkaBroker, KinesisServer)
 _numbers = count()
 
 
@@ -46,7 +46,7 @@ def _folder(name: str) -> Path:
 def _killed_at_the_end(server: Server) -> Server:
     """Kill a server at the end, without a shutdown: a test process that ends slowly is killed itself, and would leave
     its servers behind."""
-    _running().callback(server.kill if isinstance(server, PostgresServer) else server.process.kill)
+    _running().callback(server.process.kill)
     return server
 
 
@@ -128,7 +128,9 @@ def postgres_server_with(**options: str) -> PostgresServer:
     reason = postgres_missing_reason()
     if reason is not None:
         pytest.skip(reason)
-    return _killed_at_the_end(_running().enter_context(postgres_server(_folder("postgres"), None, **options)))
+    server = _running().enter_context(postgres_server(_folder("postgres"), None, **options))
+    _running().callback(server.kill)  # with its children, which hold its shared memory
+    return server
 
 
 def postgres_settings(server: PostgresServer | None = None) -> PostgresSettings:
