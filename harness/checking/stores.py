@@ -6,7 +6,13 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import Final
 
-from harness.checking.views import compare_products, compare_session_lists, compare_top_rated, compare_trending
+from harness.checking.views import (
+    compare_listings,
+    compare_products,
+    compare_session_lists,
+    compare_top_rated,
+    compare_trending,
+)
 from harness.oracle.customer import ExpectedVisitor
 from harness.oracle.deduplication import NEVER_MS, ExpectedSeenEvents, TimedIds
 from harness.oracle.expected import Expected
@@ -30,7 +36,7 @@ from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.money import in_units
 from realtime_pipeline.domain.streams.effects import RecordClass
 
-FOLD_CODES: Final = frozenset(("too_old", "misrouted", "in_the_future"))
+FOLD_CODES: Final = frozenset(("too_old", "misrouted", "in_the_future", "stock_too_late"))
 """Reason codes of records that could be decoded; only these are compared."""
 DIGEST_BYTES: Final = 8
 ENTRY_BYTES: Final = 6 + DIGEST_BYTES
@@ -84,6 +90,7 @@ def differences(
         _compare_forgotten(expected, owner, cells),
         _compare_sessions(expected, cells, session_retention_ms),
         compare_products(expected, views),
+        compare_listings(expected, views),
         compare_session_lists(expected, views, listed_max),
         compare_trending(expected, views, trending or TrendingSettings()),
         compare_top_rated(expected, views),

@@ -52,6 +52,25 @@ def compare_products(expected: Expected, views: ProductQueries) -> Iterator[Line
     yield from diff("at_ms", at_ms, expected.watermarks_ms)
 
 
+def compare_listings(expected: Expected, views: ProductQueries) -> Iterator[Line]:
+    """Compare what the catalogue states of every product, and the products that are listed."""
+    for chunk in chunks(list(expected.products)):
+        found = views.listings(chunk)
+        for product_id in chunk:
+            wanted = expected.listings.get(product_id)
+            listing = found.get(product_id)
+            yield from diff(
+                f"product {product_id}'s facts in the catalogue",
+                None if listing is None else listing.facts,
+                None if wanted is None else wanted.facts,
+            )
+            if listing is not None and wanted is not None:
+                yield from diff(f"product {product_id}'s units sold since", listing.sold, wanted.sold)
+    removed = {id_ for id_, listing in expected.listings.items() if listing.facts.get("removed", ("0",))[0] == "1"}
+    not_listed = set(views.listed(CHUNK, 0.0)) - (expected.listings.keys() - removed)
+    yield from diff("the products that are listed and should not be", not_listed, set())
+
+
 def _fields_of(state: ProductState) -> dict[str, object]:
     facts = {"name": state.name, "category": state.category, "price": state.price}
     return {

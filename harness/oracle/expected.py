@@ -14,6 +14,7 @@ from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.deduplication import NEVER_MS
 from harness.oracle.identity import KEY_STRIDE, KeyedEvent
+from harness.oracle.listings import ExpectedListing, expected_listings, late_stock
 from harness.oracle.messages import ExpectedMessage
 from harness.oracle.missing_messages import messages_in_log, missing_messages
 from harness.oracle.profile import ExpectedCustomer
@@ -37,6 +38,7 @@ class Expected:
 
     Views: `activity` maps (hour, product) to actions, `activity_by_country` (hour, country, product) to the actions
     whose country is known. `session_lists` has all (time, session) of a product, the newest first (a store keeps some).
+    `listings` has what the catalogue states of products.
 
     Outputs: `dead_letters` are (partition, position, code). `dead_letters_erased` were erased with their customers,
     where the outputs can retract. `letter_checksums` has a checksum of each letter's record, by partition and position.
@@ -70,6 +72,7 @@ class Expected:
     appended_ms: dict[int, int] = attrs.Factory(dict)
     watermarks_ms: dict[int, int] = attrs.Factory(dict)
     largest_ms: dict[int, int] = attrs.Factory(dict)
+    listings: dict[ProductId, ExpectedListing] = attrs.Factory(dict)
 
     @property
     def now_ms(self) -> int:
@@ -102,7 +105,8 @@ def expect(
     classified = ClassifiedRecords(dict.fromkeys(RecordClass, 0))
     for record in records:
         classify(record, decode(record), settings.max_future_skew_ms, partition_of, classified)
-    totals = ViewTotals(classified.appended_ms_of_ahead)
+    stock_partitions = frozenset(key % KEY_STRIDE for key, _ in classified.stock_events)
+    totals = ViewTotals(classified.appended_ms_of_ahead, stock_partitions=stock_partitions)
     expected = Expected(partition_of, classified.counts, {}, {}, {}, set(), {}, {}, totals.activity, {}, [], {})
     messages: list[ExpectedMessage] = []
     in_log = messages_in_log(classified)
@@ -113,6 +117,9 @@ def expect(
         _add_customer(customer_id, history, expected)
         messages += history.messages
     for key, event in classified.without_customer:
+        totals.add(key, event)
+    stock_events = _timely_stock_events(classified, totals, settings)
+    for key, event in stock_events:
         totals.add(key, event)
     expected.missing_messages.extend(missing_messages(messages, in_log, classified.message_times_ms))
     _add_dead_letters(classified, expected)
@@ -129,11 +136,29 @@ def expect(
         watermarks_ms={
             partition: max(NEVER_MS, at_ms - settings.max_out_of_orderness_ms)
             for partition, at_ms in largest_ms.items()
-            if partition not in classified.ticked
+            if partition not in classified.ticks
         },
         largest_ms=largest_ms,
+        listings=expected_listings([*classified.without_customer, *stock_events], totals.sales),
         newest_ms={partition: min(times) for partition, times in totals.largest_times.items() if len(times) > 1},
     )
+
+
+def _timely_stock_events(classified: ClassifiedRecords, totals: ViewTotals, settings: FoldSettings) -> list[KeyedEvent]:
+    """Classify the events that state a stock; return those that are applied."""
+    bounds_ms = settings.max_out_of_orderness_ms, settings.stock_lateness_ms
+    late = late_stock(
+        classified.stock_events, totals.times, classified.ticks, bounds_ms, classified.appended_ms_of_ahead
+    )
+    keys = {key for key, _ in late}
+    for key in keys:
+        where = key % KEY_STRIDE, key // KEY_STRIDE
+        classified.dead_letters.append((*where, "stock_too_late", None))
+        classified.letter_checksums[where] = classified.stock_checksums[where]
+    timely = [(key, event) for key, event in classified.stock_events if key not in keys]
+    classified.counts[RecordClass.DEAD_LETTER] += len(keys)
+    classified.counts[RecordClass.APPLIED] += len(timely)
+    return timely
 
 
 def _add_events(

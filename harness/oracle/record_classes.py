@@ -8,6 +8,7 @@ from zlib import crc32
 import attrs
 
 from harness.oracle.identity import APPENDED_AT_MS, KEY_STRIDE, LATEST_MS, KeyedEvent, merge_event
+from harness.oracle.listings import NEVER_MS, TickRecord
 from harness.oracle.profile import country_of
 from harness.oracle.visitor_profile import MergeMessage, OracleDecoded
 from realtime_pipeline.domain.profile.session import SessionKey
@@ -32,8 +33,8 @@ class ClassifiedRecords:
     `message_times_ms` has the times in the log of forgettings and merged profiles, by customer and event id: where a
     clock was ahead, they count as of an earlier time. `letter_checksums` has a checksum of each rejected record, by
     partition and position. `appended_ms` is the append time of the latest record of each partition;
-    `appended_ms_of_ahead` that of records whose event time is later than their append time. `ticked` are the partitions
-    that have ticks.
+    `appended_ms_of_ahead` that of records whose event time is later than their append time. `ticks` are those of each
+    partition. `stock_events` state a stock; their watermark decides their class; `stock_checksums` has theirs.
     """
 
     counts: dict[RecordClass, int]
@@ -45,7 +46,9 @@ class ClassifiedRecords:
     letter_checksums: dict[tuple[int, int], int] = attrs.Factory(dict)
     appended_ms: dict[int, int] = attrs.Factory(dict)
     appended_ms_of_ahead: dict[SessionKey, int] = attrs.Factory(dict)
-    ticked: set[int] = attrs.Factory(set)
+    ticks: dict[int, list[TickRecord]] = attrs.Factory(dict)
+    stock_events: list[KeyedEvent] = attrs.Factory(list)
+    stock_checksums: dict[tuple[int, int], int] = attrs.Factory(dict)
 
 
 def classify(
@@ -57,10 +60,12 @@ def classify(
 ) -> None:
     """Classify a record, and add it to `classified`."""
     appended_ms = classified.appended_ms
+    appended_before_ms = appended_ms.get(record.partition, NEVER_MS)
     appended_ms[record.partition] = max(record.appended_at_ms, appended_ms.get(record.partition, record.appended_at_ms))
     if isinstance(decoded, Tick):
         classified.counts[RecordClass.CONTROL] += 1
-        classified.ticked.add(record.partition)
+        tick = TickRecord(record.position, record.appended_at_ms, appended_before_ms, decoded.floor_ms)
+        classified.ticks.setdefault(record.partition, []).append(tick)
     elif isinstance(decoded, Ignored):
         classified.counts[RecordClass.IGNORED] += 1
     elif (reason := _rejection(record, decoded, max_future_skew_ms, partition_of)) is not None:
@@ -80,7 +85,10 @@ def classify(
             keyed = keyed[0], event._replace(properties={**event.properties, APPENDED_AT_MS: record.appended_at_ms})
         if event.occurred_at_ms > record.appended_at_ms:
             classified.appended_ms_of_ahead[keyed[0]] = record.appended_at_ms
-        if decoded.customer_id is None:
+        if event.facts.get("stock") is not None:
+            classified.stock_events.append(keyed)
+            classified.stock_checksums[record.partition, record.position] = checksum_of(record)
+        elif decoded.customer_id is None:
             classified.counts[RecordClass.APPLIED] += 1
             classified.without_customer.append(keyed)
         else:

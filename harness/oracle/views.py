@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 import attrs
 
 from harness.oracle.identity import KEY_STRIDE, merged_profile_in
+from harness.oracle.listings import Sale
 from harness.oracle.profile import country_of
 from harness.oracle.sessions import INTERACTIONS
 from realtime_pipeline.domain.profile.contribution import Contribution
@@ -45,7 +46,8 @@ class ViewTotals:
     """Sums over all applied events.
 
     `names`, `categories` and `prices` have (time, value) of the last write. `largest_times` has the two largest event
-    times of each partition. `retracted_ratings` are those that a visitor and the customer have both counted.
+    times of each partition. `retracted_ratings` are those that a visitor and the customer have both counted. `times`
+    has position and time of each event of `stock_partitions`.
     """
 
     appended_ms_of_ahead: Mapping[SessionKey, int]
@@ -59,13 +61,19 @@ class ViewTotals:
     activity_by_country: dict[tuple[int, str, ProductId], Actions] = attrs.Factory(dict)
     largest_times: dict[int, list[int]] = attrs.Factory(dict)
     retracted_ratings: dict[ProductId, list[int]] = attrs.Factory(dict)
+    sales: list[Sale] = attrs.Factory(list)
+    stock_partitions: frozenset[int] = frozenset()
+    times: dict[int, list[tuple[int, int]]] = attrs.Factory(dict)
 
     def add(self, key: SessionKey, event: Event) -> None:
         """Add an applied event; `key` is the session key of its position in the log."""
         at_ms, product_id = event.occurred_at_ms, event.product_id
         partition = key % KEY_STRIDE
         if merged_profile_in(event) is None:  # the time of a merged profile has counted with the sign-in already
-            times = [*self.largest_times.get(partition, ()), min(at_ms, self.appended_ms_of_ahead.get(key, at_ms))]
+            counted_ms = min(at_ms, self.appended_ms_of_ahead.get(key, at_ms))
+            if partition in self.stock_partitions:
+                self.times.setdefault(partition, []).append((key // KEY_STRIDE, counted_ms))
+            times = [*self.largest_times.get(partition, ()), counted_ms]
             self.largest_times[partition] = sorted(times)[-2:]
         if product_id is None:
             return
@@ -80,6 +88,8 @@ class ViewTotals:
             self.prices[product_id] = max((at_ms, event.price), self.prices.get(product_id, (at_ms, event.price)))
         if event.kind in INTERACTIONS:
             self.interactions[product_id] = self.interactions.get(product_id, 0) + 1
+        if event.kind is EventKind.PRODUCT_PURCHASED:
+            self.sales.append((product_id, at_ms, event.quantity))
         self._add_activity(event.kind, at_ms, product_id, country_of(event), 1)
 
     def retract(self, duplicate: Contribution) -> None:
@@ -91,6 +101,8 @@ class ViewTotals:
             self.retracted_ratings.setdefault(product_id, []).append(duplicate.rating)
         if duplicate.kind in INTERACTIONS:
             self.interactions[product_id] = self.interactions.get(product_id, 0) - 1
+        if duplicate.kind is EventKind.PRODUCT_PURCHASED:
+            self.sales.append((product_id, duplicate.at_ms, -duplicate.quantity))
         self._add_activity(duplicate.kind, duplicate.at_ms, product_id, duplicate.country, -1)
 
     def _add_activity(self, kind: EventKind, at_ms: int, product_id: ProductId, country: str | None, sign: int) -> None:

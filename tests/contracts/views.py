@@ -13,12 +13,13 @@ from realtime_pipeline.domain.views.activity import HOUR_MS
 from realtime_pipeline.domain.views.deltas import Deltas, view_cell_of
 from realtime_pipeline.domain.views.product_stats import ProductState
 from tests.contracts.claimed_views import ACTIVITY_HOURS, HOUR, JUG, MUG, PAN, looked_at
+from tests.contracts.listings import ListingsContract
 from tests.contracts.trending import TrendingContract
 
 __all__ = ["ACTIVITY_HOURS", "HOUR", "ViewsContract"]
 
 
-class ViewsContract(TrendingContract):
+class ViewsContract(ListingsContract, TrendingContract):
     """Claims, merges and queries of views."""
 
     def test_a_merge_is_read_back(self) -> None:

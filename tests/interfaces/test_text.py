@@ -27,8 +27,9 @@ LINES = [
     event("4", user="bob", at_ms=AT_MS, product="jug"),
     event("5", "review", at_ms=AT_MS, product="mug", rating=4, text="keeps warm"),
 ]
-MUG = {"product_id": "mug", "name": "A müg", "category": "kitchen", "price": 12.5, "in_stock": None}
-JUG = {"product_id": "jug", "name": None, "category": None, "price": None, "in_stock": None}
+UNKNOWN = {"in_stock": None, "stock": None, "image_url": None, "text": None}
+MUG = {"product_id": "mug", "name": "A müg", "category": "kitchen", "price": 12.5} | UNKNOWN
+JUG = {"product_id": "jug", "name": None, "category": None, "price": None} | UNKNOWN
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.activity import Activity
 from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.codecs.outbox import decode_entry, encode_entry
 from realtime_pipeline.infrastructure.codecs.state import (
@@ -39,7 +40,7 @@ from realtime_pipeline.infrastructure.codecs.state import (
     encode_review,
     encode_session_summary,
 )
-from realtime_pipeline.infrastructure.redis.rows import decode_row, row_of
+from realtime_pipeline.infrastructure.redis.rows import decode_listing, decode_row, row_of
 
 pack, unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
 AT_MS: Final = 1_760_000_000_000
@@ -135,6 +136,15 @@ ENTRY: Final = OutboxEntry(
 WITH_SUMS: Final = attrs.evolve(
     ENTRY, deltas=attrs.evolve(ENTRY.deltas, sums={("returns", ProductId("mug"), "units"): 2})
 )
+LISTING: Final = Listing({"name": ("A mug", 9), "stock": ("5", 7)}, 2)
+WITH_CATALOGUE: Final = attrs.evolve(
+    ENTRY,
+    deltas=attrs.evolve(
+        ENTRY.deltas,
+        listings={ProductId("mug"): Listing({"stock": ("5", 7)})},
+        sales={(ProductId("mug"), 8): 2},
+    ),
+)
 REVIEW: Final = Review(CustomerId("ada"), ProductId("mug"), 4, "fine", 9)
 
 
@@ -199,6 +209,8 @@ STORED: Final[dict[str, Stored]] = {
     "review": (encode_review(REVIEW), decode_review),
     "entry": (encode_entry(ENTRY), decode_entry),
     "entry with sums": (encode_entry(WITH_SUMS), decode_entry),
+    "entry with a catalogue": (encode_entry(WITH_CATALOGUE), decode_entry),
+    "listing": (pack([LISTING.facts, LISTING.sold]), decode_listing),
     "trail": (encode_session_summary(ADA.visits.open_sessions[0]), decode_session_summary),
     "trails": (
         encode_session_summary(ADA.visits.open_sessions[0]),

@@ -67,10 +67,32 @@ def in_one_of_four_shapes(draw: st.DrawFn, document: dict[str, Any]) -> dict[str
     return changed
 
 
+CATALOGUE_TYPES = ("product_updated", "product_removed", "stock_set")
+
+
+def is_of_catalogue(value: bytes) -> bool:
+    """Whether the record states facts of a product. A repetition of it is applied, and changes nothing."""
+    return msgspec.json.decode(value).get("event_type") in CATALOGUE_TYPES
+
+
 def has_id_and_owner(value: bytes) -> bool:
     """Whether the record can be told from its repetition: by an id of its own, by a memory of its customer's."""
     document = msgspec.json.decode(value)
+    if is_of_catalogue(value):
+        return False
     return bool(document.get("event_id")) and bool(document.get("user_id") or document.get("session_id"))
+
+
+@st.composite
+def catalogue_facts(draw: st.DrawFn, kind: str) -> dict[str, object]:
+    """What a catalogue event states; sometimes what cannot be."""
+    facts: dict[str, object] = {"product": draw(st.sampled_from(PRODUCTS))}
+    if kind == "stock_set" or draw(st.booleans()):
+        facts["stock"] = draw(st.sampled_from([0, 1, 2, 5, 7.0, -3, 1.5]))
+    if kind == "product_updated":
+        facts |= {"name": draw(st.sampled_from(["A mug", 7, ""])), "text": draw(st.sampled_from(["fine", None]))}
+        facts["in_stock"] = draw(st.sampled_from([True, "out of stock", "perhaps", None, None]))
+    return facts
 
 
 @st.composite
@@ -81,6 +103,7 @@ def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
             ["view"] * 5
             + ["cart", "remove_from_cart", "purchase", "purchase", "cancellation", "review", "exposure", "forget"]
             + ["video_done", "video_done", "click"]
+            + [*CATALOGUE_TYPES, "stock_set"]
             + ["login"] * (2 if sign_ins else 0)
         )
     )
@@ -99,6 +122,8 @@ def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
         properties["order_id"] = draw(st.sampled_from(["o1", "o2", "o3", None]))
     if kind == "exposure":
         properties["products"] = draw(st.lists(st.sampled_from(PRODUCTS), min_size=1, max_size=3))
+    if kind in CATALOGUE_TYPES:
+        properties |= draw(catalogue_facts(kind))
     if kind == "review":
         properties |= {"rating": draw(st.integers(1, 5)), "text": draw(st.sampled_from(["", "fine"]))}
     at_ms = NOW_MS - 60_000 + draw(st.integers(0, 40)) * 500

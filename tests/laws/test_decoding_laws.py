@@ -143,6 +143,20 @@ RECORD: Final[dict[str, st.SearchStrategy[Any]]] = {
         st.sampled_from([[1], [1, 2, 3], [-1, 0], [0, -1], [True, 0], ["0", 0], [1.0, 2], "x", {}, None]),
     ),
 }
+CATALOGUE: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "product_id": ids,
+    "content_id": ids,
+    "name": labels,
+    "category": labels,
+    "text": labels,
+    "price": money,
+    "image_url": st.sampled_from(["https://shop.example/mug.png", "u" * 2_001, "", None, 7, []]),
+    "stock": st.sampled_from([0, 5, 7.0, -3, 1.5, "5", "", None, True, [], 10**12, 10**12 + 1, 1e300]),
+    "in_stock": st.sampled_from(
+        [True, False, 1, 0, 2, "In Stock", "https://schema.org/OutOfStock", "pre-order", "", None, 1.0, [], "perhaps"]
+    ),
+    "colour": st.sampled_from(["red", None, "", {"a": {"b": {"c": {"d": {"e": 1}}}}}]),
+}
 written_ids: st.SearchStrategy[object] = st.sampled_from(["ada", "s1", "", None, 7, "a\nb", "x" * 129, []])
 HISTORY: Final[dict[str, st.SearchStrategy[Any]]] = {
     "event_id": written_ids,
@@ -166,6 +180,9 @@ MISSPELT: Final = {
     "text": "TEXT",
     "products": "Products",
     "replayed": "Replayed",
+    "stock": "Stock",
+    "in_stock": "inStock",
+    "image_url": "imageUrl",
 }
 
 
@@ -177,6 +194,21 @@ def objects(draw: st.DrawFn, fields: dict[str, st.SearchStrategy[Any]], misspelt
         written = MISSPELT.get(name, name) if misspelt and draw(st.integers(0, 4)) == 0 else name
         found[written] = draw(fields[name])
     return found
+
+
+@st.composite
+def catalogue_documents(draw: st.DrawFn) -> dict[str, Any]:
+    """A catalogue event, its fields at the top level or in either object, with something wrong in it now and then."""
+    misspelt = draw(st.integers(0, 3)) == 0
+    document: dict[str, Any] = {
+        "event_type": draw(st.sampled_from(["product_updated", "product_updated", "product_removed", "stock_set"])),
+        "timestamp": AT_MS,
+        "product_id": "mug",
+    }
+    document |= draw(objects(RECORD | CATALOGUE, misspelt))
+    for name in draw(st.sampled_from([("properties",), ("metadata",), ("properties", "metadata"), ()])):
+        document[name] = draw(mostly(objects(CATALOGUE, misspelt), wrong_types))
+    return document
 
 
 @st.composite
@@ -259,6 +291,11 @@ def check_alike(value: bytes, key: bytes | None = None) -> None:
 def test_both_decoders_read_an_event_alike(document: dict[str, Any]) -> None:
     check_alike(json.dumps(document).encode())
     check_alike(json.dumps(document, ensure_ascii=False).encode())
+
+
+@given(catalogue_documents())
+def test_both_decoders_read_a_catalogue_event_alike(document: dict[str, Any]) -> None:
+    check_alike(json.dumps(document).encode())
 
 
 @given(documents(), ids_or_null, ids_or_null)

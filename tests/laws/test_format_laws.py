@@ -24,12 +24,14 @@ from realtime_pipeline.infrastructure.codecs.state import (
     encode_customer,
 )
 from realtime_pipeline.infrastructure.codecs.unknown_fields import names_in
-from realtime_pipeline.infrastructure.redis.rows import decode_row, interactions_in
+from realtime_pipeline.infrastructure.redis.rows import decode_listing, decode_row, interactions_in
 from tests.laws.stored_values import (
     ADA,
     ENTRY,
+    LISTING,
     REVIEW,
     STORED,
+    WITH_CATALOGUE,
     WITH_SUMS,
     CustomerOfFirstRelease,
     Stored,
@@ -146,11 +148,11 @@ def _again(read: object) -> Any:
     return unpack(pack(read))
 
 
-@pytest.mark.parametrize("kind", ["customer", "review", "entry", "entry with sums"])
+@pytest.mark.parametrize("kind", ["customer", "review", "entry", "entry with sums", "entry with a catalogue"])
 def test_a_map_of_a_format_that_is_not_read_is_a_newer_releases(kind: str) -> None:
     value, decode = STORED[kind]
     fields = unpack(value, type=dict[str, Any])
-    for of_newer in (fields | {"format": [4, 3]}, {"format": [4, 3], "everything": "is otherwise"}):
+    for of_newer in (fields | {"format": [5, 4]}, {"format": [5, 4], "everything": "is otherwise"}):
         with pytest.raises(NewerRelease, match=r"written by a newer release .*: upgrade this program"):
             decode(pack(of_newer))
 
@@ -163,7 +165,7 @@ def test_a_format_that_is_none_is_damage(format_: object) -> None:
             decode(pack(unpack(value) | {"format": format_}))
 
 
-@pytest.mark.parametrize("kind", ["trail", "trails", "row"])
+@pytest.mark.parametrize("kind", ["trail", "trails", "row", "listing"])
 def test_a_map_where_an_array_was_is_a_newer_releases(kind: str) -> None:
     decode = STORED[kind][1]
     with pytest.raises(NewerRelease, match="upgrade this program"):
@@ -181,6 +183,7 @@ def test_elements_that_a_newer_release_adds_to_arrays_are_passed_over() -> None:
     ]
     assert decode_row(pack([*row, "brand", 5])).name == "Mug"
     assert interactions_in(pack([*row, "brand", 5])) == 3
+    assert decode_listing(pack([*unpack(STORED["listing"][0]), "supplier"])) == LISTING
 
 
 def test_an_entry_that_says_more_than_is_read_is_refused() -> None:
@@ -235,13 +238,22 @@ def test_an_entry_with_sums_stops_releases_that_would_lose_them() -> None:
     assert unpack(value, type=dict[str, Any])["format"] == [2, 2]
 
 
-@pytest.mark.parametrize("kind", ["entry", "entry with sums"])
+def test_an_entry_with_sales_or_facts_stops_releases_that_would_lose_them() -> None:
+    value = encode_entry(WITH_CATALOGUE)
+    assert decode_entry(value) == WITH_CATALOGUE
+    assert unpack(value, type=dict[str, Any])["format"] == [3, 3]
+    only_sales = attrs.evolve(ENTRY, deltas=attrs.evolve(ENTRY.deltas, sales={(ProductId("mug"), 8): 2}))
+    assert decode_entry(encode_entry(only_sales)) == only_sales
+    assert unpack(encode_entry(only_sales), type=dict[str, Any])["format"] == [3, 3]
+
+
+@pytest.mark.parametrize("kind", ["entry", "entry with sums", "entry with a catalogue"])
 def test_an_entry_that_lacks_a_field_is_damaged(kind: str) -> None:
     fields = unpack(STORED[kind][0], type=dict[str, Any])
     for name in fields.keys() - {"format"}:
         with pytest.raises(Damaged, match=f"lacks {name}|required field `{name}`"):
             decode_entry(pack({known: part for known, part in fields.items() if known != name}))
-    for name in fields["deltas"].keys() - {"sums"}:
+    for name in fields["deltas"].keys() - {"sums", "listings", "sales"}:
         deltas = {known: part for known, part in fields["deltas"].items() if known != name}
         with pytest.raises(Damaged, match=f"lacks deltas.{name}"):
             decode_entry(pack(fields | {"deltas": deltas}))

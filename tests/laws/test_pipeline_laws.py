@@ -16,7 +16,7 @@ from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
-from tests.laws.strategies import PRODUCTS, has_id_and_owner, histories
+from tests.laws.strategies import PRODUCTS, has_id_and_owner, histories, is_of_catalogue
 from tests.support.histories import KINDS, SMALL, Kind, append, differences, embedded, in_pieces, opened, state
 
 PRODUCT_IDS = [ProductId(name) for name in PRODUCTS]
@@ -111,6 +111,22 @@ def test_publishing_any_suffix_again_changes_no_customer(kind: Kind, history: li
     refused = (RecordClass.DUPLICATE, RecordClass.FORGOTTEN, RecordClass.DEAD_LETTER, RecordClass.IGNORED)
     grown = sum(after["counts"].get(name, 0) - before["counts"].get(name, 0) for name in refused)
     assert grown == len(again)
+
+
+@KINDS
+@given(history=histories(garbage=False), suffix=st.integers(0, 40))
+def test_catalogue_events_that_come_again_change_nothing(kind: Kind, history: list[bytes], suffix: int) -> None:
+    with pipeline_of(kind) as pipeline:
+        append(pipeline, history)
+        pipeline.process()
+        before = state(pipeline)
+        stated = [value for value in history if is_of_catalogue(value)]
+        append(pipeline, stated[suffix % (len(stated) + 1) :])
+        pipeline.process()
+        after = state(pipeline)
+        assert differences(pipeline) == []
+    for name in ("customers", "products", "listings", "lists", "trending", "top_rated", "interactions"):
+        assert after[name] == before[name], name
 
 
 @KINDS

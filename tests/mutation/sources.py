@@ -140,6 +140,6 @@ MUTATIONS = [
         "infrastructure/codecs/event_builder.py",
         "        if customer_id is None and product_id is None and not kind.is_custom:\n",
         "        if customer_id is None and product_id is None:\n",
-        (FORMATS, "tests/laws/test_decoding_laws.py"),
+        ("tests/test_custom_events.py",),
     ),
 ]

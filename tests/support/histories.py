@@ -55,7 +55,7 @@ SMALL_PROFILE = ProfileSettings(
 SMALL = Settings(
     events=EventLimits(custom=("video_done", "sensor_reading")),
     partitions=2,
-    fold=FoldSettings(profile=SMALL_PROFILE, max_out_of_orderness_ms=500, max_future_skew_ms=1_000),
+    fold=FoldSettings(SMALL_PROFILE, max_out_of_orderness_ms=500, max_future_skew_ms=1_000, stock_lateness_ms=9_000),
     stores=StoreSettings(session_retention_ms=30_000, listed_sessions_max=3),
     worker=WorkerSettings(cached_customers_max=2),
 )
@@ -145,6 +145,7 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
         "sessions": cells.session_summaries(sorted(keys)),
         "reviews": {customer_id: cells.reviews(customer_id) for customer_id in customers},
         "products": products,
+        "listings": views.listings(sorted(products)),
         "lists": {name: [*sessions.items()] for name, sessions in views.sessions_of(sorted(products), 3).items()},
         "trending": views.trending(TrendingSettings(), None, 100),
         "trending in Germany": views.trending(TrendingSettings(), None, 100, "DE"),

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from harness.oracle.decoding.catalogue import USED as CATALOGUE_PROPERTIES
+from harness.oracle.decoding.catalogue import catalogue_event
 from harness.oracle.decoding.documents import depth_of, parse_document
 from harness.oracle.decoding.errors import RejectedRecord
 from harness.oracle.decoding.fields import Fields, Properties, check_spelling, context_of, properties_of, unknown_fields
@@ -81,6 +83,9 @@ class OracleDecoder:
         kind = self._kinds.get(type_)
         if kind is None:
             return Ignored(type_)
+        if kind in CATALOGUE_PROPERTIES:
+            default_id = f"{LOG_NAME}-{record.partition}-{record.position}"
+            return catalogue_event(kind, document, self._limits, default_id)
         read = self._event if kind in USED_PROPERTIES else self._custom_event
         return read(kind, document, record)
 

@@ -11,6 +11,7 @@ VIEWED, CARTED, UNCARTED = EventKind.PRODUCT_VIEWED, EventKind.PRODUCT_CARTED, E
 PURCHASED, REFUNDED = EventKind.PRODUCT_PURCHASED, EventKind.PURCHASE_CANCELLED
 REVIEWED, SHOWN = EventKind.PRODUCT_REVIEWED, EventKind.RECOMMENDATIONS_SHOWN
 SIGNED_IN, FORGOTTEN = EventKind.CUSTOMER_SIGNED_IN, EventKind.CUSTOMER_FORGOTTEN
+UPDATED, REMOVED, STOCKED = EventKind.PRODUCT_UPDATED, EventKind.PRODUCT_REMOVED, EventKind.STOCK_SET
 
 TYPES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     VIEWED: ("product_viewed", "product_view", "view", "viewed", "click"),
@@ -22,6 +23,9 @@ TYPES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     SIGNED_IN: ("customer_signed_in", "sign_in", "login"),
     SHOWN: ("recommendations_shown", "exposure", "impression"),
     FORGOTTEN: ("customer_forgotten", "forget"),
+    UPDATED: ("product_updated",),
+    REMOVED: ("product_removed",),
+    STOCKED: ("stock_set",),
 }
 PROFILE_TYPE: Final = "history_merged"
 

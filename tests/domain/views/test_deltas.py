@@ -22,7 +22,7 @@ AT_MS = 5 * HOUR_MS + 7
 def deltas_of(kind: EventKind, recorded: Recorded = APPLIED, **more: Any) -> Deltas:
     deltas = Deltas()
     event = Event("e", kind, ADA, AT_MS, product_id=MUG)._replace(**more)
-    for add in deltas.adders():
+    for add in deltas.adders()[kind]:
         add(event, event.product_id, recorded)
     return deltas
 

@@ -13,6 +13,7 @@ from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from tests.contracts.cell_store import OutboxContract
 from tests.contracts.dead_letters import ForgottenContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract
+from tests.contracts.listings import IDENTITY
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import RetractableContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
@@ -29,8 +30,17 @@ class TestMemoryCellStore(OutboxContract):
 class TestMemoryViews(ViewsContract):
     @pytest.fixture(autouse=True, params=[1, 3])
     def _views(self, request: pytest.FixtureRequest) -> None:
-        views = MemoryViews(request.param, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
-        self.views, self.products = views, MemoryProductQueries(views)
+        views = MemoryViews(
+            request.param,
+            listed_sessions_max=3,
+            activity_retention_hours=ACTIVITY_HOURS,
+            partitions=IDENTITY.partitions,
+        )
+        self.memory = self.views = views
+        self.products = MemoryProductQueries(views)
+
+    def sales_stored(self) -> int:
+        return sum(len(sales) for cell in self.memory.cells for sales in cell.sales.values())
 
 
 class TestMemoryOutputs(RetractableContract):

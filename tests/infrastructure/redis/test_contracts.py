@@ -21,6 +21,7 @@ from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQ
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import OutboxContract
+from tests.contracts.listings import IDENTITY
 from tests.contracts.views import ACTIVITY_HOURS, HOUR, ViewsContract
 from tests.support.redis_dump import dump
 
@@ -42,6 +43,11 @@ class TestRedisViews(ViewsContract):
         )
         self.products = RedisProductQueries(redis_client, redis_settings, listed_sessions_max=3)
         self.client, self.settings, self.namespace = redis_client, redis_settings, redis_settings.namespace
+        RedisCellStore(redis_client, redis_settings, 1_000, NoObserver()).bind(IDENTITY)
+
+    def sales_stored(self) -> int:
+        keys = [key for key in dump(self.client, self.namespace) if b":sales:" in key]
+        return sum(self.client.execute([(key.decode(), ("HLEN", key)) for key in keys])) if keys else 0
 
     def test_old_hours_expire_also_those_of_countries(self) -> None:
         for number, hour in enumerate((HOUR - ACTIVITY_HOURS - 1, HOUR - 1, HOUR)):

@@ -22,7 +22,7 @@ from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustome
 from realtime_pipeline.infrastructure.redis.functions import LIBRARY, library
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
-from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
+from realtime_pipeline.infrastructure.redis.settings import CLAIM_LAYOUT, LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import effects, seen
 from tests.contracts.views import ACTIVITY_HOURS
@@ -86,8 +86,8 @@ def test_a_cell_claimed_by_a_newer_release_is_not_claimed(store: Store) -> None:
     cell = store.keys.cell(0)
     store.cells.claim(0, 1)
     store.commit()
-    assert store.ask(cell, "HGET", cell, "layout") == b"%d" % LAYOUT
-    store.ask(cell, "HSET", cell, "layout", LAYOUT + 1)
+    assert store.ask(cell, "HGET", cell, "layout") == b"%d" % CLAIM_LAYOUT
+    store.ask(cell, "HSET", cell, "layout", CLAIM_LAYOUT + 1)
     before = dump(store.client, store.settings.namespace)
     with pytest.raises(NewerRelease, match="upgrade this program"):
         store.cells.claim(0, 2)
@@ -98,7 +98,7 @@ def test_view_cells_claimed_by_a_newer_release_are_neither_claimed_nor_merged(st
     """A worker of this release that has claimed them before is refused, too."""
     store.views.claim(0, 1)
     store.merge()
-    assert store.ask(store.view("totals"), "HGET", store.view("totals"), "layout") == b"%d" % LAYOUT
+    assert store.ask(store.view("totals"), "HGET", store.view("totals"), "layout") == b"%d" % CLAIM_LAYOUT
     for group in range(store.settings.view_groups):
         store.ask(store.keys.view(group, "totals"), "HSET", store.keys.view(group, "totals"), "layout", 99)
     before = dump(store.client, store.settings.namespace)
@@ -146,7 +146,7 @@ def test_an_outbox_entry_of_a_newer_release_stays(store: Store) -> None:
     store.commit()
     outbox = store.keys.outbox(0)
     ((number, fields),) = store.ask(outbox, "XRANGE", outbox, "-", "+")
-    more = msgspec.msgpack.encode(msgspec.msgpack.decode(fields[b"entry"]) | {"format": [3, 3], "windows": [1]})
+    more = msgspec.msgpack.encode(msgspec.msgpack.decode(fields[b"entry"]) | {"format": [4, 4], "windows": [1]})
     store.ask(outbox, "DEL", outbox)
     store.ask(outbox, "XADD", outbox, number, "entry", more)
     with pytest.raises(NewerRelease, match="a kept entry was written by a newer release"):

@@ -204,6 +204,8 @@ DROP TABLE snapshot_forgotten;
 DROP TABLE sums;
 DROP TABLE source_claims;
 DROP TABLE source_positions;
+DROP TABLE listings;
+DROP TABLE sales;
 PRAGMA user_version = 5;
 """
 

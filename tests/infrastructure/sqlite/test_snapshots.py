@@ -56,9 +56,9 @@ def test_a_snapshot_of_schema_6_is_valid_after_the_upgrade(bytes_max: int, tmp_p
         pipeline.process()
         before = state(pipeline)
         with pipeline.container.database().transaction() as connection:
-            for table in ("sums", "source_claims", "source_positions"):
+            for table in ("sums", "source_claims", "source_positions", "listings", "sales"):
                 connection.execute(f"DROP TABLE {table}")
-            connection.execute("DELETE FROM snapshot_chunks WHERE name = 'sums'")
+            connection.execute("DELETE FROM snapshot_chunks WHERE name IN ('sums', 'listings', 'sales')")
             connection.execute("UPDATE snapshots SET schema = 6")
             connection.execute("PRAGMA user_version = 6")
     with retaining(tmp_path, bytes_max=bytes_max) as pipeline:

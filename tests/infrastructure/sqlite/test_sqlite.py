@@ -30,6 +30,7 @@ from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 from tests.contracts.cell_store import TransactionContract, effects
 from tests.contracts.dead_letters import RESOLVED, DurableContract, ForgottenContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
+from tests.contracts.listings import IDENTITY
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import RetractableContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
@@ -74,6 +75,11 @@ class TestSqliteViews(ViewsContract):
         self.database = database
         self.views = SqliteViews(database, listed_sessions_max=3, activity_retention_hours=ACTIVITY_HOURS)
         self.products = SqliteProductQueries(database, listed_sessions_max=3)
+        SqliteCellStore(database, 1_000, NoObserver()).bind(IDENTITY)
+
+    def sales_stored(self) -> int:
+        stored: int = self.database.rows("SELECT count(*) FROM sales")[0][0]
+        return stored
 
     def test_the_list_of_sessions_of_a_product_is_bounded(self) -> None:
         for number in range(50):
@@ -120,7 +126,7 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             connection.execute("DROP TABLE dead_letter_marks")
             connection.execute("DROP INDEX letters_of_customers")
             connection.execute("ALTER TABLE records DROP COLUMN unused")
-            for table in ("sums", "source_claims", "source_positions"):
+            for table in ("sums", "source_claims", "source_positions", "listings", "sales"):
                 connection.execute(f"DROP TABLE {table}")
             connection.execute("PRAGMA user_version = 4")
         database.close()

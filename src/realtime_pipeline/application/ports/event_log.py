@@ -20,6 +20,11 @@ class LogIdentity:
         """The form in which a store writes down the log that it was built from."""
         return f"{self.log_id}/{self.partitions}/{self.partitioner}"
 
+    @staticmethod
+    def partitions_in(written: str) -> int:
+        """The number of partitions in what `str` writes."""
+        return int(written.rsplit("/", 2)[1])
+
     def way_out(self, built_from: str) -> str:
         """What else to do where a store was built from another log (as `str` writes it); mostly an empty text.
 

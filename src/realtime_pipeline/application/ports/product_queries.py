@@ -10,6 +10,7 @@ from realtime_pipeline.domain.recommendation.trending import TrendingProduct, Tr
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.domain.views.product_stats import ProductState
 
 
@@ -47,6 +48,19 @@ class ProductQueries(ABC):
     @abstractmethod
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, ProductState]:
         """Read products; unknown products are left out."""
+
+    @abstractmethod
+    def listings(self, product_ids: Collection[ProductId]) -> dict[ProductId, Listing]:
+        """Read what the catalogue states of products; products of which it states nothing are left out."""
+
+    @abstractmethod
+    def listed(self, limit: int, start: float) -> Sequence[ProductId]:
+        """List at most `limit` products that the catalogue lists, of those that it has removed none.
+
+        Args:
+            limit: how many products at most.
+            start: from 0 to 1, where to begin among all of them, so that other calls get others.
+        """
 
     @abstractmethod
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:

@@ -78,7 +78,8 @@ class Views(ABC):
 
         Each merge is atomic by itself. It deletes activity of hours that are out of the retention, by the newest event
         times merged and by `now_ms`, the worker's clock. A product's fact whose time is `FUTURE_SKEW_MAX_MS` or more
-        ahead of that clock loses to a fact of any other time.
+        ahead of that clock loses to a fact of any other time. It counts the units sold since a product's stock was set
+        (`merge_listing`), and deletes sales that no stock level can be older than (`first_needed_ms`).
 
         Raises:
             Fenced: a range has another epoch than the view cell, which was not changed.

@@ -1,5 +1,7 @@
 """Log and store in the memory of this process, for tests and trials."""
 
+import sys
+
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.cell_store import CellStore
@@ -56,8 +58,14 @@ def _customer_queries(parts: Parts) -> CustomerQueries:
 def _views(parts: Parts) -> Views:
     from realtime_pipeline.infrastructure.memory.views import MemoryViews
 
-    stores = parts.settings().stores
-    return MemoryViews(1, stores.listed_sessions_max, stores.activity_retention_hours)
+    settings = parts.settings()
+    return MemoryViews(
+        1,
+        settings.stores.listed_sessions_max,
+        settings.stores.activity_retention_hours,
+        settings.fold.stock_lateness_ms,
+        settings.partitions if settings.log == "memory" else sys.maxsize,
+    )
 
 
 def _product_queries(parts: Parts) -> ProductQueries:

@@ -42,7 +42,13 @@ def _views(parts: Parts) -> Views:
 
     settings = parts.settings()
     stores = settings.stores
-    return RedisViews(parts.redis_client(), settings.redis, stores.listed_sessions_max, stores.activity_retention_hours)
+    return RedisViews(
+        parts.redis_client(),
+        settings.redis,
+        stores.listed_sessions_max,
+        stores.activity_retention_hours,
+        settings.fold.stock_lateness_ms,
+    )
 
 
 def _product_queries(parts: Parts) -> ProductQueries:

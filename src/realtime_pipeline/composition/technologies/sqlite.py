@@ -98,7 +98,12 @@ def _views(parts: Parts) -> Views:
     from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 
     stores = parts.settings().stores
-    return SqliteViews(parts.database(), stores.listed_sessions_max, stores.activity_retention_hours)
+    return SqliteViews(
+        parts.database(),
+        stores.listed_sessions_max,
+        stores.activity_retention_hours,
+        parts.settings().fold.stock_lateness_ms,
+    )
 
 
 def _product_queries(parts: Parts) -> ProductQueries:

@@ -10,7 +10,7 @@ from realtime_pipeline.domain.mapping.paths import compile_path
 from realtime_pipeline.domain.mapping.times import time_reader, zone_named
 
 MONEY: Final = ("price", "amount")
-NUMBERS: Final = (*MONEY, "quantity", "rating")
+NUMBERS: Final = (*MONEY, "quantity", "rating", "stock")
 TOP_LEVEL: Final = ("event_id", "user_id", "session_id", "timestamp")
 """Our fields that are not properties; those that begin with `context.` and `country` are parts of the context."""
 TYPE: Final = "event_type"
@@ -20,7 +20,7 @@ RESERVED_TYPE: Final = "history_merged"
 """The type of messages that only workers write."""
 OUR_FIELDS: Final = (
     *(TYPE, *TOP_LEVEL, *NUMBERS, CURRENCY, "country"),
-    *("product_id", "name", "category", "order_id", "products", "text"),
+    *("product_id", "name", "category", "order_id", "products", "text", "in_stock", "image_url"),
 )
 """The names of fields that have a meaning; any other is kept as a property."""
 

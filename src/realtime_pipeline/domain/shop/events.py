@@ -44,6 +44,7 @@ def country_code(value: object) -> str | None:
 
 
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class EventKind(OpenStrEnum):
@@ -58,6 +59,9 @@ class EventKind(OpenStrEnum):
     RECOMMENDATIONS_SHOWN = "recommendations_shown"
     CUSTOMER_SIGNED_IN = "customer_signed_in"
     CUSTOMER_FORGOTTEN = "customer_forgotten"
+    PRODUCT_UPDATED = "product_updated"
+    PRODUCT_REMOVED = "product_removed"
+    STOCK_SET = "stock_set"
 
     @classmethod
     def custom(cls, type_name: str) -> "EventKind":
@@ -78,7 +82,8 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     list that was shown. `identified_as` is the customer that a visitor signs in as. `replayed` marks a repaired dead
     letter, which is applied although the customer's deduplication window no longer reaches back to its time.
     `forwarded` marks the copy of a visitor's event for the customer they signed in as: it is the (partition, position)
-    of the original, whose owner has deduplicated it already.
+    of the original, whose owner has deduplicated it already. `facts` are what a catalogue event states of its product
+    (`facts.py`); such an event has no customer.
     """
 
     event_id: str
@@ -101,6 +106,7 @@ class Event(NamedTuple):  # made for every record: a named tuple costs a third o
     shown: tuple[ProductId, ...] = ()
     identified_as: CustomerId | None = None
     forwarded: tuple[int, int] | None = None
+    facts: Mapping[str, str] = NO_FACTS
 
     @property
     def country(self) -> str | None:

@@ -8,7 +8,8 @@ from realtime_pipeline.domain.profile.deduplication import Verdict
 from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.profile.kinds import FORGOTTEN, SIGNED_IN
 from realtime_pipeline.domain.profile.session import session_key
-from realtime_pipeline.domain.shop.events import CustomerId, Event
+from realtime_pipeline.domain.shop.events import NO_FACTS, CustomerId, Event
+from realtime_pipeline.domain.shop.facts import STOCK
 from realtime_pipeline.domain.streams.effects import Effects, EffectsBuilder, RecordClass
 from realtime_pipeline.domain.streams.forgetting import forget_customer
 from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Tick
@@ -58,7 +59,8 @@ class _Folding:
         self._settings = settings.profile
         self._max_future_skew_ms = settings.max_future_skew_ms
         self._changed, self._changes = self.effects.changed, self.effects.changes
-        self._projections = self.effects.deltas.adders()
+        self._stock_lateness_ms = settings.stock_lateness_ms
+        self._adders = self.effects.deltas.adders()
 
     def fold(self, record: Record, decoded: Foldable) -> RecordClass:
         """Put one record into its class, with all that follows from it."""
@@ -82,7 +84,8 @@ class _Folding:
         """Fold an event, step by step.
 
         1. A forgetting erases its customer. Nothing happened in the shop, so its time does not move on.
-        2. An event too far ahead of the time at which it was appended becomes a dead letter.
+        2. An event too far ahead of the time at which it was appended becomes a dead letter; so does a stock level
+           of a time so early that sales after it may be deleted.
         3. A sign-in makes its visitor an alias; what an alias does later is forwarded to the customer.
         4. The customer refuses the event or applies it. An event without a customer is applied.
         5. The shop's time moves on.
@@ -93,9 +96,10 @@ class _Folding:
         latest_ms = appended_at_ms + self._max_future_skew_ms
         if kind is FORGOTTEN and customer_id is not None:
             return forget_customer(event, self._customers[customer_id], latest_ms, self.effects)
-        if at_ms > latest_ms and event.forwarded is None:
-            ahead_s = (at_ms - appended_at_ms) // 1000
-            return self.effects.reject(record, f"in_the_future: happens {ahead_s} s after it was recorded", customer_id)
+        if at_ms > latest_ms or event.facts is not NO_FACTS:
+            reason = self._untimely(event, appended_at_ms)
+            if reason is not None:
+                return self.effects.reject(record, reason, customer_id)
         recorded = APPLIED
         if customer_id is not None:
             customer = self._customers[customer_id]
@@ -111,9 +115,20 @@ class _Folding:
             self._changed[customer_id] = customer
         self.clock.advance(at_ms, appended_at_ms)
         product_id = event.product_id
-        for add in self._projections:
+        for add in self._adders[kind]:
             add(event, product_id, recorded)
         return RecordClass.APPLIED
+
+    def _untimely(self, event: Event, appended_at_ms: int) -> str | None:
+        """The reason why an event cannot have its time; None where it can."""
+        at_ms = event.occurred_at_ms
+        ahead_ms = at_ms - appended_at_ms
+        if ahead_ms > self._max_future_skew_ms and event.forwarded is None:
+            return f"in_the_future: happens {ahead_ms // 1000} s after it was recorded"
+        behind_ms = self.clock.read().at_ms - at_ms
+        if STOCK in event.facts and behind_ms > self._stock_lateness_ms:
+            return f"stock_too_late: it is {behind_ms // 1000} s behind other events; state the stock as of now"
+        return None
 
     def _sign_in(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
         record_class = sign_in(record, event, visitor, self._settings, self.effects)

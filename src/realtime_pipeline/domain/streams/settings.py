@@ -9,11 +9,12 @@ from realtime_pipeline.domain.profile.settings import ProfileSettings
 @attrs.frozen
 class FoldSettings:
     """The fold's settings. `max_out_of_orderness_ms` bounds how far event time may lag behind the newest before time
-    moves on."""
+    moves on; `stock_lateness_ms`, how far the time of a stock level may lag behind its partition's watermark."""
 
     profile: ProfileSettings = attrs.Factory(ProfileSettings)
     max_out_of_orderness_ms: int = 5_000
     max_future_skew_ms: int = 5 * 60_000
+    stock_lateness_ms: int = 24 * 3_600_000
 
     def __attrs_post_init__(self) -> None:
         at_least(0, self)

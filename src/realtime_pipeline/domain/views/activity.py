@@ -13,7 +13,7 @@ from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
 from realtime_pipeline.domain.views.projection import Add, Projection
 
 HOUR_MS = 3_600_000
-_ACTIONS: Final = (VIEWED, CARTED, PURCHASED, CANCELLED)
+_ACTIONS: Final = frozenset((VIEWED, CARTED, PURCHASED, CANCELLED))
 
 HourKey = tuple[int, ProductId]
 """An hour (since 1970) and a product."""
@@ -51,18 +51,18 @@ class HourlyActivity(Projection[HourKey, Activity]):
     """By hour and product, what was done anywhere."""
 
     product_of = itemgetter(1)
+    kinds = _ACTIONS
 
     def adder(self, table: dict[HourKey, Activity]) -> Add:
         """Count an action in the hour in which it happened."""
 
         def add(event: Event, product_id: ProductId | None, _recorded: Recorded) -> None:
-            kind = event.kind
-            if product_id is not None and kind in _ACTIONS:
+            if product_id is not None:
                 key = (event.occurred_at_ms // HOUR_MS, product_id)
                 activity = table.get(key)
                 if activity is None:
                     activity = table[key] = Activity()
-                activity.count(kind)
+                activity.count(event.kind)
 
         return add
 
@@ -81,13 +81,13 @@ class CountryActivity(Projection[CountryKey, Activity]):
     """By hour, country and product, what is known to have been done there."""
 
     product_of = itemgetter(2)
+    kinds = _ACTIONS
 
     def adder(self, table: dict[CountryKey, Activity]) -> Add:
         """Count an action of which the country is known."""
 
         def add(event: Event, product_id: ProductId | None, _recorded: Recorded) -> None:
-            kind = event.kind
-            if product_id is None or not event.context or kind not in _ACTIONS:
+            if product_id is None or not event.context:
                 return
             country = event.country
             if country is not None:
@@ -95,7 +95,7 @@ class CountryActivity(Projection[CountryKey, Activity]):
                 activity = table.get(key)
                 if activity is None:
                     activity = table[key] = Activity()
-                activity.count(kind)
+                activity.count(event.kind)
 
         return add
 

@@ -9,10 +9,12 @@ import attrs
 
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.session import Session
-from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.events import EventKind, ProductId
 from realtime_pipeline.domain.views.activity import Activity, CountryActivity, CountryKey, HourKey, HourlyActivity
+from realtime_pipeline.domain.views.listings import Listing, Listings
 from realtime_pipeline.domain.views.product_stats import ProductState, ProductStates
 from realtime_pipeline.domain.views.projection import Add, Projection
+from realtime_pipeline.domain.views.sales import SaleKey, Sales
 from realtime_pipeline.domain.views.session_index import SessionIndex, TouchKey
 from realtime_pipeline.domain.views.sums import SumKey, SumProjection, Sums
 
@@ -25,6 +27,8 @@ PROJECTIONS: Final[Mapping[str, Projection[Any, Any]]] = {
     "by_country": CountryActivity(),
     "index": SessionIndex(),
     "sums": Sums(SUM_PROJECTIONS),
+    "listings": Listings(),
+    "sales": Sales(),
 }
 """By the name of its table in `Deltas`, each projection."""
 
@@ -32,6 +36,19 @@ PROJECTIONS: Final[Mapping[str, Projection[Any, Any]]] = {
 def view_cell_of(product_id: ProductId, view_cells: int) -> int:
     """Which of so many view cells a product lies in."""
     return crc32(product_id.encode()) % view_cells
+
+
+class Adders(dict[EventKind, Sequence[Add]]):
+    """By the kind of an event, the functions that add it to the tables of deltas, one a projection."""
+
+    def __init__(self, adders: Sequence[tuple[frozenset[EventKind] | None, Add]]) -> None:
+        super().__init__()
+        self._adders = adders
+
+    def __missing__(self, kind: EventKind) -> Sequence[Add]:
+        """The functions for a kind that was not asked for before."""
+        found = self[kind] = tuple(add for kinds, add in self._adders if kinds is None or kind in kinds)
+        return found
 
 
 @attrs.define
@@ -43,14 +60,16 @@ class Deltas:
     index: dict[TouchKey, int] = attrs.Factory(dict)
     by_country: dict[CountryKey, Activity] = attrs.Factory(dict)
     sums: dict[SumKey, int] = attrs.Factory(dict)
+    listings: dict[ProductId, Listing] = attrs.Factory(dict)
+    sales: dict[SaleKey, int] = attrs.Factory(dict)
 
     def _tables(self) -> list[tuple[Projection[Any, Any], dict[Any, Any]]]:
         return [(projection, getattr(self, name)) for name, projection in PROJECTIONS.items()]
 
-    def adders(self) -> Sequence[Add]:
-        """The functions that add an event to these deltas, one a projection; for as long as many are added."""
-        adders = [projection.adder(table) for projection, table in self._tables()]
-        return [add for add in adders if add is not None]
+    def adders(self) -> Adders:
+        """The functions that add an event to these deltas; for as long as many are added."""
+        adders = [(projection.kinds, projection.adder(table)) for projection, table in self._tables()]
+        return Adders([(kinds, add) for kinds, add in adders if add is not None])
 
     def retract(self, events: Sequence[Contribution]) -> None:
         """Take out what a visitor's events have added that their customer has counted, too."""

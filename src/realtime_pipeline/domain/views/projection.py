@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from realtime_pipeline.domain.profile.changes import Recorded
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.session import Session
-from realtime_pipeline.domain.shop.events import Event, ProductId
+from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -24,12 +24,14 @@ class Projection(ABC, Generic[K, V]):
 
     product_of: Callable[[K], ProductId]
     """The product that a key belongs to; called for every key of every round."""
+    kinds: frozenset[EventKind] | None = None
+    """The kinds of events that can add something; None where any can."""
 
     @abstractmethod
     def adder(self, table: dict[K, V]) -> Add | None:
         """The function that adds an applied event to a table; None where no event adds anything.
 
-        Made once for each table, called for every event but sign-ins and forgettings.
+        Made once for each table, called for every event of its `kinds` but sign-ins and forgettings.
         """
 
     @abstractmethod

@@ -10,7 +10,7 @@ from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.shop.events import Event, ProductId
 from realtime_pipeline.domain.views.projection import Add, Projection
 
-_TOUCHES: Final = (VIEWED, CARTED, PURCHASED)
+_TOUCHES: Final = frozenset((VIEWED, CARTED, PURCHASED))
 
 TouchKey = tuple[ProductId, SessionKey]
 """A product and a session that touched it."""
@@ -20,13 +20,14 @@ class SessionIndex(Projection[TouchKey, int]):
     """By product and session, when the session last touched the product in ms."""
 
     product_of = itemgetter(0)
+    kinds = _TOUCHES
 
     def adder(self, table: dict[TouchKey, int]) -> Add:
         """Note that the event's session touched the product."""
 
         def add(event: Event, product_id: ProductId | None, recorded: Recorded) -> None:
             session = recorded.session
-            if session is not None and product_id is not None and event.kind in _TOUCHES:
+            if session is not None and product_id is not None:
                 key, at_ms = (product_id, session), event.occurred_at_ms
                 known_ms = table.get(key)
                 if known_ms is None or at_ms > known_ms:

@@ -10,6 +10,7 @@ import msgspec
 from realtime_pipeline.application.ports.decoding import Route
 from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, EventKind, routing_key
 from realtime_pipeline.domain.streams.records import Decoded, FromNewer, Ignored, Record, Rejected, Tick
+from realtime_pipeline.infrastructure.codecs.catalogue import STATED, CatalogueReader
 from realtime_pipeline.infrastructure.codecs.event_builder import SIGNED_IN, EventBuilder
 from realtime_pipeline.infrastructure.codecs.event_reader import read_custom, read_event
 from realtime_pipeline.infrastructure.codecs.fields import find_owner
@@ -47,6 +48,9 @@ TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
     EventKind.RECOMMENDATIONS_SHOWN: ("recommendations_shown", "exposure", "impression"),
     EventKind.CUSTOMER_SIGNED_IN: ("customer_signed_in", "sign_in", "login"),
     EventKind.CUSTOMER_FORGOTTEN: ("customer_forgotten", "forget"),
+    EventKind.PRODUCT_UPDATED: ("product_updated",),
+    EventKind.PRODUCT_REMOVED: ("product_removed",),
+    EventKind.STOCK_SET: ("stock_set",),
 }
 """The built-in event types; a shop adds its own in the settings (`event_types`)."""
 
@@ -111,6 +115,8 @@ class EventDecoder:
         self._log_name = log_name
         self._bytes_max = limits.bytes_max(has_user=True)
         self._kinds = {name: kind for kind, names in TYPE_NAMES.items() for name in names} | dict(event_types)
+        self._canonical_kinds = {name: kind for name, kind in self._kinds.items() if kind not in STATED}
+        self._read_catalogue = CatalogueReader(limits, self._build, self.default_event_id)
         self._custom = {name: EventKind.custom(name) for name in limits.custom if name not in self._kinds}
         self._parse = msgspec.json.Decoder().decode
         self._parse_canonical = msgspec.json.Decoder(CanonicalWire).decode
@@ -124,7 +130,7 @@ class EventDecoder:
             return self._reject_too_large(value)
         try:
             wire = self._parse_canonical(value)
-            kind = self._kinds.get(wire.event_type)
+            kind = self._canonical_kinds.get(wire.event_type)
             if kind is not None and (len(value) <= self._limits.record_bytes_max or wire.user_id is not None):
                 return self._build(record, kind, wire)
         except (ValueError, RecursionError, Invalid):
@@ -151,6 +157,8 @@ class EventDecoder:
             kind = self._kinds.get(type_) or self._custom.get(type_)
             if kind is None:
                 return Ignored(type_[: self._limits.label_length_max])
+            if kind in STATED:
+                return self._read_catalogue(record, kind, document)
             wire, others = read_custom(document) if kind.is_custom else read_event(document, kind)
             return self._build(
                 record, kind, wire, self._build.check_bounds(others, "properties") if others else NOTHING

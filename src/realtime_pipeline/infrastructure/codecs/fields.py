@@ -36,7 +36,7 @@ def read_id(name: str, value: object) -> str | None:
         return value
     whole = to_whole_number(value)
     if whole is None:
-        raise Invalid(f"invalid_{name}: ids are text or whole numbers, not {_describe(value)}")
+        raise Invalid(f"invalid_{name}: ids are text or whole numbers, not {describe(value)}")
     return to_id(whole)
 
 
@@ -80,7 +80,7 @@ def read_money(name: str, value: object) -> float:
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= PRICE_MAX:
         return float(value)
-    raise Invalid(f"invalid_{name}: it must be a number from 0, not {_describe(value)}")
+    raise Invalid(f"invalid_{name}: it must be a number from 0, not {describe(value)}")
 
 
 def to_label(value: object) -> str | None:
@@ -93,7 +93,7 @@ def to_label(value: object) -> str | None:
     return repr(value) if isinstance(value, float) else None
 
 
-def _describe(value: object) -> str:
+def describe(value: object) -> str:
     """Return the name of a JSON type for a message; for a number, the number."""
     if isinstance(value, bool):
         return "true" if value else "false"

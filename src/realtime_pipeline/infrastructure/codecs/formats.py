@@ -76,9 +76,12 @@ CUSTOMER: Final = Format("a customer's profile", 1, 1)
 SESSION_SUMMARY: Final = Format("a session's trail", 1, 1)
 REVIEW: Final = Format("a review", 1, 1)
 PLAIN_ENTRY: Final = Format("a kept entry", 1, 1)
-ENTRY: Final = Format("a kept entry", 2, 2)
-"""An entry with sums, which releases of format 1 would lose; one without is written as `PLAIN_ENTRY`."""
+SUMS_ENTRY: Final = Format("a kept entry", 2, 2)
+ENTRY: Final = Format("a kept entry", 3, 3)
+"""An entry with facts of a catalogue or sales, which releases of format 2 would lose. An entry with sums alone is
+written as `SUMS_ENTRY`, an entry without sums as `PLAIN_ENTRY`."""
 PRODUCT: Final = Format("a product's row", 1, 1)
+LISTING: Final = Format("what the catalogue states of a product", 1, 1)
 LETTER: Final = Format("a dead letter", 1, 1)
 MESSAGE: Final = Format("a message between customers", 1, 1)
 

@@ -2,7 +2,7 @@
 
 An entry is read by whoever takes a cell over, brought to the views and the outputs, and then trimmed. So what a newer
 release noted in it must not be passed over: it would be lost. That is why an entry with sums is of another format than
-one without: releases that know of no sums stop at it.
+an entry without, and an entry with sales or facts of a catalogue of a third: releases that do not know them stop at it.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,9 @@ from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.activity import Activity, CountryKey, HourKey
 from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.domain.views.product_stats import ProductState
+from realtime_pipeline.domain.views.sales import SaleKey
 from realtime_pipeline.domain.views.session_index import TouchKey
 from realtime_pipeline.domain.views.sums import SumKey
 from realtime_pipeline.infrastructure.codecs.formats import (
@@ -26,6 +28,7 @@ from realtime_pipeline.infrastructure.codecs.formats import (
     ENTRY,
     FORMAT,
     PLAIN_ENTRY,
+    SUMS_ENTRY,
     MarkedMaps,
     format_in,
 )
@@ -45,6 +48,11 @@ class _DeltasWithSums(_DeltasMap):
     sums: dict[SumKey, int] = {}
 
 
+class _DeltasWithCatalogue(_DeltasWithSums):
+    listings: dict[ProductId, Listing] = {}
+    sales: dict[SaleKey, int] = {}
+
+
 class _EntryMap(msgspec.Struct, kw_only=True):
     """The fields of an entry's map, in their order."""
 
@@ -60,17 +68,22 @@ class _EntryMap(msgspec.Struct, kw_only=True):
 
 
 class _ReadEntry(_EntryMap, kw_only=True):
-    deltas: _DeltasWithSums
+    deltas: _DeltasWithCatalogue
 
 
 def _map_of(entry: OutboxEntry) -> _EntryMap:
     """An entry as the map that is written."""
     deltas = entry.deltas
     tables = deltas.activity, deltas.by_country, deltas.index, deltas.products
+    written = _DeltasMap(*tables)
+    if deltas.listings or deltas.sales:
+        written = _DeltasWithCatalogue(*tables, deltas.sums, deltas.listings, deltas.sales)
+    elif deltas.sums:
+        written = _DeltasWithSums(*tables, deltas.sums)
     return _EntryMap(
         at_ms=entry.at_ms,
         dead_letters=entry.dead_letters,
-        deltas=_DeltasWithSums(*tables, deltas.sums) if deltas.sums else _DeltasMap(*tables),
+        deltas=written,
         forgotten=entry.forgotten,
         from_position=entry.from_position,
         outgoing=entry.outgoing,
@@ -88,7 +101,15 @@ def _entry_of(read: _ReadEntry) -> OutboxEntry:
         read.from_position,
         read.to_position,
         read.watermark,
-        Deltas(deltas.products, deltas.activity, deltas.index, deltas.by_country, deltas.sums),
+        Deltas(
+            deltas.products,
+            deltas.activity,
+            deltas.index,
+            deltas.by_country,
+            deltas.sums,
+            deltas.listings,
+            deltas.sales,
+        ),
         read.dead_letters,
         read.forgotten,
         read.outgoing,
@@ -101,12 +122,16 @@ _unpack: Final = msgspec.msgpack.Decoder().decode
 _decode: Final = msgspec.msgpack.Decoder(_ReadEntry).decode
 _SAMPLE: Final = _map_of(OutboxEntry(0, 0, 0, Watermark(), Deltas(), (), frozenset()))
 _encode_plain: Final[Callable[[object], bytes]] = MarkedMaps(PLAIN_ENTRY, _SAMPLE).encoder()
-_encode_with_sums: Final[Callable[[object], bytes]] = MarkedMaps(ENTRY, _SAMPLE).encoder()
+_encode_with_sums: Final[Callable[[object], bytes]] = MarkedMaps(SUMS_ENTRY, _SAMPLE).encoder()
+_encode_with_catalogue: Final[Callable[[object], bytes]] = MarkedMaps(ENTRY, _SAMPLE).encoder()
 
 
 def encode_entry(entry: OutboxEntry) -> bytes:
-    """Write an entry; in the format of the releases that know of no sums, where it has none."""
-    return (_encode_with_sums if entry.deltas.sums else _encode_plain)(_map_of(entry))
+    """Write an entry, in the format of the oldest releases that lose nothing of it."""
+    encode = _encode_with_sums if entry.deltas.sums else _encode_plain
+    if entry.deltas.listings or entry.deltas.sales:
+        encode = _encode_with_catalogue
+    return encode(_map_of(entry))
 
 
 def decode_entry(value: bytes) -> OutboxEntry:

@@ -45,7 +45,7 @@ def _similar_field(name: str) -> str | None:
     suggestion = suggest_field(name)
     if suggestion is not None or len(name) > _NAME_LENGTH_MAX:
         return suggestion
-    close = get_close_matches(_normalise(name), _FIELD_OF_LETTERS, 1, 0.8)
+    close = get_close_matches(normalise(name), _FIELD_OF_LETTERS, 1, 0.8)
     return _FIELD_OF_LETTERS[close[0]] if close else None
 
 
@@ -61,6 +61,19 @@ def check_spelling(document: Document, absent: Collection[str], *, with_properti
             raise Invalid(f"misspelt_field: {_escape(name)} is unknown here; it is written {suggestion}")
 
 
+def check_spelling_of(unknown: Collection[str], absent: Collection[str]) -> None:
+    """Check that no absent field is among the unknown ones under another spelling, whatever the kind of event.
+
+    Raises:
+        Invalid: a field is misspelt; the message names both spellings.
+    """
+    by_letters = {normalise(name): name for name in sorted(absent)}
+    for name in unknown:
+        meant = by_letters.get(normalise(name)) if len(name) <= _NAME_LENGTH_MAX else None
+        if meant is not None:
+            raise Invalid(f"misspelt_field: {_escape(name)} is unknown here; it is written {meant}")
+
+
 def incomplete_event(document: Document) -> Invalid:
     """Return the error of an event without a customer and a product; it suggests spellings of unknown fields."""
     names = list(dict.fromkeys(name for name, _ in unknown_fields(document)))
@@ -73,7 +86,7 @@ def incomplete_event(document: Document) -> Invalid:
 def _with_suggestion(name: str) -> str:
     suggestion = suggest_field(name)
     if suggestion not in _IDENTIFYING:
-        close = get_close_matches(_normalise(name[:_NAME_LENGTH_MAX]), map(_normalise, _IDENTIFYING), 1, 0.75)
+        close = get_close_matches(normalise(name[:_NAME_LENGTH_MAX]), map(normalise, _IDENTIFYING), 1, 0.75)
         suggestion = _FIELD_OF_LETTERS[close[0]] if close else None
     return _escape(name) if suggestion is None else f"{_escape(name)} ({suggestion}?)"
 
@@ -89,11 +102,12 @@ def suggest_field(name: str) -> str | None:
 
 @lru_cache(1_024)
 def _suggest_field(name: str) -> str | None:
-    return _FIELD_OF_LETTERS.get(_normalise(name))
+    return _FIELD_OF_LETTERS.get(normalise(name))
 
 
-def _normalise(name: str) -> str:
+def normalise(name: str) -> str:
+    """The letters and digits of a name, without case."""
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
-_FIELD_OF_LETTERS: Final = {_normalise(name): name for name in FIELDS | PROPERTIES}
+_FIELD_OF_LETTERS: Final = {normalise(name): name for name in FIELDS | PROPERTIES}

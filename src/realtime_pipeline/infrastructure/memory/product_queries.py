@@ -12,6 +12,7 @@ from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.activity import HOUR_MS, Activity
 from realtime_pipeline.domain.views.deltas import Deltas, view_cell_of
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.domain.views.product_stats import ProductState, bayesian_average
 from realtime_pipeline.infrastructure.memory.views import MemoryViews, ViewCell
 
@@ -43,6 +44,18 @@ class MemoryProductQueries(ProductQueries):
         """Read products."""
         states = ((product_id, self._cell_of(product_id).state.products.get(product_id)) for product_id in product_ids)
         return {product_id: attrs.evolve(state) for product_id, state in states if state is not None}
+
+    def listings(self, product_ids: Collection[ProductId]) -> dict[ProductId, Listing]:
+        """Read what the catalogue states of products."""
+        found = ((product_id, self._cell_of(product_id).listings.get(product_id)) for product_id in product_ids)
+        return {id_: Listing(dict(listing.facts), listing.sold) for id_, listing in found if listing is not None}
+
+    def listed(self, limit: int, start: float) -> Sequence[ProductId]:
+        """List some products of the catalogue."""
+        listings = [entry for cell in self._views.cells for entry in list(cell.listings.items())]
+        begin = int(start * len(listings))
+        turned = [*listings[begin:], *listings[:begin]]
+        return [product_id for product_id, listing in turned if not listing.is_removed][:limit]
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """Count the views, carts and purchases of products."""

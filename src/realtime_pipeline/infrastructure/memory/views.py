@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import attrs
 
@@ -11,9 +12,12 @@ from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.last_write import FUTURE_SKEW_MAX_MS
 from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.activity import HOUR_MS
 from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.listings import Listing
+from realtime_pipeline.domain.views.sales import by_product, first_needed_ms, merge_listing
 
 
 @attrs.define
@@ -33,7 +37,14 @@ class ViewCell:
     state: Deltas = attrs.Factory(Deltas)
     lists: dict[ProductId, dict[SessionKey, int]] = attrs.Factory(dict)
     sums: dict[str, dict[ProductId, dict[str, int]]] = attrs.Factory(dict)
+    listings: dict[ProductId, Listing] = attrs.Factory(dict)
+    sales: dict[ProductId, dict[int, int]] = attrs.Factory(dict)
     oldest_hour: int = 0
+    first_sale_ms: int = 0
+
+    def sales_of(self, product_id: ProductId) -> Mapping[int, int]:
+        """The stored sales of a product: units by time."""
+        return self.sales.get(product_id, {})
 
     def source(self, partition: int) -> Source:
         """Return the entry of a source partition; make it where there is none."""
@@ -43,13 +54,23 @@ class ViewCell:
 class MemoryViews(Views):
     """Keeps dictionaries of products, their hourly activity and their newest sessions, in any number of view cells.
 
-    Only this class writes `cells`; `MemoryProductQueries` reads it.
+    Only this class writes `cells`; `MemoryProductQueries` reads it. Without `partitions`, the number of partitions of
+    the log, sales are never deleted.
     """
 
-    def __init__(self, view_cells: int, listed_sessions_max: int, activity_retention_hours: int) -> None:
+    def __init__(
+        self,
+        view_cells: int,
+        listed_sessions_max: int,
+        activity_retention_hours: int,
+        stock_lateness_ms: int = FoldSettings().stock_lateness_ms,
+        partitions: int = sys.maxsize,
+    ) -> None:
         self.cells = [ViewCell() for _ in range(view_cells)]
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_retention_hours
+        self._stock_lateness_ms = stock_lateness_ms
+        self._partitions = partitions
 
     @property
     def view_cells(self) -> int:
@@ -98,7 +119,9 @@ class MemoryViews(Views):
         for range_ in merge.ranges:
             source = cell.source(range_.partition)
             source.position, source.watermark = range_.to_position, range_.watermark
-        cell.state.merge(attrs.evolve(merge.deltas, index={}, sums={}), now_ms + FUTURE_SKEW_MAX_MS)
+        cell.state.merge(
+            attrs.evolve(merge.deltas, index={}, sums={}, listings={}, sales={}), now_ms + FUTURE_SKEW_MAX_MS
+        )
         for (product_id, key), at_ms in merge.deltas.index.items():
             listed = cell.lists.setdefault(product_id, {})
             listed[key] = max(at_ms, listed.get(key, at_ms))
@@ -107,7 +130,32 @@ class MemoryViews(Views):
         for (projection, product_id, measure), number in merge.deltas.sums.items():
             sums = cell.sums.setdefault(projection, {}).setdefault(product_id, {})
             sums[measure] = sums.get(measure, 0) + number
+        self._merge_listings(cell, merge.deltas, now_ms + FUTURE_SKEW_MAX_MS)
         self._delete_old_hours(cell, now_ms)
+
+    def _merge_listings(self, cell: ViewCell, deltas: Deltas, latest_ms: int) -> None:
+        """Add sales and facts, and delete the sales that no stock level can be older than."""
+        sales = by_product(deltas.sales)
+        for product_id, sold in sales.items():
+            stored = cell.sales.setdefault(product_id, {})
+            for at_ms, units in sold.items():
+                stored[at_ms] = stored.get(at_ms, 0) + units
+        for product_id in {*deltas.listings, *(sales.keys() & cell.listings.keys())}:
+            merge_listing(
+                cell.listings.setdefault(product_id, Listing()),
+                deltas.listings.get(product_id, Listing()),
+                sales.get(product_id, {}),
+                partial(cell.sales_of, product_id),
+                latest_ms,
+            )
+        watermarks_ms = [source.watermark.at_ms for source in cell.sources.values()]
+        first_ms = first_needed_ms(watermarks_ms, self._partitions, self._stock_lateness_ms)
+        if first_ms > cell.first_sale_ms:
+            cell.first_sale_ms = first_ms
+            for product_id, stored in list(cell.sales.items()):
+                cell.sales[product_id] = {at_ms: units for at_ms, units in stored.items() if at_ms >= first_ms}
+                if not cell.sales[product_id]:
+                    del cell.sales[product_id]
 
     def _delete_old_hours(self, cell: ViewCell, now_ms: int) -> None:
         newest_ms = shop_time_ms((source.watermark for source in cell.sources.values()), now_ms)

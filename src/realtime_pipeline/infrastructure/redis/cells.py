@@ -17,7 +17,7 @@ from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.commit_request import commit_request
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
+from realtime_pipeline.infrastructure.redis.settings import CLAIM_LAYOUT, LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.stored_log import StoredLog
 
 OUTBOX_READ_MAX = 64
@@ -86,7 +86,7 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> ClaimedCell:
         """Write a new epoch, which fences earlier owners, then read the position of the cell."""
         cell = self._keys.cell(partition)
-        reply = self._execute(cell, "FCALL", "rp10_claim", 2, cell, self._keys.outbox(partition), epoch, LAYOUT)
+        reply = self._execute(cell, "FCALL", "rp11_claim", 2, cell, self._keys.outbox(partition), epoch, CLAIM_LAYOUT)
         if reply[0] == b"NEWER":
             raise self._settings.newer(int(reply[1]))
         if reply[0] != b"OK":
@@ -173,7 +173,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Delete the outbox entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._execute(cell, "FCALL", "rp10_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._execute(cell, "FCALL", "rp11_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def write_notes(self, notes: Mapping[int, OwnerNotes]) -> None:
         """Write the notes of owners. A note is one field of its cell, so its numbers change together."""

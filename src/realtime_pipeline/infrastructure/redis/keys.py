@@ -23,6 +23,8 @@ Keys with one hash tag are in one slot, so on one node: a Function can change th
 | `rp:{v0}:measures:NAME` | hash | measure of a projection → how many merges had something of it | never |
 | `rp:{v0}:moved` | sorted set | products that moved to another category, in order | never |
 | `rp:{v0}:absent` | | a key that never exists; merges name it | |
+| `rp:{v0}:listings` | hash | product → the catalogue's facts, their times, units sold since, MessagePack | never |
+| `rp:{v0}:sales:PRODUCT` | hash | time of sales → units, while an earlier stock level can come | trimmed |
 | `rp:{v0}:list:PRODUCT` | sorted set | the newest sessions that touched the product, by time | trimmed |
 """
 
@@ -115,6 +117,10 @@ class Keys:
     def measures(self, group: int, projection: str) -> str:
         """What a projection measures."""
         return self.view(group, f"measures:{projection}")
+
+    def sales(self, group: int, product_id: ProductId) -> str:
+        """The hash of the newest sales of a product."""
+        return self.view(group, f"sales:{product_id}")
 
     def list(self, group: int, product_id: ProductId) -> str:
         """The sorted set of the newest sessions of a product."""

@@ -8,13 +8,15 @@ import msgspec
 from realtime_pipeline.application.ports.views import Merge, SourceRange
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.last_write import LastWrite
 from realtime_pipeline.domain.views.activity import Activity
 from realtime_pipeline.domain.views.deltas import Deltas
+from realtime_pipeline.domain.views.sales import by_product
 from realtime_pipeline.infrastructure.redis.client import Key
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.rows import row_of
-from realtime_pipeline.infrastructure.redis.settings import LAYOUT
+from realtime_pipeline.infrastructure.redis.settings import CLAIM_LAYOUT
 
 ACTIONS: Final[Mapping[str, str]] = {"v": "views", "c": "carts", "p": "purchases"}
 """Actions by the letter that their fields begin with."""
@@ -40,21 +42,30 @@ Hour = tuple[int, str | None]
 
 
 def merge_request(
-    keys: Keys, group: int, merge: Merge, list_size_max: int, oldest_hour: int, latest_ms: int, expired: Sequence[Hour]
+    keys: Keys,
+    group: int,
+    merge: Merge,
+    list_size_max: int,
+    oldest_hour: int,
+    latest_ms: int,
+    expired: Sequence[Hour],
+    first_sale_ms: int,
 ) -> tuple[Key, Request]:
     """Write a merge as a request; return it after the key whose node takes it.
 
     The merge deletes the `expired` hours and does not count activity before `oldest_hour`. A fact of a product with a
-    time after `latest_ms` loses against every other fact.
+    time after `latest_ms` loses against every other fact; sales before `first_sale_ms` need not be stored.
     """
     deltas = merge.deltas
     counts = {key: increments for key, increments in _counts(keys, group, deltas, oldest_hour).items() if increments}
     lists = _lists(deltas)
+    catalogue = _catalogue(deltas)
     names = [
         keys.sources(group, merge.view_cell),
-        *(keys.view(group, name) for name in ("products", "moved", "absent", "totals")),
+        *(keys.view(group, name) for name in ("products", "moved", "absent", "totals", "listings")),
         *counts,
         *(keys.list(group, product_id) for product_id in lists),
+        *(keys.sales(group, product_id) for product_id, *_ in catalogue),
         *(
             key
             for hour, country in expired
@@ -68,10 +79,12 @@ def merge_request(
         "lists": list(lists.values()),
         "list_size_max": list_size_max,
         "latest_ms": latest_ms,
+        "catalogue": catalogue,
+        "first_sale_ms": first_sale_ms,
         "expired": [str(hour) for hour, _ in expired],
-        "layout": str(LAYOUT),
+        "layout": str(CLAIM_LAYOUT),
     }
-    return names[0], ("FCALL", "rp10_merge", len(names), *names, _encode(arguments))
+    return names[0], ("FCALL", "rp11_merge", len(names), *names, _encode(arguments))
 
 
 def _source(source: SourceRange) -> list[str]:
@@ -132,3 +145,21 @@ def _lists(deltas: Deltas) -> dict[ProductId, list[int | str]]:
     for (product_id, key), at_ms in deltas.index.items():
         lists.setdefault(product_id, []).extend((at_ms, member(key)))
     return lists
+
+
+def _catalogue(deltas: Deltas) -> list[tuple[ProductId, list[str | int], list[str]]]:
+    """Collect, for each product, its new facts as name, value and time, and its sales as time and units, both flat."""
+    sales = by_product(deltas.sales)
+    return [
+        (
+            product_id,
+            [part for name, (value, at_ms) in _facts(deltas, product_id).items() for part in (name, value, at_ms)],
+            [str(number) for sale in sales.get(product_id, {}).items() for number in sale],
+        )
+        for product_id in {**deltas.listings, **sales}
+    ]
+
+
+def _facts(deltas: Deltas, product_id: ProductId) -> Mapping[str, LastWrite]:
+    listing = deltas.listings.get(product_id)
+    return {} if listing is None else listing.facts

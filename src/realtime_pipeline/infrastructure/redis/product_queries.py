@@ -10,12 +10,14 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.deltas import view_cell_of
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.domain.views.product_stats import ProductState, bayesian_average
 from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merge_request import sum_field
 from realtime_pipeline.infrastructure.redis.rows import (
+    decode_listing,
     interactions_in,
     parse_sessions,
     parse_source,
@@ -71,6 +73,20 @@ class RedisProductQueries(ProductQueries):
         """Read products."""
         rows = self._read_hashes(_HASHES, product_ids)
         return {product_id: product_state(*values) for product_id, values in rows.items() if values[0] is not None}
+
+    def listings(self, product_ids: Collection[ProductId]) -> dict[ProductId, Listing]:
+        """Read what the catalogue states of products."""
+        rows = self._read_hashes(("listings",), product_ids)
+        return {product_id: decode_listing(row) for product_id, (row,) in rows.items() if row is not None}
+
+    def listed(self, limit: int, start: float) -> Sequence[ProductId]:
+        """Draw some products of the catalogue, by the server's dice: it has no order to begin in."""
+        self._check_layout()
+        share = -(-limit // self._groups)
+        keys = [self._keys.view(group, "listings") for group in range(self._groups)]
+        replies = self._client.execute([(key, ("HRANDFIELD", key, share, "WITHVALUES")) for key in keys])
+        drawn = [(id_, row) for reply in replies for id_, row in zip(reply[::2], reply[1::2], strict=True)]
+        return [ProductId(id_.decode()) for id_, row in drawn if not decode_listing(row).is_removed][:limit]
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """Count the views, carts and purchases of products."""

@@ -47,6 +47,7 @@ def calls_of_worker(settings: RedisSettings) -> list[Request]:
         ("PEXPIRE", reviews, "1"),
         ("HKEYS", products),
         ("HSCAN", products, "0"),
+        ("HLEN", products),
         ("ZADD", sessions, "1", "m"),
         ("ZCARD", sessions),
         ("ZRANGE", sessions, "0", "1"),
@@ -67,8 +68,8 @@ def check_rights(node: "redis.Redis", settings: RedisSettings) -> None:
     calls = [(_key_in(call, settings), call) for call in calls_of_worker(settings)]
     keys = list(dict.fromkeys(key for key, _ in calls if key))
     # The user may call this Function. So where a call of it with a key is denied, the key is denied.
-    checked: list[Request] = [*(("FCALL", "rp10_denied", "1", key) for key in keys), *(call for _, call in calls)]
-    denied: Sequence[int] = node.execute_command("FCALL", "rp10_denied", 0, *map(_encode, checked))
+    checked: list[Request] = [*(("FCALL", "rp11_denied", "1", key) for key in keys), *(call for _, call in calls)]
+    denied: Sequence[int] = node.execute_command("FCALL", "rp11_denied", 0, *map(_encode, checked))
     denied_keys = {keys[number - 1] for number in denied if number <= len(keys)}
     denied_calls = [calls[number - len(keys) - 1] for number in denied if number > len(keys)]
     commands = [str(call[0]) for key, call in denied_calls if key not in denied_keys]

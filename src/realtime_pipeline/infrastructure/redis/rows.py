@@ -9,8 +9,9 @@ import msgspec
 
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.streams.watermark import Watermark
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.domain.views.product_stats import ProductState
-from realtime_pipeline.infrastructure.codecs.formats import PRODUCT, format_in
+from realtime_pipeline.infrastructure.codecs.formats import LISTING, PRODUCT, format_in
 
 _NO_FACT: Final = ("", -1)
 _SOURCE_NUMBERS: Final = 6
@@ -105,6 +106,29 @@ def product_state(row: bytes, ratings: bytes | None, rating_sum: bytes | None) -
         None if stored.category_ms < 0 else (stored.category, stored.category_ms),
         None if stored.price_ms < 0 else (int(stored.price), stored.price_ms),
     )
+
+
+class _StoredListing(msgspec.Struct, array_like=True, gc=False):
+    """A listing as it is stored. A newer release may have appended elements; merges keep them."""
+
+    facts: dict[str, tuple[str, int]]
+    sold: int
+
+
+_decode_listing = msgspec.msgpack.Decoder(_StoredListing).decode
+
+
+def decode_listing(row: bytes) -> Listing:
+    """Decode what the catalogue states of a product.
+
+    Raises:
+        NewerRelease, Damaged: as `decode_row`.
+    """
+    try:
+        stored = _decode_listing(row)
+    except ValueError as error:
+        raise LISTING.refused(error, format_in(row)) from None
+    return Listing(dict(stored.facts), stored.sold)
 
 
 def parse_sessions(reply: Sequence[bytes]) -> dict[SessionKey, int]:

@@ -9,10 +9,12 @@ from realtime_pipeline.domain.limits import at_least, at_most
 from realtime_pipeline.infrastructure.secrets import secret
 
 LAYOUT: Final = 7
-"""The version of the store's layout. The store, each cell and each group of view cells carry it.
+"""The version of the store's layout, which the store carries. A store without a number is older than layouts."""
+CLAIM_LAYOUT: Final = 8
+"""The number that a claim writes into each cell and each group of view cells.
 
-A claim writes the worker's number. A worker with a smaller number can neither claim nor merge there any more. A store
-without a number is older than layouts.
+A worker with a smaller number can neither claim nor merge there any more: it would lose what it does not know. Since 8,
+workers count sales. Readers of layout 7 read the store as before, so the store keeps that number.
 """
 LINGER_MS_MAX: Final = 1_000
 WAIT_MS_MAX: Final = 600_000

@@ -5,18 +5,22 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from realtime_pipeline.application.errors import Fenced, PositionMismatch, UnrecoverableState
+from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.views import Merge, Views
 from realtime_pipeline.domain.shop.last_write import FUTURE_SKEW_MAX_MS
 from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.activity import HOUR_MS
+from realtime_pipeline.domain.views.sales import first_needed_ms
 from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
 from realtime_pipeline.infrastructure.redis.merge_request import Hour, merge_request
 from realtime_pipeline.infrastructure.redis.rows import parse_source
-from realtime_pipeline.infrastructure.redis.settings import LAYOUT, RedisSettings
+from realtime_pipeline.infrastructure.redis.settings import CLAIM_LAYOUT, RedisSettings
 
+FIRST_SALE_TTL_MS = 60_000
 EXPIRED_HOURS_MAX = 1_000
 """How many expired hours, each of one country, a merge deletes at most."""
 
@@ -28,7 +32,12 @@ class RedisViews(Views):
     """
 
     def __init__(
-        self, client: RedisClient, settings: RedisSettings, listed_sessions_max: int, activity_retention_hours: int
+        self,
+        client: RedisClient,
+        settings: RedisSettings,
+        listed_sessions_max: int,
+        activity_retention_hours: int,
+        stock_lateness_ms: int = FoldSettings().stock_lateness_ms,
     ) -> None:
         self._client = client
         self._keys = Keys(settings.namespace)
@@ -36,7 +45,9 @@ class RedisViews(Views):
         self._groups = settings.view_groups
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_retention_hours
+        self._stock_lateness_ms = stock_lateness_ms
         self._oldest_hour = [0] * self._groups
+        self._first_sale_ms = self._first_sale_read_ms = 0
 
     @property
     def view_cells(self) -> int:
@@ -62,7 +73,7 @@ class RedisViews(Views):
         self._check_positions(partition)
         keys = [(key, self._keys.view(cell % self._groups, "totals")) for cell, key in enumerate(self._sources())]
         requests: list[tuple[Key, Request]] = [
-            (key, ("FCALL", "rp10_claim_views", 2, key, totals, partition, epoch, LAYOUT)) for key, totals in keys
+            (key, ("FCALL", "rp11_claim_views", 2, key, totals, partition, epoch, CLAIM_LAYOUT)) for key, totals in keys
         ]
         replies = self._client.execute(requests)
         self._check_not_newer(replies)
@@ -99,6 +110,8 @@ class RedisViews(Views):
     def merge(self, merges: Sequence[Merge], now_ms: int = END_OF_TIME) -> None:
         """Merge deltas into view cells, each by one Function call; all calls to a node share a round trip."""
         expired = self._expired_hours(merges, now_ms)
+        if any(merge.deltas.sales for merge in merges):
+            self._refresh_first_sale(now_ms)
         requests = [self._request(merge, expired[merge.view_cell % self._groups], now_ms) for merge in merges]
         replies = self._client.execute(requests)
         self._check_not_newer(replies)
@@ -145,7 +158,23 @@ class RedisViews(Views):
         deleted, expired[:] = expired[:EXPIRED_HOURS_MAX], expired[EXPIRED_HOURS_MAX:]
         oldest_hour = self._oldest_hour[group]
         latest_ms = now_ms + FUTURE_SKEW_MAX_MS
-        return merge_request(self._keys, group, merge, self._listed_sessions_max, oldest_hour, latest_ms, deleted)
+        return merge_request(
+            self._keys, group, merge, self._listed_sessions_max, oldest_hour, latest_ms, deleted, self._first_sale_ms
+        )
+
+    def _refresh_first_sale(self, now_ms: int) -> None:
+        """Read, at most once a minute, before which time sales decide nothing. An older value only deletes less."""
+        if 0 <= now_ms - self._first_sale_read_ms < FIRST_SALE_TTL_MS:
+            return
+        self._first_sale_read_ms = now_ms
+        meta = self._keys.meta
+        built_from, *sources = self._client.execute(
+            [(meta, ("HGET", meta, "built_from")), *((key, ("HVALS", key)) for key in self._sources())]
+        )
+        if built_from is not None:
+            partitions = LogIdentity.partitions_in(built_from.decode())
+            times_ms = [[parse_source(raw)[2].at_ms for raw in values] for values in sources]
+            self._first_sale_ms = min(first_needed_ms(times, partitions, self._stock_lateness_ms) for times in times_ms)
 
     def erase(self) -> None:
         """Delete all view cells.
@@ -155,6 +184,7 @@ class RedisViews(Views):
         """
         meta = self._keys.meta
         self._execute(meta, "HINCRBY", meta, "erased", 1)
+        self._first_sale_ms = self._first_sale_read_ms = 0
         self._client.erase(self._keys.view_pattern)
         self._execute(meta, "HINCRBY", meta, "erased", 1)
         self._oldest_hour = [0] * self._groups

@@ -16,8 +16,10 @@ from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.activity import HOUR_MS
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.listings import SELECT_LISTINGS, to_listings
 from realtime_pipeline.infrastructure.sqlite.statements import as_json
 from realtime_pipeline.infrastructure.sqlite.views import (
     ANY_COUNTRY,
@@ -69,6 +71,19 @@ class SqliteProductQueries(ProductQueries):
             (as_json(product_ids),),
         )
         return {product_id: to_state(*columns) for product_id, *columns in rows}
+
+    def listings(self, product_ids: Collection[ProductId]) -> dict[ProductId, Listing]:
+        """Read what the catalogue states of products."""
+        return to_listings(self._database.rows(SELECT_LISTINGS, (as_json(product_ids),)))
+
+    def listed(self, limit: int, start: float) -> Sequence[ProductId]:
+        """List some products of the catalogue."""
+        last = self._database.rows("SELECT ifnull(max(id), 0) FROM listings")[0][0]
+        begin = int(start * last)
+        rows = self._database.rows(
+            "SELECT product_id FROM listings WHERE NOT is_removed ORDER BY id < ?, id LIMIT ?", (begin, limit)
+        )
+        return [row[0] for row in rows]
 
     def interactions_of(self, product_ids: Collection[ProductId]) -> dict[ProductId, int]:
         """Return how many views, carts and purchases each product had."""

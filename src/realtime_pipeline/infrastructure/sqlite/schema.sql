@@ -58,6 +58,17 @@ CREATE TABLE sums (
     projection TEXT NOT NULL, product_id TEXT NOT NULL, measure TEXT NOT NULL, value INTEGER NOT NULL,
     PRIMARY KEY (projection, product_id, measure)
 ) WITHOUT ROWID;
+-- What the catalogue states of each product: `facts` is JSON, fact -> [value, time]; `sold` since the stock was set.
+CREATE TABLE listings (
+    id INTEGER PRIMARY KEY, product_id TEXT NOT NULL UNIQUE, facts TEXT NOT NULL, sold INTEGER NOT NULL,
+    is_removed INTEGER NOT NULL
+);
+-- Units sold at each time, as long as a stock level of an earlier time can come.
+CREATE TABLE sales (
+    product_id TEXT NOT NULL, at_ms INTEGER NOT NULL, units INTEGER NOT NULL,
+    PRIMARY KEY (product_id, at_ms)
+) WITHOUT ROWID;
+CREATE INDEX sales_by_time ON sales (at_ms);
 
 -- Outputs: the position up to which they were emitted, and the dead letters.
 CREATE TABLE output_positions (partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL);
@@ -101,4 +112,4 @@ CREATE TABLE source_positions (
     PRIMARY KEY (source, part)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;

@@ -11,14 +11,16 @@ from realtime_pipeline.application.ports.views import Merge, SourceRange, Views
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.last_write import FUTURE_SKEW_MAX_MS, LastWrite
 from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.domain.streams.watermark import Watermark, shop_time_ms
 from realtime_pipeline.domain.views.activity import HOUR_MS
 from realtime_pipeline.domain.views.deltas import Deltas
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.listings import delete_old_sales, merge_listings
 from realtime_pipeline.infrastructure.sqlite.statements import as_json
 
-VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals", "sums")
+VIEW_TABLES = ("sources", "products", "activity", "product_sessions", "totals", "sums", "listings", "sales")
 """The tables that `erase` empties and that a snapshot holds."""
 
 TRIM_FACTOR = 1.2
@@ -38,10 +40,17 @@ class SqliteViews(Views):
     for `activity_retention_hours`.
     """
 
-    def __init__(self, database: Database, listed_sessions_max: int, activity_retention_hours: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        listed_sessions_max: int,
+        activity_retention_hours: int,
+        stock_lateness_ms: int = FoldSettings().stock_lateness_ms,
+    ) -> None:
         self._database = database
         self._listed_sessions_max = listed_sessions_max
         self._activity_hours = activity_retention_hours
+        self._stock_lateness_ms = stock_lateness_ms
 
     @property
     def view_cells(self) -> int:
@@ -150,6 +159,7 @@ class SqliteViews(Views):
             "INSERT INTO sums VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
             ((*key, number) for key, number in deltas.sums.items()),
         )
+        merge_listings(connection, deltas, now_ms + FUTURE_SKEW_MAX_MS)
         self._trim(connection, overlong, now_ms)
 
     @staticmethod
@@ -198,7 +208,7 @@ class SqliteViews(Views):
         return [row_id for *_, listed, row_id in written if listed > limit]
 
     def _trim(self, connection: sqlite3.Connection, overlong: Sequence[int], now_ms: int) -> None:
-        """Trim overlong lists to their newest sessions; delete the activity of expired hours."""
+        """Trim overlong lists to their newest sessions; delete the activity of expired hours and old sales."""
         limit = self._listed_sessions_max
         for product in overlong:
             connection.execute(
@@ -207,8 +217,10 @@ class SqliteViews(Views):
                 (product, limit),
             )
             connection.execute("UPDATE products SET listed = ? WHERE id = ?", (limit, product))
-        newest_ms = shop_time_ms(to_watermarks(connection.execute(SELECT_WATERMARKS)).values(), now_ms)
+        watermarks = to_watermarks(connection.execute(SELECT_WATERMARKS)).values()
+        newest_ms = shop_time_ms(watermarks, now_ms)
         connection.execute("DELETE FROM activity WHERE hour < ?", (newest_ms // HOUR_MS - self._activity_hours,))
+        delete_old_sales(connection, watermarks, self._stock_lateness_ms)
 
 
 def to_watermarks(rows: Iterable[Sequence[int]]) -> dict[int, Watermark]:

@@ -116,6 +116,6 @@ local function trim(keys, args)
 end
 
 -- With `allow-oom` a Function runs while memory is full: a claim and a trim make room. A commit does not.
-redis.register_function{function_name = 'rp10_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp10_commit', commit)
-redis.register_function{function_name = 'rp10_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp11_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp11_commit', commit)
+redis.register_function{function_name = 'rp11_trim', callback = trim, flags = {'allow-oom'}}

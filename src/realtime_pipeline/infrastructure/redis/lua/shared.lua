@@ -72,9 +72,24 @@ local function call_in_parts(command, key, args, first, count)
   end
 end
 
+-- Reads the values of the fields [first, last] of a hash.
+local function read_fields(key, fields, first, last)
+  local values = redis.pcall('HMGET', key, unpack(fields, first, last))
+  if values.err then error(string.match(values.err, '^WRONGTYPE') and wrong_type(key) or values) end
+  return values
+end
+
+-- Last write wins: whether a fact replaces the stored fact. The later fact wins; of two with the same time, the larger
+-- value. A fact with a time after `latest_ms` loses against every other: it is from a clock that was ahead.
+local function replaces(value, at_ms, stored_value, stored_ms, larger, latest_ms)
+  local is_ahead, stored_is_ahead = at_ms > latest_ms, stored_ms > latest_ms
+  if at_ms >= 0 and stored_ms >= 0 and is_ahead ~= stored_is_ahead then return stored_is_ahead end
+  return at_ms > stored_ms or (at_ms == stored_ms and value ~= stored_value and larger(value, stored_value))
+end
+
 -- Whether a newer release than the caller's has claimed the cell or the view cells: it writes its layout there.
 local function is_newer(layout, own)
   return layout and larger_number(layout, own)
 end
 
-redis.register_function{function_name = 'rp10_denied', callback = denied, flags = {'no-writes', 'allow-oom'}}
+redis.register_function{function_name = 'rp11_denied', callback = denied, flags = {'no-writes', 'allow-oom'}}

@@ -1,6 +1,6 @@
 -- Functions of view cells: claim_views, merge.
 
-local FIXED_KEYS = 5 -- the first keys of every merge
+local FIXED_KEYS = 6 -- the first keys of every merge
 
 -- Parses a source partition's entry: epoch, position, and the four times of its watermark as one text.
 local function parse_source(raw)
@@ -18,21 +18,6 @@ local function claim_views(keys, args)
   redis.call('HSET', keys[2], 'layout', args[3])
   redis.call('HSET', keys[1], args[1], args[2] .. ' ' .. position .. ' ' .. times)
   return {'OK', position}
-end
-
--- Reads the values of the fields [first, last] of a hash.
-local function read_fields(key, fields, first, last)
-  local values = redis.pcall('HMGET', key, unpack(fields, first, last))
-  if values.err then error(string.match(values.err, '^WRONGTYPE') and wrong_type(key) or values) end
-  return values
-end
-
--- Last write wins: whether a fact replaces the stored fact. The later fact wins; of two with the same time, the larger
--- value. A fact with a time after `latest_ms` loses against every other: it is from a clock that was ahead.
-local function replaces(value, at_ms, stored_value, stored_ms, larger, latest_ms)
-  local is_ahead, stored_is_ahead = at_ms > latest_ms, stored_ms > latest_ms
-  if at_ms >= 0 and stored_ms >= 0 and is_ahead ~= stored_is_ahead then return stored_is_ahead end
-  return at_ms > stored_ms or (at_ms == stored_ms and value ~= stored_value and larger(value, stored_value))
 end
 
 -- Merges rows of products into the stored rows; `rows.py` describes a row. Elements that a newer release has appended
@@ -149,15 +134,16 @@ end
 local function merge_calls(hash, sorted)
   return {
     {'ZADD', sorted, '0', ''}, {'ZCARD', sorted}, {'ZREMRANGEBYRANK', sorted, '0', '0'}, {'ZRANGE', sorted, '0', '0'},
-    {'HSET', hash, '', ''}, {'HDEL', hash, ''}, {'UNLINK', hash}, {'HINCRBY', hash, '', '1'},
+    {'HSET', hash, '', ''}, {'HDEL', hash, ''}, {'UNLINK', hash}, {'HINCRBY', hash, '', '1'}, {'HLEN', hash}, {'HKEYS', hash},
   }
 end
 
--- keys: sources, products, moved, absent, totals; the hashes of counts; the lists of sessions; for each expired hour,
--- the hash that lists the hour and the hash of its activity.
+-- keys: sources, products, moved, absent, totals, listings; the hashes of counts; the lists of sessions; the hashes of
+-- sales; for each expired hour, the hash that lists the hour and the hash of its activity.
 -- args: one map in MessagePack: `sources`; `products`, rows by product; `counts`, for each hash its increments as
 -- (field, increment); `lists`, for each list its new entries as (time, session); `list_size_max`; `latest_ms`, the
--- latest time that a fact can have now; `expired`, the hours to delete; `layout`, that of the worker's release.
+-- latest time that a fact can have now; `catalogue`, for each hash of sales its product with facts and sales;
+-- `first_sale_ms`, before which sales decide nothing; `expired`, the hours to delete; `layout`, that of the worker's release.
 local function merge(keys, args)
   local request = cmsgpack.unpack(args[1])
   local layout = redis.call('HGET', keys[5], 'layout')
@@ -166,12 +152,16 @@ local function merge(keys, args)
   if refusal then return refusal end
 
   local hashes, lists, expired = #request.counts, #request.lists, #request.expired
-  local before_lists, before_expired = FIXED_KEYS + hashes, FIXED_KEYS + hashes + lists
+  local before_lists, before_sales = FIXED_KEYS + hashes, FIXED_KEYS + hashes + lists
+  local before_expired = before_sales + #request.catalogue
+  for index = before_sales + 1, before_expired do
+    if not is_hash(keys[index]) then return wrong_type(keys[index]) end
+  end
   for index = before_expired + 1, before_expired + 2 * expired, 2 do
     if not is_hash(keys[index]) then return wrong_type(keys[index]) end
   end
   redis.call('ZCARD', keys[3]) -- fails on another type
-  local wrong = find_unsorted(keys, keys[4], before_lists + 1, before_expired)
+  local wrong = find_unsorted(keys, keys[4], before_lists + 1, before_sales)
   if wrong then return wrong_type(wrong) end
   local sums, for_server = {}, {}
   for index, increments in ipairs(request.counts) do
@@ -181,6 +171,9 @@ local function merge(keys, args)
     end
   end
   local products, moved = merge_products(keys[2], request.products, request.latest_ms)
+  local listings, sales = merge_listings(keys[6], request.catalogue, keys, before_sales + 1, request.latest_ms,
+    request.first_sale_ms)
+  if not listings then return redis.error_reply('ERR a number of ' .. sales .. ' is not whole') end
 
   refusal = check_rights(merge_calls(keys[1], keys[3]))
   if refusal then return refusal end
@@ -196,6 +189,10 @@ local function merge(keys, args)
   end
   call_in_parts('HSET', keys[2], products, 1, #products)
   record_moved(keys[3], moved)
+  call_in_parts('HSET', keys[6], listings, 1, #listings)
+  for index, addition in ipairs(sales) do
+    write_sales(keys[before_sales + index], addition, request.first_sale_ms)
+  end
   for index = 1, hashes do
     local key, increments = keys[FIXED_KEYS + index], for_server[index]
     call_in_parts('HSET', key, sums[index], 1, #sums[index])
@@ -205,5 +202,5 @@ local function merge(keys, args)
 end
 
 -- With `allow-oom` both run while memory is full: an outbox can be trimmed only when the views have its entries.
-redis.register_function{function_name = 'rp10_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp10_merge', callback = merge, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp11_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp11_merge', callback = merge, flags = {'allow-oom'}}
