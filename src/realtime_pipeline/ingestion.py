@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from realtime_pipeline.application.ingestion.check_events import CheckReport
+from realtime_pipeline.application.ingestion.import_catalogue import CatalogueImport
 from realtime_pipeline.application.ingestion.run_source import BATCH_RECORDS_MAX, SourceProgress
 from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.operations import Operations
 
 RATE_MAX = 1e9
+PRODUCTS = "products"
+"""The shipped mapping of files of products."""
 CHECK_WAIT_S = 1.0
 """For how long `check` waits for a source's next records."""
 
@@ -73,6 +76,45 @@ class Ingestion(Operations):
         container = self._checked_container
         prepare = container.prepare_records(source.name, mapping)
         return container.run_source().catch_up(source, prepare, on_progress, rate=rate)
+
+    def import_catalogue(
+        self,
+        source: Source,
+        mapping: str = PRODUCTS,
+        at_ms: int | None = None,
+        removed_max_share: float | None = None,
+        on_progress: Callable[[int], object] = lambda _: None,
+    ) -> CatalogueImport:
+        """Publish what a source states of products. It can be repeated: later facts replace those before.
+
+        Args:
+            source: where from, as `FileSource("products", ["products.csv"], FileFormat("csv"))`.
+            mapping: the name of a mapping that makes catalogue events of the records.
+            at_ms: the time that records without a time are of, in ms since 1970; None for now. Sales after it reduce
+                the stock; it may be 24 h ago (`fold.stock_lateness_ms`).
+            removed_max_share: removes the products that are listed and not in the source, unless they are more than
+                this share of those listed, from 0 to 1; None removes none.
+            on_progress: called with the number of events published so far.
+
+        Returns:
+            How many events were published, and of how many products.
+
+        Raises:
+            InvalidEvents: a file is of another format; the mapping makes no catalogue events; or products should be
+                removed, and are too many, or some events are invalid.
+            InvalidSettings: there is no such mapping, or it needs the shop's currency.
+            Unavailable: the source, the log or the store does not answer, or denies access.
+            TypeError: `source` is no `Source`.
+            ValueError: `removed_max_share` is not from 0 to 1.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        _check_source(source)
+        if removed_max_share is not None and not 0 <= removed_max_share <= 1:
+            raise ValueError(f"removed_max_share is a number from 0 to 1, not {removed_max_share}")
+        container = self._checked_container
+        time_ms = container.clock().now_ms() if at_ms is None else at_ms
+        prepare = container.prepare_records(source.name, mapping, defaults={"timestamp": time_ms})
+        return container.import_catalogue()(source, prepare, time_ms, removed_max_share, on_progress)
 
     def check(self, source: Source, mapping: str = "", records_max: int | None = None) -> CheckReport:
         """Say what a source's records would become, and publish nothing.

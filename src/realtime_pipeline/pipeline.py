@@ -20,6 +20,7 @@ from realtime_pipeline.composition.container import Container, configured
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.recommendations import Recommendation, Recommendations
+from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.background_worker import BackgroundWorker
 from realtime_pipeline.ingestion import Ingestion
@@ -264,6 +265,23 @@ class Pipeline(Ingestion):
         if product_id is not None:
             return explain.of_product(checked_product_id(product_id))
         return explain.of_trending(checked_country(country))
+
+    def product(self, product_id: str) -> Product:
+        """Describe a product: by the shop's catalogue, then by what events say.
+
+        Args:
+            product_id: any id.
+
+        Returns:
+            The description; what is unknown is None.
+
+        Raises:
+            UnknownProduct: no product can have that id.
+            Unavailable: the store does not respond.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        checked = checked_product_id(product_id)
+        return self._checked_container.shared_cache().products([checked]).get(checked, Product(checked))
 
     def profile(self, customer_id: str) -> Profile:
         """Read the profile of a customer; the id of a visitor who signed in gives the customer's.

@@ -16,6 +16,7 @@ from dependency_injector import containers, providers
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ingestion.check_events import CheckEvents
+from realtime_pipeline.application.ingestion.import_catalogue import ImportCatalogue
 from realtime_pipeline.application.ingestion.map_documents import MapDocuments
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
@@ -181,6 +182,7 @@ class Container(containers.DeclarativeContainer):
     map_documents: providers.Factory[MapDocuments] = providers.Factory(use_cases.map_documents, __self__)
     check_events: providers.Factory[CheckEvents] = providers.Factory(use_cases.check_events, __self__)
     prepare_records: providers.Factory[PrepareRecords] = providers.Factory(use_cases.prepare_records, __self__)
+    import_catalogue: providers.Factory[ImportCatalogue] = providers.Factory(use_cases.import_catalogue, __self__)
     source: providers.Factory[Source] = providers.Factory(use_cases.source, __self__)
     prepare_source: providers.Factory[PrepareRecords] = providers.Factory(use_cases.prepare_source, __self__)
     run_source: providers.Singleton[RunSource] = _Single(use_cases.run_source, __self__)

@@ -1,5 +1,6 @@
 """The use cases, each a plain constructor call."""
 
+from collections.abc import Mapping
 from random import Random
 from typing import Protocol
 from uuid import uuid4
@@ -10,6 +11,7 @@ from dependency_injector import providers
 from realtime_pipeline.application.delivery.run_sink import RunSink
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.application.ingestion.check_events import CheckEvents
+from realtime_pipeline.application.ingestion.import_catalogue import ImportCatalogue
 from realtime_pipeline.application.ingestion.map_documents import MapDocuments
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
@@ -49,6 +51,7 @@ from realtime_pipeline.composition.sources import find_source, open_source
 from realtime_pipeline.composition.tables import COMBINATIONS, LOGS, STORES
 from realtime_pipeline.domain.mapping.coverage import PathCoverage
 from realtime_pipeline.domain.recommendation.service import RecommendationService
+from realtime_pipeline.domain.shop.events import NOTHING
 from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, find_event_id
 from realtime_pipeline.infrastructure.codecs.documents import find_document
 from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, encode_event, encode_tick
@@ -120,7 +123,12 @@ def run_source(provided: Provided) -> RunSource:
 
 
 def prepare_records(
-    provided: Provided, source: str, mapping: str = "", default_type: str = "", with_coverage: bool = False
+    provided: Provided,
+    source: str,
+    mapping: str = "",
+    default_type: str = "",
+    with_coverage: bool = False,
+    defaults: Mapping[str, object] = NOTHING,
 ) -> PrepareRecords:
     """Making events of a source's records, by a mapping of this name or as they are.
 
@@ -139,7 +147,13 @@ def prepare_records(
         decoder.routing_key_of,
         default_type,
         PathCoverage(find_mapping(provided.settings(), mapping)) if mapping and with_coverage else None,
+        defaults,
     )
+
+
+def import_catalogue(provided: Provided) -> ImportCatalogue:
+    """Publishing products."""
+    return ImportCatalogue(publish_events(provided), provided.decoder(), provided.product_queries())
 
 
 def map_documents(provided: Provided, mapping: str) -> MapDocuments:

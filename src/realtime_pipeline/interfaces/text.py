@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from realtime_pipeline.application.ingestion.check_events import CheckReport
+from realtime_pipeline.application.ingestion.import_catalogue import CatalogueImport
 from realtime_pipeline.application.maintenance.follow_forgetting import Progress
 from realtime_pipeline.application.maintenance.forget_customer import Receipt
 from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
@@ -28,6 +29,9 @@ KINDS = {
     EventKind.PRODUCT_REVIEWED: ("review", "reviews"),
     EventKind.RECOMMENDATIONS_SHOWN: ("list shown", "lists shown"),
     EventKind.CUSTOMER_SIGNED_IN: ("sign-in", "sign-ins"),
+    EventKind.PRODUCT_UPDATED: ("product update", "product updates"),
+    EventKind.PRODUCT_REMOVED: ("product removal", "product removals"),
+    EventKind.STOCK_SET: ("stock level", "stock levels"),
 }
 """The singular and the plural of each kind of event."""
 
@@ -125,6 +129,30 @@ def product_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> str:
     if product.price is not None:
         parts.append(in_units(product.price, decimals))
     return plain(" ".join(parts))
+
+
+def listing_in_words(product: Product, decimals: int = DECIMALS_USUAL) -> Iterator[str]:
+    """Write what is known of a product, a line each: name, category and price, stock, image, text."""
+    yield plain(product_in_words(product, decimals))
+    if product.is_removed:
+        yield "  removed from the catalogue: it is not recommended"
+    if product.stock is not None:
+        yield f"  stock: {counted(product.stock, 'unit')} left"
+    if product.in_stock is not None:
+        yield f"  in stock: {'yes' if product.in_stock else 'no'}"
+    for name, value in (("image", product.image_url), ("text", product.text)):
+        if value is not None:
+            yield plain(f"  {name}: {value}")
+
+
+def import_in_words(done: CatalogueImport) -> Iterator[str]:
+    """Write what an import of products did."""
+    were = numbered(done.published, "event was", "events were")
+    yield f"{done.published:,} {were} published, of {counted(done.products, 'product')}"
+    if done.removed:
+        yield f"{counted(done.removed, 'product')} removed, which the source does not have"
+    if done.invalid:
+        yield f"{done.invalid:,} invalid: a worker makes dead letters of them (realtime-pipeline check FILE says why)"
 
 
 def plain(text: str) -> str:

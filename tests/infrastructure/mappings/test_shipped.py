@@ -30,6 +30,8 @@ class Expected:
     country: dict[str, str] = attrs.Factory(dict)
     merged: int = 0
     """How many records are the worker's own, which merge a visitor's profile: they are not published again."""
+    catalogue: int = 0
+    """How many events state facts of products: they are applied again, and change nothing."""
 
 
 ADA: Final = {"ada": (32.4, 2, 1, {"mug": 1, "jug": 1})}
@@ -156,7 +158,7 @@ EXPECTED: Final = {
         merged=2,
     ),
     "metarank.jsonl": Expected(
-        {"applied": 6, "ignored": 3, "dead_letter": 2},
+        {"applied": 8, "ignored": 1, "dead_letter": 2},
         ADA,
         events={
             "ada": {"product_purchased": 2, "purchase_cancelled": 1},
@@ -164,6 +166,7 @@ EXPECTED: Final = {
         },
         letters={"metarank.jsonl:11": "incomplete_exposure", "metarank.jsonl:12": "not_json"},
         ignored={"user": 1},
+        catalogue=2,
     ),
     "gorse-feedback.jsonl": Expected(
         {"applied": 6, "duplicate": 1, "ignored": 1, "dead_letter": 1},
@@ -176,8 +179,18 @@ EXPECTED: Final = {
         {"ada": (0.0, 1, 1, {"mug": 1})},
         letters={"gorse-feedback.csv:5": "ragged_row"},
     ),
-    "gorse-items.jsonl": Expected({"ignored": 2, "dead_letter": 1}, {}, letters={"gorse-items.jsonl:3": "not_json"}),
-    "gorse-items.csv": Expected({"ignored": 1, "dead_letter": 1}, {}, letters={"gorse-items.csv:3": "ragged_row"}),
+    "gorse-items.jsonl": Expected(
+        {"applied": 2, "dead_letter": 1}, {}, letters={"gorse-items.jsonl:3": "not_json"}, catalogue=2
+    ),
+    "gorse-items.csv": Expected(
+        {"applied": 1, "dead_letter": 1}, {}, letters={"gorse-items.csv:3": "ragged_row"}, catalogue=1
+    ),
+    "products.csv": Expected(
+        {"applied": 2, "dead_letter": 1}, {}, letters={"products.csv:4": "ragged_row"}, catalogue=2
+    ),
+    "products.jsonl": Expected(
+        {"applied": 2, "dead_letter": 1}, {}, letters={"products.jsonl:3": "invalid_stock"}, catalogue=2
+    ),
     "rees46.csv": Expected(
         {"applied": 7, "ignored": 1, "dead_letter": 2},
         {
@@ -237,8 +250,11 @@ def test_a_file_that_is_published_twice_changes_nothing(file: str) -> None:
         first = shop.counts
         shop.publish(shop.file, mapping_of(file))
         again = {name: count - first.get(name, 0) for name, count in shop.counts.items()}
-        assert again.pop("applied", 0) == 0
-        assert again.get("duplicate", 0) == first.get("applied", 0) + first.get("duplicate", 0) - expected.merged
+        assert again.pop("applied", 0) == expected.catalogue
+        assert (
+            again.get("duplicate", 0)
+            == first.get("applied", 0) + first.get("duplicate", 0) - expected.merged - expected.catalogue
+        )
         assert {customer: shop.pipeline.profile(customer).as_dict() for customer in expected.customers} == before
 
 
@@ -303,3 +319,19 @@ def test_a_request_that_is_sent_again_counts_once(tmp_path: Path) -> None:
         before = shop.profile("ada")
         shop.publish(file, "ga4")
         assert shop.profile("ada") == before
+
+
+@pytest.mark.parametrize("file", ["products.csv", "products.jsonl"])
+def test_rows_of_products_are_a_catalogue(file: str) -> None:
+    with shop_with(f"mappings/{file}", "products") as shop:
+        mug, jug = shop.pipeline.product("mug"), shop.pipeline.product("jug")
+        assert (mug.name, mug.category, mug.price, mug.stock, mug.in_stock) == ("A mug", "kitchen", 125_000, 4, True)
+        assert (mug.image_url, mug.text) == ("https://shop.example/mug.png", "Holds 300 ml")
+        assert (jug.name, jug.in_stock) == ("A jug", False)
+
+
+def test_items_of_gorse_are_products_and_hidden_items_are_removed() -> None:
+    with shop_with("mappings/gorse-items.jsonl", "gorse-items") as shop:
+        found = {id_: shop.pipeline.product(id_) for id_ in ("mug", "old")}
+        assert (found["mug"].category, found["mug"].is_removed) == ("kitchen", False)
+        assert found["old"].is_removed

@@ -10,6 +10,7 @@ from realtime_pipeline.application.ports.source import SourceRecord, Unreadable
 from realtime_pipeline.domain.mapping.columns import ColumnsMapping
 from realtime_pipeline.domain.mapping.compiled import CompiledMapping, Unmappable
 from realtime_pipeline.domain.mapping.coverage import PathCoverage
+from realtime_pipeline.domain.shop.events import NOTHING
 
 EncodeUnmapped = Callable[[str, str, bytes | Mapping[str, object], Mapping[str, object]], bytes]
 """Encodes a record that is no event, with the reason, its source, and the ids of its customer."""
@@ -24,7 +25,8 @@ class PrepareRecords:
 
     Without a mapping, JSON objects are events in an accepted schema already, and other records have fields named as
     ours; `default_type` is the type of those without one. Copies that a worker made are skipped; `copies` counts them,
-    and `ignored_types` the records of types that the mapping ignores. `coverage` looks for its paths without a value.
+    and `ignored_types` the records of types that the mapping ignores. `coverage` looks for its paths without a
+    value. `defaults` are fields of mapped events that lack them.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class PrepareRecords:
         find_key: FindKey,
         default_type: str = "",
         coverage: PathCoverage | None = None,
+        defaults: Mapping[str, object] = NOTHING,
     ) -> None:
+        self._defaults = defaults
         self._coverage = coverage
         self.copies = 0
         self.ignored_types: Counter[str] = Counter()
@@ -79,7 +83,7 @@ class PrepareRecords:
         if mapped.ignored_type is not None and not mapped.events:
             self._count_ignored(mapped.ignored_type)
         try:
-            return [self._outgoing(event, record.origin) for event in mapped.events]
+            return [self._outgoing({**self._defaults, **event}, record.origin) for event in mapped.events]
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             return [self._unmapped(f"not_json: {error}", document, record.origin, mapping.customer(document))]
 

@@ -1,7 +1,7 @@
 """RecommendProducts: candidate generation, scoring, re-ranking and explanation of a list."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from random import Random
 from typing import Final
 
@@ -99,8 +99,7 @@ class RecommendProducts:
 
         for sources, is_last, is_cut in self._sources.expand(resolved, neighbours, is_short):
             considered = {candidate.product_id for source in sources for candidate in source}
-            if rules.needs_descriptions:
-                described = descriptions.of(considered | rules.pinned.keys())
+            described = self._describe(considered | rules.pinned.keys(), rules, descriptions)
             if rules.rating:
                 stats |= self._cache.product_stats(considered - stats.keys())
             limit = request.limit
@@ -122,9 +121,7 @@ class RecommendProducts:
         ranking = Ranking(())
         for depth in depths(max(limit, LIST_DEPTHS[0])):
             (source,), has_more = self._sources.trending_for_rules(filters, country, depth)
-            products = (
-                descriptions.of({candidate.product_id for candidate in source}) if filters.needs_descriptions else {}
-            )
+            products = self._describe({candidate.product_id for candidate in source}, filters, descriptions)
             ranking = self._service.popular(source, filters, products, limit)
             if len(ranking.chosen) == limit or not has_more:
                 break
@@ -154,6 +151,12 @@ class RecommendProducts:
         if not passing:
             notes = (*filter_notes(Counter(filter(None, failed)), len(listed)), *notes)
         return TopRatedProducts(passing, notes)
+
+    def _describe(
+        self, product_ids: Set[ProductId], rules: ListRules, descriptions: Descriptions
+    ) -> Mapping[ProductId, Product]:
+        """Describe candidates: by the store, which says what was removed; by the catalogue too, where rules need it."""
+        return descriptions.of(product_ids) if rules.needs_descriptions else self._cache.stored(product_ids)
 
     def _explained(
         self,

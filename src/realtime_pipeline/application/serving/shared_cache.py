@@ -1,6 +1,6 @@
 """SharedCache: what all customers' requests share, read once for many of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -29,6 +29,11 @@ LISTS_MAX = 2_000
 """How many lists of sessions are cached at most."""
 LIST_LENGTH_MAX = 500
 """How many sessions a cached list has at most; 200 take 23 KB."""
+SAMPLED_MAX: Final = 1_000
+"""How many products of the catalogue in the store exploration draws from at a time."""
+GOLDEN_RATIO: Final = 0.6180339887498949
+"""Multiples of it are spread evenly over 0 to 1, so that samples begin at other products each time."""
+NO_STATS: Final = ProductStats(0)
 STALE_FACTOR_MAX = 10
 """How many times `trending_ms` a stale list may be old while another thread refreshes it."""
 
@@ -71,7 +76,8 @@ class Segment(NamedTuple):
 class SharedCache:
     """Reads products and lists from the store, through caches with a time to live; safe to call from any thread.
 
-    The catalogue is not cached. Events complete the descriptions that it lacks.
+    A shop's own catalogue (the port) is not cached. What it lacks is taken from the catalogue in the store, then from
+    what events say.
     """
 
     def __init__(self, products: ProductQueries, catalogue: Catalogue, clock: Clock, settings: CacheSettings) -> None:
@@ -80,6 +86,7 @@ class SharedCache:
         self._clock = clock
         self._settings = settings
         self._total = (0, 0)
+        self._sample: tuple[int, dict[str | None, list[ProductId]]] = (0, {})
         self._shop_time = (0, 0)
         self._refresh_lock, self._rating_lock = Lock(), Lock()
         self._top_rated: dict[int, tuple[int, float, Sequence[RatedProduct]]] = {}
@@ -119,13 +126,17 @@ class SharedCache:
         if self._settings.products_ms:
             self._facts(product_ids, self._read_facts)
 
+    def stored(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
+        """Describe products by what the store has, without the shop's own catalogue; unknown products are left out."""
+        return {product_id: product for product_id, (product, _) in self._facts(product_ids, self._read_facts).items()}
+
     def products(self, product_ids: Collection[ProductId]) -> dict[ProductId, Product]:
         """Describe products; a product without a description is left out.
 
         Raises:
             TypeError: the catalogue gives a price that is no `Amount`.
         """
-        described = {id_: product for id_, (product, _) in self._facts(product_ids, self._read_facts).items()}
+        described = self.stored(product_ids)
         for product_id, product in self._catalogue.products(product_ids).items():
             if product.price is not None and not isinstance(product.price, int):
                 raise TypeError(f"the price of {product_id} is {product.price!r}: 19.99 is written Amount(199_900)")
@@ -134,8 +145,23 @@ class SharedCache:
         return described
 
     def of_category(self, category: str | None) -> Sequence[ProductId]:
-        """List the products of a category, or all; none if the catalogue cannot."""
-        return self._catalogue.of_category(category)
+        """List the products of a category, or all: of the shop's own catalogue, else some of the one in the store.
+
+        Those are `SAMPLED_MAX` of all products listed there, other ones each time that the cached list expires.
+        """
+        return self._catalogue.of_category(category) or self._sampled().get(category, ())
+
+    def _sampled(self) -> Mapping[str | None, Sequence[ProductId]]:
+        read_ms, by_category = self._sample
+        if not read_ms or not self._is_fresh(read_ms):
+            start = (self._clock.now_ms() * GOLDEN_RATIO) % 1.0
+            listed = self._products.listed(SAMPLED_MAX, start)
+            by_category = {None: list(listed)} if listed else {}
+            for product_id, product in self.stored(listed).items():
+                if product.category is not None:
+                    by_category.setdefault(product.category, []).append(product_id)
+            self._sample = self._clock.now_ms(), by_category
+        return by_category
 
     def trending(
         self,
@@ -225,10 +251,15 @@ class SharedCache:
         return total
 
     def _read_facts(self, product_ids: Collection[ProductId]) -> dict[ProductId, tuple[Product, ProductStats]]:
-        return {
+        listings = self._products.listings(product_ids)
+        found = {
             product_id: (state.as_product(product_id), state.stats)
             for product_id, state in self._products.products(product_ids).items()
         }
+        for product_id, listing in listings.items():
+            observed, stats = found.get(product_id, (Product(product_id), NO_STATS))
+            found[product_id] = listing.as_product(product_id).completed_by(observed), stats
+        return found
 
     def _is_fresh(self, read_ms: int, times: int = 1) -> bool:
         return 0 <= self._clock.now_ms() - read_ms < times * self._settings.trending_ms

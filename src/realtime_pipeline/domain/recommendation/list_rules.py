@@ -35,6 +35,8 @@ def _as_slots(slots: Mapping[ProductId, int]) -> Mapping[ProductId, int]:
 class ListRules:
     """Which products a list may contain, and how they are re-ranked. The defaults filter nothing.
 
+    Products that the shop has removed from its catalogue are in no list, not even if they are pinned.
+
     Filters: `exclude` lists products, `exclude_categories` categories; `only_categories`, unless it is empty, admits no
     others. `in_stock` removes products that are known to be sold out. `price_min` and `price_max` are in units of the
     currency; a product without a known price does not pass them. `hide_bought` removes what the customer has bought.
@@ -119,7 +121,9 @@ class ListRules:
         """Return the name of the first filter that a product does not pass; None if it passes all."""
         category, price = product.category, product.price
         failed = None
-        if product.product_id in self.exclude:
+        if product.is_removed:
+            failed = "removed"
+        elif product.product_id in self.exclude:
             failed = "exclude"
         elif category in self.exclude_categories:
             failed = "exclude_categories"

@@ -6,11 +6,18 @@ from realtime_pipeline.domain.recommendation.blending import Candidate
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 from realtime_pipeline.domain.recommendation.reasons import Reason, ReasonKind
 from realtime_pipeline.domain.shop.events import ProductId
+from realtime_pipeline.domain.shop.product import Product
 
 
-def pins_of(rules: ListRules, limit: int) -> dict[int, ProductId]:
-    """Return the pinned products by slot, from 1, of a list of length `limit`."""
-    return dict(sorted((slot, product_id) for product_id, slot in rules.pinned.items() if slot <= limit))
+def pins_of(rules: ListRules, products: Mapping[ProductId, Product], limit: int) -> dict[int, ProductId]:
+    """Return the pinned products by slot, from 1, of a list of length `limit`; without those that were removed."""
+    return dict(
+        sorted(
+            (slot, product_id)
+            for product_id, slot in rules.pinned.items()
+            if slot <= limit and not (product_id in products and products[product_id].is_removed)
+        )
+    )
 
 
 def with_pins(chosen: Sequence[Candidate], pins: Mapping[int, ProductId], limit: int) -> list[Candidate]:

@@ -78,11 +78,12 @@ def ranked(
         candidates: the candidates with their scores.
         visitor: what the customer saw, bought and disliked.
         rules: the rules of the list.
-        products: descriptions, at least of the candidates if `rules.needs_descriptions`.
+        products: descriptions of the candidates and of pinned products; one that is missing fails no filter but those
+            of prices and `only_categories`.
         limit: the length of the list.
         exhausted: whether these are all candidates; else more of them may follow.
     """
-    pins = pins_of(rules, limit)
+    pins = pins_of(rules, products, limit)
     filtered = _filtered(candidates, visitor, rules, products, pins.values())
     passing, notes = filtered.passing, []
     if exhausted and not passing and filtered.overexposed:
@@ -164,7 +165,7 @@ def inject_cold_start_products(
 
     Pinned products keep their slots, and no category gets more than `per_category` products.
     """
-    pins = pins_of(rules, limit)
+    pins = pins_of(rules, products, limit)
     chosen = [candidate for candidate in ranking.chosen if candidate.reason.kind is not ReasonKind.PINNED]
     free = limit - len(pins) - len(chosen)
     slots = min(slots, free + len(chosen))

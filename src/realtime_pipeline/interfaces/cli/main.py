@@ -23,6 +23,7 @@ from realtime_pipeline.infrastructure.sqlite.database import expand_user
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 from realtime_pipeline.interfaces.cli import backup as backup_cli
 from realtime_pipeline.interfaces.cli import capture as capture_cli
+from realtime_pipeline.interfaces.cli import catalogue as catalogue_cli
 from realtime_pipeline.interfaces.cli import check as check_cli
 from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
 from realtime_pipeline.interfaces.cli import deliver as deliver_cli
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     publish_cli.add_publish(commands, common)
     capture_cli.add_capture(commands, common)
     check_cli.add_check(commands, common)
+    catalogue_cli.add_catalogue(commands, common)
     mapping_cli.add_mapping(commands, common)
     worker = commands.add_parser("worker", parents=[common], help="process published events until stopped")
     worker.add_argument(

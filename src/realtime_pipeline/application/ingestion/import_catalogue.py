@@ -1,0 +1,134 @@
+"""ImportCatalogue: publish the products of a source as catalogue events."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import attrs
+
+from realtime_pipeline.application.errors import InvalidEvents
+from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
+from realtime_pipeline.application.ingestion.publish_events import PublishEvents
+from realtime_pipeline.application.ingestion.run_source import BATCH_RECORDS_MAX
+from realtime_pipeline.application.ports.decoding import Decode
+from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.application.ports.product_queries import ProductQueries
+from realtime_pipeline.application.ports.source import Source
+from realtime_pipeline.domain.plurals import counted
+from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
+from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.views.listings import CATALOGUE_KINDS
+
+_READ_AT_ONCE = 1_000
+
+
+@attrs.frozen
+class CatalogueImport:
+    """What an import did: events published, distinct products in them, events that are invalid (they become dead
+    letters), and products removed because the source does not have them."""
+
+    published: int
+    products: int
+    invalid: int
+    removed: int
+
+
+class ImportCatalogue:
+    """Publishes what a source states of products, and removes the products that it does not have, if asked to.
+
+    An import can be repeated: facts of a later time replace those before.
+    """
+
+    def __init__(self, publish: PublishEvents, decode: Decode, products: ProductQueries) -> None:
+        self._publish = publish
+        self._decode = decode
+        self._products = products
+
+    def __call__(
+        self,
+        source: Source,
+        prepare: PrepareRecords,
+        at_ms: int,
+        removed_max_share: float | None = None,
+        on_progress: Callable[[int], object] = lambda _: None,
+    ) -> CatalogueImport:
+        """Import the products of a source.
+
+        Args:
+            source: where from; it is read from its start.
+            prepare: makes catalogue events of its records.
+            at_ms: the time of the events that remove products.
+            removed_max_share: products that are listed in the store and not in the source are removed, unless they are
+                more than this share of those listed; None removes none.
+            on_progress: called with the number of events published so far.
+
+        Raises:
+            InvalidEvents: the records become events of other kinds; or products would have to be removed, and some
+                events are invalid, or they are too many. All else is published by then.
+        """
+        published = invalid = 0
+        found: set[ProductId] = set()
+        lines = self._publish.lines()
+        for outgoing in _batches(source, prepare):
+            for made in outgoing:
+                product_id = self._product_of(made)
+                if product_id is None:
+                    invalid += 1
+                else:
+                    found.add(product_id)
+            published += lines.publish(outgoing)
+            on_progress(published)
+        lines.end()
+        removed = 0
+        if removed_max_share is not None:
+            removed = self._remove_others(found, invalid, at_ms, removed_max_share)
+        return CatalogueImport(published + removed, len(found), invalid, removed)
+
+    def _product_of(self, made: Outgoing) -> ProductId | None:
+        """The product of an event; None where the event is invalid.
+
+        Raises:
+            InvalidEvents: it is no catalogue event.
+        """
+        decoded = self._decode(Record(0, 0, made.key, made.value, 0, made.origin))
+        if isinstance(decoded, Event):
+            if decoded.kind not in CATALOGUE_KINDS:
+                raise InvalidEvents(
+                    f"{made.origin}: it becomes an event {decoded.kind}: the mapping of an import makes "
+                    "product_updated, product_removed and stock_set"
+                )
+            return decoded.product_id
+        return None
+
+    def _remove_others(self, found: set[ProductId], invalid: int, at_ms: int, share_max: float) -> int:
+        listed = list(self._listed())
+        missing = [product_id for product_id in listed if product_id not in found]
+        if missing and invalid:
+            raise InvalidEvents(
+                f"no product was removed: {counted(invalid, 'event')} of the source are invalid, and may be of "
+                "products that would be removed; correct them, and import again"
+            )
+        if len(missing) > share_max * len(listed):
+            raise InvalidEvents(
+                f"no product was removed: {len(missing):,} of {counted(len(listed), 'product')} are not in the source, "
+                f"more than the share {share_max:g}; raise it, if the source is complete"
+            )
+        documents: list[Mapping[str, object]] = [
+            {"event_type": EventKind.PRODUCT_REMOVED.value, "product_id": product_id, "timestamp": at_ms}
+            for product_id in missing
+        ]
+        return self._publish.documents(documents) if documents else 0
+
+    def _listed(self) -> Iterator[ProductId]:
+        """The products that the store lists."""
+        known = [product_id for product_id, _ in self._products.scan()]
+        for begin in range(0, len(known), _READ_AT_ONCE):
+            listings = self._products.listings(known[begin : begin + _READ_AT_ONCE])
+            yield from (product_id for product_id, listing in listings.items() if not listing.is_removed)
+
+
+def _batches(source: Source, prepare: PrepareRecords) -> Iterator[list[Outgoing]]:
+    try:
+        source.open({})
+        while (batch := source.read(BATCH_RECORDS_MAX, 0.0)) is not None:
+            yield [made for record in batch.records for made in prepare(record)]
+    finally:
+        source.close()
