@@ -60,8 +60,8 @@ MUTATIONS = [
     Mutation(
         "releases that know of no sums merge an entry without them",
         "infrastructure/codecs/outbox.py",
-        "    return (_encode_with_sums if entry.deltas.sums else _encode_plain)",
-        "    return _encode_plain",
+        "    encode = _encode_with_sums if entry.deltas.sums else _encode_plain\n",
+        "    encode = _encode_plain\n",
         ("tests/laws/test_format_laws.py",),
     ),
     Mutation(

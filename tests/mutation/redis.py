@@ -115,7 +115,7 @@ MUTATIONS = [
     ),
     Mutation(
         "facts are merged by arrival",
-        VIEW_FUNCTIONS,
+        VIEW_FUNCTIONS.replace("views", "shared"),
         "  return at_ms > stored_ms or",
         "  return true or",
         REDIS,

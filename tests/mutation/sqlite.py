@@ -74,8 +74,8 @@ MUTATIONS = [
     Mutation(
         "a snapshot has no sums",
         "infrastructure/sqlite/views.py",
-        '"totals", "sums")',
-        '"totals")',
+        '"totals", "sums", "listings", "sales")',
+        '"totals", "listings", "sales")',
         ("tests/infrastructure/sqlite/test_snapshots.py::test_a_snapshot_holds_every_table_of_the_store",),
     ),
     Mutation(

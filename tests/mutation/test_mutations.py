@@ -10,6 +10,7 @@ import pytest
 
 from harness.services.kafka import libraries
 from tests.mutation import (
+    catalogue,
     codecs,
     files_and_system,
     fold,
@@ -27,6 +28,7 @@ from tests.mutation.mutation import Mutation
 ROOT = Path(__file__).parents[2]
 SOURCE = "src/realtime_pipeline/"
 AREAS = (
+    catalogue,
     codecs,
     files_and_system,
     fold,
