@@ -12,6 +12,8 @@ EXPOSURE_RATE = 0.05
 """How often a list is shown after an event."""
 FORGET_RATE, FORGET_SAME_RATE = 0.005, 0.5
 """How often a customer is forgotten after an event, and how often that is the customer of the event."""
+CATALOGUE_RATE = 0.05
+"""How often the shop states something of a product after an event."""
 OPEN_VISITS_MAX = 1_000
 """Of how many visits the last event is remembered."""
 BOUGHT_BEFORE, BOUGHT_AFTER = 3, 5
@@ -24,7 +26,7 @@ def with_rare_kinds(
     """Add to a shop's events what its customers do not do.
 
     Visitors sign in, and their later events have no user id; some events are sent again with the user id; some
-    customers are shown lists of products; some are forgotten, and may come back.
+    customers are shown lists of products; some are forgotten, and may come back. Products are counted and removed.
     """
     last: dict[object, Mapping[str, object]] = {}
     for number, event in enumerate(events):
@@ -48,9 +50,23 @@ def with_rare_kinds(
             listed = rng.sample(products, 3)
             exposure = {"event_id": f"list-{number}", "event_type": "exposure", "properties": {"products": listed}}
             yield {**exposure, **ids, "timestamp": at_ms}
+        if rng.random() < CATALOGUE_RATE:
+            yield _catalogue_event(number, rng.choice(products), at_ms, rng)
         if rng.random() < FORGET_RATE:
             forgotten = ids if rng.random() < FORGET_SAME_RATE else random_user
             yield {"event_id": f"forget-{number}", "event_type": "forget", **forgotten, "timestamp": at_ms}
+
+
+def _catalogue_event(number: int, product_id: str, at_ms: int, rng: Random) -> Mapping[str, object]:
+    """A stock level, sometimes of a minute ago; a description; or, seldom, a removal."""
+    kind = rng.choices(("stock_set", "product_updated", "product_removed"), (6, 3, 1))[0]
+    properties: dict[str, object] = {"product_id": product_id}
+    if kind != "product_removed":
+        properties |= {"stock": rng.randrange(50)}
+    if kind == "product_updated":
+        properties |= {"name": f"Product {product_id}", "price": rng.randrange(1, 100), "text": "As listed."}
+    stated_ms = at_ms - rng.choice((0, 0, 60_000))
+    return {"event_id": f"stated-{number}", "event_type": kind, "timestamp": stated_ms, "properties": properties}
 
 
 def backlog_of_sign_ins(visitors: int, dedup_events: int, at_ms: int) -> tuple[list[Mapping[str, object]], int]:

@@ -20,6 +20,7 @@ from realtime_pipeline.application.errors import (
     WrongLog,
 )
 from realtime_pipeline.application.ingestion.check_events import CheckReport, Example
+from realtime_pipeline.application.ingestion.import_catalogue import CatalogueImport
 from realtime_pipeline.application.ingestion.run_source import SourceProgress
 from realtime_pipeline.application.maintenance.follow_forgetting import Progress
 from realtime_pipeline.application.maintenance.forget_customer import Forgetting, Receipt
@@ -60,6 +61,7 @@ __all__ = [
     "Amount",
     "Backup",
     "Catalogue",
+    "CatalogueImport",
     "Change",
     "CheckReport",
     "Clock",
