@@ -22,9 +22,9 @@ class Aliases:
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
     contributions: tuple[Contribution, ...] = ()
 
-    def record(self, event: Event, settings: ProfileSettings) -> None:
+    def record(self, event: Event, excluded: bool, settings: ProfileSettings) -> None:
         """Keep what an event of a visitor adds; over `contributions_max` the oldest leaves."""
-        contribution = Contribution.of(event, digest_of(event.event_id))
+        contribution = Contribution.of(event, digest_of(event.event_id), excluded)
         self.contributions = (*self.contributions, contribution)[-settings.contributions_max :]
 
     def add_visitor(

@@ -7,6 +7,7 @@ from realtime_pipeline.domain.profile.changes import Changes
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.duplicates import duplicates_in, without_duplicates
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.profile.exposures import Exposures
 from realtime_pipeline.domain.profile.interests import Interests
 from realtime_pipeline.domain.profile.kinds import REVIEWED
@@ -15,7 +16,7 @@ from realtime_pipeline.domain.profile.purchases import Purchases
 from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.profile.unknown_fields import detach_unknown, merge_unknown
-from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 
 
 @attrs.frozen
@@ -78,22 +79,30 @@ def _standing(event: Contribution, opinions: Opinions) -> Contribution:
 
 
 def merge_profile(
-    customer: Customer, merged: ProfileMerged, begins: SessionKey, settings: ProfileSettings, changes: Changes
+    customer: Customer,
+    merged: ProfileMerged,
+    begins: SessionKey,
+    settings: ProfileSettings,
+    changes: Changes,
+    exclude: Exclusion | None = None,
 ) -> Session | None:
     """Add a visitor's profile to a customer, as if each thing were noted now.
 
     Events that the customer has counted too, by their ids, are taken out first. A session of the same id goes on, else
-    the visitor's becomes one of the customer's, with the key `begins`.
+    the visitor's becomes one of the customer's, with the key `begins`. Where `exclude` names the customer or the
+    visitor, what the visitor did is taken out of what customers share, as far as it is known event by event; and their
+    session ends.
 
     Returns:
-        The session that the visitor's session is part of now; None where the visitor had none.
+        The session that the visitor's session is part of now; None where there is none.
 
     Raises:
         CannotMerge: both have parts that only a newer release can add up; the customer may have changed by then.
     """
     unknown = merge_unknown(customer.unknown, merged.profile.unknown)
     duplicates = duplicates_in(merged.profile, customer)
-    changes.duplicates += duplicates
+    excludes = exclude is not None and exclude.names(customer.customer_id, routing_key(merged.visitor))
+    changes.retracted += merged.profile.aliases.contributions if excludes else duplicates
     profile, at_ms = without_duplicates(merged.profile, duplicates, settings), merged.occurred_at_ms
     customer.carry(unknown)
     customer.seen.add_merged(profile.seen.merged_ids, settings)
@@ -105,4 +114,4 @@ def merge_profile(
     customer.exposures.merge(profile.exposures, settings)
     customer.aliases.add_visitor(merged.visitor, merged.event_id, at_ms, settings, changes)
     moved = profile.visits.current_session
-    return None if moved is None else customer.visits.merge_session(moved, begins, settings, changes)
+    return None if moved is None or excludes else customer.visits.merge_session(moved, begins, settings, changes)

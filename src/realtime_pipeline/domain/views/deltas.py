@@ -53,9 +53,10 @@ class Deltas:
         return [add for add in adders if add is not None]
 
     def retract(self, events: Sequence[Contribution]) -> None:
-        """Take out what a visitor's events have added that their customer has counted, too."""
+        """Take out what a visitor's events have added; what was excluded has added nothing."""
+        added = [event for event in events if not event.excluded]
         for projection, table in self._tables():
-            for event in events:
+            for event in added:
                 projection.retract(table, event)
 
     def continue_session(self, session: Session, moved: Session) -> None:
