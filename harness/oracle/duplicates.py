@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from harness.oracle.identity import MERGED_PROFILE, KeyedEvent, merged_profile_in
+from harness.oracle.identity import KeyedEvent, merged_profile_in, with_profile
 from harness.oracle.sessions import interest_weights
 from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.contribution import Contribution
@@ -25,7 +25,7 @@ def without_duplicates(
         profile, counted_twice = merged_profile_in(event), duplicates.get(number)
         if profile is not None and counted_twice:
             left = _subtract(profile, counted_twice, settings)
-            event = event._replace(properties={**event.properties, MERGED_PROFILE: left})  # noqa: PLW2901
+            event = with_profile(event, left)  # noqa: PLW2901
         found.append((key, event))
     return found
 
@@ -50,6 +50,7 @@ def _subtract(profile: VisitorProfile, duplicates: Sequence[Contribution], setti
             affinity[name] = (left, at_ms)
     return attrs.evolve(
         profile,
+        excluded=profile.excluded - sum(duplicate.excluded for duplicate in duplicates),
         counts={kind: count - kinds[kind] for kind, count in profile.counts.items() if count > kinds[kind]},
         spend=profile.spend - sum(amount_by_order.values()),
         units=profile.units - sum(units_by_order.values()),

@@ -36,6 +36,7 @@ class VisitorProfile:
     forwards_to: CustomerId | None = None
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
     contributions: tuple[Contribution, ...] = ()
+    excluded: int = 0
 
 
 @attrs.frozen

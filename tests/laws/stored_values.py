@@ -1,7 +1,7 @@
 """Strategies of customers, and a value of each kind that is stored, with its decoder."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 import msgspec
@@ -99,6 +99,24 @@ customers = st.builds(
     seen,
     numbers,
 )
+excluding_customers = st.builds(
+    lambda customer, excluded, minute, flags: attrs.evolve(
+        customer,
+        visits=attrs.evolve(customer.visits, excluded=excluded, minute=minute),
+        aliases=attrs.evolve(
+            customer.aliases,
+            contributions=tuple(
+                event._replace(excluded=flag)
+                for event, flag in zip(customer.aliases.contributions, flags, strict=False)
+            ),
+        ),
+    ),
+    customers,
+    st.integers(1, 9),
+    st.none() | st.tuples(numbers, st.integers(1, 9)),
+    st.tuples(st.booleans(), st.booleans()),
+)
+"""With excluded events."""
 values = st.recursive(
     st.none() | st.booleans() | numbers | words | st.binary(max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2),
@@ -117,6 +135,12 @@ ADA: Final = Customer(
     purchases=Purchases(spend=125_000, orders={"o1": Order(5, 2, 125_000)}),
     seen=SeenEvents(b"1" * 14, 5, SeenIds(b"2" * 14, 6)),
 )
+BOT: Final = attrs.evolve(
+    ADA,
+    visits=attrs.evolve(ADA.visits, excluded=2, minute=(7, 3)),
+    aliases=Aliases(contributions=(Contribution(b"12345678", EventKind.PRODUCT_VIEWED, 5, excluded=True),)),
+)
+"""A customer with excluded events."""
 ENTRY: Final = OutboxEntry(
     0,
     3,
@@ -136,6 +160,22 @@ WITH_SUMS: Final = attrs.evolve(
     ENTRY, deltas=attrs.evolve(ENTRY.deltas, sums={("returns", ProductId("mug"), "units"): 2})
 )
 REVIEW: Final = Review(CustomerId("ada"), ProductId("mug"), 4, "fine", 9)
+
+
+class ContributionOfFirstRelease(NamedTuple):
+    """What an event of a visitor added, as the releases before exclusions have it."""
+
+    digest: bytes
+    kind: EventKind
+    at_ms: int
+    product_id: ProductId | None
+    category: str | None
+    amount: int
+    quantity: int
+    order_id: str | None
+    country: str | None
+    rating: int | None
+    shown: tuple[ProductId, ...]
 
 
 @attrs.define
@@ -163,7 +203,7 @@ class CustomerOfFirstRelease:
     forgotten_at_ms: int
     forwards_to: CustomerId | None
     visitors: dict[CustomerId, str]
-    contributions: tuple[Contribution, ...]
+    contributions: tuple[ContributionOfFirstRelease, ...]
 
 
 def in_first_release(customer: Customer) -> CustomerOfFirstRelease:
@@ -189,13 +229,14 @@ def in_first_release(customer: Customer) -> CustomerOfFirstRelease:
         forgotten_at_ms=customer.forgotten_at_ms,
         forwards_to=customer.aliases.alias_of,
         visitors=customer.aliases.visitors,
-        contributions=customer.aliases.contributions,
+        contributions=tuple(ContributionOfFirstRelease(*event[:-1]) for event in customer.aliases.contributions),
     )
 
 
 Stored = tuple[bytes, Callable[[bytes], object]]
 STORED: Final[dict[str, Stored]] = {
     "customer": (encode_customer(ADA), decode_customer),
+    "customer with excluded events": (encode_customer(BOT), decode_customer),
     "review": (encode_review(REVIEW), decode_review),
     "entry": (encode_entry(ENTRY), decode_entry),
     "entry with sums": (encode_entry(WITH_SUMS), decode_entry),

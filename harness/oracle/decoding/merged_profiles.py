@@ -64,7 +64,7 @@ def _contradictions(profile: VisitorProfile) -> Iterator[bool]:
     yield any(abs(number) > EXACT_MAX for number in (*units, *(event.quantity for event in events)))
     amounts = [profile.spend, *(order.amount for order in orders), *(event.amount for event in events)]
     yield any(abs(amount) >= 2**63 for amount in amounts)
-    counts = [profile.orders_placed, profile.sessions_begun, *profile.counts.values()]
+    counts = [profile.orders_placed, profile.sessions_begun, profile.excluded, *profile.counts.values()]
     counts += [times for times, _ in profile.shown.values()]
     for session in sessions:
         counts += [session.events, *(weight for _, weight in session.products.values())]

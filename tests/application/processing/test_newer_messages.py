@@ -48,9 +48,9 @@ UNREADABLE: dict[str, tuple[Callable[[Fields], Fields], Callable[[Fields], Field
         lambda _: {"event_type": "history_merged", "message_format": [2, 2]},
         unchanged,
     ),
-    "a newer profile": (unchanged, lambda profile: profile | {"format": [2, 2]}),
-    "a newer profile of other fields": (unchanged, lambda _: {"format": [2, 2], "spent": {}}),
-    "a profile field of another type": (unchanged, lambda profile: profile | {"format": [2, 1], "spend": "1.25 EUR"}),
+    "a newer profile": (unchanged, lambda profile: profile | {"format": [3, 3]}),
+    "a newer profile of other fields": (unchanged, lambda _: {"format": [3, 3], "spent": {}}),
+    "a profile field of another type": (unchanged, lambda profile: profile | {"format": [3, 1], "spend": "1.25 EUR"}),
     "a message field of another type": (lambda message: message | {"message_format": [2, 1], "user_id": []}, unchanged),
     "a newer type": (lambda _: {"event_type": "profile_split", "user_id": "ada", "message_format": [3, 2]}, unchanged),
     "a large message of a newer type": (

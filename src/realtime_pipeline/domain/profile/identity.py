@@ -1,5 +1,7 @@
 """A visitor signs in: their profile is merged into the customer's, whose alias they are from then on."""
 
+from collections.abc import Iterable
+
 import attrs
 
 from realtime_pipeline.domain.profile.aliases import Aliases
@@ -102,16 +104,24 @@ def merge_profile(
     unknown = merge_unknown(customer.unknown, merged.profile.unknown)
     duplicates = duplicates_in(merged.profile, customer)
     excludes = exclude is not None and exclude.names(customer.customer_id, routing_key(merged.visitor))
-    changes.retracted += merged.profile.aliases.contributions if excludes else duplicates
+    retracted = merged.profile.aliases.contributions if excludes else duplicates
+    changes.retracted += retracted
     profile, at_ms = without_duplicates(merged.profile, duplicates, settings), merged.occurred_at_ms
     customer.carry(unknown)
     customer.seen.add_merged(profile.seen.merged_ids, settings)
     if merged.signed_in is not None:
         customer.seen.advance(merged.signed_in)
     customer.visits.merge(profile.visits, at_ms)
+    if excludes:
+        customer.visits.excluded += _counted(retracted) - _counted(duplicates)
     customer.interests.merge(profile.interests, settings)
     customer.purchases.merge(profile.purchases, settings)
     customer.exposures.merge(profile.exposures, settings)
     customer.aliases.add_visitor(merged.visitor, merged.event_id, at_ms, settings, changes)
     moved = profile.visits.current_session
     return None if moved is None or excludes else customer.visits.merge_session(moved, begins, settings, changes)
+
+
+def _counted(events: Iterable[Contribution]) -> int:
+    """How many of a visitor's events have counted for all customers."""
+    return sum(not event.excluded for event in events)
