@@ -11,6 +11,7 @@ import pytest
 from harness.services.kafka import libraries
 from tests.mutation import (
     codecs,
+    exclusion,
     files_and_system,
     fold,
     kafka,
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = "src/realtime_pipeline/"
 AREAS = (
     codecs,
+    exclusion,
     files_and_system,
     fold,
     kafka,

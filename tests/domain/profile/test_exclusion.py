@@ -8,6 +8,7 @@ from realtime_pipeline.domain.profile.changes import APPLIED, EXCLUDED, Changes,
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import Verdict
 from realtime_pipeline.domain.profile.exclusion import Exclusion
+from realtime_pipeline.domain.profile.identity import detach_profile
 from realtime_pipeline.domain.profile.session import session_key
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
@@ -163,3 +164,12 @@ def test_a_visitors_contribution_says_that_it_was_excluded() -> None:
     history.happens(view(1, customer_id=visitor, context={"user_agent": "Bot/1"}))
     history.happens(view(2, customer_id=visitor))
     assert [event.excluded for event in history.customer.aliases.contributions] == [True, False]
+
+
+def test_the_minute_of_a_visitor_who_signs_in_ends() -> None:
+    visitor = CustomerId("anonymous:s1")
+    history = History(Exclusion(events_per_minute_max=1), visitor)
+    history.excluded(1, 2)
+    profile = detach_profile(history.customer, ADA, ProfileSettings(), history.changes)
+    assert (profile.visits.excluded, profile.visits.minute) == (1, None)
+    assert (history.customer.visits.excluded, history.customer.visits.minute) == (0, None)
