@@ -105,4 +105,18 @@ MUTATIONS = [
         "    if False:",
         FORMATS,
     ),
+    Mutation(
+        "a message may say that fewer events than none are excluded",
+        "infrastructure/codecs/messages.py",
+        "visits.sessions_begun, visits.excluded, *visits",
+        "visits.sessions_begun, *visits",
+        ("tests/application/processing/test_merged_profiles.py",),
+    ),
+    Mutation(
+        "what only a newer release can take out is left in when staff sign in",
+        "domain/profile/identity.py",
+        "    check_kinds(retracted)\n",
+        "",
+        ("tests/application/processing/test_newer_messages.py",),
+    ),
 ]

@@ -149,7 +149,7 @@ def test_the_same_event_of_an_unknown_kind_in_both_profiles_stops_the_worker(pip
     append(pipeline, [look | {"user_id": "ada"}])
     pipeline.process()
     append(pipeline, [merge_message(change_profile=with_rental)])
-    with pytest.raises(NewerRelease, match="both profiles have counted the same product_rented"):
+    with pytest.raises(NewerRelease, match="what the visitor's product_rented added must be taken out again"):
         pipeline.process()
 
 

@@ -8,7 +8,7 @@ from realtime_pipeline.domain.profile.aliases import Aliases
 from realtime_pipeline.domain.profile.changes import Changes
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.duplicates import duplicates_in, without_duplicates
+from realtime_pipeline.domain.profile.duplicates import check_kinds, duplicates_in, without_duplicates
 from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.profile.exposures import Exposures
 from realtime_pipeline.domain.profile.interests import Interests
@@ -105,6 +105,7 @@ def merge_profile(
     duplicates = duplicates_in(merged.profile, customer)
     excludes = exclude is not None and exclude.names(customer.customer_id, routing_key(merged.visitor))
     retracted = merged.profile.aliases.contributions if excludes else duplicates
+    check_kinds(retracted)
     changes.retracted += retracted
     profile, at_ms = without_duplicates(merged.profile, duplicates, settings), merged.occurred_at_ms
     customer.carry(unknown)

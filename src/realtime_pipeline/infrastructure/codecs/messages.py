@@ -164,7 +164,7 @@ def _check(document: _ProfileDocument, profile: Customer) -> None:
         *(event.quantity for event in events),
     )
     counts = (
-        *(purchases.orders_placed, visits.sessions_begun, *visits.counts.values()),
+        *(purchases.orders_placed, visits.sessions_begun, visits.excluded, *visits.counts.values()),
         *(times for times, _ in shown.values()),
         *(
             number
