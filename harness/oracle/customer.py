@@ -89,7 +89,7 @@ def history_of(
     """Compute a customer's history from all their events, in log order."""
     deduplication = deduplicate(events, settings)
     retracted = retracted_in(events, deduplication.duplicates, exclude)
-    events = without_duplicates(events, deduplication.duplicates, settings)
+    events = without_duplicates(events, deduplication, settings)
     events = with_excluded_profiles(events, deduplication.duplicates, exclude)
     whole = _lifetimes(events, deduplication.classes)
     lifetimes = [lifetime[: sign_in_index(lifetime)] for lifetime in whole]
@@ -211,9 +211,10 @@ def _detached_profile(
     seen = SeenEvents(merged_ids=b"".join(map(bytes.fromhex, sorted(ids))))
     if not lifetime:
         return VisitorProfile(customer_id, seen=seen)
-    open_, closed = sessions_of(without(lifetime, excluded), settings)
-    count = sum(key in excluded for key, _ in lifetime)
-    known = profile_of(customer_id, [event for _, event in lifetime], {}, (open_, closed), settings, count)
+    counted, left_out = without(lifetime, excluded), [keyed for keyed in lifetime if keyed[0] in excluded]
+    open_, closed = sessions_of(counted, settings)
+    _, opinions = opinions_in([event for _, event in counted], settings.reviews_max)
+    known = profile_of(customer_id, [event for _, event in lifetime], {}, (open_, closed), settings, len(left_out))
     moving = _moving_session(open_)
     sessions = [] if moving is None else [Session(**attrs.asdict(expected_session(moving, settings)))]
     return VisitorProfile(
@@ -233,7 +234,8 @@ def _detached_profile(
         orders={order_id: Order(*order) for order_id, order in known.orders.items()},
         open_sessions=sessions,
         seen=seen,
-        contributions=tuple(_contributions(lifetime, excluded, settings)),
+        contributions=tuple(_contributions(counted, opinions, settings)),
+        excluded_contributions=tuple(_contributions(left_out, {}, settings)),
         excluded=known.excluded,
     )
 
@@ -246,10 +248,9 @@ def _forwarded_copy(event: Event, to: CustomerId, key: SessionKey) -> Event:
 
 
 def _contributions(
-    lifetime: Sequence[KeyedEvent], excluded: set[SessionKey], settings: ProfileSettings
+    events: Sequence[KeyedEvent], current: Mapping[ProductId, Event], settings: ProfileSettings
 ) -> list[Contribution]:
     """What each of the last events added. A review counts only where it is the current opinion of its product."""
-    _, current = opinions_in([event for _, event in without(lifetime, excluded)], settings.reviews_max)
     return [
         Contribution(
             bytes.fromhex(digest_of(event.event_id)),
@@ -263,9 +264,8 @@ def _contributions(
             country_of(event),
             event.rating if _is_current_opinion(event, current) else None,
             event.shown,
-            key in excluded,
         )
-        for key, event in lifetime[-settings.contributions_max :]
+        for _, event in events[-settings.contributions_max :]
     ]
 
 

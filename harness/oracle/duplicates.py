@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from harness.oracle.deduplication import Deduplication
 from harness.oracle.identity import KeyedEvent, merged_profile_in, with_profile
 from harness.oracle.sessions import interest_weights
 from harness.oracle.visitor_profile import VisitorProfile
@@ -17,14 +18,17 @@ _SIGNS = {EventKind.PRODUCT_PURCHASED: 1, EventKind.PURCHASE_CANCELLED: -1}
 
 
 def without_duplicates(
-    events: Sequence[KeyedEvent], duplicates: dict[int, list[Contribution]], settings: ProfileSettings
+    events: Sequence[KeyedEvent], deduplication: Deduplication, settings: ProfileSettings
 ) -> list[KeyedEvent]:
     """The same events, whose merged profiles no longer count what the customer has counted already."""
     found = []
     for number, (key, event) in enumerate(events):
-        profile, counted_twice = merged_profile_in(event), duplicates.get(number)
-        if profile is not None and counted_twice:
-            left = _subtract(profile, counted_twice, settings)
+        profile = merged_profile_in(event)
+        counted_twice = deduplication.duplicates.get(number, [])
+        excluded_twice = deduplication.excluded_duplicates.get(number, [])
+        if profile is not None and (counted_twice or excluded_twice):
+            left = _subtract(profile, [*counted_twice, *excluded_twice], settings)
+            left = attrs.evolve(left, excluded=profile.excluded - len(excluded_twice))
             event = with_profile(event, left)  # noqa: PLW2901
         found.append((key, event))
     return found
@@ -50,7 +54,6 @@ def _subtract(profile: VisitorProfile, duplicates: Sequence[Contribution], setti
             affinity[name] = (left, at_ms)
     return attrs.evolve(
         profile,
-        excluded=profile.excluded - sum(duplicate.excluded for duplicate in duplicates),
         counts={kind: count - kinds[kind] for kind, count in profile.counts.items() if count > kinds[kind]},
         spend=profile.spend - sum(amount_by_order.values()),
         units=profile.units - sum(units_by_order.values()),

@@ -67,7 +67,7 @@ def is_merge_excluded(event: Event, profile: VisitorProfile, exclude: Exclusion)
 def retracted_in(
     events: Sequence[KeyedEvent], duplicates: Mapping[int, Sequence[Contribution]], exclude: Exclusion
 ) -> list[Contribution]:
-    """The events of merged profiles that no longer count for all customers, of those that did.
+    """The events of merged profiles that no longer count for all customers.
 
     Args:
         events: all events of a customer, in log order.
@@ -80,7 +80,7 @@ def retracted_in(
         profile = merged_profile_in(event)
         if profile is not None:
             retracted += profile.contributions if _is_merge_excluded(event, profile, exclude) else counted_twice
-    return [contribution for contribution in retracted if not contribution.excluded]
+    return retracted
 
 
 def with_excluded_profiles(
@@ -92,9 +92,8 @@ def with_excluded_profiles(
     for number, (key, event) in enumerate(events):
         profile = merged_profile_in(event)
         if profile is not None and number in duplicates and _is_merge_excluded(event, profile, exclude):
-            counted = Counter(each.excluded for each in profile.contributions)
-            counted.subtract(each.excluded for each in duplicates[number])
-            left = attrs.evolve(profile, open_sessions=[], excluded=profile.excluded + counted[False])
+            more = len(profile.contributions) - len(duplicates[number])
+            left = attrs.evolve(profile, open_sessions=[], excluded=profile.excluded + more)
             event = with_profile(event, left)  # noqa: PLW2901
         found.append((key, event))
     return found

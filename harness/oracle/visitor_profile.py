@@ -37,6 +37,7 @@ class VisitorProfile:
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
     contributions: tuple[Contribution, ...] = ()
     excluded: int = 0
+    excluded_contributions: tuple[Contribution, ...] = ()
 
 
 @attrs.frozen

@@ -1,7 +1,7 @@
 """Strategies of customers, and a value of each kind that is stored, with its decoder."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import attrs
 import msgspec
@@ -100,21 +100,15 @@ customers = st.builds(
     numbers,
 )
 excluding_customers = st.builds(
-    lambda customer, excluded, minute, flags: attrs.evolve(
+    lambda customer, excluded, minute, left_out: attrs.evolve(
         customer,
         visits=attrs.evolve(customer.visits, excluded=excluded, minute=minute),
-        aliases=attrs.evolve(
-            customer.aliases,
-            contributions=tuple(
-                event._replace(excluded=flag)
-                for event, flag in zip(customer.aliases.contributions, flags, strict=False)
-            ),
-        ),
+        aliases=attrs.evolve(customer.aliases, excluded_contributions=left_out),
     ),
     customers,
     st.integers(1, 9),
     st.none() | st.tuples(numbers, st.integers(1, 9)),
-    st.tuples(st.booleans(), st.booleans()),
+    st.lists(contributions, max_size=2).map(tuple),
 )
 """With excluded events."""
 values = st.recursive(
@@ -138,7 +132,7 @@ ADA: Final = Customer(
 BOT: Final = attrs.evolve(
     ADA,
     visits=attrs.evolve(ADA.visits, excluded=2, minute=(7, 3)),
-    aliases=Aliases(contributions=(Contribution(b"12345678", EventKind.PRODUCT_VIEWED, 5, excluded=True),)),
+    aliases=Aliases(excluded_contributions=(Contribution(b"12345678", EventKind.PRODUCT_VIEWED, 5),)),
 )
 """A customer with excluded events."""
 ENTRY: Final = OutboxEntry(
@@ -160,22 +154,6 @@ WITH_SUMS: Final = attrs.evolve(
     ENTRY, deltas=attrs.evolve(ENTRY.deltas, sums={("returns", ProductId("mug"), "units"): 2})
 )
 REVIEW: Final = Review(CustomerId("ada"), ProductId("mug"), 4, "fine", 9)
-
-
-class ContributionOfFirstRelease(NamedTuple):
-    """What an event of a visitor added, as the releases before exclusions have it."""
-
-    digest: bytes
-    kind: EventKind
-    at_ms: int
-    product_id: ProductId | None
-    category: str | None
-    amount: int
-    quantity: int
-    order_id: str | None
-    country: str | None
-    rating: int | None
-    shown: tuple[ProductId, ...]
 
 
 @attrs.define
@@ -203,7 +181,7 @@ class CustomerOfFirstRelease:
     forgotten_at_ms: int
     forwards_to: CustomerId | None
     visitors: dict[CustomerId, str]
-    contributions: tuple[ContributionOfFirstRelease, ...]
+    contributions: tuple[Contribution, ...]
 
 
 def in_first_release(customer: Customer) -> CustomerOfFirstRelease:
@@ -229,7 +207,7 @@ def in_first_release(customer: Customer) -> CustomerOfFirstRelease:
         forgotten_at_ms=customer.forgotten_at_ms,
         forwards_to=customer.aliases.alias_of,
         visitors=customer.aliases.visitors,
-        contributions=tuple(ContributionOfFirstRelease(*event[:-1]) for event in customer.aliases.contributions),
+        contributions=customer.aliases.contributions,
     )
 
 

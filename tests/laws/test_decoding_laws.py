@@ -210,8 +210,8 @@ def compared(decoded: Decoded | OracleDecoded) -> object:
     if isinstance(decoded, ProfileMerged):
         profile = decoded.profile
         flat = msgspec.structs.asdict(map_of(profile)) | {
-            "excluded": profile.visits.excluded,  # absent from the map of a profile without excluded events
-            "contributions": profile.aliases.contributions,
+            "excluded": profile.visits.excluded,  # both are absent from the map of a profile without excluded events
+            "excluded_contributions": profile.aliases.excluded_contributions,
         }
         del flat["minute"]  # it does not go along
         return attrs.asdict(decoded, recurse=False) | {"profile": flat}
@@ -225,15 +225,15 @@ def compared(decoded: Decoded | OracleDecoded) -> object:
     return {**decoded._replace(context=context)._asdict(), "country": decoded.country}
 
 
-def history(visitor: str = "anonymous:s1", *excluded: bool) -> dict[str, Any]:
-    """The record by which a worker hands on what a visitor had done; of some events it says whether they count."""
-    viewed = EventKind.PRODUCT_VIEWED
+def history(visitor: str = "anonymous:s1", counted: int = 0, excluded: int = 0) -> dict[str, Any]:
+    """The record by which a worker hands on what a visitor had done; so many events are known one by one."""
+    viewed = Contribution(b"12345678", EventKind.PRODUCT_VIEWED, 5)
     had_done = Customer(
         CustomerId(visitor),
-        Visits(excluded=sum(excluded)),
+        Visits(excluded=excluded),
         interests=Interests(recent={ProductId("mug"): AT_MS}),
         purchases=Purchases(spend=5),
-        aliases=Aliases(contributions=tuple(Contribution(b"12345678", viewed, 5, excluded=flag) for flag in excluded)),
+        aliases=Aliases(contributions=(viewed,) * counted, excluded_contributions=(viewed,) * excluded),
     )
     message = Message(
         CustomerId("ada"), f"{visitor}/e9", AT_MS, had_done.customer_id, profile=had_done, signed_in=(1, 7)
@@ -254,8 +254,8 @@ ONCE_READ_DIFFERENTLY: Final[list[dict[str, Any]]] = [
     {"event_type": "view", "user_id": "ada", "timestamp": 253_402_300_799_999},
     {"event_type": "purchase", "user_id": "ada", "timestamp": 1, "product_id": "mug", "price": 2, "quantity": 3},
     history(f"anonymous:{EMOJI}"),
-    history("anonymous:s1", False, False),
-    history("anonymous:s1", True, False),
+    history(counted=2),
+    history(counted=1, excluded=2),
 ]
 
 

@@ -213,7 +213,7 @@ def test_a_review_of_a_newer_release_is_read() -> None:
 
 @pytest.mark.parametrize("name", [name for name in unpack(encode_customer(BOT)) if name != "format"])
 def test_a_customer_that_lacks_a_field_is_damaged(name: str) -> None:
-    fields = unpack(encode_customer(BOT if name in ("excluded", "minute") else ADA))
+    fields = unpack(encode_customer(BOT if "excluded" in name or name == "minute" else ADA))
     del fields[name]
     with pytest.raises(Damaged, match=f"it lacks {name}"):
         decode_customer(pack(fields))

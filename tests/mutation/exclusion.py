@@ -23,9 +23,9 @@ MUTATIONS = [
     ),
     Mutation(
         "what was never added is taken out at a sign-in",
-        "domain/views/deltas.py",
-        "        added = [event for event in events if not event.excluded]\n",
-        "        added = list(events)\n",
+        "domain/profile/identity.py",
+        "    changes.retracted += retracted\n",
+        "    changes.retracted += (*retracted, *excluded)\n",
         WHOLE,
     ),
     Mutation(
@@ -92,11 +92,18 @@ MUTATIONS = [
         FORMATS,
     ),
     Mutation(
-        "older releases cannot read a visitor of a shop without a filter",
+        "older releases cannot read a customer of a shop without a filter",
         "infrastructure/codecs/customer_map.py",
-        "    if not contributions:\n        return ()\n",
-        "    return contributions\n",
+        "    is_plain = visits",
+        "    is_plain = False and visits",
         FORMATS,
+    ),
+    Mutation(
+        "an excluded event that comes again after the sign-in counts twice",
+        "domain/profile/identity.py",
+        "    excluded = duplicates_in(aliases.excluded_contributions, customer)\n",
+        "    excluded = duplicates_in((), customer)\n",
+        WHOLE,
     ),
     Mutation(
         "a profile that lacks how many events are excluded is read as if none were",
@@ -115,7 +122,7 @@ MUTATIONS = [
     Mutation(
         "what only a newer release can take out is left in when staff sign in",
         "domain/profile/identity.py",
-        "    check_kinds(retracted)\n",
+        "    check_kinds((*retracted, *excluded))\n",
         "",
         ("tests/application/processing/test_newer_messages.py",),
     ),

@@ -158,12 +158,14 @@ def test_without_a_limit_no_minute_is_kept() -> None:
     assert History(BOTS).happens(view(kind=EventKind.PURCHASE_CANCELLED)) is APPLIED
 
 
-def test_a_visitors_contribution_says_that_it_was_excluded() -> None:
+def test_what_a_visitors_excluded_events_added_is_kept_apart() -> None:
     visitor = CustomerId("anonymous:s1")
     history = History(BOTS, visitor)
     history.happens(view(1, customer_id=visitor, context={"user_agent": "Bot/1"}))
     history.happens(view(2, customer_id=visitor))
-    assert [event.excluded for event in history.customer.aliases.contributions] == [True, False]
+    aliases = history.customer.aliases
+    assert [event.at_ms for event in aliases.excluded_contributions] == [1]
+    assert [event.at_ms for event in aliases.contributions] == [2]
 
 
 def test_the_minute_of_a_visitor_who_signs_in_ends() -> None:

@@ -8,8 +8,7 @@ from realtime_pipeline.domain.shop.events import NOTHING, Event, EventKind, Prod
 class Contribution(NamedTuple):
     """An event of a visitor as far as it changed sums, with the digest of its id, so that it can be taken out again.
 
-    `rating` is that of a review which is the visitor's opinion. `amount` is in ten-thousandths. What is `excluded` has
-    changed the visitor's profile alone.
+    `rating` is that of a review which is the visitor's opinion. `amount` is in ten-thousandths.
     """
 
     digest: bytes
@@ -23,10 +22,9 @@ class Contribution(NamedTuple):
     country: str | None = None
     rating: int | None = None
     shown: tuple[ProductId, ...] = ()
-    excluded: bool = False
 
     @classmethod
-    def of(cls, event: Event, digest: bytes, excluded: bool = False) -> "Contribution":
+    def of(cls, event: Event, digest: bytes) -> "Contribution":
         """What an event adds, with the digest of its id."""
         return cls(
             digest,
@@ -40,7 +38,6 @@ class Contribution(NamedTuple):
             event.country,
             event.rating,
             event.shown,
-            excluded,
         )
 
     def as_event(self) -> Event:

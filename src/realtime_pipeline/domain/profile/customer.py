@@ -82,7 +82,7 @@ class Customer:
         visits.record(event, kind, at_ms)
         applied = EXCLUDED if exclude is not None and visits.count_excluded(event, at_ms, exclude) else APPLIED
         if self.customer_id.startswith(ANONYMOUS):
-            self.aliases.record(event, applied.excluded, settings)
+            self.aliases.record(event, settings, excluded=applied.excluded)
         if kind is REVIEWED:
             return applied if applied.excluded else self.opinions.record(self.customer_id, event, settings, changes)
         if kind is CANCELLED:

@@ -1,7 +1,5 @@
 """A visitor signs in: their profile is merged into the customer's, whose alias they are from then on."""
 
-from collections.abc import Iterable
-
 import attrs
 
 from realtime_pipeline.domain.profile.aliases import Aliases
@@ -68,6 +66,7 @@ def detach_profile(
     if aliases.alias_of is None:  # else the ids are those of events that went to another customer
         profile.seen.merged_ids = visitor.seen.all_digests()
     profile.aliases.contributions = tuple(_standing(event, visitor.opinions) for event in aliases.contributions)
+    profile.aliases.excluded_contributions = aliases.excluded_contributions
     visitor.aliases = Aliases(identified_as, aliases.visitors)
     return profile
 
@@ -102,27 +101,24 @@ def merge_profile(
         CannotMerge: both have parts that only a newer release can add up; the customer may have changed by then.
     """
     unknown = merge_unknown(customer.unknown, merged.profile.unknown)
-    duplicates = duplicates_in(merged.profile, customer)
+    aliases = merged.profile.aliases
+    duplicates = duplicates_in(aliases.contributions, customer)
+    excluded = duplicates_in(aliases.excluded_contributions, customer)
     excludes = exclude is not None and exclude.names(customer.customer_id, routing_key(merged.visitor))
-    retracted = merged.profile.aliases.contributions if excludes else duplicates
-    check_kinds(retracted)
+    retracted = aliases.contributions if excludes else duplicates
+    check_kinds((*retracted, *excluded))
     changes.retracted += retracted
-    profile, at_ms = without_duplicates(merged.profile, duplicates, settings), merged.occurred_at_ms
+    profile, at_ms = without_duplicates(merged.profile, duplicates, excluded, settings), merged.occurred_at_ms
     customer.carry(unknown)
     customer.seen.add_merged(profile.seen.merged_ids, settings)
     if merged.signed_in is not None:
         customer.seen.advance(merged.signed_in)
     customer.visits.merge(profile.visits, at_ms)
     if excludes:
-        customer.visits.excluded += _counted(retracted) - _counted(duplicates)
+        customer.visits.excluded += len(retracted) - len(duplicates)
     customer.interests.merge(profile.interests, settings)
     customer.purchases.merge(profile.purchases, settings)
     customer.exposures.merge(profile.exposures, settings)
     customer.aliases.add_visitor(merged.visitor, merged.event_id, at_ms, settings, changes)
     moved = profile.visits.current_session
     return None if moved is None or excludes else customer.visits.merge_session(moved, begins, settings, changes)
-
-
-def _counted(events: Iterable[Contribution]) -> int:
-    """How many of a visitor's events have counted for all customers."""
-    return sum(not event.excluded for event in events)

@@ -173,8 +173,7 @@ class Visits:
         counts = dict(self.counts)
         for event in duplicates:
             counts[event.kind] -= 1
-        excluded = self.excluded - sum(event.excluded for event in duplicates)
-        return attrs.evolve(self, counts={kind: count for kind, count in counts.items() if count}, excluded=excluded)
+        return attrs.evolve(self, counts={kind: count for kind, count in counts.items() if count})
 
     def merge(self, visitor: Self, signed_in_at_ms: int) -> None:
         """Add a visitor's counts, times and country, and the sign-in itself; not their session.

@@ -53,10 +53,9 @@ class Deltas:
         return [add for add in adders if add is not None]
 
     def retract(self, events: Sequence[Contribution]) -> None:
-        """Take out what a visitor's events have added; what was excluded has added nothing."""
-        added = [event for event in events if not event.excluded]
+        """Take out what a visitor's events have added."""
         for projection, table in self._tables():
-            for event in added:
+            for event in events:
                 projection.retract(table, event)
 
     def continue_session(self, session: Session, moved: Session) -> None:

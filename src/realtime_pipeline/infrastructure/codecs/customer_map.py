@@ -5,8 +5,6 @@ written in the order of their names, as the releases before did, so that what is
 of format 2 are written only where the profile has excluded events, or the rate of its events has a limit.
 """
 
-from typing import cast
-
 import msgspec
 
 from realtime_pipeline.domain.profile.aliases import Aliases
@@ -27,8 +25,8 @@ from realtime_pipeline.domain.shop.order import Order
 class CustomerMap(msgspec.Struct, gc=False):
     """The fields of the stored map, in their order. Values of earlier formats may lack some: these have defaults.
 
-    Only `customer_id` must be there; it has a default because it stands in the middle. `excluded` and `minute` are both
-    there, or both absent.
+    Only `customer_id` must be there; it has a default because it stands in the middle. `excluded`,
+    `excluded_contributions` and `minute` are all there, or all absent.
     """
 
     affinity: dict[str, tuple[float, int]] = {}
@@ -38,6 +36,7 @@ class CustomerMap(msgspec.Struct, gc=False):
     counts: dict[EventKind, int] = {}
     customer_id: CustomerId = CustomerId("")
     excluded: int | msgspec.UnsetType = msgspec.UNSET
+    excluded_contributions: tuple[Contribution, ...] | msgspec.UnsetType = msgspec.UNSET
     first_seen_ms: int | None = None
     forgotten_at_ms: int = BEFORE_ALL_TIME
     forwards_to: CustomerId | None = None
@@ -60,15 +59,16 @@ class CustomerMap(msgspec.Struct, gc=False):
 def map_of(customer: Customer) -> CustomerMap:
     """A customer as the map that is written."""
     visits, interests, purchases, aliases = customer.visits, customer.interests, customer.purchases, customer.aliases
-    is_plain = not visits.excluded and visits.minute is None
+    is_plain = visits.minute is None and not (visits.excluded or aliases.excluded_contributions)
     return CustomerMap(  # by position, which costs a quarter of what names cost
         interests.affinity,
         visits.closed_sessions,
-        as_written(aliases.contributions),
+        aliases.contributions,
         visits.country,
         visits.counts,
         customer.customer_id,
         msgspec.UNSET if is_plain else visits.excluded,
+        msgspec.UNSET if is_plain else aliases.excluded_contributions,
         visits.first_seen_ms,
         customer.forgotten_at_ms,
         aliases.alias_of,
@@ -108,14 +108,7 @@ def customer_of(read: CustomerMap) -> Customer:
         Purchases(read.spend, read.units, read.orders_placed, read.purchases, read.orders),
         Opinions(read.reviewed),
         Exposures(read.shown),
-        Aliases(read.forwards_to, read.visitors, read.contributions),
+        Aliases(read.forwards_to, read.visitors, read.contributions, read.excluded_contributions or ()),
         read.seen,
         read.forgotten_at_ms,
     )
-
-
-def as_written(contributions: tuple[Contribution, ...]) -> tuple[Contribution, ...]:
-    """Contributions as arrays; their last element, `excluded`, is left out where it is not set, as before format 2."""
-    if not contributions:
-        return ()
-    return tuple(event if event.excluded else cast("Contribution", event[:-1]) for event in contributions)

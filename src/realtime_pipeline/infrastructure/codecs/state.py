@@ -16,7 +16,7 @@ from realtime_pipeline.domain.profile.session import Session, SessionSummary
 from realtime_pipeline.domain.profile.visits import Visits
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
-from realtime_pipeline.infrastructure.codecs.customer_map import CustomerMap, as_written, customer_of, map_of
+from realtime_pipeline.infrastructure.codecs.customer_map import CustomerMap, customer_of, map_of
 from realtime_pipeline.infrastructure.codecs.formats import (
     CUSTOMER,
     FORMAT,
@@ -70,7 +70,6 @@ def decode_customer(value: bytes, customer_id: CustomerId | None = None) -> Cust
         if not read.customer_id:
             raise ValueError("it lacks customer_id")
         customer = customer_of(read)
-        read.contributions = as_written(read.contributions)
         if _encode_map(read) != value:  # quicker than to look for unknown fields in it
             customer.carry(_unknown(value, read))
     except (ValueError, RecursionError) as error:
