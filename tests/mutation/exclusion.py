@@ -31,7 +31,7 @@ MUTATIONS = [
     Mutation(
         "what staff did before they signed in counts for everybody",
         "domain/profile/identity.py",
-        "    retracted = merged.profile.aliases.contributions if excludes else duplicates\n",
+        "    retracted = aliases.contributions if excludes else duplicates\n",
         "    retracted = duplicates\n",
         WHOLE,
     ),
