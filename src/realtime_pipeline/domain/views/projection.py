@@ -29,7 +29,7 @@ class Projection(ABC, Generic[K, V]):
     def adder(self, table: dict[K, V]) -> Add | None:
         """The function that adds an applied event to a table; None where no event adds anything.
 
-        Made once for each table, called for every event but sign-ins and forgettings.
+        Made once for each table, called for every event but sign-ins, forgettings and excluded events.
         """
 
     @abstractmethod
