@@ -31,7 +31,7 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
     expected = expect(
         read_log(log),
         EventSchema(settings.events, settings.event_types),
-        settings.fold,
+        settings.folding,
         log.identity.partitions,
         PARTITIONERS[log.identity.partitioner],
     )

@@ -50,6 +50,8 @@ _PLAIN_FIELDS: Final = {
     "country": attrgetter("visits.country"),
     "closed_sessions": attrgetter("visits.closed_sessions"),
     "forgotten_at_ms": attrgetter("forgotten_at_ms"),
+    "excluded": attrgetter("visits.excluded"),
+    "minute": attrgetter("visits.minute"),
     "counts": attrgetter("visits.counts"),
     "affinity": attrgetter("interests.affinity"),
     "recent": attrgetter("interests.recent"),

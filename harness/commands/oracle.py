@@ -24,10 +24,10 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     with Pipeline(settings) as pipeline:
         publish(pipeline, source_records(options), options.limit)
         log, schema = pipeline.container.log(), EventSchema(settings.events, settings.event_types)
-        expected = expect(read_log(log), schema, settings.fold, log.identity.partitions)
+        expected = expect(read_log(log), schema, settings.folding, log.identity.partitions)
         if expected.missing_messages:  # the log has the messages about sign-ins only after a worker has written them
             pipeline.process()
-            expected = expect(read_log(log), schema, settings.fold, log.identity.partitions)
+            expected = expect(read_log(log), schema, settings.folding, log.identity.partitions)
     heading(summary_of(expected))
     console.print(counts_in_words(expected.counts))
     by_activity = sorted(

@@ -10,6 +10,13 @@ import attrs
 
 from harness.oracle.deduplication import Deduplication, ExpectedSeenEvents, deduplicate, digest_of
 from harness.oracle.duplicates import without_duplicates
+from harness.oracle.exclusion import (
+    excluded_in,
+    newest_minute,
+    retracted_in,
+    with_excluded_profiles,
+    without,
+)
 from harness.oracle.identity import (
     KeyedEvent,
     alias_of,
@@ -32,6 +39,7 @@ from harness.oracle.sessions import (
 from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.deduplication import SeenEvents
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, Event, EventKind, ProductId
@@ -57,8 +65,8 @@ class CustomerHistory:
 
     `classes` has the class of each event. `customer` is None where nothing is known, or the customer is a visitor who
     has signed in (`visitor`). `ratings` has (product, rating) of each opinion that counts, also of forgotten times.
-    `last_interactions` has the time of each session's last interaction with each product. `duplicates` are the events
-    of merged profiles that the customer had counted already.
+    `last_interactions` has the time of each session's last interaction with each product. `retracted` are events of
+    merged profiles that no longer count for all customers. `excluded` has the keys of events that never did.
     """
 
     classes: list[RecordClass]
@@ -71,27 +79,35 @@ class CustomerHistory:
     last_interactions: dict[tuple[ProductId, SessionKey], int]
     visitor: ExpectedVisitor | None = None
     messages: list[ExpectedMessage] = attrs.Factory(list)
-    duplicates: list[Contribution] = attrs.Factory(list)
+    retracted: list[Contribution] = attrs.Factory(list)
+    excluded: set[SessionKey] = attrs.Factory(set)
 
 
-def history_of(customer_id: CustomerId, events: Sequence[KeyedEvent], settings: ProfileSettings) -> CustomerHistory:
+def history_of(
+    customer_id: CustomerId, events: Sequence[KeyedEvent], settings: ProfileSettings, exclude: Exclusion
+) -> CustomerHistory:
     """Compute a customer's history from all their events, in log order."""
     deduplication = deduplicate(events, settings)
-    events = without_duplicates(events, deduplication.duplicates, settings)
+    retracted = retracted_in(events, deduplication.duplicates, exclude)
+    events = without_duplicates(events, deduplication, settings)
+    events = with_excluded_profiles(events, deduplication.duplicates, exclude)
     whole = _lifetimes(events, deduplication.classes)
-    messages = _messages_of_visitor(customer_id, events, deduplication, whole, settings)
-    messages += forget_messages(events, deduplication.classes, deduplication.forgettings_ms, settings.visitors_max)
     lifetimes = [lifetime[: sign_in_index(lifetime)] for lifetime in whole]
+    excluded_by_lifetime = [excluded_in(lifetime, exclude) for lifetime in lifetimes]
+    excluded = set[SessionKey]().union(*excluded_by_lifetime)
+    messages = _messages_of_visitor(customer_id, events, deduplication, whole, excluded, settings)
+    messages += forget_messages(events, deduplication.classes, deduplication.forgettings_ms, settings.visitors_max)
+    shared = [without(lifetime, excluded) for lifetime in lifetimes]
     all_sessions = [
         _after_sign_in(sessions_of(lifetime, settings), complete)
-        for lifetime, complete in zip(lifetimes, whole, strict=True)
+        for lifetime, complete in zip(shared, whole, strict=True)
     ]
-    all_opinions = [opinions_in([event for _, event in lifetime], settings.reviews_max) for lifetime in lifetimes]
+    all_opinions = [opinions_in([event for _, event in lifetime], settings.reviews_max) for lifetime in shared]
     open_, closed = all_sessions[-1]
     kept = closed[-settings.closed_sessions_max :]
     present = {session.key: expected_session(session, settings) for session in (*open_, *kept)}
     everything = [
-        session for lifetime in lifetimes for sessions in sessions_of(lifetime, settings) for session in sessions
+        session for lifetime in shared for sessions in sessions_of(lifetime, settings) for session in sessions
     ]
     _, current = all_opinions[-1]
     reviewed = {product_id: (rating(review), review.occurred_at_ms) for product_id, review in current.items()}
@@ -106,8 +122,10 @@ def history_of(customer_id: CustomerId, events: Sequence[KeyedEvent], settings: 
             deduplication.seen,
         )
     elif lifetimes[-1]:
+        own = [event for _, event in lifetimes[-1]]
         customer = attrs.evolve(
-            profile_of(customer_id, [event for _, event in lifetimes[-1]], current, (open_, closed), settings),
+            profile_of(customer_id, own, current, (open_, closed), settings, len(excluded_by_lifetime[-1])),
+            minute=newest_minute(lifetimes[-1], exclude),
             forgotten_at_ms=deduplication.forgotten_at_ms,
             seen=deduplication.seen,
         )
@@ -122,7 +140,8 @@ def history_of(customer_id: CustomerId, events: Sequence[KeyedEvent], settings: 
         last_interactions(everything),
         visitor,
         messages,
-        [duplicate for of_profile in deduplication.duplicates.values() for duplicate in of_profile],
+        retracted,
+        excluded,
     )
 
 
@@ -156,6 +175,7 @@ def _messages_of_visitor(
     events: Sequence[KeyedEvent],
     deduplication: Deduplication,
     lifetimes: Sequence[list[KeyedEvent]],
+    excluded: set[SessionKey],
     settings: ProfileSettings,
 ) -> list[ExpectedMessage]:
     """The messages of a visitor: the profile at each sign-in, and the events after it."""
@@ -171,7 +191,7 @@ def _messages_of_visitor(
                 lifetime = lifetimes[number_of_lifetime]
                 before = lifetime[: sign_in_index(lifetime)] if to is None else []
                 ids = deduplication.ids_at_sign_in[number] if to is None else frozenset[str]()
-                profile, at_ms = _detached_profile(customer_id, before, ids, settings), message_time_ms(event)
+                profile, at_ms = _detached_profile(customer_id, before, ids, excluded, settings), message_time_ms(event)
                 event_id = message_id(customer_id, event.event_id)
                 messages.append(ExpectedMessage(event.identified_as, event_id, profile=profile, signed_in_ms=at_ms))
             to = event.identified_as
@@ -181,14 +201,20 @@ def _messages_of_visitor(
 
 
 def _detached_profile(
-    customer_id: CustomerId, lifetime: Sequence[KeyedEvent], ids: frozenset[str], settings: ProfileSettings
+    customer_id: CustomerId,
+    lifetime: Sequence[KeyedEvent],
+    ids: frozenset[str],
+    excluded: set[SessionKey],
+    settings: ProfileSettings,
 ) -> VisitorProfile:
     """The part of a visitor's profile that a sign-in moves to the customer."""
     seen = SeenEvents(merged_ids=b"".join(map(bytes.fromhex, sorted(ids))))
     if not lifetime:
         return VisitorProfile(customer_id, seen=seen)
-    open_, closed = sessions_of(lifetime, settings)
-    known = profile_of(customer_id, [event for _, event in lifetime], {}, (open_, closed), settings)
+    counted, left_out = without(lifetime, excluded), [keyed for keyed in lifetime if keyed[0] in excluded]
+    open_, closed = sessions_of(counted, settings)
+    _, opinions = opinions_in([event for _, event in counted], settings.reviews_max)
+    known = profile_of(customer_id, [event for _, event in lifetime], {}, (open_, closed), settings, len(left_out))
     moving = _moving_session(open_)
     sessions = [] if moving is None else [Session(**attrs.asdict(expected_session(moving, settings)))]
     return VisitorProfile(
@@ -208,7 +234,9 @@ def _detached_profile(
         orders={order_id: Order(*order) for order_id, order in known.orders.items()},
         open_sessions=sessions,
         seen=seen,
-        contributions=tuple(_contributions([event for _, event in lifetime], settings)),
+        contributions=tuple(_contributions(counted, opinions, settings)),
+        excluded_contributions=tuple(_contributions(left_out, {}, settings)),
+        excluded=known.excluded,
     )
 
 
@@ -219,9 +247,10 @@ def _forwarded_copy(event: Event, to: CustomerId, key: SessionKey) -> Event:
     )
 
 
-def _contributions(events: Sequence[Event], settings: ProfileSettings) -> list[Contribution]:
+def _contributions(
+    events: Sequence[KeyedEvent], current: Mapping[ProductId, Event], settings: ProfileSettings
+) -> list[Contribution]:
     """What each of the last events added. A review counts only where it is the current opinion of its product."""
-    _, current = opinions_in(events, settings.reviews_max)
     return [
         Contribution(
             bytes.fromhex(digest_of(event.event_id)),
@@ -236,7 +265,7 @@ def _contributions(events: Sequence[Event], settings: ProfileSettings) -> list[C
             event.rating if _is_current_opinion(event, current) else None,
             event.shown,
         )
-        for event in events[-settings.contributions_max :]
+        for _, event in events[-settings.contributions_max :]
     ]
 
 

@@ -44,7 +44,7 @@ class Deduplication:
 
     `classes` and `forgettings_ms` are in log order. `ids_at_sign_in` has the ids that were remembered at each applied
     sign-in of a visitor; `duplicates` has the contributions of each merged profile that the customer had counted
-    already. Both are by the event's index.
+    already, `excluded_duplicates` those that were excluded. All are by the event's index.
     """
 
     classes: list[RecordClass]
@@ -52,6 +52,7 @@ class Deduplication:
     seen: ExpectedSeenEvents
     ids_at_sign_in: dict[int, frozenset[str]]
     duplicates: dict[int, list[Contribution]]
+    excluded_duplicates: dict[int, list[Contribution]]
 
     @property
     def forgotten_at_ms(self) -> int:
@@ -168,6 +169,7 @@ def deduplicate(events: Sequence[KeyedEvent], settings: ProfileSettings) -> Dedu
     forgettings_ms: list[int] = []
     ids_at_sign_in: dict[int, frozenset[str]] = {}
     duplicates: dict[int, list[Contribution]] = {}
+    excluded_duplicates: dict[int, list[Contribution]] = {}
     seen, forgotten_at_ms = _SeenEvents(settings), NEVER_MS
     for number, (_, event) in enumerate(events):
         profile, at_ms = merged_profile_in(event), event.occurred_at_ms
@@ -184,13 +186,16 @@ def deduplicate(events: Sequence[KeyedEvent], settings: ProfileSettings) -> Dedu
         elif profile is not None:
             known = seen.all_ids()
             duplicates[number] = [each for each in profile.contributions if each.digest.hex() in known]
+            excluded_duplicates[number] = [
+                each for each in profile.excluded_contributions if each.digest.hex() in known
+            ]
             seen.merge(event, profile.customer_id, digests_in(profile.seen.merged_ids))
             classes.append(RecordClass.APPLIED)
         else:
             classes.append(seen.classify(event))
             if event.identified_as is not None:
                 ids_at_sign_in[number] = seen.all_ids()
-    return Deduplication(classes, forgettings_ms, seen.expected(), ids_at_sign_in, duplicates)
+    return Deduplication(classes, forgettings_ms, seen.expected(), ids_at_sign_in, duplicates, excluded_duplicates)
 
 
 def digest_of(event_id: str) -> str:

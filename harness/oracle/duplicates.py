@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from harness.oracle.identity import MERGED_PROFILE, KeyedEvent, merged_profile_in
+from harness.oracle.deduplication import Deduplication
+from harness.oracle.identity import KeyedEvent, merged_profile_in, with_profile
 from harness.oracle.sessions import interest_weights
 from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.contribution import Contribution
@@ -17,15 +18,18 @@ _SIGNS = {EventKind.PRODUCT_PURCHASED: 1, EventKind.PURCHASE_CANCELLED: -1}
 
 
 def without_duplicates(
-    events: Sequence[KeyedEvent], duplicates: dict[int, list[Contribution]], settings: ProfileSettings
+    events: Sequence[KeyedEvent], deduplication: Deduplication, settings: ProfileSettings
 ) -> list[KeyedEvent]:
     """The same events, whose merged profiles no longer count what the customer has counted already."""
     found = []
     for number, (key, event) in enumerate(events):
-        profile, counted_twice = merged_profile_in(event), duplicates.get(number)
-        if profile is not None and counted_twice:
-            left = _subtract(profile, counted_twice, settings)
-            event = event._replace(properties={**event.properties, MERGED_PROFILE: left})  # noqa: PLW2901
+        profile = merged_profile_in(event)
+        counted_twice = deduplication.duplicates.get(number, [])
+        excluded_twice = deduplication.excluded_duplicates.get(number, [])
+        if profile is not None and (counted_twice or excluded_twice):
+            left = _subtract(profile, [*counted_twice, *excluded_twice], settings)
+            left = attrs.evolve(left, excluded=profile.excluded - len(excluded_twice))
+            event = with_profile(event, left)  # noqa: PLW2901
         found.append((key, event))
     return found
 

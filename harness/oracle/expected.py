@@ -13,6 +13,7 @@ from harness.oracle.customer import CustomerHistory, ExpectedVisitor, history_of
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.deduplication import NEVER_MS
+from harness.oracle.exclusion import NOTHING_EXCLUDED, is_excluded
 from harness.oracle.identity import KEY_STRIDE, KeyedEvent
 from harness.oracle.listings import ExpectedListing, expected_listings, late_stock
 from harness.oracle.messages import ExpectedMessage
@@ -97,7 +98,7 @@ def expect(
         partitions: the number of partitions.
         partitioner: the partition of a key, by the number of partitions.
     """
-    decode = OracleDecoder(schema)
+    decode, exclude = OracleDecoder(schema), settings.exclude or NOTHING_EXCLUDED
 
     def partition_of(customer_id: CustomerId) -> int:
         return partitioner(routing_key(customer_id), partitions)
@@ -112,15 +113,18 @@ def expect(
     in_log = messages_in_log(classified)
     while classified.by_customer:
         customer_id, events = classified.by_customer.popitem()
-        history = history_of(customer_id, events, settings.profile)
+        history = history_of(customer_id, events, settings.profile, exclude)
         _add_events(customer_id, events, history, classified, totals)
         _add_customer(customer_id, history, expected)
         messages += history.messages
     for key, event in classified.without_customer:
-        totals.add(key, event)
+        totals.add_time(key, event)
+        if not is_excluded(event, exclude):
+            totals.add(event)
     stock_events = _timely_stock_events(classified, totals, settings)
     for key, event in stock_events:
-        totals.add(key, event)
+        totals.add_time(key, event)
+        totals.add(event)
     expected.missing_messages.extend(missing_messages(messages, in_log, classified.message_times_ms))
     _add_dead_letters(classified, expected)
     expected.products.update(totals.expected_products())
@@ -174,11 +178,13 @@ def _add_events(
         if event.kind is EventKind.CUSTOMER_FORGOTTEN:  # also where its time is forgotten already
             classified.forgettings.append((key % KEY_STRIDE, key // KEY_STRIDE, customer_id))
         elif class_ is RecordClass.APPLIED:
-            totals.add(key, event)
+            totals.add_time(key, event)
+            if key not in history.excluded:
+                totals.add(event)
         elif class_ is RecordClass.DEAD_LETTER:
             classified.dead_letters.append((key % KEY_STRIDE, key // KEY_STRIDE, "too_old", customer_id))
-    for duplicate in history.duplicates:
-        totals.retract(duplicate)
+    for contribution in history.retracted:
+        totals.retract(contribution)
     for product_id, rating in history.ratings:
         totals.ratings.setdefault(product_id, []).append(rating)
 

@@ -46,6 +46,11 @@ def merged_profile_in(event: Event) -> VisitorProfile | None:
     return profile if isinstance(profile, VisitorProfile) else None
 
 
+def with_profile(event: Event, profile: VisitorProfile) -> Event:
+    """The same event, which merges another profile."""
+    return event._replace(properties={**event.properties, MERGED_PROFILE: profile})
+
+
 def newest_time_ms(event: Event) -> int:
     """The time of an event, or the newest time in the profile that it merges."""
     profile = merged_profile_in(event)

@@ -28,6 +28,8 @@ class ExpectedCustomer:
     `orders` maps an order to (placed at, units, amount) and `reviewed` a product to (rating, time), both in order of
     arrival. `purchases` maps a product to (units bought less units refunded, time of the last of both). `visitors` are
     the visitors who signed in as this customer, in order of arrival, with the event id of the merged profile.
+    `excluded` is how many events count for this profile alone. `minute` is the newest minute of the customer's own
+    events, and how many lie in it, where their rate has a limit.
     """
 
     customer_id: CustomerId
@@ -48,6 +50,8 @@ class ExpectedCustomer:
     open_sessions: list[SessionKey]
     closed_sessions: list[SessionKey]
     forgotten_at_ms: int
+    excluded: int = 0
+    minute: tuple[int, int] | None = None
     seen: ExpectedSeenEvents = attrs.Factory(ExpectedSeenEvents)
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
 
@@ -58,6 +62,7 @@ def profile_of(
     opinions: Mapping[ProductId, Event],
     sessions: Sessions,
     settings: ProfileSettings,
+    excluded: int = 0,
 ) -> ExpectedCustomer:
     """Compute each field by itself from the customer's events since the last forgetting.
 
@@ -67,6 +72,7 @@ def profile_of(
         opinions: the current review of each product.
         sessions: the sessions that the events form.
         settings: the limits and weights of profiles.
+        excluded: how many of the events are excluded.
     """
     merged = [profile for event in events if (profile := merged_profile_in(event)) is not None]
     times = [event.occurred_at_ms for event in events]
@@ -103,6 +109,7 @@ def profile_of(
         open_sessions=sorted(session.key for session in open_),
         closed_sessions=[session.key for session in closed[-settings.closed_sessions_max :]],
         forgotten_at_ms=NEVER_MS,
+        excluded=excluded + sum(profile.excluded for profile in merged),
         visitors=_visitors(events, settings.visitors_max),
     )
 

@@ -140,11 +140,14 @@ def routing_key(customer_id: CustomerId) -> bytes:
 
 def _without_unused_fields(event: Event) -> Event:
     """Drop what no expectation needs, and share equal strings: the events of a whole log must fit into memory."""
-    country = country_of(event)
+    country, agent = country_of(event), event.context.get("user_agent")
+    context: dict[str, object] = {} if country is None else {"country": country}
+    if isinstance(agent, str):
+        context["user_agent"] = intern(agent)
     return event._replace(
         product_id=None if event.product_id is None else ProductId(intern(event.product_id)),
         category=None if event.category is None else intern(event.category),
         name=None if event.name is None else intern(event.name),
         properties=NOTHING,
-        context=NOTHING if country is None else {"country": country},
+        context=context or NOTHING,
     )

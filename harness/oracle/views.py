@@ -65,16 +65,19 @@ class ViewTotals:
     stock_partitions: frozenset[int] = frozenset()
     times: dict[int, list[tuple[int, int]]] = attrs.Factory(dict)
 
-    def add(self, key: SessionKey, event: Event) -> None:
-        """Add an applied event; `key` is the session key of its position in the log."""
-        at_ms, product_id = event.occurred_at_ms, event.product_id
-        partition = key % KEY_STRIDE
+    def add_time(self, key: SessionKey, event: Event) -> None:
+        """Add the time of an applied event; `key` is the session key of its position in the log."""
+        at_ms, partition = event.occurred_at_ms, key % KEY_STRIDE
         if merged_profile_in(event) is None:  # the time of a merged profile has counted with the sign-in already
             counted_ms = min(at_ms, self.appended_ms_of_ahead.get(key, at_ms))
             if partition in self.stock_partitions:
                 self.times.setdefault(partition, []).append((key // KEY_STRIDE, counted_ms))
             times = [*self.largest_times.get(partition, ()), counted_ms]
             self.largest_times[partition] = sorted(times)[-2:]
+
+    def add(self, event: Event) -> None:
+        """Add an applied event that counts for all customers."""
+        at_ms, product_id = event.occurred_at_ms, event.product_id
         if product_id is None:
             return
         self.products.add(product_id)

@@ -36,6 +36,8 @@ class VisitorProfile:
     forwards_to: CustomerId | None = None
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
     contributions: tuple[Contribution, ...] = ()
+    excluded: int = 0
+    excluded_contributions: tuple[Contribution, ...] = ()
 
 
 @attrs.frozen

@@ -8,9 +8,11 @@ import attrs
 import pytest
 
 from realtime_pipeline.application.errors import InvalidSettings
-from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.composition.settings import QualitySettings, Settings
 from realtime_pipeline.composition.settings_file import load_settings
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
+from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.infrastructure.kafka.settings import TopicSettings
 
 
@@ -36,6 +38,19 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert settings.fold.profile.orders_max == 5
     assert settings.recommendations.rules.category_weights == {"Kitchen": 2.0}
     assert load_settings(None, environment | {"REALTIME_PIPELINE_SETTINGS": str(file)}).database == "environment.db"
+
+
+def test_what_is_excluded_is_part_of_the_fold(tmp_path: Path) -> None:
+    exclude = Exclusion(user_agents=("bot/",), ids=("staff",), events_per_minute_max=60)
+    file = tmp_path / "settings.toml"
+    file.write_text('[quality.exclude]\nuser_agents = ["bot/"]\nids = ["staff"]\nevents_per_minute_max = 60\n')
+    loaded = load_settings(file, {})
+    assert loaded == Settings(quality=QualitySettings(exclude=exclude))
+    assert loaded.folding == attrs.evolve(loaded.fold, exclude=exclude)
+    assert load_settings(None, {}, quality={"exclude": {"ids": ["staff"]}}).quality.exclude.ids == ("staff",)
+    assert Settings().folding == FoldSettings()
+    with pytest.raises(ValueError, match=r"fold\.exclude is no setting: it is set by quality\.exclude"):
+        Settings(fold=FoldSettings(exclude=exclude))
 
 
 def test_settings_are_made_of_settings() -> None:
@@ -115,6 +130,13 @@ def test_a_shops_own_event_types(tmp_path: Path) -> None:
         ("log = 'kafka'\nstore = 'sqlite'", r"log kafka needs store redis"),
         ("database = ':memory:'", r'database is a file, not ":memory:"; for nothing on disk: log and store "memory"'),
         ("not toml", r"\.toml cannot be read"),
+        ("[quality.exclude]\nuser_agent = []", r"no quality\.exclude\.user_agent; did you mean \S+\.user_agents\?$"),
+        ("[quality.excluded]\nids = []", r"there is no quality\.excluded; did you mean quality\.exclude\?$"),
+        ("[fold.exclude]\nids = []", r"there is no fold\.exclude; did you mean quality\.exclude\?$"),
+        ("[quality.exclude]\nuser_agents = ['']", r"user_agents: a text has 1 to 200 printable characters, not ''$"),
+        ("[quality.exclude]\nuser_agents = 'bot'", r"quality\.exclude\.user_agents must be a list, not text$"),
+        ("[quality.exclude]\nids = [7]", r"quality\.exclude\.ids\.0 must be text, not a whole number$"),
+        ("[quality.exclude]\nevents_per_minute_max = -1", r"events_per_minute_max must be at least 0, not -1$"),
     ],
 )
 def test_settings_that_make_no_sense_are_named(tmp_path: Path, text: str, message: str) -> None:

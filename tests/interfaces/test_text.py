@@ -85,6 +85,7 @@ def test_a_profile_as_json_has_times_and_money(shop: Path, capsys: pytest.Captur
         "first_seen": AT,
         "last_seen": AT,
         "events": {"product_viewed": 1, "product_purchased": 1, "product_reviewed": 1},
+        "excluded": 0,
         "spend": 25.0,
         "units": 2,
         "orders": 1,

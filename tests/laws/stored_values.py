@@ -100,6 +100,18 @@ customers = st.builds(
     seen,
     numbers,
 )
+excluding_customers = st.builds(
+    lambda customer, excluded, minute, left_out: attrs.evolve(
+        customer,
+        visits=attrs.evolve(customer.visits, excluded=excluded, minute=minute),
+        aliases=attrs.evolve(customer.aliases, excluded_contributions=left_out),
+    ),
+    customers,
+    st.integers(1, 9),
+    st.none() | st.tuples(numbers, st.integers(1, 9)),
+    st.lists(contributions, max_size=2).map(tuple),
+)
+"""With excluded events."""
 values = st.recursive(
     st.none() | st.booleans() | numbers | words | st.binary(max_size=3),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2),
@@ -118,6 +130,12 @@ ADA: Final = Customer(
     purchases=Purchases(spend=125_000, orders={"o1": Order(5, 2, 125_000)}),
     seen=SeenEvents(b"1" * 14, 5, SeenIds(b"2" * 14, 6)),
 )
+BOT: Final = attrs.evolve(
+    ADA,
+    visits=attrs.evolve(ADA.visits, excluded=2, minute=(7, 3)),
+    aliases=Aliases(excluded_contributions=(Contribution(b"12345678", EventKind.PRODUCT_VIEWED, 5),)),
+)
+"""A customer with excluded events."""
 ENTRY: Final = OutboxEntry(
     0,
     3,
@@ -206,6 +224,7 @@ def in_first_release(customer: Customer) -> CustomerOfFirstRelease:
 Stored = tuple[bytes, Callable[[bytes], object]]
 STORED: Final[dict[str, Stored]] = {
     "customer": (encode_customer(ADA), decode_customer),
+    "customer with excluded events": (encode_customer(BOT), decode_customer),
     "review": (encode_review(REVIEW), decode_review),
     "entry": (encode_entry(ENTRY), decode_entry),
     "entry with sums": (encode_entry(WITH_SUMS), decode_entry),

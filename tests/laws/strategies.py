@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from tests.support.histories import NOW_MS, event
 
 USERS = ("ada", "bob", "cyd")
@@ -13,6 +14,15 @@ PRODUCTS = ("mug", "jug", "pan", "tent")
 CATEGORIES = ("kitchen", "outdoor", "books")
 COUNTRIES = ("DE", "de", "FR", "nowhere", 7)
 """In capitals or not; what is no country is nothing."""
+USER_AGENTS = ("Mozilla/5.0", "ShopBOT/2.1 (+https://bot.example)", "Straße", 7)
+"""Of people and of bots; what is no text is nothing."""
+EXCLUSIONS = st.builds(
+    Exclusion,
+    user_agents=st.lists(st.sampled_from(["shopbot", "STRASSE", "curl"]), max_size=2).map(tuple),
+    ids=st.lists(st.sampled_from([*USERS, *SESSIONS]), max_size=2).map(tuple),
+    events_per_minute_max=st.integers(0, 3),
+)
+"""What a shop excludes: its own people, bots by their user agents, and programs by their rate."""
 
 GARBAGE = st.one_of(
     st.binary(max_size=20),
@@ -97,7 +107,7 @@ def catalogue_facts(draw: st.DrawFn, kind: str) -> dict[str, object]:
 
 @st.composite
 def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
-    """One event; its id says which, so that what repeats repeats whole."""
+    """One event in one of two minutes; its id says which event, so that what repeats repeats whole."""
     kind = draw(
         st.sampled_from(
             ["view"] * 5
@@ -126,11 +136,13 @@ def shop_events(draw: st.DrawFn, number: int, sign_ins: bool) -> bytes:
         properties |= draw(catalogue_facts(kind))
     if kind == "review":
         properties |= {"rating": draw(st.integers(1, 5)), "text": draw(st.sampled_from(["", "fine"]))}
-    at_ms = NOW_MS - 60_000 + draw(st.integers(0, 40)) * 500
+    at_ms = NOW_MS - 30_000 + draw(st.integers(0, 40)) * 500
     document = event(f"e{number}", kind, user, at_ms, session, **properties)
     country = draw(st.sampled_from((*COUNTRIES, None, None)))
-    if country is not None:
-        document["context"] = {"country": country}
+    agent = draw(st.sampled_from((*USER_AGENTS, None, None)))
+    context = {"country": country, "user_agent": agent}
+    if country is not None or agent is not None:
+        document["context"] = {name: value for name, value in context.items() if value is not None}
     return msgspec.json.encode(draw(in_one_of_four_shapes(document)))
 
 

@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 
 from realtime_pipeline import Settings
 from realtime_pipeline.application.processing.settings import WorkerSettings
+from realtime_pipeline.composition.settings import QualitySettings
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.streams.settings import FoldSettings
-from tests.laws.strategies import CATEGORIES, COUNTRIES, PRODUCTS, SESSIONS, USERS
+from tests.laws.strategies import CATEGORIES, COUNTRIES, EXCLUSIONS, PRODUCTS, SESSIONS, USER_AGENTS, USERS
 from tests.support.histories import KINDS, NOW_MS, Kind, append, differences, embedded, event, opened
 
 Document = dict[str, Any]
 SETTINGS = Settings(partitions=2)
+NOBODY = Exclusion()
 DEFAULTS = ProfileSettings()
 """Limits that no history here reaches: what leaves a bounded list depends on arrival."""
 
@@ -45,7 +48,8 @@ def documents(draw: st.DrawFn, number: int) -> Document:
         properties["products"] = draw(st.lists(st.sampled_from(PRODUCTS), min_size=1, max_size=2))
     document = event(f"e{number}", kind, user, at_ms, session, **properties)
     country = draw(st.sampled_from((*COUNTRIES, None)))
-    return document if country is None else document | {"context": {"country": country}}
+    agent = draw(st.sampled_from((*USER_AGENTS, None)))
+    return document | {"context": {"country": country, "user_agent": agent}}
 
 
 @st.composite
@@ -62,11 +66,15 @@ def retried(draw: st.DrawFn) -> list[Document]:
 
 
 def what_counts(
-    kind: Kind, pieces: Sequence[Sequence[Document]], records_max: int = 5_000, profile: ProfileSettings = DEFAULTS
+    kind: Kind,
+    pieces: Sequence[Sequence[Document]],
+    records_max: int = 5_000,
+    profile: ProfileSettings = DEFAULTS,
+    exclude: Exclusion = NOBODY,
 ) -> dict[str, Any]:
     """All numbers that a shop reads of its customers and products, after each piece was published and processed."""
     worker, fold = WorkerSettings(round_records_max=records_max, idle_wait_ms=1), FoldSettings(profile=profile)
-    settings = attrs.evolve(SETTINGS, worker=worker, fold=fold)
+    settings = attrs.evolve(SETTINGS, worker=worker, fold=fold, quality=QualitySettings(exclude))
     with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
         for piece in pieces:
             append(pipeline, piece)
@@ -90,6 +98,9 @@ def what_counts(
             },
             "trending": products.trending(TrendingSettings(), None, 100),
             "trending in Germany": products.trending(TrendingSettings(), None, 100, "DE"),
+            "excluded": {
+                entry.customer_id: entry.visits.excluded for entry in pipeline.container.customer_queries().scan()
+            },
             "dead letters": sorted(entry.record.value for entry in pipeline.dead_letters(100)),
         }
 
@@ -100,6 +111,18 @@ def test_neither_lag_nor_batches_decide_what_counts(kind: Kind, log: list[Docume
     at_once = what_counts(kind, [[entry] for entry in log])
     assert at_once["dead letters"] == []
     assert what_counts(kind, [log], records_max) == at_once
+
+
+@KINDS
+@given(log=retried(), records_max=st.integers(1, 9), exclude=EXCLUSIONS)
+def test_neither_lag_nor_batches_decide_what_is_excluded(
+    kind: Kind, log: list[Document], records_max: int, exclude: Exclusion
+) -> None:
+    """By user agents and ids. The rate is that of a profile: a sign-in in between makes one of two."""
+    exclude = attrs.evolve(exclude, events_per_minute_max=0)
+    at_once = what_counts(kind, [[entry] for entry in log], exclude=exclude)
+    assert what_counts(kind, [log], records_max, exclude=exclude) == at_once
+    assert what_counts(kind, [[*log, *log]], records_max, exclude=exclude) == at_once  # a backlog, each event twice
 
 
 @KINDS

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.visitor_profile import MergeMessage, OracleDecoded
+from realtime_pipeline.domain.profile.aliases import Aliases
+from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.profile.interests import Interests
 from realtime_pipeline.domain.profile.purchases import Purchases
-from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
+from realtime_pipeline.domain.profile.visits import Visits
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected, Tick
 from realtime_pipeline.infrastructure.codecs.customer_map import map_of
@@ -237,7 +240,12 @@ def compared(decoded: Decoded | OracleDecoded) -> object:
     What is null in a context, and a country that is none, says nothing, whether it is kept or dropped.
     """
     if isinstance(decoded, ProfileMerged):
-        flat = msgspec.structs.asdict(map_of(decoded.profile))
+        profile = decoded.profile
+        flat = msgspec.structs.asdict(map_of(profile)) | {
+            "excluded": profile.visits.excluded,  # both are absent from the map of a profile without excluded events
+            "excluded_contributions": profile.aliases.excluded_contributions,
+        }
+        del flat["minute"]  # it does not go along
         return attrs.asdict(decoded, recurse=False) | {"profile": flat}
     if isinstance(decoded, MergeMessage):
         return attrs.asdict(decoded, recurse=False) | {"profile": attrs.asdict(decoded.profile, recurse=False)}
@@ -249,10 +257,15 @@ def compared(decoded: Decoded | OracleDecoded) -> object:
     return {**decoded._replace(context=context)._asdict(), "country": decoded.country}
 
 
-def history(visitor: str = "anonymous:s1") -> dict[str, Any]:
-    """The record by which a worker hands on what a visitor had done."""
+def history(visitor: str = "anonymous:s1", counted: int = 0, excluded: int = 0) -> dict[str, Any]:
+    """The record by which a worker hands on what a visitor had done; so many events are known one by one."""
+    viewed = Contribution(b"12345678", EventKind.PRODUCT_VIEWED, 5)
     had_done = Customer(
-        CustomerId(visitor), interests=Interests(recent={ProductId("mug"): AT_MS}), purchases=Purchases(spend=5)
+        CustomerId(visitor),
+        Visits(excluded=excluded),
+        interests=Interests(recent={ProductId("mug"): AT_MS}),
+        purchases=Purchases(spend=5),
+        aliases=Aliases(contributions=(viewed,) * counted, excluded_contributions=(viewed,) * excluded),
     )
     message = Message(
         CustomerId("ada"), f"{visitor}/e9", AT_MS, had_done.customer_id, profile=had_done, signed_in=(1, 7)
@@ -273,6 +286,8 @@ ONCE_READ_DIFFERENTLY: Final[list[dict[str, Any]]] = [
     {"event_type": "view", "user_id": "ada", "timestamp": 253_402_300_799_999},
     {"event_type": "purchase", "user_id": "ada", "timestamp": 1, "product_id": "mug", "price": 2, "quantity": 3},
     history(f"anonymous:{EMOJI}"),
+    history(counted=2),
+    history(counted=1, excluded=2),
 ]
 
 

@@ -15,6 +15,7 @@ from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import SessionKey, SessionSummary
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
+from realtime_pipeline.infrastructure.codecs.formats import PLAIN_CUSTOMER
 from realtime_pipeline.infrastructure.codecs.outbox import decode_entry, encode_entry
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
@@ -27,6 +28,7 @@ from realtime_pipeline.infrastructure.codecs.unknown_fields import names_in
 from realtime_pipeline.infrastructure.redis.rows import decode_listing, decode_row, interactions_in
 from tests.laws.stored_values import (
     ADA,
+    BOT,
     ENTRY,
     LISTING,
     REVIEW,
@@ -37,6 +39,7 @@ from tests.laws.stored_values import (
     Stored,
     additions,
     customers,
+    excluding_customers,
     in_first_release,
 )
 
@@ -63,6 +66,16 @@ def test_customers_are_read_as_they_were_written(customer: Customer) -> None:
     assert decode_customer(before_formats).unknown is None
     head = b"\xde\x00\x17" + pack("format") + pack([1, 1])
     assert value == head + before_formats[3:]  # to the byte as the first release with formats wrote it
+
+
+@given(excluding_customers)
+def test_customers_with_excluded_events_are_read_as_they_were_written(customer: Customer) -> None:
+    value = encode_customer(customer)
+    assert decode_customer(value) == customer
+    assert decode_customer(value).unknown is None
+    assert unpack(value, type=dict[str, Any])["format"] == [2, 2]
+    with pytest.raises(NewerRelease):  # releases that would count the visitor's events for everybody stop
+        PLAIN_CUSTOMER.check([2, 2])
 
 
 @given(customers, st.data())
@@ -201,9 +214,9 @@ def test_a_review_of_a_newer_release_is_read() -> None:
     assert decode_review(written_by_newer(STORED["review"][0], photos=["a.jpg"])) == REVIEW
 
 
-@pytest.mark.parametrize("name", [name for name in unpack(encode_customer(ADA)) if name != "format"])
+@pytest.mark.parametrize("name", [name for name in unpack(encode_customer(BOT)) if name != "format"])
 def test_a_customer_that_lacks_a_field_is_damaged(name: str) -> None:
-    fields = unpack(encode_customer(ADA))
+    fields = unpack(encode_customer(BOT if "excluded" in name or name == "minute" else ADA))
     del fields[name]
     with pytest.raises(Damaged, match=f"it lacks {name}"):
         decode_customer(pack(fields))

@@ -15,7 +15,7 @@ MUTATIONS = [
     Mutation(
         "what comes again across a sign-in counts twice for its product",
         "domain/streams/sign_in.py",
-        "    effects.deltas.retract(duplicates)\n",
+        "    effects.deltas.retract(retracted)\n",
         "",
         ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
     ),

@@ -36,8 +36,8 @@ MUTATIONS = [
     Mutation(
         "what comes again across a sign-in counts twice",
         "domain/profile/duplicates.py",
-        "for event in profile.aliases.contributions if customer.seen.has_counted(event.digest)]\n",
-        "for event in profile.aliases.contributions if False]\n",
+        "    return [event for event in events if customer.seen.has_counted(event.digest)]\n",
+        "    return []\n",
         ("tests/test_reported_cases.py::test_a_purchase_that_is_sent_again_after_the_sign_in_counts_once",),
     ),
     Mutation(

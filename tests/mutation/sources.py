@@ -131,8 +131,8 @@ MUTATIONS = [
     Mutation(
         "a custom event takes interest back",
         "domain/profile/customer.py",
-        "        elif kind is not UNCARTED:\n",
-        "        elif False:\n",
+        "        if applied.excluded or not (weight or kind is UNCARTED):",
+        "        if applied.excluded:",
         ("tests/laws/test_pipeline_laws.py", "tests/domain"),
     ),
     Mutation(

@@ -12,6 +12,7 @@ from harness.services.kafka import libraries
 from tests.mutation import (
     catalogue,
     codecs,
+    exclusion,
     files_and_system,
     fold,
     kafka,
@@ -30,6 +31,7 @@ SOURCE = "src/realtime_pipeline/"
 AREAS = (
     catalogue,
     codecs,
+    exclusion,
     files_and_system,
     fold,
     kafka,

@@ -23,7 +23,7 @@ class Engine:
         self._log, self._log_reader, self._cells = log, container.log_reader(), relay.cells
         self._claim_cells = ClaimCells(log, relay, container.snapshots(), clock, settings.worker.outbox_retention_ms)
         fold_records = FoldRecords(
-            relay.cells, container.decoder(), encode_message, log.identity, settings.fold, observer
+            relay.cells, container.decoder(), encode_message, log.identity, settings.folding, observer
         )
         self._process_records = ProcessRecords(relay.cells, fold_records, observer, clock, log)
         relay.cells.bind(log.identity)

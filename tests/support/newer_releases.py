@@ -17,7 +17,7 @@ from tests.support.workers import new_worker
 Fields = dict[str, Any]
 """The fields of a stored profile or of a message, by name."""
 
-NEWER: Fields = {"format": [2, 1], "loyalty": {"points": 5}}
+NEWER: Fields = {"format": [3, 1], "loyalty": {"points": 5}}
 """What a newer release may add to a profile: a newer format, which this release can read, and an unknown field."""
 
 

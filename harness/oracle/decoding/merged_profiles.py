@@ -46,7 +46,8 @@ def read_merged_profile(document: Fields) -> MergeMessage:
 
 def _contradictions(profile: VisitorProfile) -> Iterator[bool]:
     """Check ids, country, times, sums, counts, digests and ratings: yield True for each that events cannot lead to."""
-    sessions, orders, events = profile.open_sessions, profile.orders.values(), profile.contributions
+    sessions, orders = profile.open_sessions, profile.orders.values()
+    events = profile.contributions + profile.excluded_contributions
     ids = [*profile.recent, *profile.purchases, *profile.shown, *profile.orders]
     ids += [id_ for session in sessions for id_ in (*session.products, session.session_id) if id_ is not None]
     ids += [id_ for event in events for id_ in (event.product_id, event.order_id, *event.shown) if id_ is not None]
@@ -64,7 +65,7 @@ def _contradictions(profile: VisitorProfile) -> Iterator[bool]:
     yield any(abs(number) > EXACT_MAX for number in (*units, *(event.quantity for event in events)))
     amounts = [profile.spend, *(order.amount for order in orders), *(event.amount for event in events)]
     yield any(abs(amount) >= 2**63 for amount in amounts)
-    counts = [profile.orders_placed, profile.sessions_begun, *profile.counts.values()]
+    counts = [profile.orders_placed, profile.sessions_begun, profile.excluded, *profile.counts.values()]
     counts += [times for times, _ in profile.shown.values()]
     for session in sessions:
         counts += [session.events, *(weight for _, weight in session.products.values())]

@@ -10,6 +10,7 @@ import attrs
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.domain.limits import shortened
+from realtime_pipeline.domain.streams.settings import SET_ELSEWHERE
 
 NAMED_MAX: Final = 3
 """How many sources an error names at most."""
@@ -61,7 +62,7 @@ def check_names(
     document: Mapping[str, Any], type_: type[attrs.AttrsInstance], within: SettingPath, sources: Sources
 ) -> None:
     """Refuse a setting, or a choice of a setting, that does not exist."""
-    fields = {field.name: field.type for field in attrs.fields(type_)}
+    fields = {field.name: field.type for field in _fields_of(type_)}
     for name, value in document.items():
         path = (*within, str(name))
         dotted = ".".join(path)
@@ -107,9 +108,14 @@ def _nearest(name: str, within: SettingPath, fields: Iterable[str]) -> str:
     return f"there are {', '.join(known)}"
 
 
+def _fields_of(type_: type[attrs.AttrsInstance]) -> Iterator["attrs.Attribute[Any]"]:
+    """Yield the fields of a group that are settings."""
+    return (field for field in attrs.fields(type_) if SET_ELSEWHERE not in field.metadata)
+
+
 def _settings(type_: type[attrs.AttrsInstance], within: SettingPath) -> Iterator[tuple[SettingPath, str]]:
     """Yield every setting, with the path of its group."""
-    for field in attrs.fields(type_):
+    for field in _fields_of(type_):
         yield within, field.name
         if isinstance(field.type, type) and attrs.has(field.type):
             yield from _settings(field.type, (*within, field.name))

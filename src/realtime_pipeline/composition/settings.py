@@ -10,6 +10,7 @@ from realtime_pipeline.application.serving.shared_cache import CacheSettings
 from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
 from realtime_pipeline.domain.mapping.currencies import Rates
 from realtime_pipeline.domain.mapping.definitions import EventMapping, ExchangeRate
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.domain.recommendation.experiments import Experiment
 from realtime_pipeline.domain.recommendation.settings import RecommendationSettings
@@ -80,6 +81,13 @@ class SourceSettings:
 
 
 @attrs.frozen
+class QualitySettings:
+    """What of a shop's events is worth counting: those of `exclude` count for their own customer alone."""
+
+    exclude: Exclusion = attrs.Factory(Exclusion)
+
+
+@attrs.frozen
 class Settings:
     """All settings; the defaults are those of an embedded pipeline, with log and store in one SQLite file.
 
@@ -102,6 +110,7 @@ class Settings:
     sources: dict[str, SourceSettings] = attrs.Factory(dict)
     events: EventLimits = attrs.Factory(EventLimits)
     fold: FoldSettings = attrs.Factory(FoldSettings)
+    quality: QualitySettings = attrs.Factory(QualitySettings)
     worker: WorkerSettings = attrs.Factory(WorkerSettings)
     stores: StoreSettings = attrs.Factory(StoreSettings)
     log_retention: LogRetentionSettings = attrs.Factory(LogRetentionSettings)
@@ -118,6 +127,8 @@ class Settings:
                 if not isinstance(found, field.type):
                     kind = type(found).__name__
                     raise TypeError(f"settings: {field.name} must be {field.type.__name__}(…), not a {kind}")
+        if self.fold.exclude is not None:
+            raise ValueError("fold.exclude is no setting: it is set by quality.exclude")
         self._check_technologies()
         if type(self.partitions) is not int:
             raise TypeError(f"partitions must be a whole number, not {self.partitions!r}")
@@ -125,6 +136,26 @@ class Settings:
         in_bounds("rating_prior", self.rating_prior, 0)
         decimals_of(self.currency)
         Rates(self.currency, self.exchange_rates)
+        self._check_names()
+        recommenders = (
+            self.recommendations,
+            *(variant.recommendations for variant in self.experiment.variants.values()),
+        )
+        window_hours = max(settings.trending.window_hours for settings in recommenders)
+        if window_hours > self.stores.activity_retention_hours:
+            raise ValueError(
+                f"recommendations.trending.window_hours is {window_hours}, more than stores.activity_retention_hours, "
+                f"which is {self.stores.activity_retention_hours}"
+            )
+
+    @property
+    def folding(self) -> FoldSettings:
+        """All that decides how events are folded: `fold`, with what `quality` excludes."""
+        exclude = self.quality.exclude
+        return self.fold if exclude.is_empty else attrs.evolve(self.fold, exclude=exclude)
+
+    def _check_names(self) -> None:
+        """Check the names of event types and sources."""
         for type_name, kind_name in self.event_types.items():
             if type_name in TYPE_NAMES[EventKind.CUSTOMER_FORGOTTEN]:
                 raise ValueError(f"event_types: {type_name} cannot be mapped, since it erases customers")
@@ -136,16 +167,6 @@ class Settings:
         for type_name in self.events.custom:
             if kind_named(type_name) is not None or type_name in self.event_types:
                 raise ValueError(f"events.custom: {type_name} is a known event type, or one of event_types")
-        recommenders = (
-            self.recommendations,
-            *(variant.recommendations for variant in self.experiment.variants.values()),
-        )
-        window_hours = max(settings.trending.window_hours for settings in recommenders)
-        if window_hours > self.stores.activity_retention_hours:
-            raise ValueError(
-                f"recommendations.trending.window_hours is {window_hours}, more than stores.activity_retention_hours, "
-                f"which is {self.stores.activity_retention_hours}"
-            )
 
     def _check_technologies(self) -> None:
         for setting, name, known in (("log", self.log, LogName), ("store", self.store, StoreName)):

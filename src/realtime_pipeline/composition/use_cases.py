@@ -85,7 +85,7 @@ def relay(provided: Provided) -> OutboxRelay:
 def fold_records(provided: Provided) -> FoldRecords:
     """Decoding records, and folding them for cells that are owned."""
     settings, log, observer = provided.settings(), provided.log(), provided.observer()
-    return FoldRecords(provided.cells(), provided.decoder(), encode_message, log.identity, settings.fold, observer)
+    return FoldRecords(provided.cells(), provided.decoder(), encode_message, log.identity, settings.folding, observer)
 
 
 def process_records(provided: Provided) -> ProcessRecords:
@@ -192,7 +192,7 @@ def check_events(provided: Provided, mapping: str = "", default_type: str = "") 
     """
     prepare = prepare_records(provided, "check", mapping, default_type, with_coverage=True)
     settings = provided.settings()
-    return CheckEvents(prepare, provided.decoder(), encode_message, find_unknown, settings.fold, provided.clock())
+    return CheckEvents(prepare, provided.decoder(), encode_message, find_unknown, settings.folding, provided.clock())
 
 
 def record_exposure(provided: Provided) -> RecordExposure:
@@ -304,6 +304,6 @@ def trace_event(provided: Provided) -> TraceEvent:
         fold_records(provided),
         find_event_id,
         decoder.default_event_id,
-        settings.fold,
+        settings.folding,
         LOGS[settings.log].name(settings),
     )

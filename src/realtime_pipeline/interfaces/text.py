@@ -173,6 +173,8 @@ def _profile_lines(profile: Profile, decimals: int) -> Iterator[str]:
     custom = [kind for kind in sorted(visits.counts) if kind.is_custom]
     done = (counted(count, *_kind_in_words(kind)) for kind in (*KINDS, *custom) if (count := visits.counts.get(kind)))
     yield f"  did        {', '.join(done) or 'nothing yet'}"
+    if visits.excluded:
+        yield f"  excluded   {counted(visits.excluded, 'event')}, for this profile alone (quality.exclude)"
     if purchases.units or purchases.orders_placed:
         orders = f"{counted(purchases.units, 'piece')} in {counted(purchases.orders_placed, 'order')}"
         yield f"  bought     {orders} for {in_units(purchases.spend, decimals)}"
@@ -201,6 +203,8 @@ def check_in_words(report: CheckReport, decimals: int = DECIMALS_USUAL) -> Itera
         yield f"from {utc_text(report.first_ms)} to {utc_text(report.last_ms)}"
     kinds = (counted(count, *_kind_in_words(kind)) for kind, count in report.kinds.items())
     yield plain(f"applied: {', '.join(kinds) or 'nothing'}")
+    if report.excluded:
+        yield f"excluded: {counted(report.excluded, 'event')}, for their customers' profiles alone (quality.exclude)"
     who = f"{counted(report.customers, 'customer')}, {counted(report.visitors, 'visitor')}"
     yield f"{who}, {counted(report.products, 'product')}, {counted(report.orders, 'order')}"
     money = f"sold for {in_units(report.spend, decimals)}, refunded {in_units(report.refunds, decimals)}"

@@ -85,6 +85,8 @@ def profile_merged(of: Mapping[str, object] = NOTHING, **changed: object) -> dic
         profile_merged(of={"open_sessions": [Session(SessionKey(1), "s" * 300, 1, 1, 1)]}),
         profile_merged(of={"counts": {EventKind.PRODUCT_VIEWED: -1}}),
         profile_merged(of={"affinity": {"kitchen": (1e308, 1)}}),
+        profile_merged(of={"excluded": -1, "minute": None}),
+        profile_merged(of={"excluded": 2**64 - 1, "minute": None}),
         profile_merged(history="no base 64"),
     ],
 )

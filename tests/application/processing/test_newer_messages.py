@@ -48,9 +48,9 @@ UNREADABLE: dict[str, tuple[Callable[[Fields], Fields], Callable[[Fields], Field
         lambda _: {"event_type": "history_merged", "message_format": [2, 2]},
         unchanged,
     ),
-    "a newer profile": (unchanged, lambda profile: profile | {"format": [2, 2]}),
-    "a newer profile of other fields": (unchanged, lambda _: {"format": [2, 2], "spent": {}}),
-    "a profile field of another type": (unchanged, lambda profile: profile | {"format": [2, 1], "spend": "1.25 EUR"}),
+    "a newer profile": (unchanged, lambda profile: profile | {"format": [3, 3]}),
+    "a newer profile of other fields": (unchanged, lambda _: {"format": [3, 3], "spent": {}}),
+    "a profile field of another type": (unchanged, lambda profile: profile | {"format": [3, 1], "spend": "1.25 EUR"}),
     "a message field of another type": (lambda message: message | {"message_format": [2, 1], "user_id": []}, unchanged),
     "a newer type": (lambda _: {"event_type": "profile_split", "user_id": "ada", "message_format": [3, 2]}, unchanged),
     "a large message of a newer type": (
@@ -149,7 +149,7 @@ def test_the_same_event_of_an_unknown_kind_in_both_profiles_stops_the_worker(pip
     append(pipeline, [look | {"user_id": "ada"}])
     pipeline.process()
     append(pipeline, [merge_message(change_profile=with_rental)])
-    with pytest.raises(NewerRelease, match="both profiles have counted the same product_rented"):
+    with pytest.raises(NewerRelease, match="what the visitor's product_rented added must be taken out again"):
         pipeline.process()
 
 

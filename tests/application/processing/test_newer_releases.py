@@ -49,7 +49,7 @@ def test_a_profile_in_a_newer_format_stops_the_worker(pipeline: Pipeline) -> Non
     append(pipeline, [event("a", product="mug")])
     before = pipeline.process()
     profiles = StoredProfiles(pipeline)
-    profiles.add("ada", format=[2, 2])
+    profiles.add("ada", format=[3, 3])
     stored = profiles.read("ada")
     append(pipeline, [event("b", product="mug")])
     with pytest.raises(

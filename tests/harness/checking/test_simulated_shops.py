@@ -58,7 +58,7 @@ def test_the_store_of_a_simulated_shop_equals_the_oracle(settings: Settings) -> 
     assert sum(pipeline.container.publish_events().stream(submissions)) > 8_000
     pipeline.process()
     records = [record for partition in pipeline.container.memory_log().records for record in partition]
-    expected = expect(records, SCHEMA, settings.fold, settings.partitions)
+    expected = expect(records, SCHEMA, settings.folding, settings.partitions)
     assert found_in(pipeline, expected) == []
     assert expected.counts[RecordClass.FORGOTTEN] > 0
 
@@ -98,6 +98,6 @@ def test_the_store_of_a_varied_shop_equals_the_oracle(seed: int) -> None:
             pipeline.container.publish_events().batch(list(map(Submission, values[begin : begin + 500])))
             pipeline.process()
         records = [record for partition in pipeline.container.memory_log().records for record in partition]
-        expected = expect(records, SCHEMA, settings.fold, settings.partitions)
+        expected = expect(records, SCHEMA, settings.folding, settings.partitions)
         assert found_in(pipeline, expected) == []
         assert min(expected.counts[name] for name in (RecordClass.FORWARDED, RecordClass.FORGOTTEN)) > 0

@@ -22,7 +22,7 @@ def test_a_missing_message_about_a_visitor_is_found() -> None:
         pipeline.process()
     (records,) = pipeline.container.memory_log().records
     messages = [record for record in records if b"anonymous:s" in record.value]
-    settings = pipeline.container.settings().fold
+    settings = pipeline.container.settings().folding
     assert len(records) == 4 + len(messages)
     whole = expect(records, SCHEMA, settings, 1)
     assert (whole.missing_messages, whole.messages_expected) == (
@@ -69,7 +69,7 @@ def test_a_changed_message_is_found(was: bytes, becomes: bytes, line: str) -> No
     pipeline.publish([look, login, late])
     pipeline.process()
     (records,) = pipeline.container.memory_log().records
-    settings = pipeline.container.settings().fold
+    settings = pipeline.container.settings().folding
     assert expect(records, SCHEMA, settings, 1).missing_messages == []
     messages = records[3:]
     assert len(messages) == 2

@@ -13,7 +13,9 @@ from typing import Final
 import attrs
 import pytest
 
+from realtime_pipeline.composition.settings import QualitySettings
 from realtime_pipeline.domain.mapping.definitions import ExchangeRate
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from tests.infrastructure.mappings.published import FIXTURES, shop_with
 
 
@@ -265,6 +267,19 @@ def test_orders_and_their_lines_keep_their_ids_when_an_order_comes_again_with_mo
             for event_id in ("shopify-line-9001", "shopify-refund-line-6001", "shopify-cancelled-line-9004")
         ]
         assert [len(found.copies) for found in known] == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("file", "customer"),
+    [("segment.jsonl", "ada"), ("snowplow.jsonl", "ada"), ("shopify-orders.jsonl", "501")],
+)
+def test_the_user_agent_arrives_and_excludes_events(file: str, customer: str) -> None:
+    """Each has a user agent under another name: context.userAgent, useragent, client_details.user_agent."""
+    quality = QualitySettings(Exclusion(user_agents=("BROWSER/1",)))
+    with shop_with(f"mappings/{file}", mapping_of(file), quality=quality) as shop:
+        assert shop.pipeline.profile(customer).customer.visits.excluded > 0
+    with shop_with(f"mappings/{file}", mapping_of(file)) as shop:
+        assert shop.pipeline.profile(customer).customer.visits.excluded == 0
 
 
 def test_money_in_another_currency_is_converted_by_the_rate_of_its_day() -> None:

@@ -52,7 +52,8 @@ class CheckReport:
     `reasons` counts dead letters by the code of their reason. `unknown_fields` counts fields without a meaning, each
     with the name that may be meant; `missing_paths` has the mapping's fields whose paths had no value in the first
     thousand records. `left_out` counts records that the mapping ignores, by type. Money is in
-    ten-thousandths of the currency's unit.
+    ten-thousandths of the currency's unit. `excluded` counts the applied events that are for their customer's profile
+    alone, by their user agents, ids or rate; `products` are those of the others.
     """
 
     records: int
@@ -75,6 +76,7 @@ class CheckReport:
     units: int
     spend: int
     refunds: int
+    excluded: int = 0
 
     @property
     def unusable(self) -> float:
@@ -187,6 +189,7 @@ class CheckEvents:
             units=sum(customer.purchases.units for customer in known),
             spend=sums.spend,
             refunds=sums.refunds,
+            excluded=sums.excluded,
         )
 
     def _record(self, key: bytes | None, value: bytes, origin: str | None, now_ms: int) -> Record:
@@ -200,6 +203,7 @@ class CheckEvents:
             raise NewerRelease(f"{record.origin}: {decoded.reason}")
         if isinstance(decoded, Event | ProfileMerged) and decoded.customer_id is not None:
             self._customers.setdefault(decoded.customer_id, Customer(decoded.customer_id))
+        excluded_before = self._excluded_of(decoded)
         effects, self._watermark = fold([(record, decoded)], self._customers, self._watermark, self._settings)
         self._counts.update(effects.counts)
         for name, count in effects.ignored_types.items():
@@ -210,8 +214,21 @@ class CheckEvents:
             if decoded.forwarded is None and not decoded.kind.is_custom:
                 self._note_unknown(record.value)
             if RecordClass.APPLIED in effects.counts:  # of a forwarded event, the copy
-                self._sums.add(decoded)
+                self._sums.add(decoded, is_excluded=self._is_excluded(decoded, excluded_before))
         return effects.messages
+
+    def _excluded_of(self, decoded: object) -> int:
+        """How many events of an event's customer are excluded so far."""
+        if not isinstance(decoded, Event) or decoded.customer_id is None:
+            return 0
+        return self._customers[decoded.customer_id].visits.excluded
+
+    def _is_excluded(self, event: Event, before: int) -> bool:
+        """Whether an event that was folded is excluded, by how many of its customer's were before."""
+        exclude = self._settings.exclude
+        if exclude is not None and event.customer_id is None:
+            return exclude.covers(event)
+        return self._excluded_of(event) > before
 
     def _note_unknown(self, value: bytes) -> None:
         for name, meant in self._find_unknown(value):
@@ -241,13 +258,15 @@ class _Sums:
     products: set[ProductId] = attrs.Factory(set)
     spend: int = 0
     refunds: int = 0
+    excluded: int = 0
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event, *, is_excluded: bool) -> None:
+        self.excluded += is_excluded
         self.kinds[event.kind] += 1
         at_ms = event.occurred_at_ms
         self.first_ms = at_ms if self.first_ms is None else min(self.first_ms, at_ms)
         self.last_ms = at_ms if self.last_ms is None else max(self.last_ms, at_ms)
-        if event.product_id is not None:
+        if event.product_id is not None and not is_excluded:
             self.products.add(event.product_id)
         if event.kind is EventKind.PRODUCT_PURCHASED:
             self.spend += event.amount

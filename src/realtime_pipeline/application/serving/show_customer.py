@@ -21,7 +21,8 @@ class Profile:
     """A customer's profile, for reading.
 
     `categories` are pairs of name and affinity, the highest affinity first. `recent` are the products touched last, the
-    latest first. `products` describes the products of `recent` and `reviews`.
+    latest first. `products` describes the products of `recent` and `reviews`. `customer.visits.excluded` is how many
+    of the events count for this profile alone: `quality.exclude`.
     """
 
     customer: Customer
@@ -35,8 +36,8 @@ class Profile:
 
         Example:
             {"customer_id": "ada", "first_seen": "2025-10-10T01:21:51.250Z", "last_seen": "2025-10-10T01:30:02.000Z",
-             "events": {"product_viewed": 3, "product_purchased": 1}, "spend": 12.5, "units": 1, "orders": 1,
-             "sessions": 1, "country": "DE", "visitors": [],
+             "events": {"product_viewed": 3, "product_purchased": 1}, "excluded": 0,
+             "spend": 12.5, "units": 1, "orders": 1, "sessions": 1, "country": "DE", "visitors": [],
              "categories": [{"category": "kitchen", "affinity": 8.0}],
              "recent": [{"product": {"product_id": "mug", ...}, "touched_at": "2025-10-10T01:30:02.000Z"}],
              "bought": [{"product_id": "mug", "units": 1, "last_at": "2025-10-10T01:30:02.000Z"}],
@@ -48,6 +49,7 @@ class Profile:
             "first_seen": _time(visits.first_seen_ms),
             "last_seen": _time(visits.last_seen_ms),
             "events": {kind.value: count for kind, count in visits.counts.items()},
+            "excluded": visits.excluded,
             "spend": as_number(purchases.spend),
             "units": purchases.units,
             "orders": purchases.orders_placed,

@@ -15,17 +15,23 @@ class Aliases:
 
     `alias_of` is the customer that a visitor has signed in as: their later events are forwarded there. `visitors` maps
     each visitor who signed in as this customer to the id of that merge. `contributions` has a visitor's newest events
-    one by one, so that each can be taken out again.
+    one by one, so that each can be taken out again; `excluded_contributions` has those that changed nothing that
+    customers share.
     """
 
     alias_of: CustomerId | None = None
     visitors: dict[CustomerId, str] = attrs.Factory(dict)
     contributions: tuple[Contribution, ...] = ()
+    excluded_contributions: tuple[Contribution, ...] = ()
 
-    def record(self, event: Event, settings: ProfileSettings) -> None:
-        """Keep what an event of a visitor adds; over `contributions_max` the oldest leaves."""
+    def record(self, event: Event, settings: ProfileSettings, *, excluded: bool) -> None:
+        """Keep what an event of a visitor adds; over `contributions_max` of either kind, the oldest of it leaves."""
         contribution = Contribution.of(event, digest_of(event.event_id))
-        self.contributions = (*self.contributions, contribution)[-settings.contributions_max :]
+        if excluded:
+            contribution = contribution._replace(rating=None)  # no opinion
+            self.excluded_contributions = (*self.excluded_contributions, contribution)[-settings.contributions_max :]
+        else:
+            self.contributions = (*self.contributions, contribution)[-settings.contributions_max :]
 
     def add_visitor(
         self, visitor: CustomerId, merge_id: str, at_ms: int, settings: ProfileSettings, changes: Changes

@@ -5,8 +5,9 @@ from typing import Self
 import attrs
 
 from realtime_pipeline.domain.profile.aliases import Aliases
-from realtime_pipeline.domain.profile.changes import APPLIED, REFUSED, Changes, Recorded
+from realtime_pipeline.domain.profile.changes import APPLIED, EXCLUDED, REFUSED, Changes, Recorded
 from realtime_pipeline.domain.profile.deduplication import BEFORE_ALL_TIME, SeenEvents, Verdict
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.profile.exposures import Exposures
 from realtime_pipeline.domain.profile.interests import Interests
 from realtime_pipeline.domain.profile.kinds import CANCELLED, PURCHASED, REVIEWED, SHOWN, UNCARTED
@@ -51,14 +52,25 @@ class Customer:
         """Nothing is known but, perhaps, that the customer was forgotten."""
         return self.visits.first_seen_ms is None and self.aliases.alias_of is None
 
-    def record(self, event: Event, begins: SessionKey, settings: ProfileSettings, changes: Changes) -> Recorded:
+    def record(
+        self,
+        event: Event,
+        begins: SessionKey,
+        settings: ProfileSettings,
+        changes: Changes,
+        exclude: Exclusion | None = None,
+    ) -> Recorded:
         """Fold one event in, in the order of the log.
+
+        An excluded event counts for visits, interests, purchases and exposures. It joins no session and is no opinion:
+        those are what other customers' lists are made of.
 
         Args:
             event: one of this customer's.
             begins: the key of the session that the event begins, if it begins one.
             settings: the limits of the profile.
             changes: noted here: what changes beside the customer's own record.
+            exclude: which events are excluded; None if none is.
 
         Returns:
             The verdict and, where the event was applied, what it means to the views.
@@ -68,23 +80,24 @@ class Customer:
         if verdict is not Verdict.APPLIED:
             return REFUSED[verdict]
         visits.record(event, kind, at_ms)
+        applied = EXCLUDED if exclude is not None and visits.count_excluded(event, at_ms, exclude) else APPLIED
         if self.customer_id.startswith(ANONYMOUS):
-            self.aliases.record(event, settings)
+            self.aliases.record(event, settings, excluded=applied.excluded)
         if kind is REVIEWED:
-            return self.opinions.record(self.customer_id, event, settings, changes)
+            return applied if applied.excluded else self.opinions.record(self.customer_id, event, settings, changes)
         if kind is CANCELLED:
             self.purchases.cancel(event, settings)
-            return APPLIED
+            return applied
         if kind is SHOWN:
             self.exposures.record(event, settings)
-            return APPLIED
+            return applied
         if kind is PURCHASED:
             self.purchases.record(event, settings)
         weight = settings.interest_weight(kind)
         if weight:
             self.interests.record(event, at_ms, weight, settings)
-        elif kind is not UNCARTED:
-            return APPLIED  # a custom kind, which says nothing of interest
+        if applied.excluded or not (weight or kind is UNCARTED):  # a custom kind says nothing of interest
+            return applied
         session = visits.record_in_session(event, at_ms, begins, weight, settings, changes)
         return Recorded(Verdict.APPLIED, session)
 

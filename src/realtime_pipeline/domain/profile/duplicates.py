@@ -5,7 +5,7 @@ counts the first, the customer the second, and neither knows of the other until 
 merge finds the ids that both have counted, and takes the visitor's copies out of the profile that it merges.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -15,30 +15,39 @@ from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.profile.unknown_fields import CannotMerge
 
 
-def duplicates_in(profile: Customer, customer: Customer) -> list[Contribution]:
-    """Find what a visitor's profile and a customer have both counted, by the ids of the events.
+def duplicates_in(events: Iterable[Contribution], customer: Customer) -> list[Contribution]:
+    """Find those of a visitor's events that a customer has counted, too, by the ids of the events."""
+    return [event for event in events if customer.seen.has_counted(event.digest)]
+
+
+def check_kinds(events: Iterable[Contribution]) -> None:
+    """Check that this release knows what each of some events has added.
 
     Raises:
         CannotMerge: one is of a kind that only a newer release can take out again.
     """
-    duplicates = [event for event in profile.aliases.contributions if customer.seen.has_counted(event.digest)]
-    unknown = sorted({event.kind for event in duplicates if not (event.kind.is_known or event.kind.is_custom)})
+    unknown = sorted({event.kind for event in events if not (event.kind.is_known or event.kind.is_custom)})
     if unknown:
-        raise CannotMerge(f"both profiles have counted the same {', '.join(unknown)}")
-    return duplicates
+        raise CannotMerge(f"what the visitor's {', '.join(unknown)} added must be taken out again")
 
 
-def without_duplicates(profile: Customer, duplicates: Sequence[Contribution], settings: ProfileSettings) -> Customer:
-    """Take single events out of a visitor's profile: out of counts, purchases, affinity and exposures.
+def without_duplicates(
+    profile: Customer, duplicates: Sequence[Contribution], excluded: Sequence[Contribution], settings: ProfileSettings
+) -> Customer:
+    """Take single events out of a visitor's profile, excluded ones and others: out of counts, purchases, affinity and
+    exposures.
 
     Times and the products of sessions stay: the customer's own copy of the event gives the same. A session counts the
     event as often as it came.
     """
+    duplicates = [*duplicates, *excluded]
     if not duplicates:
         return profile
+    visits = profile.visits.without(duplicates)
+    visits.excluded -= len(excluded)
     return attrs.evolve(
         profile,
-        visits=profile.visits.without(duplicates),
+        visits=visits,
         interests=profile.interests.without(duplicates, settings),
         purchases=profile.purchases.without(duplicates),
         exposures=profile.exposures.without(duplicates),

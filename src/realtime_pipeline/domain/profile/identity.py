@@ -6,7 +6,8 @@ from realtime_pipeline.domain.profile.aliases import Aliases
 from realtime_pipeline.domain.profile.changes import Changes
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.customer import Customer
-from realtime_pipeline.domain.profile.duplicates import duplicates_in, without_duplicates
+from realtime_pipeline.domain.profile.duplicates import check_kinds, duplicates_in, without_duplicates
+from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.profile.exposures import Exposures
 from realtime_pipeline.domain.profile.interests import Interests
 from realtime_pipeline.domain.profile.kinds import REVIEWED
@@ -15,7 +16,7 @@ from realtime_pipeline.domain.profile.purchases import Purchases
 from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.profile.unknown_fields import detach_unknown, merge_unknown
-from realtime_pipeline.domain.shop.events import CustomerId
+from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 
 
 @attrs.frozen
@@ -65,6 +66,7 @@ def detach_profile(
     if aliases.alias_of is None:  # else the ids are those of events that went to another customer
         profile.seen.merged_ids = visitor.seen.all_digests()
     profile.aliases.contributions = tuple(_standing(event, visitor.opinions) for event in aliases.contributions)
+    profile.aliases.excluded_contributions = aliases.excluded_contributions
     visitor.aliases = Aliases(identified_as, aliases.visitors)
     return profile
 
@@ -78,31 +80,45 @@ def _standing(event: Contribution, opinions: Opinions) -> Contribution:
 
 
 def merge_profile(
-    customer: Customer, merged: ProfileMerged, begins: SessionKey, settings: ProfileSettings, changes: Changes
+    customer: Customer,
+    merged: ProfileMerged,
+    begins: SessionKey,
+    settings: ProfileSettings,
+    changes: Changes,
+    exclude: Exclusion | None = None,
 ) -> Session | None:
     """Add a visitor's profile to a customer, as if each thing were noted now.
 
     Events that the customer has counted too, by their ids, are taken out first. A session of the same id goes on, else
-    the visitor's becomes one of the customer's, with the key `begins`.
+    the visitor's becomes one of the customer's, with the key `begins`. Where `exclude` names the customer or the
+    visitor, what the visitor did is taken out of what customers share, as far as it is known event by event; and their
+    session ends.
 
     Returns:
-        The session that the visitor's session is part of now; None where the visitor had none.
+        The session that the visitor's session is part of now; None where there is none.
 
     Raises:
         CannotMerge: both have parts that only a newer release can add up; the customer may have changed by then.
     """
     unknown = merge_unknown(customer.unknown, merged.profile.unknown)
-    duplicates = duplicates_in(merged.profile, customer)
-    changes.duplicates += duplicates
-    profile, at_ms = without_duplicates(merged.profile, duplicates, settings), merged.occurred_at_ms
+    aliases = merged.profile.aliases
+    duplicates = duplicates_in(aliases.contributions, customer)
+    excluded = duplicates_in(aliases.excluded_contributions, customer)
+    excludes = exclude is not None and exclude.names(customer.customer_id, routing_key(merged.visitor))
+    retracted = aliases.contributions if excludes else duplicates
+    check_kinds((*retracted, *excluded))
+    changes.retracted += retracted
+    profile, at_ms = without_duplicates(merged.profile, duplicates, excluded, settings), merged.occurred_at_ms
     customer.carry(unknown)
     customer.seen.add_merged(profile.seen.merged_ids, settings)
     if merged.signed_in is not None:
         customer.seen.advance(merged.signed_in)
     customer.visits.merge(profile.visits, at_ms)
+    if excludes:
+        customer.visits.excluded += len(retracted) - len(duplicates)
     customer.interests.merge(profile.interests, settings)
     customer.purchases.merge(profile.purchases, settings)
     customer.exposures.merge(profile.exposures, settings)
     customer.aliases.add_visitor(merged.visitor, merged.event_id, at_ms, settings, changes)
     moved = profile.visits.current_session
-    return None if moved is None else customer.visits.merge_session(moved, begins, settings, changes)
+    return None if moved is None or excludes else customer.visits.merge_session(moved, begins, settings, changes)

@@ -7,6 +7,7 @@ import attrs
 
 from realtime_pipeline.domain.profile.changes import Changes
 from realtime_pipeline.domain.profile.contribution import Contribution
+from realtime_pipeline.domain.profile.exclusion import MINUTE_MS, Exclusion
 from realtime_pipeline.domain.profile.kinds import SIGNED_IN
 from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
@@ -21,7 +22,9 @@ class Visits:
     """What a customer did in the shop, when and where.
 
     `counts` has the events applied, by kind. `country` is where the customer was last, and when. `closed_sessions` has
-    the keys of sessions that no event can join any more, the one closed first coming first.
+    the keys of sessions that no event can join any more, the one closed first coming first. `excluded` is how many of
+    the events change nothing that customers share. `minute` is the newest minute (since 1970) in which there was an
+    event, and how many there were in it; None where their rate has no limit.
     """
 
     counts: dict[EventKind, int] = attrs.Factory(dict)
@@ -31,6 +34,8 @@ class Visits:
     country: LastWrite | None = None
     open_sessions: list[Session] = attrs.Factory(list)
     closed_sessions: list[SessionKey] = attrs.Factory(list)
+    excluded: int = 0
+    minute: tuple[int, int] | None = None
 
     @property
     def current_session(self) -> Session | None:
@@ -56,6 +61,27 @@ class Visits:
             if country is not None:
                 known, fact = self.country, (country, at_ms)  # mostly a newer fact, as in `ProductState.describe`
                 self.country = fact if known is None or at_ms > known[1] else last_write_wins(known, fact)
+
+    def count_excluded(self, event: Event, at_ms: int, exclude: Exclusion) -> bool:
+        """Whether an event is excluded; count it if it is."""
+        limit = exclude.events_per_minute_max
+        is_beyond = limit > 0 and self._count_in_minute(at_ms // MINUTE_MS) > limit
+        if not (is_beyond or exclude.covers(event)):
+            return False
+        self.excluded += 1
+        return True
+
+    def _count_in_minute(self, minute: int) -> int:
+        """Count an event in its minute; return how many the minute has had, 0 where a later minute has begun.
+
+        A late event is not judged by the rate: only the newest minute is kept.
+        """
+        newest, count = self.minute or (minute, 0)
+        if minute < newest:
+            return 0
+        count = count + 1 if minute == newest else 1
+        self.minute = minute, count
+        return count
 
     def note_last_seen(self, at_ms: int) -> None:
         """Note that a visitor who has signed in did something, which counts for their customer."""
@@ -127,7 +153,8 @@ class Visits:
     def detach(self, settings: ProfileSettings, changes: Changes) -> Self:
         """Take out what goes along when a visitor signs in: all but `last_seen_ms` and the sessions that are closed.
 
-        The session touched last goes along, so that it goes on; the other open ones are closed.
+        The session touched last goes along, so that it goes on; the other open ones are closed. The minute does not:
+        each profile is judged by the rate of its own events.
         """
         moving = self.current_session
         for session in list(self.open_sessions):
@@ -136,9 +163,9 @@ class Visits:
         if moving is not None:
             changes.drop_session(moving.key)
         last_seen_ms = self.last_seen_ms if self.first_seen_ms is not None else None
-        detached = attrs.evolve(self, last_seen_ms=last_seen_ms, closed_sessions=[])
+        detached = attrs.evolve(self, last_seen_ms=last_seen_ms, closed_sessions=[], minute=None)
         self.counts, self.sessions_begun, self.first_seen_ms, self.country = {}, 0, None, None
-        self.open_sessions = []
+        self.open_sessions, self.excluded, self.minute = [], 0, None
         return detached
 
     def without(self, duplicates: Iterable[Contribution]) -> Self:
@@ -163,6 +190,7 @@ class Visits:
         if len(self.counts) > UNKNOWN_MAX:
             raise CannotMerge(f"the profile would have {len(self.counts)} kinds of events")
         self.sessions_begun = bounded(self.sessions_begun + visitor.sessions_begun)
+        self.excluded = bounded(self.excluded + visitor.excluded)
         self.country = last_write_wins(self.country, visitor.country)
 
     def merge_session(self, moved: Session, begins: SessionKey, settings: ProfileSettings, changes: Changes) -> Session:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from realtime_pipeline.domain.profile.changes import APPLIED
+from realtime_pipeline.domain.profile.changes import APPLIED, EXCLUDED
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import Verdict
 from realtime_pipeline.domain.profile.identity import ProfileMerged
@@ -56,7 +56,8 @@ class _Folding:
         self.effects = EffectsBuilder()
         self.clock = EventClock(watermark, settings.max_out_of_orderness_ms)
         self._customers = customers
-        self._settings = settings.profile
+        self._of_fold = settings
+        self._settings, self._exclude = settings.profile, settings.exclude
         self._max_future_skew_ms = settings.max_future_skew_ms
         self._changed, self._changes = self.effects.changed, self.effects.changes
         self._stock_lateness_ms = settings.stock_lateness_ms
@@ -69,7 +70,7 @@ class _Folding:
             record_class = self._fold_event(record, decoded)
         elif isinstance(decoded, ProfileMerged):
             customer, latest_ms = self._customers[decoded.customer_id], record.appended_at_ms + self._max_future_skew_ms
-            record_class = merge_visitor(record, decoded, customer, latest_ms, self._settings, self.effects)
+            record_class = merge_visitor(record, decoded, customer, latest_ms, self._of_fold, self.effects)
         elif isinstance(decoded, Tick):
             clock.tick(record.appended_at_ms, decoded.floor_ms)
             record_class = RecordClass.CONTROL
@@ -89,7 +90,7 @@ class _Folding:
         3. A sign-in makes its visitor an alias; what an alias does later is forwarded to the customer.
         4. The customer refuses the event or applies it. An event without a customer is applied.
         5. The shop's time moves on.
-        6. Each projection adds what the event means to everybody.
+        6. Each projection adds what the event means to everybody, unless the event is excluded.
         """
         customer_id, kind, at_ms = event.customer_id, event.kind, event.occurred_at_ms
         appended_at_ms = record.appended_at_ms
@@ -100,7 +101,7 @@ class _Folding:
             reason = self._untimely(event, appended_at_ms)
             if reason is not None:
                 return self.effects.reject(record, reason, customer_id)
-        recorded = APPLIED
+        exclude, recorded = self._exclude, APPLIED
         if customer_id is not None:
             customer = self._customers[customer_id]
             alias_of = customer.aliases.alias_of
@@ -109,14 +110,17 @@ class _Folding:
             if alias_of is not None:
                 return forward(record, event, customer, alias_of, self._settings, self.effects)
             begins = session_key(record.partition, record.position)
-            recorded = customer.record(event, begins, self._settings, self._changes)
+            recorded = customer.record(event, begins, self._settings, self._changes, exclude)
             if recorded.verdict is not Verdict.APPLIED:
                 return self._refuse(record, event, customer, recorded.verdict)
             self._changed[customer_id] = customer
+        elif exclude is not None and exclude.covers(event):
+            recorded = EXCLUDED
         self.clock.advance(at_ms, appended_at_ms)
-        product_id = event.product_id
-        for add in self._adders[kind]:
-            add(event, product_id, recorded)
+        if not recorded.excluded:
+            product_id = event.product_id
+            for add in self._adders[kind]:
+                add(event, product_id, recorded)
         return RecordClass.APPLIED
 
     def _untimely(self, event: Event, appended_at_ms: int) -> str | None:

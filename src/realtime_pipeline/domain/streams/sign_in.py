@@ -15,6 +15,7 @@ from realtime_pipeline.domain.streams.effects import EffectsBuilder, RecordClass
 from realtime_pipeline.domain.streams.forgetting import forget_visitors
 from realtime_pipeline.domain.streams.messages import Message, message_id
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.streams.settings import FoldSettings
 
 
 def sign_in(
@@ -71,7 +72,7 @@ def merge_visitor(
     merged: ProfileMerged,
     customer: Customer,
     latest_ms: int,
-    settings: ProfileSettings,
+    settings: FoldSettings,
     effects: EffectsBuilder,
 ) -> RecordClass:
     """Add a visitor's profile to the customer they signed in as; where the customer is forgotten, forget both.
@@ -90,10 +91,10 @@ def merge_visitor(
         forget_visitors(merged.event_id, effects)
         return RecordClass.FORGOTTEN
     begins = session_key(record.partition, record.position)
-    session = merge_profile(customer, merged, begins, settings, effects.changes)
+    session = merge_profile(customer, merged, begins, settings.profile, effects.changes, settings.exclude)
     effects.changed[merged.customer_id] = customer
-    duplicates, effects.changes.duplicates = effects.changes.duplicates, []
-    effects.deltas.retract(duplicates)
+    retracted, effects.changes.retracted = effects.changes.retracted, []
+    effects.deltas.retract(retracted)
     if session is not None:
         effects.deltas.continue_session(session, merged.profile.visits.open_sessions[-1])
     forget_visitors(merged.event_id, effects)

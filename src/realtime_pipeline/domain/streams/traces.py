@@ -23,14 +23,17 @@ class Totals:
     spend: int = 0
     orders: int = 0
     sessions_begun: int = 0
+    excluded: int = 0
 
     @classmethod
     def of(cls, customer: Customer | None) -> "Totals":
         """Read them off a customer; zeros where there is none."""
         if customer is None:
             return cls()
-        purchases = customer.purchases
-        return cls(purchases.units, purchases.spend, purchases.orders_placed, customer.visits.sessions_begun)
+        visits, purchases = customer.visits, customer.purchases
+        return cls(
+            purchases.units, purchases.spend, purchases.orders_placed, visits.sessions_begun, excluded=visits.excluded
+        )
 
 
 @attrs.frozen
@@ -39,7 +42,7 @@ class Change:
 
     `session` names the session it fell into by the place of the record that began it. `interactions` and `ratings`
     (with their sum) are the product's. `to` is whom a visitor's event was forwarded to, or signed in as. `erased` is
-    set where the customer was forgotten.
+    set where the customer was forgotten. `excluded` is how many events more count for the customer's profile alone.
     """
 
     units: int = 0
@@ -52,6 +55,7 @@ class Change:
     rating_sum: int = 0
     to: CustomerId | None = None
     erased: bool = False
+    excluded: int = 0
 
     def as_dict(self) -> dict[str, object]:
         """This as JSON takes it, `spend` in units of the currency."""
@@ -161,6 +165,7 @@ def change_of(before: Totals, after: Totals, effects: Effects, decoded: Event | 
         rating_sum=sum(state.rating_sum for state in products),
         to=to,
         erased=bool(effects.tombstones),
+        excluded=after.excluded - before.excluded,
     )
 
 

@@ -72,7 +72,7 @@ class Deltas:
         return Adders([(kinds, add) for kinds, add in adders if add is not None])
 
     def retract(self, events: Sequence[Contribution]) -> None:
-        """Take out what a visitor's events have added that their customer has counted, too."""
+        """Take out what a visitor's events have added."""
         for projection, table in self._tables():
             for event in events:
                 projection.retract(table, event)

@@ -31,7 +31,7 @@ class Projection(ABC, Generic[K, V]):
     def adder(self, table: dict[K, V]) -> Add | None:
         """The function that adds an applied event to a table; None where no event adds anything.
 
-        Made once for each table, called for every event of its `kinds` but sign-ins and forgettings.
+        Made once for each table, called for every event of its `kinds` but sign-ins, forgettings and excluded events.
         """
 
     @abstractmethod
@@ -39,7 +39,7 @@ class Projection(ABC, Generic[K, V]):
         """Add another range's deltas. Facts with a time after `latest_ms` give way to any other."""
 
     def retract(self, table: dict[K, V], event: Contribution) -> None:
-        """Take out what a visitor's event has added that their customer has counted, too."""
+        """Take out what a visitor's event has added."""
 
     def continue_session(self, table: dict[K, V], session: Session, moved: Session) -> None:
         """Note that a visitor's session, `moved`, is part of a customer's session now."""

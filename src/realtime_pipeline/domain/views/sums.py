@@ -19,7 +19,7 @@ SumKey = tuple[str, ProductId, str]
 
 
 class SumProjection(ABC):
-    """What every applied event adds to sums by product, but for sign-ins and forgettings.
+    """What every applied event adds to sums by product, but for sign-ins, forgettings and excluded events.
 
     Where a visitor's event is sent again after they signed in, it is subtracted again. By then little of it is known,
     so `adds` never sees more: of the event the kind, time, product, category, amount, quantity, order, country and list

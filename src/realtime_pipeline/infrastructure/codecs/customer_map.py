@@ -1,7 +1,8 @@
 """A customer as the flat map that stores and messages hold: which field of the map is which of the profile.
 
 The names of the map's fields are part of the stored format; the domain may name and group them otherwise. They are
-written in the order of their names, as the releases before did, so that what is not changed has the same bytes.
+written in the order of their names, as the releases before did, so that what is not changed has the same bytes. Fields
+of format 2 are written only where the profile has excluded events, or the rate of its events has a limit.
 """
 
 import msgspec
@@ -24,7 +25,8 @@ from realtime_pipeline.domain.shop.order import Order
 class CustomerMap(msgspec.Struct, gc=False):
     """The fields of the stored map, in their order. Values of earlier formats may lack some: these have defaults.
 
-    Only `customer_id` must be there; it has a default because it stands in the middle.
+    Only `customer_id` must be there; it has a default because it stands in the middle. `excluded`,
+    `excluded_contributions` and `minute` are all there, or all absent.
     """
 
     affinity: dict[str, tuple[float, int]] = {}
@@ -33,10 +35,13 @@ class CustomerMap(msgspec.Struct, gc=False):
     country: LastWrite | None = None
     counts: dict[EventKind, int] = {}
     customer_id: CustomerId = CustomerId("")
+    excluded: int | msgspec.UnsetType = msgspec.UNSET
+    excluded_contributions: tuple[Contribution, ...] | msgspec.UnsetType = msgspec.UNSET
     first_seen_ms: int | None = None
     forgotten_at_ms: int = BEFORE_ALL_TIME
     forwards_to: CustomerId | None = None
     last_seen_ms: int | None = None
+    minute: tuple[int, int] | msgspec.UnsetType | None = msgspec.UNSET
     open_sessions: list[Session] = []
     orders: dict[str, Order] = {}
     orders_placed: int = 0
@@ -54,6 +59,7 @@ class CustomerMap(msgspec.Struct, gc=False):
 def map_of(customer: Customer) -> CustomerMap:
     """A customer as the map that is written."""
     visits, interests, purchases, aliases = customer.visits, customer.interests, customer.purchases, customer.aliases
+    is_plain = visits.minute is None and not (visits.excluded or aliases.excluded_contributions)
     return CustomerMap(  # by position, which costs a quarter of what names cost
         interests.affinity,
         visits.closed_sessions,
@@ -61,10 +67,13 @@ def map_of(customer: Customer) -> CustomerMap:
         visits.country,
         visits.counts,
         customer.customer_id,
+        msgspec.UNSET if is_plain else visits.excluded,
+        msgspec.UNSET if is_plain else aliases.excluded_contributions,
         visits.first_seen_ms,
         customer.forgotten_at_ms,
         aliases.alias_of,
         visits.last_seen_ms,
+        msgspec.UNSET if is_plain else visits.minute,
         visits.open_sessions,
         purchases.orders,
         purchases.orders_placed,
@@ -92,12 +101,14 @@ def customer_of(read: CustomerMap) -> Customer:
             read.country,
             read.open_sessions,
             read.closed_sessions,
+            read.excluded or 0,
+            read.minute or None,
         ),
         Interests(read.affinity, read.recent),
         Purchases(read.spend, read.units, read.orders_placed, read.purchases, read.orders),
         Opinions(read.reviewed),
         Exposures(read.shown),
-        Aliases(read.forwards_to, read.visitors, read.contributions),
+        Aliases(read.forwards_to, read.visitors, read.contributions, read.excluded_contributions or ()),
         read.seen,
         read.forgotten_at_ms,
     )

@@ -72,7 +72,10 @@ class Format:
 
 WAYS_OUT: Final = "bring the store back from a backup, or rebuild it from the log"
 
-CUSTOMER: Final = Format("a customer's profile", 1, 1)
+PLAIN_CUSTOMER: Final = Format("a customer's profile", 1, 1)
+CUSTOMER: Final = Format("a customer's profile", 2, 2)
+"""A profile with excluded events, which releases of format 1 would count for everybody when the visitor signs in; one
+without is written as `PLAIN_CUSTOMER`."""
 SESSION_SUMMARY: Final = Format("a session's trail", 1, 1)
 REVIEW: Final = Format("a review", 1, 1)
 PLAIN_ENTRY: Final = Format("a kept entry", 1, 1)

@@ -131,7 +131,8 @@ def _check(document: _ProfileDocument, profile: Customer) -> None:
     if not all(map(is_printable_id, ids)) or document.user_id.startswith(ANONYMOUS):
         raise ValueError("its ids are not valid")
     visits, interests, purchases = profile.visits, profile.interests, profile.purchases
-    sessions, orders, events = visits.open_sessions, purchases.orders.values(), profile.aliases.contributions
+    sessions, orders = visits.open_sessions, purchases.orders.values()
+    events = (*profile.aliases.contributions, *profile.aliases.excluded_contributions)
     shown = profile.exposures.shown
     products = {
         *(*interests.recent, *purchases.by_product, *shown),
@@ -164,7 +165,7 @@ def _check(document: _ProfileDocument, profile: Customer) -> None:
         *(event.quantity for event in events),
     )
     counts = (
-        *(purchases.orders_placed, visits.sessions_begun, *visits.counts.values()),
+        *(purchases.orders_placed, visits.sessions_begun, visits.excluded, *visits.counts.values()),
         *(times for times, _ in shown.values()),
         *(
             number

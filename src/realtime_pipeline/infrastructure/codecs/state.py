@@ -13,12 +13,14 @@ import msgspec
 from realtime_pipeline.application.errors import Damaged, NewerRelease
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import Session, SessionSummary
+from realtime_pipeline.domain.profile.visits import Visits
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.infrastructure.codecs.customer_map import CustomerMap, customer_of, map_of
 from realtime_pipeline.infrastructure.codecs.formats import (
     CUSTOMER,
     FORMAT,
+    PLAIN_CUSTOMER,
     REVIEW,
     SESSION_SUMMARY,
     MarkedMaps,
@@ -35,12 +37,18 @@ _decode_map = msgspec.msgpack.Decoder(CustomerMap).decode
 _decode_review = msgspec.msgpack.Decoder(Review).decode
 _decode_summary = msgspec.msgpack.Decoder(SessionSummary).decode
 _decode_summaries = msgspec.msgpack.Decoder(list[SessionSummary | None]).decode
-_customers: Final = MarkedMaps(CUSTOMER, map_of(Customer(CustomerId(""))))
-_encode_map = _customers.encoder()
+_customers: Final = MarkedMaps(PLAIN_CUSTOMER, map_of(Customer(CustomerId(""))))
+_encode_plain = _customers.encoder()
+_WITH_EXCLUDED: Final = map_of(Customer(CustomerId(""), Visits(excluded=1)))
+_encode_with_excluded = MarkedMaps(CUSTOMER, _WITH_EXCLUDED).encoder()
 _reviews: Final = MarkedMaps(REVIEW, Review(CustomerId(""), ProductId(""), 1, "", 0))
 encode_review = _reviews.encoder()
 """Write a review."""
 _TRAIL_PARTS: Final = len(SessionSummary._fields)
+
+
+def _encode_map(customer: CustomerMap) -> bytes:
+    return (_encode_plain if customer.excluded is msgspec.UNSET else _encode_with_excluded)(customer)
 
 
 def encode_customer(customer: Customer) -> bytes:
@@ -80,7 +88,10 @@ def _unknown(value: bytes, read: CustomerMap) -> dict[str, Any] | None:
         return None
     fields = fields_of(CUSTOMER, value)
     written = CUSTOMER.check(fields.pop(FORMAT, None))
-    return unknown_in(fields, _decode(_encode(read)), may_lack=written < CUSTOMER.written) or None
+    known = _decode(_encode(read))
+    if written == CUSTOMER.written:  # such a value has all fields, whatever they hold
+        known = _decode(_encode(_WITH_EXCLUDED)) | known
+    return unknown_in(fields, known, may_lack=written < PLAIN_CUSTOMER.written) or None
 
 
 def decode_review(value: bytes) -> Review:

@@ -107,6 +107,8 @@ def _change_in_words(change: Change, decimals: int) -> Iterator[str]:
         yield f"interactions of the product {change.interactions:+,}"
     if change.ratings or change.rating_sum:
         yield f"ratings of the product {change.ratings:+,}, their sum {change.rating_sum:+,}"
+    if change.excluded:
+        yield f"events excluded {change.excluded:+,}"
     if change.to is not None:
         yield f"to {change.to}"
     if change.erased:
