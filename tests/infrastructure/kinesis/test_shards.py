@@ -61,12 +61,24 @@ def test_a_child_waits_for_its_parent_in_every_batch(stub: StubStream, source: K
     assert values == [b"%d" % number for number in range(10)] + [b"child"]
 
 
+def test_a_merged_shard_waits_for_both_parents(stub: StubStream, source: KinesisSource) -> None:
+    stub.replace(0, children=2)
+    stub.put(b"left", shard=1)
+    stub.put(*[b"right"] * 5, shard=2)
+    stub.replace(1, 2, children=1)
+    stub.put(b"merged", shard=3)
+    source.open({})
+    assert read_all(source, records_max=1)[0][-1] == b"merged"
+
+
 def test_an_expired_iterator_is_made_again(stub: StubStream, source: KinesisSource) -> None:
     stub.put(b"a", b"b")
     source.open({})
     assert source.read(1, 0.0) is not None
-    stub.refusals["GetRecords"].append("ExpiredIteratorException")
-    assert read_all(source)[0] == [b"b"]
+    stub.expire_iterators()
+    batch = source.read(2, 2.0)
+    assert batch is not None
+    assert [record.value for record in batch.records] == [b"b"]
 
 
 def test_refusals_for_throughput_are_waited_out(stub: StubStream, source: KinesisSource) -> None:
