@@ -8,6 +8,7 @@ import argparse
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -74,9 +75,8 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 def _run_command(options: argparse.Namespace, fault: SignalAt | None) -> Mapping[str, object]:
     """Run a command of `realtime-pipeline`, which makes a container of its own."""
-    if fault is not None:
-        Container.observer.override(providers.Object(fault))
-    code = run_command(options.run)
+    with nullcontext() if fault is None else Container.observer.override(providers.Object(fault)):
+        code = run_command(options.run)
     if not options.on:
         raise _not_reached(options)
     return {"ok": code == 0}

@@ -17,8 +17,6 @@ from realtime_pipeline.application.ports.observer import Stage
 from realtime_pipeline.composition.settings import LogName
 from tests.support.faults import finished, killed, log_of, settings_file
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 LINES = 2_300
 """Of each file: two batches."""
 START_MS = 1_700_000_000_000
@@ -95,7 +93,11 @@ WAYS = {
 
 @pytest.mark.parametrize(
     ("way", "log"),
-    [*((name, "sqlite") for name in WAYS), ("once, jsonl.gz", "kafka"), ("watch, csv by mapping", "kafka")],
+    [
+        *((name, "sqlite") for name in WAYS),
+        pytest.param("once, jsonl.gz", "kafka", marks=pytest.mark.xdist_group("kafka")),
+        pytest.param("watch, csv by mapping", "kafka", marks=pytest.mark.xdist_group("kafka")),
+    ],
 )
 def test_files_whose_publication_was_killed_are_published_once(tmp_path: Path, way: str, log: LogName) -> None:
     """A file comes after each of the first two kills."""
