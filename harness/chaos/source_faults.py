@@ -5,6 +5,7 @@ import time
 from harness.chaos.cluster_under_test import ClusterUnderTest
 from harness.chaos.steps import Outcome, stop_all
 from harness.services.kafka import RESTART_OPTIONS
+from harness.support.errors import HarnessError
 
 ENDS = ("source_read", "source_published")
 """Before a publication, and after it, before its acknowledgement."""
@@ -30,6 +31,8 @@ def captured_stream(cluster: ClusterUnderTest) -> Outcome:
     _fill_for(cluster, cluster.rng.uniform(0.1, 1.5))
     cluster.servers.kafka.process.start(*RESTART_OPTIONS)
     _fill_for(cluster, cluster.rng.uniform(0.1, 3.0))
+    if not victim.is_running:
+        raise HarnessError(f"a capture had ended before it was killed: {victim.description()}")
     victim.kill()
     last = cluster.start_capture()
     cluster.fill_stream(200)
