@@ -12,7 +12,7 @@ import msgspec
 from harness.chaos.events import with_rare_kinds
 from harness.chaos.log_follower import LogFollower
 from harness.chaos.servers import Servers
-from harness.chaos.settings_file import PARTITIONS, use_cluster, write_settings
+from harness.chaos.settings_file import PARTITIONS, add_stream, use_cluster, write_settings
 from harness.chaos.workers import WorkerProcess
 from harness.checking.compare import compare
 from harness.services.redis import RedisServer, redis_cluster
@@ -30,6 +30,8 @@ HIDDEN_S = 30.0
 """How long the letters behind an open transaction may be hidden."""
 START_MS = 1_700_000_000_000
 SESSIONS = 200_000
+STREAM = "others"
+"""The source of a round with a stream of others."""
 SMALL_SIZE, FULL_SIZE = (60, 50), (2_000, 20_000)
 """How many products and customers the shop has."""
 
@@ -51,6 +53,7 @@ class ClusterUnderTest:
         self._folder = folder
         self._workers: list[WorkerProcess] = []
         self._follower: LogFollower | None = None
+        self._stream_key = f"{name}-{STREAM}"
         self._settings_file = folder / "settings.toml"
         write_settings(self._settings_file, servers, name, outbox_retention_ms, full_size)
         self.settings: Settings = load_settings(self._settings_file, {})
@@ -124,6 +127,44 @@ class ClusterUnderTest:
         worker = WorkerProcess(self._folder, len(self._workers), self._settings_file, fault)
         self._workers.append(worker)
         return worker
+
+    def add_stream(self) -> None:
+        """Let captures read a stream of others, which is empty at first."""
+        add_stream(self._settings_file, self.servers, STREAM, self._stream_key)
+
+    def start_capture(self, *fault: str) -> WorkerProcess:
+        """Start a capture of the stream; with the options of a fault, it kills or stops itself."""
+        capture = WorkerProcess(self._folder, len(self._workers), self._settings_file, fault, STREAM)
+        self._workers.append(capture)
+        return capture
+
+    def fill_stream(self, count: int) -> None:
+        """Add the shop's next events to the stream; they are published when a capture has read them."""
+        key = self._stream_key
+        values = [next(self._events) for _ in range(count)]
+        self.pipeline.container.redis_client().execute([(key, ("XADD", key, "*", "json", value)) for value in values])
+        self.published += count
+
+    def fill_stream_until(self, is_reached: Callable[[], bool], what: str) -> None:
+        """Add a few events at a time until a condition holds; `what` names it in the error."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while not is_reached():
+            if time.monotonic() > deadline_s:
+                raise HarnessError(f"{what} was not reached in {TIMEOUT_S:.0f} s")
+            self.fill_stream(20)
+            time.sleep(0.05)
+
+    def wait_until_captured(self) -> None:
+        """Wait until the log has the whole stream: what it has is trimmed, but for the last entry.
+
+        Raises:
+            HarnessError: it takes too long.
+        """
+        key, deadline_s = self._stream_key, time.monotonic() + TIMEOUT_S
+        while (left := self.pipeline.container.redis_client().execute([(key, ("XLEN", key))])[0]) != 1:
+            if time.monotonic() > deadline_s:
+                raise HarnessError(f"after {TIMEOUT_S:.0f} s {left} entries of the stream are not captured")
+            time.sleep(0.05)
 
     def worker_outputs(self) -> list[str]:
         """The last lines that each worker of the round printed."""

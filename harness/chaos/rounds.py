@@ -13,6 +13,7 @@ from harness.chaos.server_faults import (
     replica_promoted,
     slot_migration,
 )
+from harness.chaos.source_faults import captured_stream
 from harness.chaos.steps import Outcome
 from harness.chaos.worker_faults import POINTS, backlogged_sign_ins, fault_at, random_kills
 
@@ -31,6 +32,7 @@ ROUNDS: Final[Mapping[str, Round]] = {
     "topic recreated": topic_recreated,
     "log truncated": log_truncated,
     "expired offsets": expired_offsets,
+    "captured stream": captured_stream,
 }
 OUTBOX_RETENTION_MS: Final[Mapping[str, int]] = {"replica promoted": 30_000, "cluster fail-over": 30_000}
 """How long entries stay in the outbox, where that is longer than usual."""

@@ -32,6 +32,14 @@ namespace = "{name}"
 request_timeout_ms = 1000
 {small_commits}"""
 
+_STREAM: Final = """
+[sources.{source}.redis]
+keys = ["{key}"]
+nodes = "{nodes}"
+field = "json"
+trim = true
+"""
+
 _SMALL_WORKER: Final = """\
 round_records_max = 120
 cached_customers_max = 40
@@ -63,6 +71,12 @@ def write_settings(file: Path, servers: Servers, name: str, outbox_retention_ms:
         small_worker="" if full_size else _SMALL_WORKER,
         small_commits="" if full_size else _SMALL_COMMITS,
     )
+    file.write_text(text, "utf-8")
+
+
+def add_stream(file: Path, servers: Servers, source: str, key: str) -> None:
+    """Add a source to the settings of a round: a stream of others in its Redis, which is trimmed as it is read."""
+    text = file.read_text("utf-8") + _STREAM.format(source=source, key=key, nodes=servers.redis.endpoint)
     file.write_text(text, "utf-8")
 
 

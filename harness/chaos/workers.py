@@ -1,4 +1,4 @@
-"""Worker processes that are killed, stopped and resumed."""
+"""Processes of workers and captures that are killed, stopped and resumed."""
 
 import os
 import signal
@@ -14,15 +14,23 @@ END_S = 30.0
 
 
 class WorkerProcess:
-    """A worker in a process of its own. With the options of a fault, it kills or stops itself at a point."""
+    """A worker, or the capture of a source, in a process of its own.
 
-    def __init__(self, folder: Path, number: int, settings_file: Path, fault: Sequence[str] = ()) -> None:
-        self._name = f"worker {number} {' '.join(fault)}".strip()
+    With the options of a fault, it kills or stops itself at a point.
+    """
+
+    def __init__(
+        self, folder: Path, number: int, settings_file: Path, fault: Sequence[str] = (), source: str = ""
+    ) -> None:
+        self._name = f"{'capture' if source else 'worker'} {number} {' '.join(fault)}".strip()
         self._mark = folder / f"worker-{number}.reached"
         self._log_file = folder / f"worker-{number}.log"
-        command = [sys.executable, "-m", "harness", "fault", "worker", "--settings", str(settings_file), "--on"]
+        settings = ("--settings", str(settings_file))
+        command = [sys.executable, "-m", "harness", "fault", "command" if source else "worker", *settings, "--on"]
         if fault:
             command += [*fault, "--mark", str(self._mark)]
+        if source:
+            command += ["--run", "capture", source, *settings]
         with self._log_file.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 

@@ -1,4 +1,4 @@
-"""`fault`: a worker, publisher or backup that kills or stops itself at a named stage, for tests of recovery.
+"""`fault`: a worker, publisher, backup or command that kills or stops itself at a named stage, for tests of recovery.
 
 It is killed with SIGKILL: no handler runs and nothing is flushed, as with the out-of-memory killer. Or it is stopped
 with SIGSTOP, as a process that gets no CPU, until it receives SIGCONT.
@@ -8,6 +8,7 @@ import argparse
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -15,10 +16,11 @@ from dependency_injector import providers
 
 from harness.support.errors import HarnessError
 from harness.support.files import opened
-from realtime_pipeline import Pipeline, load_settings
+from realtime_pipeline import Container, Pipeline, load_settings
 from realtime_pipeline.application.ingestion.publish_events import Submission
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.processing.process_events import Round
+from realtime_pipeline.interfaces.cli.main import main as run_command
 
 POINTS = {stage.value: stage for stage in Stage}
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -44,12 +46,16 @@ class SignalAt(StageObserver):
 
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
-    """Run the role until its stage is reached. Not to reach it is an error, except for a worker with --on."""
+    """Run the role until its stage is reached. Not to reach it is an error, except with --on."""
+    fault = None
+    if options.at is not None:
+        fault = SignalAt(POINTS[options.at], options.times, SIGNALS[options.how], options.mark)
+    if options.role == "command":
+        return _run_command(options, fault)
     database = None if options.database is None else str(options.database)
     settings = load_settings(options.settings, database=database)
     with Pipeline(settings) as pipeline:
-        if options.at is not None:
-            fault = SignalAt(POINTS[options.at], options.times, SIGNALS[options.how], options.mark)
+        if fault is not None:
             pipeline.container.observer.override(providers.Object(fault))
         if options.role == "worker":
             if options.on:
@@ -64,7 +70,20 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
             with opened(options.data) as stream:
                 for count in pipeline.container.publish_events().stream(Submission(line.strip()) for line in stream):
                     print(f"acknowledged {count}", flush=True)
-    raise HarnessError(f"stage {options.at} was not reached {options.times} times")
+    raise _not_reached(options)
+
+
+def _run_command(options: argparse.Namespace, fault: SignalAt | None) -> Mapping[str, object]:
+    """Run a command of `realtime-pipeline`, which makes a container of its own."""
+    with nullcontext() if fault is None else Container.observer.override(providers.Object(fault)):
+        code = run_command(options.run)
+    if not options.on:
+        raise _not_reached(options)
+    return {"ok": code == 0}
+
+
+def _not_reached(options: argparse.Namespace) -> HarnessError:
+    return HarnessError(f"stage {options.at} was not reached {options.times} times")
 
 
 def _run_until_stopped(pipeline: Pipeline) -> None:

@@ -219,9 +219,9 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
 
 def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
-        "fault", parents=[common], help="run a worker, a publisher or a backup that kills or stops itself"
+        "fault", parents=[common], help="run a worker, a publisher, a backup or a command that kills or stops itself"
     )
-    parser.add_argument("role", choices=("worker", "publisher", "backup"))
+    parser.add_argument("role", choices=("worker", "publisher", "backup", "command"))
     parser.add_argument("--database", metavar="FILE", type=Path)
     parser.add_argument(
         "--data", metavar="FILE", type=Path, help="what the publisher publishes, or where the backup goes"
@@ -230,8 +230,11 @@ def _add_faults(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", choices=sorted(fault.POINTS), help="the stage at which it kills or stops itself")
     parser.add_argument("--how", choices=sorted(fault.SIGNALS), default="kill", help="(default: kill)")
     parser.add_argument("--mark", metavar="FILE", type=Path, help="a file to create when the stage is reached")
-    parser.add_argument("--on", action="store_true", help="a worker runs until SIGTERM, and does not end with the log")
+    parser.add_argument("--on", action="store_true", help="run until SIGTERM: not to reach the stage is no error")
     parser.add_argument("--times", type=_count, default=1, help="at which time the stage is reached (default: 1)")
+    parser.add_argument(
+        "--run", metavar="ARGUMENT", nargs=argparse.REMAINDER, default=[], help="the command: publish --once FILE …"
+    )
     parser.set_defaults(command=fault.run)
 
 

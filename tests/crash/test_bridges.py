@@ -65,7 +65,7 @@ def settings_of(log: LogName, folder: Path) -> Settings:
 
 @pytest.mark.parametrize(
     ("made", "log"),
-    [(topic_source, "sqlite"), (topic_source, "kafka"), (stream_source, "sqlite"), (kinesis_source, "sqlite")],
+    [(made, log) for made in (topic_source, stream_source, kinesis_source) for log in ("sqlite", "kafka")],
 )
 @pytest.mark.parametrize(
     ("stage", "times"), [(Stage.SOURCE_READ, 1), (Stage.SOURCE_READ, 3), (Stage.SOURCE_PUBLISHED, 2)]

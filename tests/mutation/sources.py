@@ -3,7 +3,8 @@
 from tests.mutation.mutation import Mutation
 
 RUN = "tests/application/ingestion/test_run_source.py"
-FILES = "tests/infrastructure/files/test_source.py"
+CHANGED_FILES = "tests/infrastructure/files/test_changed_files.py"
+CSV = "tests/infrastructure/files/test_csv.py"
 FORMATS = "tests/interfaces/cli/test_publish_formats.py"
 SQLITE = "tests/infrastructure/sqlite/test_source_publisher.py"
 
@@ -56,35 +57,35 @@ MUTATIONS = [
         "infrastructure/files/source.py",
         "            if known.head_bytes and not is_same(path, stat, known, is_packed):\n",
         "            if False:\n",
-        (FILES,),
+        (CHANGED_FILES,),
     ),
     Mutation(
         "a file that lost its end is read again",
         "infrastructure/files/identity.py",
         "    if stat[0] < known.offset:\n",
         "    if False:\n",
-        (FILES,),
+        (CHANGED_FILES,),
     ),
     Mutation(
         "half a line of a followed file is published",
         "infrastructure/files/lines.py",
         "            if size and is_final:\n",
         "            if size:\n",
-        (FILES,),
+        (CHANGED_FILES,),
     ),
     Mutation(
         "a stray quote swallows the rows after it",
         "infrastructure/files/formats.py",
         "                    self._single_until, end = lines[end - 1].number, at + 1\n",
         "                    row = whole\n",
-        (FILES,),
+        (CSV,),
     ),
     Mutation(
         "a ragged row is read as it comes",
         "infrastructure/files/formats.py",
         "        if len(fields) != len(self.header):\n",
         "        if False:\n",
-        (FILES, FORMATS),
+        (CSV, FORMATS),
     ),
     Mutation(
         "money of another currency is taken for the shop's",

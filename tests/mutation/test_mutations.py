@@ -17,8 +17,10 @@ from tests.mutation import (
     fold,
     kafka,
     maintenance,
+    postgres,
     processing,
     profile_and_views,
+    queues,
     recommendation,
     redis,
     sources,
@@ -36,15 +38,24 @@ AREAS = (
     fold,
     kafka,
     maintenance,
+    postgres,
     processing,
     profile_and_views,
+    queues,
     recommendation,
     redis,
     sources,
     sqlite,
 )
 MUTATIONS = [mutation for area in AREAS for mutation in area.MUTATIONS]
-LONG = ("tests/laws", "tests/integration", "tests/infrastructure/kafka", "tests/infrastructure/redis")
+LONG = (
+    "tests/laws",
+    "tests/integration",
+    "tests/infrastructure/kafka",
+    "tests/infrastructure/kinesis",
+    "tests/infrastructure/postgres",
+    "tests/infrastructure/redis",
+)
 BOUND_S = 240
 """A suite that has not ended by then hangs: not green either."""
 

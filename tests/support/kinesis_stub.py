@@ -35,6 +35,7 @@ class StubStream:
         self.refusals: defaultdict[str, deque[str]] = defaultdict(deque)
         self.calls: list[str] = []
         self._number = START
+        self._iterators = 0
 
     def put(self, *values: bytes, shard: int = 0) -> None:
         """Append records to a shard."""
@@ -49,6 +50,10 @@ class StubStream:
             self.shards[name].is_closed = True
         for _ in range(children):
             self.shards[f"shardId-{len(self.shards):012}"] = StubShard(names)
+
+    def expire_iterators(self) -> None:
+        """Refuse all iterators that were given up to now, as Kinesis does after five minutes."""
+        self._iterators += 1
 
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Answer a call."""
@@ -80,10 +85,15 @@ class StubStream:
         number = int(request.get("StartingSequenceNumber", 0))
         if number and not START < number <= self._number:
             raise _RefusedError("InvalidArgumentException", f"{number} is invalid because it did not come from here")
-        return {"ShardIterator": f"{request['ShardId']}/{number}"}
+        return {"ShardIterator": self._iterator(request["ShardId"], number)}
+
+    def _iterator(self, shard: str, after: int) -> str:
+        return f"{shard}/{after}/{self._iterators}"
 
     def _GetRecords(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        name, _, after = request["ShardIterator"].partition("/")
+        name, after, given = request["ShardIterator"].split("/")
+        if int(given) != self._iterators:
+            raise _RefusedError("ExpiredIteratorException", "Iterator expired")
         shard = self.shards[name]
         unread = [record for record in shard.records if record[0] > int(after)]
         found = unread[: request["Limit"]]
@@ -99,7 +109,7 @@ class StubStream:
                 }
                 for number, arrived_s, data in found
             ],
-            "NextShardIterator": None if is_ended else f"{name}/{last}",
+            "NextShardIterator": None if is_ended else self._iterator(name, last),
             "MillisBehindLatest": 1_000 * (len(unread) - len(found)),
         }
 

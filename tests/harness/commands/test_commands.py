@@ -127,6 +127,17 @@ def test_the_bench_of_lists_reaches_its_rate(tmp_path: Path) -> None:
         ("replay", "--data", "nowhere.csv", "--format", "rees46"),
         ("fault", "worker", "--at", "merged", "--database", "{folder}/empty.db"),
         ("fault", "publisher", "--at", "appended", "--database", "{folder}/empty.db"),
+        (
+            "fault",
+            "command",
+            "--at",
+            "merged",
+            "--run",
+            "worker",
+            "--until-caught-up",
+            "--database",
+            "{folder}/empty.db",
+        ),
         ("replay", "--data", "{folder}/events.jsonl", "--format", "events", "--json", "{folder}/no/where.json"),
     ],
 )

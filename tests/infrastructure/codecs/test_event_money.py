@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from realtime_pipeline.domain.shop.events import Event
 from realtime_pipeline.domain.streams.records import Rejected
 from realtime_pipeline.infrastructure.codecs.events import encode_event
-from tests.support.decoding import an_event, decoded, event_of
+from tests.support.decoding import an_event, decoded, event_of, reason_of
 
 
 @pytest.mark.parametrize("place", ["properties", "metadata", "beside"])
@@ -83,3 +83,20 @@ def test_a_decimal_is_encoded_as_a_number() -> None:
 def test_a_decimal_that_is_not_finite_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"properties\.price is"):
         encode_event({"properties": {"price": Decimal(value)}})
+
+
+@pytest.mark.parametrize("name", ["price", "amount"])
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("12.50", "a mapping reads numbers in text"),
+        ("12,50", 'a mapping with decimal = "," reads it'),
+        ("1.234,5 €", 'a mapping with decimal = "," reads it'),
+        ("1,250", "a mapping reads numbers in text"),
+        ("1,250.00", "a mapping reads numbers in text"),
+        ("free, as always", "a mapping reads numbers in text"),
+    ],
+)
+def test_the_reason_for_money_as_text_says_what_reads_it(name: str, text: str, hint: str) -> None:
+    reason = reason_of(an_event("purchase", {"properties": {"product_id": "mug", name: text}}))
+    assert reason == f"invalid_{name}: it must be a number from 0, not text: {hint} (docs/how-to/map-your-events.md)"

@@ -6,19 +6,22 @@ from collections.abc import Iterator
 import attrs
 import pytest
 
+from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.application.ports.observer import NoObserver
 from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.log_reader import KafkaLogReader
 from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 from realtime_pipeline.infrastructure.kafka.publisher import KafkaEventPublisher
-from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings
+from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
 from realtime_pipeline.infrastructure.kafka.source_publisher import KafkaSourcePublisher
+from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 from tests.contracts.event_log import EventLogContract, Owner
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import OutputsContract
-from tests.contracts.source_publisher import SourcePublisherContract
+from tests.contracts.source_publisher import SourcePublisherContract, records
 from tests.support import servers
+from tests.support.queues import wait_until_led
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -82,3 +85,23 @@ class TestKafkaSourcePublisher(SourcePublisherContract):
         end = log.bounds([0])[0][1]
         log.close()
         return [record.value.decode() for record in KafkaLogReader(self.settings).read(0, 0, end)]
+
+    def test_a_position_that_cannot_be_written_takes_its_records_with_it(self) -> None:
+        publisher = self.publisher("shop")
+        publisher.claim()
+        with pytest.raises(Unavailable, match="Kafka did not accept a record of shop"):
+            publisher.publish(records("a"), {"part": "1" * 2_000_000})
+        assert (self.values(), publisher.claim()) == ([], {})
+        publisher.publish(records("b"), {"part": "1"})
+        assert (self.values(), publisher.claim()) == (["b"], {"part": "1"})
+
+    def test_a_log_that_was_made_again_has_no_positions(self) -> None:
+        publisher = self.publisher("shop")
+        publisher.claim()
+        publisher.publish(records("a"), {"part": "1"})
+        topics = KafkaTopics(self.settings)
+        topics.delete([self.settings.topic])
+        while self.settings.topic not in topics.create(TopicSettings(partitions=1)):
+            time.sleep(0.1)
+        wait_until_led(self.settings.brokers, self.settings.topic)
+        assert self.publisher("shop").claim() == {}

@@ -84,6 +84,43 @@ def test_the_slot_does_not_move_before_the_log_has_the_records() -> None:
     capture.source.close()
 
 
+def test_postgres_that_asks_for_a_reply_is_told_no_more_than_the_log_has() -> None:
+    """It asks twice in each `wal_sender_timeout`, whether or not the capture has a heartbeat."""
+    settings = attrs.evolve(postgres_settings(), heartbeat_ms=3_600_000)
+    postgres_execute(settings, f"ALTER DATABASE {settings.database} SET wal_sender_timeout = '1s'")
+    capture = open_capture(settings)
+    before = confirmed(settings)
+    postgres_execute(settings, "INSERT INTO t VALUES (1)")
+    batch = capture.source.read(10, 5.0)
+    assert batch is not None
+    for _ in range(15):
+        assert (batch := capture.source.read(10, 0.1)) is None or batch.records == ()
+        assert confirmed(settings) == before
+    capture.source.close()
+
+
+def test_an_acknowledgement_moves_the_slot_no_further_than_it_says() -> None:
+    settings = attrs.evolve(postgres_settings(), heartbeat_ms=50)
+    capture = open_capture(settings)
+    ends = list[int]()
+    for number in range(2):
+        postgres_execute(settings, f"INSERT INTO t VALUES ({number})")
+        batch = None
+        while batch is None or not batch.records:
+            batch = capture.source.read(10, 1.0)
+        ends.append(Position.decode(batch.positions["changes"]).lsn)
+        if not number:
+            acknowledged = batch.positions
+    for _ in range(5):
+        capture.source.read(10, 0.1)
+    capture.source.acknowledge(acknowledged)
+    wait_for(lambda: confirmed(settings) >= ends[0])
+    for _ in range(5):
+        capture.source.read(10, 0.1)
+        assert confirmed(settings) == ends[0]
+    capture.source.close()
+
+
 def test_lag_is_told_in_bytes_and_a_slot_that_retains_much_is_warned_of() -> None:
     settings = attrs.evolve(postgres_settings(), slot_warning_bytes=3_000_000)
     postgres_execute(settings, OTHER)

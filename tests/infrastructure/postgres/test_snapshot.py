@@ -241,3 +241,16 @@ def test_a_large_transaction_is_cut_and_read_on(settings: PostgresSettings) -> N
     assert ids == list(range(1, 97))
     assert capture.read() == []
     capture.source.close()
+
+
+def test_a_truncation_of_several_tables_is_cut_and_read_on(settings: PostgresSettings) -> None:
+    """It is one message of the stream, and a record for each table."""
+    tables = [f"public.{name}" for name in "tuv"]
+    postgres_execute(settings, *(f"CREATE TABLE {table} (id int PRIMARY KEY)" for table in tables))
+    capture = Capture(settings, {table: frozenset({"id"}) for table in tables}).open()
+    capture.read()
+    postgres_execute(settings, f"TRUNCATE {', '.join(tables)}")
+    emptied = [read_one_batch(capture.again(), 1)[0]["table"] for _ in tables]
+    assert sorted(emptied) == tables
+    assert capture.read() == []
+    capture.source.close()

@@ -10,6 +10,7 @@ from realtime_pipeline.infrastructure.codecs.upcasters import Document
 from realtime_pipeline.infrastructure.codecs.wire import SHOWN_MAX
 
 PRICE_MAX: Final = 1e15
+MAPPINGS: Final = "docs/how-to/map-your-events.md"
 
 
 def to_id(value: str | int | None) -> str | None:
@@ -76,11 +77,19 @@ def read_money(name: str, value: object) -> float:
     """Read a price or an amount, in units of the currency.
 
     Raises:
-        Invalid: the value is not a number from 0 to `PRICE_MAX`.
+        Invalid: the value is not a number from 0 to `PRICE_MAX`; of text, the message says what reads it.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= PRICE_MAX:
         return float(value)
-    raise Invalid(f"invalid_{name}: it must be a number from 0, not {describe(value)}")
+    hint = f": {_reader_of(value)} ({MAPPINGS})" if isinstance(value, str) else ""
+    raise Invalid(f"invalid_{name}: it must be a number from 0, not {describe(value)}{hint}")
+
+
+def _reader_of(text: str) -> str:
+    """Say what reads money that is text; `12,50` has a decimal comma, `1,250` and `1,250.00` may have none."""
+    _, comma, end = text.rpartition(",")
+    has_decimal_comma = bool(comma) and "." not in end and sum(map(str.isdecimal, end)) in {1, 2}
+    return 'a mapping with decimal = "," reads it' if has_decimal_comma else "a mapping reads numbers in text"
 
 
 def to_label(value: object) -> str | None:
