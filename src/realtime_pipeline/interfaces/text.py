@@ -152,7 +152,7 @@ def import_in_words(done: CatalogueImport) -> Iterator[str]:
     if done.removed:
         yield f"{counted(done.removed, 'product')} removed, which the source does not have"
     if done.invalid:
-        yield f"{done.invalid:,} invalid: a worker makes dead letters of them (realtime-pipeline check FILE says why)"
+        yield plain(f"{done.invalid:,} invalid: the worker makes dead letters of them; the first: {done.first_invalid}")
 
 
 def plain(text: str) -> str:

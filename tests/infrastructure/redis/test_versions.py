@@ -15,6 +15,7 @@ from realtime_pipeline.domain.recommendation.trending import TrendingSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.deltas import Deltas, view_cell_of
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.domain.views.product_stats import ProductState
 from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import RedisClient
@@ -129,6 +130,21 @@ def test_a_merge_keeps_the_elements_that_a_newer_release_appended_to_a_product(s
     store.merge(1)
     assert msgspec.msgpack.decode(store.ask(key, "HGET", key, "mug")) == [2, *row[1:], "brand", 5]
     assert store.products.products([MUG])[MUG].interactions == 2
+
+
+def test_a_merge_keeps_the_elements_that_a_newer_release_appended_to_a_listing(store: Store) -> None:
+    store.views.claim(0, 1)
+    for number, value in enumerate(("5", "7")):
+        listing = Listing({"stock": (value, 10 + number)})
+        source = SourceRange(0, 1, number, number + 1, MARK)
+        parts = Deltas(listings={MUG: listing}).parts(store.settings.view_cells)
+        store.views.merge([Merge(cell, (source,), part) for cell, part in enumerate(parts)])
+        key = store.view("listings")
+        row = msgspec.msgpack.decode(store.ask(key, "HGET", key, "mug"))
+        store.ask(key, "HSET", key, "mug", msgspec.msgpack.encode([*row[:2], "supplier"]))
+    assert msgspec.msgpack.decode(store.ask(key, "HGET", key, "mug")) == [{"stock": ["7", 11]}, 0, "supplier"]
+    assert row[2:] == ["supplier"]
+    assert store.products.listings([MUG]) == {MUG: Listing({"stock": ("7", 11)})}
 
 
 def test_numbers_that_a_newer_release_appended_to_a_source_are_ignored(store: Store) -> None:

@@ -70,7 +70,9 @@ def test_invalid_rows_are_counted_and_have_file_and_line(
     file = tmp_path / "products.csv"
     file.write_text("id,stock\nmug,some\njug,2\n,3\n", "utf-8")
     assert run(database, "catalogue", "import", str(file)) == 0
-    assert "2 invalid: a worker makes dead letters of them" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "2 invalid: the worker makes dead letters of them; the first: " in shown
+    assert "products.csv:2: invalid_stock: it must be a whole number" in shown
     work(database)
     capsys.readouterr()
     assert run(database, "dead-letters", "list") == 0

@@ -1,6 +1,6 @@
 """ImportCatalogue: publish the products of a source as catalogue events."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -14,7 +14,7 @@ from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
-from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.domain.streams.records import Record, Rejected
 from realtime_pipeline.domain.views.listings import CATALOGUE_KINDS
 
 _READ_AT_ONCE = 1_000
@@ -22,13 +22,17 @@ _READ_AT_ONCE = 1_000
 
 @attrs.frozen
 class CatalogueImport:
-    """What an import did: events published, distinct products in them, events that are invalid (they become dead
-    letters), and products removed because the source does not have them."""
+    """What an import did.
+
+    `published` counts events, `products` the distinct products in them, `invalid` events that become dead letters, of
+    which `first_invalid` says where the first is from and why; `removed` are products that the source does not have.
+    """
 
     published: int
     products: int
     invalid: int
     removed: int
+    first_invalid: str = ""
 
 
 class ImportCatalogue:
@@ -64,47 +68,48 @@ class ImportCatalogue:
             InvalidEvents: the records become events of other kinds; or products would have to be removed, and some
                 events are invalid, or they are too many. All else is published by then.
         """
-        published = invalid = 0
+        published, invalid = 0, list[str]()
         found: set[ProductId] = set()
         lines = self._publish.lines()
         for outgoing in _batches(source, prepare):
             for made in outgoing:
-                product_id = self._product_of(made)
-                if product_id is None:
-                    invalid += 1
-                else:
-                    found.add(product_id)
+                try:
+                    found.add(self._product_of(made))
+                except ValueError as error:
+                    invalid.append(f"{made.origin}: {error}" if not invalid else "")
             published += lines.publish(outgoing)
             on_progress(published)
         lines.end()
         removed = 0
         if removed_max_share is not None:
             removed = self._remove_others(found, invalid, at_ms, removed_max_share)
-        return CatalogueImport(published + removed, len(found), invalid, removed)
+        return CatalogueImport(published + removed, len(found), len(invalid), removed, "".join(invalid[:1]))
 
-    def _product_of(self, made: Outgoing) -> ProductId | None:
-        """The product of an event; None where the event is invalid.
+    def _product_of(self, made: Outgoing) -> ProductId:
+        """The product of an event.
 
         Raises:
+            ValueError: the event is invalid; the message is the reason of its dead letter.
             InvalidEvents: it is no catalogue event.
         """
         decoded = self._decode(Record(0, 0, made.key, made.value, 0, made.origin))
-        if isinstance(decoded, Event):
-            if decoded.kind not in CATALOGUE_KINDS:
-                raise InvalidEvents(
-                    f"{made.origin}: it becomes an event {decoded.kind}: the mapping of an import makes "
-                    "product_updated, product_removed and stock_set"
-                )
+        if isinstance(decoded, Rejected):
+            raise ValueError(decoded.reason)
+        if isinstance(decoded, Event) and decoded.product_id is not None and decoded.kind in CATALOGUE_KINDS:
             return decoded.product_id
-        return None
+        kind = decoded.kind if isinstance(decoded, Event) else "of no known type"
+        raise InvalidEvents(
+            f"{made.origin}: it becomes an event {kind}: the mapping of an import makes product_updated, "
+            "product_removed and stock_set"
+        )
 
-    def _remove_others(self, found: set[ProductId], invalid: int, at_ms: int, share_max: float) -> int:
+    def _remove_others(self, found: set[ProductId], invalid: Sequence[str], at_ms: int, share_max: float) -> int:
         listed = list(self._listed())
         missing = [product_id for product_id in listed if product_id not in found]
         if missing and invalid:
             raise InvalidEvents(
-                f"no product was removed: {counted(invalid, 'event')} of the source are invalid, and may be of "
-                "products that would be removed; correct them, and import again"
+                f"no product was removed: {counted(len(invalid), 'event')} of the source are invalid, and may be of "
+                f"products that would be removed; correct them, and import again ({invalid[0]})"
             )
         if len(missing) > share_max * len(listed):
             raise InvalidEvents(

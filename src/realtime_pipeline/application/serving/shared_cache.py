@@ -29,7 +29,7 @@ LISTS_MAX = 2_000
 """How many lists of sessions are cached at most."""
 LIST_LENGTH_MAX = 500
 """How many sessions a cached list has at most; 200 take 23 KB."""
-SAMPLED_MAX: Final = 1_000
+SAMPLED_MAX: Final = 500
 """How many products of the catalogue in the store exploration draws from at a time."""
 GOLDEN_RATIO: Final = 0.6180339887498949
 """Multiples of it are spread evenly over 0 to 1, so that samples begin at other products each time."""
