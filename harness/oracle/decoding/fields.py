@@ -40,9 +40,10 @@ class Properties:
 
     def others(self) -> dict[str, object]:
         """The properties that the schema does not know; they are stored with the event."""
-        found = {name: value for name, value in self.first.items() if name not in PROPERTY_FIELDS and value is not None}
-        for name, value in self.second.items():
-            if name not in PROPERTY_FIELDS and value is not None:
+        found: dict[str, object] = {}
+        for name, value in (*self.first.items(), *self.second.items()):
+            is_absent = value is None or (value == "" and name == "content_id")
+            if name not in PROPERTY_FIELDS and not is_absent:
                 found.setdefault(name, value)
         return found
 
