@@ -3,7 +3,7 @@
 import time
 
 from harness.chaos.cluster_under_test import ClusterUnderTest
-from harness.chaos.steps import Outcome, stop_all
+from harness.chaos.steps import Outcome, stop_all, wait_for_commits
 from harness.services.kafka import RESTART_OPTIONS
 from harness.support.errors import HarnessError
 
@@ -19,17 +19,18 @@ def captured_stream(cluster: ClusterUnderTest) -> Outcome:
     cluster.cleanup.callback(cluster.servers.kafka.process.stop)
     cluster.add_stream()
     workers = [cluster.start_worker() for _ in range(2)]
+    wait_for_commits(cluster)
     for end in cluster.rng.sample(ENDS, len(ENDS)):
         _kill_capture_at(cluster, end)
         cluster.publish(100)
         cluster.fill_stream(300)
     workers.pop(cluster.rng.randrange(len(workers))).kill()
-    workers.append(cluster.start_worker())
     victim = cluster.start_capture()
     _fill_for(cluster, cluster.rng.uniform(1.0, 2.0))
     cluster.servers.kafka.process.kill()
     _fill_for(cluster, cluster.rng.uniform(0.1, 1.5))
     cluster.servers.kafka.process.start(*RESTART_OPTIONS)
+    workers.append(cluster.start_worker())
     _fill_for(cluster, cluster.rng.uniform(0.1, 3.0))
     if not victim.is_running:
         raise HarnessError(f"a capture had ended before it was killed: {victim.description()}")
