@@ -67,6 +67,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             "Retained": pipeline.receipt(forgetting).stays[0],
             "SourceProgress": pipeline.publish_source(MemorySource("shop", {"first": []})),
             "CheckReport": pipeline.check(MemorySource("shop", {"first": [json.dumps(event()).encode(), b"{}"]})),
+            "CatalogueImport": pipeline.import_catalogue(MemorySource("products", {"first": [b'{"id": "mug"}']})),
             "Backup": pipeline.backup(folder / "copy.db"),
         }
 
@@ -170,6 +171,8 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "publish": lambda pipeline: pipeline.publish([event()]),
     "publish_source": lambda pipeline: pipeline.publish_source(MemorySource("shop", {"first": [b"{}"]})),
     "check": lambda pipeline: pipeline.check(MemorySource("shop", {"first": [b"{}"]})),
+    "import_catalogue": lambda pipeline: pipeline.import_catalogue(MemorySource("shop", {"first": [b"{}"]})),
+    "product": lambda pipeline: pipeline.product("mug"),
     "process": lambda pipeline: pipeline.process(),
     "processing": _processing,
     "backup": lambda pipeline: pipeline.backup(f"{pipeline.container.settings().database}.copy"),

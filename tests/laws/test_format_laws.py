@@ -15,6 +15,7 @@ from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import SessionKey, SessionSummary
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
+from realtime_pipeline.domain.views.listings import Listing
 from realtime_pipeline.infrastructure.codecs.formats import PLAIN_CUSTOMER
 from realtime_pipeline.infrastructure.codecs.outbox import decode_entry, encode_entry
 from realtime_pipeline.infrastructure.codecs.state import (
@@ -158,6 +159,8 @@ def _again(read: object) -> Any:
         return unpack(encode_customer(read))
     if isinstance(read, OutboxEntry):
         return unpack(encode_entry(read))
+    if isinstance(read, Listing):
+        return [read.facts, read.sold]
     return unpack(pack(read))
 
 

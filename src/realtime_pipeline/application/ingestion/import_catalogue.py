@@ -34,6 +34,10 @@ class CatalogueImport:
     removed: int
     first_invalid: str = ""
 
+    def as_dict(self) -> dict[str, object]:
+        """Return the fields as a JSON document."""
+        return attrs.asdict(self)
+
 
 class ImportCatalogue:
     """Publishes what a source states of products, and removes the products that it does not have, if asked to.
