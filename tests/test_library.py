@@ -171,7 +171,7 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "publish": lambda pipeline: pipeline.publish([event()]),
     "publish_source": lambda pipeline: pipeline.publish_source(MemorySource("shop", {"first": [b"{}"]})),
     "check": lambda pipeline: pipeline.check(MemorySource("shop", {"first": [b"{}"]})),
-    "import_catalogue": lambda pipeline: pipeline.import_catalogue(MemorySource("shop", {"first": [b"{}"]})),
+    "import_catalogue": lambda pipeline: pipeline.import_catalogue(MemorySource("shop", {"first": [b'{"id": "mug"}']})),
     "product": lambda pipeline: pipeline.product("mug"),
     "process": lambda pipeline: pipeline.process(),
     "processing": _processing,
