@@ -62,7 +62,10 @@ class HourlyActivity(Projection[HourKey, Activity]):
                 activity = table.get(key)
                 if activity is None:
                     activity = table[key] = Activity()
-                activity.count(event.kind)
+                if event.kind is VIEWED:  # as most are: a call costs as much as all else here
+                    activity.views += 1
+                else:
+                    activity.count(event.kind)
 
         return add
 
@@ -95,7 +98,10 @@ class CountryActivity(Projection[CountryKey, Activity]):
                 activity = table.get(key)
                 if activity is None:
                     activity = table[key] = Activity()
-                activity.count(event.kind)
+                if event.kind is VIEWED:  # as most are: a call costs as much as all else here
+                    activity.views += 1
+                else:
+                    activity.count(event.kind)
 
         return add
 
