@@ -184,6 +184,7 @@ def test_products_that_nobody_has_seen_are_found_by_exploration() -> None:
         (stated("mug", price=1e12), "invalid_price"),
         (stated("mug", in_stock="perhaps"), "invalid_in_stock"),
         (stated("mu\ng"), "invalid_id"),
+        (stated("mug") | {"replayed": "yes"}, "invalid_replayed"),
         (stated("mug", NOW_MS + 10 * HOUR_MS), "in_the_future"),
     ],
 )
@@ -203,6 +204,10 @@ def test_what_cannot_be_stated_is_a_dead_letter(pipeline: Pipeline, document: di
         ("in stock", True),
         ("https://schema.org/InStock", True),
         ("preorder", True),
+        ("https://schema.org/PreSale", True),
+        ("https://schema.org/MadeToOrder", True),
+        ("https://schema.org/OnlineOnly", True),
+        ("in store only", True),
         ("OUT_OF_STOCK", False),
         (0, False),
     ],
@@ -219,12 +224,63 @@ def test_of_stock_and_availability_the_later_counts(pipeline: Pipeline) -> None:
     assert pipeline.product("mug").in_stock is True
 
 
+@pytest.mark.parametrize(
+    ("availability", "level", "units_sold", "in_stock"),
+    [
+        ("out of stock", 5, 0, False),
+        ("out of stock", 0, 0, False),
+        ("preorder", 0, 0, True),
+        ("in stock", 5, 4, True),
+        ("in stock", 5, 5, False),
+        (None, 0, 0, False),
+    ],
+)
+def test_stock_and_availability_of_one_row_agree(
+    pipeline: Pipeline, availability: str | None, level: int, units_sold: int, in_stock: bool
+) -> None:
+    process(pipeline, stated("mug", in_stock=availability, stock=level))
+    if units_sold:
+        process(pipeline, sold(1, "mug", NOW_MS - 9_000, units_sold))
+    assert pipeline.product("mug").in_stock is in_stock
+
+
 def test_a_stock_level_far_behind_other_events_is_a_dead_letter(pipeline: Pipeline) -> None:
     late = stated("mug", NOW_MS - 25 * HOUR_MS, "stock_set", stock=5)
     in_time = stated("mug", NOW_MS - 23 * HOUR_MS, "stock_set", stock=6)
-    process(pipeline, stated("jug", NOW_MS), stated("jug", NOW_MS), late, in_time)
+    process(pipeline, event("1", at_ms=NOW_MS, product="jug"), event("2", at_ms=NOW_MS, product="jug"), late, in_time)
     assert pipeline.product("mug").stock == 6
     assert [letter.code for letter in pipeline.dead_letters()] == ["stock_too_late"]
+
+
+def test_an_import_does_not_move_the_shops_time(pipeline: Pipeline) -> None:
+    """What a customer did before the time of the import is no later than it was, and still counts."""
+    process(pipeline, event("1", at_ms=NOW_MS - 9 * HOUR_MS, product="mug"))
+    before = pipeline.container.product_queries().watermarks()
+    process(pipeline, stated("jug", NOW_MS, stock=3), stated("jug", NOW_MS, stock=4))
+    after = pipeline.container.product_queries().watermarks()
+    assert {n: (mark.at_ms, mark.largest_ms) for n, mark in after.items()} == {
+        n: (mark.at_ms, mark.largest_ms) for n, mark in before.items()
+    }
+    process(pipeline, stated("mug", NOW_MS - 40 * HOUR_MS, "stock_set", stock=7))
+    assert pipeline.product("mug").stock is None
+    process(pipeline, stated("mug", NOW_MS - 30 * HOUR_MS, "stock_set", stock=7))
+    assert pipeline.product("mug").stock == 7
+
+
+def test_an_import_says_which_levels_are_too_late_or_in_the_future(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = products_in(tmp_path, "mug,A mug,5,3", "jug,A jug,6,")
+    early = pipeline.import_catalogue(source, at_ms=NOW_MS - 40 * HOUR_MS)
+    assert (early.invalid, early.first_invalid) == (0, "")  # nothing was sold in the shop after it
+    process(pipeline, event("1", at_ms=NOW_MS, product="jug"), event("2", at_ms=NOW_MS, product="jug"))
+    late = pipeline.import_catalogue(source, at_ms=NOW_MS - 40 * HOUR_MS)
+    assert (late.invalid, late.products) == (1, 1)
+    assert "products.csv:2: stock_too_late" in late.first_invalid
+    ahead = pipeline.import_catalogue(source, at_ms=NOW_MS + HOUR_MS)
+    assert ahead.invalid == 2
+    assert "in_the_future" in ahead.first_invalid
+    with pytest.raises(InvalidEvents, match="no product was removed"):
+        pipeline.import_catalogue(products_in(tmp_path, "mug,A mug,5,3"), "products", NOW_MS + HOUR_MS, 1.0)
+    assert process(pipeline)[RecordClass.DEAD_LETTER] == 1 + 2 + 1
 
 
 def products_in(folder: Path, *rows: str) -> FileSource:

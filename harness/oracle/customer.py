@@ -12,6 +12,7 @@ from harness.oracle.deduplication import Deduplication, ExpectedSeenEvents, dedu
 from harness.oracle.duplicates import without_duplicates
 from harness.oracle.exclusion import (
     excluded_in,
+    judged_again,
     newest_minute,
     retracted_in,
     with_excluded_profiles,
@@ -87,6 +88,7 @@ def history_of(
     customer_id: CustomerId, events: Sequence[KeyedEvent], settings: ProfileSettings, exclude: Exclusion
 ) -> CustomerHistory:
     """Compute a customer's history from all their events, in log order."""
+    events = [(key, judged_again(event, exclude)) for key, event in events]
     deduplication = deduplicate(events, settings)
     retracted = retracted_in(events, deduplication.duplicates, exclude)
     events = without_duplicates(events, deduplication, settings)

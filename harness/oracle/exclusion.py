@@ -6,11 +6,12 @@ more events than allowed in its minute, which is the newest minute that the cust
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Final
 
 import attrs
 
-from harness.oracle.identity import KeyedEvent, merged_profile_in, with_profile
+from harness.oracle.identity import JUDGED_BY, KeyedEvent, merged_profile_in, with_profile
 from harness.oracle.visitor_profile import VisitorProfile
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.exclusion import Exclusion
@@ -18,6 +19,8 @@ from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ANONYMOUS, Event
 
 MINUTE_MS: Final = 60_000
+NOT_SUBTRACTED: Final = "not_subtracted"
+"""Marks a merged profile of which nothing may be subtracted from sums."""
 NOTHING_EXCLUDED: Final = Exclusion()
 
 
@@ -64,6 +67,36 @@ def is_merge_excluded(event: Event, profile: VisitorProfile, exclude: Exclusion)
     return not {event.customer_id, profile.customer_id.removeprefix(ANONYMOUS)}.isdisjoint(exclude.ids)
 
 
+def fingerprint(exclude: Exclusion) -> str:
+    """The text by which workers tell a filter from others; "" where nothing is excluded."""
+    if exclude == NOTHING_EXCLUDED:
+        return ""
+    agents = sorted(text.casefold() for text in exclude.user_agents)
+    lines = [*agents, "", *sorted(set(exclude.ids)), "", str(exclude.events_per_minute_max)]
+    return blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()
+
+
+def judged_again(event: Event, exclude: Exclusion) -> Event:
+    """An event with its merged profile as the present filter judges it, where another filter had judged it.
+
+    A visitor on the list did nothing that counts for all; without user agents and a rate to judge by, everything counts
+    that no list forbids; else the profile stays as it is, and nothing of it may be subtracted from sums.
+    """
+    profile = merged_profile_in(event)
+    if profile is None or event.properties[JUDGED_BY] == fingerprint(exclude):
+        return event
+    everything = profile.contributions + profile.excluded_contributions
+    if profile.customer_id.removeprefix(ANONYMOUS) in exclude.ids:
+        more = len(profile.contributions)
+        left = attrs.evolve(
+            profile, contributions=(), excluded_contributions=everything, excluded=profile.excluded + more
+        )
+        return with_profile(event, left)
+    if exclude.user_agents or exclude.events_per_minute_max:
+        return event._replace(properties={**event.properties, NOT_SUBTRACTED: True})
+    return with_profile(event, attrs.evolve(profile, contributions=everything, excluded_contributions=(), excluded=0))
+
+
 def retracted_in(
     events: Sequence[KeyedEvent], duplicates: Mapping[int, Sequence[Contribution]], exclude: Exclusion
 ) -> list[Contribution]:
@@ -78,7 +111,7 @@ def retracted_in(
     for number, counted_twice in duplicates.items():
         _, event = events[number]
         profile = merged_profile_in(event)
-        if profile is not None:
+        if profile is not None and NOT_SUBTRACTED not in event.properties:
             retracted += profile.contributions if _is_merge_excluded(event, profile, exclude) else counted_twice
     return retracted
 

@@ -13,7 +13,7 @@ from harness.oracle.customer import CustomerHistory, ExpectedVisitor, history_of
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.deduplication import NEVER_MS
-from harness.oracle.exclusion import NOTHING_EXCLUDED, is_excluded
+from harness.oracle.exclusion import NOTHING_EXCLUDED, fingerprint, is_excluded
 from harness.oracle.identity import KEY_STRIDE, KeyedEvent
 from harness.oracle.listings import ExpectedListing, expected_listings, late_stock
 from harness.oracle.messages import ExpectedMessage
@@ -118,14 +118,16 @@ def expect(
         _add_customer(customer_id, history, expected)
         messages += history.messages
     for key, event in classified.without_customer:
-        totals.add_time(key, event)
+        if not event.facts:
+            totals.add_time(key, event)
         if not is_excluded(event, exclude):
             totals.add(event)
     stock_events = _timely_stock_events(classified, totals, settings)
-    for key, event in stock_events:
-        totals.add_time(key, event)
+    for _, event in stock_events:
         totals.add(event)
-    expected.missing_messages.extend(missing_messages(messages, in_log, classified.message_times_ms))
+    expected.missing_messages.extend(
+        missing_messages(messages, in_log, classified.message_times_ms, fingerprint(exclude))
+    )
     _add_dead_letters(classified, expected)
     expected.products.update(totals.expected_products())
     for sessions in expected.session_lists.values():
@@ -151,9 +153,7 @@ def expect(
 def _timely_stock_events(classified: ClassifiedRecords, totals: ViewTotals, settings: FoldSettings) -> list[KeyedEvent]:
     """Classify the events that state a stock; return those that are applied."""
     bounds_ms = settings.max_out_of_orderness_ms, settings.stock_lateness_ms
-    late = late_stock(
-        classified.stock_events, totals.times, classified.ticks, bounds_ms, classified.appended_ms_of_ahead
-    )
+    late = late_stock(classified.stock_events, totals.times, classified.ticks, bounds_ms)
     keys = {key for key, _ in late}
     for key in keys:
         where = key % KEY_STRIDE, key // KEY_STRIDE

@@ -11,6 +11,8 @@ from realtime_pipeline.domain.streams.effects import RecordClass
 
 MERGED_PROFILE: Final = "history"
 """The property in which the oracle keeps the profile that an event merges."""
+JUDGED_BY: Final = "filter"
+"""The property for the fingerprint of the filter by which the events of a merged profile were judged."""
 APPENDED_AT_MS: Final = "appended_at_ms"
 """The property for the append time of a record whose event time is later."""
 LATEST_MS: Final = "latest_ms"
@@ -35,7 +37,7 @@ def merge_event(merged: MergeMessage) -> Event:
         EventKind.CUSTOMER_SIGNED_IN,
         merged.customer_id,
         merged.occurred_at_ms,
-        properties={MERGED_PROFILE: merged.profile},
+        properties={MERGED_PROFILE: merged.profile, JUDGED_BY: merged.filter},
         forwarded=merged.signed_in,
     )
 

@@ -6,7 +6,6 @@ from typing import Final
 import attrs
 
 from harness.oracle.identity import KEY_STRIDE, KeyedEvent
-from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 
@@ -57,16 +56,15 @@ def late_stock(
     other_times: Mapping[int, Sequence[tuple[int, int]]],
     ticks: Mapping[int, Sequence[TickRecord]],
     bounds_ms: tuple[int, int],
-    appended_ms_of_ahead: Mapping[SessionKey, int],
 ) -> list[KeyedEvent]:
     """The stock levels that come too late: so far behind their partition's watermark.
 
     Args:
         stock_events: the events that state a stock.
-        other_times: of each partition, position and time of each other event that moves the watermark.
+        other_times: of each partition, position and time of each event that moves the watermark; those of the
+            catalogue do not.
         ticks: the ticks of each partition.
         bounds_ms: by how much the watermark is behind the largest time, and how far a stock level may be behind it.
-        appended_ms_of_ahead: the append time of events whose own time is later.
     """
     disorder_ms, lateness_ms = bounds_ms
     late = []
@@ -81,13 +79,10 @@ def late_stock(
             if isinstance(step, TickRecord):
                 watermark_ms = _ticked(watermark_ms, step)
                 continue
-            at_ms = step if isinstance(step, int) else step[1].occurred_at_ms
-            if not isinstance(step, int):
-                if watermark_ms - at_ms > lateness_ms:
-                    late.append(step)
-                    continue
-                at_ms = min(at_ms, appended_ms_of_ahead.get(step[0], at_ms))
-            watermark_ms = max(watermark_ms, at_ms - disorder_ms)
+            if isinstance(step, int):
+                watermark_ms = max(watermark_ms, step - disorder_ms)
+            elif watermark_ms - step[1].occurred_at_ms > lateness_ms:
+                late.append(step)
     return late
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from harness.oracle.deduplication import digests_in
-from harness.oracle.identity import merged_profile_in
+from harness.oracle.identity import JUDGED_BY, merged_profile_in
 from harness.oracle.messages import ExpectedMessage
 from harness.oracle.record_classes import ClassifiedRecords
 from harness.oracle.visitor_profile import VisitorProfile
@@ -29,6 +29,7 @@ def missing_messages(
     expected: Iterable[ExpectedMessage],
     in_log: Mapping[MessageKey, list[Event]],
     message_times_ms: Mapping[MessageKey, list[int]],
+    present_filter: str = "",
 ) -> Iterator[str]:
     """Yield a line for each message that the log lacks, has too often or with other content.
 
@@ -48,6 +49,8 @@ def missing_messages(
             yield f"profile {message.event_id} is {len(found)} times in the log"
         elif (times := message_times_ms[key]) != [message.signed_in_ms]:
             yield f"profile {message.event_id} in the log is as of {times}, should be as of {message.signed_in_ms}"
+        elif found[0].properties[JUDGED_BY] != present_filter:
+            continue  # it was sent under another filter
         elif (difference := _profile_difference(merged_profile_in(found[0]), message.profile)) is not None:
             yield f"profile {message.event_id}: {difference}"
     for visitor, event_id in in_log:

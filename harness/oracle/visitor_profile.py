@@ -43,7 +43,8 @@ class VisitorProfile:
 @attrs.frozen
 class MergeMessage:
     """The message by which a visitor's profile goes to the customer they signed in as; `signed_in` is the position of
-    the sign-in in the log (partition, position), where the message has it."""
+    the sign-in in the log (partition, position), where the message has it; `filter` the fingerprint of the filter by
+    which the visitor's events were judged, "" without a filter."""
 
     event_id: str
     customer_id: CustomerId
@@ -51,6 +52,7 @@ class MergeMessage:
     occurred_at_ms: int
     profile: VisitorProfile
     signed_in: tuple[int, int] | None = None
+    filter: str = ""
 
 
 OracleDecoded = Event | MergeMessage | Tick | Ignored | Rejected

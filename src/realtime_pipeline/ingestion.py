@@ -116,13 +116,16 @@ class Ingestion(Operations):
         prepare = container.prepare_records(source.name, mapping, defaults={"timestamp": time_ms})
         return container.import_catalogue()(source, prepare, time_ms, removed_max_share, on_progress)
 
-    def check(self, source: Source, mapping: str = "", records_max: int | None = None) -> CheckReport:
+    def check(
+        self, source: Source, mapping: str = "", records_max: int | None = None, at_ms: int | None = None
+    ) -> CheckReport:
         """Say what a source's records would become, and publish nothing.
 
         Args:
             source: where from; it is read from its start, and nothing is acknowledged.
             mapping: as for `publish_source`.
             records_max: how many records are read at most.
+            at_ms: the time that mapped records without a time are of, in ms since 1970; None for none.
 
         Returns:
             The classes, reasons and sums of the records.
@@ -137,7 +140,7 @@ class Ingestion(Operations):
             ProcessingFailed: the thread of `processing` has failed.
         """
         _check_source(source)
-        check, left = self._checked_container.check_events(mapping), records_max
+        check, left = self._checked_container.check_events(mapping, at_ms=at_ms), records_max
         try:
             source.open({})
             while left is None or left > 0:

@@ -38,9 +38,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a stock level may be of a time whose sales are deleted",
-        "domain/streams/fold.py",
-        "        if STOCK in event.facts and behind_ms > self._stock_lateness_ms:\n",
-        "        if False:\n",
+        "domain/streams/timeliness.py",
+        "    if behind_ms > settings.stock_lateness_ms and STOCK in event.facts:\n",
+        "    if False:\n",
         (CATALOGUE,),
     ),
     Mutation(
@@ -76,6 +76,27 @@ MUTATIONS = [
         "domain/recommendation/pins.py",
         "            if slot <= limit and not (product_id in products and products[product_id].is_removed)\n",
         "            if slot <= limit\n",
+        (CATALOGUE,),
+    ),
+    Mutation(
+        "a removed product is pinned in a list with exploration",
+        "application/serving/exploration.py",
+        "{*cold, *rules.pinned, *(",
+        "{*cold, *(",
+        (CATALOGUE,),
+    ),
+    Mutation(
+        "the catalogue moves the shop's time",
+        "domain/streams/fold.py",
+        "        if event.facts is NO_FACTS:\n            self.clock",
+        "        if True:\n            self.clock",
+        (CATALOGUE,),
+    ),
+    Mutation(
+        "an import counts levels that are too late as good",
+        "application/ingestion/import_catalogue.py",
+        "        if reason is not None:\n",
+        "        if False:\n",
         (CATALOGUE,),
     ),
     Mutation(

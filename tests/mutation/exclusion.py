@@ -24,8 +24,22 @@ MUTATIONS = [
     Mutation(
         "what was never added is taken out at a sign-in",
         "domain/profile/identity.py",
+        "    changes.retracted += retracted if may_retract else ()\n",
+        "    changes.retracted += (*retracted, *excluded) if may_retract else ()\n",
+        WHOLE,
+    ),
+    Mutation(
+        "what another filter let count is taken out of a store that never added it",
+        "domain/profile/identity.py",
+        "    changes.retracted += retracted if may_retract else ()\n",
         "    changes.retracted += retracted\n",
-        "    changes.retracted += (*retracted, *excluded)\n",
+        WHOLE,
+    ),
+    Mutation(
+        "a profile that another filter judged is not judged again",
+        "domain/profile/rejudge.py",
+        "    if sent_filter == fingerprint_of(exclude):\n",
+        "    if True:\n",
         WHOLE,
     ),
     Mutation(

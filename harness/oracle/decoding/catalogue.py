@@ -6,7 +6,7 @@ from typing import Final
 
 from harness.oracle.decoding.documents import depth_of
 from harness.oracle.decoding.errors import RejectedRecord
-from harness.oracle.decoding.fields import Fields, check_spelling, properties_of
+from harness.oracle.decoding.fields import Fields, check_spelling, is_replayed, properties_of
 from harness.oracle.decoding.schema import RECORD_FIELDS, REMOVED, STOCKED, UPDATED, Limits
 from harness.oracle.decoding.times import time_ms
 from harness.oracle.decoding.values import identifier, label, money, ten_thousandths, whole_number
@@ -20,7 +20,10 @@ USED: Final[Mapping[EventKind, tuple[str, ...]]] = {
 }
 LENGTH_MAX: Final = 2_000
 UNITS_MAX: Final = 10**12
-_BUYABLE: Final = ("in stock", "available", "true", "yes", "1", "preorder", "backorder", "limited availability")
+_BUYABLE: Final = (
+    *("in stock", "available", "true", "yes", "1", "limited availability", "online only", "in store only"),
+    *("preorder", "pre sale", "backorder", "made to order"),
+)
 _NOT_BUYABLE: Final = ("out of stock", "unavailable", "sold out", "false", "no", "0", "discontinued")
 _SIGNS: Final = re.compile(r"[\W_]+")
 
@@ -41,7 +44,7 @@ def catalogue_event(kind: EventKind, document: Fields, limits: Limits, default_i
     used = USED[kind]
     others = {name: value for name, value in fields.items() if name not in (*used, "product_id", "content_id")}
     given = {"event_id": event_id, "timestamp": document.get("timestamp") or None, "product_id": product_id}
-    given |= {name: fields.get(name) for name in used}
+    given |= {name: fields.get(name) for name in used} | {"replayed": document.get("replayed")}
     check_spelling((name for name in others if len(name) <= 40), [name for name in given if given[name] is None])
     if product_id is None:
         raise RejectedRecord("incomplete_product", "a product_id is needed")
@@ -50,6 +53,7 @@ def catalogue_event(kind: EventKind, document: Fields, limits: Limits, default_i
         raise RejectedRecord("incomplete_stock", "stock or in_stock is needed")
     if kind is not STOCKED:
         facts["removed"] = "1" if kind is REMOVED else "0"
+    at_ms, replayed = time_ms(document.get("timestamp")), is_replayed(document)
     if len(others) > limits.properties_max or any(depth_of(value) > limits.nesting_max for value in others.values()):
         raise RejectedRecord("too_many_properties", "too many, or nested too deeply")
     price = facts.get("price")
@@ -57,11 +61,12 @@ def catalogue_event(kind: EventKind, document: Fields, limits: Limits, default_i
         event_id or default_id,
         kind,
         None,
-        time_ms(document.get("timestamp")),
+        at_ms,
         product_id=ProductId(product_id),
         category=facts.get("category"),
         name=facts.get("name"),
         price=None if price is None else Amount(int(price)),
+        replayed=replayed,
         properties=others,
         facts=facts,
     )

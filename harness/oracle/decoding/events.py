@@ -6,7 +6,15 @@ from harness.oracle.decoding.catalogue import USED as CATALOGUE_PROPERTIES
 from harness.oracle.decoding.catalogue import catalogue_event
 from harness.oracle.decoding.documents import depth_of, parse_document
 from harness.oracle.decoding.errors import RejectedRecord
-from harness.oracle.decoding.fields import Fields, Properties, check_spelling, context_of, properties_of, unknown_fields
+from harness.oracle.decoding.fields import (
+    Fields,
+    Properties,
+    check_spelling,
+    context_of,
+    is_replayed,
+    properties_of,
+    unknown_fields,
+)
 from harness.oracle.decoding.merged_profiles import log_position_in, read_merged_profile
 from harness.oracle.decoding.schema import (
     FIELDS,
@@ -112,7 +120,7 @@ class OracleDecoder:
             None if product_id is None else ProductId(product_id),
             label(fields.get("category"), limits.label_length_max),
             label(fields.get("name"), limits.label_length_max),
-            replayed=_replayed(document),
+            replayed=is_replayed(document),
             forwarded=None if ids_only else log_position_in(document, "forwarded"),
         )
         if not ids_only:
@@ -154,7 +162,7 @@ class OracleDecoder:
             time_ms(document.get("timestamp")),
             session_id,
             None if product_id is None else ProductId(product_id),
-            replayed=_replayed(document),
+            replayed=is_replayed(document),
             forwarded=log_position_in(document, "forwarded"),
             properties=kept or NOTHING,
             context=context or NOTHING,
@@ -284,15 +292,6 @@ def _absent_fields(kind: EventKind, document: Fields, given: Fields) -> set[str]
     if kind not in _IDS_ONLY and document.get("properties") is None and document.get("metadata") is None:
         absent |= {"properties", "metadata"}
     return absent
-
-
-def _replayed(document: Fields) -> bool:
-    found = document.get("replayed")
-    if found is None:
-        return False
-    if not isinstance(found, bool):
-        raise RejectedRecord("invalid_replayed", "replayed is true or false")
-    return found
 
 
 def _shown(value: object) -> tuple[ProductId, ...]:

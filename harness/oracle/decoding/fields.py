@@ -108,3 +108,17 @@ def _object(document: Fields, name: str) -> Fields:
     if not isinstance(found, dict):
         raise RejectedRecord(f"invalid_{name}", f"{name} is an object")
     return found
+
+
+def is_replayed(document: Fields) -> bool:
+    """Whether a dead letter is published again.
+
+    Raises:
+        RejectedRecord: the field is neither true nor false.
+    """
+    found = document.get("replayed")
+    if found is None:
+        return False
+    if not isinstance(found, bool):
+        raise RejectedRecord("invalid_replayed", "replayed is true or false")
+    return found

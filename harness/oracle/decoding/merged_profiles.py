@@ -41,6 +41,7 @@ def read_merged_profile(document: Fields) -> MergeMessage:
         time_ms(document.get("timestamp")),
         profile,
         log_position_in(document, "signed_in"),
+        _filter_in(document),
     )
 
 
@@ -73,6 +74,13 @@ def _contradictions(profile: VisitorProfile) -> Iterator[bool]:
     yield any(not 0 <= number <= EXACT_MAX for number in (*counts, *scores))
     yield len(profile.seen.merged_ids) % 8 != 0 or any(len(event.digest) != 8 for event in events)
     yield any(event.rating is not None and not 1 <= event.rating <= 5 for event in events)
+
+
+def _filter_in(document: Fields) -> str:
+    value = document.get("filter", "")
+    if not isinstance(value, str) or len(value) > 64:
+        raise RejectedRecord("invalid_history", "filter is a short text")
+    return value
 
 
 def _text_id(document: Fields, name: str) -> str | None:

@@ -153,7 +153,8 @@ def prepare_records(
 
 def import_catalogue(provided: Provided) -> ImportCatalogue:
     """Publishing products."""
-    return ImportCatalogue(publish_events(provided), provided.decoder(), provided.product_queries())
+    products, folding, clock = provided.product_queries(), provided.settings().folding, provided.clock()
+    return ImportCatalogue(publish_events(provided), provided.decoder(), products, folding, clock)
 
 
 def map_documents(provided: Provided, mapping: str) -> MapDocuments:
@@ -184,13 +185,17 @@ def prepare_source(provided: Provided, name: str) -> PrepareRecords:
     return prepare_records(provided, name, find_source(provided.settings(), name).mapping)
 
 
-def check_events(provided: Provided, mapping: str = "", default_type: str = "") -> CheckEvents:
-    """Checking what records would become, by a mapping of this name or as they are.
+def check_events(
+    provided: Provided, mapping: str = "", default_type: str = "", at_ms: int | None = None
+) -> CheckEvents:
+    """Checking what records would become, by a mapping of this name or as they are; `at_ms` is the time of mapped
+    records without a time.
 
     Raises:
         InvalidSettings: there is no such mapping, or it needs the shop's currency.
     """
-    prepare = prepare_records(provided, "check", mapping, default_type, with_coverage=True)
+    defaults = NOTHING if at_ms is None else {"timestamp": at_ms}
+    prepare = prepare_records(provided, "check", mapping, default_type, with_coverage=True, defaults=defaults)
     settings = provided.settings()
     return CheckEvents(prepare, provided.decoder(), encode_message, find_unknown, settings.folding, provided.clock())
 

@@ -12,7 +12,7 @@ from realtime_pipeline.composition.settings import QualitySettings
 from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
-from tests.support.histories import KINDS, NOW_MS, Kind, SetClock, embedded, event, opened
+from tests.support.histories import KINDS, NOW_MS, Kind, SetClock, differences, embedded, event, opened
 from tests.support.visitors import SETTINGS, login, looks, processed
 
 BOT = {"context": {"country": "DE", "user_agent": "ShopBot/1"}}
@@ -135,6 +135,34 @@ def test_a_trace_says_that_an_event_was_excluded(tmp_path: Path) -> None:
         (copy,) = pipeline.trace("1").copies
         assert copy.change is not None
         assert (copy.change.excluded, copy.change.interactions, copy.change.units) == (1, 0, 1)
+
+
+FILTERS = {
+    "none": Exclusion(),
+    "ids": Exclusion(ids=("s1",)),
+    "other ids": Exclusion(ids=("s2",)),
+    "agents": Exclusion(user_agents=("shopbot",)),
+    "rate": Exclusion(events_per_minute_max=1),
+}
+
+
+@pytest.mark.parametrize("after", FILTERS)
+@pytest.mark.parametrize("before", FILTERS)
+def test_a_sign_in_under_another_filter_takes_out_what_the_store_has_added(
+    before: str, after: str, tmp_path: Path
+) -> None:
+    """Each event is the visitor's and the customer's; the profile was sent under `before`, and read under `after`."""
+    with opened(embedded("sqlite", tmp_path, attrs.evolve(SETTINGS, quality=QualitySettings(FILTERS[before])))) as shop:
+        processed(shop, bought("1", None, "s1") | BOT, bought("2", None, "s1"), bought("1", "bob"), bought("2", "bob"))
+        processed(shop, login("bob"))
+    with opened(embedded("sqlite", tmp_path, attrs.evolve(SETTINGS, quality=QualitySettings(FILTERS[after])))) as shop:
+        shop.rebuild()
+        processed(shop)
+        assert differences(shop) == []
+        counted = interactions(shop).get("mug", 0)
+        assert counted >= 0
+        if after in ("none", "ids", "other ids") or before == after:
+            assert counted == (1 if after == "rate" else 2)
 
 
 def test_a_filter_is_part_of_what_a_rebuild_gives(tmp_path: Path) -> None:

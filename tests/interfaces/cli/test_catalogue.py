@@ -48,6 +48,16 @@ def test_products_are_imported_and_shown(
     assert (shown["product_id"], shown["stock"], shown["is_removed"]) == ("mug", 5, False)
 
 
+def test_products_are_checked_as_of_a_time(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "products.csv"
+    file.write_text(ROWS, "utf-8")
+    arguments = ("check", str(file), "--format", "csv", "--mapping", "products")
+    assert run(database, *arguments) == 1
+    assert "invalid_timestamp" in capsys.readouterr().out
+    assert run(database, *arguments, "--at", "2026-03-01T06:00:00Z") == 0
+    assert "2 applied" in capsys.readouterr().out.replace("  ", " ")
+
+
 def test_replacing_removes_the_others(database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = tmp_path / "a.csv", tmp_path / "b.csv"
     first.write_text(ROWS, "utf-8")

@@ -1,6 +1,7 @@
 """ImportCatalogue: publish the products of a source as catalogue events."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 import attrs
 
@@ -8,13 +9,18 @@ from realtime_pipeline.application.errors import InvalidEvents
 from realtime_pipeline.application.ingestion.prepare_records import PrepareRecords
 from realtime_pipeline.application.ingestion.publish_events import PublishEvents
 from realtime_pipeline.application.ingestion.run_source import BATCH_RECORDS_MAX
+from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.decoding import Decode
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.domain.plurals import counted
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
+from realtime_pipeline.domain.shop.facts import STOCK
 from realtime_pipeline.domain.streams.records import Record, Rejected
+from realtime_pipeline.domain.streams.settings import FoldSettings
+from realtime_pipeline.domain.streams.timeliness import untimely
+from realtime_pipeline.domain.streams.watermark import BEGINNING_OF_TIME
 from realtime_pipeline.domain.views.listings import CATALOGUE_KINDS
 
 _READ_AT_ONCE = 1_000
@@ -45,10 +51,14 @@ class ImportCatalogue:
     An import can be repeated: facts of a later time replace those before.
     """
 
-    def __init__(self, publish: PublishEvents, decode: Decode, products: ProductQueries) -> None:
+    def __init__(
+        self, publish: PublishEvents, decode: Decode, products: ProductQueries, settings: FoldSettings, clock: Clock
+    ) -> None:
         self._publish = publish
         self._decode = decode
         self._products = products
+        self._settings = settings
+        self._clock = clock
 
     def __call__(
         self,
@@ -74,13 +84,17 @@ class ImportCatalogue:
         """
         published, invalid = 0, list[str]()
         found: set[ProductId] = set()
+        now_ms, newest_ms = self._clock.now_ms(), cache(self._newest_ms)
         lines = self._publish.lines()
         for outgoing in _batches(source, prepare):
             for made in outgoing:
                 try:
-                    found.add(self._product_of(made))
+                    event = self._event_of(made)
+                    self._check_time(event, now_ms, newest_ms)
                 except ValueError as error:
                     invalid.append(f"{made.origin}: {error}" if not invalid else "")
+                else:
+                    found.update(() if event.product_id is None else (event.product_id,))
             published += lines.publish(outgoing)
             on_progress(published)
         lines.end()
@@ -89,8 +103,8 @@ class ImportCatalogue:
             removed = self._remove_others(found, invalid, at_ms, removed_max_share)
         return CatalogueImport(published + removed, len(found), len(invalid), removed, "".join(invalid[:1]))
 
-    def _product_of(self, made: Outgoing) -> ProductId:
-        """The product of an event.
+    def _event_of(self, made: Outgoing) -> Event:
+        """Read a catalogue event.
 
         Raises:
             ValueError: the event is invalid; the message is the reason of its dead letter.
@@ -99,13 +113,29 @@ class ImportCatalogue:
         decoded = self._decode(Record(0, 0, made.key, made.value, 0, made.origin))
         if isinstance(decoded, Rejected):
             raise ValueError(decoded.reason)
-        if isinstance(decoded, Event) and decoded.product_id is not None and decoded.kind in CATALOGUE_KINDS:
-            return decoded.product_id
+        if isinstance(decoded, Event) and decoded.kind in CATALOGUE_KINDS:
+            return decoded
         kind = decoded.kind if isinstance(decoded, Event) else "of no known type"
         raise InvalidEvents(
             f"{made.origin}: it becomes an event {kind}: the mapping of an import makes product_updated, "
             "product_removed and stock_set"
         )
+
+    def _check_time(self, event: Event, now_ms: int, newest_ms: Callable[[], int]) -> None:
+        """Check that the worker will accept an event's time, as far as can be told before its partition is known.
+
+        Raises:
+            ValueError: it is in the future, or its stock level is too late; the message is the reason.
+        """
+        is_late = now_ms - event.occurred_at_ms > self._settings.stock_lateness_ms
+        watermark_ms = newest_ms() if is_late and STOCK in event.facts else BEGINNING_OF_TIME
+        reason = untimely(event, now_ms, watermark_ms, self._settings)
+        if reason is not None:
+            raise ValueError(reason)
+
+    def _newest_ms(self) -> int:
+        """The largest watermark of the store: no partition is further."""
+        return max((mark.at_ms for mark in self._products.watermarks().values()), default=BEGINNING_OF_TIME)
 
     def _remove_others(self, found: set[ProductId], invalid: Sequence[str], at_ms: int, share_max: float) -> int:
         listed = list(self._listed())

@@ -51,7 +51,7 @@ class Exploration:
             if interactions.get(product_id, 0) < rules.exploration_below
             and visitor.shown.get(product_id, 0) < shown_max
         ]
-        described = descriptions.of({*cold, *(candidate.product_id for candidate in ranking.chosen)})
+        described = descriptions.of({*cold, *rules.pinned, *(candidate.product_id for candidate in ranking.chosen)})
         passing = [id_ for id_ in cold if rules.failed_filter(described.get(id_, Product(id_))) is None]
         drawn = self._rng.sample(passing, len(passing))
         new = [Candidate(id_, 0.0, Reason(ReasonKind.NEW, interactions.get(id_, 0), (), pool[id_])) for id_ in drawn]

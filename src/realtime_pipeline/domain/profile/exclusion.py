@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from hashlib import blake2b
 from typing import Final
 
 import attrs
@@ -49,6 +50,12 @@ class Exclusion:
     def _known_ids(self) -> frozenset[str]:
         return frozenset(self.ids)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """64 bits of BLAKE2b, in hexadecimal, of what the filter excludes, whatever the order of its texts."""
+        parts = (*sorted(self._casefolded), "", *sorted(self._known_ids), "", str(self.events_per_minute_max))
+        return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
+
     def covers(self, event: Event) -> bool:
         """Whether an event is excluded by its ids or its user agent; the rate of events is its customer's matter."""
         if self.ids and self.names(event.customer_id, event.session_id):
@@ -64,6 +71,11 @@ class Exclusion:
     def names(self, customer_id: CustomerId | None, session_id: str | None) -> bool:
         """Whether a user id or a session id is one of `ids`."""
         return customer_id in self._known_ids or session_id in self._known_ids
+
+
+def fingerprint_of(exclude: Exclusion | None) -> str:
+    """A short text that tells a filter from others; "" where there is none."""
+    return "" if exclude is None else exclude.fingerprint
 
 
 def _check_texts(name: str, texts: Sequence[str], count_max: int, length_max: int) -> None:

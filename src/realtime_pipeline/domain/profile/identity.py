@@ -13,6 +13,7 @@ from realtime_pipeline.domain.profile.interests import Interests
 from realtime_pipeline.domain.profile.kinds import REVIEWED
 from realtime_pipeline.domain.profile.opinions import Opinions
 from realtime_pipeline.domain.profile.purchases import Purchases
+from realtime_pipeline.domain.profile.rejudge import rejudged
 from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.profile.unknown_fields import detach_unknown, merge_unknown
@@ -23,7 +24,8 @@ from realtime_pipeline.domain.shop.events import CustomerId, routing_key
 class ProfileMerged:
     """What a visitor had done when they signed in, on its way to the customer they signed in as.
 
-    `signed_in` is the position of the sign-in in the log (partition, position); None where it is not known.
+    `signed_in` is the position of the sign-in in the log (partition, position); None where it is not known. `filter` is
+    the fingerprint of the filter by which the visitor's events were judged.
     """
 
     event_id: str
@@ -32,6 +34,7 @@ class ProfileMerged:
     occurred_at_ms: int
     profile: Customer
     signed_in: tuple[int, int] | None = None
+    filter: str = ""
 
     def is_merged_into(self, customer: Customer) -> bool:
         """Whether the customer has it: a partition sends profiles in order, and sends them again for another store."""
@@ -101,14 +104,16 @@ def merge_profile(
         CannotMerge: both have parts that only a newer release can add up; the customer may have changed by then.
     """
     unknown = merge_unknown(customer.unknown, merged.profile.unknown)
-    aliases = merged.profile.aliases
+    visitor_session = routing_key(merged.visitor)
+    sent, may_retract = rejudged(merged.profile, visitor_session, merged.filter, exclude)
+    aliases = sent.aliases
     duplicates = duplicates_in(aliases.contributions, customer)
     excluded = duplicates_in(aliases.excluded_contributions, customer)
-    excludes = exclude is not None and exclude.names(customer.customer_id, routing_key(merged.visitor))
+    excludes = exclude is not None and exclude.names(customer.customer_id, visitor_session)
     retracted = aliases.contributions if excludes else duplicates
     check_kinds((*retracted, *excluded))
-    changes.retracted += retracted
-    profile, at_ms = without_duplicates(merged.profile, duplicates, excluded, settings), merged.occurred_at_ms
+    changes.retracted += retracted if may_retract else ()
+    profile, at_ms = without_duplicates(sent, duplicates, excluded, settings), merged.occurred_at_ms
     customer.carry(unknown)
     customer.seen.add_merged(profile.seen.merged_ids, settings)
     if merged.signed_in is not None:

@@ -9,12 +9,12 @@ from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.profile.kinds import FORGOTTEN, SIGNED_IN
 from realtime_pipeline.domain.profile.session import session_key
 from realtime_pipeline.domain.shop.events import NO_FACTS, CustomerId, Event
-from realtime_pipeline.domain.shop.facts import STOCK
 from realtime_pipeline.domain.streams.effects import Effects, EffectsBuilder, RecordClass
 from realtime_pipeline.domain.streams.forgetting import forget_customer
 from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Tick
 from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.domain.streams.sign_in import forward, merge_visitor, sign_in
+from realtime_pipeline.domain.streams.timeliness import untimely
 from realtime_pipeline.domain.streams.watermark import EventClock, Watermark
 
 
@@ -60,7 +60,6 @@ class _Folding:
         self._settings, self._exclude = settings.profile, settings.exclude
         self._max_future_skew_ms = settings.max_future_skew_ms
         self._changed, self._changes = self.effects.changed, self.effects.changes
-        self._stock_lateness_ms = settings.stock_lateness_ms
         self._adders = self.effects.deltas.adders()
 
     def fold(self, record: Record, decoded: Foldable) -> RecordClass:
@@ -89,7 +88,8 @@ class _Folding:
            of a time so early that sales after it may be deleted.
         3. A sign-in makes its visitor an alias; what an alias does later is forwarded to the customer.
         4. The customer refuses the event or applies it. An event without a customer is applied.
-        5. The shop's time moves on.
+        5. The shop's time moves on, unless the event is of the catalogue: an import is no sign that customers' events
+           have come so far.
         6. Each projection adds what the event means to everybody, unless the event is excluded.
         """
         customer_id, kind, at_ms = event.customer_id, event.kind, event.occurred_at_ms
@@ -98,7 +98,7 @@ class _Folding:
         if kind is FORGOTTEN and customer_id is not None:
             return forget_customer(event, self._customers[customer_id], latest_ms, self.effects)
         if at_ms > latest_ms or event.facts is not NO_FACTS:
-            reason = self._untimely(event, appended_at_ms)
+            reason = untimely(event, appended_at_ms, self.clock.read().at_ms, self._of_fold)
             if reason is not None:
                 return self.effects.reject(record, reason, customer_id)
         exclude, recorded = self._exclude, APPLIED
@@ -116,26 +116,16 @@ class _Folding:
             self._changed[customer_id] = customer
         elif exclude is not None and exclude.covers(event):
             recorded = EXCLUDED
-        self.clock.advance(at_ms, appended_at_ms)
+        if event.facts is NO_FACTS:
+            self.clock.advance(at_ms, appended_at_ms)
         if not recorded.excluded:
             product_id = event.product_id
             for add in self._adders[kind]:
                 add(event, product_id, recorded)
         return RecordClass.APPLIED
 
-    def _untimely(self, event: Event, appended_at_ms: int) -> str | None:
-        """The reason why an event cannot have its time; None where it can."""
-        at_ms = event.occurred_at_ms
-        ahead_ms = at_ms - appended_at_ms
-        if ahead_ms > self._max_future_skew_ms and event.forwarded is None:
-            return f"in_the_future: happens {ahead_ms // 1000} s after it was recorded"
-        behind_ms = self.clock.read().at_ms - at_ms
-        if STOCK in event.facts and behind_ms > self._stock_lateness_ms:
-            return f"stock_too_late: it is {behind_ms // 1000} s behind other events; state the stock as of now"
-        return None
-
     def _sign_in(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
-        record_class = sign_in(record, event, visitor, self._settings, self.effects)
+        record_class = sign_in(record, event, visitor, self._of_fold, self.effects)
         if record_class is RecordClass.APPLIED:
             self.clock.advance(event.occurred_at_ms, record.appended_at_ms)
         return record_class

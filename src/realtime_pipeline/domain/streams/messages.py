@@ -24,7 +24,8 @@ class Message:
     signed in, in `profile`; or, with neither, that `to` is to be forgotten.
 
     Its id follows from its cause, so that a message that is sent again is known as the same. `signed_in` is the
-    position of the sign-in in the log (partition, position) that the profile comes from.
+    position of the sign-in in the log (partition, position) that the profile comes from, `filter` the fingerprint of
+    the filter by which its events were judged.
     """
 
     to: CustomerId
@@ -34,3 +35,4 @@ class Message:
     record: Record | None = None
     profile: Customer | None = None
     signed_in: tuple[int, int] | None = None
+    filter: str = ""

@@ -7,6 +7,7 @@ import attrs
 
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import Verdict
+from realtime_pipeline.domain.profile.exclusion import fingerprint_of
 from realtime_pipeline.domain.profile.identity import ProfileMerged, detach_profile, merge_profile
 from realtime_pipeline.domain.profile.session import session_key
 from realtime_pipeline.domain.profile.settings import ProfileSettings
@@ -19,10 +20,10 @@ from realtime_pipeline.domain.streams.settings import FoldSettings
 
 
 def sign_in(
-    record: Record, event: Event, visitor: Customer, settings: ProfileSettings, effects: EffectsBuilder
+    record: Record, event: Event, visitor: Customer, settings: FoldSettings, effects: EffectsBuilder
 ) -> RecordClass:
     """Make a visitor an alias of a customer, and send the customer their profile; once for each customer."""
-    verdict = visitor.admit(event, settings)
+    verdict = visitor.admit(event, settings.profile)
     if verdict is not Verdict.APPLIED:
         return effects.refuse(record, verdict, visitor.customer_id)
     customer_id = event.identified_as
@@ -33,8 +34,9 @@ def sign_in(
                 message_id(visitor.customer_id, event.event_id),
                 _sent_ms(record, event),
                 visitor.customer_id,
-                profile=detach_profile(visitor, customer_id, settings, effects.changes),
+                profile=detach_profile(visitor, customer_id, settings.profile, effects.changes),
                 signed_in=(record.partition, record.position),
+                filter=fingerprint_of(settings.exclude),
             )
         )
     visitor.visits.note_last_seen(event.occurred_at_ms)

@@ -13,7 +13,18 @@ import attrs
 from realtime_pipeline.domain.profile.changes import Recorded
 from realtime_pipeline.domain.profile.kinds import PRODUCT_REMOVED, PRODUCT_UPDATED, STOCK_SET
 from realtime_pipeline.domain.shop.events import Event, ProductId
-from realtime_pipeline.domain.shop.facts import CATEGORY, IMAGE_URL, IN_STOCK, NAME, PRICE, REMOVED, STOCK, TEXT, YES
+from realtime_pipeline.domain.shop.facts import (
+    CATEGORY,
+    IMAGE_URL,
+    IN_STOCK,
+    NAME,
+    NO,
+    PRICE,
+    REMOVED,
+    STOCK,
+    TEXT,
+    YES,
+)
 from realtime_pipeline.domain.shop.last_write import LastWrite, last_write_wins
 from realtime_pipeline.domain.shop.money import Amount
 from realtime_pipeline.domain.shop.product import Product
@@ -62,12 +73,17 @@ class Listing:
 
     @property
     def in_stock(self) -> bool | None:
-        """Whether the product can be bought, by the stock or by the fact `in_stock`, whichever was stated later."""
-        stated, level = self.facts.get(IN_STOCK), self.facts.get(STOCK)
-        if stated is not None and (level is None or stated[1] > level[1]):
-            return stated[0] == YES
-        left = self.stock
-        return None if left is None else left > 0
+        """Whether the product can be bought, by the stock or by the fact `in_stock`, whichever was stated later.
+
+        Of both at one time: not where `in_stock` says so; and a level of 0 beside it is a product that can be ordered.
+        """
+        stated, level, left = self.facts.get(IN_STOCK), self.facts.get(STOCK), self.stock
+        if level is None or left is None:
+            return None if stated is None else stated[0] == YES
+        if stated is None or stated[1] < level[1]:
+            return left > 0
+        is_stated_alone = stated[1] > level[1] or stated[0] == NO or int(level[0]) <= 0
+        return stated[0] == YES if is_stated_alone else left > 0
 
     @property
     def is_removed(self) -> bool:

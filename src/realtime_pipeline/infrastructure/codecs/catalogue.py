@@ -26,6 +26,7 @@ from realtime_pipeline.infrastructure.codecs.fields import (
     describe,
     read_id,
     read_money,
+    read_replayed,
     to_id,
     to_label,
     to_whole_number,
@@ -45,7 +46,10 @@ STATED: Final[Mapping[EventKind, tuple[str, ...]]] = {
 
 _PRODUCT: Final = ("product_id", CONTENT_ID)
 _AVAILABLE: Final = frozenset(
-    ("instock", "available", "true", "yes", "1", "preorder", "backorder", "limitedavailability")
+    (
+        *("instock", "available", "true", "yes", "1", "preorder", "presale", "backorder", "madetoorder"),
+        *("limitedavailability", "onlineonly", "instoreonly"),
+    )
 )
 _UNAVAILABLE: Final = frozenset(("outofstock", "unavailable", "soldout", "false", "no", "0", "discontinued"))
 """What feeds of products write, without case, blanks and signs; what can be ordered is available."""
@@ -72,7 +76,7 @@ class CatalogueReader:
         product_id = to_id(read_id("product_id", fields.get("product_id")))
         names = STATED[kind]
         absent = {name for name in ("product_id", *names) if name not in fields}
-        absent |= {name for name in ("event_id", "timestamp") if document.get(name) in _EMPTY}
+        absent |= {name for name in ("event_id", "timestamp", "replayed") if document.get(name) in _EMPTY}
         check_spelling_of([name for name in fields if name not in names and name not in _PRODUCT], absent)
         if product_id is None:
             raise Invalid("incomplete_product: it needs a product_id")
@@ -93,6 +97,7 @@ class CatalogueReader:
             category=facts.get(CATEGORY),
             name=facts.get(NAME),
             price=Amount(int(facts[PRICE])) if PRICE in facts else None,
+            replayed=read_replayed(document.get("replayed")),
             properties=self._build.check_bounds(others, "properties"),
             facts=facts,
         )

@@ -19,6 +19,7 @@ from realtime_pipeline.infrastructure.codecs.fields import (
     read_id,
     read_ids,
     read_money,
+    read_replayed,
     read_whole,
     to_label,
 )
@@ -86,7 +87,7 @@ def read_event(document: Document, kind: EventKind) -> tuple[Wire, Mapping[str, 
         user_id=read_id("user_id", document.get("user_id")),
         session_id=None if _needs_no_session(document, kind) else read_id("session_id", document.get("session_id")),
         timestamp=_timestamp(document.get("timestamp")),
-        replayed=_replayed(document.get("replayed")),
+        replayed=read_replayed(document.get("replayed")),
     )
     if not has_properties:
         return wire, NOTHING
@@ -151,7 +152,7 @@ def read_custom(document: Document) -> tuple[Wire, Mapping[str, object]]:
         timestamp=_timestamp(document.get("timestamp")),
         properties=Properties(product_id=product_id),
         context=_context(document),
-        replayed=_replayed(document.get("replayed")),
+        replayed=read_replayed(document.get("replayed")),
         forwarded=_forwarded(document.get("forwarded")),
     )
     return wire, properties
@@ -199,12 +200,6 @@ def _timestamp(value: object) -> int | float | str | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str | None):
         raise Invalid("invalid_timestamp: it must be milliseconds since 1970, or an ISO 8601 time after it")
     return value
-
-
-def _replayed(value: object) -> bool:
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise Invalid("invalid_replayed: it must be true or false")
 
 
 def _forwarded(value: object) -> tuple[int, int] | None:

@@ -73,6 +73,17 @@ def read_whole(name: str, value: object, allowed: range) -> int:
     return whole
 
 
+def read_replayed(value: object) -> bool:
+    """Read whether an event is published again.
+
+    Raises:
+        Invalid: it is neither true, false nor null.
+    """
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise Invalid("invalid_replayed: it must be true or false")
+
+
 def read_money(name: str, value: object) -> float:
     """Read a price or an amount, in units of the currency.
 

@@ -46,7 +46,7 @@ KIND_LENGTH_MAX: Final = 64
 
 class _ProfileDocument(msgspec.Struct):
     """A visitor's profile on its way: `history` is the profile as stores write it, in base 64; `signed_in` is the
-    position of the sign-in in the log (partition, position)."""
+    position of the sign-in in the log (partition, position), `filter` the fingerprint of the filter that judged it."""
 
     event_id: _Id
     user_id: _Id
@@ -54,6 +54,7 @@ class _ProfileDocument(msgspec.Struct):
     timestamp: Annotated[int, msgspec.Meta(ge=0, lt=END_OF_TIME)]
     history: str
     signed_in: LogPosition | None = None
+    filter: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
 def encode_message(message: Message) -> Outgoing:
@@ -72,6 +73,8 @@ def encode_message(message: Message) -> Outgoing:
         document |= customer_id_field(message.visitor)
         document["history"] = b64encode(encode_customer(message.profile)).decode()
         document["signed_in"] = message.signed_in
+        if message.filter:
+            document["filter"] = message.filter
     return Outgoing(key, _encode(document))
 
 
@@ -118,7 +121,9 @@ def decode_profile(document: Document) -> ProfileMerged | Rejected | FromNewer:
             return FromNewer(str(refusal))
         return Rejected(f"invalid_history: {error}"[:200], owner)
     visitor = anonymous(read.session_id)
-    return ProfileMerged(read.event_id, CustomerId(read.user_id), visitor, read.timestamp, profile, read.signed_in)
+    return ProfileMerged(
+        read.event_id, CustomerId(read.user_id), visitor, read.timestamp, profile, read.signed_in, read.filter
+    )
 
 
 def _check(document: _ProfileDocument, profile: Customer) -> None:

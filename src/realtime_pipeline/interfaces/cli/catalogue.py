@@ -9,7 +9,6 @@ import attrs
 
 from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.composition.settings import Settings
-from realtime_pipeline.domain.mapping.times import time_reader, zone_named
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.infrastructure.files.formats import FileFormat, FormatName
 from realtime_pipeline.infrastructure.files.source import FileSource
@@ -18,6 +17,7 @@ from realtime_pipeline.ingestion import PRODUCTS
 from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
 from realtime_pipeline.interfaces.cli.progress import ProgressLine
 from realtime_pipeline.interfaces.cli.publish import add_format, format_of
+from realtime_pipeline.interfaces.cli.times import time_of
 from realtime_pipeline.interfaces.text import import_in_words, listing_in_words
 from realtime_pipeline.pipeline import Pipeline
 
@@ -42,7 +42,7 @@ def add_catalogue(commands: Commands, common: argparse.ArgumentParser) -> None:
     import_.add_argument("files", metavar="FILE", nargs="+", help="files, plain or compressed; - for standard input")
     add_format(import_)
     import_.add_argument(
-        "--at", type=_time, metavar="TIME", help="when the files were written: sales after it reduce the stock"
+        "--at", type=time_of, metavar="TIME", help="when the files were written: sales after it reduce the stock"
     )
     import_.add_argument(
         "--replace", action="store_true", help="remove the products that are listed and not in the files"
@@ -103,13 +103,6 @@ def _show(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -
     for product in found:
         for line in listing_in_words(product, decimals_of(settings.currency)):
             print(line)
-
-
-def _time(text: str) -> int:
-    at_ms = time_reader("", zone_named("UTC"))(text)
-    if not isinstance(at_ms, int):
-        raise argparse.ArgumentTypeError("must be a time as 2026-03-01T06:00:00Z")
-    return at_ms
 
 
 def _share(text: str) -> float:

@@ -23,6 +23,7 @@ from realtime_pipeline.infrastructure.mappings.toml_text import mapping_toml
 from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
 from realtime_pipeline.interfaces.cli.progress import ProgressLine
 from realtime_pipeline.interfaces.cli.publish import add_format, format_of
+from realtime_pipeline.interfaces.cli.times import time_of
 from realtime_pipeline.interfaces.text import check_in_words
 from realtime_pipeline.pipeline import Pipeline
 
@@ -41,6 +42,9 @@ def add_check(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     check.add_argument("files", metavar="FILE", nargs="+", help="as publish takes them; - for standard input")
     add_format(check)
+    check.add_argument(
+        "--at", type=time_of, metavar="TIME", help="the time of records without a time, as `catalogue import` has it"
+    )
     check.add_argument("--lines", type=_whole, metavar="N", help="read only the first N records")
     check.add_argument(
         "--suggest", action="store_true", help="print a draft of a mapping for the settings, from names and values"
@@ -79,7 +83,8 @@ def _check(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) 
         _suggest(pipeline, options, format_)
         return
     default_type = LOG_LINE if format_.name == "text" else ""
-    check, shows = pipeline.container.check_events(options.mapping, default_type), ProgressLine("record", "read")
+    check = pipeline.container.check_events(options.mapping, default_type, options.at)
+    shows = ProgressLine("record", "read")
     read = 0
     try:
         for records in _records(options, format_, options.lines or sys.maxsize):

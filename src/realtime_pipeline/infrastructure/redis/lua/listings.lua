@@ -51,8 +51,7 @@ end
 
 -- Merges the changes of products; each is its product, the facts (name, value, time, flat) and the sales (time, units,
 -- flat) that the merge adds. `keys` has the hash of sales of each from `first` on. Reads only. Returns what to write: the
--- listings, as pairs of product and listing, and for each change the sums of sales, the times to delete and the size of
--- its hash; or nothing and the key with a value that is not a whole number.
+-- listings, as pairs of product and listing, and for each change the sums of sales and the size of its hash; or nothing and the key with a value that is not a whole number.
 local function merge_listings(hash, changes, keys, first, latest_ms, first_ms)
   local products, written, additions = {}, {}, {}
   for index, change in ipairs(changes) do products[index] = change[1] end
@@ -62,14 +61,10 @@ local function merge_listings(hash, changes, keys, first, latest_ms, first_ms)
       local index = begin + offset - 1
       local change, key = changes[index], keys[first + index - 1]
       local listing, is_set = merge_facts(stored, change[2], latest_ms)
-      local deleted = {}
       if is_set then
         local set_ms = listing[1].stock[2]
         local sales = redis.call('HGETALL', key)
         listing[2] = units_after(sales, set_ms) + units_after(change[3], set_ms)
-        for at = 1, #sales, 2 do
-          if set_ms <= latest_ms and tonumber(sales[at]) <= set_ms then deleted[#deleted + 1] = sales[at] end
-        end
       elseif listing and listing[1].stock then
         listing[2] = listing[2] + units_after(change[3], listing[1].stock[2])
       end
@@ -79,18 +74,16 @@ local function merge_listings(hash, changes, keys, first, latest_ms, first_ms)
       end
       local sums = add_sales(key, change[3], first_ms)
       if not sums then return nil, key end
-      additions[index] = {sums, deleted, redis.call('HLEN', key)}
+      additions[index] = {sums, redis.call('HLEN', key)}
     end
   end
   return written, additions
 end
 
--- Writes the sales of a product to its hash, and deletes those at or before a stock level. Now and then it deletes those that
--- no stock level can be older than.
+-- Writes the sales of a product to its hash. Now and then it deletes those that no stock level can be older than.
 local function write_sales(key, addition, first_ms)
-  local sums, deleted, before = addition[1], addition[2], addition[3]
+  local sums, before = addition[1], addition[2]
   call_in_parts('HSET', key, sums, 1, #sums)
-  call_in_parts('HDEL', key, deleted, 1, #deleted)
   local size = redis.call('HLEN', key)
   if math.floor(size / SALES_STEP) > math.floor(before / SALES_STEP) then
     local old = {}
