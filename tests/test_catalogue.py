@@ -153,6 +153,17 @@ def test_a_removed_product_is_in_no_list_until_it_is_listed_again() -> None:
         assert pipeline.trending().notes == ("removed left nothing: it refused 3 of 3 products",)
 
 
+def test_a_removed_product_is_not_pinned_in_a_list_with_exploration() -> None:
+    """The product is none that exploration draws: many have seen it."""
+    with opened(Settings(log="memory", store="memory", cache=CacheSettings(0, 0, 0))) as pipeline:
+        seen = [event(f"v{number}", "view", f"user{number}", product="mug") for number in range(25)]
+        process(pipeline, *seen, *(event(f"p{n}", "view", "bob", product=f"p{n}") for n in range(5)))
+        rules = ListRules(pinned={ProductId("mug"): 1}, exploration_share=0.5)
+        assert pipeline.recommend("nobody", 4, rules=rules)[0].product.product_id == "mug"
+        process(pipeline, stated("mug", NOW_MS - 1_000, "product_removed"))
+        assert "mug" not in {entry.product.product_id for entry in pipeline.recommend("nobody", 4, rules=rules)}
+
+
 def test_products_that_nobody_has_seen_are_found_by_exploration() -> None:
     settings = Settings(log="memory", store="memory", cache=CacheSettings(0, 0, 0))
     with opened(settings) as pipeline:
