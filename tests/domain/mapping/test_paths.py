@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_pipeline.domain.mapping.paths import compile_path, first_name, names_of
+from realtime_pipeline.domain.paths import compile_path, first_name, names_of
 
 RECORD: dict[str, Any] = {
     "id": 7,

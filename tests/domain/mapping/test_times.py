@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_pipeline.domain.mapping.times import time_reader, zone_named
+from realtime_pipeline.domain.mapping.times import time_reader
+from realtime_pipeline.domain.zones import zone_named
 
 BERLIN = zone_named("Europe/Berlin")
 

@@ -14,7 +14,7 @@ from realtime_pipeline.domain.conditions import is_present
 from realtime_pipeline.domain.mapping.compiled import CompiledMapping
 from realtime_pipeline.domain.mapping.currencies import Rates
 from realtime_pipeline.domain.mapping.definitions import EventMapping, EventRule, as_field
-from realtime_pipeline.domain.mapping.paths import Scope, compile_path
+from realtime_pipeline.domain.paths import Scope, compile_path
 from realtime_pipeline.infrastructure.codecs.events import TYPE_NAMES, EventDecoder, EventLimits
 from realtime_pipeline.infrastructure.files.source import FileSource
 from realtime_pipeline.infrastructure.mappings.shipped import shipped, shipped_names, shipped_text

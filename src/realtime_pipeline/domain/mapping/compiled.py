@@ -18,9 +18,9 @@ from realtime_pipeline.domain.mapping.definitions import (
     as_field,
 )
 from realtime_pipeline.domain.mapping.mapped import Document, Mapped, Unmappable
-from realtime_pipeline.domain.mapping.paths import first_name
 from realtime_pipeline.domain.mapping.readers import as_text
 from realtime_pipeline.domain.mapping.rules import EVENTS_MAX, TOO_MANY_EVENTS, CompiledRule
+from realtime_pipeline.domain.paths import first_name
 from realtime_pipeline.domain.shop.events import ID_LENGTH_MAX
 
 __all__ = ("EVENTS_MAX", "UNMAPPED", "CompiledMapping", "Document", "Mapped", "Unmappable")

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from realtime_pipeline.domain.conditions import is_present
 from realtime_pipeline.domain.mapping.definitions import EventMapping, EventRule, as_field
-from realtime_pipeline.domain.mapping.paths import Get, Scope, compile_path
+from realtime_pipeline.domain.paths import Get, Scope, compile_path
 
 RECORDS_MAX: Final = 1_000
 ELEMENTS_MAX: Final = 100

@@ -6,8 +6,9 @@ from typing import Final, Literal
 import attrs
 
 from realtime_pipeline.domain.conditions import Condition, Scalar
-from realtime_pipeline.domain.mapping.paths import compile_path
-from realtime_pipeline.domain.mapping.times import time_reader, zone_named
+from realtime_pipeline.domain.mapping.times import time_reader
+from realtime_pipeline.domain.paths import compile_path
+from realtime_pipeline.domain.zones import zone_named
 
 MONEY: Final = ("price", "amount")
 NUMBERS: Final = (*MONEY, "quantity", "rating", "stock")

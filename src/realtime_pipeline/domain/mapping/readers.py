@@ -8,7 +8,7 @@ from realtime_pipeline.domain.conditions import is_present
 from realtime_pipeline.domain.mapping.definitions import MONEY, NUMBERS, EventMapping, Field, as_paths
 from realtime_pipeline.domain.mapping.mapped import Unmappable
 from realtime_pipeline.domain.mapping.numbers import read_number
-from realtime_pipeline.domain.mapping.paths import Get, Scope, compile_path
+from realtime_pipeline.domain.paths import Get, Scope, compile_path
 
 EXACT: Final = Context(prec=200)
 """Sums and products of numbers of 64 digits are exact."""

@@ -17,11 +17,12 @@ from realtime_pipeline.domain.mapping.definitions import (
     as_field,
 )
 from realtime_pipeline.domain.mapping.mapped import Document, Unmappable
-from realtime_pipeline.domain.mapping.paths import Get, Scope, compile_path, first_name
 from realtime_pipeline.domain.mapping.readers import EXACT, as_text, value_reader
-from realtime_pipeline.domain.mapping.times import time_reader, zone_named
+from realtime_pipeline.domain.mapping.times import time_reader
+from realtime_pipeline.domain.paths import Get, Scope, compile_path, first_name
 from realtime_pipeline.domain.shop.money import decimals_of
 from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.zones import zone_named
 
 EVENTS_MAX: Final = 10_000
 """How many events a record may become at most."""

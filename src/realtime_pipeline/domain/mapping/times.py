@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from realtime_pipeline.domain.mapping.numbers import read_number
 from realtime_pipeline.domain.shop.iso_times import parse_iso
@@ -24,20 +23,6 @@ _DATE_DIGITS: Final = 8
 _SPACED_OFFSET: Final = re.compile(r"(.*\d) ([+-]\d\d:?\d\d)(?: [A-Z]{2,5})?", re.ASCII)
 """An offset behind a blank, and behind it the name of the zone, as Go writes times."""
 UNITS: Final = (*_PER_SECOND, "iso")
-
-
-def zone_named(name: str) -> tzinfo:
-    """Return a time zone of the IANA database by its name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f'"{name}" is no time zone: write a name such as "Europe/Berlin", or "UTC"') from None
 
 
 def time_reader(forms: str | Sequence[str], zone: tzinfo) -> ReadTime:

@@ -2,7 +2,8 @@
 
 import argparse
 
-from realtime_pipeline.domain.mapping.times import time_reader, zone_named
+from realtime_pipeline.domain.mapping.times import time_reader
+from realtime_pipeline.domain.zones import zone_named
 
 
 def time_of(text: str) -> int:
