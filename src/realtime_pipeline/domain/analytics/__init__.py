@@ -1,0 +1,1 @@
+"""Analytics as data: what is counted in windows of event time, and how."""
