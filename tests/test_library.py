@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 
 import realtime_pipeline
-from realtime_pipeline import Forgetting, Pipeline, PipelineError, Request, Settings, Unavailable
+from realtime_pipeline import (
+    AnalyticsSettings,
+    Forgetting,
+    Measure,
+    Pipeline,
+    PipelineError,
+    Request,
+    Settings,
+    Unavailable,
+    Window,
+    WindowedAggregate,
+)
 from realtime_pipeline.application import errors
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.infrastructure.memory.sink import MemorySink
@@ -37,11 +48,23 @@ HISTORY = [
 ]
 
 
+COUNTED = AnalyticsSettings(
+    (
+        WindowedAggregate(
+            "events",
+            Window(60_000),
+            {"number": Measure("count"), "products": Measure("top", "product_id")},
+            key=("event_type",),
+        ),
+    )
+)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A result of every kind, of a real history."""
     folder = tmp_path_factory.mktemp("results")
-    with opened(Settings(database=str(folder / "shop.db"))) as pipeline:
+    with opened(Settings(database=str(folder / "shop.db"), analytics=COUNTED)) as pipeline:
         append(pipeline, [*HISTORY, b"garbage"])
         pipeline.process()
         found, rated = pipeline.recommend("ada"), pipeline.top_rated()
@@ -68,6 +91,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             "SourceProgress": pipeline.publish_source(MemorySource("shop", {"first": []})),
             "CheckReport": pipeline.check(MemorySource("shop", {"first": [json.dumps(event()).encode(), b"{}"]})),
             "CatalogueImport": pipeline.import_catalogue(MemorySource("products", {"first": [b'{"id": "mug"}']})),
+            "Windows": pipeline.windows("events"),
             "Backup": pipeline.backup(folder / "copy.db"),
         }
 
@@ -131,7 +155,7 @@ def test_a_result_is_json_without_epochs_and_without_the_stores_units(results: d
 
 
 @pytest.mark.parametrize(
-    "name", ["Recommendations", "TopRatedProducts", "Profile", "Letter", "Replay", "Trace", "Receipt"]
+    "name", ["Recommendations", "TopRatedProducts", "Profile", "Windows", "Letter", "Replay", "Trace", "Receipt"]
 )
 def test_the_documented_example_has_the_fields_of_a_real_result(name: str, results: dict[str, Any]) -> None:
     example = re.search(rf"### {name}\n\n```json\n(.*?)```", LIBRARY, re.DOTALL)
@@ -184,6 +208,7 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "top_rated": lambda pipeline: pipeline.top_rated(),
     "explain_empty": lambda pipeline: pipeline.explain_empty(),
     "profile": lambda pipeline: pipeline.profile("ada"),
+    "windows": lambda pipeline: pipeline.windows("events"),
     "record_exposure": lambda pipeline: pipeline.record_exposure("ada", ["mug"]),
     "dead_letters": lambda pipeline: pipeline.dead_letters(),
     "dead_letter": lambda pipeline: pipeline.dead_letter("0-0"),
@@ -206,6 +231,7 @@ def test_every_method_is_tried() -> None:
 def test_a_store_that_cannot_be_opened_is_unavailable_whatever_is_asked(name: str, tmp_path: Path) -> None:
     file = tmp_path / "letter.txt"
     file.write_text("not a database, but a letter that is long enough to be taken for nothing else\n" * 9)
-    with Pipeline(Settings(database=str(file))) as pipeline, pytest.raises(Unavailable, match="cannot be used"):
+    settings = Settings(database=str(file), analytics=COUNTED)
+    with Pipeline(settings) as pipeline, pytest.raises(Unavailable, match="cannot be used"):
         CALLS[name](pipeline)
     assert "    Unavailable:" in (inspect.getdoc(METHODS[name]) or "")

@@ -1,6 +1,7 @@
 """Compare a pipeline's stores with what the batch oracle computes from its log."""
 
 from harness.checking.stores import differences
+from harness.checking.windows import window_differences
 from harness.oracle.decoding.schema import EventSchema
 from harness.oracle.expected import Expected, expect
 from harness.support.errors import HarnessError
@@ -35,7 +36,7 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
         log.identity.partitions,
         PARTITIONERS[log.identity.partitioner],
     )
-    return expected, differences(
+    found = differences(
         expected,
         container.cells(),
         container.customer_queries(),
@@ -45,3 +46,6 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
         settings.stores.listed_sessions_max,
         trending=settings.recommendations.trending,
     )
+    times_ms = [expected.window_times_ms.get(partition, -1) for partition in range(log.identity.partitions)]
+    found += window_differences(settings.analytics.windows, expected.windows, times_ms, container.read_windows())
+    return expected, found

@@ -21,9 +21,11 @@ from harness.oracle.missing_messages import messages_in_log, missing_messages
 from harness.oracle.profile import ExpectedCustomer
 from harness.oracle.record_classes import ClassifiedRecords, PartitionOf, classify, is_kept, routing_key
 from harness.oracle.sessions import ExpectedSession
+from harness.oracle.timed_events import timed_events
 from harness.oracle.views import Actions, ExpectedProduct, ViewTotals
+from harness.oracle.windows import ExpectedWindows, TimedEvent, expected_windows, times_of
 from realtime_pipeline.domain.profile.session import SessionKey
-from realtime_pipeline.domain.shop.events import CustomerId, EventKind, ProductId
+from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.settings import FoldSettings
@@ -47,6 +49,9 @@ class Expected:
     Times, by partition: `largest_ms` and `newest_ms` are the largest and the second-largest time of applied events,
     each at most its record's append time; `appended_ms` is the latest append time; `watermarks_ms` is the watermark of
     partitions without ticks.
+
+    Windows: by definition, those of the whole log; `window_times_ms` is the time of each partition, by which events are
+    late.
 
     Messages for other customers: `handed_on` is how many the log must have, `missing_messages` has a line for each that
     is missing or wrong.
@@ -74,6 +79,8 @@ class Expected:
     watermarks_ms: dict[int, int] = attrs.Factory(dict)
     largest_ms: dict[int, int] = attrs.Factory(dict)
     listings: dict[ProductId, ExpectedListing] = attrs.Factory(dict)
+    windows: dict[str, ExpectedWindows] = attrs.Factory(dict)
+    window_times_ms: dict[int, int] = attrs.Factory(dict)
 
     @property
     def now_ms(self) -> int:
@@ -104,8 +111,14 @@ def expect(
         return partitioner(routing_key(customer_id), partitions)
 
     classified = ClassifiedRecords(dict.fromkeys(RecordClass, 0))
+    originals: dict[SessionKey, TimedEvent] = {}
     for record in records:
-        classify(record, decode(record), settings.max_future_skew_ms, partition_of, classified)
+        decoded = decode(record)
+        classify(record, decoded, settings.max_future_skew_ms, partition_of, classified)
+        if settings.windows and isinstance(decoded, Event):
+            key = SessionKey(record.position * KEY_STRIDE + record.partition)
+            originals[key] = TimedEvent(decoded, True, record.appended_at_ms)
+    timed: dict[SessionKey, TimedEvent] = {}
     stock_partitions = frozenset(key % KEY_STRIDE for key, _ in classified.stock_events)
     totals = ViewTotals(classified.appended_ms_of_ahead, stock_partitions=stock_partitions)
     expected = Expected(partition_of, classified.counts, {}, {}, {}, set(), {}, {}, totals.activity, {}, [], {})
@@ -115,11 +128,14 @@ def expect(
         customer_id, events = classified.by_customer.popitem()
         history = history_of(customer_id, events, settings.profile, exclude)
         _add_events(customer_id, events, history, classified, totals)
+        timed.update(timed_events(events, history, originals, exclude))
         _add_customer(customer_id, history, expected)
         messages += history.messages
     for key, event in classified.without_customer:
         if not event.facts:
             totals.add_time(key, event)
+            if key in originals:
+                timed[key] = attrs.evolve(originals[key], is_counted=not is_excluded(event, exclude))
         if not is_excluded(event, exclude):
             totals.add(event)
     stock_events = _timely_stock_events(classified, totals, settings)
@@ -147,6 +163,8 @@ def expect(
         largest_ms=largest_ms,
         listings=expected_listings([*classified.without_customer, *stock_events], totals.sales),
         newest_ms={partition: min(times) for partition, times in totals.largest_times.items() if len(times) > 1},
+        windows=expected_windows(settings.windows, timed),
+        window_times_ms=times_of(timed),
     )
 
 

@@ -16,6 +16,7 @@ from realtime_pipeline.application.errors import (
     UnknownEvent,
     UnknownLetter,
     UnknownProduct,
+    UnknownWindow,
     UnrecoverableState,
     WrongLog,
 )
@@ -31,12 +32,18 @@ from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.sink import Delivery, Row, Sink
 from realtime_pipeline.application.ports.source import Source, SourceBatch, SourceRecord, Unreadable
+from realtime_pipeline.application.serving.read_windows import Windows
 from realtime_pipeline.application.serving.request import Request
 from realtime_pipeline.application.serving.show_customer import Profile
 from realtime_pipeline.application.serving.top_rated import TopRated, TopRatedProducts
 from realtime_pipeline.composition.container import Container
-from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.composition.settings import AnalyticsSettings, Settings
 from realtime_pipeline.composition.settings_file import load_rules, load_settings
+from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
+from realtime_pipeline.domain.analytics.derived import Derived
+from realtime_pipeline.domain.analytics.measures.measure import Measure
+from realtime_pipeline.domain.analytics.results import WindowResult, WindowState
+from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.conditions import FieldTest
 from realtime_pipeline.domain.mapping.definitions import EventMapping, EventRule, ExchangeRate, Field
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
@@ -59,6 +66,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Amount",
+    "AnalyticsSettings",
     "Backup",
     "Catalogue",
     "CatalogueImport",
@@ -69,6 +77,7 @@ __all__ = [
     "Copy",
     "Damaged",
     "Delivery",
+    "Derived",
     "EventMapping",
     "EventRule",
     "Example",
@@ -84,6 +93,7 @@ __all__ = [
     "Letter",
     "LetterState",
     "ListRules",
+    "Measure",
     "NewerRelease",
     "Pipeline",
     "PipelineError",
@@ -120,8 +130,14 @@ __all__ = [
     "UnknownEvent",
     "UnknownLetter",
     "UnknownProduct",
+    "UnknownWindow",
     "Unreadable",
     "UnrecoverableState",
+    "Window",
+    "WindowResult",
+    "WindowState",
+    "WindowedAggregate",
+    "Windows",
     "WrongLog",
     "load_rules",
     "load_settings",

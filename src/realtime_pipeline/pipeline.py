@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
+from realtime_pipeline.analytics import Analytics
 from realtime_pipeline.application.serving.request import Request, checked_country
 from realtime_pipeline.application.serving.request_checks import (
     bounded_limit,
@@ -23,10 +24,9 @@ from realtime_pipeline.domain.recommendation.recommendations import Recommendati
 from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.background_worker import BackgroundWorker
-from realtime_pipeline.ingestion import Ingestion
 
 
-class Pipeline(Ingestion):
+class Pipeline(Analytics):
     """Publish events, process them, and read profiles and recommendations.
 
     Every error in events, ids, files or stores is a `PipelineError`, whose message is one line that says what to do.

@@ -88,8 +88,8 @@ MUTATIONS = [
     Mutation(
         "the catalogue moves the shop's time",
         "domain/streams/fold.py",
-        "        if event.facts is NO_FACTS:\n            self.clock",
-        "        if True:\n            self.clock",
+        "        if event.facts is NO_FACTS:\n",
+        "        if True:\n",
         (CATALOGUE,),
     ),
     Mutation(

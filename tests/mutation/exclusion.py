@@ -94,8 +94,8 @@ MUTATIONS = [
     Mutation(
         "workers know nothing of the filter",
         "composition/settings.py",
-        "        return self.fold if exclude.is_empty else attrs.evolve(self.fold, exclude=exclude)\n",
-        "        return self.fold\n",
+        "exclude=None if exclude.is_empty else exclude, windows",
+        "exclude=None, windows",
         WHOLE,
     ),
     Mutation(

@@ -25,6 +25,7 @@ from tests.mutation import (
     redis,
     sources,
     sqlite,
+    windows,
 )
 from tests.mutation.mutation import Mutation
 
@@ -46,6 +47,7 @@ AREAS = (
     redis,
     sources,
     sqlite,
+    windows,
 )
 MUTATIONS = [mutation for area in AREAS for mutation in area.MUTATIONS]
 LONG = (

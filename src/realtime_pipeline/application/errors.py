@@ -5,6 +5,7 @@ PipelineError
  ├─ InvalidEvents          an event that a caller publishes is not valid
  ├─ UnknownCustomer        no event of that customer has been processed, or no customer can have that id
  ├─ UnknownProduct         no product can have that id
+ ├─ UnknownWindow          no window has that name
  ├─ UnknownLetter          no dead letter has that id
  ├─ UnknownEvent           no record has that event id
  ├─ WrongLog               the store was built from another log
@@ -40,6 +41,10 @@ class UnknownCustomer(PipelineError):
 
 class UnknownProduct(PipelineError):
     """No product can have that id."""
+
+
+class UnknownWindow(PipelineError):
+    """No windowed aggregate has that name."""
 
 
 class UnknownLetter(PipelineError):

@@ -43,10 +43,12 @@ from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.window_queries import WindowQueries
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
 from realtime_pipeline.application.processing.process_events import ProcessEvents
 from realtime_pipeline.application.processing.worker import Worker
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
+from realtime_pipeline.application.serving.read_windows import ReadWindows
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
 from realtime_pipeline.application.serving.shared_cache import SharedCache
@@ -158,6 +160,9 @@ class Container(containers.DeclarativeContainer):
     customer_queries: providers.Singleton[CustomerQueries] = _Single(
         lambda parts: _store(parts).customer_queries(parts), __self__
     )
+    window_queries: providers.Singleton[WindowQueries] = _Single(
+        lambda parts: _store(parts).window_queries(parts), __self__
+    )
     views: providers.Singleton[Views] = _Single(lambda parts: _store(parts).views(parts), __self__)
     product_queries: providers.Singleton[ProductQueries] = _Single(
         lambda parts: _store(parts).product_queries(parts), __self__
@@ -189,6 +194,7 @@ class Container(containers.DeclarativeContainer):
     run_sink: providers.Singleton[RunSink] = _Single(use_cases.run_sink, __self__)
     show_customer: providers.Singleton[ShowCustomer] = _Single(use_cases.show_customer, __self__)
     handle_dead_letters: providers.Singleton[HandleDeadLetters] = _Single(use_cases.handle_dead_letters, __self__)
+    read_windows: providers.Singleton[ReadWindows] = _Single(use_cases.read_windows, __self__)
     trace_event: providers.Singleton[TraceEvent] = _Single(use_cases.trace_event, __self__)
     forget_customer: providers.Singleton[ForgetCustomer] = _Single(use_cases.forget_customer, __self__)
     rebuild_store: providers.Singleton[RebuildStore] = _Single(use_cases.rebuild_store, __self__)

@@ -19,6 +19,7 @@ MAPPINGS: Final = frozenset(
     (
         *("event_types", "weights", "category_weights", "pinned"),
         *("mapping", "sources", "types", "fields", "when", "unless", "split"),
+        *("where", "of_which", "derive", "measures"),
     )
 )
 """Settings whose keys are a shop's own: products, categories, event types, fields."""

@@ -7,6 +7,8 @@ import attrs
 
 from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.application.serving.shared_cache import CacheSettings
+from realtime_pipeline.domain.analytics.definitions import WindowedAggregate, check_aggregates
+from realtime_pipeline.domain.analytics.fields import field_named
 from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
 from realtime_pipeline.domain.mapping.currencies import Rates
 from realtime_pipeline.domain.mapping.definitions import EventMapping, ExchangeRate
@@ -88,6 +90,23 @@ class QualitySettings:
 
 
 @attrs.frozen
+class AnalyticsSettings:
+    """What is counted in windows of event time.
+
+    Fields of `personal` (such as `properties.email`) are no keys of windows, and no value of theirs is kept in one:
+    windows are not forgotten with their customers.
+    """
+
+    windows: tuple[WindowedAggregate, ...] = ()
+    personal: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        for name in self.personal:
+            field_named(name)
+        check_aggregates(self.windows, self.personal)
+
+
+@attrs.frozen
 class Settings:
     """All settings; the defaults are those of an embedded pipeline, with log and store in one SQLite file.
 
@@ -111,6 +130,7 @@ class Settings:
     events: EventLimits = attrs.Factory(EventLimits)
     fold: FoldSettings = attrs.Factory(FoldSettings)
     quality: QualitySettings = attrs.Factory(QualitySettings)
+    analytics: AnalyticsSettings = attrs.Factory(AnalyticsSettings)
     worker: WorkerSettings = attrs.Factory(WorkerSettings)
     stores: StoreSettings = attrs.Factory(StoreSettings)
     log_retention: LogRetentionSettings = attrs.Factory(LogRetentionSettings)
@@ -129,6 +149,8 @@ class Settings:
                     raise TypeError(f"settings: {field.name} must be {field.type.__name__}(…), not a {kind}")
         if self.fold.exclude is not None:
             raise ValueError("fold.exclude is no setting: it is set by quality.exclude")
+        if self.fold.windows:
+            raise ValueError("fold.windows is no setting: it is set by analytics.windows")
         self._check_technologies()
         if type(self.partitions) is not int:
             raise TypeError(f"partitions must be a whole number, not {self.partitions!r}")
@@ -150,9 +172,9 @@ class Settings:
 
     @property
     def folding(self) -> FoldSettings:
-        """All that decides how events are folded: `fold`, with what `quality` excludes."""
+        """All that decides how events are folded: `fold`, with what `quality` excludes and `analytics` counts."""
         exclude = self.quality.exclude
-        return self.fold if exclude.is_empty else attrs.evolve(self.fold, exclude=exclude)
+        return attrs.evolve(self.fold, exclude=None if exclude.is_empty else exclude, windows=self.analytics.windows)
 
     def _check_names(self) -> None:
         """Check the names of event types and sources."""

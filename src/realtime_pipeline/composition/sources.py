@@ -15,7 +15,7 @@ from realtime_pipeline.composition.mappings import find_mapping
 from realtime_pipeline.composition.settings import Settings, SourceSettings
 from realtime_pipeline.domain.conditions import FieldTest
 from realtime_pipeline.domain.mapping.definitions import EventMapping, as_field
-from realtime_pipeline.domain.mapping.paths import names_of
+from realtime_pipeline.domain.paths import names_of
 
 TABLE: Final = "table"
 ROW: Final = "row"

@@ -40,6 +40,7 @@ from realtime_pipeline.application.processing.process_records import ProcessReco
 from realtime_pipeline.application.processing.relay_schedule import RelaySchedule
 from realtime_pipeline.application.processing.worker import Worker
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
+from realtime_pipeline.application.serving.read_windows import ReadWindows
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
 from realtime_pipeline.application.serving.run_experiment import RunExperiment
 from realtime_pipeline.application.serving.shared_cache import SharedCache
@@ -198,6 +199,11 @@ def check_events(
     prepare = prepare_records(provided, "check", mapping, default_type, with_coverage=True, defaults=defaults)
     settings = provided.settings()
     return CheckEvents(prepare, provided.decoder(), encode_message, find_unknown, settings.folding, provided.clock())
+
+
+def read_windows(provided: Provided) -> ReadWindows:
+    """Reading windows."""
+    return ReadWindows(provided.window_queries(), provided.settings().analytics.windows)
 
 
 def record_exposure(provided: Provided) -> RecordExposure:

@@ -10,6 +10,7 @@ from realtime_pipeline.infrastructure.memory.log_reader import MemoryLogReader
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.product_queries import MemoryProductQueries
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from realtime_pipeline.infrastructure.memory.window_queries import MemoryWindowQueries
 from tests.contracts.cell_store import OutboxContract
 from tests.contracts.dead_letters import ForgottenContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract
@@ -17,6 +18,7 @@ from tests.contracts.listings import IDENTITY
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import RetractableContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
+from tests.contracts.windows import WindowsContract
 from tests.support.histories import SetClock
 
 
@@ -25,6 +27,13 @@ class TestMemoryCellStore(OutboxContract):
     def _cells(self) -> None:
         cells = MemoryCellStore()
         self.cells, self.customers = cells, MemoryCustomerQueries(cells, session_retention_ms=1_000)
+
+
+class TestMemoryWindows(WindowsContract):
+    @pytest.fixture(autouse=True)
+    def _windows(self) -> None:
+        cells = MemoryCellStore()
+        self.cells, self.windows = cells, MemoryWindowQueries(cells)
 
 
 class TestMemoryViews(ViewsContract):

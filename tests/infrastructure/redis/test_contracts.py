@@ -17,12 +17,14 @@ from realtime_pipeline.infrastructure.redis.cells import RedisCellStore
 from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.connection import Reply, Request
 from realtime_pipeline.infrastructure.redis.customer_queries import RedisCustomerQueries
+from realtime_pipeline.infrastructure.redis.panes import RedisWindowQueries
 from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
 from tests.contracts.cell_store import OutboxContract
 from tests.contracts.listings import IDENTITY
 from tests.contracts.views import ACTIVITY_HOURS, HOUR, ViewsContract
+from tests.contracts.windows import WindowsContract
 from tests.support.redis_dump import dump
 
 MUG, JUG = ProductId("mug"), ProductId("jug")
@@ -33,6 +35,13 @@ class TestRedisCellStore(OutboxContract):
     def _cells(self, redis_client: RedisClient, redis_settings: RedisSettings) -> None:
         self.cells = RedisCellStore(redis_client, redis_settings, 1_000, NoObserver())
         self.customers = RedisCustomerQueries(redis_client, redis_settings, 1_000)
+
+
+class TestRedisWindows(WindowsContract):
+    @pytest.fixture(autouse=True)
+    def _windows(self, redis_client: RedisClient, redis_settings: RedisSettings) -> None:
+        self.cells = RedisCellStore(redis_client, redis_settings, 1_000, NoObserver())
+        self.windows = RedisWindowQueries(redis_client, redis_settings)
 
 
 class TestRedisViews(ViewsContract):

@@ -206,6 +206,7 @@ DROP TABLE source_claims;
 DROP TABLE source_positions;
 DROP TABLE listings;
 DROP TABLE sales;
+DROP TABLE panes;
 PRAGMA user_version = 5;
 """
 

@@ -56,7 +56,7 @@ def test_a_snapshot_of_schema_6_is_valid_after_the_upgrade(bytes_max: int, tmp_p
         pipeline.process()
         before = state(pipeline)
         with pipeline.container.database().transaction() as connection:
-            for table in ("sums", "source_claims", "source_positions", "listings", "sales"):
+            for table in ("sums", "source_claims", "source_positions", "listings", "sales", "panes"):
                 connection.execute(f"DROP TABLE {table}")
             connection.execute("DELETE FROM snapshot_chunks WHERE name IN ('sums', 'listings', 'sales')")
             connection.execute("UPDATE snapshots SET schema = 6")

@@ -25,6 +25,7 @@ from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLette
 from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEventPublisher
 from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
+from realtime_pipeline.infrastructure.sqlite.panes import SqliteWindowQueries
 from realtime_pipeline.infrastructure.sqlite.product_queries import SqliteProductQueries
 from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
 from tests.contracts.cell_store import TransactionContract, effects
@@ -34,6 +35,7 @@ from tests.contracts.listings import IDENTITY
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import RetractableContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
+from tests.contracts.windows import WindowsContract
 from tests.support.forks import in_a_child
 from tests.support.histories import SetClock
 
@@ -67,6 +69,12 @@ class TestSqliteCellStore(TransactionContract):
             self.commit(effects(sessions=(long_lived, other)), at=number)
         assert set(self.customers.session_summaries([session_key(0, 0)])) == {session_key(0, 0)}
         assert self.database.rows("SELECT count(*) FROM sessions")[0][0] <= 102 + 64
+
+
+class TestSqliteWindows(WindowsContract):
+    @pytest.fixture(autouse=True)
+    def _windows(self, database: Database) -> None:
+        self.cells, self.windows = SqliteCellStore(database, 1_000, NoObserver()), SqliteWindowQueries(database)
 
 
 class TestSqliteViews(ViewsContract):
@@ -126,7 +134,7 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             connection.execute("DROP TABLE dead_letter_marks")
             connection.execute("DROP INDEX letters_of_customers")
             connection.execute("ALTER TABLE records DROP COLUMN unused")
-            for table in ("sums", "source_claims", "source_positions", "listings", "sales"):
+            for table in ("sums", "source_claims", "source_positions", "listings", "sales", "panes"):
                 connection.execute(f"DROP TABLE {table}")
             connection.execute("PRAGMA user_version = 4")
         database.close()

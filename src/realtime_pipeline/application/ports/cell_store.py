@@ -8,6 +8,7 @@ import attrs
 
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter, Effects
@@ -127,6 +128,10 @@ class CellStore(ABC):
     @abstractmethod
     def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
         """Load customers, by partition; a blank customer where none is stored, with the time of its tombstone."""
+
+    @abstractmethod
+    def load_panes(self, wanted: Mapping[int, Collection[PaneId]]) -> Mapping[int, Mapping[PaneId, Chunks]]:
+        """Load panes, by partition; a pane without chunks is empty."""
 
     @abstractmethod
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:

@@ -9,6 +9,8 @@ from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.processing.owned_cell import OwnedCell
 from realtime_pipeline.application.routing import MISROUTED, PARTITIONERS
+from realtime_pipeline.domain.analytics.pane_table import PaneTable
+from realtime_pipeline.domain.analytics.panes import PaneId
 from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.profile.unknown_fields import CannotMerge
 from realtime_pipeline.domain.shop.events import CustomerId, Event, routing_key
@@ -64,6 +66,7 @@ class FoldRecords:
             NewerRelease: a visitor signs in whose profile only a newer release can merge.
         """
         self._load(owned, by_partition)
+        self._load_panes(owned, by_partition)
         self._observer.reached(Stage.LOADED, sum(map(len, by_partition.values())))
         for partition in list(by_partition):
             pairs = by_partition.pop(partition)
@@ -99,6 +102,26 @@ class FoldRecords:
             for partition, customer_ids in to_load.items():
                 owned[partition].customers.update((id_, loaded[id_]) for id_ in customer_ids)
 
+    def _load_panes(self, owned: Mapping[int, OwnedCell], by_partition: Mapping[int, Pairs]) -> None:
+        """Load the panes that events may change and that are not in memory, those of all partitions by one request."""
+        definitions = self._settings.windows
+        if not definitions:
+            return
+        wanted: dict[int, list[PaneId]] = {}
+        for partition, pairs in by_partition.items():
+            cell = owned[partition]
+            if cell.windows is None:
+                cell.windows = PaneTable(definitions)
+            cell.windows.evict()  # every commit before is written
+            wanted[partition] = cell.windows.wanted(
+                event.occurred_at_ms for _, event in pairs if isinstance(event, Event)
+            )
+        found = self._cells.load_panes({partition: ids for partition, ids in wanted.items() if ids})
+        for partition, panes in found.items():
+            cell = owned[partition]
+            if cell.windows is not None:
+                cell.windows.load(panes, cell.watermark.largest_ms)
+
     def _cut(self, cell: OwnedCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
         """Cut records into commits of bounded size, and at every position of a view cell or the outputs."""
         begin = 0
@@ -112,7 +135,7 @@ class FoldRecords:
 
     def _fold(self, cell: OwnedCell, pairs: Pairs, to_position: int, now_ms: int) -> Commit:
         try:
-            effects, watermark = fold(pairs, cell.customers, cell.watermark, self._settings)
+            effects, watermark = fold(pairs, cell.customers, cell.watermark, self._settings, cell.windows)
         except CannotMerge as error:
             raise NewerRelease(
                 f"partition {cell.partition}: a visitor signs in, whose profile a newer release wrote and this "

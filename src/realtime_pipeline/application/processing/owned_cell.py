@@ -7,6 +7,7 @@ import attrs
 
 from realtime_pipeline.application.ports.cell_store import OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.outputs import Emission
+from realtime_pipeline.domain.analytics.pane_table import PaneTable
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -28,7 +29,8 @@ class OwnedCell:
     `view_positions` has a position for each view cell; `start_position` is the position of the log to read from, as of
     the claim; `last_noted` are the notes written last. `unmerged` are entries not yet merged into the views,
     `pending_emission` the outputs not yet emitted, `outbox` the entries not yet trimmed, the oldest first. `customers`
-    is an LRU cache: valid only while every commit is accepted, and dropped with the rest after the first failure.
+    is an LRU cache: valid only while every commit is accepted, and dropped with the rest after the first failure. The
+    same holds for the panes of `windows`.
     """
 
     partition: int
@@ -45,6 +47,7 @@ class OwnedCell:
     outbox: deque[OutboxEntryRef] = attrs.Factory(deque)
     outbox_bytes: int = 0
     customers: dict[CustomerId, Customer] = attrs.Factory(dict)
+    windows: PaneTable | None = None
 
     @property
     def is_new(self) -> bool:

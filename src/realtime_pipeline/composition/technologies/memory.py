@@ -14,6 +14,7 @@ from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.window_queries import WindowQueries
 from realtime_pipeline.composition.parts import LogTechnology, Parts, StoreTechnology
 
 
@@ -53,6 +54,16 @@ def _customer_queries(parts: Parts) -> CustomerQueries:
     if not isinstance(cells, MemoryCellStore):
         raise InvalidSettings("the container's cells are swapped: override customer_queries too, so that both agree")
     return MemoryCustomerQueries(cells, parts.settings().stores.session_retention_ms)
+
+
+def _window_queries(parts: Parts) -> WindowQueries:
+    from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
+    from realtime_pipeline.infrastructure.memory.window_queries import MemoryWindowQueries
+
+    cells = parts.cells()
+    if not isinstance(cells, MemoryCellStore):
+        raise InvalidSettings("the container's cells are swapped: override window_queries too, so that both agree")
+    return MemoryWindowQueries(cells)
 
 
 def _views(parts: Parts) -> Views:
@@ -101,5 +112,9 @@ LOG = LogTechnology(
     retention=lambda _: Retained(RetainedCode.LOG, RetainedUntil.PROCESS_ENDS),
 )
 STORE = StoreTechnology(
-    cells=_cells, customer_queries=_customer_queries, views=_views, product_queries=_product_queries
+    cells=_cells,
+    customer_queries=_customer_queries,
+    window_queries=_window_queries,
+    views=_views,
+    product_queries=_product_queries,
 )

@@ -9,6 +9,7 @@ from realtime_pipeline.application.ports.cell_store import CellStore
 from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.window_queries import WindowQueries
 from realtime_pipeline.composition.parts import Parts, StoreTechnology
 
 
@@ -37,6 +38,13 @@ def _customer_queries(parts: Parts) -> CustomerQueries:
     return RedisCustomerQueries(parts.redis_client(), settings.redis, settings.stores.session_retention_ms)
 
 
+def _window_queries(parts: Parts) -> WindowQueries:
+    _check_swapped_with(parts.cells, "window_queries")
+    from realtime_pipeline.infrastructure.redis.panes import RedisWindowQueries
+
+    return RedisWindowQueries(parts.redis_client(), parts.settings().redis)
+
+
 def _views(parts: Parts) -> Views:
     from realtime_pipeline.infrastructure.redis.views import RedisViews
 
@@ -62,6 +70,7 @@ def _product_queries(parts: Parts) -> ProductQueries:
 STORE = StoreTechnology(
     cells=_cells,
     customer_queries=_customer_queries,
+    window_queries=_window_queries,
     views=_views,
     product_queries=_product_queries,
     module="redis",

@@ -20,6 +20,7 @@ from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.window_queries import WindowQueries
 from realtime_pipeline.composition.parts import LogTechnology, Parts, StoreTechnology
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.technologies import memory
@@ -91,6 +92,13 @@ def _customer_queries(parts: Parts) -> CustomerQueries:
     from realtime_pipeline.infrastructure.sqlite.customer_queries import SqliteCustomerQueries
 
     return SqliteCustomerQueries(parts.database(), parts.settings().stores.session_retention_ms)
+
+
+def _window_queries(parts: Parts) -> WindowQueries:
+    _check_swapped_together(parts)
+    from realtime_pipeline.infrastructure.sqlite.panes import SqliteWindowQueries
+
+    return SqliteWindowQueries(parts.database())
 
 
 def _views(parts: Parts) -> Views:
@@ -172,6 +180,7 @@ LOG = LogTechnology(
 STORE = StoreTechnology(
     cells=_cells,
     customer_queries=_customer_queries,
+    window_queries=_window_queries,
     views=_views,
     product_queries=_product_queries,
     outbox_is_stored=False,

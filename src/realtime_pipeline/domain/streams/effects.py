@@ -5,6 +5,8 @@ from typing import Final
 
 import attrs
 
+from realtime_pipeline.domain.analytics.pane_table import PaneTable
+from realtime_pipeline.domain.analytics.panes import ChunkChanges, PaneId
 from realtime_pipeline.domain.open_enum import OpenStrEnum
 from realtime_pipeline.domain.profile.changes import Changes
 from realtime_pipeline.domain.profile.customer import Customer
@@ -51,7 +53,7 @@ class Effects:
     a customer who came back since is among `customers` again. A review of None is taken down. `messages` are for other
     customers, whose owners find them in the log. `ignored_types` counts ignored events by the name of their type.
     Earlier dead letters of `letters_forgotten` are taken back: of all customers that a record of this range has
-    forgotten, also as of a time that is forgotten already.
+    forgotten, also as of a time that is forgotten already. `panes` has the new values of the chunks of windows.
     """
 
     customers: Mapping[CustomerId, Customer]
@@ -65,6 +67,7 @@ class Effects:
     messages: tuple[Message, ...] = ()
     ignored_types: Mapping[str, int] = attrs.Factory(dict)
     letters_forgotten: frozenset[CustomerId] = frozenset()
+    panes: Mapping[PaneId, ChunkChanges] = attrs.Factory(dict)
 
 
 @attrs.define
@@ -79,6 +82,7 @@ class EffectsBuilder:
     letters_forgotten: set[CustomerId] = attrs.Factory(set)
     ignored_types: dict[str, int] = attrs.Factory(dict)
     counts: dict[RecordClass, int] = attrs.Factory(lambda: dict.fromkeys(RecordClass, 0))
+    windows: PaneTable | None = None
 
     def reject(self, record: Record, reason: str, customer_id: CustomerId | None) -> RecordClass:
         """Make a record a dead letter; return its class."""
@@ -110,4 +114,5 @@ class EffectsBuilder:
             messages=tuple(self.messages),
             ignored_types=self.ignored_types,
             letters_forgotten=frozenset(self.letters_forgotten),
+            panes={} if self.windows is None else self.windows.changes(),
         )

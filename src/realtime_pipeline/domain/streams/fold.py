@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from realtime_pipeline.domain.analytics.pane_table import PaneTable
 from realtime_pipeline.domain.profile.changes import APPLIED, EXCLUDED
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import Verdict
@@ -23,6 +24,7 @@ def fold(
     customers: Mapping[CustomerId, Customer],
     watermark: Watermark,
     settings: FoldSettings,
+    windows: PaneTable | None = None,
 ) -> tuple[Effects, Watermark]:
     """Fold records of one partition, in log order.
 
@@ -35,6 +37,8 @@ def fold(
             which changes them: after a refused commit they must be thrown away.
         watermark: how far the partition's time had come before the records.
         settings: part of what a replay of the log gives.
+        windows: the panes of the partition, with those that the records may need loaded; the fold changes them. None
+            where no windows are defined.
 
     Returns:
         The effects, and the watermark after the records.
@@ -42,7 +46,7 @@ def fold(
     Raises:
         CannotMerge: profiles have parts, written by a newer release, that only that one can add up.
     """
-    folding = _Folding(customers, watermark, settings)
+    folding = _Folding(customers, watermark, settings, windows)
     effects = folding.effects
     for record, decoded in records:
         effects.counts[folding.fold(record, decoded)] += 1
@@ -52,8 +56,15 @@ def fold(
 class _Folding:
     """One call of `fold`."""
 
-    def __init__(self, customers: Mapping[CustomerId, Customer], watermark: Watermark, settings: FoldSettings) -> None:
-        self.effects = EffectsBuilder()
+    def __init__(
+        self,
+        customers: Mapping[CustomerId, Customer],
+        watermark: Watermark,
+        settings: FoldSettings,
+        windows: PaneTable | None,
+    ) -> None:
+        self.effects = EffectsBuilder(windows=windows)
+        self._windows = windows
         self.clock = EventClock(watermark, settings.max_out_of_orderness_ms)
         self._customers = customers
         self._of_fold = settings
@@ -90,7 +101,7 @@ class _Folding:
         4. The customer refuses the event or applies it. An event without a customer is applied.
         5. The shop's time moves on, unless the event is of the catalogue: an import is no sign that customers' events
            have come so far.
-        6. Each projection adds what the event means to everybody, unless the event is excluded.
+        6. Windows count the event, and each projection adds what it means to everybody, unless it is excluded.
         """
         customer_id, kind, at_ms = event.customer_id, event.kind, event.occurred_at_ms
         appended_at_ms = record.appended_at_ms
@@ -108,7 +119,7 @@ class _Folding:
             if kind is SIGNED_IN:
                 return self._sign_in(record, event, customer)
             if alias_of is not None:
-                return forward(record, event, customer, alias_of, self._settings, self.effects)
+                return self._forward(record, event, customer, alias_of)
             begins = session_key(record.partition, record.position)
             recorded = customer.record(event, begins, self._settings, self._changes, exclude)
             if recorded.verdict is not Verdict.APPLIED:
@@ -117,6 +128,8 @@ class _Folding:
         elif exclude is not None and exclude.covers(event):
             recorded = EXCLUDED
         if event.facts is NO_FACTS:
+            if self._windows is not None:
+                self._count_in_windows(record, event, is_counted=not (recorded.excluded or event.forwarded))
             self.clock.advance(at_ms, appended_at_ms)
         if not recorded.excluded:
             product_id = event.product_id
@@ -127,8 +140,32 @@ class _Folding:
     def _sign_in(self, record: Record, event: Event, visitor: Customer) -> RecordClass:
         record_class = sign_in(record, event, visitor, self._of_fold, self.effects)
         if record_class is RecordClass.APPLIED:
+            self._count_where_it_lies(record, event, event.identified_as)
             self.clock.advance(event.occurred_at_ms, record.appended_at_ms)
         return record_class
+
+    def _forward(self, record: Record, event: Event, visitor: Customer, alias_of: CustomerId) -> RecordClass:
+        """Send a visitor's event to the customer. Windows count it here, and not the copy: they are not the customer's,
+        and the copy comes as late as the owner of this partition is behind."""
+        record_class = forward(record, event, visitor, alias_of, self._settings, self.effects)
+        if record_class is RecordClass.FORWARDED:
+            self._count_where_it_lies(record, event, alias_of)
+        return record_class
+
+    def _count_where_it_lies(self, record: Record, event: Event, customer_id: CustomerId | None) -> None:
+        """Count a visitor's event in windows, as the event of the customer that they are."""
+        if self._windows is not None:
+            exclude = self._exclude
+            excluded = exclude is not None and (exclude.covers(event) or exclude.names(customer_id, None))
+            self._count_in_windows(record, event._replace(customer_id=customer_id), is_counted=not excluded)
+
+    def _count_in_windows(self, record: Record, event: Event, is_counted: bool) -> None:
+        """Count an event by the partition's time before it; then move that time on."""
+        windows = self._windows
+        if windows is not None:
+            if is_counted:
+                windows.count(event)
+            windows.advance(event.occurred_at_ms, record.appended_at_ms)
 
     def _refuse(self, record: Record, event: Event, customer: Customer, verdict: Verdict) -> RecordClass:
         if verdict is Verdict.DUPLICATE and event.forwarded is not None:

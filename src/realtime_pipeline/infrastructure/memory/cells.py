@@ -8,6 +8,8 @@ import attrs
 from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
+from realtime_pipeline.domain.analytics.measures.accumulator import Chunk
+from realtime_pipeline.domain.analytics.panes import ChunkId, Chunks, PaneId
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
@@ -42,7 +44,7 @@ class MemoryCellStore(CellStore):
     """Keeps cells in dictionaries, with the same claims, fences and outboxes as a store across a network.
 
     Customers and sessions are stored as bytes, so that no caller shares an object with the store. Only this class
-    writes `cells`, `customers`, `sessions` and `reviews`; `MemoryCustomerQueries` reads them.
+    writes `cells`, `customers`, `sessions`, `reviews` and `panes`; the queries in memory read them.
     """
 
     def __init__(self) -> None:
@@ -52,11 +54,17 @@ class MemoryCellStore(CellStore):
         self.sessions: dict[SessionKey, bytes] = {}
         self.reviews: dict[CustomerId, dict[ProductId, Review]] = {}
         self._tombstones: dict[bytes, int] = {}
+        self.panes: dict[int, dict[PaneId, dict[ChunkId, Chunk]]] = {}
 
     @property
     def commit_records_max(self) -> int:
         """Unbounded: a commit blocks nobody."""
         return sys.maxsize
+
+    @property
+    def partitions(self) -> int:
+        """The number of partitions of the log that the store is bound to; 0 before."""
+        return 0 if self._identity is None else self._identity.partitions
 
     def bind(self, identity: LogIdentity) -> None:
         """Bind the store to a log."""
@@ -83,6 +91,13 @@ class MemoryCellStore(CellStore):
     def load_customers(self, wanted: Mapping[int, Collection[CustomerId]]) -> dict[CustomerId, Customer]:
         """Load the wanted customers of each partition."""
         return {id_: self._load(id_) for customer_ids in wanted.values() for id_ in customer_ids}
+
+    def load_panes(self, wanted: Mapping[int, Collection[PaneId]]) -> Mapping[int, Mapping[PaneId, Chunks]]:
+        """Load panes, by partition."""
+        return {
+            partition: {id_: dict(self.panes.get(partition, {}).get(id_, {})) for id_ in pane_ids}
+            for partition, pane_ids in wanted.items()
+        }
 
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Read the outbox entries that end after a position."""
@@ -119,6 +134,11 @@ class MemoryCellStore(CellStore):
                 self.reviews.setdefault(customer_id, {})[product_id] = review
             elif customer_id in self.reviews:
                 self.reviews[customer_id].pop(product_id, None)
+        for pane_id, changes in effects.panes.items():
+            chunks = self.panes.setdefault(commit.partition, {}).setdefault(pane_id, {})
+            chunks.update((chunk_id, chunk) for chunk_id, chunk in changes.items() if chunk is not None)
+            for chunk_id in [id_ for id_, chunk in changes.items() if chunk is None]:
+                chunks.pop(chunk_id, None)
         for name, count in effects.counts.items():
             cell.counts[name] = cell.counts.get(name, 0) + count
         cell.position, cell.number, cell.watermark = commit.to_position, commit.number, commit.watermark
@@ -141,7 +161,10 @@ class MemoryCellStore(CellStore):
 
     def erase(self) -> None:
         """Delete all cells."""
-        for dictionary in (self.cells, self.customers, self.sessions, self.reviews, self._tombstones):
+        for dictionary in (
+            *(self.cells, self.customers, self.sessions, self.reviews),
+            *(self._tombstones, self.panes),
+        ):
             dictionary.clear()
 
     def _cell(self, partition: int) -> Cell:

@@ -7,6 +7,7 @@ from realtime_pipeline.application.errors import Fenced, UnrecoverableState, Wro
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.watermark import Watermark
@@ -17,6 +18,7 @@ from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.commit_request import commit_request
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.panes import load_panes
 from realtime_pipeline.infrastructure.redis.settings import CLAIM_LAYOUT, LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.stored_log import StoredLog
 
@@ -140,6 +142,10 @@ class RedisCellStore(CellStore):
                     Customer(customer_id) if at_ms is None else Customer.forgotten(customer_id, int(at_ms))
                 )
         return found
+
+    def load_panes(self, wanted: Mapping[int, Collection[PaneId]]) -> Mapping[int, Mapping[PaneId, Chunks]]:
+        """Load panes, by partition."""
+        return load_panes(self._client, self._keys, wanted)
 
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Read the outbox entries that end after a position, in parts."""

@@ -4,12 +4,16 @@ from collections.abc import Collection
 from typing import Final
 
 from realtime_pipeline.application.ports.cell_store import Commit
+from realtime_pipeline.domain.analytics.pane_table import NOTES_MS
+from realtime_pipeline.domain.analytics.panes import ChunkChanges, PaneId
 from realtime_pipeline.domain.streams.effects import Effects
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.outbox import encode_entry
+from realtime_pipeline.infrastructure.codecs.panes import encode_chunk
 from realtime_pipeline.infrastructure.codecs.state import encode_customer, encode_review, encode_session_summary
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
+from realtime_pipeline.infrastructure.redis.panes import pane_field, pane_key
 
 COUNT: Final = b"n_"
 """The prefix of the fields of a cell that count the records of a class."""
@@ -103,4 +107,18 @@ def _hash_changes(
             changes.delete(reviews, product_id)
         else:
             changes.write(reviews, product_id, encode_review(review))
+    for pane_id, chunks in effects.panes.items():
+        _write_pane(keys, partition, pane_id, chunks, changes)
     return changes
+
+
+def _write_pane(keys: Keys, partition: int, pane_id: PaneId, chunks: ChunkChanges, changes: _HashChanges) -> None:
+    key = pane_key(keys, partition, pane_id)
+    for chunk_id, chunk in chunks.items():
+        field = pane_field(pane_id, chunk_id)
+        if chunk is None:
+            changes.delete(key, field)
+        else:
+            changes.write(key, field, encode_chunk(chunk))
+    if pane_id.start_ms != NOTES_MS:
+        changes.write(keys.panes(partition, pane_id.fingerprint), pane_id.start_ms, b"")

@@ -10,6 +10,9 @@ Keys with one hash tag are in one slot, so on one node: a Function can change th
 | `rp:{c17}:customer:ID` | string | a customer, MessagePack | never |
 | `rp:{c17}:sessions:N` | hash | session key → summary, of sessions begun by records N·2^15 to (N+1)·2^15 | by TTL |
 | `rp:{c17}:reviews:ID` | hash | a customer's reviews by product, MessagePack | never |
+| `rp:{c17}:windows` | hash | the partition's time; by definition, when counting began, and late events | never |
+| `rp:{c17}:panes:FP` | hash | the starts of the panes of a definition, which FP is the fingerprint of | never |
+| `rp:{c17}:pane:FP:START` | hash | chunk → value, of the span of time that begins there | never |
 | `rp:{c17}:tombstones` | hash | digest of a forgotten customer's id → time | never |
 | `rp:{v0}:sources:N` | hash | of view cell N, for each source partition: epoch, position, watermark | never |
 | `rp:{v0}:products` | hash | product → interactions, name, category, price, and their times, MessagePack | never |
@@ -70,6 +73,18 @@ class Keys:
     def tombstones(self, partition: int) -> str:
         """The hash of the forgotten customers of a cell."""
         return f"{self.namespace}:{{c{partition}}}:tombstones"
+
+    def windows(self, partition: int) -> str:
+        """The hash of a cell's notes on windows."""
+        return f"{self.namespace}:{{c{partition}}}:windows"
+
+    def panes(self, partition: int, fingerprint: str) -> str:
+        """The hash that lists the panes of a definition."""
+        return f"{self.namespace}:{{c{partition}}}:panes:{fingerprint}"
+
+    def pane(self, partition: int, fingerprint: str, start_ms: int) -> str:
+        """The hash of a pane's chunks."""
+        return f"{self.namespace}:{{c{partition}}}:pane:{fingerprint}:{start_ms}"
 
     def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> list[str]:
         """The strings of customers of a partition, in order."""

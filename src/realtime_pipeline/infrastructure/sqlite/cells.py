@@ -9,6 +9,7 @@ from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import PARTITIONS_MAX
 from realtime_pipeline.domain.shop.events import CustomerId
@@ -20,9 +21,10 @@ from realtime_pipeline.infrastructure.codecs.state import (
     encode_session_summary,
 )
 from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.panes import read_pane, write_panes
 from realtime_pipeline.infrastructure.sqlite.statements import as_json, read_customers
 
-CELL_TABLES = ("cells", "counts", "customers", "tombstones", "sessions", "reviews")
+CELL_TABLES = ("cells", "counts", "customers", "tombstones", "sessions", "reviews", "panes")
 """The tables that `erase` empties and that a snapshot holds."""
 
 SWEEP_ROWS_MIN = 64
@@ -116,6 +118,13 @@ class SqliteCellStore(CellStore):
                 found[by_digest[digest]] = Customer.forgotten(by_digest[digest], at_ms)
         return found
 
+    def load_panes(self, wanted: Mapping[int, Collection[PaneId]]) -> Mapping[int, Mapping[PaneId, Chunks]]:
+        """Load panes, by partition."""
+        return {
+            partition: {id_: read_pane(self._database, partition, id_) for id_ in pane_ids}
+            for partition, pane_ids in wanted.items()
+        }
+
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Return nothing: the outbox is always empty."""
         return iter(())
@@ -200,6 +209,8 @@ class SqliteCellStore(CellStore):
             "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET records = records + excluded.records",
             ((commit.partition, name.value, count) for name, count in effects.counts.items()),
         )
+        if effects.panes:
+            write_panes(connection, commit.partition, effects.panes)
 
     def _sweep(self, connection: sqlite3.Connection, commit: Commit) -> None:
         """Delete expired sessions: each commit checks some rows in the order of their keys, over and over.

@@ -28,6 +28,12 @@ CREATE TABLE reviews (
     occurred_at_ms INTEGER NOT NULL,
     PRIMARY KEY (customer_id, product_id)
 ) WITHOUT ROWID;
+-- Panes of windows: what a partition has counted of a span of time, a row for each chunk of it. `chunk` is MessagePack.
+CREATE TABLE panes (
+    partition INTEGER NOT NULL, fingerprint TEXT NOT NULL, start_ms INTEGER NOT NULL, chunk BLOB NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (partition, fingerprint, start_ms, chunk)
+) WITHOUT ROWID;
 
 -- Views: the position of each source partition, and the aggregates of all events. Prices are in ten-thousandths.
 CREATE TABLE sources (
@@ -112,4 +118,4 @@ CREATE TABLE source_positions (
     PRIMARY KEY (source, part)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 9;
+PRAGMA user_version = 10;

@@ -11,6 +11,7 @@ import msgspec
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.ports.snapshots import Snapshots
+from realtime_pipeline.infrastructure.codecs.panes import decode_chunks
 from realtime_pipeline.infrastructure.codecs.state import decode_customer, decode_session_summaries
 from realtime_pipeline.infrastructure.sqlite.cells import CELL_TABLES
 from realtime_pipeline.infrastructure.sqlite.connections import Connections
@@ -82,6 +83,8 @@ def _check_readable(name: str, rows: Sequence[tuple[Any, ...]]) -> None:
             decode_customer(record, customer_id)
     elif name == "sessions":
         decode_session_summaries([record for *_, record in rows])
+    elif name == "panes":
+        decode_chunks([(chunk, value) for *_, chunk, value in rows])
 
 
 class SqliteSnapshots(Snapshots):

@@ -32,6 +32,7 @@ from realtime_pipeline.interfaces.cli import publish as publish_cli
 from realtime_pipeline.interfaces.cli import queries as queries_cli
 from realtime_pipeline.interfaces.cli import topics as topics_cli
 from realtime_pipeline.interfaces.cli import trace as trace_cli
+from realtime_pipeline.interfaces.cli import windows as windows_cli
 from realtime_pipeline.interfaces.cli.json_output import add_json, print_json
 from realtime_pipeline.interfaces.cli.progress import ProgressLine
 from realtime_pipeline.interfaces.text import counts_in_words, ignored_in_words, receipt_in_words
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     worker.set_defaults(command=_worker, reads=False)
 
     queries_cli.add_queries(commands, common)
+    windows_cli.add_windows(commands, common)
     dead_letters_cli.add_dead_letters(commands, common, ProgressLine)
     trace_cli.add_trace(commands, common, ProgressLine)
     deliver_cli.add_deliver(commands, common, ProgressLine)

@@ -1,0 +1,146 @@
+"""What the windows over a log must hold: for each definition, every window's events by key, and how many were late.
+
+Plain loops over the events of each partition; no pane, no merge, no chunk.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from harness.oracle.identity import KEY_STRIDE
+from harness.oracle.window_fields import field_of, holds, text_of
+from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
+from realtime_pipeline.domain.analytics.windows import Window
+from realtime_pipeline.domain.profile.session import SessionKey
+from realtime_pipeline.domain.shop.events import Event
+
+NO_TIME: Final = -1
+Key = tuple[str | None, ...] | None
+"""The values of a key's fields; None: the events of all keys beyond the definition's number."""
+
+
+@attrs.frozen
+class TimedEvent:
+    """An event that moves its partition's time: whether windows count it, and when it was appended."""
+
+    event: Event
+    is_counted: bool
+    appended_ms: int
+
+
+@attrs.define
+class ExpectedWindows:
+    """The windows of a definition.
+
+    `events` has the events of each window, by its start, and key. `late` is the number of events for which all their
+    windows were final. `times_ms` is how far each partition has come.
+    """
+
+    events: dict[tuple[int, Key], list[Event]] = attrs.Factory(dict)
+    ends_ms: dict[int, int] = attrs.Factory(dict)
+    late: int = 0
+
+
+def expected_windows(
+    definitions: Sequence[WindowedAggregate], timed: Mapping[SessionKey, TimedEvent]
+) -> dict[str, ExpectedWindows]:
+    """Compute the windows of all definitions over the events of a log, by the keys of their positions."""
+    expected = {definition.name: ExpectedWindows() for definition in definitions}
+    partitions = {key % KEY_STRIDE for key in timed}
+    for partition in partitions:
+        keys = sorted(key for key in timed if key % KEY_STRIDE == partition)
+        time_ms = NO_TIME
+        for found in (timed[key] for key in keys):
+            if found.is_counted:
+                for definition in definitions:
+                    _count(definition, found.event, time_ms, expected[definition.name])
+            time_ms = max(time_ms, min(found.event.occurred_at_ms, found.appended_ms))
+    for definition in definitions:
+        _trim_keys(definition, expected[definition.name])
+    return expected
+
+
+def times_of(timed: Mapping[SessionKey, TimedEvent]) -> dict[int, int]:
+    """How far each partition has come."""
+    times: dict[int, int] = {}
+    for key, found in timed.items():
+        at_ms = min(found.event.occurred_at_ms, found.appended_ms)
+        times[key % KEY_STRIDE] = max(times.get(key % KEY_STRIDE, NO_TIME), at_ms)
+    return times
+
+
+def _count(definition: WindowedAggregate, event: Event, time_ms: int, expected: ExpectedWindows) -> None:
+    if not all(holds(field_of(definition, event, name), condition) for name, condition in definition.where.items()):
+        return
+    windows = windows_at(definition.window, event.occurred_at_ms)
+    open_ = [(start, end) for start, end in windows if time_ms - definition.bound_ms < end + definition.lateness_ms]
+    if not open_:
+        expected.late += 1
+        return
+    if not any(is_measured(definition, name, event) for name in definition.measures):
+        return
+    key = tuple(text_of(definition, event, name) for name in definition.key)
+    for start, end in open_:
+        expected.events.setdefault((start, key), []).append(event)
+        expected.ends_ms[start] = end
+
+
+def is_measured(definition: WindowedAggregate, name: str, event: Event) -> bool:
+    """Whether an event has something for a measure."""
+    measure = definition.measures[name]
+    if not all(holds(field_of(definition, event, field), condition) for field, condition in measure.where.items()):
+        return False
+    if measure.measure in ("count", "ratio"):
+        return True
+    if measure.measure in ("first", "last", "top", "distinct"):
+        return text_of(definition, event, measure.field) is not None
+    return number_of(definition, event, measure.field) is not None
+
+
+def number_of(definition: WindowedAggregate, event: Event, name: str) -> float | int | None:
+    """A field as a number, in its own unit."""
+    value = field_of(definition, event, name)
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 10**12
+    return value if is_number else None  # type: ignore[return-value]
+
+
+def windows_at(window: Window, at_ms: int) -> list[tuple[int, int]]:
+    """The start and end of every window that contains a time, the earliest first."""
+    if window.size_ms:
+        step = window.slide_ms or window.size_ms
+        last = at_ms // step * step
+        starts = [last - number * step for number in range(window.size_ms // step)]
+        return [(start, start + window.size_ms) for start in sorted(starts) if start <= at_ms < start + window.size_ms]
+    zone = UTC if window.timezone == "UTC" else ZoneInfo(window.timezone)
+    day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)).astimezone(zone).date()
+    first = {"day": day, "week": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[window.calendar]
+    after = {
+        "day": first + timedelta(days=1),
+        "week": first + timedelta(days=7),
+        "month": (first + timedelta(days=32)).replace(day=1),
+    }[window.calendar]
+    edges = [datetime(date.year, date.month, date.day, tzinfo=zone).timestamp() for date in (first, after)]
+    return [(round(edges[0] * 1_000), round(edges[1] * 1_000))]
+
+
+def _trim_keys(definition: WindowedAggregate, expected: ExpectedWindows) -> None:
+    """Keep of each window the keys with the smallest hashes, and the events of all others together."""
+    for start in {start for start, _ in expected.events}:
+        keys = [key for begin, key in expected.events if begin == start and key is not None]
+        for key in sorted(keys, key=_hash)[definition.keys_max :]:
+            others = expected.events.setdefault((start, None), [])
+            others += expected.events.pop((start, key))
+
+
+def _hash(key: Iterable[str | None]) -> bytes:
+    parts = ["-," if part is None else f"{len(part)}:{part}," for part in key]
+    return blake2b("".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -1,0 +1,116 @@
+"""The command `windows`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from realtime_pipeline.interfaces.cli.main import main
+from realtime_pipeline.interfaces.cli.windows import sparkline
+
+DEFINITIONS = """
+[[analytics.windows]]
+name = "sales"
+window = {size_ms = 60000}
+key = ["category"]
+where = {event_type = "product_purchased"}
+measures = {orders = {measure = "distinct", field = "order_id"}, gross = {measure = "sum", field = "amount"}}
+
+[[analytics.windows]]
+name = "days"
+window = {calendar = "day", timezone = "Europe/Berlin"}
+measures = {top = {measure = "top", field = "product_id"}, spread = {measure = "quantiles", field = "price"}}
+"""
+EVENTS = [
+    ("06:00:01", "kitchen", 1234.5, "o1"),
+    ("06:00:02", "kitchen", 10.25, "o1"),
+    ("06:02:00", None, 3, "o2"),
+]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    settings = tmp_path / "shop.toml"
+    settings.write_text(f'database = "{tmp_path / "shop.db"}"\n{DEFINITIONS}', "utf-8")
+    lines = [
+        json.dumps(
+            {
+                "event_type": "purchase",
+                "user_id": "ada",
+                "timestamp": f"2026-03-01T{time}Z",
+                "properties": {"product_id": "mug", "category": category, "price": price, "order_id": order},
+            }
+        )
+        for time, category, price, order in EVENTS
+    ]
+    (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    assert main(["publish", str(tmp_path / "events.jsonl"), "--settings", str(settings)]) == 0
+    assert main(["worker", "--until-caught-up", "--settings", str(settings)]) == 0
+    return settings
+
+
+def shown(capsys: pytest.CaptureFixture[str], settings: Path, *arguments: str, code: int = 0) -> str:
+    capsys.readouterr()
+    assert main(["windows", *arguments, "--settings", str(settings)]) == code
+    printed = capsys.readouterr()
+    return printed.out if code == 0 else printed.err
+
+
+def test_windows_are_a_table_with_a_sparkline(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, shop, "sales").splitlines() == [
+        "start (UTC)          category  orders  gross     state",
+        "2026-03-01 06:00:00  kitchen   1       1,244.75  live",
+        "2026-03-01 06:02:00  -         1       3         live",
+        "orders kitchen: █▁",
+        "orders -: ▁█",
+    ]
+
+
+def test_entries_and_absent_values_are_shown(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, row = shown(capsys, shop, "days").splitlines()
+    assert row.startswith("2026-02-28 23:00:00  mug 3  p50 10.")
+
+
+def test_windows_are_selected_by_time_key_and_number(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def starts(*arguments: str) -> list[str]:
+        return [
+            item["start"][11:16] for item in json.loads(shown(capsys, shop, "sales", "--json", *arguments))["items"]
+        ]
+
+    assert starts() == ["06:00", "06:02"]
+    assert starts("--from", "2026-03-01T06:01:00Z") == ["06:02"]
+    assert starts("--to", "2026-03-01T06:02:00Z") == ["06:00"]
+    assert starts("--limit", "1") == ["06:02"]
+    assert starts("--key", "kitchen") == ["06:00"]
+    assert starts("--key", "") == ["06:02"]
+    assert starts("--key", "garden") == []
+
+
+def test_without_a_name_the_definitions_are_listed(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, shop).splitlines() == [
+        "sales: orders, gross per 1 min by category",
+        "days: top, spread per day in Europe/Berlin",
+    ]
+    assert json.loads(shown(capsys, shop, "--json"))["items"][0] == {"name": "sales", "measures": ["orders", "gross"]}
+
+
+def test_a_name_that_does_not_exist_names_those_that_do(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 'there is no window "sale"; there are: days, sales' in shown(capsys, shop, "sale", code=1)
+
+
+def test_a_shop_without_windows_is_told_how_to_define_them(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["windows", "--database", str(shop.parent / "shop.db")]) == 0
+    assert "add analytics.windows to the settings" in capsys.readouterr().out
+
+
+def test_a_definition_that_cannot_work_names_the_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = tmp_path / "shop.toml"
+    settings.write_text(DEFINITIONS.replace('field = "amount"', 'field = "amuont"'), "utf-8")
+    assert 'shop.toml: sales: there is no field "amuont"' in shown(capsys, settings, code=1)
+
+
+def test_bars_are_between_the_smallest_and_the_largest_number() -> None:
+    assert sparkline([0, 7, 3]) == "▁█▄"
+    assert sparkline([-1, 1]) == "▁█"
+    assert sparkline([0, 0]) == "▁▁"

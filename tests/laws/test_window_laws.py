@@ -1,0 +1,142 @@
+"""Windows: what every store holds is what the oracle computes from the log, however the log is cut."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.processing.settings import WorkerSettings
+from realtime_pipeline.composition.settings import AnalyticsSettings, QualitySettings
+from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
+from realtime_pipeline.domain.analytics.derived import Derived
+from realtime_pipeline.domain.analytics.measures.measure import Measure
+from realtime_pipeline.domain.analytics.results import WindowResult
+from realtime_pipeline.domain.analytics.windows import Window
+from realtime_pipeline.domain.conditions import FieldTest
+from realtime_pipeline.domain.profile.exclusion import Exclusion
+from tests.laws.strategies import EXCLUSIONS, histories
+from tests.support.histories import KINDS, SMALL, Kind, append, differences, embedded, in_pieces, opened
+
+SALES = ("product_purchased", "purchase_cancelled")
+ALL_MEASURES = {
+    "n": Measure("count"),
+    "views": Measure("ratio", of_which={"event_type": "product_viewed"}),
+    "gross": Measure("sum", "amount", where={"event_type": "product_purchased"}),
+    "net": Measure("sum", "net_amount"),
+    "cheapest": Measure("min", "price"),
+    "dearest": Measure("max", "price"),
+    "units": Measure("mean", "quantity"),
+    "spread": Measure("variance", "price"),
+    "first": Measure("first", "product_id"),
+    "last": Measure("last", "category"),
+    "top": Measure("top", "product_id", limit=2, entries_max=3),
+    "customers": Measure("distinct", "customer_id"),
+    "prices": Measure("quantiles", "price"),
+}
+DEFINITIONS = (
+    WindowedAggregate("everything", Window(5_000), ALL_MEASURES, bound_ms=1_000, lateness_ms=2_000),
+    WindowedAggregate(
+        "by_product",
+        Window(4_000, 1_000),
+        {"n": Measure("count"), "customers": Measure("distinct", "customer_id", entries_max=1)},
+        key=("product_id", "country"),
+        where={"event_type": FieldTest(prefix="product_")},
+        bound_ms=0,
+        lateness_ms=1_000,
+        keys_max=3,
+    ),
+    WindowedAggregate(
+        "by_day",
+        Window(calendar="day", timezone="Europe/Berlin"),
+        {"spent": Measure("sum", "spent"), "orders": Measure("distinct", "order_id")},
+        key=("category", "hour"),
+        where={"event_type": SALES, "price": FieldTest(at_least=1)},
+        derive={"spent": Derived(product=("price", "quantity")), "hour": Derived(hour_of_day="Europe/Berlin")},
+    ),
+    WindowedAggregate("minutes", Window(60_000), {"types": Measure("top", "event_type")}, lateness_ms=0, bound_ms=0),
+)
+
+
+NOBODY = Exclusion()
+
+
+@contextmanager
+def pipeline_of(kind: Kind, exclude: Exclusion = NOBODY, round_records_max: int = 5_000) -> Iterator[Pipeline]:
+    worker = WorkerSettings(round_records_max=round_records_max, cached_customers_max=2)
+    settings = attrs.evolve(
+        SMALL, worker=worker, quality=QualitySettings(exclude), analytics=AnalyticsSettings(DEFINITIONS)
+    )
+    with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
+        yield pipeline
+
+
+def windows_after(
+    kind: Kind, pieces: Sequence[Sequence[bytes]], round_records_max: int = 5_000
+) -> list[dict[str, object]]:
+    with pipeline_of(kind, round_records_max=round_records_max) as pipeline:
+        for piece in pieces:
+            append(pipeline, piece)
+            pipeline.process()
+        return read(pipeline)
+
+
+def read(pipeline: Pipeline) -> list[dict[str, object]]:
+    return [pipeline.windows(definition.name).as_dict() for definition in DEFINITIONS]
+
+
+@KINDS
+@given(history=histories(), exclude=EXCLUSIONS, is_twice=st.booleans(), cuts=st.lists(st.integers(0, 40), max_size=2))
+def test_the_windows_are_what_the_oracle_makes_of_the_log(
+    kind: Kind, history: list[bytes], exclude: Exclusion, is_twice: bool, cuts: list[int]
+) -> None:
+    with pipeline_of(kind, exclude) as pipeline:
+        for piece in in_pieces(history * (2 if is_twice else 1), cuts):
+            append(pipeline, piece)
+            pipeline.process()
+        assert differences(pipeline) == []
+
+
+@KINDS
+@given(
+    history=histories(sign_ins=False),
+    cuts=st.lists(st.integers(0, 40), max_size=3),
+    round_records_max=st.integers(1, 7),
+)
+def test_windows_do_not_depend_on_how_the_log_is_cut(
+    kind: Kind, history: list[bytes], cuts: list[int], round_records_max: int
+) -> None:
+    assert windows_after(kind, in_pieces(history, cuts), round_records_max) == windows_after(kind, [history])
+
+
+@KINDS
+@given(history=histories(), cut=st.integers(0, 40))
+def test_a_final_window_never_changes(kind: Kind, history: list[bytes], cut: int) -> None:
+    with pipeline_of(kind) as pipeline:
+        final: dict[tuple[str, int, tuple[str | None, ...] | None], WindowResult] = {}
+        for piece in in_pieces(history, [cut]):
+            append(pipeline, piece)
+            pipeline.process()
+            found = {
+                (definition.name, item.start_ms, item.key): item
+                for definition in DEFINITIONS
+                for item in pipeline.windows(definition.name).items
+            }
+            assert {window: found.get(window) for window in final} == final
+            final = {window: item for window, item in found.items() if item.state.value == "final"}
+
+
+@KINDS
+@given(history=histories())
+def test_a_store_that_is_built_again_has_the_same_windows(kind: Kind, history: list[bytes]) -> None:
+    with pipeline_of(kind) as pipeline:
+        append(pipeline, history)
+        pipeline.process()
+        before = read(pipeline)
+        pipeline.rebuild()
+        pipeline.process()
+        assert read(pipeline) == before

@@ -1,0 +1,52 @@
+"""Safeguards of windows: lateness, panes, keys, what counts and what does not."""
+
+from tests.mutation.mutation import Mutation
+
+LAWS = ("tests/laws/test_window_laws.py",)
+
+MUTATIONS = [
+    Mutation(
+        "windows forget which events were late for them",
+        "domain/analytics/results.py",
+        "                    if first_ms <= window_ms:\n",
+        "                    if True:\n",
+        LAWS,
+    ),
+    Mutation(
+        "lateness is judged by the end of the batch",
+        "application/processing/fold_records.py",
+        "            cell.windows.evict()  # every commit before is written\n",
+        "            for record, event in pairs:\n"
+        "                if isinstance(event, Event):\n"
+        "                    cell.windows.advance(event.occurred_at_ms, record.appended_at_ms)\n",
+        LAWS,
+    ),
+    Mutation(
+        "an event counts in windows where it lies and where its copy lies",
+        "domain/streams/fold.py",
+        "is_counted=not (recorded.excluded or event.forwarded))",
+        "is_counted=not recorded.excluded)",
+        LAWS,
+    ),
+    Mutation(
+        "events of bots count in windows",
+        "domain/streams/fold.py",
+        "is_counted=not (recorded.excluded or event.forwarded))",
+        "is_counted=not event.forwarded)",
+        LAWS,
+    ),
+    Mutation(
+        "keys are kept by the order in which they come",
+        "domain/analytics/panes.py",
+        "        if own < hashes[0][0]:\n",
+        "        if True:\n",
+        LAWS,
+    ),
+    Mutation(
+        "a partition that has not come so far does not hold a window open",
+        "application/serving/read_windows.py",
+        "        time_ms = min(times_ms, default=BEFORE_ALL_TIME)\n",
+        "        time_ms = max(times_ms, default=BEFORE_ALL_TIME)\n",
+        LAWS,
+    ),
+]
