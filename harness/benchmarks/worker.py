@@ -16,13 +16,14 @@ import msgspec
 from dependency_injector import providers
 
 from harness.benchmarks.stage_clock import StageClock
+from harness.benchmarks.windows import FOUR_WINDOWS
 from harness.simulation.shop import Shop
 from harness.support.console import console, heading
 from harness.support.environment import environment
 from harness.support.errors import HarnessError
 from harness.support.log_io import process_all, publish
 from harness.support.source_record import SourceRecord
-from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline import AnalyticsSettings, Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 
@@ -98,9 +99,9 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     if options.log == "memory":
         raise HarnessError("other processes cannot read a log in memory: choose another --log")
     with (
-        environment(options) as settings,
+        environment(options) as environment_settings,
         ProcessPoolExecutor(options.workers, get_context("spawn"), max_tasks_per_child=1) as processes,
-        Pipeline(settings) as pipeline,
+        Pipeline(settings := _with_windows(environment_settings, options)) as pipeline,
     ):
         published, size = processes.submit(_publish, settings, options).result()
         before = _redis_usage(pipeline, settings)
@@ -119,11 +120,16 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         "store": options.store,
         "partitions": settings.partitions,
         "workers": options.workers,
+        "windows": options.windows,
         "customers": options.customers,
         "products": options.products,
         "python": platform.python_version(),
         **figures,
     }
+
+
+def _with_windows(settings: Settings, options: argparse.Namespace) -> Settings:
+    return attrs.evolve(settings, analytics=AnalyticsSettings(FOUR_WINDOWS)) if options.windows else settings
 
 
 @attrs.frozen

@@ -162,6 +162,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_environment(parser)
     parser.add_argument("--workload", choices=sorted(worker.WORKLOADS), default="shop")
     parser.add_argument("--workers", type=_count, default=1, help="how many worker processes (default: 1; Kafka only)")
+    parser.add_argument("--windows", action="store_true", help="count four windows, too")
     parser.add_argument("--events", type=_count, default=300_000)
     parser.add_argument("--customers", type=_count, default=50_000)
     parser.add_argument("--products", type=_count, default=2_000)
