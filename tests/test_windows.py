@@ -286,6 +286,26 @@ def test_what_is_not_counted_from_the_beginning_is_partial(tmp_path: Path) -> No
         assert [item.is_partial for item in pipeline.windows("other").items] == [False, False]
 
 
+@pytest.mark.parametrize("meanwhile", ["no windows", "other windows"])
+def test_windows_that_another_worker_did_not_count_are_partial(meanwhile: str, tmp_path: Path) -> None:
+    """Those that were final before it began stay as they are, where it is known up to when they were counted."""
+    plain = Settings(partitions=1, database=str(tmp_path / "shop.db"))
+    other = (attrs.evolve(VIEWS, name="other"),) if meanwhile == "other windows" else ()
+    counting = attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,)))
+    with opened(counting) as pipeline:
+        run(pipeline, view("1", 30), view("2", 4_000), view("3", 4_010))
+        before = pipeline.windows("views").items
+        assert [(item.state.value, item.is_partial) for item in before] == [("final", False), ("live", False)]
+    with opened(attrs.evolve(plain, analytics=AnalyticsSettings(other))) as pipeline:
+        run(pipeline, view("4", 4_015), view("5", 4_200))
+    with opened(counting) as pipeline:
+        run(pipeline, view("6", 4_015), view("7", 4_270))
+        after = pipeline.windows("views").items
+    # windows of 0, 3,960, 3,960 + 60 s and so on; event 4 is missing in the second, event 5 alone in its window
+    assert [(item.start_ms - T_MS) // 1_000 for item in after] == [0, 3_960, 4_260]
+    assert [item.is_partial for item in after] == [meanwhile == "other windows", True, False]
+
+
 def test_a_definition_added_to_a_store_without_windows_is_partial_from_there(tmp_path: Path) -> None:
     plain = Settings(partitions=1, database=str(tmp_path / "shop.db"))
     with opened(plain) as pipeline:

@@ -32,6 +32,32 @@ namespace = "{name}"
 request_timeout_ms = 1000
 {small_commits}"""
 
+_WINDOWS: Final = """
+[[analytics.windows]]
+name = "minutes"
+window = {size_ms = 60000}
+key = ["event_type", "category"]
+measures = {events = {measure = "count"}, net = {measure = "sum", field = "net_amount"}}
+lateness_ms = 60000
+
+[[analytics.windows]]
+name = "active"
+window = {size_ms = 1800000, slide_ms = 600000}
+lateness_ms = 0
+[analytics.windows.measures]
+users = {measure = "distinct", field = "customer_id", entries_max = 20}
+products = {measure = "top", field = "product_id", limit = 3, entries_max = 10}
+
+[[analytics.windows]]
+name = "days"
+window = {calendar = "day", timezone = "Europe/Berlin"}
+key = ["product_id"]
+where = {event_type = ["product_purchased", "purchase_cancelled"]}
+keys_max = 8
+measures = {units = {measure = "sum", field = "quantity"}, price = {measure = "quantiles", field = "price"}}
+"""
+"""Windows of every kind; late events, too many keys, and values beyond what is exact are in each round."""
+
 _STREAM: Final = """
 [sources.{source}.redis]
 keys = ["{key}"]
@@ -71,7 +97,7 @@ def write_settings(file: Path, servers: Servers, name: str, outbox_retention_ms:
         small_worker="" if full_size else _SMALL_WORKER,
         small_commits="" if full_size else _SMALL_COMMITS,
     )
-    file.write_text(text, "utf-8")
+    file.write_text(text + _WINDOWS, "utf-8")
 
 
 def add_stream(file: Path, servers: Servers, source: str, key: str) -> None:

@@ -43,6 +43,27 @@ MUTATIONS = [
         LAWS,
     ),
     Mutation(
+        "what another worker did not count is taken for counted",
+        "domain/analytics/pane_table.py",
+        "        is_next = stored.number == number\n",
+        "        is_next = True\n",
+        ("tests/test_windows.py",),
+    ),
+    Mutation(
+        "a definition that another worker did not have is taken for counted",
+        "domain/analytics/pane_table.py",
+        "            was_counted = fingerprint in stored.fingerprints\n",
+        "            was_counted = True\n",
+        ("tests/test_windows.py",),
+    ),
+    Mutation(
+        "chunks follow the order of measures in the settings",
+        "domain/analytics/compiled.py",
+        "tuple(sorted(definition.measures.items()))",
+        "tuple(definition.measures.items())",
+        ("tests/test_windows.py",),
+    ),
+    Mutation(
         "a partition that has not come so far does not hold a window open",
         "application/serving/read_windows.py",
         "        time_ms = min(times_ms, default=BEFORE_ALL_TIME)\n",

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
-from realtime_pipeline.domain.analytics.pane_table import NOTES_MS, TIME, Notes, times_of
+from realtime_pipeline.domain.analytics.pane_table import NOTES_MS, TIME, Counted, Notes
 from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 
 
@@ -25,7 +25,7 @@ class CellPanes:
     def of(cls, stored: Mapping[PaneId, Chunks], fingerprint: str) -> "CellPanes":
         """Make it of what is stored: the partition's time, the definition's notes, and its panes."""
         return cls(
-            times_of(stored.get(TIME, {}))[0],
+            Counted.of(stored.get(TIME, {})).time_ms,
             Notes.of(stored.get(PaneId(fingerprint, NOTES_MS), {})),
             {id_.start_ms: chunks for id_, chunks in stored.items() if id_.start_ms != NOTES_MS and chunks},
         )

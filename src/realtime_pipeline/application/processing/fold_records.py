@@ -9,7 +9,7 @@ from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.processing.owned_cell import OwnedCell
 from realtime_pipeline.application.routing import MISROUTED, PARTITIONERS
-from realtime_pipeline.domain.analytics.pane_table import PaneTable
+from realtime_pipeline.domain.analytics.pane_table import BEFORE_ALL_TIME, PaneTable
 from realtime_pipeline.domain.analytics.panes import PaneId
 from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.profile.unknown_fields import CannotMerge
@@ -120,7 +120,10 @@ class FoldRecords:
         for partition, panes in found.items():
             cell = owned[partition]
             if cell.windows is not None:
-                cell.windows.load(panes, cell.watermark.largest_ms)
+                first, _ = by_partition[partition][0]
+                is_shortened = cell.position == 0 < first.position
+                begins_ms = first.appended_at_ms if is_shortened else BEFORE_ALL_TIME
+                cell.windows.load(panes, cell.commit_number, cell.watermark.largest_ms, begins_ms)
 
     def _cut(self, cell: OwnedCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
         """Cut records into commits of bounded size, and at every position of a view cell or the outputs."""

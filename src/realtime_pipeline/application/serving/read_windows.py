@@ -124,17 +124,16 @@ class ReadWindows:
         times_ms = [BEFORE_ALL_TIME if cell.notes is None else cell.time_ms for cell in cells]
         time_ms = min(times_ms, default=BEFORE_ALL_TIME)
         noted = [cell.notes for cell in cells if cell.notes is not None]
-        since_ms = max((notes.since_ms for notes in noted), default=BEFORE_ALL_TIME)
-        items = [
-            WindowResult(
-                start, cut.end_of(start), found, values, window_state(compiled, start, time_ms), start < since_ms
-            )
-            for start in starts
-            for found, values in sorted(
-                merge_window(compiled, start, (cell.panes for cell in cells)).items(), key=_by_key
-            )
-            if key is None or found == key
-        ]
+        items: list[WindowResult] = []
+        for start in starts:
+            end_ms, state = cut.end_of(start), window_state(compiled, start, time_ms)
+            is_partial = any(notes.is_partial(start, end_ms + compiled.allowed_ms) for notes in noted)
+            merged = merge_window(compiled, start, [cell.panes for cell in cells])
+            items += [
+                WindowResult(start, end_ms, found, values, state, is_partial)
+                for found, values in sorted(merged.items(), key=_by_key)
+                if key is None or found == key
+            ]
         return Windows(compiled.definition, items, time_ms, sum(notes.late for notes in noted))
 
 

@@ -7,6 +7,7 @@ import attrs
 
 from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
+from realtime_pipeline.domain.analytics.measures.accumulator import Chunk
 from realtime_pipeline.domain.analytics.panes import ChunkChanges, ChunkId, Chunks, Pane, PaneId
 from realtime_pipeline.domain.shop.events import CUSTOM, Event, EventKind
 
@@ -17,7 +18,10 @@ TIME: Final = PaneId("", NOTES_MS)
 _TIME: Final = ChunkId(0, (), 0, "time_ms")
 _NEWEST: Final = ChunkId(0, (), 0, "newest_ms")
 _SINCE: Final = ChunkId(0, (), 0, "since_ms")
+_UNTIL: Final = ChunkId(0, (), 0, "until_ms")
 _LATE: Final = ChunkId(0, (), 0, "late")
+_NUMBER: Final = ChunkId(0, (), 0, "number")
+_FINGERPRINTS: Final = ChunkId(0, (), 0, "fingerprints")
 _GRANULE_MAX_MS: Final = 60_000
 KEYS_IN_MEMORY_MAX: Final = 100_000
 
@@ -26,11 +30,12 @@ KEYS_IN_MEMORY_MAX: Final = 100_000
 class Notes:
     """What a partition notes of a definition.
 
-    `since_ms` is the partition's time when counting began, -1 where that was at the log's beginning; windows that begin
-    before it are partial. `late` is how many events were late for all of their windows.
+    `since_ms` is the partition's time when counting began, -1 where that was at the log's beginning; until then it had
+    counted up to `until_ms`, -1 where it had not. `late` is how many events were late for all of their windows.
     """
 
     since_ms: int = BEFORE_ALL_TIME
+    until_ms: int = BEFORE_ALL_TIME
     late: int = 0
 
     @classmethod
@@ -38,19 +43,54 @@ class Notes:
         """Read the notes; None where there are none."""
         if _SINCE not in chunks:
             return None
-        return cls(int(chunks[_SINCE]), int(chunks.get(_LATE, 0)))
+        return cls(int(chunks[_SINCE]), int(chunks.get(_UNTIL, BEFORE_ALL_TIME)), int(chunks.get(_LATE, 0)))
 
     def chunks(self) -> Chunks:
         """Write the notes."""
-        return {_SINCE: self.since_ms, _LATE: self.late}
+        return {_SINCE: self.since_ms, _UNTIL: self.until_ms, _LATE: self.late}
+
+    def is_partial(self, start_ms: int, final_ms: int) -> bool:
+        """Whether the partition lacks events of a window that begins at a time and is final at another."""
+        return start_ms < self.since_ms and self.until_ms < final_ms
 
 
-def times_of(chunks: Chunks) -> tuple[int, int]:
-    """The partition's time, and the largest time by the events' own clocks, as stored at `TIME`; -1 where none is."""
-    return int(chunks.get(_TIME, BEFORE_ALL_TIME)), int(chunks.get(_NEWEST, BEFORE_ALL_TIME))
+@attrs.frozen
+class Counted:
+    """What is stored at `TIME` of a partition, of all its definitions.
+
+    `time_ms` is the partition's time, `newest_ms` the largest time by the events' own clocks, -1 where none is;
+    `number` is that of the commit that counted last, and `fingerprints` those of the definitions that it counted.
+    """
+
+    time_ms: int = BEFORE_ALL_TIME
+    newest_ms: int = BEFORE_ALL_TIME
+    number: int = 0
+    fingerprints: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, chunks: Chunks) -> "Counted":
+        """Read it."""
+        names = chunks.get(_FINGERPRINTS, b"")
+        return cls(
+            int(chunks.get(_TIME, BEFORE_ALL_TIME)),
+            int(chunks.get(_NEWEST, BEFORE_ALL_TIME)),
+            int(chunks.get(_NUMBER, 0)),
+            frozenset(names.decode().split() if isinstance(names, bytes) else ()),
+        )
+
+    def chunks(self, before: "Counted") -> ChunkChanges:
+        """Write what has changed since."""
+        changes: dict[ChunkId, Chunk | None] = {_NUMBER: self.number}
+        if self.time_ms != before.time_ms:
+            changes[_TIME] = self.time_ms
+        if self.newest_ms != before.newest_ms:
+            changes[_NEWEST] = self.newest_ms
+        if self.fingerprints != before.fingerprints:
+            changes[_FINGERPRINTS] = " ".join(sorted(self.fingerprints)).encode()
+        return changes
 
 
-class _Counted:
+class _Panes:
     """A definition with the panes of it that are in memory, by their start, and the partition's notes."""
 
     __slots__ = ("changed", "compiled", "notes", "notes_changed", "panes")
@@ -92,13 +132,14 @@ class PaneTable:
     """
 
     def __init__(self, definitions: Sequence[WindowedAggregate]) -> None:
-        self._counted = {compiled.fingerprint: _Counted(compiled) for compiled in map(CompiledAggregate, definitions)}
-        self._of_kind: dict[EventKind, tuple[_Counted, ...]] = {}
+        self._counted = {compiled.fingerprint: _Panes(compiled) for compiled in map(CompiledAggregate, definitions)}
+        self._of_kind: dict[EventKind, tuple[_Panes, ...]] = {}
         granules = (found.compiled.cut.granule_ms() for found in self._counted.values())
         self._granule_ms = min([_GRANULE_MAX_MS, *granules])
         self._has_begun = False
         self.time_ms = self._newest_ms = BEFORE_ALL_TIME
-        self._stored = (BEFORE_ALL_TIME, BEFORE_ALL_TIME)
+        self._stored = Counted()
+        self._number = 0
 
     def wanted(self, times_ms: Iterable[int]) -> list[PaneId]:
         """The panes to load before events of these times are folded; those in memory are not among them.
@@ -118,27 +159,40 @@ class PaneTable:
                     wanted.append(PaneId(fingerprint, start_ms))
         return wanted
 
-    def load(self, found: Mapping[PaneId, Chunks], largest_ms: int) -> None:
+    def load(self, found: Mapping[PaneId, Chunks], number: int, largest_ms: int, begins_ms: int) -> None:
         """Take over panes from the store, where they may be empty.
 
         Args:
             found: the panes asked for.
-            largest_ms: the largest time of events that the partition's watermark knows; counting begins there, where
-                the store has no notes.
+            number: the number of the partition's last commit.
+            largest_ms: the largest time of events that the partition's watermark knows.
+            begins_ms: where the log no longer has its beginning, when its first record was appended; else -1.
         """
         if TIME in found:
-            self._stored = times_of(found[TIME])
-            self.time_ms, self._newest_ms = max(self._stored[0], largest_ms), self._stored[1]
-            for fingerprint, counted in self._counted.items():
-                notes = Notes.of(found[PaneId(fingerprint, NOTES_MS)])
-                counted.notes_changed = notes is None
-                counted.notes = notes or Notes(self.time_ms)
-            self._has_begun = True
+            self._begin(found, number, max(largest_ms, begins_ms))
         for pane_id, chunks in found.items():
             if pane_id.start_ms != NOTES_MS:
                 counted = self._counted[pane_id.fingerprint]
                 pane = counted.panes[pane_id.start_ms] = Pane(counted.compiled, pane_id.start_ms)
                 pane.load(chunks)
+
+    def _begin(self, found: Mapping[PaneId, Chunks], number: int, known_ms: int) -> None:
+        """Go on where the last commit ended. Where that did not count a definition, its counting begins anew: another
+        worker had other definitions, or none."""
+        stored = self._stored = Counted.of(found[TIME])
+        self.time_ms, self._newest_ms = max(stored.time_ms, known_ms), max(stored.newest_ms, stored.time_ms)
+        self._number = number
+        is_next = stored.number == number
+        for fingerprint, counted in self._counted.items():
+            notes = Notes.of(found[PaneId(fingerprint, NOTES_MS)])
+            was_counted = fingerprint in stored.fingerprints
+            counted.notes_changed = notes is None or not (is_next and was_counted)
+            if notes is None:
+                notes = Notes(self.time_ms)
+            elif counted.notes_changed:
+                notes = Notes(self.time_ms, stored.time_ms if was_counted else BEFORE_ALL_TIME, notes.late)
+            counted.notes = notes
+        self._has_begun = True
 
     def count(self, event: Event) -> None:
         """Count an event in every window that it is in and that is open."""
@@ -157,7 +211,8 @@ class PaneTable:
         self.time_ms = max(self.time_ms, at_ms)
 
     def changes(self) -> dict[PaneId, ChunkChanges]:
-        """What has changed since the last call, to be committed."""
+        """What has changed since the last call, for the next commit."""
+        self._number += 1
         changes: dict[PaneId, ChunkChanges] = {}
         for fingerprint, counted in self._counted.items():
             for start_ms in counted.changed:
@@ -168,10 +223,9 @@ class PaneTable:
             if counted.notes_changed:
                 changes[PaneId(fingerprint, NOTES_MS)] = counted.notes.chunks()
                 counted.notes_changed = False
-        times = self.time_ms, self._newest_ms
-        if times != self._stored:
-            self._stored = times
-            changes[TIME] = {_TIME: times[0], _NEWEST: times[1]}
+        stored = Counted(self.time_ms, self._newest_ms, self._number, frozenset(self._counted))
+        changes[TIME] = stored.chunks(self._stored)
+        self._stored = stored
         return changes
 
     def evict(self, keys_max: int = KEYS_IN_MEMORY_MAX) -> None:
@@ -189,7 +243,7 @@ class PaneTable:
             for counted in self._counted.values():
                 counted.panes.clear()
 
-    def _for(self, kind: EventKind) -> tuple[_Counted, ...]:
+    def _for(self, kind: EventKind) -> tuple[_Panes, ...]:
         name = kind.removeprefix(CUSTOM)
         types = ((found, found.compiled.types) for found in self._counted.values())
         return tuple(found for found, of_found in types if of_found is None or name in of_found)
