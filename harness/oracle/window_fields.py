@@ -13,6 +13,8 @@ from realtime_pipeline.domain.shop.events import Event, EventKind
 
 SALES = (EventKind.PRODUCT_PURCHASED, EventKind.PURCHASE_CANCELLED)
 TEXT_MAX = 200
+OURS = ("product_id", "category", "name", "price", "amount", "quantity", "order_id", "rating", "text")
+"""Properties that the decoder takes out of an event's properties."""
 
 
 def field_of(definition: WindowedAggregate, event: Event, name: str) -> object:
@@ -20,7 +22,9 @@ def field_of(definition: WindowedAggregate, event: Event, name: str) -> object:
     if name in definition.derive:
         return _derived(definition, event, name)
     if "." in name:
-        return _nested(event, name)
+        value = _nested(event, name)
+        ours = name.removeprefix("properties.")
+        return field_of(definition, event, ours) if value is None and ours in OURS else value
     is_sale = event.kind in SALES
     sign = -1 if event.kind is EventKind.PURCHASE_CANCELLED else 1
     is_visitor = event.customer_id is not None and event.customer_id.startswith("anonymous:")

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,6 +14,8 @@ from realtime_pipeline.application.errors import InvalidSettings
 from realtime_pipeline.composition.mappings import complete_mappings
 from realtime_pipeline.composition.setting_names import MAPPINGS, SettingPath, Sources, check_names
 from realtime_pipeline.composition.settings import Settings
+from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
+from realtime_pipeline.domain.conditions import FieldTest
 from realtime_pipeline.domain.recommendation.experiments import Variant
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
 
@@ -72,6 +74,7 @@ def load_settings(
             sources.add([name], "settings")
     complete_mappings(document, sources)
     check_names(document, Settings, (), sources)
+    _check_windows(document, sources)
     _complete_variants(document, sources)
     return _converted(document, Settings, sources)
 
@@ -109,6 +112,30 @@ def _in_words(error: str) -> tuple[str, SettingPath]:
         wanted = " or ".join(_TYPES.get(name, name) for name in re.findall(r"\w+", found[1]))
         message = f"{'.'.join(path)} must be {wanted}, not {_TYPES.get(found[2], found[2])}"
     return message, path
+
+
+def _check_windows(document: dict[str, Any], sources: Sources) -> None:
+    """Refuse names that do not exist, within the definitions of windows."""
+    analytics = document.get("analytics")
+    definitions = analytics.get("windows") if isinstance(analytics, dict) else None
+    for definition in definitions if isinstance(definitions, list) else ():
+        if not isinstance(definition, dict):
+            continue
+        path = ("analytics", "windows")
+        check_names(definition, WindowedAggregate, path, sources)
+        conditions = [definition.get("where"), *_conditions_of(definition)]
+        for where in conditions:
+            for name, test in where.items() if isinstance(where, dict) else ():
+                if isinstance(test, dict):
+                    check_names(test, FieldTest, (*path, "where", name), sources)
+
+
+def _conditions_of(definition: dict[str, Any]) -> Iterator[object]:
+    """The conditions of a definition's measures."""
+    measures = definition.get("measures")
+    for measure in measures.values() if isinstance(measures, dict) else ():
+        if isinstance(measure, dict):
+            yield from (measure.get("where"), measure.get("of_which"))
 
 
 def _complete_variants(document: dict[str, Any], sources: Sources) -> None:

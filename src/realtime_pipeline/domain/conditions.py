@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Final
 
 import attrs
@@ -33,26 +34,28 @@ class FieldTest:
     def __attrs_post_init__(self) -> None:
         if not (self.one_of or self.prefix) and (self.at_least, self.at_most, self.present) == (None, None, None):
             raise ValueError("a condition needs one_of, prefix, at_least, at_most or present")
+        for name, bound in (("at_least", self.at_least), ("at_most", self.at_most)):
+            if bound is not None and not isfinite(bound):
+                raise ValueError(f"{name} must be a number, not {bound}")
 
     def check(self) -> Check:
         """Compile the test to a function of the field's value."""
         wanted = {(type(value) is bool, _text(value)) for value in self.one_of}
+        # As they are written: 0.1 in binary is a little more than 0.1.
+        least = None if self.at_least is None else Decimal(repr(self.at_least))
+        most = None if self.at_most is None else Decimal(repr(self.at_most))
 
         def holds(value: object) -> bool:
             if self.present is not None and is_present(value) is not self.present:
                 return False
-            if wanted and (type(value) is bool, _text(value)) not in wanted:
+            if wanted and (value is None or (type(value) is bool, _text(value)) not in wanted):
                 return False
             if self.prefix and not (isinstance(value, str) and value.startswith(self.prefix)):
                 return False
-            if self.at_least is None and self.at_most is None:
+            if least is None and most is None:
                 return True
             number = _number(value)
-            return (
-                number is not None
-                and (self.at_least is None or number >= self.at_least)
-                and (self.at_most is None or number <= self.at_most)
-            )
+            return number is not None and (least is None or number >= least) and (most is None or number <= most)
 
         return holds
 

@@ -104,10 +104,24 @@ def test_a_shop_without_windows_is_told_how_to_define_them(shop: Path, capsys: p
     assert "add analytics.windows to the settings" in capsys.readouterr().out
 
 
-def test_a_definition_that_cannot_work_names_the_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "error"),
+    [
+        ('field = "amount"', 'field = "amuont"', 'sales: there is no field "amuont"'),
+        ("where = {event_type", "were = {event_type", "there is no analytics.windows.were; did you mean"),
+        ('"product_purchased"}', '{prefx = "p"}}', "there is no analytics.windows.where.event_type.prefx"),
+        ('"product_purchased"}', "{at_least = nan}}", "at_least must be a number"),
+        ('"product_purchased"}', "[]}", "sales: a condition needs one_of"),
+        ('field = "order_id"', 'feld = "order_id"', "there is no analytics.windows.measures.orders.feld"),
+        ('{measure = "distinct", field = "order_id"}', '{measure = "min", field = "user_id"}', "user_id is personal"),
+    ],
+)
+def test_a_definition_that_cannot_work_names_the_field(
+    before: str, after: str, error: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = tmp_path / "shop.toml"
-    settings.write_text(DEFINITIONS.replace('field = "amount"', 'field = "amuont"'), "utf-8")
-    assert 'shop.toml: sales: there is no field "amuont"' in shown(capsys, settings, code=1)
+    settings.write_text(DEFINITIONS.replace(before, after, 1), "utf-8")
+    assert error in shown(capsys, settings, code=1)
 
 
 def test_bars_are_between_the_smallest_and_the_largest_number() -> None:

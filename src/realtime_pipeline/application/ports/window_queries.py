@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
-from realtime_pipeline.domain.analytics.pane_table import NOTES_MS, TIME, Counted, Notes
+from realtime_pipeline.domain.analytics.pane_table import BEFORE_ALL_TIME, NOTES_MS, TIME, Counted, Notes
 from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 
 
@@ -20,6 +20,14 @@ class CellPanes:
     time_ms: int
     notes: Notes | None
     panes: Mapping[int, Chunks]
+
+    @property
+    def counted_ms(self) -> int:
+        """Up to when the partition has counted the definition; -1 where it has not begun."""
+        if self.notes is None:
+            return BEFORE_ALL_TIME
+        stopped_ms = self.notes.stopped_ms
+        return self.time_ms if stopped_ms is None else min(stopped_ms, self.time_ms)
 
     @classmethod
     def of(cls, stored: Mapping[PaneId, Chunks], fingerprint: str) -> "CellPanes":

@@ -123,7 +123,8 @@ class FoldRecords:
                 first, _ = by_partition[partition][0]
                 is_shortened = cell.position == 0 < first.position
                 begins_ms = first.appended_at_ms if is_shortened else BEFORE_ALL_TIME
-                cell.windows.load(panes, cell.commit_number, cell.watermark.largest_ms, begins_ms)
+                ahead_ms = self._settings.max_future_skew_ms
+                cell.windows.load(panes, cell.commit_number, cell.watermark.largest_ms, ahead_ms, begins_ms)
 
     def _cut(self, cell: OwnedCell, pairs: Pairs) -> Iterator[tuple[Pairs, int]]:
         """Cut records into commits of bounded size, and at every position of a view cell or the outputs."""

@@ -99,29 +99,27 @@ class ReadWindows:
         if compiled is None:
             known = ", ".join(sorted(self._compiled)) or "none is defined: see analytics.windows in the settings"
             raise UnknownWindow(f'there is no window "{name}"; there are: {known}')
-        panes = set(self._queries.starts(compiled.fingerprint))
+        panes = self._queries.starts(compiled.fingerprint)
         windows_of = compiled.cut.windows_of
         starts = sorted({start for pane in panes for start in windows_of(pane) if from_ms <= start < to_ms})
-        found = self._read(compiled, [], panes, None)  # the notes, also where there is no window
+        found = self._read(compiled, [], None)  # the notes, also where there is no window
         items: list[WindowResult] = []
         number = 0
         while starts and number < limit:  # of windows without the key others are read, until there are enough
             size = max(limit - number, READ_AT_ONCE_MIN)
             starts, chosen = starts[:-size], starts[-size:]
-            found = self._read(compiled, chosen, panes, None if key is None else tuple(key))
+            found = self._read(compiled, chosen, None if key is None else tuple(key))
             kept = sorted({item.start_ms for item in found.items})[number - limit :]
             number += len(kept)
             items = [*(item for item in found.items if item.start_ms >= kept[0]), *items] if kept else items
         return attrs.evolve(found, items=items)
 
-    def _read(
-        self, compiled: CompiledAggregate, starts: Sequence[int], panes: set[int], key: tuple[str | None, ...] | None
-    ) -> Windows:
+    def _read(self, compiled: CompiledAggregate, starts: Sequence[int], key: tuple[str | None, ...] | None) -> Windows:
         """Read and merge the windows that begin at these times."""
         cut = compiled.cut
-        wanted = {pane for start in starts for pane in cut.panes_of(start)} & panes
+        wanted = {pane for start in starts for pane in cut.panes_of(start)}
         cells = self._queries.read(compiled.fingerprint, sorted(wanted)).values()
-        times_ms = [BEFORE_ALL_TIME if cell.notes is None else cell.time_ms for cell in cells]
+        times_ms = [cell.counted_ms for cell in cells]
         time_ms = min(times_ms, default=BEFORE_ALL_TIME)
         noted = [cell.notes for cell in cells if cell.notes is not None]
         items: list[WindowResult] = []

@@ -14,8 +14,9 @@ from realtime_pipeline.domain.analytics.measures.accumulator import Reads
 from realtime_pipeline.domain.analytics.measures.measure import Measure
 from realtime_pipeline.domain.analytics.measures.table import ACCUMULATORS
 from realtime_pipeline.domain.analytics.windows import Window
-from realtime_pipeline.domain.conditions import Condition
+from realtime_pipeline.domain.conditions import Condition, check_of
 from realtime_pipeline.domain.limits import at_least, in_bounds
+from realtime_pipeline.domain.paths import names_of
 
 AGGREGATES_MAX: Final = 48
 MEASURES_MAX: Final = 32
@@ -23,9 +24,9 @@ KEY_FIELDS_MAX: Final = 4
 KEYS_MAX: Final = 100_000
 FORMAT: Final = 1
 """The format of the chunks of all measures. A release that changes it counts under other fingerprints."""
+_DIGESTS: Final = "distinct"
+"""The measure that keeps digests alone, and no value of an event."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_KEEPS_VALUES: Final = frozenset(("first", "last", "top"))
-"""Measures that keep values of events, and not only numbers or digests."""
 
 
 @attrs.frozen
@@ -79,11 +80,14 @@ class WindowedAggregate:
             if not _NAME.fullmatch(name):
                 raise ValueError(f'"{name}" is no name: write up to 64 small letters, digits and _')
         at_least(0, self, "bound_ms", "lateness_ms")
+        at_least(1, self, "keys_max")
         in_bounds("keys_max", self.keys_max, 1, KEYS_MAX)
         in_bounds("number of key fields", len(self.key), 0, KEY_FIELDS_MAX)
         in_bounds("number of measures", len(self.measures), 1, MEASURES_MAX)
         for name in (*self.key, *self.where):
             self.field(name)
+        for condition in self.where.values():
+            check_of(condition)
         for name in self.key:
             self._refuse_personal("key", name)
         for name, measure in self.measures.items():
@@ -101,7 +105,9 @@ class WindowedAggregate:
             raise ValueError(f"{at}: of_which is for a ratio, which needs it")
         for name in (*([measure.field] if measure.field else ()), *measure.where, *measure.of_which):
             self.field(name)
-        if measure.measure in _KEEPS_VALUES:
+        for condition in (*measure.where.values(), *measure.of_which.values()):
+            check_of(condition)
+        if measure.measure != _DIGESTS:
             self._refuse_personal(at, measure.field)
 
     def _refuse_personal(self, at: str, name: str) -> None:
@@ -126,11 +132,19 @@ def check_aggregates(aggregates: Sequence[WindowedAggregate], personal: Sequence
         if names.count(name) > 1:
             raise ValueError(f"windows: {name} is there twice")
     for aggregate in aggregates:
-        kept = {measure.field for measure in aggregate.measures.values() if measure.measure in _KEEPS_VALUES}
-        fields = {*aggregate.key, *kept}
+        measured = {found.field for found in aggregate.measures.values() if found.field and found.measure != _DIGESTS}
+        fields = {*aggregate.key, *measured}
         used = fields | {field for name in fields & aggregate.derive.keys() for field in aggregate.derive[name].fields}
-        for field in sorted(used & set(personal)):
-            raise ValueError(f"{aggregate.name}: {field} is personal: it can be no key, nor in first, last or top")
+        for field in sorted(used - aggregate.derive.keys()):
+            if any(_is_within(field, name) for name in personal):
+                raise ValueError(f"{aggregate.name}: {field} is personal: it may only be counted as distinct values")
+
+
+def _is_within(field: str, personal: str) -> bool:
+    """Whether a field is a personal field, a part of it, or has it as a part; however their paths are written."""
+    own, other = names_of(field), names_of(personal)
+    length = min(len(own), len(other))
+    return own[:length] == other[:length]
 
 
 def _canonical(value: object) -> str:

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import attrs
 
-from realtime_pipeline.domain.analytics.fields import MILLIONTHS, Field, as_text, field_named
+from realtime_pipeline.domain.analytics.fields import MILLIONTHS, Field, field_named
 from realtime_pipeline.domain.conditions import Scalar
 from realtime_pipeline.domain.shop.events import Event
 from realtime_pipeline.domain.zones import zone_named
@@ -49,7 +49,7 @@ class Derived:
             zone = zone_named(self.hour_of_day)
             return Field(name, lambda event: f"{_local(event.occurred_at_ms, zone).hour:02}", 0)
         if self.constant is not None:
-            constant = as_text(self.constant)
+            constant = self.constant
             return Field(name, lambda _: constant, 0)
         return Field(name, self._computed(), MILLIONTHS)
 

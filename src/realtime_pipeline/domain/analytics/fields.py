@@ -111,8 +111,22 @@ def field_named(name: str) -> Field:
         )
     read = compile_path(path)
     if within == "properties":
-        return Field(name, lambda event: read((event.properties,)) if event.properties else None, 0)
+        return Field(name, _property(read, path), 0)
     return Field(name, lambda event: read((event.context,)) if event.context else None, 0)
+
+
+def _property(read: Callable[[tuple[object, ...]], object], path: str) -> Get:
+    """A property; of those that are fields of ours, the field, in whole units, where the event has no such property."""
+    known, unit = _FIELDS.get(path, (None, 0))
+
+    def get(event: Event) -> object:
+        value = read((event.properties,)) if event.properties else None
+        if value is None and known is not None:
+            value = known(event)
+            return value / unit if unit > 1 and isinstance(value, int) else value
+        return value
+
+    return get
 
 
 def as_text(value: object) -> str | None:

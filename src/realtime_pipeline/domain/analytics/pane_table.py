@@ -18,8 +18,16 @@ TIME: Final = PaneId("", NOTES_MS)
 _TIME: Final = ChunkId(0, (), 0, "time_ms")
 _NEWEST: Final = ChunkId(0, (), 0, "newest_ms")
 _SINCE: Final = ChunkId(0, (), 0, "since_ms")
+_FROM: Final = ChunkId(0, (), 0, "from_ms")
+_STOPPED: Final = ChunkId(0, (), 0, "stopped_ms")
 _UNTIL: Final = ChunkId(0, (), 0, "until_ms")
 _LATE: Final = ChunkId(0, (), 0, "late")
+_NOTED: Final = (
+    (_SINCE, BEFORE_ALL_TIME),
+    (_FROM, BEFORE_ALL_TIME),
+    (_UNTIL, BEFORE_ALL_TIME),
+    (_LATE, 0),
+)
 _NUMBER: Final = ChunkId(0, (), 0, "number")
 _FINGERPRINTS: Final = ChunkId(0, (), 0, "fingerprints")
 _GRANULE_MAX_MS: Final = 60_000
@@ -30,28 +38,46 @@ KEYS_IN_MEMORY_MAX: Final = 100_000
 class Notes:
     """What a partition notes of a definition.
 
-    `since_ms` is the partition's time when counting began, -1 where that was at the log's beginning; until then it had
-    counted up to `until_ms`, -1 where it had not. `late` is how many events were late for all of their windows.
+    `since_ms` is the time since when it counts without a gap, -1 for the log's beginning. Before the gap it had counted
+    from `from_ms` to `until_ms`; `until_ms` is -1 where there was nothing. `stopped_ms` is the partition's time when a
+    worker without the definition went on; None while it is counted. `late` is how many events were late for all of
+    their windows.
     """
 
     since_ms: int = BEFORE_ALL_TIME
+    from_ms: int = BEFORE_ALL_TIME
     until_ms: int = BEFORE_ALL_TIME
     late: int = 0
+    stopped_ms: int | None = None
 
     @classmethod
     def of(cls, chunks: Chunks) -> "Notes | None":
         """Read the notes; None where there are none."""
         if _SINCE not in chunks:
             return None
-        return cls(int(chunks[_SINCE]), int(chunks.get(_UNTIL, BEFORE_ALL_TIME)), int(chunks.get(_LATE, 0)))
+        stopped = chunks.get(_STOPPED)
+        since_ms, from_ms, until_ms, late = (int(chunks.get(id_, default)) for id_, default in _NOTED)
+        return cls(since_ms, from_ms, until_ms, late, None if stopped is None else int(stopped))
 
-    def chunks(self) -> Chunks:
-        """Write the notes."""
-        return {_SINCE: self.since_ms, _UNTIL: self.until_ms, _LATE: self.late}
+    def chunks(self) -> ChunkChanges:
+        """Write the notes of a definition that is counted."""
+        return {
+            _SINCE: self.since_ms,
+            _FROM: self.from_ms,
+            _UNTIL: self.until_ms,
+            _LATE: self.late,
+            _STOPPED: None,
+        }
+
+    def after_gap(self, until_ms: int, since_ms: int) -> "Notes":
+        """The notes after a gap that began at one time and ended at another."""
+        return Notes(since_ms, self.since_ms, until_ms, self.late)
 
     def is_partial(self, start_ms: int, final_ms: int) -> bool:
         """Whether the partition lacks events of a window that begins at a time and is final at another."""
-        return start_ms < self.since_ms and self.until_ms < final_ms
+        if self.stopped_ms is not None and final_ms > self.stopped_ms:
+            return True
+        return start_ms < self.since_ms and not (self.from_ms <= start_ms and final_ms <= self.until_ms)
 
 
 @attrs.frozen
@@ -140,6 +166,7 @@ class PaneTable:
         self.time_ms = self._newest_ms = BEFORE_ALL_TIME
         self._stored = Counted()
         self._number = 0
+        self._stopped: dict[str, int] = {}  # when other definitions were counted last, whose notes are to say so
 
     def wanted(self, times_ms: Iterable[int]) -> list[PaneId]:
         """The panes to load before events of these times are folded; those in memory are not among them.
@@ -159,39 +186,48 @@ class PaneTable:
                     wanted.append(PaneId(fingerprint, start_ms))
         return wanted
 
-    def load(self, found: Mapping[PaneId, Chunks], number: int, largest_ms: int, begins_ms: int) -> None:
+    def load(self, found: Mapping[PaneId, Chunks], number: int, largest_ms: int, ahead_ms: int, begins_ms: int) -> None:
         """Take over panes from the store, where they may be empty.
 
         Args:
             found: the panes asked for.
             number: the number of the partition's last commit.
             largest_ms: the largest time of events that the partition's watermark knows.
+            ahead_ms: how far ahead of that events may be.
             begins_ms: where the log no longer has its beginning, when its first record was appended; else -1.
         """
         if TIME in found:
-            self._begin(found, number, max(largest_ms, begins_ms))
+            self._begin(found, number, largest_ms, ahead_ms, begins_ms)
         for pane_id, chunks in found.items():
             if pane_id.start_ms != NOTES_MS:
                 counted = self._counted[pane_id.fingerprint]
                 pane = counted.panes[pane_id.start_ms] = Pane(counted.compiled, pane_id.start_ms)
                 pane.load(chunks)
 
-    def _begin(self, found: Mapping[PaneId, Chunks], number: int, known_ms: int) -> None:
+    def _begin(
+        self, found: Mapping[PaneId, Chunks], number: int, largest_ms: int, ahead_ms: int, begins_ms: int
+    ) -> None:
         """Go on where the last commit ended. Where that did not count a definition, its counting begins anew: another
         worker had other definitions, or none."""
         stored = self._stored = Counted.of(found[TIME])
-        self.time_ms, self._newest_ms = max(stored.time_ms, known_ms), max(stored.newest_ms, stored.time_ms)
+        self.time_ms, self._newest_ms = max(stored.time_ms, largest_ms), max(stored.newest_ms, stored.time_ms)
         self._number = number
         is_next = stored.number == number
+        # What was not counted may be ahead of the partition's time; how far is known of commits that counted.
+        since_ms = self._newest_ms if is_next or self.time_ms < 0 else self.time_ms + ahead_ms
+        since_ms = max(since_ms, self.time_ms, begins_ms)
         for fingerprint, counted in self._counted.items():
             notes = Notes.of(found[PaneId(fingerprint, NOTES_MS)])
             was_counted = fingerprint in stored.fingerprints
             counted.notes_changed = notes is None or not (is_next and was_counted)
             if notes is None:
-                notes = Notes(self.time_ms)
+                notes = Notes(since_ms)
+            elif notes.stopped_ms is not None:
+                notes = notes.after_gap(notes.stopped_ms, since_ms)
             elif counted.notes_changed:
-                notes = Notes(self.time_ms, stored.time_ms if was_counted else BEFORE_ALL_TIME, notes.late)
+                notes = notes.after_gap(stored.time_ms if was_counted else BEFORE_ALL_TIME, since_ms)
             counted.notes = notes
+        self._stopped = dict.fromkeys(stored.fingerprints - self._counted.keys(), stored.time_ms)
         self._has_begun = True
 
     def count(self, event: Event) -> None:
@@ -214,6 +250,9 @@ class PaneTable:
         """What has changed since the last call, for the next commit."""
         self._number += 1
         changes: dict[PaneId, ChunkChanges] = {}
+        for fingerprint, stopped_ms in self._stopped.items():
+            changes[PaneId(fingerprint, NOTES_MS)] = {_STOPPED: stopped_ms}
+        self._stopped = {}
         for fingerprint, counted in self._counted.items():
             for start_ms in counted.changed:
                 found = counted.panes[start_ms].changes()

@@ -5,7 +5,7 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.domain.conditions import Condition
-from realtime_pipeline.domain.limits import in_bounds
+from realtime_pipeline.domain.limits import at_least, in_bounds
 
 TOP_MAX: Final = 100
 ENTRIES_MAX: Final = 10_000
@@ -32,6 +32,7 @@ class Measure:
     quantiles: tuple[float, ...] = QUANTILES
 
     def __attrs_post_init__(self) -> None:
+        at_least(1, self, "limit", "entries_max")
         in_bounds("limit", self.limit, 1, TOP_MAX)
         in_bounds("entries_max", self.entries_max, self.limit if self.measure == "top" else 1, ENTRIES_MAX)
         for quantile in self.quantiles:
