@@ -218,14 +218,13 @@ class PaneTable:
         since_ms = max(since_ms, self.time_ms, begins_ms)
         for fingerprint, counted in self._counted.items():
             notes = Notes.of(found[PaneId(fingerprint, NOTES_MS)])
-            was_counted = fingerprint in stored.fingerprints
-            counted.notes_changed = notes is None or not (is_next and was_counted)
+            counted.notes_changed = notes is None or notes.stopped_ms is not None or not is_next
             if notes is None:
                 notes = Notes(since_ms)
             elif notes.stopped_ms is not None:
                 notes = notes.after_gap(notes.stopped_ms, since_ms)
-            elif counted.notes_changed:
-                notes = notes.after_gap(stored.time_ms if was_counted else BEFORE_ALL_TIME, since_ms)
+            elif not is_next:
+                notes = notes.after_gap(stored.time_ms, since_ms)
             counted.notes = notes
         self._stopped = dict.fromkeys(stored.fingerprints - self._counted.keys(), stored.time_ms)
         self._has_begun = True
