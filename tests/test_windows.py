@@ -481,3 +481,13 @@ def test_a_constant_keeps_its_type() -> None:
     with opened(settings_for(attrs.evolve(VIEWS, where=where, derive=derive))) as pipeline:
         run(pipeline, view("1", 1))
         assert counts(pipeline, "views") == [(0, ("mug",), 1)]
+
+
+def test_an_event_that_is_late_for_one_sliding_window_counts_in_the_next() -> None:
+    """The window of 0 to 40 s is final at 50 s; that of 20 to 60 s is not."""
+    sliding = attrs.evolve(VIEWS, window=Window(40_000, 20_000), bound_ms=0, lateness_ms=0)
+    with opened(settings_for(sliding)) as pipeline:
+        run(pipeline, view("1", 5), view("2", 50), view("late", 25))
+        # of T = 0: event 1 in the windows of -20 and 0; event 2 in those of 20 and 40; the late event in that of 20
+        assert counts(pipeline, "views") == [(start, ("mug",), n) for start, n in ((-20, 1), (0, 1), (20, 2), (40, 1))]
+        assert pipeline.windows("views").late == 0

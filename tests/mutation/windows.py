@@ -2,7 +2,7 @@
 
 from tests.mutation.mutation import Mutation
 
-LAWS = ("tests/laws/test_window_laws.py::test_the_windows_are_what_the_oracle_makes_of_the_log[memory]",)
+LAWS = ("tests/test_windows.py",)
 
 MUTATIONS = [
     Mutation(
