@@ -91,7 +91,7 @@ class TestKafkaDeadLetters(DurableContract):
             target=lambda: marked.append(set(self.letters.handle([(key(3), Outgoing(b"bob", b"mended"))], REPLAYED)))
         )
         program.start()
-        program.join(1.0)
+        program.join(4.0)  # on a busy machine it takes seconds until the program reads
         worker.abort_transaction(10)
         program.join(30)
         assert (marked, self.states(), self.values()) == ([set()], {"0-3": "resolved"}, [])
