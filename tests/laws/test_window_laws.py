@@ -29,7 +29,7 @@ ALL_MEASURES = {
     "gross": Measure("sum", "amount", where={"event_type": "product_purchased"}),
     "net": Measure("sum", "net_amount"),
     "cheapest": Measure("min", "price"),
-    "dearest": Measure("max", "price"),
+    "highest": Measure("max", "price"),
     "units": Measure("mean", "quantity"),
     "spread": Measure("variance", "price"),
     "first": Measure("first", "product_id"),

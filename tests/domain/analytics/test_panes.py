@@ -22,7 +22,7 @@ MEASURES = {
     "sum": Measure("sum", "price"),
     "customers": Measure("distinct", "customer_id", entries_max=2),
     "top": Measure("top", "category", limit=1, entries_max=2),
-    "dearest": Measure("max", "price"),
+    "highest": Measure("max", "price"),
     "first": Measure("first", "category"),
     "prices": Measure("quantiles", "price"),
 }

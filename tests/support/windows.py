@@ -1,0 +1,74 @@
+"""Windows in tests: definitions, events of a second, and what was counted."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline.composition.settings import AnalyticsSettings
+from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
+from realtime_pipeline.domain.analytics.measures.measure import Measure
+from realtime_pipeline.domain.analytics.windows import Window
+from realtime_pipeline.domain.conditions import Condition
+from tests.support.histories import event
+
+T_MS = 29_333_000 * 60_000
+"""The start of a minute, some hours before the tests' clock: 2025-10-09T03:20:00Z."""
+T = datetime(2025, 10, 9, 3, 20, tzinfo=UTC)
+MINUTE = Window(60_000)
+COUNT = {"n": Measure("count")}
+PURCHASE: dict[str, Condition] = {"event_type": "product_purchased"}
+SALES = WindowedAggregate(
+    "sales",
+    MINUTE,
+    {
+        "orders": Measure("distinct", "order_id", where=PURCHASE),
+        "units": Measure("sum", "quantity", where=PURCHASE),
+        "gross": Measure("sum", "amount", where=PURCHASE),
+        "net": Measure("sum", "net_amount"),
+        "line": Measure("mean", "amount", where=PURCHASE),
+        "refunds": Measure("ratio", of_which={"event_type": "purchase_cancelled"}),
+    },
+    where={"event_type": ("product_purchased", "purchase_cancelled")},
+)
+VIEWS = WindowedAggregate(
+    "views",
+    MINUTE,
+    COUNT,
+    key=("product_id",),
+    where={"event_type": "product_viewed"},
+    lateness_ms=60_000,
+)
+
+
+def settings_for(*windows: WindowedAggregate, partitions: int = 1, **more: Any) -> Settings:
+    return Settings(log="memory", store="memory", partitions=partitions, analytics=AnalyticsSettings(windows), **more)
+
+
+def at(seconds: float) -> int:
+    return T_MS + round(seconds * 1_000)
+
+
+def view(event_id: str, seconds: float, product: str | None = "mug", **more: Any) -> dict[str, Any]:
+    return event(event_id, at_ms=at(seconds), product=product, **more)
+
+
+def run(pipeline: Pipeline, *documents: Mapping[str, object]) -> None:
+    pipeline.publish(documents)
+    pipeline.process()
+
+
+def rows(
+    pipeline: Pipeline, name: str, **arguments: Any
+) -> list[tuple[int, Sequence[str | None] | None, dict[str, Any]]]:
+    """Each window's start in seconds after T, its key, and its values."""
+    items = pipeline.windows(name, **arguments).items
+    return [((item.start_ms - T_MS) // 1_000, item.key, dict(item.values)) for item in items]
+
+
+def counts(pipeline: Pipeline, name: str, **arguments: Any) -> list[tuple[int, Any, int]]:
+    return [(start, key, values["n"]) for start, key, values in rows(pipeline, name, **arguments)]
+
+
+def states(pipeline: Pipeline, name: str) -> list[str]:
+    return [item.state.value for item in pipeline.windows(name).items]
