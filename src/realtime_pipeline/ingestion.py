@@ -47,7 +47,7 @@ class Ingestion(Operations):
         on_progress: Callable[[SourceProgress], object] = lambda _: None,
         rate: float | None = None,
     ) -> SourceProgress:
-        """Publish what a source has to read for now, each record once: the log has the source's positions.
+        """Publish what a source has to read, each record once: the log has the source's positions.
 
         The call may be repeated after any failure. What cannot become an event becomes a dead letter.
 
@@ -90,8 +90,8 @@ class Ingestion(Operations):
         Args:
             source: where from, as `FileSource("products", ["products.csv"], FileFormat("csv"))`.
             mapping: the name of a mapping that makes catalogue events of the records.
-            at_ms: the time that records without a time are of, in ms since 1970; None for now. Sales after it reduce
-                the stock; it may be 24 h ago (`fold.stock_lateness_ms`).
+            at_ms: the time that records without a time are of, in ms since 1970; None: the time of the call. Sales
+                after it reduce the stock; it may be 24 h ago (`fold.stock_lateness_ms`).
             removed_max_share: removes the products that are listed and not in the source, unless they are more than
                 this share of those listed, from 0 to 1; None removes none.
             on_progress: called with the number of events published so far.

@@ -81,7 +81,7 @@ class RunSource:
         stop: Stop = lambda: False,
         rate: float | None = None,
     ) -> SourceProgress:
-        """Publish until the source has nothing to read for now, or `stop` returns True; at most `rate` events a second.
+        """Publish until the source has nothing more to read, or `stop` returns True; at most `rate` events a second.
 
         Returns:
             How many records were read, and events published.

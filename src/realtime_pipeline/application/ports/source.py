@@ -72,7 +72,7 @@ class Source(ABC):
 
         Returns:
             The records with the positions after them. A batch without records moves the positions alone (past what is
-            of no interest). None if there is nothing to read for now.
+            of no interest). None if there is nothing more to read.
         """
 
     @abstractmethod

@@ -207,7 +207,7 @@ class PaneTable:
     def _begin(
         self, found: Mapping[PaneId, Chunks], number: int, largest_ms: int, ahead_ms: int, begins_ms: int
     ) -> None:
-        """Go on where the last commit ended. Where that did not count a definition, its counting begins anew: another
+        """Go on where the last commit ended. Where that did not count a definition, its counting begins again: another
         worker had other definitions, or none."""
         stored = self._stored = Counted.of(found[TIME])
         self.time_ms, self._newest_ms = max(stored.time_ms, largest_ms), max(stored.newest_ms, stored.time_ms)

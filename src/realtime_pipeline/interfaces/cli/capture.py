@@ -23,7 +23,7 @@ def add_capture(commands: Commands, common: argparse.ArgumentParser) -> None:
         "capture", parents=[common], help="publish the changes of a database, or the records of a queue, until stopped"
     )
     capture.add_argument("source", metavar="SOURCE", help="a name of [sources.NAME] in the settings")
-    capture.add_argument("--until-caught-up", action="store_true", help="end when there is nothing to read for now")
+    capture.add_argument("--until-caught-up", action="store_true", help="end when there is nothing more to read")
     capture.add_argument("--rate", type=rate_of, metavar="N", help="publish at most so many events a second")
     capture.set_defaults(command=_capture, reads=False)
 
