@@ -14,7 +14,8 @@ from realtime_pipeline.composition.settings import AnalyticsSettings
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.derived import Derived
 from realtime_pipeline.domain.analytics.measures.measure import Measure
-from realtime_pipeline.domain.analytics.pane_table import NOTES_MS, Notes, PaneTable
+from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS, Notes
+from realtime_pipeline.domain.analytics.pane_table import PaneTable
 from realtime_pipeline.domain.analytics.panes import PaneId
 from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.conditions import Condition, FieldTest
@@ -158,7 +159,7 @@ def test_before_the_first_event_there_are_no_windows() -> None:
     with opened(settings_for(VIEWS)) as pipeline:
         found = pipeline.windows("views")
         assert (list(found.items), found.time_ms, found.late) == ([], -1, 0)
-        assert found.as_dict() == {"name": "views", "late": 0, "items": []}
+        assert found.as_dict() == {"name": "views", "late": 0, "late_by_ticks": 0, "items": []}
 
 
 def test_a_day_that_began_before_1970_is_read() -> None:

@@ -144,7 +144,7 @@ def _topic(folder: Path, events: Sequence[bytes]) -> Iterator[Queue]:
         kafka = KafkaSettings(brokers=broker.endpoint, topic=NAME)
         with Pipeline(Settings(log="kafka", store="memory", kafka=kafka)) as pipeline:
             pipeline.container.topics().create(TopicSettings(partitions=1))
-            publish(pipeline, (Line(None, event, "bench") for event in events), len(events), end_time=False)
+            publish(pipeline, (Line(None, event, "bench") for event in events), len(events))
         topic = _Topic(KafkaTopicSettings(NAME, broker.endpoint))
         yield Queue(topic.source, topic.read_plainly)
 

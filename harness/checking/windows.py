@@ -26,6 +26,8 @@ def window_differences(
         wanted, found = expected[definition.name], read(definition.name, limit=LIMIT_MAX)
         if wanted.late != found.late:
             yield f"{definition.name}: {found.late} late events, should be {wanted.late}"
+        if wanted.late_by_ticks != found.late_by_ticks:
+            yield f"{definition.name}: {found.late_by_ticks} late by ticks, should be {wanted.late_by_ticks}"
         stored = {(item.start_ms, item.key): item for item in found.items}
         for start, key in sorted(wanted.events.keys() ^ stored.keys(), key=str):
             which = "is missing" if (start, key) in wanted.events else "should not be there"

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         "position, so that each event counts exactly once. Recommendations are read from the committed state."
     )
     with environment(options) as settings, Pipeline(settings) as pipeline:
-        published = publish(pipeline, _records(shop, options.sessions), None, end_time=False)
+        published = publish(pipeline, _records(shop, options.sessions), None)
         seconds, _ = process_all(pipeline, published)
         console.print(counts_in_words(pipeline.container.customer_queries().counts()))
         _show_customers(pipeline)

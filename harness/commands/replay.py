@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object]:
-    lines = publish(pipeline, source_records(options), options.limit, end_time=options.database is None)
+    lines = publish(pipeline, source_records(options), options.limit)
     seconds, counts = process_all(pipeline, lines)
     classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
     messages = sum(classes.values()) - lines  # the worker has written them for visitors who signed in

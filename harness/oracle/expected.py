@@ -23,7 +23,7 @@ from harness.oracle.record_classes import ClassifiedRecords, PartitionOf, classi
 from harness.oracle.sessions import ExpectedSession
 from harness.oracle.timed_events import timed_events
 from harness.oracle.views import Actions, ExpectedProduct, ViewTotals
-from harness.oracle.windows import ExpectedWindows, TimedEvent, expected_windows, times_of
+from harness.oracle.windows import ExpectedWindows, TimedEvent, expected_windows
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -149,6 +149,7 @@ def expect(
     for sessions in expected.session_lists.values():
         sessions.sort(reverse=True)
     largest_ms = {partition: max(times) for partition, times in totals.largest_times.items()}
+    windows, times_ms = expected_windows(settings.windows, timed, classified.window_ticks)
     return attrs.evolve(
         expected,
         messages_expected=len(messages),
@@ -163,8 +164,8 @@ def expect(
         largest_ms=largest_ms,
         listings=expected_listings([*classified.without_customer, *stock_events], totals.sales),
         newest_ms={partition: min(times) for partition, times in totals.largest_times.items() if len(times) > 1},
-        windows=expected_windows(settings.windows, timed),
-        window_times_ms=times_of(timed),
+        windows=windows,
+        window_times_ms=times_ms,
     )
 
 

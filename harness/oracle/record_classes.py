@@ -11,10 +11,11 @@ from harness.oracle.identity import APPENDED_AT_MS, KEY_STRIDE, LATEST_MS, Keyed
 from harness.oracle.listings import NEVER_MS, TickRecord
 from harness.oracle.profile import country_of
 from harness.oracle.visitor_profile import MergeMessage, OracleDecoded
+from harness.oracle.windows import WindowTick
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
-from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick, WatermarkTick
 
 UNREADABLE: Final = "unreadable"
 """Replaces the reason codes of all records that cannot be decoded: two decoders may report different faults first."""
@@ -34,7 +35,8 @@ class ClassifiedRecords:
     clock was ahead, they count as of an earlier time. `letter_checksums` has a checksum of each rejected record, by
     partition and position. `appended_ms` is the append time of the latest record of each partition;
     `appended_ms_of_ahead` that of records whose event time is later than their append time. `ticks` are those of each
-    partition. `stock_events` state a stock; their watermark decides their class; `stock_checksums` has theirs.
+    partition that move its watermark, `window_ticks` those that move the time of windows. `stock_events` state a stock;
+    their watermark decides their class; `stock_checksums` has theirs.
     """
 
     counts: dict[RecordClass, int]
@@ -47,6 +49,7 @@ class ClassifiedRecords:
     appended_ms: dict[int, int] = attrs.Factory(dict)
     appended_ms_of_ahead: dict[SessionKey, int] = attrs.Factory(dict)
     ticks: dict[int, list[TickRecord]] = attrs.Factory(dict)
+    window_ticks: dict[SessionKey, WindowTick] = attrs.Factory(dict)
     stock_events: list[KeyedEvent] = attrs.Factory(list)
     stock_checksums: dict[tuple[int, int], int] = attrs.Factory(dict)
 
@@ -63,6 +66,10 @@ def classify(
     appended_before_ms = appended_ms.get(record.partition, NEVER_MS)
     appended_ms[record.partition] = max(record.appended_at_ms, appended_ms.get(record.partition, record.appended_at_ms))
     if isinstance(decoded, Tick):
+        classified.counts[RecordClass.CONTROL] += 1
+        key = SessionKey(record.position * KEY_STRIDE + record.partition)
+        classified.window_ticks[key] = WindowTick(decoded, record.appended_at_ms, appended_before_ms)
+    elif isinstance(decoded, WatermarkTick):
         classified.counts[RecordClass.CONTROL] += 1
         tick = TickRecord(record.position, record.appended_at_ms, appended_before_ms, decoded.floor_ms)
         classified.ticks.setdefault(record.partition, []).append(tick)

@@ -7,7 +7,7 @@ from realtime_pipeline.domain.profile.deduplication import SeenEvents
 from realtime_pipeline.domain.profile.session import Session, SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.order import Order
-from realtime_pipeline.domain.streams.records import Ignored, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Ignored, Rejected, Tick, WatermarkTick
 
 
 @attrs.frozen
@@ -55,5 +55,5 @@ class MergeMessage:
     filter: str = ""
 
 
-OracleDecoded = Event | MergeMessage | Tick | Ignored | Rejected
+OracleDecoded = Event | MergeMessage | Tick | WatermarkTick | Ignored | Rejected
 """What a record of the log is, by the oracle's decoding."""

@@ -17,8 +17,10 @@ from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import Event
+from realtime_pipeline.domain.streams.records import Tick
 
 NO_TIME: Final = -1
+LAST_MS: Final = 253_402_300_799_999
 Key = tuple[str | None, ...] | None
 """The values of a key's fields; None: the events of all keys beyond the definition's number."""
 
@@ -32,54 +34,87 @@ class TimedEvent:
     appended_ms: int
 
 
+@attrs.frozen
+class WindowTick:
+    """A tick: when it was appended, and the largest append time before it in its partition."""
+
+    tick: Tick
+    appended_ms: int
+    appended_before_ms: int
+
+
+@attrs.define
+class PartitionTime:
+    """How far a partition has come: with ticks, and by events alone; and when the record was appended that moved it."""
+
+    time_ms: int = NO_TIME
+    events_ms: int = NO_TIME
+    risen_ms: int = NO_TIME
+
+    def add(self, found: TimedEvent | WindowTick) -> None:
+        """Move on by an event or a tick."""
+        if isinstance(found, TimedEvent):
+            reached = min(found.event.occurred_at_ms, found.appended_ms)
+            self.events_ms = max(self.events_ms, reached)
+        else:
+            reached = self.time_ms
+            if NO_TIME not in (self.time_ms, self.risen_ms):
+                passed = min(found.tick.elapsed_ms, found.appended_ms - self.risen_ms)
+                reached += passed if passed > 0 else 0
+            if found.tick.floor_ms is not None and found.tick.seen_ms == found.appended_before_ms:
+                reached = max(reached, found.tick.floor_ms)
+        if reached > self.time_ms:
+            self.time_ms = min(reached, LAST_MS)
+            self.risen_ms = max(self.risen_ms, found.appended_ms)
+
+
 @attrs.define
 class ExpectedWindows:
     """The windows of a definition.
 
     `events` has the events of each window, by its start, and key. `late` is the number of events for which all their
-    windows were final. `times_ms` is how far each partition has come.
+    windows were final, `late_by_ticks` of those for which that would not have been so without ticks.
     """
 
     events: dict[tuple[int, Key], list[Event]] = attrs.Factory(dict)
     ends_ms: dict[int, int] = attrs.Factory(dict)
     late: int = 0
+    late_by_ticks: int = 0
 
 
 def expected_windows(
-    definitions: Sequence[WindowedAggregate], timed: Mapping[SessionKey, TimedEvent]
-) -> dict[str, ExpectedWindows]:
-    """Compute the windows of all definitions over the events of a log, by the keys of their positions."""
+    definitions: Sequence[WindowedAggregate],
+    timed: Mapping[SessionKey, TimedEvent],
+    ticks: Mapping[SessionKey, WindowTick],
+) -> tuple[dict[str, ExpectedWindows], dict[int, int]]:
+    """Compute the windows of all definitions over the events and ticks of a log, by the keys of their positions.
+
+    Returns:
+        The windows of each definition, and how far each partition has come.
+    """
     expected = {definition.name: ExpectedWindows() for definition in definitions}
-    partitions = {key % KEY_STRIDE for key in timed}
-    for partition in partitions:
-        keys = sorted(key for key in timed if key % KEY_STRIDE == partition)
-        time_ms = NO_TIME
-        for found in (timed[key] for key in keys):
-            if found.is_counted:
-                for definition in definitions:
-                    _count(definition, found.event, time_ms, expected[definition.name])
-            time_ms = max(time_ms, min(found.event.occurred_at_ms, found.appended_ms))
+    steps: dict[SessionKey, TimedEvent | WindowTick] = {**timed, **ticks}
+    times: dict[int, PartitionTime] = {}
+    for key in sorted(steps):  # in log order within each partition
+        found, time = steps[key], times.setdefault(key % KEY_STRIDE, PartitionTime())
+        if isinstance(found, TimedEvent) and found.is_counted:
+            for definition in definitions:
+                _count(definition, found.event, time, expected[definition.name])
+        time.add(found)
     for definition in definitions:
         _trim_keys(definition, expected[definition.name])
-    return expected
+    return expected, {partition: time.time_ms for partition, time in times.items()}
 
 
-def times_of(timed: Mapping[SessionKey, TimedEvent]) -> dict[int, int]:
-    """How far each partition has come."""
-    times: dict[int, int] = {}
-    for key, found in timed.items():
-        at_ms = min(found.event.occurred_at_ms, found.appended_ms)
-        times[key % KEY_STRIDE] = max(times.get(key % KEY_STRIDE, NO_TIME), at_ms)
-    return times
-
-
-def _count(definition: WindowedAggregate, event: Event, time_ms: int, expected: ExpectedWindows) -> None:
+def _count(definition: WindowedAggregate, event: Event, time: PartitionTime, expected: ExpectedWindows) -> None:
     if not all(holds(field_of(definition, event, name), condition) for name, condition in definition.where.items()):
         return
     windows = windows_at(definition.window, event.occurred_at_ms)
-    open_ = [(start, end) for start, end in windows if time_ms - definition.bound_ms < end + definition.lateness_ms]
+    allowed_ms = definition.bound_ms + definition.lateness_ms
+    open_ = [(start, end) for start, end in windows if time.time_ms < end + allowed_ms]
     if not open_:
         expected.late += 1
+        expected.late_by_ticks += any(time.events_ms < end + allowed_ms for _, end in windows)
         return
     if not any(is_measured(definition, name, event) for name in definition.measures):
         return

@@ -17,14 +17,13 @@ LOG_WAIT_S = 0.2
 LOG_SILENCE_S = 60.0
 
 
-def publish(pipeline: Pipeline, records: Iterable[SourceRecord], expected: int | None, end_time: bool = True) -> int:
+def publish(pipeline: Pipeline, records: Iterable[SourceRecord], expected: int | None) -> int:
     """Publish every record, also garbage; return how many were published.
 
     Args:
         pipeline: where to publish.
         records: what to publish.
         expected: how many records there are, for the progress bar.
-        end_time: whether to append ticks that end event time: right for a replay to which nothing is added later.
     """
     published = 0
     with progress() as bars:
@@ -34,8 +33,6 @@ def publish(pipeline: Pipeline, records: Iterable[SourceRecord], expected: int |
             published += count
             bars.update(bar, completed=published)
         bars.update(bar, total=published, completed=published)
-    if end_time:
-        pipeline.container.publish_events().end_of_time()
     return published
 
 

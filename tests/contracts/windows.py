@@ -9,7 +9,7 @@ from realtime_pipeline.application.errors import Fenced
 from realtime_pipeline.application.ports.cell_store import CellStore, Commit
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.window_queries import CellPanes, WindowQueries
-from realtime_pipeline.domain.analytics.pane_table import NOTES_MS, TIME, Notes
+from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS, TIME, Notes
 from realtime_pipeline.domain.analytics.panes import ChunkChanges, ChunkId, Chunks, PaneId
 from realtime_pipeline.domain.streams.watermark import Watermark
 from tests.contracts.cell_store import effects

@@ -21,10 +21,11 @@ from realtime_pipeline.domain.profile.purchases import Purchases
 from realtime_pipeline.domain.profile.visits import Visits
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.messages import Message
-from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Decoded, Record, Rejected, Tick, WatermarkTick
 from realtime_pipeline.infrastructure.codecs.customer_map import map_of
-from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, kind_named
+from realtime_pipeline.infrastructure.codecs.events import EventDecoder, EventLimits, kind_named
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
+from realtime_pipeline.infrastructure.codecs.ticks import KEY_OF_TICKS, TICK_KEY
 
 AT_MS: Final = 1_700_000_000_000
 EMOJI: Final = "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
@@ -249,7 +250,7 @@ def compared(decoded: Decoded | OracleDecoded) -> object:
         return attrs.asdict(decoded, recurse=False) | {"profile": flat}
     if isinstance(decoded, MergeMessage):
         return attrs.asdict(decoded, recurse=False) | {"profile": attrs.asdict(decoded.profile, recurse=False)}
-    if isinstance(decoded, Tick):
+    if isinstance(decoded, Tick | WatermarkTick):
         return decoded
     if not isinstance(decoded, Event):
         return type(decoded).__name__
@@ -353,5 +354,20 @@ def test_both_decoders_read_any_bytes_alike(value: bytes) -> None:
 
 
 @given(st.one_of(st.integers(0, 10**18).map(str), st.sampled_from(["", "five", "5.0", "{}"])))
-def test_both_decoders_read_ticks_alike(floor: str) -> None:
-    check_alike(floor.encode(), TICK_KEY)
+def test_both_decoders_read_ticks_of_the_watermark_alike(floor: str) -> None:
+    check_alike(floor.encode(), KEY_OF_TICKS)
+
+
+_TIMES = st.one_of(st.none(), st.integers(-2, 300_000_000_000_000), st.sampled_from(["1", 1.0, True, [], {}]))
+
+
+@given(
+    st.one_of(
+        st.dictionaries(st.sampled_from(["elapsed_ms", "seen_ms", "floor_ms", "more"]), _TIMES).map(
+            msgspec.json.encode
+        ),
+        st.sampled_from([b"", b"[]", b"{", b"5"]),
+    )
+)
+def test_both_decoders_read_ticks_alike(value: bytes) -> None:
+    check_alike(value, TICK_KEY)

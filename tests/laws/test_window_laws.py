@@ -20,7 +20,19 @@ from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.conditions import FieldTest
 from realtime_pipeline.domain.profile.exclusion import Exclusion
 from tests.laws.strategies import EXCLUSIONS, histories
-from tests.support.histories import KINDS, SMALL, Kind, append, differences, embedded, in_pieces, opened
+from tests.support.histories import (
+    KINDS,
+    NOW_MS,
+    SMALL,
+    Kind,
+    SetClock,
+    append,
+    differences,
+    embedded,
+    in_pieces,
+    opened,
+)
+from tests.support.windows import TickAt, append_history
 
 SALES = ("product_purchased", "purchase_cancelled")
 ALL_MEASURES = {
@@ -65,13 +77,32 @@ DEFINITIONS = (
 NOBODY = Exclusion()
 
 
+@st.composite
+def ticks(draw: st.DrawFn) -> TickAt:
+    """A tick of one of the two partitions, whose time and floor are near those of the events."""
+    floor_ms = draw(st.one_of(st.none(), st.integers(NOW_MS - 40_000, NOW_MS + 20_000)))
+    after_ms, elapsed_ms = draw(st.integers(0, 9_000)), draw(st.integers(0, 9_000))
+    return TickAt(draw(st.integers(0, 1)), after_ms, elapsed_ms, floor_ms, draw(st.booleans()))
+
+
+@st.composite
+def ticked_histories(draw: st.DrawFn) -> list[bytes | TickAt]:
+    """A history with ticks between its events, also of partitions without events."""
+    found: list[bytes | TickAt] = list(draw(histories()))
+    for tick in draw(st.lists(ticks(), max_size=6)):
+        found.insert(draw(st.integers(0, len(found))), tick)
+    return found
+
+
 @contextmanager
-def pipeline_of(kind: Kind, exclude: Exclusion = NOBODY, round_records_max: int = 5_000) -> Iterator[Pipeline]:
+def pipeline_of(
+    kind: Kind, exclude: Exclusion = NOBODY, round_records_max: int = 5_000, clock: SetClock | None = None
+) -> Iterator[Pipeline]:
     worker = WorkerSettings(round_records_max=round_records_max, cached_customers_max=2)
     settings = attrs.evolve(
         SMALL, worker=worker, quality=QualitySettings(exclude), analytics=AnalyticsSettings(DEFINITIONS)
     )
-    with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings)) as pipeline:
+    with tempfile.TemporaryDirectory() as folder, opened(embedded(kind, Path(folder), settings), clock) as pipeline:
         yield pipeline
 
 
@@ -90,13 +121,19 @@ def read(pipeline: Pipeline) -> list[dict[str, object]]:
 
 
 @KINDS
-@given(history=histories(), exclude=EXCLUSIONS, is_twice=st.booleans(), cuts=st.lists(st.integers(0, 40), max_size=2))
+@given(
+    history=ticked_histories(),
+    exclude=EXCLUSIONS,
+    is_twice=st.booleans(),
+    cuts=st.lists(st.integers(0, 40), max_size=2),
+)
 def test_the_windows_are_what_the_oracle_makes_of_the_log(
-    kind: Kind, history: list[bytes], exclude: Exclusion, is_twice: bool, cuts: list[int]
+    kind: Kind, history: list[bytes | TickAt], exclude: Exclusion, is_twice: bool, cuts: list[int]
 ) -> None:
-    with pipeline_of(kind, exclude) as pipeline:
+    clock = SetClock()
+    with pipeline_of(kind, exclude, clock=clock) as pipeline:
         for piece in in_pieces(history * (2 if is_twice else 1), cuts):
-            append(pipeline, piece)
+            append_history(pipeline, clock, piece)
             pipeline.process()
         assert differences(pipeline) == []
 
@@ -114,12 +151,13 @@ def test_windows_do_not_depend_on_how_the_log_is_cut(
 
 
 @KINDS
-@given(history=histories(), cut=st.integers(0, 40))
-def test_a_final_window_never_changes(kind: Kind, history: list[bytes], cut: int) -> None:
-    with pipeline_of(kind) as pipeline:
+@given(history=ticked_histories(), cuts=st.lists(st.integers(0, 40), max_size=3))
+def test_a_final_window_never_changes(kind: Kind, history: list[bytes | TickAt], cuts: list[int]) -> None:
+    clock = SetClock()
+    with pipeline_of(kind, clock=clock) as pipeline:
         final: dict[tuple[str, int, tuple[str | None, ...] | None], WindowResult] = {}
-        for piece in in_pieces(history, [cut]):
-            append(pipeline, piece)
+        for piece in in_pieces(history, cuts):
+            append_history(pipeline, clock, piece)
             pipeline.process()
             found = {
                 (definition.name, item.start_ms, item.key): item

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import attrs
 import msgspec
@@ -59,6 +59,9 @@ SMALL = Settings(
     stores=StoreSettings(session_retention_ms=30_000, listed_sessions_max=3),
     worker=WorkerSettings(cached_customers_max=2),
 )
+
+
+T = TypeVar("T")
 
 
 class SetClock(Clock):
@@ -157,7 +160,7 @@ def state(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def in_pieces(values: Sequence[bytes], cuts: Iterable[int]) -> list[Sequence[bytes]]:
+def in_pieces(values: Sequence[T], cuts: Iterable[int]) -> list[Sequence[T]]:
     """Cut a sequence at indexes."""
     edges = [0, *sorted({cut % (len(values) + 1) for cut in cuts}), len(values)]
     return [values[begin:end] for begin, end in pairwise(edges)]

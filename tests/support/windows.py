@@ -1,8 +1,10 @@
 """Windows in tests: definitions, events of a second, and what was counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import attrs
 
 from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.composition.settings import AnalyticsSettings
@@ -10,7 +12,9 @@ from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.measures.measure import Measure
 from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.conditions import Condition
-from tests.support.histories import event
+from realtime_pipeline.domain.streams.records import Tick
+from realtime_pipeline.infrastructure.codecs.ticks import encode_tick
+from tests.support.histories import SetClock, append, event
 
 T_MS = 29_333_000 * 60_000
 """The start of a minute, some hours before the tests' clock: 2025-10-09T03:20:00Z."""
@@ -64,6 +68,37 @@ def rows(
     """Each window's start in seconds after T, its key, and its values."""
     items = pipeline.windows(name, **arguments).items
     return [((item.start_ms - T_MS) // 1_000, item.key, dict(item.values)) for item in items]
+
+
+@attrs.frozen
+class TickAt:
+    """A tick of a test's history: the clock moves on by `after_ms`, and the tick is appended to a partition."""
+
+    partition: int
+    after_ms: int
+    elapsed_ms: int
+    floor_ms: int | None = None
+    is_next: bool = True
+    """Whether its writer has seen the partition's last record."""
+
+
+def append_history(pipeline: Pipeline, clock: SetClock, history: Iterable[bytes | TickAt]) -> None:
+    """Append events and ticks, in order."""
+    for item in history:
+        if isinstance(item, TickAt):
+            clock.at_ms += item.after_ms
+            append_tick(pipeline, item)
+        else:
+            append(pipeline, [item])
+
+
+def append_tick(pipeline: Pipeline, item: TickAt) -> None:
+    container = pipeline.container
+    _, end = container.log().bounds([item.partition])[item.partition]
+    records = container.log_reader().read(item.partition, 0, end)
+    seen_ms = max([record.appended_at_ms for record in records], default=-1) + (not item.is_next)
+    tick = Tick(item.elapsed_ms, seen_ms, item.floor_ms)
+    container.publisher().publish([encode_tick(tick, item.partition)])
 
 
 def counts(pipeline: Pipeline, name: str, **arguments: Any) -> list[tuple[int, Any, int]]:

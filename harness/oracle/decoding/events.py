@@ -1,5 +1,6 @@
 """Decodes a record of the log into an event, as docs/events.md defines it."""
 
+import json
 from typing import Final
 
 from harness.oracle.decoding.catalogue import USED as CATALOGUE_PROPERTIES
@@ -41,9 +42,11 @@ from harness.oracle.decoding.values import (
 from harness.oracle.visitor_profile import OracleDecoded
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.shop.money import Amount
-from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick, WatermarkTick
 
-TICK_KEY: Final = b"\0tick"
+WATERMARK_TICK_KEY: Final = b"\0tick"
+TICK_KEY: Final = b"\0tick2"
+LAST_MS: Final = 253_402_300_800_000
 LOG_NAME: Final = "user_events"
 """The prefix of ids that are given to events without an id."""
 USER_BYTES: Final = 2_048
@@ -65,6 +68,8 @@ class OracleDecoder:
 
     def __call__(self, record: Record) -> OracleDecoded:
         """Decode a record; a record that cannot be decoded gives a `Rejected` with the reason."""
+        if record.key == WATERMARK_TICK_KEY:
+            return _watermark_tick(record.value)
         if record.key == TICK_KEY:
             return _tick(record.value)
         document: Fields = {}
@@ -304,9 +309,21 @@ def _shown(value: object) -> tuple[ProductId, ...]:
     return tuple(found)
 
 
-def _tick(value: bytes) -> Tick | Rejected:
+def _watermark_tick(value: bytes) -> WatermarkTick | Rejected:
     if not value:
-        return Tick()
+        return WatermarkTick()
     if not value.isdigit() or len(value) > TICK_DIGITS_MAX:
         return Rejected("invalid_tick: its value is a whole number of milliseconds, or empty")
-    return Tick(int(value))
+    return WatermarkTick(int(value))
+
+
+def _tick(value: bytes) -> Tick | Rejected:
+    try:
+        document = json.loads(value)
+        elapsed_ms, seen_ms, floor_ms = document["elapsed_ms"], document["seen_ms"], document.get("floor_ms")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return Rejected("invalid_tick: it is an object with elapsed_ms and seen_ms")
+    for number, least in ((elapsed_ms, 0), (seen_ms, -1), (0 if floor_ms is None else floor_ms, 0)):
+        if type(number) is not int or not least <= number < LAST_MS:
+            return Rejected("invalid_tick: its times are whole numbers of milliseconds")
+    return Tick(elapsed_ms, seen_ms, floor_ms)

@@ -55,7 +55,7 @@ from realtime_pipeline.domain.recommendation.service import RecommendationServic
 from realtime_pipeline.domain.shop.events import NOTHING
 from realtime_pipeline.infrastructure.codecs.dead_letters import encode_replay, find_event_id
 from realtime_pipeline.infrastructure.codecs.documents import find_document
-from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, encode_event, encode_tick
+from realtime_pipeline.infrastructure.codecs.events import EventDecoder, encode_event
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
 from realtime_pipeline.infrastructure.codecs.spelling import find_unknown
 from realtime_pipeline.infrastructure.codecs.unmapped import encode_unmapped
@@ -114,7 +114,7 @@ def worker(provided: Provided) -> Worker:
 def publish_events(provided: Provided) -> PublishEvents:
     """Publish events; the log is opened when the first event is appended."""
     decoder = provided.decoder()
-    return PublishEvents(provided.publisher, decoder, decoder.route, encode_event, encode_tick, TICK_KEY)
+    return PublishEvents(provided.publisher, decoder, decoder.route, encode_event)
 
 
 def run_source(provided: Provided) -> RunSource:

@@ -21,7 +21,7 @@ from realtime_pipeline.domain.shop.events import Event
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.codecs.documents import find_document
-from realtime_pipeline.infrastructure.codecs.events import TICK_KEY
+from realtime_pipeline.infrastructure.codecs.ticks import KEY_OF_TICKS
 from realtime_pipeline.infrastructure.files.sink import FileSink
 from realtime_pipeline.infrastructure.memory.sink import MemorySink
 from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSettings
@@ -200,7 +200,7 @@ class Noted(MemorySink):
 
 
 def ticks(pipeline: Pipeline, number: int) -> None:
-    pipeline.container.publisher().publish([Outgoing(TICK_KEY, b"", partition=0) for _ in range(number)])
+    pipeline.container.publisher().publish([Outgoing(KEY_OF_TICKS, b"", partition=0) for _ in range(number)])
 
 
 def test_a_batch_is_bounded_in_records_and_in_bytes(tmp_path: Path) -> None:

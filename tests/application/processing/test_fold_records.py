@@ -1,10 +1,14 @@
 """FoldRecords: records are decoded, checked for their partition, and folded."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 
+from realtime_pipeline import Pipeline
+from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.infrastructure.codecs.ticks import KEY_OF_TICKS
 from tests.support.histories import (
     KINDS,
     NOW_MS,
@@ -31,8 +35,13 @@ def test_a_misrouted_record_is_a_dead_letter(kind: Kind, tmp_path: Path) -> None
         assert differences(pipeline) == []
 
 
+def _append_ticks(pipeline: Pipeline, value: bytes, partitions: Iterable[int]) -> None:
+    ticks = [Outgoing(KEY_OF_TICKS, value, partition=partition) for partition in partitions]
+    pipeline.container.publisher().publish(ticks)
+
+
 @KINDS
-def test_ticks_advance_the_watermark_of_a_quiet_partition(kind: Kind, tmp_path: Path) -> None:
+def test_ticks_of_earlier_releases_advance_the_watermark(kind: Kind, tmp_path: Path) -> None:
     clock = SetClock()
     with opened(embedded(kind, tmp_path), clock) as pipeline:
         append(pipeline, [event("e1", at_ms=NOW_MS)], partition=None)
@@ -41,13 +50,13 @@ def test_ticks_advance_the_watermark_of_a_quiet_partition(kind: Kind, tmp_path: 
         partition = max(watermarks, key=lambda number: watermarks[number].at_ms)
         assert watermarks[partition].at_ms == NOW_MS - SMALL.fold.max_out_of_orderness_ms
         clock.at_ms += 3_000
-        pipeline.container.publish_events().tick(partition)
+        _append_ticks(pipeline, b"", [partition])
         assert pipeline.process()[RecordClass.CONTROL] == 1
         assert (
             pipeline.container.product_queries().watermarks()[partition].at_ms
             == NOW_MS - SMALL.fold.max_out_of_orderness_ms + 3_000
         )
-        pipeline.container.publish_events().end_of_time()
+        _append_ticks(pipeline, b"253402300799999", [0, 1])
         pipeline.process()
         assert {watermark.at_ms for watermark in pipeline.container.product_queries().watermarks().values()} == {
             253_402_300_799_999

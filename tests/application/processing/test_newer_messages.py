@@ -11,8 +11,8 @@ from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.codecs import messages
-from realtime_pipeline.infrastructure.codecs.events import TICK_KEY
 from realtime_pipeline.infrastructure.codecs.formats import Format
+from realtime_pipeline.infrastructure.codecs.ticks import KEY_OF_TICKS
 from tests.support.histories import KINDS, Kind, append, embedded, event, opened
 from tests.support.newer_releases import NEWER, Fields, StoredProfiles, merge_message, unchanged
 from tests.support.visitors import SETTINGS, looks
@@ -90,7 +90,7 @@ def test_an_upgraded_worker_continues_where_the_older_worker_stopped(
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_tick_in_a_newer_format_stops_the_worker(pipeline: Pipeline) -> None:
-    pipeline.container.publisher().publish([Outgoing(TICK_KEY + b"2", b"{}", partition=0)])
+    pipeline.container.publisher().publish([Outgoing(KEY_OF_TICKS + b"3", b"{}", partition=0)])
     with pytest.raises(NewerRelease, match=r"partition 0, position 0: a tick .*upgrade this program"):
         pipeline.process()
     assert pipeline.container.customer_queries().counts() == {}

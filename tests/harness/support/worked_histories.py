@@ -7,7 +7,8 @@ from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.settings import FoldSettings
-from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventLimits, encode_event
+from realtime_pipeline.infrastructure.codecs.events import EventLimits, encode_event
+from realtime_pipeline.infrastructure.codecs.ticks import KEY_OF_TICKS
 
 HOUR = 472_222
 AT = HOUR * 3_600_000
@@ -74,7 +75,7 @@ def small_shop() -> list[list[Record]]:
             event("zoom", "anna", 3, "a9"),
             event("view", "bob", 3, "b6", product_id="tea"),
             event("view", "anna", 10 * 24 * 60 + 6, "a10", product_id="tea"),
-            (TICK_KEY, b""),
+            (KEY_OF_TICKS, b""),
             event("view", None, 10, "n1", product_id="cup"),
         ],
     )

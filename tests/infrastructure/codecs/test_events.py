@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind
-from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick
-from realtime_pipeline.infrastructure.codecs.events import TICK_KEY, EventDecoder, EventLimits, encode_tick
+from realtime_pipeline.domain.streams.records import Ignored, Record, Rejected, Tick, WatermarkTick
+from realtime_pipeline.infrastructure.codecs.events import EventDecoder, EventLimits
+from realtime_pipeline.infrastructure.codecs.ticks import KEY_OF_TICKS, TICK_KEY, encode_tick
 
 AT_MS = 1_700_000_000_000
 AT_ISO = "2023-11-14T22:13:20"
@@ -131,9 +132,15 @@ def test_money_is_exact(price: float) -> None:
 
 
 def test_ticks_are_recognised_by_their_key() -> None:
-    assert decoded(encode_tick(5), TICK_KEY) == Tick(5)
-    assert decoded(encode_tick(None), TICK_KEY) == Tick(None)
-    assert isinstance(decoded(b"five", TICK_KEY), Rejected)
+    assert decoded(b"5", KEY_OF_TICKS) == WatermarkTick(5)
+    assert decoded(b"", KEY_OF_TICKS) == WatermarkTick(None)
+    assert isinstance(decoded(b"five", KEY_OF_TICKS), Rejected)
+    for tick in (Tick(5_000, AT_MS, AT_MS - 1), Tick(0, -1)):
+        outgoing = encode_tick(tick, 3)
+        assert (outgoing.key, outgoing.partition) == (TICK_KEY, 3)
+        assert decoded(outgoing.value, TICK_KEY) == tick
+    assert decoded(b'{"elapsed_ms":1,"seen_ms":2,"of_a_later_release":3}', TICK_KEY) == Tick(1, 2)
+    assert isinstance(decoded(b'{"elapsed_ms":-1,"seen_ms":2}', TICK_KEY), Rejected)
     assert reason_of(canonical(user_id="\0tick")).startswith("invalid_id")
 
 

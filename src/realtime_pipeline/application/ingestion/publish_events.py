@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from realtime_pipeline.application.errors import InvalidEvents
-from realtime_pipeline.application.ports.decoding import Decode, EncodeEvent, EncodeTick, FindRoute, Route
+from realtime_pipeline.application.ports.decoding import Decode, EncodeEvent, FindRoute, Route
 from realtime_pipeline.application.ports.event_publisher import EventPublisher, Outgoing
 from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.domain.streams.records import Record, Rejected
@@ -39,15 +39,11 @@ class PublishEvents:
         decode: Decode,
         find_route: FindRoute,
         encode_event: EncodeEvent,
-        encode_tick: EncodeTick,
-        tick_key: bytes,
     ) -> None:
         self._publisher = publisher
         self._decode = decode
         self._find_route = find_route
         self._encode_event = encode_event
-        self._encode_tick = encode_tick
-        self._tick_key = tick_key
 
     def __call__(self, values: Sequence[bytes]) -> int:
         """Publish events, all or none; return how many.
@@ -108,21 +104,6 @@ class PublishEvents:
     def lines(self) -> "LinePublisher":
         """Return a publisher for the lines of one file."""
         return LinePublisher(self._append, self._rejection)
-
-    def tick(self, partition: int) -> None:
-        """Append a tick to an idle partition: it advances the watermark by the time of the log's clock since the last
-        record.
-
-        The owner of the partition calls it when a window or timer waits for event time to pass.
-        """
-        self._publisher().publish([Outgoing(self._tick_key, self._encode_tick(None), partition=partition)])
-
-    def end_of_time(self) -> None:
-        """Append a tick to every partition that sets its watermark to the end of time: a finite replay is over."""
-        tick = self._encode_tick(END_OF_TIME)
-        publisher = self._publisher()
-        partitions = range(publisher.partitions)
-        publisher.publish([Outgoing(self._tick_key, tick, partition=number) for number in partitions])
 
     def _encoded(self, name: str, event: Mapping[str, object]) -> bytes:
         try:

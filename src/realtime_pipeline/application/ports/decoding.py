@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.streams.messages import Message
-from realtime_pipeline.domain.streams.records import Decoded, Record
+from realtime_pipeline.domain.streams.records import Decoded, Record, Tick
 
 Decode = Callable[[Record], Decoded]
 """Decode a record. Never raises: a record that is no valid event becomes a `Rejected` with a reason."""
@@ -42,8 +42,8 @@ FindKey = Callable[[Mapping[str, object]], str | None]
 EncodeMessage = Callable[[Message], Outgoing]
 """The record of a message to another customer."""
 
-EncodeTick = Callable[[int | None], bytes]
-"""The bytes of a tick with a floor in ms."""
+EncodeTick = Callable[[Tick, int], Outgoing]
+"""The record of a tick for a partition."""
 
 EncodeReplay = Callable[[bytes, str], bytes]
 """The bytes of an event that is published again: under the id given, and marked as `replayed`."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 import attrs
 
-from realtime_pipeline.domain.analytics.pane_table import BEFORE_ALL_TIME, NOTES_MS, TIME, Counted, Notes
+from realtime_pipeline.domain.analytics.pane_notes import BEFORE_ALL_TIME, NOTES_MS, TIME, Counted, Notes
 from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 
 

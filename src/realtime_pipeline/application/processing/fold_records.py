@@ -9,7 +9,8 @@ from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.processing.owned_cell import OwnedCell
 from realtime_pipeline.application.routing import MISROUTED, PARTITIONERS
-from realtime_pipeline.domain.analytics.pane_table import BEFORE_ALL_TIME, PaneTable
+from realtime_pipeline.domain.analytics.pane_notes import BEFORE_ALL_TIME
+from realtime_pipeline.domain.analytics.pane_table import PaneTable
 from realtime_pipeline.domain.analytics.panes import PaneId
 from realtime_pipeline.domain.profile.identity import ProfileMerged
 from realtime_pipeline.domain.profile.unknown_fields import CannotMerge

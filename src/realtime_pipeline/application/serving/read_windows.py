@@ -26,25 +26,27 @@ class Windows:
     """Windows of a definition, the earliest first, and in each the keys in order.
 
     `time_ms` is up to when every partition has come, -1 where one has no event yet. `late` is how many events came when
-    all of their windows were final.
+    all of their windows were final, `late_by_ticks` how many of them only because ticks had moved time.
     """
 
     definition: WindowedAggregate
     items: Sequence[WindowResult]
     time_ms: int
     late: int
+    late_by_ticks: int
 
     def as_dict(self) -> dict[str, object]:
         """Return the windows as a JSON document, times in UTC.
 
         Example:
-            {"name": "gmv_per_minute", "late": 0, "items": [{"start": "2026-03-01T06:00:00.000Z",
+            {"name": "gmv_per_minute", "late": 0, "late_by_ticks": 0, "items": [{"start": "2026-03-01T06:00:00.000Z",
              "end": "2026-03-01T06:01:00.000Z", "key": ["kitchen"], "values": {"gross": 12.5}, "state": "final",
              "partial": false}]}
         """
         return {
             "name": self.definition.name,
             "late": self.late,
+            "late_by_ticks": self.late_by_ticks,
             "items": [
                 {
                     "start": utc_text(item.start_ms),
@@ -132,7 +134,8 @@ class ReadWindows:
                 for found, values in sorted(merged.items(), key=_by_key)
                 if key is None or found == key
             ]
-        return Windows(compiled.definition, items, time_ms, sum(notes.late for notes in noted))
+        late, by_ticks = sum(notes.late for notes in noted), sum(notes.late_by_ticks for notes in noted)
+        return Windows(compiled.definition, items, time_ms, late, by_ticks)
 
 
 def _by_key(pair: tuple[tuple[str | None, ...] | None, object]) -> tuple[bool, list[tuple[bool, str]]]:

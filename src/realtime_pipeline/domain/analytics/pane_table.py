@@ -3,117 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import attrs
-
 from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
-from realtime_pipeline.domain.analytics.measures.accumulator import Chunk
-from realtime_pipeline.domain.analytics.panes import ChunkChanges, ChunkId, Chunks, Pane, PaneId
+from realtime_pipeline.domain.analytics.pane_notes import BEFORE_ALL_TIME, NOTES_MS, TIME, Counted, Notes, stopped
+from realtime_pipeline.domain.analytics.panes import ChunkChanges, Chunks, Pane, PaneId
 from realtime_pipeline.domain.shop.events import CUSTOM, Event, EventKind
+from realtime_pipeline.domain.shop.times import END_OF_TIME
 
-BEFORE_ALL_TIME: Final = -1
-NOTES_MS: Final = -1
-"""The start of what stands beside a definition's panes: its notes; of no definition, the partition's time."""
-TIME: Final = PaneId("", NOTES_MS)
-_TIME: Final = ChunkId(0, (), 0, "time_ms")
-_NEWEST: Final = ChunkId(0, (), 0, "newest_ms")
-_SINCE: Final = ChunkId(0, (), 0, "since_ms")
-_FROM: Final = ChunkId(0, (), 0, "from_ms")
-_STOPPED: Final = ChunkId(0, (), 0, "stopped_ms")
-_UNTIL: Final = ChunkId(0, (), 0, "until_ms")
-_LATE: Final = ChunkId(0, (), 0, "late")
-_NOTED: Final = (
-    (_SINCE, BEFORE_ALL_TIME),
-    (_FROM, BEFORE_ALL_TIME),
-    (_UNTIL, BEFORE_ALL_TIME),
-    (_LATE, 0),
-)
-_NUMBER: Final = ChunkId(0, (), 0, "number")
-_FINGERPRINTS: Final = ChunkId(0, (), 0, "fingerprints")
 _GRANULE_MAX_MS: Final = 60_000
 KEYS_IN_MEMORY_MAX: Final = 100_000
-
-
-@attrs.define
-class Notes:
-    """What a partition notes of a definition.
-
-    `since_ms` is the time since when it counts without a gap, -1 for the log's beginning. Before the gap it had counted
-    from `from_ms` to `until_ms`; `until_ms` is -1 where there was nothing. `stopped_ms` is the partition's time when a
-    worker without the definition went on; None while it is counted. `late` is how many events were late for all of
-    their windows.
-    """
-
-    since_ms: int = BEFORE_ALL_TIME
-    from_ms: int = BEFORE_ALL_TIME
-    until_ms: int = BEFORE_ALL_TIME
-    late: int = 0
-    stopped_ms: int | None = None
-
-    @classmethod
-    def of(cls, chunks: Chunks) -> "Notes | None":
-        """Read the notes; None where there are none."""
-        if _SINCE not in chunks:
-            return None
-        stopped = chunks.get(_STOPPED)
-        since_ms, from_ms, until_ms, late = (int(chunks.get(id_, default)) for id_, default in _NOTED)
-        return cls(since_ms, from_ms, until_ms, late, None if stopped is None else int(stopped))
-
-    def chunks(self) -> ChunkChanges:
-        """Write the notes of a definition that is counted."""
-        return {
-            _SINCE: self.since_ms,
-            _FROM: self.from_ms,
-            _UNTIL: self.until_ms,
-            _LATE: self.late,
-            _STOPPED: None,
-        }
-
-    def after_gap(self, until_ms: int, since_ms: int) -> "Notes":
-        """The notes after a gap that began at one time and ended at another."""
-        return Notes(since_ms, self.since_ms, until_ms, self.late)
-
-    def is_partial(self, start_ms: int, final_ms: int) -> bool:
-        """Whether the partition lacks events of a window that begins at a time and is final at another."""
-        if self.stopped_ms is not None and final_ms > self.stopped_ms:
-            return True
-        return start_ms < self.since_ms and not (self.from_ms <= start_ms and final_ms <= self.until_ms)
-
-
-@attrs.frozen
-class Counted:
-    """What is stored at `TIME` of a partition, of all its definitions.
-
-    `time_ms` is the partition's time, `newest_ms` the largest time by the events' own clocks, -1 where none is;
-    `number` is that of the commit that counted last, and `fingerprints` those of the definitions that it counted.
-    """
-
-    time_ms: int = BEFORE_ALL_TIME
-    newest_ms: int = BEFORE_ALL_TIME
-    number: int = 0
-    fingerprints: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, chunks: Chunks) -> "Counted":
-        """Read it."""
-        names = chunks.get(_FINGERPRINTS, b"")
-        return cls(
-            int(chunks.get(_TIME, BEFORE_ALL_TIME)),
-            int(chunks.get(_NEWEST, BEFORE_ALL_TIME)),
-            int(chunks.get(_NUMBER, 0)),
-            frozenset(names.decode().split() if isinstance(names, bytes) else ()),
-        )
-
-    def chunks(self, before: "Counted") -> ChunkChanges:
-        """Write what has changed since."""
-        changes: dict[ChunkId, Chunk | None] = {_NUMBER: self.number}
-        if self.time_ms != before.time_ms:
-            changes[_TIME] = self.time_ms
-        if self.newest_ms != before.newest_ms:
-            changes[_NEWEST] = self.newest_ms
-        if self.fingerprints != before.fingerprints:
-            changes[_FINGERPRINTS] = " ".join(sorted(self.fingerprints)).encode()
-        return changes
 
 
 class _Panes:
@@ -128,8 +26,9 @@ class _Panes:
         self.notes_changed = False
         self.changed: set[int] = set()
 
-    def count(self, event: Event, time_ms: int) -> None:
-        """Count an event in every window that it is in and that is open at the partition's time."""
+    def count(self, event: Event, time_ms: int, events_ms: int) -> None:
+        """Count an event in every window that it is in and that is open at the partition's time, which would be
+        `events_ms` without ticks."""
         compiled = self.compiled
         if not compiled.counts(event):
             return
@@ -138,6 +37,7 @@ class _Panes:
         first_ms = None if pane is None else pane.first_open(time_ms - compiled.allowed_ms)
         if pane is None or first_ms is None:
             self.notes.late += 1
+            self.notes.late_by_ticks += self.is_open(start_ms, events_ms)
             self.notes_changed = True
             return
         pane.add(first_ms, compiled.key_of(event), event)
@@ -152,9 +52,9 @@ class PaneTable:
     """The panes of a partition that are in memory. The owner of the partition loads panes before it folds records.
 
     `time_ms` is the partition's time: the largest time of its events, each counted at most as the time at which it was
-    appended. An event is judged by the time before it: a window whose end is more than the bound and the lateness
-    behind that time counts it no more. `newest_ms` is the largest time of its events by their own clocks: no pane that
-    begins later is stored.
+    appended; ticks move it on, too. An event is judged by the time before it: a window whose end is more than the bound
+    and the lateness behind that time counts it no more. No pane is stored that begins later than the newest event by
+    the events' own clocks.
     """
 
     def __init__(self, definitions: Sequence[WindowedAggregate]) -> None:
@@ -163,7 +63,8 @@ class PaneTable:
         granules = (found.compiled.cut.granule_ms() for found in self._counted.values())
         self._granule_ms = min([_GRANULE_MAX_MS, *granules])
         self._has_begun = False
-        self.time_ms = self._newest_ms = BEFORE_ALL_TIME
+        self.time_ms = self._newest_ms = self._events_ms = BEFORE_ALL_TIME
+        self._risen_ms = self._quiet_ms = BEFORE_ALL_TIME
         self._stored = Counted()
         self._number = 0
         self._stopped: dict[str, int] = {}  # when other definitions were counted last, whose notes are to say so
@@ -211,6 +112,8 @@ class PaneTable:
         worker had other definitions, or none."""
         stored = self._stored = Counted.of(found[TIME])
         self.time_ms, self._newest_ms = max(stored.time_ms, largest_ms), max(stored.newest_ms, stored.time_ms)
+        self._events_ms = largest_ms
+        self._risen_ms, self._quiet_ms = stored.risen_ms, stored.quiet_ms
         self._number = number
         is_next = stored.number == number
         # What was not counted may be ahead of the partition's time; how far is known of commits that counted.
@@ -235,22 +138,51 @@ class PaneTable:
         of_kind = self._of_kind.get(kind)
         if of_kind is None:
             of_kind = self._of_kind[kind] = self._for(kind)
-        time_ms = self.time_ms
+        time_ms, events_ms = self.time_ms, self._events_ms
         for counted in of_kind:
-            counted.count(event, time_ms)
+            counted.count(event, time_ms, events_ms)
 
     def advance(self, at_ms: int, appended_at_ms: int) -> None:
         """Move the partition's time on by an event."""
         self._newest_ms = max(self._newest_ms, at_ms)
         at_ms = min(at_ms, appended_at_ms)
-        self.time_ms = max(self.time_ms, at_ms)
+        self._events_ms = max(self._events_ms, at_ms)
+        if at_ms > self.time_ms:
+            self.time_ms = at_ms
+            self._risen_ms, self._quiet_ms = max(self._risen_ms, appended_at_ms), BEFORE_ALL_TIME
+
+    def tick(self, appended_at_ms: int, elapsed_ms: int, floor_ms: int | None) -> None:
+        """Move the partition's time on by a tick.
+
+        Args:
+            appended_at_ms: when the tick was appended.
+            elapsed_ms: how long before that time had risen, by the owner's clock; no more counts than has passed by the
+                log's clock.
+            floor_ms: where time is lifted to; None for nowhere.
+        """
+        at_ms = self.time_ms
+        if BEFORE_ALL_TIME not in (at_ms, self._risen_ms):
+            at_ms += max(0, min(elapsed_ms, appended_at_ms - self._risen_ms))
+        if floor_ms is not None:
+            at_ms = max(at_ms, floor_ms)
+        if at_ms > self.time_ms:
+            if self._quiet_ms < 0:
+                self._quiet_ms = max(self._risen_ms, 0)
+            self.time_ms, self._risen_ms = min(at_ms, END_OF_TIME), max(self._risen_ms, appended_at_ms)
+
+    @property
+    def counted(self) -> Counted:
+        """What is to be stored of all definitions."""
+        return Counted(
+            *(self.time_ms, self._newest_ms, self._number, frozenset(self._counted), self._risen_ms, self._quiet_ms)
+        )
 
     def changes(self) -> dict[PaneId, ChunkChanges]:
         """What has changed since the last call, for the next commit."""
         self._number += 1
         changes: dict[PaneId, ChunkChanges] = {}
         for fingerprint, stopped_ms in self._stopped.items():
-            changes[PaneId(fingerprint, NOTES_MS)] = {_STOPPED: stopped_ms}
+            changes[PaneId(fingerprint, NOTES_MS)] = stopped(stopped_ms)
         self._stopped = {}
         for fingerprint, counted in self._counted.items():
             for start_ms in counted.changed:
@@ -261,7 +193,7 @@ class PaneTable:
             if counted.notes_changed:
                 changes[PaneId(fingerprint, NOTES_MS)] = counted.notes.chunks()
                 counted.notes_changed = False
-        stored = Counted(self.time_ms, self._newest_ms, self._number, frozenset(self._counted))
+        stored = self.counted
         changes[TIME] = stored.chunks(self._stored)
         self._stored = stored
         return changes

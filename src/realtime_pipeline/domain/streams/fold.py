@@ -12,7 +12,7 @@ from realtime_pipeline.domain.profile.session import session_key
 from realtime_pipeline.domain.shop.events import NO_FACTS, CustomerId, Event
 from realtime_pipeline.domain.streams.effects import Effects, EffectsBuilder, RecordClass
 from realtime_pipeline.domain.streams.forgetting import forget_customer
-from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Tick
+from realtime_pipeline.domain.streams.records import Foldable, Ignored, Record, Tick, WatermarkTick
 from realtime_pipeline.domain.streams.settings import FoldSettings
 from realtime_pipeline.domain.streams.sign_in import forward, merge_visitor, sign_in
 from realtime_pipeline.domain.streams.timeliness import untimely
@@ -82,6 +82,11 @@ class _Folding:
             customer, latest_ms = self._customers[decoded.customer_id], record.appended_at_ms + self._max_future_skew_ms
             record_class = merge_visitor(record, decoded, customer, latest_ms, self._of_fold, self.effects)
         elif isinstance(decoded, Tick):
+            if self._windows is not None:
+                is_next = decoded.seen_ms == clock.appended_at_ms
+                self._windows.tick(record.appended_at_ms, decoded.elapsed_ms, decoded.floor_ms if is_next else None)
+            record_class = RecordClass.CONTROL
+        elif isinstance(decoded, WatermarkTick):
             clock.tick(record.appended_at_ms, decoded.floor_ms)
             record_class = RecordClass.CONTROL
         elif isinstance(decoded, Ignored):

@@ -24,7 +24,20 @@ class Record(NamedTuple):  # one for every row of the log: see Event
 
 @attrs.frozen
 class Tick:
-    """Time passing on a quiet partition, written into the log by its owner; `floor_ms` lifts the watermark to it."""
+    """Time passing on a quiet partition, written into the log by its owner: it moves the time of windows.
+
+    `elapsed_ms` is how long ago, by the owner's clock, the partition's time had risen. `seen_ms` is the append time of
+    the last record that the owner had folded; `floor_ms` lifts the time to it, unless other records came in between.
+    """
+
+    elapsed_ms: int
+    seen_ms: int
+    floor_ms: int | None = None
+
+
+@attrs.frozen
+class WatermarkTick:
+    """A tick as releases before windows wrote it: it moves the watermark alone; `floor_ms` lifts the watermark."""
 
     floor_ms: int | None = None
 
@@ -51,5 +64,5 @@ class FromNewer:
     reason: str
 
 
-Foldable = Event | ProfileMerged | Tick | Ignored | Rejected
+Foldable = Event | ProfileMerged | Tick | WatermarkTick | Ignored | Rejected
 Decoded = Foldable | FromNewer

@@ -1,4 +1,4 @@
-"""Decoding and validating events, and encoding events and ticks."""
+"""Decoding and validating events, and encoding events."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import msgspec
 
 from realtime_pipeline.application.ports.decoding import Route
 from realtime_pipeline.domain.shop.events import NOTHING, CustomerId, EventKind, routing_key
-from realtime_pipeline.domain.streams.records import Decoded, FromNewer, Ignored, Record, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Decoded, Ignored, Record, Rejected
 from realtime_pipeline.infrastructure.codecs.catalogue import STATED, CatalogueReader
 from realtime_pipeline.infrastructure.codecs.event_builder import SIGNED_IN, EventBuilder
 from realtime_pipeline.infrastructure.codecs.event_reader import read_custom, read_event
@@ -24,17 +24,16 @@ from realtime_pipeline.infrastructure.codecs.messages import (
 )
 from realtime_pipeline.infrastructure.codecs.nesting import check_depth
 from realtime_pipeline.infrastructure.codecs.spelling import check_spelling
+from realtime_pipeline.infrastructure.codecs.ticks import KEY_OF_TICKS, decode_tick
 from realtime_pipeline.infrastructure.codecs.unmapped import check_unmapped
 from realtime_pipeline.infrastructure.codecs.upcasters import Document, event_type_of
 from realtime_pipeline.infrastructure.codecs.wire import CanonicalWire
 
 __all__ = (
-    "TICK_KEY",
     "TYPE_NAMES",
     "EventDecoder",
     "EventLimits",
     "encode_event",
-    "encode_tick",
     "kind_named",
 )
 
@@ -54,18 +53,10 @@ TYPE_NAMES: Final[Mapping[EventKind, tuple[str, ...]]] = {
 }
 """The built-in event types; a shop adds its own in the settings (`event_types`)."""
 
-TICK_KEY: Final = b"\0tick"
-"""The key of ticks, and the prefix of a newer release's ticks. No event can have it, since ids are printable."""
-
 _WORKER_MARKERS: Final = f'"{PROFILE_MERGED}"'.encode(), f'"{MESSAGE_FORMAT}"'.encode()
 """Only messages that contain one of these may have more bytes than an event."""
 _ALWAYS_ENCODED: Final = frozenset((str, int, bool, type(None)))
 _encode_document: Final = msgspec.json.Encoder(decimal_format="number").encode
-
-
-def encode_tick(floor_ms: int | None) -> bytes:
-    """Encode a tick: its floor in decimal, or nothing."""
-    return b"" if floor_ms is None else str(floor_ms).encode()
 
 
 def encode_event(document: Mapping[str, object]) -> bytes:
@@ -124,8 +115,8 @@ class EventDecoder:
     def __call__(self, record: Record) -> Decoded:
         """Decode a record into an event, a tick, a worker's message, or a reason why it is none of them."""
         value = record.value
-        if record.key is not None and record.key.startswith(TICK_KEY):
-            return _tick(record.key, value)
+        if record.key is not None and record.key.startswith(KEY_OF_TICKS):
+            return decode_tick(record.key, value)
         if len(value) > self._bytes_max and not any(name in value for name in _WORKER_MARKERS):
             return self._reject_too_large(value)
         try:
@@ -231,12 +222,3 @@ class EventDecoder:
 
     def _too_large(self, value: bytes) -> str:
         return f"too_large: {len(value)} bytes are more than {self._limits.record_bytes_max}"
-
-
-def _tick(key: bytes, value: bytes) -> Tick | Rejected | FromNewer:
-    if key != TICK_KEY:
-        return FromNewer(f"a tick of the form {ascii(key)[2:-1]} was written by a newer release: upgrade this program")
-    try:
-        return Tick(int(value) if value else None)
-    except ValueError:
-        return Rejected("invalid_tick: its floor is a whole number of milliseconds, or nothing")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from realtime_pipeline.application.ports.window_queries import CellPanes, WindowQueries
-from realtime_pipeline.domain.analytics.pane_table import NOTES_MS, TIME
+from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS, TIME
 from realtime_pipeline.domain.analytics.panes import PaneId
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 from realtime_pipeline.application.ports.cell_store import Commit
-from realtime_pipeline.domain.analytics.pane_table import NOTES_MS
+from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS
 from realtime_pipeline.domain.analytics.panes import ChunkChanges, PaneId
 from realtime_pipeline.domain.streams.effects import Effects
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from realtime_pipeline.application.ports.window_queries import CellPanes, WindowQueries
-from realtime_pipeline.domain.analytics.pane_table import NOTES_MS, TIME
+from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS, TIME
 from realtime_pipeline.domain.analytics.panes import ChunkId, Chunks, PaneId
 from realtime_pipeline.infrastructure.codecs.panes import decode_chunks, encode_chunk_id
 from realtime_pipeline.infrastructure.redis.client import Key, RedisClient

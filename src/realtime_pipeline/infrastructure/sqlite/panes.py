@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Collection, Mapping
 
 from realtime_pipeline.application.ports.window_queries import CellPanes, WindowQueries
-from realtime_pipeline.domain.analytics.pane_table import NOTES_MS, TIME
+from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS, TIME
 from realtime_pipeline.domain.analytics.panes import ChunkChanges, Chunks, PaneId
 from realtime_pipeline.infrastructure.codecs.panes import decode_chunks, encode_chunk, encode_chunk_id
 from realtime_pipeline.infrastructure.sqlite.database import Database

@@ -7,7 +7,7 @@ import pytest
 from harness.oracle.decoding.events import OracleDecoder
 from harness.oracle.decoding.schema import EventSchema
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
-from realtime_pipeline.domain.streams.records import Ignored, Rejected, Tick
+from realtime_pipeline.domain.streams.records import Ignored, Rejected, WatermarkTick
 from realtime_pipeline.infrastructure.codecs.events import EventLimits
 from tests.harness.support.decoding import AT_MS, decode, decoded, event_of, is_rejected, purchase, review, view
 
@@ -214,8 +214,8 @@ def test_how_large_a_record_may_be() -> None:
 
 
 def test_ticks() -> None:
-    assert decoded(b"", b"\0tick") == Tick(None)
-    assert decoded(b"1700000000000", b"\0tick") == Tick(AT_MS)
+    assert decoded(b"", b"\0tick") == WatermarkTick(None)
+    assert decoded(b"1700000000000", b"\0tick") == WatermarkTick(AT_MS)
     assert isinstance(decoded(b"five", b"\0tick"), Rejected)
     assert isinstance(decoded(b"9" * 5_000, b"\0tick"), Rejected)
 
