@@ -199,6 +199,7 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "product": lambda pipeline: pipeline.product("mug"),
     "process": lambda pipeline: pipeline.process(),
     "processing": _processing,
+    "close_windows": lambda pipeline: pipeline.close_windows(),
     "backup": lambda pipeline: pipeline.backup(f"{pipeline.container.settings().database}.copy"),
     "rebuild": lambda pipeline: pipeline.rebuild(),
     "recommend": lambda pipeline: pipeline.recommend("ada"),

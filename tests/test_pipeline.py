@@ -16,6 +16,7 @@ from realtime_pipeline.infrastructure.memory.customer_queries import MemoryCusto
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.product_queries import MemoryProductQueries
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
+from realtime_pipeline.infrastructure.memory.window_queries import MemoryWindowQueries
 from tests.support.histories import HOUR_MS, KINDS, Kind, append, embedded, event, opened, visits
 
 
@@ -43,6 +44,7 @@ def test_a_store_swapped_for_another_by_the_container(tmp_path: Path) -> None:
     customers = MemoryCustomerQueries(cells, session_retention_ms=10**9)
     container.cells.override(providers.Object(cells))
     container.customer_queries.override(providers.Object(customers))
+    container.window_queries.override(providers.Object(MemoryWindowQueries(cells)))
     container.views.override(providers.Object(views))
     container.product_queries.override(providers.Object(MemoryProductQueries(views)))
     with Pipeline(Settings(database=str(tmp_path / "shop.db")), container) as pipeline:

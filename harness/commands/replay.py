@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 def _replay(pipeline: Pipeline, options: argparse.Namespace) -> dict[str, object]:
     lines = publish(pipeline, source_records(options), options.limit)
     seconds, counts = process_all(pipeline, lines)
+    if options.database is None:  # to a database that is kept, more may be added
+        pipeline.close_windows()
     classes = {name.value: count for name, count in counts.items() if name is not RecordClass.CONTROL}
     messages = sum(classes.values()) - lines  # the worker has written them for visitors who signed in
     adds_up = messages == 0 or (

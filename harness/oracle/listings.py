@@ -8,6 +8,7 @@ import attrs
 from harness.oracle.identity import KEY_STRIDE, KeyedEvent
 from realtime_pipeline.domain.shop.events import ProductId
 from realtime_pipeline.domain.shop.times import END_OF_TIME
+from realtime_pipeline.domain.streams.records import Tick
 
 NEVER_MS: Final = -1
 Sale = tuple[ProductId, int, int]
@@ -30,6 +31,15 @@ class TickRecord:
     appended_ms: int
     appended_before_ms: int
     floor_ms: int | None
+
+
+@attrs.frozen
+class WindowTick:
+    """A tick: when it was appended, and the largest append time before it in its partition."""
+
+    tick: Tick
+    appended_ms: int
+    appended_before_ms: int
 
 
 def expected_listings(events: Iterable[KeyedEvent], sales: Iterable[Sale]) -> dict[ProductId, ExpectedListing]:

@@ -8,10 +8,9 @@ from zlib import crc32
 import attrs
 
 from harness.oracle.identity import APPENDED_AT_MS, KEY_STRIDE, LATEST_MS, KeyedEvent, merge_event
-from harness.oracle.listings import NEVER_MS, TickRecord
+from harness.oracle.listings import NEVER_MS, TickRecord, WindowTick
 from harness.oracle.profile import country_of
 from harness.oracle.visitor_profile import MergeMessage, OracleDecoded
-from harness.oracle.windows import WindowTick
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import ANONYMOUS, NOTHING, CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass

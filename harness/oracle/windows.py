@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from harness.oracle.identity import KEY_STRIDE
+from harness.oracle.listings import WindowTick
 from harness.oracle.window_fields import field_of, holds, text_of
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import Event
-from realtime_pipeline.domain.streams.records import Tick
 
 NO_TIME: Final = -1
 LAST_MS: Final = 253_402_300_799_999
@@ -32,15 +32,6 @@ class TimedEvent:
     event: Event
     is_counted: bool
     appended_ms: int
-
-
-@attrs.frozen
-class WindowTick:
-    """A tick: when it was appended, and the largest append time before it in its partition."""
-
-    tick: Tick
-    appended_ms: int
-    appended_before_ms: int
 
 
 @attrs.define

@@ -80,6 +80,20 @@ class Pipeline(Analytics):
             self.container.worker().catch_up()
         return self.container.customer_queries().counts()
 
+    def close_windows(self) -> None:
+        """Process all that is published, and make every window final that has an event: the end of a finite replay.
+
+        Events that come later are late for these windows; they count in the windows after them.
+
+        Raises:
+            UnrecoverableState: other workers own partitions, or events kept coming; or as `process`.
+            WrongLog: the store was built from another log.
+            Unavailable: the log or the store does not respond.
+            ProcessingFailed: the thread of `processing` has failed.
+        """
+        with self._background.alone():
+            self.container.close_windows()()
+
     def processing(self, on_failure: Callable[[BaseException], object] | None = None) -> AbstractContextManager[None]:
         """Process records as they are published, in a thread of its own, until the `with` block ends.
 

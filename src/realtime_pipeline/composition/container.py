@@ -44,6 +44,8 @@ from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.ports.window_queries import WindowQueries
+from realtime_pipeline.application.ports.window_results import WindowResults
+from realtime_pipeline.application.processing.close_windows import CloseWindows
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
 from realtime_pipeline.application.processing.process_events import ProcessEvents
 from realtime_pipeline.application.processing.worker import Worker
@@ -163,6 +165,9 @@ class Container(containers.DeclarativeContainer):
     window_queries: providers.Singleton[WindowQueries] = _Single(
         lambda parts: _store(parts).window_queries(parts), __self__
     )
+    window_results: providers.Singleton[WindowResults] = _Single(
+        lambda parts: _store(parts).window_results(parts), __self__
+    )
     views: providers.Singleton[Views] = _Single(lambda parts: _store(parts).views(parts), __self__)
     product_queries: providers.Singleton[ProductQueries] = _Single(
         lambda parts: _store(parts).product_queries(parts), __self__
@@ -178,6 +183,7 @@ class Container(containers.DeclarativeContainer):
     relay: providers.Singleton[OutboxRelay] = _Single(use_cases.relay, __self__)
     process_events: providers.Singleton[ProcessEvents] = _Single(use_cases.process_events, __self__)
     worker: providers.Factory[Worker] = providers.Factory(use_cases.worker, __self__)
+    close_windows: providers.Factory[CloseWindows] = providers.Factory(use_cases.close_windows, __self__)
     publish_events: providers.Singleton[PublishEvents] = _Single(use_cases.publish_events, __self__)
     record_exposure: providers.Singleton[RecordExposure] = _Single(use_cases.record_exposure, __self__)
     shared_cache: providers.Singleton[SharedCache] = _Single(use_cases.shared_cache, __self__)

@@ -24,6 +24,7 @@ from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.ports.window_queries import WindowQueries
+from realtime_pipeline.application.ports.window_results import WindowResults
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -48,6 +49,7 @@ class Parts(Protocol):
     cells: providers.Singleton[CellStore]
     customer_queries: providers.Singleton[CustomerQueries]
     window_queries: providers.Singleton[WindowQueries]
+    window_results: providers.Singleton[WindowResults]
     views: providers.Singleton[Views]
     product_queries: providers.Singleton[ProductQueries]
     outputs: providers.Singleton[Outputs]
@@ -82,6 +84,7 @@ class StoreTechnology:
     cells: Callable[[Parts], CellStore]
     customer_queries: Callable[[Parts], CustomerQueries]
     window_queries: Callable[[Parts], WindowQueries]
+    window_results: Callable[[Parts], WindowResults]
     views: Callable[[Parts], Views]
     product_queries: Callable[[Parts], ProductQueries]
     outbox_is_stored: bool = True

@@ -27,6 +27,8 @@ from realtime_pipeline.infrastructure.redis.settings import RedisSettings, Redis
 from realtime_pipeline.infrastructure.sqlite.settings import LogRetentionSettings
 
 ACTIVITY_RETENTION_HOURS_MAX = 10 * 366 * 24
+IDLE_MAX_MS = 7 * 86_400_000
+RESULTS_KEEP_MAX_DAYS = 100 * 366
 SOURCE_NAME_LENGTH_MAX = 200
 SESSION_RETENTION_MAX_MS = 100 * 365 * 86_400_000
 
@@ -95,12 +97,23 @@ class AnalyticsSettings:
 
     Fields of `personal` (such as `properties.email`) are no keys of windows, and no value of theirs is kept in one:
     windows are not forgotten with their customers.
+
+    A partition to which nothing of the shop's has come for `idle_ms` holds no window open; but where no event has come
+    at all, all wait for `silence_ms` at least. Results of final windows are kept for `results_keep_days`.
     """
 
     windows: tuple[WindowedAggregate, ...] = ()
     personal: tuple[str, ...] = ()
+    idle_ms: int = 5_000
+    silence_ms: int = 10 * 60_000
+    results_keep_days: int = 90
 
     def __attrs_post_init__(self) -> None:
+        at_least(100, self, "idle_ms")
+        at_least(0, self, "silence_ms")
+        at_least(1, self, "results_keep_days")
+        at_most(IDLE_MAX_MS, self, "idle_ms", "silence_ms")
+        at_most(RESULTS_KEEP_MAX_DAYS, self, "results_keep_days")
         for name in self.personal:
             field_named(name)
         check_aggregates(self.windows, self.personal)

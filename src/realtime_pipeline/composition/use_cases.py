@@ -32,13 +32,19 @@ from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.processing.claim_cells import ClaimCells
+from realtime_pipeline.application.processing.close_windows import CloseWindows
+from realtime_pipeline.application.processing.emit_windows import EmitWindows
 from realtime_pipeline.application.processing.fold_records import FoldRecords
+from realtime_pipeline.application.processing.keep_windows import KeepWindows
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
 from realtime_pipeline.application.processing.ownership import Ownership
 from realtime_pipeline.application.processing.process_events import ProcessEvents
 from realtime_pipeline.application.processing.process_records import ProcessRecords
+from realtime_pipeline.application.processing.purge_windows import PurgeWindows
 from realtime_pipeline.application.processing.relay_schedule import RelaySchedule
+from realtime_pipeline.application.processing.settings import WindowUpkeepSettings
 from realtime_pipeline.application.processing.worker import Worker
+from realtime_pipeline.application.processing.write_ticks import WriteTicks
 from realtime_pipeline.application.serving.explain_empty_list import ExplainEmptyList
 from realtime_pipeline.application.serving.read_windows import ReadWindows
 from realtime_pipeline.application.serving.recommend_products import RecommendProducts
@@ -50,6 +56,7 @@ from realtime_pipeline.composition.parts import Parts
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.sources import find_source, open_source
 from realtime_pipeline.composition.tables import COMBINATIONS, LOGS, STORES
+from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 from realtime_pipeline.domain.mapping.coverage import PathCoverage
 from realtime_pipeline.domain.recommendation.service import RecommendationService
 from realtime_pipeline.domain.shop.events import NOTHING
@@ -58,6 +65,7 @@ from realtime_pipeline.infrastructure.codecs.documents import find_document
 from realtime_pipeline.infrastructure.codecs.events import EventDecoder, encode_event
 from realtime_pipeline.infrastructure.codecs.messages import encode_message
 from realtime_pipeline.infrastructure.codecs.spelling import find_unknown
+from realtime_pipeline.infrastructure.codecs.ticks import encode_tick
 from realtime_pipeline.infrastructure.codecs.unmapped import encode_unmapped
 
 
@@ -102,7 +110,42 @@ def process_events(provided: Provided) -> ProcessEvents:
     claim_cells = ClaimCells(log, relay_, provided.snapshots(), clock, settings.outbox_retention_ms)
     ownership = Ownership(log, claim_cells, schedule)
     records, observer, upkeep = process_records(provided), provided.observer(), provided.upkeep()
-    return ProcessEvents(log, relay_, ownership, records, schedule, settings, observer, clock, upkeep)
+    windows = keep_windows(provided)
+    return ProcessEvents(log, relay_, ownership, records, schedule, settings, observer, clock, upkeep, windows)
+
+
+def _compiled_windows(settings: Settings) -> list[CompiledAggregate]:
+    return [CompiledAggregate(definition) for definition in settings.folding.windows]
+
+
+def close_windows(provided: Provided) -> CloseWindows:
+    """Ending a finite replay."""
+    definitions, rounds = _compiled_windows(provided.settings()), provided.process_events()
+    queries, publisher = provided.window_queries, provided.publisher
+    return CloseWindows(worker(provided), rounds, queries, publisher, encode_tick, definitions)
+
+
+def keep_windows(provided: Provided) -> KeepWindows | None:
+    """What a worker does for windows between its rounds; None where no windows are defined."""
+    settings, clock = provided.settings(), provided.clock()
+    definitions = _compiled_windows(settings)
+    if not definitions:
+        return None
+    queries, results = provided.window_queries(), provided.window_results()
+    of_windows = WindowUpkeepSettings(
+        settings.analytics.idle_ms,
+        settings.analytics.silence_ms,
+        settings.analytics.results_keep_days * 86_400_000,
+        settings.worker.outbox_retention_ms,
+    )
+    return KeepWindows(
+        queries,
+        EmitWindows(queries, results, definitions, of_windows, clock),
+        PurgeWindows(provided.cells(), queries, results, definitions),
+        WriteTicks(queries, provided.publisher, encode_tick, definitions, of_windows, clock),
+        [compiled.fingerprint for compiled in definitions],
+        clock,
+    )
 
 
 def worker(provided: Provided) -> Worker:
@@ -203,7 +246,7 @@ def check_events(
 
 def read_windows(provided: Provided) -> ReadWindows:
     """Reading windows."""
-    return ReadWindows(provided.window_queries(), provided.settings().analytics.windows)
+    return ReadWindows(provided.window_queries(), provided.window_results(), provided.settings().folding.windows)
 
 
 def record_exposure(provided: Provided) -> RecordExposure:
@@ -267,7 +310,8 @@ def show_customer(provided: Provided) -> ShowCustomer:
 
 def rebuild_store(provided: Provided) -> RebuildStore:
     """Reset the store."""
-    return RebuildStore(provided.log(), provided.cells(), provided.views(), provided.outputs(), provided.snapshots())
+    cells, views, outputs = provided.cells(), provided.views(), provided.outputs()
+    return RebuildStore(provided.log(), cells, views, outputs, provided.snapshots(), provided.window_results())
 
 
 def restore_outputs(provided: Provided) -> RestoreOutputs:

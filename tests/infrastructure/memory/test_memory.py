@@ -11,6 +11,7 @@ from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 from realtime_pipeline.infrastructure.memory.product_queries import MemoryProductQueries
 from realtime_pipeline.infrastructure.memory.views import MemoryViews
 from realtime_pipeline.infrastructure.memory.window_queries import MemoryWindowQueries
+from realtime_pipeline.infrastructure.memory.window_results import MemoryWindowResults
 from tests.contracts.cell_store import OutboxContract
 from tests.contracts.dead_letters import ForgottenContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract
@@ -18,6 +19,7 @@ from tests.contracts.listings import IDENTITY
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import RetractableContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
+from tests.contracts.window_results import WindowResultsContract
 from tests.contracts.windows import WindowsContract
 from tests.support.histories import SetClock
 
@@ -34,6 +36,12 @@ class TestMemoryWindows(WindowsContract):
     def _windows(self) -> None:
         cells = MemoryCellStore()
         self.cells, self.windows = cells, MemoryWindowQueries(cells)
+
+
+class TestMemoryWindowResults(WindowResultsContract):
+    @pytest.fixture(autouse=True)
+    def _results(self) -> None:
+        self.results = MemoryWindowResults()
 
 
 class TestMemoryViews(ViewsContract):

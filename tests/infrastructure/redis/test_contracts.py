@@ -21,9 +21,11 @@ from realtime_pipeline.infrastructure.redis.panes import RedisWindowQueries
 from realtime_pipeline.infrastructure.redis.product_queries import RedisProductQueries
 from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 from realtime_pipeline.infrastructure.redis.views import RedisViews
+from realtime_pipeline.infrastructure.redis.window_results import RedisWindowResults
 from tests.contracts.cell_store import OutboxContract
 from tests.contracts.listings import IDENTITY
 from tests.contracts.views import ACTIVITY_HOURS, HOUR, ViewsContract
+from tests.contracts.window_results import WindowResultsContract
 from tests.contracts.windows import WindowsContract
 from tests.support.redis_dump import dump
 
@@ -42,6 +44,12 @@ class TestRedisWindows(WindowsContract):
     def _windows(self, redis_client: RedisClient, redis_settings: RedisSettings) -> None:
         self.cells = RedisCellStore(redis_client, redis_settings, 1_000, NoObserver())
         self.windows = RedisWindowQueries(redis_client, redis_settings)
+
+
+class TestRedisWindowResults(WindowResultsContract):
+    @pytest.fixture(autouse=True)
+    def _results(self, redis_client: RedisClient, redis_settings: RedisSettings) -> None:
+        self.results = RedisWindowResults(redis_client, redis_settings)
 
 
 class TestRedisViews(ViewsContract):

@@ -207,6 +207,8 @@ DROP TABLE source_positions;
 DROP TABLE listings;
 DROP TABLE sales;
 DROP TABLE panes;
+DROP TABLE window_results;
+DROP TABLE window_progress;
 PRAGMA user_version = 5;
 """
 

@@ -28,6 +28,7 @@ from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 from realtime_pipeline.infrastructure.sqlite.panes import SqliteWindowQueries
 from realtime_pipeline.infrastructure.sqlite.product_queries import SqliteProductQueries
 from realtime_pipeline.infrastructure.sqlite.views import SqliteViews
+from realtime_pipeline.infrastructure.sqlite.window_results import SqliteWindowResults
 from tests.contracts.cell_store import TransactionContract, effects
 from tests.contracts.dead_letters import RESOLVED, DurableContract, ForgottenContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
@@ -35,6 +36,7 @@ from tests.contracts.listings import IDENTITY
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import RetractableContract
 from tests.contracts.views import ACTIVITY_HOURS, ViewsContract
+from tests.contracts.window_results import WindowResultsContract
 from tests.contracts.windows import WindowsContract
 from tests.support.forks import in_a_child
 from tests.support.histories import SetClock
@@ -75,6 +77,12 @@ class TestSqliteWindows(WindowsContract):
     @pytest.fixture(autouse=True)
     def _windows(self, database: Database) -> None:
         self.cells, self.windows = SqliteCellStore(database, 1_000, NoObserver()), SqliteWindowQueries(database)
+
+
+class TestSqliteWindowResults(WindowResultsContract):
+    @pytest.fixture(autouse=True)
+    def _results(self, database: Database) -> None:
+        self.results = SqliteWindowResults(database)
 
 
 class TestSqliteViews(ViewsContract):
@@ -134,7 +142,8 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             connection.execute("DROP TABLE dead_letter_marks")
             connection.execute("DROP INDEX letters_of_customers")
             connection.execute("ALTER TABLE records DROP COLUMN unused")
-            for table in ("sums", "source_claims", "source_positions", "listings", "sales", "panes"):
+            later = ("source_claims", "source_positions", "panes", "window_results", "window_progress")
+            for table in ("sums", "listings", "sales", *later):
                 connection.execute(f"DROP TABLE {table}")
             connection.execute("PRAGMA user_version = 4")
         database.close()

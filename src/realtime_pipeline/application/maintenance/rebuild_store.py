@@ -8,22 +8,33 @@ from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.views import Views
+from realtime_pipeline.application.ports.window_results import WindowResults
 from realtime_pipeline.domain.plurals import counted
 
 
 class RebuildStore:
     """Erases cells and views; if the log's retention has deleted records, restores the snapshot that has their effects.
 
-    Outputs stay, and are not emitted again. No worker may be running. If a call is interrupted, a worker that starts
-    stops with an error, since its cell is missing: call this again.
+    Outputs stay, and are not emitted again; results of windows stay until they are written again. No worker may be
+    running. If a call is interrupted, a worker that starts stops with an error, since its cell is missing: call this
+    again.
     """
 
-    def __init__(self, log: EventLog, cells: CellStore, views: Views, outputs: Outputs, snapshots: Snapshots) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        cells: CellStore,
+        views: Views,
+        outputs: Outputs,
+        snapshots: Snapshots,
+        results: WindowResults,
+    ) -> None:
         self._log = log
         self._cells = cells
         self._views = views
         self._outputs = outputs
         self._snapshots = snapshots
+        self._results = results
 
     def __call__(self) -> int:
         """Reset the store; return how many records are to be processed again.
@@ -46,6 +57,7 @@ class RebuildStore:
         emitted = self._emitted(partitions)
         epochs = {number: 1 + max(self._cells.epoch(number), self._views.epoch(number)) for number in partitions}
         with self._cells.transaction():
+            self._results.write_again()  # before the panes go: where this is interrupted, nothing is taken for written
             self._cells.erase()
             self._views.erase()
             if any(starts.values()):

@@ -134,6 +134,16 @@ class CellStore(ABC):
         """Load panes, by partition; a pane without chunks is empty."""
 
     @abstractmethod
+    def purge_panes(
+        self, partition: int, epoch: int, fingerprint: str, starts_ms: Collection[int], purged_ms: int
+    ) -> None:
+        """Delete panes of a definition, and note that panes of windows final at `purged_ms` are gone: all or nothing.
+
+        Raises:
+            Fenced: the epoch is not the owner's; nothing was deleted.
+        """
+
+    @abstractmethod
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Read the outbox entries that end after a position, in order, a bounded number at a time."""
 

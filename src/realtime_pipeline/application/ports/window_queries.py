@@ -10,6 +10,25 @@ from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 
 
 @attrs.frozen
+class CellNotes:
+    """What one partition has noted of windows: of all together, and of each definition by its fingerprint."""
+
+    counted: Counted
+    definitions: Mapping[str, Notes]
+
+    def counted_ms(self, fingerprint: str) -> int:
+        """Up to when the partition has counted a definition; -1 where it has not begun."""
+        return _counted_ms(self.counted.time_ms, self.definitions.get(fingerprint))
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Chunks]) -> "CellNotes":
+        """Make it of the chunks that are stored, by fingerprint."""
+        found = {fingerprint: Notes.of(chunks) for fingerprint, chunks in stored.items()}
+        definitions = {fingerprint: notes for fingerprint, notes in found.items() if notes is not None}
+        return cls(Counted.of(stored.get(TIME.fingerprint, {})), definitions)
+
+
+@attrs.frozen
 class CellPanes:
     """What one partition has of a definition.
 
@@ -24,10 +43,7 @@ class CellPanes:
     @property
     def counted_ms(self) -> int:
         """Up to when the partition has counted the definition; -1 where it has not begun."""
-        if self.notes is None:
-            return BEFORE_ALL_TIME
-        stopped_ms = self.notes.stopped_ms
-        return self.time_ms if stopped_ms is None else min(stopped_ms, self.time_ms)
+        return _counted_ms(self.time_ms, self.notes)
 
     @classmethod
     def of(cls, stored: Mapping[PaneId, Chunks], fingerprint: str) -> "CellPanes":
@@ -39,6 +55,12 @@ class CellPanes:
         )
 
 
+def _counted_ms(time_ms: int, notes: Notes | None) -> int:
+    if notes is None:
+        return BEFORE_ALL_TIME
+    return time_ms if notes.stopped_ms is None else min(notes.stopped_ms, time_ms)
+
+
 class WindowQueries(ABC):
     """Reads what partitions have counted in windows. Open to any number of processes; none of them can change it.
 
@@ -46,13 +68,18 @@ class WindowQueries(ABC):
     """
 
     @abstractmethod
-    def starts(self, fingerprint: str) -> Collection[int]:
-        """The starts of the panes that any partition has of a definition, in ms since 1970, in no order."""
+    def notes(self, fingerprints: Collection[str]) -> Mapping[int, CellNotes]:
+        """Read what every partition of the log has noted, of these definitions."""
 
     @abstractmethod
-    def read(self, fingerprint: str, starts_ms: Collection[int]) -> Mapping[int, CellPanes]:
-        """Read panes of a definition, of every partition of the log.
+    def starts(self, fingerprint: str) -> Mapping[int, Collection[int]]:
+        """The starts of the panes that every partition has of a definition, in ms since 1970, in no order."""
 
-        What a partition replies belongs together as follows: its panes have every event that its time has counted. So
-        a window that is final by that time never changes again.
+    @abstractmethod
+    def read(self, fingerprint: str, starts_ms: Mapping[int, Collection[int]]) -> Mapping[int, CellPanes]:
+        """Read panes of a definition, those of each partition by their starts.
+
+        What a partition replies belongs together as follows. Its panes have every event that its time has counted: a
+        window that is final by that time never changes again. And they are whole, but for those of windows that were
+        final at the time up to which its notes say that panes were deleted.
         """

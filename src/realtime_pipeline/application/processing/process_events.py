@@ -13,6 +13,7 @@ from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.processing.backoff import Backoff
 from realtime_pipeline.application.processing.ignored_types import add_types
+from realtime_pipeline.application.processing.keep_windows import KeepWindows
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
 from realtime_pipeline.application.processing.owned_cell import OwnedCell
 from realtime_pipeline.application.processing.ownership import Ownership
@@ -75,7 +76,7 @@ class ProcessEvents:
     3. Decode, load, fold and commit them, cell by cell (`ProcessRecords`).
     4. Relay the outboxes: merge into views, emit outputs, verify and trim, each when it is due (`RelaySchedule`).
     5. Apply back-pressure: pause the partitions while the outboxes take too many bytes of the store.
-    6. Do a piece of upkeep of log and store.
+    6. Do a piece of upkeep of log and store, and once a second what windows need (`KeepWindows`).
 
     After a conflict (another owner has claimed a cell, a position is not the one expected) or silence, everything in
     memory is dropped, and the next round claims all cells again and reads from their positions (`Backoff`).
@@ -92,6 +93,7 @@ class ProcessEvents:
         observer: StageObserver,
         clock: Clock,
         upkeep: Upkeep,
+        windows: KeepWindows | None,
     ) -> None:
         self.ownership = ownership
         self.schedule = schedule
@@ -102,6 +104,7 @@ class ProcessEvents:
         self._observer = observer
         self._clock = clock
         self._upkeep = upkeep
+        self._windows = windows
         self._backoff = Backoff(settings.give_up_after_ms)
         self._backpressure = self._has_appended = False
         relay.cells.bind(log.identity)
@@ -125,6 +128,8 @@ class ProcessEvents:
             self._apply_backpressure()
             with gc_paused():
                 self._upkeep.step()
+                if self._windows is not None:
+                    self._windows.step(self.ownership.cells)
         except Unreachable as silence:
             problem = str(silence)
             self._drop_memory()
@@ -148,13 +153,24 @@ class ProcessEvents:
         self.schedule.drain(self.ownership.cells, self._log.consumed_position)
         self._upkeep.end()
 
+    def keep_windows(self) -> None:
+        """Write the results of all windows that are final, and delete their panes.
+
+        Raises:
+            Fenced: another worker has claimed a cell.
+            Unreachable: the store does not respond.
+        """
+        while self._windows is not None and self._windows.step(self.ownership.cells, is_paced=False):
+            pass
+
     def consumed_position(self, cell: OwnedCell) -> int:
         """Up to which position a partition is processed; behind its last record may be marks of transactions."""
         return max(cell.read_position, self._log.consumed_position(cell.partition))
 
     def has_appended(self) -> bool:
-        """Whether commits have appended records to the log since this was asked last."""
-        appended, self._has_appended = self._has_appended, False
+        """Whether commits have appended records to the log, or ticks were, since this was asked last."""
+        ticks = self._windows is not None and self._windows.has_appended()
+        appended, self._has_appended = ticks or self._has_appended, False
         return appended
 
     def _poll_and_process(self, timeout_s: float, progress: _Progress) -> int:

@@ -1,4 +1,4 @@
-"""WorkerSettings: batch sizes, memory, outbox retention and time-outs of a worker."""
+"""Settings of a worker: batch sizes, memory, retention and time-outs; and what it does for windows."""
 
 import attrs
 
@@ -27,3 +27,18 @@ class WorkerSettings:
         at_least(1, self, "round_records_max", "cached_customers_max", "idle_wait_ms")
         at_most(1_000_000, self, "round_records_max")
         at_most(60_000, self, "idle_wait_ms")
+
+
+@attrs.frozen
+class WindowUpkeepSettings:
+    """What a worker does for windows beside counting.
+
+    A partition that nothing has moved on for `idle_ms` is quiet: it is sent ticks, so that it holds no windows open;
+    but none where no event has come to any partition for `silence_ms`. Results of final windows are kept for
+    `results_keep_ms`. Their panes are deleted `settle_ms` after results were written, where a failover may lose those.
+    """
+
+    idle_ms: int = 5_000
+    silence_ms: int = 10 * 60_000
+    results_keep_ms: int = 90 * 86_400_000
+    settle_ms: int = 30_000

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from realtime_pipeline.application.errors import Unreachable, UnrecoverableState
+from realtime_pipeline.application.errors import RecoverableError, Unreachable, UnrecoverableState
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.upkeep import Upkeep
@@ -42,7 +42,7 @@ class Worker:
         """Process all records up to the end that the log has when the call begins, or until `stop` returns True.
 
         What this worker itself appends to the log meanwhile is processed too. On return all outboxes are merged and
-        emitted.
+        emitted, and the results of final windows are written.
 
         Raises:
             UnrecoverableState: as `ProcessEvents`; or no partition was assigned for a minute.
@@ -57,6 +57,8 @@ class Worker:
         while not stop() and not self._has_caught_up(ends):
             self._check_assignment(began_ms)
             on_round(rounds(self._idle_wait_s if rounds.schedule.lingers else 0))
+        with suppress(RecoverableError):  # the next worker does it
+            rounds.keep_windows()
         with suppress(Unreachable):  # then it is done another time
             while not stop() and self._upkeep.step(is_paced=False):
                 pass

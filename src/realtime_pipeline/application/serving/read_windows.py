@@ -1,21 +1,27 @@
 """ReadWindows: what was counted in windows, merged over all partitions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import groupby, islice
 from typing import Final
 
 import attrs
 
 from realtime_pipeline.application.errors import UnknownWindow
+from realtime_pipeline.application.merged_windows import in_order, merged_windows
 from realtime_pipeline.application.ports.window_queries import WindowQueries
+from realtime_pipeline.application.ports.window_results import WindowResults
 from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.measures.accumulator import Result
-from realtime_pipeline.domain.analytics.results import WindowResult, merge_window, window_state
+from realtime_pipeline.domain.analytics.results import WindowResult
 from realtime_pipeline.domain.shop.times import END_OF_TIME, utc_text
 
 LIMIT: Final = 1_000
 """How many windows are read at most, if a caller does not say."""
 LIMIT_MAX: Final = 10_000
+STARTS_PAGE: Final = 1_000
+"""How many starts of windows with results are listed at once."""
 READ_AT_ONCE_MIN: Final = 100
 """So many windows are read at once at least, where few of them have the key."""
 BEFORE_ALL_TIME: Final = -1
@@ -67,10 +73,13 @@ def _as_json(result: Result) -> object:
 
 
 class ReadWindows:
-    """Reads windows of a definition from every partition, and merges them."""
+    """Reads windows of a definition: their results where they are written, else what every partition has, merged."""
 
-    def __init__(self, queries: WindowQueries, definitions: Collection[WindowedAggregate]) -> None:
+    def __init__(
+        self, queries: WindowQueries, results: WindowResults, definitions: Collection[WindowedAggregate]
+    ) -> None:
         self._queries = queries
+        self._results = results
         self._compiled = {definition.name: CompiledAggregate(definition) for definition in definitions}
 
     def __call__(
@@ -102,43 +111,59 @@ class ReadWindows:
             known = ", ".join(sorted(self._compiled)) or "none is defined: see analytics.windows in the settings"
             raise UnknownWindow(f'there is no window "{name}"; there are: {known}')
         panes = self._queries.starts(compiled.fingerprint)
-        windows_of = compiled.cut.windows_of
-        starts = sorted({start for pane in panes for start in windows_of(pane) if from_ms <= start < to_ms})
-        found = self._read(compiled, [], None)  # the notes, also where there is no window
+        found = self._read(compiled, [], panes.keys(), None)  # the notes, also where there is no window
         items: list[WindowResult] = []
         number = 0
-        while starts and number < limit:  # of windows without the key others are read, until there are enough
-            size = max(limit - number, READ_AT_ONCE_MIN)
-            starts, chosen = starts[:-size], starts[-size:]
-            found = self._read(compiled, chosen, None if key is None else tuple(key))
+        starts = self._starts(compiled, panes, from_ms, to_ms)
+        while number < limit:  # of windows without the key others are read, until there are enough
+            chosen = list(islice(starts, max(limit - number, READ_AT_ONCE_MIN)))
+            if not chosen:
+                break
+            found = self._read(compiled, chosen[::-1], panes.keys(), None if key is None else tuple(key))
             kept = sorted({item.start_ms for item in found.items})[number - limit :]
             number += len(kept)
             items = [*(item for item in found.items if item.start_ms >= kept[0]), *items] if kept else items
         return attrs.evolve(found, items=items)
 
-    def _read(self, compiled: CompiledAggregate, starts: Sequence[int], key: tuple[str | None, ...] | None) -> Windows:
-        """Read and merge the windows that begin at these times."""
-        cut = compiled.cut
-        wanted = {pane for start in starts for pane in cut.panes_of(start)}
-        cells = self._queries.read(compiled.fingerprint, sorted(wanted)).values()
-        times_ms = [cell.counted_ms for cell in cells]
-        time_ms = min(times_ms, default=BEFORE_ALL_TIME)
-        noted = [cell.notes for cell in cells if cell.notes is not None]
-        items: list[WindowResult] = []
-        for start in starts:
-            end_ms, state = cut.end_of(start), window_state(compiled, start, time_ms)
-            is_partial = any(notes.is_partial(start, end_ms + compiled.allowed_ms) for notes in noted)
-            merged = merge_window(compiled, start, [cell.panes for cell in cells])
-            items += [
-                WindowResult(start, end_ms, found, values, state, is_partial)
-                for found, values in sorted(merged.items(), key=_by_key)
-                if key is None or found == key
-            ]
+    def _starts(
+        self, compiled: CompiledAggregate, panes: Mapping[int, Collection[int]], from_ms: int, to_ms: int
+    ) -> Iterator[int]:
+        """Yield the starts of windows that have panes or results, the latest first.
+
+        Panes were listed before results are: what was deleted in between has results.
+        """
+        windows_of = compiled.cut.windows_of
+        of_panes = {pane for starts in panes.values() for pane in starts}
+        with_panes = sorted({start for pane in of_panes for start in windows_of(pane) if from_ms <= start < to_ms})
+        with_results = self._with_results(compiled, from_ms, to_ms)
+        for start, _ in groupby(merge(reversed(with_panes), with_results, reverse=True)):  # many have both
+            yield start
+
+    def _with_results(self, compiled: CompiledAggregate, from_ms: int, to_ms: int) -> Iterator[int]:
+        """Yield the starts of windows that have results, the latest first, page by page."""
+        while page := self._results.starts(compiled.fingerprint, from_ms, to_ms, STARTS_PAGE):
+            yield from page
+            to_ms = page[-1]
+
+    def _read(
+        self,
+        compiled: CompiledAggregate,
+        starts: Sequence[int],
+        partitions: Collection[int],
+        key: tuple[str | None, ...] | None,
+    ) -> Windows:
+        """Read the windows that begin at these times: their results, or else their panes, merged."""
+        wanted = sorted({pane for start in starts for pane in compiled.cut.panes_of(start)})
+        cells = self._queries.read(compiled.fingerprint, dict.fromkeys(partitions, wanted))
+        results = self._results.read(compiled.fingerprint, starts) if starts else {}  # after the panes
+        time_ms = min((cell.counted_ms for cell in cells.values()), default=BEFORE_ALL_TIME)
+        merged = merged_windows(compiled, [start for start in starts if start not in results], cells, time_ms)
+        items = [
+            item
+            for start in starts
+            for item in (in_order(results[start]) if start in results else merged.get(start, ()))
+            if key is None or item.key == key
+        ]
+        noted = [cell.notes for cell in cells.values() if cell.notes is not None]
         late, by_ticks = sum(notes.late for notes in noted), sum(notes.late_by_ticks for notes in noted)
         return Windows(compiled.definition, items, time_ms, late, by_ticks)
-
-
-def _by_key(pair: tuple[tuple[str | None, ...] | None, object]) -> tuple[bool, list[tuple[bool, str]]]:
-    """Keys in order of their texts, an absent value first, and what is of all other keys last."""
-    key = pair[0]
-    return key is None, [(part is not None, part or "") for part in key or ()]

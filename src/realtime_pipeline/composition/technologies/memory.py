@@ -15,6 +15,7 @@ from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.ports.window_queries import WindowQueries
+from realtime_pipeline.application.ports.window_results import WindowResults
 from realtime_pipeline.composition.parts import LogTechnology, Parts, StoreTechnology
 
 
@@ -66,6 +67,12 @@ def _window_queries(parts: Parts) -> WindowQueries:
     return MemoryWindowQueries(cells)
 
 
+def _window_results(_: Parts) -> WindowResults:
+    from realtime_pipeline.infrastructure.memory.window_results import MemoryWindowResults
+
+    return MemoryWindowResults()
+
+
 def _views(parts: Parts) -> Views:
     from realtime_pipeline.infrastructure.memory.views import MemoryViews
 
@@ -115,6 +122,7 @@ STORE = StoreTechnology(
     cells=_cells,
     customer_queries=_customer_queries,
     window_queries=_window_queries,
+    window_results=_window_results,
     views=_views,
     product_queries=_product_queries,
 )

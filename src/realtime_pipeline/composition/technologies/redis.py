@@ -10,6 +10,7 @@ from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.product_queries import ProductQueries
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.ports.window_queries import WindowQueries
+from realtime_pipeline.application.ports.window_results import WindowResults
 from realtime_pipeline.composition.parts import Parts, StoreTechnology
 
 
@@ -45,6 +46,12 @@ def _window_queries(parts: Parts) -> WindowQueries:
     return RedisWindowQueries(parts.redis_client(), parts.settings().redis)
 
 
+def _window_results(parts: Parts) -> WindowResults:
+    from realtime_pipeline.infrastructure.redis.window_results import RedisWindowResults
+
+    return RedisWindowResults(parts.redis_client(), parts.settings().redis)
+
+
 def _views(parts: Parts) -> Views:
     from realtime_pipeline.infrastructure.redis.views import RedisViews
 
@@ -71,6 +78,7 @@ STORE = StoreTechnology(
     cells=_cells,
     customer_queries=_customer_queries,
     window_queries=_window_queries,
+    window_results=_window_results,
     views=_views,
     product_queries=_product_queries,
     module="redis",

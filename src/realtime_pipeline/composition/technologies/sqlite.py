@@ -21,6 +21,7 @@ from realtime_pipeline.application.ports.source_publisher import SourcePublisher
 from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.ports.window_queries import WindowQueries
+from realtime_pipeline.application.ports.window_results import WindowResults
 from realtime_pipeline.composition.parts import LogTechnology, Parts, StoreTechnology
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.composition.technologies import memory
@@ -36,6 +37,7 @@ def _check_swapped_together(parts: Parts) -> None:
     together: Mapping[str, providers.Provider[Any]] = {
         "cells": parts.cells,
         "customer_queries": parts.customer_queries,
+        "window_queries": parts.window_queries,
         "views": parts.views,
         "product_queries": parts.product_queries,
         "outputs": parts.outputs,
@@ -99,6 +101,12 @@ def _window_queries(parts: Parts) -> WindowQueries:
     from realtime_pipeline.infrastructure.sqlite.panes import SqliteWindowQueries
 
     return SqliteWindowQueries(parts.database())
+
+
+def _window_results(parts: Parts) -> WindowResults:
+    from realtime_pipeline.infrastructure.sqlite.window_results import SqliteWindowResults
+
+    return SqliteWindowResults(parts.database())
 
 
 def _views(parts: Parts) -> Views:
@@ -181,6 +189,7 @@ STORE = StoreTechnology(
     cells=_cells,
     customer_queries=_customer_queries,
     window_queries=_window_queries,
+    window_results=_window_results,
     views=_views,
     product_queries=_product_queries,
     outbox_is_stored=False,

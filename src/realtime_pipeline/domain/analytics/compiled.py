@@ -1,6 +1,6 @@
 """A windowed aggregate, compiled: what it reads of an event, as functions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
@@ -40,6 +40,34 @@ class CompiledAggregate:
         self.measures = tuple(sorted(definition.measures.items()))
         """By name, whatever their order in the definition: chunks are stored by their numbers here."""
         self.reads: tuple[Read, ...] = tuple(_read(definition, measure) for _, measure in self.measures)
+
+    def final_ms(self, window_ms: int) -> int:
+        """The time from which a window never changes again."""
+        return self.cut.end_of(window_ms) + self.allowed_ms
+
+    def last_final_ms(self, pane_ms: int) -> int:
+        """The time from which no window that contains a pane ever changes again."""
+        return self.final_ms(self.cut.windows_of(pane_ms)[-1])
+
+    def becomes_final(self, after_ms: int, until_ms: int) -> bool:
+        """Whether windows become final after a time and until another, whether they have events or not."""
+        if until_ms < self.allowed_ms or until_ms <= after_ms:
+            return False
+        last_end_ms = self.cut.pane_of(until_ms - self.allowed_ms)  # windows end where panes begin
+        return last_end_ms + self.allowed_ms > after_ms
+
+    def next_due_ms(self, panes_ms: Iterable[int], after_ms: int) -> int | None:
+        """The first time after another at which a window that contains one of the panes closes or becomes final."""
+        closing_ms = self.definition.bound_ms
+        due = [
+            end_ms + wait_ms
+            for pane_ms in panes_ms
+            if self.last_final_ms(pane_ms) > after_ms
+            for end_ms in map(self.cut.end_of, self.cut.windows_of(pane_ms))
+            for wait_ms in (closing_ms, self.allowed_ms)
+            if end_ms + wait_ms > after_ms
+        ]
+        return min(due, default=None)
 
     def counts(self, event: Event) -> bool:
         """Whether all conditions on the fields hold; that on its type is checked by `types`."""

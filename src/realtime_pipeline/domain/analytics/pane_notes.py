@@ -1,5 +1,6 @@
 """What a partition notes of its windows, beside the panes: its time, and since when it counts a definition."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
@@ -19,6 +20,7 @@ _STOPPED: Final = ChunkId(0, (), 0, "stopped_ms")
 _UNTIL: Final = ChunkId(0, (), 0, "until_ms")
 _LATE: Final = ChunkId(0, (), 0, "late")
 _LATE_BY_TICKS: Final = ChunkId(0, (), 0, "late_by_ticks")
+_PURGED: Final = ChunkId(0, (), 0, "purged_ms")
 _NOTED: Final = (
     (_SINCE, BEFORE_ALL_TIME),
     (_FROM, BEFORE_ALL_TIME),
@@ -39,7 +41,8 @@ class Notes:
     `since_ms` is the time since when it counts without a gap, -1 for the log's beginning. Before the gap it had counted
     from `from_ms` to `until_ms`; `until_ms` is -1 where there was nothing. `stopped_ms` is the partition's time when a
     worker without the definition went on; None while it is counted. `late` is how many events were late for all of
-    their windows, `late_by_ticks` how many of them would not have been, had ticks not moved time.
+    their windows, `late_by_ticks` how many of them would not have been, had ticks not moved time. Panes of windows that
+    were final at `purged_ms` may have been deleted; folds never write it.
     """
 
     since_ms: int = BEFORE_ALL_TIME
@@ -48,6 +51,7 @@ class Notes:
     late: int = 0
     late_by_ticks: int = 0
     stopped_ms: int | None = None
+    purged_ms: int = BEFORE_ALL_TIME
 
     @classmethod
     def of(cls, chunks: Chunks) -> "Notes | None":
@@ -56,7 +60,8 @@ class Notes:
             return None
         stopped = chunks.get(_STOPPED)
         since_ms, from_ms, until_ms, late, by_ticks = (int(chunks.get(id_, default)) for id_, default in _NOTED)
-        return cls(since_ms, from_ms, until_ms, late, by_ticks, None if stopped is None else int(stopped))
+        stopped_ms, purged_ms = None if stopped is None else int(stopped), int(chunks.get(_PURGED, BEFORE_ALL_TIME))
+        return cls(since_ms, from_ms, until_ms, late, by_ticks, stopped_ms, purged_ms)
 
     def chunks(self) -> ChunkChanges:
         """Write the notes of a definition that is counted."""
@@ -78,6 +83,11 @@ class Notes:
         if self.stopped_ms is not None and final_ms > self.stopped_ms:
             return True
         return start_ms < self.since_ms and not (self.from_ms <= start_ms and final_ms <= self.until_ms)
+
+
+def purged(purged_ms: int) -> Mapping[ChunkId, int]:
+    """Write into the notes of a definition that panes of windows that were final at a time may have been deleted."""
+    return {_PURGED: purged_ms}
 
 
 def stopped(stopped_ms: int) -> ChunkChanges:

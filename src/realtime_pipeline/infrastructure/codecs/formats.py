@@ -87,6 +87,7 @@ PRODUCT: Final = Format("a product's row", 1, 1)
 LISTING: Final = Format("what the catalogue states of a product", 1, 1)
 LETTER: Final = Format("a dead letter", 1, 1)
 MESSAGE: Final = Format("a message between customers", 1, 1)
+RESULT: Final = Format("a result of a window", 1, 1)
 
 
 class MarkedMaps:

@@ -9,6 +9,7 @@ from realtime_pipeline.application.errors import Fenced, WrongLog
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.domain.analytics.measures.accumulator import Chunk
+from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS, purged
 from realtime_pipeline.domain.analytics.panes import ChunkId, Chunks, PaneId
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.session import SessionKey
@@ -98,6 +99,17 @@ class MemoryCellStore(CellStore):
             partition: {id_: dict(self.panes.get(partition, {}).get(id_, {})) for id_ in pane_ids}
             for partition, pane_ids in wanted.items()
         }
+
+    def purge_panes(
+        self, partition: int, epoch: int, fingerprint: str, starts_ms: Collection[int], purged_ms: int
+    ) -> None:
+        """Delete panes, and note it."""
+        if epoch != self._cell(partition).epoch:
+            raise Fenced(f"partition {partition} has another owner")
+        panes = self.panes.setdefault(partition, {})
+        panes.setdefault(PaneId(fingerprint, NOTES_MS), {}).update(purged(purged_ms))
+        for start_ms in starts_ms:
+            panes.pop(PaneId(fingerprint, start_ms), None)
 
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Read the outbox entries that end after a position."""

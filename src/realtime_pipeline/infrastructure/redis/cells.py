@@ -7,18 +7,20 @@ from realtime_pipeline.application.errors import Fenced, UnrecoverableState, Wro
 from realtime_pipeline.application.ports.cell_store import CellStore, ClaimedCell, Commit, OutboxEntry, OwnerNotes
 from realtime_pipeline.application.ports.event_log import LogIdentity
 from realtime_pipeline.application.ports.observer import Stage, StageObserver
+from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS, purged
 from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.infrastructure.codecs.digests import tombstone_key
 from realtime_pipeline.infrastructure.codecs.outbox import decode_entry
+from realtime_pipeline.infrastructure.codecs.panes import encode_chunk
 from realtime_pipeline.infrastructure.codecs.state import decode_customer
 from realtime_pipeline.infrastructure.redis.client import Key, RedisClient
 from realtime_pipeline.infrastructure.redis.commit_request import commit_request
 from realtime_pipeline.infrastructure.redis.connection import Request
 from realtime_pipeline.infrastructure.redis.keys import Keys
-from realtime_pipeline.infrastructure.redis.panes import load_panes
+from realtime_pipeline.infrastructure.redis.panes import load_panes, pane_field
 from realtime_pipeline.infrastructure.redis.settings import CLAIM_LAYOUT, LAYOUT, RedisSettings
 from realtime_pipeline.infrastructure.redis.stored_log import StoredLog
 
@@ -88,7 +90,7 @@ class RedisCellStore(CellStore):
     def claim(self, partition: int, epoch: int) -> ClaimedCell:
         """Write a new epoch, which fences earlier owners, then read the position of the cell."""
         cell = self._keys.cell(partition)
-        reply = self._execute(cell, "FCALL", "rp11_claim", 2, cell, self._keys.outbox(partition), epoch, CLAIM_LAYOUT)
+        reply = self._execute(cell, "FCALL", "rp12_claim", 2, cell, self._keys.outbox(partition), epoch, CLAIM_LAYOUT)
         if reply[0] == b"NEWER":
             raise self._settings.newer(int(reply[1]))
         if reply[0] != b"OK":
@@ -147,6 +149,19 @@ class RedisCellStore(CellStore):
         """Load panes, by partition."""
         return load_panes(self._client, self._keys, wanted)
 
+    def purge_panes(
+        self, partition: int, epoch: int, fingerprint: str, starts_ms: Collection[int], purged_ms: int
+    ) -> None:
+        """Delete panes by one Function call."""
+        cell, notes = self._keys.cell(partition), PaneId(fingerprint, NOTES_MS)
+        panes = [self._keys.pane(partition, fingerprint, start_ms) for start_ms in starts_ms]
+        names = [cell, self._keys.windows(partition), self._keys.panes(partition, fingerprint), *panes]
+        ((chunk_id, chunk),) = purged(purged_ms).items()
+        field, value = pane_field(notes, chunk_id), encode_chunk(chunk)
+        reply = self._execute(cell, "FCALL", "rp12_purge", len(names), *names, epoch, field, value, *starts_ms)
+        if reply[0] != b"OK":
+            raise Fenced(f"{cell} has another owner")
+
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Read the outbox entries that end after a position, in parts."""
         outbox, count = self._keys.outbox(partition), 1  # grows: most callers read one entry
@@ -179,7 +194,7 @@ class RedisCellStore(CellStore):
     def trim(self, partition: int, epoch: int, to_position: int) -> None:
         """Delete the outbox entries that end at or before a position."""
         cell = self._keys.cell(partition)
-        self._execute(cell, "FCALL", "rp11_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
+        self._execute(cell, "FCALL", "rp12_trim", 2, cell, self._keys.outbox(partition), epoch, to_position + 1)
 
     def write_notes(self, notes: Mapping[int, OwnerNotes]) -> None:
         """Write the notes of owners. A note is one field of its cell, so its numbers change together."""

@@ -68,7 +68,7 @@ def commit_request(keys: Keys, commit: Commit, session_retention_ms: int) -> tup
     counts = [part for name, count in effects.counts.items() for part in (COUNT + name.value.encode(), count)]
     request: Request = (
         "FCALL",
-        "rp11_commit",
+        "rp12_commit",
         len(names),
         *names,
         commit.epoch,

@@ -9,7 +9,7 @@ import redis
 from realtime_pipeline.application.errors import Unavailable
 from realtime_pipeline.infrastructure.redis.connection import Reply, Request
 
-LIBRARY: Final = "realtime_pipeline_11"
+LIBRARY: Final = "realtime_pipeline_12"
 """The library's name. Its number is in the names of all Functions, too; raise both with every change of the text.
 
 Old and new workers then call Functions of their own, and neither replaces those of the other.

@@ -13,6 +13,10 @@ Keys with one hash tag are in one slot, so on one node: a Function can change th
 | `rp:{c17}:windows` | hash | the partition's time; by definition, when counting began, and late events | never |
 | `rp:{c17}:panes:FP` | hash | the starts of the panes of a definition, which FP is the fingerprint of | never |
 | `rp:{c17}:pane:FP:START` | hash | chunk → value, of the span of time that begins there | never |
+| `rp:{wFP}:progress` | hash | of the definition with the fingerprint FP: how far its results are written | never |
+| `rp:{wFP}:result:START` | hash | key → result, JSON, of a final window; `n`: how many | by age, by a worker |
+| `rp:{wFP}:starts`, `rp:{wFP}:written` | sorted set | the starts of windows with results, by start; by when they were \
+written | with their window |
 | `rp:{c17}:tombstones` | hash | digest of a forgotten customer's id → time | never |
 | `rp:{v0}:sources:N` | hash | of view cell N, for each source partition: epoch, position, watermark | never |
 | `rp:{v0}:products` | hash | product → interactions, name, category, price, and their times, MessagePack | never |
@@ -86,6 +90,10 @@ class Keys:
         """The hash of a pane's chunks."""
         return f"{self.namespace}:{{c{partition}}}:pane:{fingerprint}:{start_ms}"
 
+    def results(self, fingerprint: str, name: str) -> str:
+        """A key of a definition's results."""
+        return f"{self.namespace}:{{w{fingerprint}}}:{name}"
+
     def customers(self, partition: int, customer_ids: Collection[CustomerId]) -> list[str]:
         """The strings of customers of a partition, in order."""
         prefix = f"{self.namespace}:{{c{partition}}}:customer:"
@@ -108,6 +116,11 @@ class Keys:
     def cell_pattern(self) -> str:
         """The pattern that matches all keys of cells."""
         return f"{self.namespace}:{{c*"
+
+    @property
+    def progress_pattern(self) -> str:
+        """The pattern that matches how far results are written, of all definitions."""
+        return f"{self.namespace}:{{w*}}:progress"
 
     def view(self, group: int, name: str) -> str:
         """A key of a group of view cells."""

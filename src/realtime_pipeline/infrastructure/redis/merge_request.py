@@ -84,7 +84,7 @@ def merge_request(
         "expired": [str(hour) for hour, _ in expired],
         "layout": str(CLAIM_LAYOUT),
     }
-    return names[0], ("FCALL", "rp11_merge", len(names), *names, _encode(arguments))
+    return names[0], ("FCALL", "rp12_merge", len(names), *names, _encode(arguments))
 
 
 def _source(source: SourceRange) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from realtime_pipeline.application.ports.window_queries import CellPanes, WindowQueries
+from realtime_pipeline.application.ports.window_queries import CellNotes, CellPanes, WindowQueries
 from realtime_pipeline.domain.analytics.pane_notes import NOTES_MS, TIME
 from realtime_pipeline.domain.analytics.panes import ChunkId, Chunks, PaneId
 from realtime_pipeline.infrastructure.codecs.panes import decode_chunks, encode_chunk_id
@@ -63,21 +63,36 @@ _LIST: Final = 0x90
 
 
 class RedisWindowQueries(WindowQueries):
-    """Reads windows by plain commands: the notes of a cell before its panes, in one round trip for each node."""
+    """Reads windows by plain commands, of all partitions in one round trip for each node."""
 
     def __init__(self, client: RedisClient, settings: RedisSettings) -> None:
         self._client = client
         self._keys = Keys(settings.namespace)
         self._log = StoredLog(client, settings)
 
-    def starts(self, fingerprint: str) -> Collection[int]:
+    def notes(self, fingerprints: Collection[str]) -> Mapping[int, CellNotes]:
+        """Read the notes of every partition: one hash each."""
+        names = [self._keys.windows(partition) for partition in range(self._log.partitions)]
+        replies = self._client.execute([(name, ("HGETALL", name)) for name in names])
+        found: dict[int, CellNotes] = {}
+        for partition, reply in enumerate(replies):
+            pairs = reply if isinstance(reply, Mapping) else dict(zip(reply[::2], reply[1::2], strict=True))
+            wanted = (TIME.fingerprint, *fingerprints)
+            found[partition] = CellNotes.of({name: _chunks(PaneId(name, NOTES_MS), pairs) for name in wanted})
+        return found
+
+    def starts(self, fingerprint: str) -> Mapping[int, Collection[int]]:
         """The starts of all panes of a definition."""
         names = [self._keys.panes(partition, fingerprint) for partition in range(self._log.partitions)]
         replies = self._client.execute([(name, ("HKEYS", name)) for name in names])
-        return {int(field) for reply in replies for field in reply}
+        return {partition: set(map(int, reply)) for partition, reply in enumerate(replies)}
 
-    def read(self, fingerprint: str, starts_ms: Collection[int]) -> Mapping[int, CellPanes]:
-        """Read panes of every partition: notes first, so that the panes have every event that they have counted."""
-        ids = [TIME, PaneId(fingerprint, NOTES_MS), *(PaneId(fingerprint, start) for start in starts_ms)]
-        found = load_panes(self._client, self._keys, dict.fromkeys(range(self._log.partitions), ids))
+    def read(self, fingerprint: str, starts_ms: Mapping[int, Collection[int]]) -> Mapping[int, CellPanes]:
+        """Read panes: the time before them, since they have every event that it has counted; and the notes after them,
+        which say of which windows panes were deleted."""
+        wanted = {
+            partition: [TIME, *(PaneId(fingerprint, start) for start in starts), PaneId(fingerprint, NOTES_MS)]
+            for partition, starts in starts_ms.items()
+        }
+        found = load_panes(self._client, self._keys, wanted)
         return {partition: CellPanes.of(panes, fingerprint) for partition, panes in found.items()}

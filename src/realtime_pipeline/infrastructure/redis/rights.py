@@ -53,6 +53,7 @@ def calls_of_worker(settings: RedisSettings) -> list[Request]:
         ("ZRANGE", sessions, "0", "1"),
         ("ZREMRANGEBYRANK", sessions, "0", "1"),
         ("ZINTERCARD", "1", sessions),
+        ("ZREM", sessions, "m"),
         ("SCAN", "0"),
         *waits,
         *([("ASKING",)] if settings.cluster else []),
@@ -68,8 +69,8 @@ def check_rights(node: "redis.Redis", settings: RedisSettings) -> None:
     calls = [(_key_in(call, settings), call) for call in calls_of_worker(settings)]
     keys = list(dict.fromkeys(key for key, _ in calls if key))
     # The user may call this Function. So where a call of it with a key is denied, the key is denied.
-    checked: list[Request] = [*(("FCALL", "rp11_denied", "1", key) for key in keys), *(call for _, call in calls)]
-    denied: Sequence[int] = node.execute_command("FCALL", "rp11_denied", 0, *map(_encode, checked))
+    checked: list[Request] = [*(("FCALL", "rp12_denied", "1", key) for key in keys), *(call for _, call in calls)]
+    denied: Sequence[int] = node.execute_command("FCALL", "rp12_denied", 0, *map(_encode, checked))
     denied_keys = {keys[number - 1] for number in denied if number <= len(keys)}
     denied_calls = [calls[number - len(keys) - 1] for number in denied if number > len(keys)]
     commands = [str(call[0]) for key, call in denied_calls if key not in denied_keys]

@@ -73,7 +73,7 @@ class RedisViews(Views):
         self._check_positions(partition)
         keys = [(key, self._keys.view(cell % self._groups, "totals")) for cell, key in enumerate(self._sources())]
         requests: list[tuple[Key, Request]] = [
-            (key, ("FCALL", "rp11_claim_views", 2, key, totals, partition, epoch, CLAIM_LAYOUT)) for key, totals in keys
+            (key, ("FCALL", "rp12_claim_views", 2, key, totals, partition, epoch, CLAIM_LAYOUT)) for key, totals in keys
         ]
         replies = self._client.execute(requests)
         self._check_not_newer(replies)

@@ -21,7 +21,7 @@ from realtime_pipeline.infrastructure.codecs.state import (
     encode_session_summary,
 )
 from realtime_pipeline.infrastructure.sqlite.database import Database
-from realtime_pipeline.infrastructure.sqlite.panes import read_pane, write_panes
+from realtime_pipeline.infrastructure.sqlite.panes import purge_panes, read_pane, write_panes
 from realtime_pipeline.infrastructure.sqlite.statements import as_json, read_customers
 
 CELL_TABLES = ("cells", "counts", "customers", "tombstones", "sessions", "reviews", "panes")
@@ -124,6 +124,16 @@ class SqliteCellStore(CellStore):
             partition: {id_: read_pane(self._database, partition, id_) for id_ in pane_ids}
             for partition, pane_ids in wanted.items()
         }
+
+    def purge_panes(
+        self, partition: int, epoch: int, fingerprint: str, starts_ms: Collection[int], purged_ms: int
+    ) -> None:
+        """Delete panes in one transaction."""
+        with self._database.transaction() as connection:
+            rows = connection.execute("SELECT epoch FROM cells WHERE partition = ?", (partition,)).fetchall()
+            if rows != [(epoch,)]:
+                raise Fenced(f"partition {partition} has another owner")
+            purge_panes(connection, partition, fingerprint, starts_ms, purged_ms)
 
     def outbox(self, partition: int, after: int) -> Iterator[OutboxEntry]:
         """Return nothing: the outbox is always empty."""

@@ -118,4 +118,16 @@ CREATE TABLE source_positions (
     PRIMARY KEY (source, part)
 ) WITHOUT ROWID;
 
-PRAGMA user_version = 10;
+-- Results of windows that are final, and how far they are written. `key` and `result` are JSON.
+CREATE TABLE window_results (
+    fingerprint TEXT NOT NULL, start_ms INTEGER NOT NULL, key TEXT NOT NULL, written_at_ms INTEGER NOT NULL,
+    result TEXT NOT NULL,
+    PRIMARY KEY (fingerprint, start_ms, key)
+) WITHOUT ROWID;
+CREATE INDEX window_results_by_age ON window_results (fingerprint, written_at_ms, start_ms);
+CREATE TABLE window_progress (
+    fingerprint TEXT PRIMARY KEY, emitted_ms INTEGER NOT NULL, settled_ms INTEGER NOT NULL, marked_ms INTEGER NOT NULL,
+    marked_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
+PRAGMA user_version = 11;

@@ -11,3 +11,7 @@ class SystemClock(Clock):
     def now_ms(self) -> int:
         """Read the time in milliseconds since 1970-01-01 UTC."""
         return time.time_ns() // 1_000_000
+
+    def monotonic_ms(self) -> int:
+        """Read the monotonic clock."""
+        return time.monotonic_ns() // 1_000_000

@@ -102,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument(
         "--until-caught-up", action="store_true", help="end when all records published so far are processed"
     )
+    worker.add_argument(
+        "--close-windows",
+        action="store_true",
+        help="with --until-caught-up: make every window final, since no more events are to come for them",
+    )
     worker.set_defaults(command=_worker, reads=False)
 
     queries_cli.add_queries(commands, common)
@@ -155,6 +160,8 @@ def _check_environment(settings: Settings, reads: bool) -> None:
 
 
 def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
+    if options.close_windows and not options.until_caught_up:
+        raise InvalidSettings("--close-windows is for --until-caught-up: add that")
     stopping = False
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -178,6 +185,8 @@ def _worker(pipeline: Pipeline, settings: Settings, options: argparse.Namespace)
     try:
         if options.until_caught_up:
             worker.catch_up(on_round, lambda: stopping)
+            if options.close_windows and not stopping:
+                pipeline.close_windows()
         else:
             worker.run(lambda: stopping, on_round)
     finally:

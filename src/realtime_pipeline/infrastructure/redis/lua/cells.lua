@@ -1,4 +1,4 @@
--- Functions of cells: claim, commit, trim.
+-- Functions of cells: claim, commit, trim, purge.
 
 -- Fences earlier owners: writes a larger epoch, then replies with the cell's state.
 -- keys: cell, outbox. args: epoch, layout.
@@ -115,7 +115,21 @@ local function trim(keys, args)
   return {'OK'}
 end
 
--- With `allow-oom` a Function runs while memory is full: a claim and a trim make room. A commit does not.
-redis.register_function{function_name = 'rp11_claim', callback = claim, flags = {'allow-oom'}}
-redis.register_function('rp11_commit', commit)
-redis.register_function{function_name = 'rp11_trim', callback = trim, flags = {'allow-oom'}}
+-- Deletes panes of a definition, and notes up to when panes may be gone; the note first, so that it is never missing.
+-- keys: cell, notes on windows, list of panes, the panes. args: epoch, field and value of the note, the panes' starts.
+local function purge(keys, args)
+  if redis.call('HGET', keys[1], 'epoch') ~= args[1] then return {'FENCED'} end
+  for index = 2, 3 do
+    if not is_hash(keys[index]) then return wrong_type(keys[index]) end
+  end
+  redis.call('HSET', keys[2], args[2], args[3])
+  for index = 4, #keys do redis.call('UNLINK', keys[index]) end
+  call_in_parts('HDEL', keys[3], args, 4, #args - 3)
+  return {'OK'}
+end
+
+-- With `allow-oom` a Function runs while memory is full: a claim, a trim and a purge make room. A commit does not.
+redis.register_function{function_name = 'rp12_claim', callback = claim, flags = {'allow-oom'}}
+redis.register_function('rp12_commit', commit)
+redis.register_function{function_name = 'rp12_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp12_purge', callback = purge, flags = {'allow-oom'}}

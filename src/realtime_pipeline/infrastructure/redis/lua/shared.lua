@@ -92,4 +92,4 @@ local function is_newer(layout, own)
   return layout and larger_number(layout, own)
 end
 
-redis.register_function{function_name = 'rp11_denied', callback = denied, flags = {'no-writes', 'allow-oom'}}
+redis.register_function{function_name = 'rp12_denied', callback = denied, flags = {'no-writes', 'allow-oom'}}

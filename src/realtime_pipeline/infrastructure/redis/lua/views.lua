@@ -202,5 +202,5 @@ local function merge(keys, args)
 end
 
 -- With `allow-oom` both run while memory is full: an outbox can be trimmed only when the views have its entries.
-redis.register_function{function_name = 'rp11_claim_views', callback = claim_views, flags = {'allow-oom'}}
-redis.register_function{function_name = 'rp11_merge', callback = merge, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp12_claim_views', callback = claim_views, flags = {'allow-oom'}}
+redis.register_function{function_name = 'rp12_merge', callback = merge, flags = {'allow-oom'}}
