@@ -14,7 +14,7 @@ from realtime_pipeline.composition.settings import AnalyticsSettings
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.measures.accumulator import Result
 from realtime_pipeline.domain.analytics.measures.measure import Measure
-from realtime_pipeline.domain.analytics.results import WindowResult
+from realtime_pipeline.domain.analytics.results import WindowResult, WindowState
 from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
 from realtime_pipeline.infrastructure.memory.window_results import MemoryWindowResults
@@ -151,6 +151,20 @@ def test_a_rebuild_replaces_partial_results_by_whole_ones(tmp_path: Path) -> Non
         assert first(pipeline) == (2, False)
 
 
+def test_partial_results_do_not_replace_whole_ones(tmp_path: Path) -> None:
+    """As after a rebuild from a log whose beginning is gone."""
+    plain = Settings(partitions=1, database=str(tmp_path / "shop.db"))
+    whole = WindowResult(T_MS, T_MS + 60_000, ("mug",), {"n": 7}, WindowState.FINAL, is_partial=False)
+    with opened(plain) as pipeline:
+        run(pipeline, view("1", 30))
+        pipeline.container.window_results().write(VIEWS.fingerprint, [whole], Emitted(), 0)
+    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,)))) as pipeline:
+        run(pipeline, view("2", 40), view("3", 70), view("4", 800))
+        assert panes(pipeline) == {780}
+        found = [(item.values["n"], item.is_partial) for item in pipeline.windows("views").items]
+        assert found == [(7, False), (1, True), (1, False)]
+
+
 class Shop:
     """Workers of one log and one store in memory, each with partitions and settings of its own."""
 
@@ -216,6 +230,18 @@ def test_a_definition_is_added_worker_by_worker() -> None:
         assert {(item.is_partial, item.values["customers"]) for item in whole} == {(False, 2)}
         assert by_start[900].state.value == "final"
         assert min(panes(new, SLIDING)) > 1_200
+
+
+def test_a_window_of_which_one_partition_has_deleted_its_panes_is_read_from_results_alone() -> None:
+    user, container = users(2), Container()
+    container.clock.override(providers.Object(SetClock()))
+    container.window_results.override(providers.Object(PausableResults()))
+    with Pipeline(attrs.evolve(settings_for(VIEWS), partitions=2), container) as pipeline:
+        run(pipeline, *(view(f"{p}-{n}", 600 * n, user=user[p]) for p in (0, 1) for n in range(2)))
+        assert counts(pipeline, "views") == [(0, ("mug",), 2), (600, ("mug",), 2)]
+        epoch = container.cells().epoch(0)
+        container.cells().purge_panes(0, epoch, VIEWS.fingerprint, [T_MS], T_MS + 125_000)
+        assert counts(pipeline, "views") == [(600, ("mug",), 2)]
 
 
 class PausableResults(MemoryWindowResults):

@@ -81,8 +81,8 @@ MUTATIONS = [
     Mutation(
         "an earlier owner may trim",
         CELL_FUNCTIONS,
-        "  if redis.call('HGET', keys[1], 'epoch') ~= args[1] then return {'FENCED'} end\n",
-        "",
+        "  if redis.call('HGET', keys[1], 'epoch') ~= args[1] then return {'FENCED'} end\n  redis.call('XTRIM'",
+        "  redis.call('XTRIM'",
         REDIS,
     ),
     Mutation(

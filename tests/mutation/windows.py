@@ -3,6 +3,8 @@
 from tests.mutation.mutation import Mutation
 
 LAWS = ("tests/test_windows.py",)
+RESULTS = ("tests/test_window_results.py",)
+TICKS = ("tests/test_window_ticks.py",)
 
 MUTATIONS = [
     Mutation(
@@ -66,8 +68,70 @@ MUTATIONS = [
     Mutation(
         "a partition that has not come so far does not hold a window open",
         "application/serving/read_windows.py",
-        "        time_ms = min(times_ms, default=BEFORE_ALL_TIME)\n",
-        "        time_ms = max(times_ms, default=BEFORE_ALL_TIME)\n",
+        "        time_ms = min((cell.counted_ms",
+        "        time_ms = max((cell.counted_ms",
         LAWS,
+    ),
+    Mutation(
+        "the watermarks of views decide which windows are final",
+        "composition/use_cases.py",
+        "    return ReadWindows(provided.window_queries(), provided.window_results(),",
+        "    queries, watermarks = provided.window_queries(), provided.product_queries().watermarks()\n"
+        "    read = queries.read\n"
+        "    queries.read = lambda name, starts: {\n"
+        "        number: attrs.evolve(cell, time_ms=watermarks[number].at_ms if number in watermarks else -1)\n"
+        "        for number, cell in read(name, starts).items()\n"
+        "    }\n"
+        "    return ReadWindows(queries, provided.window_results(),",
+        LAWS,
+    ),
+    Mutation(
+        "panes are purged before results are written",
+        "application/processing/purge_windows.py",
+        "            settled_ms = written[fingerprint].settled_ms\n",
+        "            settled_ms = min(found.counted_ms(fingerprint) for found in notes.values())\n",
+        RESULTS,
+    ),
+    Mutation(
+        "results are taken for safe as soon as they are written",
+        "application/processing/emit_windows.py",
+        "        self._settle_ms = 0 if results.is_lossless else settings.settle_ms\n",
+        "        self._settle_ms = 0\n",
+        RESULTS,
+    ),
+    Mutation(
+        "panes of windows whose results are written are read as if they were whole",
+        "application/merged_windows.py",
+        "        if final_ms <= purged_ms:\n",
+        "        if False:\n",
+        RESULTS,
+    ),
+    Mutation(
+        "a rebuild replaces whole results by partial ones",
+        "application/processing/emit_windows.py",
+        "        return [result for window, results in merged.items() if window not in whole for result in results]\n",
+        "        return [result for results in merged.values() for result in results]\n",
+        RESULTS,
+    ),
+    Mutation(
+        "the floor of a tick counts although records came in between",
+        "domain/streams/fold.py",
+        "                is_next = decoded.seen_ms == clock.appended_at_ms\n",
+        "                is_next = True\n",
+        TICKS,
+    ),
+    Mutation(
+        "a tick moves time by more than has passed",
+        "domain/analytics/pane_table.py",
+        "            at_ms += max(0, min(elapsed_ms, appended_at_ms - self._risen_ms))\n",
+        "            at_ms += elapsed_ms\n",
+        TICKS,
+    ),
+    Mutation(
+        "ticks go on while all producers are silent",
+        "application/processing/write_ticks.py",
+        "        return newest_ms <= 0 or self._clock.now_ms() - newest_ms > self._settings.silence_ms\n",
+        "        return newest_ms <= 0\n",
+        TICKS,
     ),
 ]
