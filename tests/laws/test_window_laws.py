@@ -1,11 +1,13 @@
 """Windows: what every store holds is what the oracle computes from the log, however the log is cut."""
 
+import copy
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+from dependency_injector import providers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ from realtime_pipeline.domain.analytics.results import WindowResult
 from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.conditions import FieldTest
 from realtime_pipeline.domain.profile.exclusion import Exclusion
+from realtime_pipeline.infrastructure.memory.window_results import MemoryWindowResults
 from tests.laws.strategies import EXCLUSIONS, histories
 from tests.support.histories import (
     KINDS,
@@ -150,22 +153,30 @@ def test_windows_do_not_depend_on_how_the_log_is_cut(
     assert windows_after(kind, in_pieces(history, cuts), round_records_max) == windows_after(kind, [history])
 
 
+Final = dict[tuple[str, int, tuple[str | None, ...] | None], WindowResult]
+
+
+def checked_final(pipeline: Pipeline, before: Final) -> Final:
+    """The windows that are final; those that were so before are as they were."""
+    found = {
+        (definition.name, item.start_ms, item.key): item
+        for definition in DEFINITIONS
+        for item in pipeline.windows(definition.name).items
+    }
+    assert {window: found.get(window) for window in before} == before
+    return {window: item for window, item in found.items() if item.state.value == "final"}
+
+
 @KINDS
 @given(history=ticked_histories(), cuts=st.lists(st.integers(0, 40), max_size=3))
 def test_a_final_window_never_changes(kind: Kind, history: list[bytes | TickAt], cuts: list[int]) -> None:
     clock = SetClock()
     with pipeline_of(kind, clock=clock) as pipeline:
-        final: dict[tuple[str, int, tuple[str | None, ...] | None], WindowResult] = {}
+        final: Final = {}
         for piece in in_pieces(history, cuts):
             append_history(pipeline, clock, piece)
             pipeline.process()
-            found = {
-                (definition.name, item.start_ms, item.key): item
-                for definition in DEFINITIONS
-                for item in pipeline.windows(definition.name).items
-            }
-            assert {window: found.get(window) for window in final} == final
-            final = {window: item for window, item in found.items() if item.state.value == "final"}
+            final = checked_final(pipeline, final)
 
 
 @KINDS
@@ -178,3 +189,36 @@ def test_a_store_that_is_built_again_has_the_same_windows(kind: Kind, history: l
         pipeline.rebuild()
         pipeline.process()
         assert read(pipeline) == before
+
+
+@given(
+    history=ticked_histories(),
+    cuts=st.lists(st.integers(0, 40), min_size=1, max_size=4),
+    lost=st.integers(0, 3),
+    waits_ms=st.lists(st.integers(0, 70_000), min_size=5, max_size=5),
+)
+def test_what_was_final_stays_so_when_a_failover_loses_commits(
+    history: list[bytes | TickAt], cuts: list[int], lost: int, waits_ms: list[int]
+) -> None:
+    """The cells go back to an earlier moment, as a replica that takes over may; or the results do; or both."""
+    clock = SetClock()
+    with pipeline_of("memory", clock=clock) as pipeline:
+        container, final = pipeline.container, Final()
+        cells, results = container.cells(), MemoryWindowResults(is_lossless=False)
+        container.window_results.override(providers.Object(results))
+        pieces = in_pieces(history, cuts)
+        replica: tuple[dict[str, object], dict[str, object]] | None = None
+        for number, (piece, wait_ms) in enumerate(zip(pieces, waits_ms, strict=False)):
+            append_history(pipeline, clock, piece)
+            pipeline.process()
+            clock.at_ms += wait_ms
+            final = checked_final(pipeline, final)
+            if number == lost % len(pieces):
+                replica = copy.deepcopy((vars(cells), vars(results)))
+            elif replica is not None:
+                for store, before, is_back in zip((cells, results), replica, (lost % 3 < 2, lost % 3 > 0), strict=True):
+                    vars(store).update(copy.deepcopy(before) if is_back else {})
+                replica = None
+        pipeline.process()
+        checked_final(pipeline, final)
+        assert differences(pipeline) == []

@@ -8,16 +8,20 @@ from realtime_pipeline.infrastructure.codecs.window_results import decode_result
 
 
 class MemoryWindowResults(WindowResults):
-    """Keeps results as bytes, so that no caller shares an object with the store."""
+    """Keeps results as bytes, so that no caller shares an object with the store.
 
-    def __init__(self) -> None:
+    `is_lossless` is False in tests that set the store back, as a failover would.
+    """
+
+    def __init__(self, is_lossless: bool = True) -> None:
+        self._is_lossless = is_lossless
         self._emitted: dict[str, Emitted] = {}
         self._results: dict[str, dict[int, tuple[int, list[bytes]]]] = {}
 
     @property
     def is_lossless(self) -> bool:
-        """Memory has no failover."""
-        return True
+        """Memory has no failover, but in tests."""
+        return self._is_lossless
 
     def emitted(self, fingerprints: Collection[str]) -> Mapping[str, Emitted]:
         """Read how far the results of definitions are written."""
