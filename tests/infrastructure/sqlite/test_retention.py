@@ -207,6 +207,7 @@ DROP TABLE source_positions;
 DROP TABLE listings;
 DROP TABLE sales;
 DROP TABLE panes;
+DROP TABLE late_events;
 PRAGMA user_version = 5;
 """
 

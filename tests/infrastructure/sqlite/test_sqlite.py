@@ -134,7 +134,7 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             connection.execute("DROP TABLE dead_letter_marks")
             connection.execute("DROP INDEX letters_of_customers")
             connection.execute("ALTER TABLE records DROP COLUMN unused")
-            for table in ("sums", "source_claims", "source_positions", "listings", "sales", "panes"):
+            for table in ("sums", "source_claims", "source_positions", "listings", "sales", "panes", "late_events"):
                 connection.execute(f"DROP TABLE {table}")
             connection.execute("PRAGMA user_version = 4")
         database.close()

@@ -13,7 +13,7 @@ from typing import Final
 
 from realtime_pipeline.application.errors import NewerRelease, Unavailable
 
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 11
 OLDEST_VERSION: Final = 4
 """The schema version of the oldest release whose files can be migrated."""
 
