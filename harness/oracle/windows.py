@@ -25,24 +25,31 @@ Key = tuple[str | None, ...] | None
 
 @attrs.frozen
 class TimedEvent:
-    """An event that moves its partition's time: whether windows count it, and when it was appended."""
+    """An event that moves its partition's time: whether windows count it, when it was appended, and a checksum of its
+    record."""
 
     event: Event
     is_counted: bool
     appended_ms: int
+    checksum: int = 0
 
 
 @attrs.define
 class ExpectedWindows:
     """The windows of a definition.
 
-    `events` has the events of each window, by its start, and key. `late` is the number of events for which all their
-    windows were final. `times_ms` is how far each partition has come.
+    `events` has the events of each window, by its start, and key. `late_events` has the events for which all their
+    windows were final, by the keys of their positions, with the number of these windows.
     """
 
     events: dict[tuple[int, Key], list[Event]] = attrs.Factory(dict)
     ends_ms: dict[int, int] = attrs.Factory(dict)
-    late: int = 0
+    late_events: dict[SessionKey, int] = attrs.Factory(dict)
+
+    @property
+    def late(self) -> int:
+        """How many events were late."""
+        return len(self.late_events)
 
 
 def expected_windows(
@@ -54,14 +61,24 @@ def expected_windows(
     for partition in partitions:
         keys = sorted(key for key in timed if key % KEY_STRIDE == partition)
         time_ms = NO_TIME
-        for found in (timed[key] for key in keys):
+        for key in keys:
+            found = timed[key]
             if found.is_counted:
                 for definition in definitions:
-                    _count(definition, found.event, time_ms, expected[definition.name])
+                    _count(definition, key, found.event, time_ms, expected[definition.name])
             time_ms = max(time_ms, min(found.event.occurred_at_ms, found.appended_ms))
     for definition in definitions:
         _trim_keys(definition, expected[definition.name])
     return expected
+
+
+def late_events_of(expected: Mapping[str, ExpectedWindows]) -> dict[SessionKey, dict[str, int]]:
+    """The late events by the keys of their positions: the definitions, and how many windows of each were missed."""
+    late: dict[SessionKey, dict[str, int]] = {}
+    for name, windows in expected.items():
+        for key, missed in windows.late_events.items():
+            late.setdefault(key, {})[name] = missed
+    return late
 
 
 def times_of(timed: Mapping[SessionKey, TimedEvent]) -> dict[int, int]:
@@ -73,13 +90,15 @@ def times_of(timed: Mapping[SessionKey, TimedEvent]) -> dict[int, int]:
     return times
 
 
-def _count(definition: WindowedAggregate, event: Event, time_ms: int, expected: ExpectedWindows) -> None:
+def _count(
+    definition: WindowedAggregate, position: SessionKey, event: Event, time_ms: int, expected: ExpectedWindows
+) -> None:
     if not all(holds(field_of(definition, event, name), condition) for name, condition in definition.where.items()):
         return
     windows = windows_at(definition.window, event.occurred_at_ms)
     open_ = [(start, end) for start, end in windows if time_ms - definition.bound_ms < end + definition.lateness_ms]
     if not open_:
-        expected.late += 1
+        expected.late_events[position] = len(windows)
         return
     if not any(is_measured(definition, name, event) for name in definition.measures):
         return
