@@ -129,7 +129,7 @@ class _Folding:
             recorded = EXCLUDED
         if event.facts is NO_FACTS:
             if self._windows is not None:
-                self._count_in_windows(record, event, not (recorded.excluded or event.forwarded), event)
+                self._count_in_windows(record, event, event, is_counted=not (recorded.excluded or event.forwarded))
             self.clock.advance(at_ms, appended_at_ms)
         if not recorded.excluded:
             product_id = event.product_id
@@ -157,9 +157,10 @@ class _Folding:
         if self._windows is not None:
             exclude = self._exclude
             excluded = exclude is not None and (exclude.covers(event) or exclude.names(customer_id, None))
-            self._count_in_windows(record, event, not excluded, event._replace(customer_id=customer_id))
+            counted = event._replace(customer_id=customer_id)
+            self._count_in_windows(record, event, counted, is_counted=not excluded)
 
-    def _count_in_windows(self, record: Record, event: Event, is_counted: bool, counted: Event) -> None:
+    def _count_in_windows(self, record: Record, event: Event, counted: Event, is_counted: bool) -> None:
         """Count an event, as windows see it, by the partition's time before it; then move that time on."""
         windows = self._windows
         if windows is not None:
