@@ -3,6 +3,7 @@
 from tests.mutation.mutation import Mutation
 
 LAWS = ("tests/test_windows.py",)
+LATE_EVENTS = "tests/test_late_events.py"
 
 MUTATIONS = [
     Mutation(
@@ -34,6 +35,20 @@ MUTATIONS = [
         "is_counted=not (recorded.excluded or event.forwarded))",
         "is_counted=not event.forwarded)",
         LAWS,
+    ),
+    Mutation(
+        "late events are counted and not emitted",
+        "domain/streams/effects.py",
+        "            late_events=tuple(self.late_events),\n",
+        "",
+        (f"{LATE_EVENTS}::test_an_event_that_is_late_for_every_window_is_a_late_event",),
+    ),
+    Mutation(
+        "late events that wait to be emitted stay when their customer is forgotten",
+        "application/processing/owned_cell.py",
+        "            late_events = tuple(late for late in late_events if late.customer_id not in entry.forgotten)\n",
+        "",
+        (f"{LATE_EVENTS}::test_a_late_event_that_waits_to_be_emitted_goes_with_its_customer",),
     ),
     Mutation(
         "keys are kept by the order in which they come",
