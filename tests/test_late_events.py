@@ -84,7 +84,7 @@ def test_an_event_that_some_window_counts_is_not_late_for_the_definition() -> No
 
 
 def test_an_event_that_no_definition_would_count_is_not_late() -> None:
-    bots = QualitySettings(Exclusion(ids=frozenset([CustomerId("bot")])))
+    bots = QualitySettings(Exclusion(ids=("bot",)))
     with opened(settings_for(VIEWS, quality=bots)) as pipeline:
         run(
             pipeline,

@@ -46,7 +46,8 @@ HISTORY = [
     event("5", "review", at_ms=AT_MS, product="mug", rating=5, text="keeps warm"),
     event("6", user=None, session="visit", at_ms=AT_MS, product="mug", price=0.1),
 ]
-LATE = event("7", at_ms=AT_MS - 3 * 3_600_000, product="mug")
+LATE = event("7", product="mug") | {"timestamp": "2025-10-09T05:50:00Z"}
+"""Three hours before the others."""
 
 
 COUNTED = AnalyticsSettings(
