@@ -44,6 +44,20 @@ MUTATIONS = [
         (f"{LATE_EVENTS}::test_an_event_that_is_late_for_every_window_is_a_late_event",),
     ),
     Mutation(
+        "a late event is taken for the visitor's customer, whose forgetting does not come to its partition",
+        "domain/streams/fold.py",
+        "                self.effects.add_late(record, event, missed, windows.time_ms)\n",
+        "                self.effects.add_late(record, counted, missed, windows.time_ms)\n",
+        (f"{LATE_EVENTS}::test_a_visitors_event_is_late_where_it_lies_and_goes_with_the_customer",),
+    ),
+    Mutation(
+        "late events of a forgotten customer stay in the file",
+        "infrastructure/sqlite/outputs.py",
+        '    connection.execute("DELETE FROM late_events WHERE partition = ? AND customer_id = ?", outputs_of)\n',
+        "",
+        ("tests/infrastructure/sqlite/test_sqlite.py::TestSqliteOutputs",),
+    ),
+    Mutation(
         "late events that wait to be emitted stay when their customer is forgotten",
         "application/processing/owned_cell.py",
         "            late_events = tuple(late for late in late_events if late.customer_id not in entry.forgotten)\n",
