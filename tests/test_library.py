@@ -46,6 +46,8 @@ HISTORY = [
     event("5", "review", at_ms=AT_MS, product="mug", rating=5, text="keeps warm"),
     event("6", user=None, session="visit", at_ms=AT_MS, product="mug", price=0.1),
 ]
+LATE = event("7", product="mug") | {"timestamp": "2025-10-09T05:50:00Z"}
+"""Three hours before the others."""
 
 
 COUNTED = AnalyticsSettings(
@@ -65,7 +67,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
     """A result of every kind, of a real history."""
     folder = tmp_path_factory.mktemp("results")
     with opened(Settings(database=str(folder / "shop.db"), analytics=COUNTED)) as pipeline:
-        append(pipeline, [*HISTORY, b"garbage"])
+        append(pipeline, [*HISTORY, b"garbage", LATE])
         pipeline.process()
         found, rated = pipeline.recommend("ada"), pipeline.top_rated()
         profile = pipeline.profile("ada")
@@ -92,6 +94,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
             "CheckReport": pipeline.check(MemorySource("shop", {"first": [json.dumps(event()).encode(), b"{}"]})),
             "CatalogueImport": pipeline.import_catalogue(MemorySource("products", {"first": [b'{"id": "mug"}']})),
             "Windows": pipeline.windows("events"),
+            "LateEvent": pipeline.late_events()[0],
             "Backup": pipeline.backup(folder / "copy.db"),
         }
 
@@ -155,7 +158,8 @@ def test_a_result_is_json_without_epochs_and_without_the_stores_units(results: d
 
 
 @pytest.mark.parametrize(
-    "name", ["Recommendations", "TopRatedProducts", "Profile", "Windows", "Letter", "Replay", "Trace", "Receipt"]
+    "name",
+    ["Recommendations", "TopRatedProducts", "Profile", "Windows", "LateEvent", "Letter", "Replay", "Trace", "Receipt"],
 )
 def test_the_documented_example_has_the_fields_of_a_real_result(name: str, results: dict[str, Any]) -> None:
     example = re.search(rf"### {name}\n\n```json\n(.*?)```", LIBRARY, re.DOTALL)
@@ -211,6 +215,8 @@ CALLS: dict[str, Callable[[Pipeline], object]] = {
     "profile": lambda pipeline: pipeline.profile("ada"),
     "windows": lambda pipeline: pipeline.windows("events"),
     "record_exposure": lambda pipeline: pipeline.record_exposure("ada", ["mug"]),
+    "late_events": lambda pipeline: pipeline.late_events(),
+    "late_event": lambda pipeline: pipeline.late_event("0-0"),
     "dead_letters": lambda pipeline: pipeline.dead_letters(),
     "dead_letter": lambda pipeline: pipeline.dead_letter("0-0"),
     "export_dead_letters": lambda pipeline: list(pipeline.export_dead_letters()),

@@ -119,8 +119,8 @@ class ClusterUnderTest:
                 return
 
     def _delete_topics(self) -> None:
-        topics = self.pipeline.container.topics()
-        topics.delete([self.settings.kafka.topic, self.settings.kafka.dead_letters_topic])
+        topics, kafka = self.pipeline.container.topics(), self.settings.kafka
+        topics.delete([kafka.topic, kafka.dead_letters_topic, kafka.late_events_topic])
 
     def start_worker(self, *fault: str) -> WorkerProcess:
         """Start a worker; with the options of a fault, it kills or stops itself."""

@@ -20,6 +20,7 @@ outbox_retention_ms = {outbox_retention_ms}
 brokers = "{brokers}"
 topic = "{name}-events"
 dead_letters_topic = "{name}-letters"
+late_events_topic = "{name}-late"
 group = "{name}"
 linger_ms = 1
 outputs_linger_ms = 150

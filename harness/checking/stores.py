@@ -6,6 +6,7 @@ from itertools import chain, islice
 from operator import attrgetter
 from typing import Final
 
+from harness.checking.late_events import compare_late_events
 from harness.checking.views import (
     compare_listings,
     compare_products,
@@ -79,7 +80,7 @@ def differences(
         owner: the cells, as their owner loads them.
         cells: the customers' side of the store, as readers see it.
         views: the products' side of the store.
-        outputs: where dead letters are.
+        outputs: where dead letters and late events are.
         session_retention_ms: how long the store keeps a session.
         listed_max: how many sessions the store lists for a product.
         limit: how many lines there are at most; where there are more differences, a last line has their number.
@@ -97,6 +98,7 @@ def differences(
         compare_trending(expected, views, trending or TrendingSettings()),
         compare_top_rated(expected, views),
         _compare_dead_letters(expected, outputs),
+        compare_late_events(expected, outputs),
     )
     lines = list(islice(found, limit))
     more = sum(1 for _ in found)

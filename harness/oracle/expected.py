@@ -4,7 +4,7 @@ It shares values with the pipeline (events, settings) and none of its code: an e
 must have been made twice.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from zlib import crc32
 
 import attrs
@@ -19,11 +19,18 @@ from harness.oracle.listings import ExpectedListing, expected_listings, late_sto
 from harness.oracle.messages import ExpectedMessage
 from harness.oracle.missing_messages import messages_in_log, missing_messages
 from harness.oracle.profile import ExpectedCustomer
-from harness.oracle.record_classes import ClassifiedRecords, PartitionOf, classify, is_kept, routing_key
+from harness.oracle.record_classes import (
+    ClassifiedRecords,
+    PartitionOf,
+    checksum_of,
+    classify,
+    is_kept,
+    routing_key,
+)
 from harness.oracle.sessions import ExpectedSession
 from harness.oracle.timed_events import timed_events
 from harness.oracle.views import Actions, ExpectedProduct, ViewTotals
-from harness.oracle.windows import ExpectedWindows, TimedEvent, expected_windows
+from harness.oracle.windows import ExpectedWindows, TimedEvent, expected_windows, late_events_of
 from realtime_pipeline.domain.profile.session import SessionKey
 from realtime_pipeline.domain.shop.events import CustomerId, Event, EventKind, ProductId
 from realtime_pipeline.domain.streams.effects import RecordClass
@@ -44,7 +51,9 @@ class Expected:
     `listings` has what the catalogue states of products.
 
     Outputs: `dead_letters` are (partition, position, code). `dead_letters_erased` were erased with their customers,
-    where the outputs can retract. `letter_checksums` has a checksum of each letter's record, by partition and position.
+    where the outputs can retract. `late_events` has the definitions that each was late for, with the number of windows
+    missed, by partition and position; `late_events_erased` were erased with their customers. `letter_checksums` and
+    `late_event_checksums` have a checksum of each one's record, by partition and position.
 
     Times, by partition: `largest_ms` and `newest_ms` are the largest and the second-largest time of applied events,
     each at most its record's append time; `appended_ms` is the latest append time; `watermarks_ms` is the watermark of
@@ -81,6 +90,9 @@ class Expected:
     listings: dict[ProductId, ExpectedListing] = attrs.Factory(dict)
     windows: dict[str, ExpectedWindows] = attrs.Factory(dict)
     window_times_ms: dict[int, int] = attrs.Factory(dict)
+    late_events: dict[tuple[int, int], dict[str, int]] = attrs.Factory(dict)
+    late_events_erased: dict[tuple[int, int], dict[str, int]] = attrs.Factory(dict)
+    late_event_checksums: dict[tuple[int, int], int] = attrs.field(factory=dict, eq=False)
 
     @property
     def now_ms(self) -> int:
@@ -117,7 +129,7 @@ def expect(
         classify(record, decoded, settings.max_future_skew_ms, partition_of, classified)
         if settings.windows and isinstance(decoded, Event):
             key = SessionKey(record.position * KEY_STRIDE + record.partition)
-            originals[key] = TimedEvent(decoded, True, record.appended_at_ms)
+            originals[key] = TimedEvent(decoded, True, record.appended_at_ms, checksum_of(record))
     timed: dict[SessionKey, TimedEvent] = {}
     stock_partitions = frozenset(key % KEY_STRIDE for key, _ in classified.stock_events)
     totals = ViewTotals(classified.appended_ms_of_ahead, stock_partitions=stock_partitions)
@@ -148,8 +160,9 @@ def expect(
     expected.products.update(totals.expected_products())
     for sessions in expected.session_lists.values():
         sessions.sort(reverse=True)
-    largest_ms = {partition: max(times) for partition, times in totals.largest_times.items()}
     windows, times_ms = expected_windows(settings.windows, timed, classified.window_ticks)
+    _add_late_events(windows, originals, classified, expected)
+    largest_ms = {partition: max(times) for partition, times in totals.largest_times.items()}
     return attrs.evolve(
         expected,
         messages_expected=len(messages),
@@ -229,3 +242,18 @@ def _add_dead_letters(classified: ClassifiedRecords, expected: Expected) -> None
             expected.dead_letters.append(letter[:3])
         else:
             expected.dead_letters_erased.add(letter[:3])
+
+
+def _add_late_events(
+    windows: Mapping[str, ExpectedWindows],
+    originals: Mapping[SessionKey, TimedEvent],
+    classified: ClassifiedRecords,
+    expected: Expected,
+) -> None:
+    """Add what was late, by where it lies. Like a dead letter, it is erased with the customer whom its record names."""
+    for key, missed in late_events_of(windows).items():
+        at = key % KEY_STRIDE, key // KEY_STRIDE
+        original = originals[key]
+        is_erased = not is_kept((*at, "", original.event.customer_id), classified)
+        (expected.late_events_erased if is_erased else expected.late_events)[at] = missed
+        expected.late_event_checksums[at] = original.checksum

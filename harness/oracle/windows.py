@@ -27,11 +27,13 @@ Key = tuple[str | None, ...] | None
 
 @attrs.frozen
 class TimedEvent:
-    """An event that moves its partition's time: whether windows count it, and when it was appended."""
+    """An event that moves its partition's time: whether windows count it, when it was appended, and a checksum of its
+    record."""
 
     event: Event
     is_counted: bool
     appended_ms: int
+    checksum: int = 0
 
 
 @attrs.define
@@ -63,14 +65,20 @@ class PartitionTime:
 class ExpectedWindows:
     """The windows of a definition.
 
-    `events` has the events of each window, by its start, and key. `late` is the number of events for which all their
-    windows were final, `late_by_ticks` of those for which that would not have been so without ticks.
+    `events` has the events of each window, by its start, and key. `late_events` has the events for which all their
+    windows were final, by the keys of their positions, with the number of these windows; `late_by_ticks` is the number
+    of those for which that would not have been so without ticks.
     """
 
     events: dict[tuple[int, Key], list[Event]] = attrs.Factory(dict)
     ends_ms: dict[int, int] = attrs.Factory(dict)
-    late: int = 0
+    late_events: dict[SessionKey, int] = attrs.Factory(dict)
     late_by_ticks: int = 0
+
+    @property
+    def late(self) -> int:
+        """How many events were late."""
+        return len(self.late_events)
 
 
 def expected_windows(
@@ -90,21 +98,36 @@ def expected_windows(
         found, time = steps[key], times.setdefault(key % KEY_STRIDE, PartitionTime())
         if isinstance(found, TimedEvent) and found.is_counted:
             for definition in definitions:
-                _count(definition, found.event, time, expected[definition.name])
+                _count(definition, key, found.event, time, expected[definition.name])
         time.add(found)
     for definition in definitions:
         _trim_keys(definition, expected[definition.name])
     return expected, {partition: time.time_ms for partition, time in times.items()}
 
 
-def _count(definition: WindowedAggregate, event: Event, time: PartitionTime, expected: ExpectedWindows) -> None:
+def late_events_of(expected: Mapping[str, ExpectedWindows]) -> dict[SessionKey, dict[str, int]]:
+    """The late events by the keys of their positions: the definitions, and how many windows of each were missed."""
+    late: dict[SessionKey, dict[str, int]] = {}
+    for name, windows in expected.items():
+        for key, missed in windows.late_events.items():
+            late.setdefault(key, {})[name] = missed
+    return late
+
+
+def _count(
+    definition: WindowedAggregate,
+    position: SessionKey,
+    event: Event,
+    time: PartitionTime,
+    expected: ExpectedWindows,
+) -> None:
     if not all(holds(field_of(definition, event, name), condition) for name, condition in definition.where.items()):
         return
     windows = windows_at(definition.window, event.occurred_at_ms)
     allowed_ms = definition.bound_ms + definition.lateness_ms
     open_ = [(start, end) for start, end in windows if time.time_ms < end + allowed_ms]
     if not open_:
-        expected.late += 1
+        expected.late_events[position] = len(windows)
         expected.late_by_ticks += any(time.events_ms < end + allowed_ms for _, end in windows)
         return
     if not any(is_measured(definition, name, event) for name in definition.measures):

@@ -53,6 +53,7 @@ def _own_topics(settings: Settings, suffix: str) -> Iterator[Settings]:
         settings.kafka,
         topic=f"{settings.kafka.topic}-{suffix}",
         dead_letters_topic=f"{settings.kafka.dead_letters_topic}-{suffix}",
+        late_events_topic=f"{settings.kafka.late_events_topic}-{suffix}",
         group=f"{settings.kafka.group}-{suffix}",
     )
     own = attrs.evolve(settings, kafka=kafka)
@@ -62,7 +63,7 @@ def _own_topics(settings: Settings, suffix: str) -> Iterator[Settings]:
         try:
             yield own
         finally:
-            topics.delete([kafka.topic, kafka.dead_letters_topic])
+            topics.delete([kafka.topic, kafka.dead_letters_topic, kafka.late_events_topic])
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from realtime_pipeline.application.errors import (
     Unavailable,
     UnknownCustomer,
     UnknownEvent,
+    UnknownLateEvent,
     UnknownLetter,
     UnknownProduct,
     UnknownWindow,
@@ -42,6 +43,7 @@ from realtime_pipeline.composition.settings_file import load_rules, load_setting
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.derived import Derived
 from realtime_pipeline.domain.analytics.measures.measure import Measure
+from realtime_pipeline.domain.analytics.missed import MissedWindows
 from realtime_pipeline.domain.analytics.results import WindowResult, WindowState
 from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.conditions import FieldTest
@@ -55,6 +57,7 @@ from realtime_pipeline.domain.shop.product import Product
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.streams.dead_letters import Letter, LetterState
 from realtime_pipeline.domain.streams.effects import RecordClass
+from realtime_pipeline.domain.streams.late_events import LateEvent
 from realtime_pipeline.domain.streams.traces import Change, Copy, Trace
 from realtime_pipeline.infrastructure.files.formats import FileFormat
 from realtime_pipeline.infrastructure.files.sink import FileSink
@@ -90,10 +93,12 @@ __all__ = [
     "Forgetting",
     "InvalidEvents",
     "InvalidSettings",
+    "LateEvent",
     "Letter",
     "LetterState",
     "ListRules",
     "Measure",
+    "MissedWindows",
     "NewerRelease",
     "Pipeline",
     "PipelineError",
@@ -128,6 +133,7 @@ __all__ = [
     "Unavailable",
     "UnknownCustomer",
     "UnknownEvent",
+    "UnknownLateEvent",
     "UnknownLetter",
     "UnknownProduct",
     "UnknownWindow",

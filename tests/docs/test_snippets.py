@@ -10,7 +10,7 @@ from tests.docs.snippets import ROOT, Snippet, check_imports, commands, play
 PLAYED = {
     "README.md": 10,
     "docs/tutorial.md": 18,
-    "docs/how-to/count-in-windows.md": 3,
+    "docs/how-to/count-in-windows.md": 5,
     "docs/how-to/map-your-events.md": 7,
     "docs/how-to/publish-files.md": 1,
     "docs/how-to/swap-an-adapter.md": 3,

@@ -29,7 +29,8 @@ def written(folder: Path, settings: Settings) -> Path:
     kafka, redis = settings.kafka, settings.redis
     file.write_text(
         f'log = "kafka"\nstore = "redis"\n[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\n'
-        f'dead_letters_topic = "{kafka.dead_letters_topic}"\ngroup = "{kafka.group}"\n'
+        f'dead_letters_topic = "{kafka.dead_letters_topic}"\n'
+        f'late_events_topic = "{kafka.late_events_topic}"\ngroup = "{kafka.group}"\n'
         f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\n'
     )
     return file

@@ -69,7 +69,8 @@ def test_order_lines_of_a_database_become_purchases(
     if log == "kafka":
         kafka, redis = servers.kafka_settings(3), servers.redis_settings()
         text += f'store = "redis"\n[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\n'
-        text += f'dead_letters_topic = "{kafka.dead_letters_topic}"\ngroup = "{kafka.group}"\n'
+        text += f'dead_letters_topic = "{kafka.dead_letters_topic}"\n'
+        text += f'late_events_topic = "{kafka.late_events_topic}"\ngroup = "{kafka.group}"\n'
         text += f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\n'
     named = ("port", "database", "user", "slot", "publication")
     group = "".join(f"{name} = {json.dumps(getattr(database, name))}\n" for name in named)

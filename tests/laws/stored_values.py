@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from realtime_pipeline.application.ports.cell_store import OutboxEntry
 from realtime_pipeline.application.ports.event_publisher import Outgoing
+from realtime_pipeline.domain.analytics.missed import MissedWindows
 from realtime_pipeline.domain.profile.aliases import Aliases
 from realtime_pipeline.domain.profile.contribution import Contribution
 from realtime_pipeline.domain.profile.customer import Customer
@@ -24,6 +25,7 @@ from realtime_pipeline.domain.shop.last_write import LastWrite
 from realtime_pipeline.domain.shop.order import Order
 from realtime_pipeline.domain.shop.review import Review
 from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.late_events import LateEvent
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.activity import Activity
@@ -163,6 +165,18 @@ WITH_CATALOGUE: Final = attrs.evolve(
         sales={(ProductId("mug"), 8): 2},
     ),
 )
+WITH_LATE_EVENTS: Final = attrs.evolve(
+    WITH_SUMS,
+    late_events=(
+        LateEvent(
+            Record(0, 3, b"k", b"\xff{}", 9, "orders.csv:17"),
+            (MissedWindows("by_product", 4), MissedWindows("minutes", 1)),
+            2,
+            8,
+            CustomerId("ada"),
+        ),
+    ),
+)
 REVIEW: Final = Review(CustomerId("ada"), ProductId("mug"), 4, "fine", 9)
 
 
@@ -229,6 +243,7 @@ STORED: Final[dict[str, Stored]] = {
     "entry": (encode_entry(ENTRY), decode_entry),
     "entry with sums": (encode_entry(WITH_SUMS), decode_entry),
     "entry with a catalogue": (encode_entry(WITH_CATALOGUE), decode_entry),
+    "entry with late events": (encode_entry(WITH_LATE_EVENTS), decode_entry),
     "listing": (pack([LISTING.facts, LISTING.sold]), decode_listing),
     "trail": (encode_session_summary(ADA.visits.open_sessions[0]), decode_session_summary),
     "trails": (

@@ -16,7 +16,7 @@ from realtime_pipeline.domain.profile.session import SessionKey, SessionSummary
 from realtime_pipeline.domain.profile.settings import ProfileSettings
 from realtime_pipeline.domain.shop.events import Event, EventKind, ProductId
 from realtime_pipeline.domain.views.listings import Listing
-from realtime_pipeline.infrastructure.codecs.formats import PLAIN_CUSTOMER
+from realtime_pipeline.infrastructure.codecs.formats import CATALOGUE_ENTRY, PLAIN_CUSTOMER
 from realtime_pipeline.infrastructure.codecs.outbox import decode_entry, encode_entry
 from realtime_pipeline.infrastructure.codecs.state import (
     decode_customer,
@@ -35,6 +35,7 @@ from tests.laws.stored_values import (
     REVIEW,
     STORED,
     WITH_CATALOGUE,
+    WITH_LATE_EVENTS,
     WITH_SUMS,
     CustomerOfFirstRelease,
     Stored,
@@ -168,7 +169,7 @@ def _again(read: object) -> Any:
 def test_a_map_of_a_format_that_is_not_read_is_a_newer_releases(kind: str) -> None:
     value, decode = STORED[kind]
     fields = unpack(value, type=dict[str, Any])
-    for of_newer in (fields | {"format": [5, 4]}, {"format": [5, 4], "everything": "is otherwise"}):
+    for of_newer in (fields | {"format": [6, 5]}, {"format": [6, 5], "everything": "is otherwise"}):
         with pytest.raises(NewerRelease, match=r"written by a newer release .*: upgrade this program"):
             decode(pack(of_newer))
 
@@ -243,7 +244,9 @@ def test_an_entry_without_sums_has_the_bytes_that_releases_without_sums_write() 
 
     deltas = ENTRY.deltas
     tables = DeltasOfFirstRelease(deltas.products, deltas.activity, deltas.index, deltas.by_country)
-    bare = pack(attrs.evolve(ENTRY, deltas=tables))  # type: ignore[arg-type]
+    fields = unpack(pack(attrs.evolve(ENTRY, deltas=tables)), type=dict[str, Any])  # type: ignore[arg-type]
+    assert fields.pop("late_events") == []
+    bare = pack(fields)
     assert encode_entry(ENTRY) == b"\x8a" + pack("format") + pack([1, 1]) + bare[1:]
     assert decode_entry(bare) == ENTRY  # as the release before formats wrote it
 
@@ -263,10 +266,20 @@ def test_an_entry_with_sales_or_facts_stops_releases_that_would_lose_them() -> N
     assert unpack(encode_entry(only_sales), type=dict[str, Any])["format"] == [3, 3]
 
 
-@pytest.mark.parametrize("kind", ["entry", "entry with sums", "entry with a catalogue"])
+@pytest.mark.parametrize("entry", [ENTRY, WITH_SUMS, WITH_CATALOGUE])
+def test_an_entry_with_late_events_stops_releases_that_would_lose_them(entry: OutboxEntry) -> None:
+    late = attrs.evolve(entry, late_events=WITH_LATE_EVENTS.late_events)
+    value = encode_entry(late)
+    assert decode_entry(value) == late
+    assert unpack(value, type=dict[str, Any])["format"] == [4, 4]
+    with pytest.raises(NewerRelease):  # releases that would lose them stop
+        CATALOGUE_ENTRY.check([4, 4])
+
+
+@pytest.mark.parametrize("kind", ["entry", "entry with sums", "entry with a catalogue", "entry with late events"])
 def test_an_entry_that_lacks_a_field_is_damaged(kind: str) -> None:
     fields = unpack(STORED[kind][0], type=dict[str, Any])
-    for name in fields.keys() - {"format"}:
+    for name in fields.keys() - {"format", "late_events"}:
         with pytest.raises(Damaged, match=f"lacks {name}|required field `{name}`"):
             decode_entry(pack({known: part for known, part in fields.items() if known != name}))
     for name in fields["deltas"].keys() - {"sums", "listings", "sales"}:

@@ -273,8 +273,8 @@ MUTATIONS = [
     Mutation(
         "marks stay when their dead letters go",
         "infrastructure/sqlite/outputs.py",
-        '                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"\n',
-        '                    "DELETE FROM dead_letter_marks WHERE false AND (partition, position) IN"\n',
+        '        "DELETE FROM dead_letter_marks WHERE (partition, position) IN"\n',
+        '        "DELETE FROM dead_letter_marks WHERE false AND (partition, position) IN"\n',
         ("tests/infrastructure/sqlite/test_sqlite.py::TestSqliteDeadLetters",),
     ),
 ]

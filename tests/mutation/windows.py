@@ -5,6 +5,7 @@ from tests.mutation.mutation import Mutation
 LAWS = ("tests/test_windows.py",)
 RESULTS = ("tests/test_window_results.py",)
 TICKS = ("tests/test_window_ticks.py",)
+LATE_EVENTS = "tests/test_late_events.py"
 
 MUTATIONS = [
     Mutation(
@@ -36,6 +37,34 @@ MUTATIONS = [
         "is_counted=not (recorded.excluded or event.forwarded))",
         "is_counted=not event.forwarded)",
         LAWS,
+    ),
+    Mutation(
+        "late events are counted and not emitted",
+        "domain/streams/effects.py",
+        "            late_events=tuple(self.late_events),\n",
+        "",
+        (f"{LATE_EVENTS}::test_an_event_that_is_late_for_every_window_is_a_late_event",),
+    ),
+    Mutation(
+        "a late event is taken for the visitor's customer, whose forgetting does not come to its partition",
+        "domain/streams/fold.py",
+        "                self.effects.add_late(record, event, missed, windows.time_ms)\n",
+        "                self.effects.add_late(record, counted, missed, windows.time_ms)\n",
+        (f"{LATE_EVENTS}::test_a_visitors_event_is_late_where_it_lies_and_goes_with_the_customer",),
+    ),
+    Mutation(
+        "late events of a forgotten customer stay in the file",
+        "infrastructure/sqlite/outputs.py",
+        '    connection.execute("DELETE FROM late_events WHERE partition = ? AND customer_id = ?", outputs_of)\n',
+        "",
+        ("tests/infrastructure/sqlite/test_sqlite.py::TestSqliteOutputs",),
+    ),
+    Mutation(
+        "late events that wait to be emitted stay when their customer is forgotten",
+        "application/processing/owned_cell.py",
+        "            late_events = tuple(late for late in late_events if late.customer_id not in entry.forgotten)\n",
+        "",
+        (f"{LATE_EVENTS}::test_a_late_event_that_waits_to_be_emitted_goes_with_its_customer",),
     ),
     Mutation(
         "keys are kept by the order in which they come",

@@ -25,7 +25,8 @@ def settings_file(folder: Path, log: LogName, more: str = "") -> Path:
         kafka, redis = servers.kafka_settings(2), servers.redis_settings()
         top += 'log = "kafka"\nstore = "redis"\n'
         groups += f'[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\ngroup = "{kafka.group}"\n'
-        groups += f'dead_letters_topic = "{kafka.dead_letters_topic}"\noutputs_linger_ms = 100\n'
+        groups += f'dead_letters_topic = "{kafka.dead_letters_topic}"\n'
+        groups += f'late_events_topic = "{kafka.late_events_topic}"\noutputs_linger_ms = 100\n'
         groups += f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\n'
     file.write_text(top + groups + more)
     return file

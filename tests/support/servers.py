@@ -171,6 +171,7 @@ def kafka_settings(partitions: int) -> KafkaSettings:
         brokers=kafka_address(),
         topic=unique("events"),
         dead_letters_topic=unique("letters"),
+        late_events_topic=unique("late"),
         group=unique("group"),
         linger_ms=0,
         outputs_linger_ms=100,

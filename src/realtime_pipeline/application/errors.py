@@ -7,6 +7,7 @@ PipelineError
  ├─ UnknownProduct         no product can have that id
  ├─ UnknownWindow          no window has that name
  ├─ UnknownLetter          no dead letter has that id
+ ├─ UnknownLateEvent       no late event has that id
  ├─ UnknownEvent           no record has that event id
  ├─ WrongLog               the store was built from another log
  ├─ UnrecoverableState     going on would lose or double something: an operator must decide
@@ -49,6 +50,10 @@ class UnknownWindow(PipelineError):
 
 class UnknownLetter(PipelineError):
     """No dead letter has that id."""
+
+
+class UnknownLateEvent(PipelineError):
+    """No late event has that id."""
 
 
 class UnknownEvent(PipelineError):

@@ -24,6 +24,7 @@ from realtime_pipeline.application.ingestion.record_exposure import RecordExposu
 from realtime_pipeline.application.ingestion.run_source import RunSource
 from realtime_pipeline.application.maintenance.forget_customer import ForgetCustomer
 from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters
+from realtime_pipeline.application.maintenance.read_late_events import ReadLateEvents
 from realtime_pipeline.application.maintenance.rebuild_store import RebuildStore
 from realtime_pipeline.application.maintenance.restore_outputs import RestoreOutputs
 from realtime_pipeline.application.maintenance.trace_event import TraceEvent
@@ -35,6 +36,7 @@ from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.late_events import LateEvents
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.observer import NoObserver, StageObserver
 from realtime_pipeline.application.ports.outputs import Outputs
@@ -176,6 +178,9 @@ class Container(containers.DeclarativeContainer):
     dead_letters: providers.Singleton[DeadLetters] = _Single(
         lambda parts: _combination(parts).dead_letters(parts), __self__
     )
+    late_events: providers.Singleton[LateEvents] = _Single(
+        lambda parts: _combination(parts).late_events(parts), __self__
+    )
     snapshots: providers.Singleton[Snapshots] = _Single(lambda parts: _combination(parts).snapshots(parts), __self__)
     upkeep: providers.Singleton[Upkeep] = _Single(lambda parts: _combination(parts).upkeep(parts), __self__)
     backups: providers.Singleton[Backups] = _Single(lambda parts: _combination(parts).backups(parts), __self__)
@@ -200,6 +205,7 @@ class Container(containers.DeclarativeContainer):
     run_sink: providers.Singleton[RunSink] = _Single(use_cases.run_sink, __self__)
     show_customer: providers.Singleton[ShowCustomer] = _Single(use_cases.show_customer, __self__)
     handle_dead_letters: providers.Singleton[HandleDeadLetters] = _Single(use_cases.handle_dead_letters, __self__)
+    read_late_events: providers.Singleton[ReadLateEvents] = _Single(use_cases.read_late_events, __self__)
     read_windows: providers.Singleton[ReadWindows] = _Single(use_cases.read_windows, __self__)
     trace_event: providers.Singleton[TraceEvent] = _Single(use_cases.trace_event, __self__)
     forget_customer: providers.Singleton[ForgetCustomer] = _Single(use_cases.forget_customer, __self__)

@@ -15,6 +15,7 @@ from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.late_events import LateEvents
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.observer import StageObserver
 from realtime_pipeline.application.ports.outputs import GroupOutputs, Outputs
@@ -93,13 +94,15 @@ class StoreTechnology:
 
 @attrs.frozen
 class Combination:
-    """The adapters that depend on both log and store: outputs, dead letters, snapshots, upkeep and backups.
+    """The adapters that depend on both log and store: outputs, dead letters, late events, snapshots, upkeep and
+    backups.
 
     `group_outputs` is for logs that store the positions of outputs with a consumer group; None for others.
     """
 
     outputs: Callable[[Parts], Outputs]
     dead_letters: Callable[[Parts], DeadLetters]
+    late_events: Callable[[Parts], LateEvents]
     snapshots: Callable[[Parts], Snapshots]
     upkeep: Callable[[Parts], Upkeep]
     backups: Callable[[Parts], Backups]

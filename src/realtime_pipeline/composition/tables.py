@@ -27,9 +27,11 @@ STORES: Final[Mapping[StoreName, StoreTechnology]] = {
 
 _NONE_NEEDED: Final = (lambda _: NoSnapshots(), lambda _: NoUpkeep(), lambda _: NoBackups())
 """No snapshots, upkeep and backups: the log and the store have means of their own."""
-_IN_MEMORY: Final = Combination(memory.outputs, memory.dead_letters, *_NONE_NEEDED)
-_IN_FILE: Final = Combination(sqlite.outputs, sqlite.dead_letters, *_NONE_NEEDED)
-_IN_TOPICS: Final = Combination(kafka.outputs, kafka.dead_letters, *_NONE_NEEDED, group_outputs=kafka.outputs)
+_IN_MEMORY: Final = Combination(memory.outputs, memory.dead_letters, memory.late_events, *_NONE_NEEDED)
+_IN_FILE: Final = Combination(sqlite.outputs, sqlite.dead_letters, sqlite.late_events, *_NONE_NEEDED)
+_IN_TOPICS: Final = Combination(
+    kafka.outputs, kafka.dead_letters, kafka.late_events, *_NONE_NEEDED, group_outputs=kafka.outputs
+)
 
 COMBINATIONS: Final[Mapping[tuple[LogName, StoreName], Combination]] = {
     ("kafka", "memory"): _IN_TOPICS,
@@ -40,7 +42,7 @@ COMBINATIONS: Final[Mapping[tuple[LogName, StoreName], Combination]] = {
     ("sqlite", "memory"): _IN_MEMORY,
     ("sqlite", "redis"): _IN_FILE,
     ("sqlite", "sqlite"): Combination(
-        sqlite.outputs, sqlite.dead_letters, sqlite.snapshots, sqlite.upkeep, sqlite.backups
+        sqlite.outputs, sqlite.dead_letters, sqlite.late_events, sqlite.snapshots, sqlite.upkeep, sqlite.backups
     ),
 }
 """Outputs are stored with the store if that is a database, else with the log."""

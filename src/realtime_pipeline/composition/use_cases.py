@@ -20,6 +20,7 @@ from realtime_pipeline.application.ingestion.run_source import RunSource
 from realtime_pipeline.application.maintenance.follow_forgetting import FollowForgetting
 from realtime_pipeline.application.maintenance.forget_customer import ForgetCustomer
 from realtime_pipeline.application.maintenance.handle_dead_letters import HandleDeadLetters
+from realtime_pipeline.application.maintenance.read_late_events import ReadLateEvents
 from realtime_pipeline.application.maintenance.rebuild_store import RebuildStore
 from realtime_pipeline.application.maintenance.restore_outputs import RestoreOutputs
 from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode
@@ -27,6 +28,7 @@ from realtime_pipeline.application.maintenance.trace_event import TraceEvent
 from realtime_pipeline.application.ports.catalogue import Catalogue
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
+from realtime_pipeline.application.ports.late_events import LateEvents
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.source import Source
@@ -79,6 +81,7 @@ class Provided(Parts, Protocol):
     snapshots: providers.Singleton[Snapshots]
     upkeep: providers.Singleton[Upkeep]
     dead_letters: providers.Singleton[DeadLetters]
+    late_events: providers.Singleton[LateEvents]
     catalogue: providers.Singleton[Catalogue]
     shared_cache: providers.Singleton[SharedCache]
     publish_events: providers.Singleton[PublishEvents]
@@ -247,6 +250,12 @@ def check_events(
 def read_windows(provided: Provided) -> ReadWindows:
     """Reading windows."""
     return ReadWindows(provided.window_queries(), provided.window_results(), provided.settings().folding.windows)
+
+
+def read_late_events(provided: Provided) -> ReadLateEvents:
+    """Reading late events."""
+    defined = [definition.name for definition in provided.settings().analytics.windows]
+    return ReadLateEvents(provided.late_events(), defined)
 
 
 def record_exposure(provided: Provided) -> RecordExposure:

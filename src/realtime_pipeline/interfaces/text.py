@@ -95,6 +95,8 @@ def _retained_in_words(retained: Retained) -> str:
             return f"{letters}, in a partition of other customers"
         case RetainedCode.DEAD_LETTERS:
             return f"{letters}, until the retention of their topic ends"
+        case RetainedCode.LATE_EVENTS:
+            return f"{counted(retained.count or 0, 'late event')}, until the retention of their topic ends"
         case _:
             return _RETAINED[retained.code]
 

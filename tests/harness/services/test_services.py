@@ -59,7 +59,8 @@ def settings_file(folder: Path) -> str:
     file.write_text(
         'log = "kafka"\nstore = "redis"\npartitions = 2\n'
         f'[kafka]\nbrokers = "{kafka.brokers}"\ntopic = "{kafka.topic}"\n'
-        f'dead_letters_topic = "{kafka.dead_letters_topic}"\ngroup = "{kafka.group}"\n'
+        f'dead_letters_topic = "{kafka.dead_letters_topic}"\n'
+        f'late_events_topic = "{kafka.late_events_topic}"\ngroup = "{kafka.group}"\n'
         f'[redis]\nnodes = "{redis.nodes}"\nnamespace = "{redis.namespace}"\n',
         "utf-8",
     )

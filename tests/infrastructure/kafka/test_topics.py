@@ -17,14 +17,22 @@ pytestmark = pytest.mark.xdist_group("kafka")
 def test_topics_are_created_once_with_the_settings_that_the_fold_needs(settings: KafkaSettings) -> None:
     topics = KafkaTopics(settings)
     assert topics.create(TopicSettings(partitions=PARTITIONS)) == []
-    elsewhere = attrs.evolve(settings, topic=servers.unique("events"), dead_letters_topic=servers.unique("letters"))
+    elsewhere = attrs.evolve(
+        settings,
+        topic=servers.unique("events"),
+        dead_letters_topic=servers.unique("letters"),
+        late_events_topic=servers.unique("late"),
+    )
     made = KafkaTopics(elsewhere).create(TopicSettings(partitions=1))
-    assert sorted(made) == sorted([elsewhere.topic, elsewhere.dead_letters_topic])
+    assert sorted(made) == sorted([elsewhere.topic, elsewhere.dead_letters_topic, elsewhere.late_events_topic])
     described = topics.describe(settings.topic)
     assert (described.partitions, described.replication) == (PARTITIONS, 1)
     assert described.settings["message.timestamp.type"] == "LogAppendTime"
     assert described.settings["retention.ms"] == str(7 * 86_400_000)
-    assert topics.describe(settings.dead_letters_topic).settings["message.timestamp.type"] == "CreateTime"
+    for outputs in (settings.dead_letters_topic, settings.late_events_topic):
+        described = topics.describe(outputs)
+        assert (described.partitions, described.settings["message.timestamp.type"]) == (PARTITIONS, "CreateTime")
+        assert described.settings["cleanup.policy"] == "delete"
     topics.delete([settings.topic])
     deadline_s = time.monotonic() + 10
     while settings.topic in topics.list():

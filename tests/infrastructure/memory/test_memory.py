@@ -5,6 +5,7 @@ import pytest
 from realtime_pipeline.infrastructure.memory.cells import MemoryCellStore
 from realtime_pipeline.infrastructure.memory.customer_queries import MemoryCustomerQueries
 from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
+from realtime_pipeline.infrastructure.memory.late_events import MemoryLateEvents
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog, MemoryLog
 from realtime_pipeline.infrastructure.memory.log_reader import MemoryLogReader
 from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
@@ -15,6 +16,7 @@ from realtime_pipeline.infrastructure.memory.window_results import MemoryWindowR
 from tests.contracts.cell_store import OutboxContract
 from tests.contracts.dead_letters import ForgottenContract
 from tests.contracts.event_log import PARTITIONS, EventLogContract
+from tests.contracts.late_events import LateEventsContract
 from tests.contracts.listings import IDENTITY
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import RetractableContract
@@ -75,6 +77,13 @@ class TestMemoryDeadLetters(ForgottenContract):
         self.letters = MemoryDeadLetters(self.outputs, log)
         self.opened = lambda _: self.letters
         self.log = lambda: log.records[0]
+
+
+class TestMemoryLateEvents(LateEventsContract):
+    @pytest.fixture(autouse=True)
+    def _late_events(self) -> None:
+        self.outputs = MemoryOutputs(MemoryLog(1, SetClock()))
+        self.late_events = MemoryLateEvents(self.outputs)
 
 
 class TestMemoryLog(EventLogContract):

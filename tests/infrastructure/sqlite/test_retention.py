@@ -209,6 +209,7 @@ DROP TABLE sales;
 DROP TABLE panes;
 DROP TABLE window_results;
 DROP TABLE window_progress;
+DROP TABLE late_events;
 PRAGMA user_version = 5;
 """
 

@@ -56,7 +56,7 @@ def test_a_snapshot_of_schema_6_is_valid_after_the_upgrade(bytes_max: int, tmp_p
         pipeline.process()
         before = state(pipeline)
         with pipeline.container.database().transaction() as connection:
-            later = ("source_claims", "source_positions", "panes", "window_results", "window_progress")
+            later = ("source_claims", "source_positions", "panes", "late_events", "window_results", "window_progress")
             for table in ("sums", "listings", "sales", *later):
                 connection.execute(f"DROP TABLE {table}")
             connection.execute("DELETE FROM snapshot_chunks WHERE name IN ('sums', 'listings', 'sales')")
@@ -166,7 +166,7 @@ def test_a_full_disk_during_a_snapshot_or_a_deletion_loses_nothing(pages: int, t
 
 OF_LOG_AND_OUTPUTS = {
     *("meta", "records", "log_partitions", "source_claims", "source_positions"),
-    *("output_positions", "dead_letters", "dead_letter_marks", "window_results", "window_progress"),
+    *("output_positions", "dead_letters", "dead_letter_marks", "late_events", "window_results", "window_progress"),
 }
 
 

@@ -22,6 +22,7 @@ from realtime_pipeline.infrastructure.sqlite.cells import SqliteCellStore
 from realtime_pipeline.infrastructure.sqlite.customer_queries import SqliteCustomerQueries
 from realtime_pipeline.infrastructure.sqlite.database import Database
 from realtime_pipeline.infrastructure.sqlite.dead_letters import SqliteDeadLetters
+from realtime_pipeline.infrastructure.sqlite.late_events import SqliteLateEvents
 from realtime_pipeline.infrastructure.sqlite.log import SqliteEventLog, SqliteEventPublisher
 from realtime_pipeline.infrastructure.sqlite.log_reader import SqliteLogReader
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
@@ -32,6 +33,7 @@ from realtime_pipeline.infrastructure.sqlite.window_results import SqliteWindowR
 from tests.contracts.cell_store import TransactionContract, effects
 from tests.contracts.dead_letters import RESOLVED, DurableContract, ForgottenContract, key
 from tests.contracts.event_log import PARTITIONS, EventLogContract, Owner
+from tests.contracts.late_events import LateEventsContract
 from tests.contracts.listings import IDENTITY
 from tests.contracts.log_reader import LogReaderContract
 from tests.contracts.outputs import RetractableContract
@@ -142,7 +144,7 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
             connection.execute("DROP TABLE dead_letter_marks")
             connection.execute("DROP INDEX letters_of_customers")
             connection.execute("ALTER TABLE records DROP COLUMN unused")
-            later = ("source_claims", "source_positions", "panes", "window_results", "window_progress")
+            later = ("source_claims", "source_positions", "panes", "late_events", "window_results", "window_progress")
             for table in ("sums", "listings", "sales", *later):
                 connection.execute(f"DROP TABLE {table}")
             connection.execute("PRAGMA user_version = 4")
@@ -152,6 +154,29 @@ class TestSqliteDeadLetters(ForgottenContract, DurableContract):
         assert self.states() == {"0-3": "open"}
         self.letters.handle([(key(3), None)], RESOLVED)
         assert self.states() == {"0-3": "resolved"}
+        again.close()
+
+
+class TestSqliteLateEvents(LateEventsContract):
+    @pytest.fixture(autouse=True)
+    def _late_events(self, database: Database) -> None:
+        self.outputs, self.late_events = SqliteOutputs(database, lambda *_: None), SqliteLateEvents(database)
+
+    def test_large_late_events_are_read_a_few_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("realtime_pipeline.infrastructure.sqlite.late_events.BATCH_BYTES_MAX", 1)
+        self.given(3, 5, 8)
+        assert self.ids() == ["0-3", "0-5", "0-8"]
+
+    def test_a_file_of_schema_10_gets_the_table(self, database: Database, tmp_path: Path) -> None:
+        with database.transaction() as connection:
+            for table in ("late_events", "window_results", "window_progress"):
+                connection.execute(f"DROP TABLE {table}")
+            connection.execute("PRAGMA user_version = 10")
+        database.close()
+        again = Database(tmp_path / "shop.db")
+        self.outputs, self.late_events = SqliteOutputs(again, lambda *_: None), SqliteLateEvents(again)
+        self.given(3)
+        assert self.ids() == ["0-3"]
         again.close()
 
 

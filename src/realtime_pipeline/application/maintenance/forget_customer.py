@@ -19,8 +19,8 @@ from realtime_pipeline.domain.shop.events import CustomerId, EventKind, customer
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.records import Record
 
-LETTERS_READ_MAX = 10_000
-"""How many dead letters a receipt reads at most."""
+OUTPUTS_READ_MAX = 10_000
+"""How many dead letters, and how many late events, a receipt reads at most."""
 
 
 @attrs.frozen
@@ -70,8 +70,8 @@ class Receipt:
     """How far an erasure has come, and what is left of the customer.
 
     `records_before` is how many records the worker processes before the request. `left` counts what is to be erased
-    yet, by code: `profile`, `sessions`, `reviews`, `dead_letters`, `snapshot_profiles`. `stays` is what no store can
-    erase.
+    yet, by code: `profile`, `sessions`, `reviews`, `dead_letters`, `late_events`, `snapshot_profiles`. `stays` is what
+    no store can erase.
     """
 
     forgetting: Forgetting
@@ -85,7 +85,7 @@ class Receipt:
 
         Example:
             {"forgetting": {"customer_id": "ada", ...}, "is_done": False, "progress": "queued", "records_before": 2,
-             "left": {"profile": 1, "sessions": 1, "reviews": 1, "dead_letters": 0,
+             "left": {"profile": 1, "sessions": 1, "reviews": 1, "dead_letters": 0, "late_events": 0,
              "snapshot_profiles": 0}, "stays": [{"code": "log", ...}]}
         """
         return {
@@ -169,7 +169,8 @@ class ForgetCustomer:
     def receipt(self, forgetting: Forgetting) -> Receipt:
         """Read how far the workers have come, and look in every store for what is left of the customer.
 
-        It reads the first 10,000 dead letters. Dead letters in Kafka cannot be erased: they are among what stays.
+        It reads the first 10,000 dead letters and late events. Those in Kafka cannot be erased: they are among what
+        stays.
         """
         progress, records_before = self._follow(forgetting.partition, forgetting.position)
         known = [self._customers.read_customer(customer_id) for customer_id in forgetting.ids]
@@ -178,22 +179,24 @@ class ForgetCustomer:
         sessions = self._customers.session_summaries(forgetting.sessions, self._clock.now_ms())
         reviews = [review for customer_id in forgetting.ids for review in self._customers.reviews(customer_id)]
         letters, retained_letters = self._letters(forgetting)
+        late_events, retained_late_events = self._late_events(forgetting)
         left = {
             "profile": profiles,
             "sessions": len(sessions),
             "reviews": sum(review.occurred_at_ms <= forgetting.as_of_ms for review in reviews),
             "dead_letters": letters,
+            "late_events": late_events,
             # Of any customer: the profile did not know all visitors, whose profiles a snapshot may have.
             "snapshot_profiles": self._snapshots.forgotten(),
         }
-        stays = (*self._retained, *ALWAYS_RETAINED, *retained_letters)
+        stays = (*self._retained, *ALWAYS_RETAINED, *retained_letters, *retained_late_events)
         return Receipt(forgetting, progress, records_before, left, stays)
 
     def _letters(self, forgetting: Forgetting) -> tuple[int, list[Retained]]:
         """Count the customer's dead letters: those to be erased yet, and those that stay."""
         reasons = [
             letter.reason
-            for letter in self._outputs.dead_letters(LETTERS_READ_MAX)
+            for letter in self._outputs.dead_letters(OUTPUTS_READ_MAX)
             if letter.customer_id in forgetting.ids and _is_before(letter.record, forgetting)
         ]
         if not self._outputs.can_retract:
@@ -202,6 +205,16 @@ class ForgetCustomer:
             code, until = RetainedCode.MISROUTED_DEAD_LETTERS, None
             count = sum(reason.startswith(MISROUTED) for reason in reasons)
         return len(reasons) - count, [Retained(code, until, count=count)] if count else []
+
+    def _late_events(self, forgetting: Forgetting) -> tuple[int, list[Retained]]:
+        """Count the customer's late events: those to be erased yet, and those that stay."""
+        count = sum(
+            late.customer_id in forgetting.ids and _is_before(late.record, forgetting)
+            for late in self._outputs.late_events(OUTPUTS_READ_MAX)
+        )
+        if self._outputs.can_retract or not count:
+            return count, []
+        return 0, [Retained(RetainedCode.LATE_EVENTS, RetainedUntil.TOPIC_RETENTION, count=count)]
 
 
 def _is_before(record: Record, forgetting: Forgetting) -> bool:

@@ -24,6 +24,8 @@ class RetainedCode(StrEnum):
     """`count` dead letters of the customer in a partition of other customers."""
     DEAD_LETTERS = "dead_letters"
     """`count` dead letters of the customer, `until` the retention of their topic ends."""
+    LATE_EVENTS = "late_events"
+    """`count` late events of the customer, `until` the retention of their topic ends."""
 
 
 class RetainedUntil(StrEnum):

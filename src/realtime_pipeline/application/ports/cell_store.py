@@ -12,6 +12,7 @@ from realtime_pipeline.domain.analytics.panes import Chunks, PaneId
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter, Effects
+from realtime_pipeline.domain.streams.late_events import LateEvent
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.deltas import Deltas
 
@@ -33,6 +34,12 @@ class OutboxEntry:
     forgotten: frozenset[CustomerId]
     outgoing: tuple[Outgoing, ...] = ()
     at_ms: int = 0
+    late_events: tuple[LateEvent, ...] = ()
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether there is anything to emit."""
+        return bool(self.dead_letters or self.late_events or self.outgoing)
 
 
 @attrs.frozen
@@ -62,6 +69,7 @@ class Commit:
             self.effects.letters_forgotten,
             self.outgoing,
             self.at_ms,
+            self.effects.late_events,
         )
 
 

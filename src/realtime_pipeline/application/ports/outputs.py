@@ -1,4 +1,4 @@
-"""Outputs: dead letters, and records that a fold appends to the log, each emitted once."""
+"""Outputs: dead letters, late events, and records that a fold appends to the log, each emitted once."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -9,14 +9,15 @@ import attrs
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.late_events import LateEvent
 
 
 @attrs.frozen
 class Emission:
     """The outputs of the records [from, to) of one partition.
 
-    Earlier dead letters of customers `forgotten` in this range are retracted first, where the technology can.
-    `outgoing` are records to append to the log.
+    Earlier dead letters and late events of customers `forgotten` in this range are retracted first, where the
+    technology can. `outgoing` are records to append to the log.
     """
 
     partition: int
@@ -26,6 +27,12 @@ class Emission:
     dead_letters: tuple[DeadLetter, ...]
     forgotten: frozenset[CustomerId] = frozenset()
     outgoing: tuple[Outgoing, ...] = ()
+    late_events: tuple[LateEvent, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The number of outputs."""
+        return len(self.dead_letters) + len(self.late_events) + len(self.outgoing)
 
 
 Search: TypeAlias = Callable[[Sequence[Emission], int], int | None]
@@ -57,7 +64,8 @@ class Outputs(ABC):
     @property
     @abstractmethod
     def can_retract(self) -> bool:
-        """Whether dead letters of forgotten customers are retracted; elsewhere the retention deletes them."""
+        """Whether dead letters and late events of forgotten customers are retracted; elsewhere the retention deletes
+        them."""
 
     @abstractmethod
     def epoch(self, partition: int) -> int:
@@ -95,6 +103,10 @@ class Outputs(ABC):
     @abstractmethod
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """The first dead letters, by partition and position."""
+
+    @abstractmethod
+    def late_events(self, limit: int) -> Sequence[LateEvent]:
+        """The first late events, by partition and position."""
 
 
 class GroupOutputs(Outputs):

@@ -33,7 +33,7 @@ def recover_position(relay: OutboxRelay, partition: int, search: Search, in_doub
     position = relay.cells.positions([partition])[partition]
     furthest = max(position, *relay.views.positions([partition])[partition])
     noted = relay.cells.read_notes(partition).emitted
-    unconfirmed = [entry for entry in relay.cells.outbox(partition, noted) if entry.dead_letters or entry.outgoing]
+    unconfirmed = [entry for entry in relay.cells.outbox(partition, noted) if entry.has_outputs]
     has_lost_commits = furthest > position  # outputs of records that are folded again may be emitted already
     if not unconfirmed and not has_lost_commits:
         return max(noted, position)
@@ -57,7 +57,13 @@ def recover_position(relay: OutboxRelay, partition: int, search: Search, in_doub
 
 def _emission(entry: OutboxEntry) -> Emission:
     return Emission(
-        entry.partition, 0, entry.from_position, entry.to_position, entry.dead_letters, outgoing=entry.outgoing
+        entry.partition,
+        0,
+        entry.from_position,
+        entry.to_position,
+        entry.dead_letters,
+        outgoing=entry.outgoing,
+        late_events=entry.late_events,
     )
 
 

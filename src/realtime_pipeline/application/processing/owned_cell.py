@@ -93,21 +93,22 @@ class OwnedCell:
         return bool(self.outbox) and not 0 <= now_ms - self.outbox[0].since_ms < retention_ms
 
     def buffer(self, entry: OutboxEntry) -> None:
-        """Add an entry to the pending emission, and drop pending dead letters of customers that it forgets."""
-        pending = self.pending_emission
-        before, from_position = (
-            ((), entry.from_position) if pending is None else (pending.dead_letters, pending.from_position)
-        )
-        forgotten = frozenset() if pending is None else pending.forgotten
-        letters = tuple(letter for letter in before if letter.customer_id not in entry.forgotten)
+        """Add an entry to the pending emission, and drop what is pending there of customers that it forgets."""
+        at = entry.from_position
+        pending = self.pending_emission or Emission(self.partition, self.epoch, at, at, ())
+        letters, late_events = pending.dead_letters, pending.late_events
+        if entry.forgotten:
+            letters = tuple(letter for letter in letters if letter.customer_id not in entry.forgotten)
+            late_events = tuple(late for late in late_events if late.customer_id not in entry.forgotten)
         self.pending_emission = Emission(
             self.partition,
             self.epoch,
-            from_position,
+            pending.from_position,
             entry.to_position,
             letters + entry.dead_letters,
-            forgotten | entry.forgotten,
-            (() if pending is None else pending.outgoing) + entry.outgoing,
+            pending.forgotten | entry.forgotten,
+            pending.outgoing + entry.outgoing,
+            late_events + entry.late_events,
         )
 
     def evict_over(self, customers_max: int) -> None:

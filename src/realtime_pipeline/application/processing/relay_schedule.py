@@ -65,7 +65,7 @@ class RelaySchedule:
         now_ms, cells = self._clock.now_ms(), list(owned.values())
         self._merge_when_due(owned, now_ms)
         pending = [cell.pending_emission for cell in cells if cell.pending_emission is not None]
-        outputs = sum(len(emission.dead_letters) + len(emission.outgoing) for emission in pending)
+        outputs = sum(emission.size for emission in pending)
         waited_ms = now_ms - self._emitted_at_ms
         if not self._lingering or outputs >= BUFFERED_MAX or not 0 <= waited_ms < self._relay.outputs.linger_ms:
             self._relay.emit(cells)

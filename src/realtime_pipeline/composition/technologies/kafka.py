@@ -1,9 +1,10 @@
-"""The log in Kafka, with outputs and dead letters in topics."""
+"""The log in Kafka, with outputs, dead letters and late events in topics."""
 
 from realtime_pipeline.application.maintenance.retained import Retained, RetainedCode, RetainedUntil
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.late_events import LateEvents
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import GroupOutputs
 from realtime_pipeline.application.ports.source_publisher import SourcePublisher
@@ -36,8 +37,8 @@ def _reader(parts: Parts) -> LogReader:
 
 
 def outputs(parts: Parts) -> GroupOutputs:
-    """Outputs in topics: dead letters in their own, messages in the log's; positions as offsets of the consumer
-    group."""
+    """Outputs in topics: dead letters and late events in their own, messages in the log's; positions as offsets of the
+    consumer group."""
     from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
 
     return KafkaOutputs(parts.settings().kafka, parts.kafka_log(), parts.observer())
@@ -53,6 +54,16 @@ def dead_letters(parts: Parts) -> DeadLetters:
     ):  # swapped outputs: their letters can be read, but not marked in topics
         return memory.dead_letters(parts)
     return KafkaDeadLetters(parts.settings().kafka, parts.observer())
+
+
+def late_events(parts: Parts) -> LateEvents:
+    """The topic of late events."""
+    from realtime_pipeline.infrastructure.kafka.late_events import KafkaLateEvents
+    from realtime_pipeline.infrastructure.kafka.outputs import KafkaOutputs
+
+    if not isinstance(parts.outputs(), KafkaOutputs):  # swapped outputs, which may write to no topic
+        return memory.late_events(parts)
+    return KafkaLateEvents(parts.settings().kafka)
 
 
 LOG = LogTechnology(

@@ -9,6 +9,7 @@ from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.late_events import LateEvents
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
@@ -97,7 +98,7 @@ def _product_queries(parts: Parts) -> ProductQueries:
 
 
 def outputs(parts: Parts) -> Outputs:
-    """Outputs in memory: dead letters; messages go to the publisher."""
+    """Outputs in memory: dead letters and late events; messages go to the publisher."""
     from realtime_pipeline.infrastructure.memory.outputs import MemoryOutputs
 
     return MemoryOutputs(parts.publisher())
@@ -108,6 +109,13 @@ def dead_letters(parts: Parts) -> DeadLetters:
     from realtime_pipeline.infrastructure.memory.dead_letters import MemoryDeadLetters
 
     return MemoryDeadLetters(parts.outputs(), parts.publisher(), outlives=parts.settings().log != "memory")
+
+
+def late_events(parts: Parts) -> LateEvents:
+    """The late events of any outputs."""
+    from realtime_pipeline.infrastructure.memory.late_events import MemoryLateEvents
+
+    return MemoryLateEvents(parts.outputs())
 
 
 LOG = LogTechnology(

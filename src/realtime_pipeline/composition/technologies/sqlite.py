@@ -13,6 +13,7 @@ from realtime_pipeline.application.ports.customer_queries import CustomerQueries
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_log import EventLog
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
+from realtime_pipeline.application.ports.late_events import LateEvents
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import Outputs
 from realtime_pipeline.application.ports.product_queries import ProductQueries
@@ -130,7 +131,7 @@ def _product_queries(parts: Parts) -> ProductQueries:
 
 
 def outputs(parts: Parts) -> Outputs:
-    """Outputs in the file of the store or the log: dead letters; messages go into the log."""
+    """Outputs in the file of the store or the log: dead letters and late events; messages go into the log."""
     from realtime_pipeline.infrastructure.sqlite.log import SqliteEventPublisher
     from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 
@@ -152,6 +153,15 @@ def dead_letters(parts: Parts) -> DeadLetters:
     if not isinstance(found, SqliteOutputs):  # swapped outputs: their letters can be read, but not marked in the file
         return memory.dead_letters(parts)
     return SqliteDeadLetters(found, parts.observer())
+
+
+def late_events(parts: Parts) -> LateEvents:
+    """The table in the file."""
+    from realtime_pipeline.infrastructure.sqlite.late_events import SqliteLateEvents
+    from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
+
+    found = parts.outputs()
+    return SqliteLateEvents(found.database) if isinstance(found, SqliteOutputs) else memory.late_events(parts)
 
 
 def snapshots(parts: Parts) -> Snapshots:

@@ -5,6 +5,7 @@ from typing import Final
 
 from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
+from realtime_pipeline.domain.analytics.missed import MissedWindows
 from realtime_pipeline.domain.analytics.pane_notes import BEFORE_ALL_TIME, NOTES_MS, TIME, Counted, Notes, stopped
 from realtime_pipeline.domain.analytics.panes import ChunkChanges, Chunks, Pane, PaneId
 from realtime_pipeline.domain.shop.events import CUSTOM, Event, EventKind
@@ -15,12 +16,14 @@ KEYS_IN_MEMORY_MAX: Final = 100_000
 
 
 class _Panes:
-    """A definition with the panes of it that are in memory, by their start, and the partition's notes."""
+    """A definition with the panes of it that are in memory, by their start, and the partition's notes. `missed` is the
+    table's list of what the event at hand has missed."""
 
-    __slots__ = ("changed", "compiled", "notes", "notes_changed", "panes")
+    __slots__ = ("changed", "compiled", "missed", "notes", "notes_changed", "panes")
 
-    def __init__(self, compiled: CompiledAggregate) -> None:
+    def __init__(self, compiled: CompiledAggregate, missed: list[MissedWindows]) -> None:
         self.compiled = compiled
+        self.missed = missed
         self.panes: dict[int, Pane] = {}
         self.notes = Notes()
         self.notes_changed = False
@@ -39,6 +42,7 @@ class _Panes:
             self.notes.late += 1
             self.notes.late_by_ticks += self.is_open(start_ms, events_ms)
             self.notes_changed = True
+            self.missed.append(MissedWindows(compiled.definition.name, len(compiled.cut.windows_of(start_ms))))
             return
         pane.add(first_ms, compiled.key_of(event), event)
         self.changed.add(start_ms)
@@ -58,7 +62,9 @@ class PaneTable:
     """
 
     def __init__(self, definitions: Sequence[WindowedAggregate]) -> None:
-        self._counted = {compiled.fingerprint: _Panes(compiled) for compiled in map(CompiledAggregate, definitions)}
+        self._missed: list[MissedWindows] = []
+        compiled = map(CompiledAggregate, definitions)
+        self._counted = {found.fingerprint: _Panes(found, self._missed) for found in compiled}
         self._of_kind: dict[EventKind, tuple[_Panes, ...]] = {}
         granules = (found.compiled.cut.granule_ms() for found in self._counted.values())
         self._granule_ms = min([_GRANULE_MAX_MS, *granules])
@@ -132,8 +138,8 @@ class PaneTable:
         self._stopped = dict.fromkeys(stored.fingerprints - self._counted.keys(), stored.time_ms)
         self._has_begun = True
 
-    def count(self, event: Event) -> None:
-        """Count an event in every window that it is in and that is open."""
+    def count(self, event: Event) -> Sequence[MissedWindows]:
+        """Count an event in every window that it is in and that is open; return the definitions that it is late for."""
         kind = event.kind
         of_kind = self._of_kind.get(kind)
         if of_kind is None:
@@ -141,6 +147,11 @@ class PaneTable:
         time_ms, events_ms = self.time_ms, self._events_ms
         for counted in of_kind:
             counted.count(event, time_ms, events_ms)
+        if not self._missed:
+            return ()
+        missed = sorted(self._missed)
+        self._missed.clear()
+        return missed
 
     def advance(self, at_ms: int, appended_at_ms: int) -> None:
         """Move the partition's time on by an event."""

@@ -1,7 +1,6 @@
 """Dead letters as people handle them: each has an id, and a state that says whether anything is left to do."""
 
 import re
-from base64 import b64encode
 from typing import Final, NamedTuple
 
 import attrs
@@ -10,6 +9,7 @@ from realtime_pipeline.domain.open_enum import OpenStrEnum
 from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.shop.times import utc_text
 from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.record_document import record_document
 from realtime_pipeline.domain.streams.records import Record
 
 _ID: Final = re.compile(r"(\d{1,6})-(\d{1,18})", re.ASCII)
@@ -87,9 +87,7 @@ class Letter:
 
     def as_dict(self) -> dict[str, object]:
         """This as JSON takes it: bytes that are UTF-8 as text, others in base64 under `…_base64`."""
-        record, handling = self.record, self.handling
-        key, key_base64 = (None, None) if record.key is None else _as_text(record.key)
-        value, value_base64 = _as_text(record.value)
+        handling = self.handling
         return {
             "id": self.id,
             "state": self.state.value,
@@ -97,14 +95,7 @@ class Letter:
             "note": None if handling is None else handling.note,
             "reason": self.reason,
             "customer_id": self.customer_id,
-            "partition": record.partition,
-            "position": record.position,
-            "origin": record.origin,
-            "appended_at": utc_text(record.appended_at_ms),
-            "key": key,
-            "key_base64": key_base64,
-            "value": value,
-            "value_base64": value_base64,
+            **record_document(self.record),
         }
 
 
@@ -131,11 +122,3 @@ def place_in(letter_id: object) -> tuple[int, int] | None:
     """The partition and position that an id names; None where it is no id."""
     found = _ID.fullmatch(letter_id) if isinstance(letter_id, str) else None
     return None if found is None else (int(found[1]), int(found[2]))
-
-
-def _as_text(value: bytes) -> tuple[str | None, str | None]:
-    """Bytes as text where they are UTF-8, else in base64."""
-    try:
-        return value.decode(), None
-    except UnicodeDecodeError:
-        return None, b64encode(value).decode()

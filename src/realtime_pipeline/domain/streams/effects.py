@@ -1,10 +1,11 @@
 """The effects of folding some records of one partition: the value that every engine produces and tests assert on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 
+from realtime_pipeline.domain.analytics.missed import MissedWindows
 from realtime_pipeline.domain.analytics.pane_table import PaneTable
 from realtime_pipeline.domain.analytics.panes import ChunkChanges, PaneId
 from realtime_pipeline.domain.open_enum import OpenStrEnum
@@ -12,8 +13,9 @@ from realtime_pipeline.domain.profile.changes import Changes
 from realtime_pipeline.domain.profile.customer import Customer
 from realtime_pipeline.domain.profile.deduplication import Verdict
 from realtime_pipeline.domain.profile.session import Session, SessionKey
-from realtime_pipeline.domain.shop.events import CustomerId, ProductId
+from realtime_pipeline.domain.shop.events import CustomerId, Event, ProductId
 from realtime_pipeline.domain.shop.review import Review
+from realtime_pipeline.domain.streams.late_events import LateEvent
 from realtime_pipeline.domain.streams.messages import Message
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.domain.views.deltas import Deltas
@@ -52,8 +54,9 @@ class Effects:
     `tombstones` are the customers forgotten in this range, with the time: the store erases their records first;
     a customer who came back since is among `customers` again. A review of None is taken down. `messages` are for other
     customers, whose owners find them in the log. `ignored_types` counts ignored events by the name of their type.
-    Earlier dead letters of `letters_forgotten` are taken back: of all customers that a record of this range has
-    forgotten, also as of a time that is forgotten already. `panes` has the new values of the chunks of windows.
+    Earlier dead letters and late events of `letters_forgotten` are taken back: of all customers that a record of this
+    range has forgotten, also as of a time that is forgotten already. `panes` has the new values of the chunks of
+    windows.
     """
 
     customers: Mapping[CustomerId, Customer]
@@ -68,6 +71,7 @@ class Effects:
     ignored_types: Mapping[str, int] = attrs.Factory(dict)
     letters_forgotten: frozenset[CustomerId] = frozenset()
     panes: Mapping[PaneId, ChunkChanges] = attrs.Factory(dict)
+    late_events: tuple[LateEvent, ...] = ()
 
 
 @attrs.define
@@ -79,6 +83,7 @@ class EffectsBuilder:
     deltas: Deltas = attrs.Factory(Deltas)
     messages: list[Message] = attrs.Factory(list)
     dead_letters: list[DeadLetter] = attrs.Factory(list)
+    late_events: list[LateEvent] = attrs.Factory(list)
     letters_forgotten: set[CustomerId] = attrs.Factory(set)
     ignored_types: dict[str, int] = attrs.Factory(dict)
     counts: dict[RecordClass, int] = attrs.Factory(lambda: dict.fromkeys(RecordClass, 0))
@@ -94,6 +99,14 @@ class EffectsBuilder:
         if verdict is Verdict.TOO_OLD:
             return self.reject(record, TOO_OLD, customer_id)
         return RecordClass.DUPLICATE if verdict is Verdict.DUPLICATE else RecordClass.FORGOTTEN
+
+    def add_late(self, record: Record, event: Event, missed: Sequence[MissedWindows], time_ms: int) -> None:
+        """Note that an event is late, by the partition's time before it.
+
+        It is of the customer that its record names, also where they are an alias: their forgetting comes to the
+        partition of the record.
+        """
+        self.late_events.append(LateEvent(record, tuple(missed), event.occurred_at_ms, time_ms, event.customer_id))
 
     def ignore(self, event_type: str) -> RecordClass:
         """Count an event of a type without a meaning; return its class."""
@@ -115,4 +128,5 @@ class EffectsBuilder:
             ignored_types=self.ignored_types,
             letters_forgotten=frozenset(self.letters_forgotten),
             panes={} if self.windows is None else self.windows.changes(),
+            late_events=tuple(self.late_events),
         )

@@ -134,7 +134,7 @@ class _Folding:
             recorded = EXCLUDED
         if event.facts is NO_FACTS:
             if self._windows is not None:
-                self._count_in_windows(record, event, is_counted=not (recorded.excluded or event.forwarded))
+                self._count_in_windows(record, event, event, is_counted=not (recorded.excluded or event.forwarded))
             self.clock.advance(at_ms, appended_at_ms)
         if not recorded.excluded:
             product_id = event.product_id
@@ -162,14 +162,15 @@ class _Folding:
         if self._windows is not None:
             exclude = self._exclude
             excluded = exclude is not None and (exclude.covers(event) or exclude.names(customer_id, None))
-            self._count_in_windows(record, event._replace(customer_id=customer_id), is_counted=not excluded)
+            counted = event._replace(customer_id=customer_id)
+            self._count_in_windows(record, event, counted, is_counted=not excluded)
 
-    def _count_in_windows(self, record: Record, event: Event, is_counted: bool) -> None:
-        """Count an event by the partition's time before it; then move that time on."""
+    def _count_in_windows(self, record: Record, event: Event, counted: Event, is_counted: bool) -> None:
+        """Count an event, as windows see it, by the partition's time before it; then move that time on."""
         windows = self._windows
         if windows is not None:
-            if is_counted:
-                windows.count(event)
+            if is_counted and (missed := windows.count(counted)):
+                self.effects.add_late(record, event, missed, windows.time_ms)
             windows.advance(event.occurred_at_ms, record.appended_at_ms)
 
     def _refuse(self, record: Record, event: Event, customer: Customer, verdict: Verdict) -> RecordClass:

@@ -10,10 +10,10 @@ def forget_customer(event: Event, customer: Customer, latest_ms: int, effects: E
     """Erase a customer.
 
     The clock that the request came from does not matter: it is done as of the event's time, but at most as of
-    `latest_ms`, the latest time that an event may have by now. Dead letters lie before it by their position, so they
-    go also where it is as of a time that is forgotten already.
+    `latest_ms`, the latest time that an event may have by now. Dead letters and late events lie before it by their
+    position, so they go also where it is as of a time that is forgotten already.
     """
-    _forget_dead_letters(customer.customer_id, effects)
+    _forget_outputs(customer.customer_id, effects)
     at_ms = min(event.occurred_at_ms, latest_ms)
     if at_ms <= customer.forgotten_at_ms:
         return RecordClass.FORGOTTEN
@@ -23,10 +23,12 @@ def forget_customer(event: Event, customer: Customer, latest_ms: int, effects: E
     return RecordClass.APPLIED
 
 
-def _forget_dead_letters(customer_id: CustomerId, effects: EffectsBuilder) -> None:
-    """Drop the customer's dead letters of this fold; the outputs take those back that were emitted before."""
+def _forget_outputs(customer_id: CustomerId, effects: EffectsBuilder) -> None:
+    """Drop the customer's dead letters and late events of this fold; the outputs take those back that were emitted
+    before."""
     effects.letters_forgotten.add(customer_id)
     effects.dead_letters = [letter for letter in effects.dead_letters if letter.customer_id != customer_id]
+    effects.late_events = [late for late in effects.late_events if late.customer_id != customer_id]
 
 
 def forget_visitors(because_of: str, effects: EffectsBuilder) -> None:

@@ -80,12 +80,14 @@ SESSION_SUMMARY: Final = Format("a session's trail", 1, 1)
 REVIEW: Final = Format("a review", 1, 1)
 PLAIN_ENTRY: Final = Format("a kept entry", 1, 1)
 SUMS_ENTRY: Final = Format("a kept entry", 2, 2)
-ENTRY: Final = Format("a kept entry", 3, 3)
-"""An entry with facts of a catalogue or sales, which releases of format 2 would lose. An entry with sums alone is
-written as `SUMS_ENTRY`, an entry without sums as `PLAIN_ENTRY`."""
+CATALOGUE_ENTRY: Final = Format("a kept entry", 3, 3)
+ENTRY: Final = Format("a kept entry", 4, 4)
+"""An entry with late events, which releases of format 3 would lose. Without these, an entry with facts of a catalogue
+or sales is written as `CATALOGUE_ENTRY`, one with sums alone as `SUMS_ENTRY`, one without sums as `PLAIN_ENTRY`."""
 PRODUCT: Final = Format("a product's row", 1, 1)
 LISTING: Final = Format("what the catalogue states of a product", 1, 1)
 LETTER: Final = Format("a dead letter", 1, 1)
+LATE_EVENT: Final = Format("a late event", 1, 1)
 MESSAGE: Final = Format("a message between customers", 1, 1)
 RESULT: Final = Format("a result of a window", 1, 1)
 

@@ -2,7 +2,8 @@
 
 An entry is read by whoever takes a cell over, brought to the views and the outputs, and then trimmed. So what a newer
 release noted in it must not be passed over: it would be lost. That is why an entry with sums is of another format than
-an entry without, and an entry with sales or facts of a catalogue of a third: releases that do not know them stop at it.
+an entry without, one with sales or facts of a catalogue of a third, and one with late events of a fourth: releases that
+do not know them stop at it.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from realtime_pipeline.application.ports.cell_store import OutboxEntry
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.domain.shop.events import CustomerId, ProductId
 from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.late_events import LateEvent
 from realtime_pipeline.domain.streams.watermark import Watermark
 from realtime_pipeline.domain.views.activity import Activity, CountryKey, HourKey
 from realtime_pipeline.domain.views.deltas import Deltas
@@ -25,6 +27,7 @@ from realtime_pipeline.domain.views.session_index import TouchKey
 from realtime_pipeline.domain.views.sums import SumKey
 from realtime_pipeline.infrastructure.codecs.formats import (
     BEFORE_FORMATS,
+    CATALOGUE_ENTRY,
     ENTRY,
     FORMAT,
     PLAIN_ENTRY,
@@ -67,7 +70,11 @@ class _EntryMap(msgspec.Struct, kw_only=True):
     watermark: Watermark
 
 
-class _ReadEntry(_EntryMap, kw_only=True):
+class _EntryWithLateEvents(_EntryMap, kw_only=True):
+    late_events: tuple[LateEvent, ...] = ()
+
+
+class _ReadEntry(_EntryWithLateEvents, kw_only=True):
     deltas: _DeltasWithCatalogue
 
 
@@ -80,7 +87,7 @@ def _map_of(entry: OutboxEntry) -> _EntryMap:
         written = _DeltasWithCatalogue(*tables, deltas.sums, deltas.listings, deltas.sales)
     elif deltas.sums:
         written = _DeltasWithSums(*tables, deltas.sums)
-    return _EntryMap(
+    fields = _EntryMap(
         at_ms=entry.at_ms,
         dead_letters=entry.dead_letters,
         deltas=written,
@@ -91,6 +98,9 @@ def _map_of(entry: OutboxEntry) -> _EntryMap:
         to_position=entry.to_position,
         watermark=entry.watermark,
     )
+    if entry.late_events:
+        return _EntryWithLateEvents(**msgspec.structs.asdict(fields), late_events=entry.late_events)
+    return fields
 
 
 def _entry_of(read: _ReadEntry) -> OutboxEntry:
@@ -114,6 +124,7 @@ def _entry_of(read: _ReadEntry) -> OutboxEntry:
         read.forgotten,
         read.outgoing,
         read.at_ms,
+        read.late_events,
     )
 
 
@@ -123,7 +134,9 @@ _decode: Final = msgspec.msgpack.Decoder(_ReadEntry).decode
 _SAMPLE: Final = _map_of(OutboxEntry(0, 0, 0, Watermark(), Deltas(), (), frozenset()))
 _encode_plain: Final[Callable[[object], bytes]] = MarkedMaps(PLAIN_ENTRY, _SAMPLE).encoder()
 _encode_with_sums: Final[Callable[[object], bytes]] = MarkedMaps(SUMS_ENTRY, _SAMPLE).encoder()
-_encode_with_catalogue: Final[Callable[[object], bytes]] = MarkedMaps(ENTRY, _SAMPLE).encoder()
+_encode_with_catalogue: Final[Callable[[object], bytes]] = MarkedMaps(CATALOGUE_ENTRY, _SAMPLE).encoder()
+_LATE_SAMPLE: Final = _EntryWithLateEvents(**msgspec.structs.asdict(_SAMPLE))
+_encode_with_late_events: Final[Callable[[object], bytes]] = MarkedMaps(ENTRY, _LATE_SAMPLE).encoder()
 
 
 def encode_entry(entry: OutboxEntry) -> bytes:
@@ -131,6 +144,8 @@ def encode_entry(entry: OutboxEntry) -> bytes:
     encode = _encode_with_sums if entry.deltas.sums else _encode_plain
     if entry.deltas.listings or entry.deltas.sales:
         encode = _encode_with_catalogue
+    if entry.late_events:
+        encode = _encode_with_late_events
     return encode(_map_of(entry))
 
 

@@ -124,8 +124,8 @@ class DeadLetterTopic:
 def select_ranges(
     ranges: Mapping[int, tuple[int, int]], partitions: Collection[int] | None
 ) -> dict[int, tuple[int, int]]:
-    """Return the ranges of the topic's partitions that hold the letters of these partitions of the log."""
-    if partitions is None:
+    """Return the ranges of a topic's partitions that hold the outputs of these partitions of the log."""
+    if partitions is None or not ranges:
         return dict(ranges)
     numbers = {number % len(ranges) for number in partitions}
     return {number: ranges[number] for number in numbers}

@@ -1,4 +1,4 @@
-"""Outputs in Kafka: dead letters, records for the log, and the positions up to which they were emitted."""
+"""Outputs in Kafka: dead letters, late events, records for the log, and the positions up to which they were emitted."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -19,11 +19,13 @@ from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.application.ports.outputs import Emission, GroupOutputs, RecoverPosition, nothing_emitted
 from realtime_pipeline.application.routing import PARTITIONERS
 from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.late_events import LateEvent, late_in_order
 from realtime_pipeline.infrastructure.forks import OpeningProcess
 from realtime_pipeline.infrastructure.kafka.clients import call_with_timeout, new_producer, translate_error
 from realtime_pipeline.infrastructure.kafka.dead_letters_topic import DeadLetterTopic, letter_headers
 from realtime_pipeline.infrastructure.kafka.emitted import emitted_header, last_emitted
 from realtime_pipeline.infrastructure.kafka.group_offsets import GroupOffsets
+from realtime_pipeline.infrastructure.kafka.late_events import late_event_headers, read_late_events
 from realtime_pipeline.infrastructure.kafka.log import KafkaEventLog
 from realtime_pipeline.infrastructure.kafka.publisher import Headers, origin_header
 from realtime_pipeline.infrastructure.kafka.settings import OPTION_TYPES, KafkaSettings
@@ -45,7 +47,7 @@ _TOO_LARGE = frozenset((KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TO
 
 
 class KafkaOutputs(GroupOutputs):
-    """Writes dead letters to their topic, and records for the log to the log's topic.
+    """Writes dead letters and late events to their topics, and records for the log to the log's topic.
 
     The position up to which outputs were emitted is the committed offset of the workers' consumer group. Outputs and
     offset are one transaction. An emission without outputs commits the offset alone, which costs a tenth. The group
@@ -61,7 +63,7 @@ class KafkaOutputs(GroupOutputs):
         self._observer = observer
         self._producer: Producer | None = None
         self._claimed: dict[int, tuple[int, int]] = {}
-        self._letter_partitions: int | None = None
+        self._partition_counts: dict[str, int] = {}
         self._partition_for = PARTITIONERS[settings.partitioner]
 
     @property
@@ -112,10 +114,11 @@ class KafkaOutputs(GroupOutputs):
     def search(self, wanted: Sequence[Emission], since_ms: int) -> int | None:
         """Search for outputs in the topic partitions that they were written to."""
         topic_partitions: set[tuple[str, int]] = set()
+        letters_topic, late_topic = self._settings.dead_letters_topic, self._settings.late_events_topic
         for emission in wanted:
-            if emission.dead_letters:
-                number = emission.partition % self._count_letter_partitions()
-                topic_partitions.add((self._settings.dead_letters_topic, number))
+            for topic, outputs in ((letters_topic, emission.dead_letters), (late_topic, emission.late_events)):
+                if outputs:
+                    topic_partitions.add((topic, emission.partition % self._count_partitions(topic)))
             topic_partitions |= {(self._settings.topic, self._partition_of(record)) for record in emission.outgoing}
         range_ = (wanted[0].from_position, wanted[-1].to_position)
         return last_emitted(self._settings, topic_partitions, wanted[0].partition, range_, since_ms)
@@ -133,13 +136,13 @@ class KafkaOutputs(GroupOutputs):
             self._offsets.offset_of(emission.partition, emission.epoch, emission.to_position) for emission in emissions
         ]
         try:
-            if any(emission.dead_letters or emission.outgoing for emission in emissions):
+            if any(emission.size for emission in emissions):
                 self._transact(emissions, offsets)
             else:
                 self._offsets.commit(offsets)
         except KafkaException as error:
             raise self._abort_and_translate(error.args[0]) from None
-        except Fenced:
+        except (Fenced, UnrecoverableState):  # a topic is not there
             self._abort()
             raise
         except Unreachable:
@@ -155,6 +158,10 @@ class KafkaOutputs(GroupOutputs):
         found = [letter for _, _, letter in read if isinstance(letter, DeadLetter)]
         found.sort(key=lambda letter: (letter.record.partition, letter.record.position))
         return found[:limit]
+
+    def late_events(self, limit: int) -> Sequence[LateEvent]:
+        """Return the first late events by partition and position; read at most `limit` of each partition."""
+        return late_in_order([late for _, late in read_late_events(self._settings, limit=limit)])[:limit]
 
     def _transact(self, emissions: Sequence[Emission], offsets: list[TopicPartition]) -> None:
         """Produce the outputs, add the offsets, and commit the transaction."""
@@ -173,7 +180,7 @@ class KafkaOutputs(GroupOutputs):
             self._produce_outputs(producer, emission)
         if producer.flush(timeout_s) > 0:
             raise KafkaException(_delivery_error(producer))
-        sent = sum(len(emission.dead_letters) + len(emission.outgoing) for emission in emissions)
+        sent = sum(emission.size for emission in emissions)
         self._observer.reached(Stage.OUTPUTS_SENT, sent)
         group_metadata = self._offsets.group_metadata()
         call_with_timeout(
@@ -186,12 +193,13 @@ class KafkaOutputs(GroupOutputs):
 
     def _produce_outputs(self, producer: Producer, emission: Emission) -> None:
         """Produce the outputs of one partition."""
-        partitions = self._count_letter_partitions()
         emitted = emitted_header(self._settings.group, emission.partition, emission.to_position)
-        for letter in emission.dead_letters:
-            record, letters_topic = letter.record, self._settings.dead_letters_topic
-            headers = letter_headers(letter) + emitted
-            self._produce(producer, letters_topic, record.key, record.value, record.partition % partitions, headers)
+        letters_topic, late_topic = self._settings.dead_letters_topic, self._settings.late_events_topic
+        described = [(letters_topic, letter.record, letter_headers(letter)) for letter in emission.dead_letters]
+        described += [(late_topic, late.record, late_event_headers(late)) for late in emission.late_events]
+        for topic, record, headers in described:
+            partition = record.partition % self._count_partitions(topic)
+            self._produce(producer, topic, record.key, record.value, partition, headers + emitted)
         topic = self._settings.topic
         for outgoing in emission.outgoing:
             headers = (origin_header(outgoing) or []) + emitted
@@ -218,8 +226,9 @@ class KafkaOutputs(GroupOutputs):
             return Fenced(f"the group has given these partitions to another worker: {error.str()}")
         if error.code() in _TOO_LARGE:
             return UnrecoverableState(
-                f"a dead letter is larger than topic {self._settings.dead_letters_topic} accepts ({error.str()}): set "
-                f"its max.message.bytes to {OUTPUT_BYTES_MAX}"
+                f"a dead letter is larger than topic {self._settings.dead_letters_topic} accepts, or a late event than "
+                f"topic {self._settings.late_events_topic} ({error.str()}): set its max.message.bytes to "
+                f"{OUTPUT_BYTES_MAX}"
             )
         return translate_error(error, "the outputs")
 
@@ -229,10 +238,10 @@ class KafkaOutputs(GroupOutputs):
             with suppress(KafkaException):  # no transaction is open, or its timeout aborts it
                 producer.abort_transaction(ABORT_TIMEOUT_S)
 
-    def _count_letter_partitions(self) -> int:
-        if self._letter_partitions is None:
-            self._letter_partitions = describe_topic(self._settings, self._settings.dead_letters_topic).partitions
-        return self._letter_partitions
+    def _count_partitions(self, topic: str) -> int:
+        if topic not in self._partition_counts:
+            self._partition_counts[topic] = describe_topic(self._settings, topic).partitions
+        return self._partition_counts[topic]
 
 
 def _delivery_error(producer: Producer) -> KafkaError:

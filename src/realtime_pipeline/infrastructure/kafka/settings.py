@@ -31,6 +31,7 @@ class KafkaSettings:
     brokers: str = "127.0.0.1:9092"
     topic: str = "user_events"
     dead_letters_topic: str = "dead_letters"
+    late_events_topic: str = "late_events"
     source_positions_topic: str = "source_positions"
     group: str = "realtime-pipeline"
     partitioner: Literal["consistent", "murmur2"] = "consistent"
@@ -57,7 +58,7 @@ class KafkaSettings:
             raise ValueError(
                 "kafka.transaction_timeout_ms must be at most 8000: after a crash workers wait for so long"
             )
-        for name in ("brokers", "topic", "dead_letters_topic", "source_positions_topic", "group"):
+        for name in ("brokers", "topic", "dead_letters_topic", "late_events_topic", "source_positions_topic", "group"):
             if not getattr(self, name):
                 raise ValueError(f"kafka.{name} must not be empty")
 

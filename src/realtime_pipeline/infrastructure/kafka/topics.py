@@ -23,7 +23,8 @@ from realtime_pipeline.infrastructure.kafka.clients import Admin, is_unknown_top
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
 
 OUTPUT_BYTES_MAX: Final = 4 << 20
-"""`max.message.bytes` of the dead-letter topic: a dead letter holds a whole record, its reason and its position."""
+"""`max.message.bytes` of the topics of dead letters and late events: each holds a whole record, and what is said of
+it."""
 
 _ALL_AND_READABLE: Final = (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
 
@@ -121,9 +122,14 @@ class KafkaTopics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the log's topic, the dead-letter topic and the topic of source positions."""
+        """The names of the topics of the log, of dead letters, of late events and of source positions."""
         settings = self._settings
-        return (settings.topic, settings.dead_letters_topic, settings.source_positions_topic)
+        return (
+            settings.topic,
+            settings.dead_letters_topic,
+            settings.late_events_topic,
+            settings.source_positions_topic,
+        )
 
     def create(self, topic_settings: TopicSettings) -> Sequence[str]:
         """Create the topics that do not exist, wait until they can be used, and return their names.
@@ -144,7 +150,7 @@ class KafkaTopics:
             config, partitions = dict(common), topic_settings.partitions
             if name == self._settings.topic:
                 config["message.timestamp.type"] = "LogAppendTime"
-            elif name == self._settings.dead_letters_topic:
+            elif name in (self._settings.dead_letters_topic, self._settings.late_events_topic):
                 config["max.message.bytes"] = str(OUTPUT_BYTES_MAX)
             else:
                 del config["retention.ms"]

@@ -6,16 +6,19 @@ from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.event_publisher import EventPublisher
 from realtime_pipeline.application.ports.outputs import Emission, Outputs, RecoverPosition, nothing_emitted
 from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.late_events import LateEvent, late_in_order
 
 
 class MemoryOutputs(Outputs):
-    """Keeps a list of dead letters and a position for each partition; publishes outgoing records at once."""
+    """Keeps lists of dead letters and late events, and a position for each partition; publishes outgoing records at
+    once."""
 
     def __init__(self, publisher: EventPublisher) -> None:
         self._publisher = publisher
         self._epochs: dict[int, int] = {}
         self._positions: dict[int, int] = {}
         self._dead_letters: list[DeadLetter] = []
+        self._late_events: list[LateEvent] = []
 
     @property
     def linger_ms(self) -> int:
@@ -24,7 +27,7 @@ class MemoryOutputs(Outputs):
 
     @property
     def can_retract(self) -> bool:
-        """True: dead letters are removed from the list."""
+        """True: dead letters and late events are removed from the lists."""
         return True
 
     def epoch(self, partition: int) -> int:
@@ -58,12 +61,18 @@ class MemoryOutputs(Outputs):
         self._positions[emission.partition] = emission.to_position
         self._dead_letters = [letter for letter in self._dead_letters if not _is_retracted(letter, emission)]
         self._dead_letters += emission.dead_letters
+        self._late_events = [late for late in self._late_events if not _is_retracted(late, emission)]
+        self._late_events += emission.late_events
 
     def dead_letters(self, limit: int) -> Sequence[DeadLetter]:
         """Read the first dead letters, by partition and position."""
         ordered = sorted(self._dead_letters, key=lambda letter: (letter.record.partition, letter.record.position))
         return ordered[:limit]
 
+    def late_events(self, limit: int) -> Sequence[LateEvent]:
+        """Read the first late events, by partition and position."""
+        return late_in_order(self._late_events)[:limit]
 
-def _is_retracted(letter: DeadLetter, emission: Emission) -> bool:
-    return letter.record.partition == emission.partition and letter.customer_id in emission.forgotten
+
+def _is_retracted(output: DeadLetter | LateEvent, emission: Emission) -> bool:
+    return output.record.partition == emission.partition and output.customer_id in emission.forgotten

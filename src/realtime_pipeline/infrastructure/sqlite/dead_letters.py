@@ -1,7 +1,6 @@
 """Reading and handling dead letters in SQLite."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 from realtime_pipeline.application.ports.dead_letters import DeadLetters
 from realtime_pipeline.application.ports.event_publisher import Outgoing
@@ -9,24 +8,13 @@ from realtime_pipeline.application.ports.observer import Stage, StageObserver
 from realtime_pipeline.domain.streams.dead_letters import Handling, Letter, LetterKey, LetterState
 from realtime_pipeline.domain.streams.effects import DeadLetter
 from realtime_pipeline.domain.streams.records import Record
+from realtime_pipeline.infrastructure.sqlite.byte_budget import ByteBudget
 from realtime_pipeline.infrastructure.sqlite.outputs import SqliteOutputs
 
 BATCH_ROWS = 500
 BATCH_BYTES_MAX = 16_000_000
 _VALUE_COLUMN = 8
 """The column that may be large."""
-
-
-class _ByteBudget:
-    """Limits the bytes of one batch of rows."""
-
-    def __init__(self, bytes_max: int) -> None:
-        self._left = bytes_max
-
-    def is_spent_by(self, row: tuple[Any, ...]) -> bool:
-        """Count a row; return whether the budget is used up."""
-        self._left -= len(row[_VALUE_COLUMN])
-        return self._left <= 0
 
 
 class SqliteDeadLetters(DeadLetters):
@@ -50,7 +38,7 @@ class SqliteDeadLetters(DeadLetters):
     def _letters_of(self, partition: int, last: int) -> Iterator[Letter]:
         begin = 0
         while rows := self._database.rows_until(
-            _ByteBudget(BATCH_BYTES_MAX).is_spent_by,
+            ByteBudget(BATCH_BYTES_MAX, _VALUE_COLUMN).is_spent_by,
             "SELECT reason, customer_id, state, at_ms, note,"
             " l.partition, l.position, key, value, appended_at_ms, origin"
             " FROM dead_letters l LEFT JOIN dead_letter_marks USING (partition, position)"

@@ -1,4 +1,5 @@
-"""Outputs in SQLite: dead letters, records for the log, and the positions up to which they were emitted."""
+"""Outputs in SQLite: dead letters, late events, records for the log, and the positions up to which they were
+emitted."""
 
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -6,16 +7,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from realtime_pipeline.application.errors import Fenced, PositionMismatch
 from realtime_pipeline.application.ports.event_publisher import Outgoing
 from realtime_pipeline.application.ports.outputs import Emission, Outputs, RecoverPosition, nothing_emitted
+from realtime_pipeline.domain.shop.events import CustomerId
 from realtime_pipeline.domain.streams.effects import DeadLetter
+from realtime_pipeline.domain.streams.late_events import LateEvent
 from realtime_pipeline.domain.streams.records import Record
 from realtime_pipeline.infrastructure.sqlite.database import Database
+from realtime_pipeline.infrastructure.sqlite.late_events import SELECT_FIRST, insert_late_events, late_event_of
 
 Append = Callable[[sqlite3.Connection, Sequence[Outgoing]], object]
 """Appends records to the log; within the given transaction if the log is in the same file."""
 
 
 class SqliteOutputs(Outputs):
-    """Writes dead letters, records for the log, and a position for each partition in one transaction.
+    """Writes dead letters, late events, records for the log, and a position for each partition in one transaction.
 
     `is_store_elsewhere` says that the store is not in this file. It might then fold records of the log before they are
     synced, and be ahead of the log after a power failure; so transactions that append records are synced to the disk.
@@ -33,7 +37,7 @@ class SqliteOutputs(Outputs):
 
     @property
     def can_retract(self) -> bool:
-        """True: the dead letters of forgotten customers are deleted."""
+        """True: the dead letters and late events of forgotten customers are deleted."""
         return True
 
     def epoch(self, partition: int) -> int:
@@ -79,13 +83,7 @@ class SqliteOutputs(Outputs):
                 (emission.to_position, emission.partition),
             )
             for customer_id in emission.forgotten:
-                letters_of = emission.partition, customer_id
-                connection.execute(
-                    "DELETE FROM dead_letter_marks WHERE (partition, position) IN"
-                    " (SELECT partition, position FROM dead_letters WHERE partition = ? AND customer_id = ?)",
-                    letters_of,
-                )
-                connection.execute("DELETE FROM dead_letters WHERE partition = ? AND customer_id = ?", letters_of)
+                _retract(connection, emission.partition, customer_id)
             connection.executemany(
                 "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -102,6 +100,7 @@ class SqliteOutputs(Outputs):
                     for letter in emission.dead_letters
                 ),
             )
+            insert_late_events(connection, emission.late_events)
             if emission.outgoing:
                 self.append(connection, emission.outgoing)
 
@@ -113,3 +112,19 @@ class SqliteOutputs(Outputs):
             (limit,),
         )
         return [DeadLetter(Record(*record), reason, customer_id) for reason, customer_id, *record in rows]
+
+    def late_events(self, limit: int) -> Sequence[LateEvent]:
+        """Return the first late events by partition and position."""
+        return [late_event_of(row) for row in self.database.rows(SELECT_FIRST, (limit,))]
+
+
+def _retract(connection: sqlite3.Connection, partition: int, customer_id: CustomerId) -> None:
+    """Delete a customer's dead letters, with their marks, and late events."""
+    outputs_of = partition, customer_id
+    connection.execute(
+        "DELETE FROM dead_letter_marks WHERE (partition, position) IN"
+        " (SELECT partition, position FROM dead_letters WHERE partition = ? AND customer_id = ?)",
+        outputs_of,
+    )
+    connection.execute("DELETE FROM dead_letters WHERE partition = ? AND customer_id = ?", outputs_of)
+    connection.execute("DELETE FROM late_events WHERE partition = ? AND customer_id = ?", outputs_of)

@@ -76,7 +76,7 @@ CREATE TABLE sales (
 ) WITHOUT ROWID;
 CREATE INDEX sales_by_time ON sales (at_ms);
 
--- Outputs: the position up to which they were emitted, and the dead letters.
+-- Outputs: the position up to which they were emitted, the dead letters and the late events.
 CREATE TABLE output_positions (partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE dead_letters (
     partition INTEGER NOT NULL, position INTEGER NOT NULL, reason TEXT NOT NULL, key BLOB, value BLOB NOT NULL,
@@ -90,6 +90,15 @@ CREATE TABLE dead_letter_marks (
     note TEXT NOT NULL,
     PRIMARY KEY (partition, position)
 ) WITHOUT ROWID;
+
+-- Late events: records that no window of some definitions counts. `missed` is JSON, definition -> number of windows.
+CREATE TABLE late_events (
+    partition INTEGER NOT NULL, position INTEGER NOT NULL, missed TEXT NOT NULL, occurred_at_ms INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL, key BLOB, value BLOB NOT NULL, appended_at_ms INTEGER NOT NULL, origin TEXT,
+    customer_id TEXT,
+    PRIMARY KEY (partition, position)
+) WITHOUT ROWID;
+CREATE INDEX late_events_of_customers ON late_events (customer_id) WHERE customer_id IS NOT NULL;
 
 -- The log's partitions: `first` is the position of the first record still held, `next` the position of the next record
 -- to append, `size` the bytes of all keys and values.

@@ -1,3 +1,12 @@
+-- Late events: records that no window of some definitions counts. `missed` is JSON, definition -> number of windows.
+CREATE TABLE late_events (
+    partition INTEGER NOT NULL, position INTEGER NOT NULL, missed TEXT NOT NULL, occurred_at_ms INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL, key BLOB, value BLOB NOT NULL, appended_at_ms INTEGER NOT NULL, origin TEXT,
+    customer_id TEXT,
+    PRIMARY KEY (partition, position)
+) WITHOUT ROWID;
+CREATE INDEX late_events_of_customers ON late_events (customer_id) WHERE customer_id IS NOT NULL;
+
 -- Results of windows that are final, and how far they are written. `key` and `result` are JSON.
 CREATE TABLE window_results (
     fingerprint TEXT NOT NULL, start_ms INTEGER NOT NULL, key TEXT NOT NULL, written_at_ms INTEGER NOT NULL,

@@ -27,6 +27,7 @@ from realtime_pipeline.interfaces.cli import catalogue as catalogue_cli
 from realtime_pipeline.interfaces.cli import check as check_cli
 from realtime_pipeline.interfaces.cli import dead_letters as dead_letters_cli
 from realtime_pipeline.interfaces.cli import deliver as deliver_cli
+from realtime_pipeline.interfaces.cli import late_events as late_events_cli
 from realtime_pipeline.interfaces.cli import mapping as mapping_cli
 from realtime_pipeline.interfaces.cli import publish as publish_cli
 from realtime_pipeline.interfaces.cli import queries as queries_cli
@@ -112,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     queries_cli.add_queries(commands, common)
     windows_cli.add_windows(commands, common)
     dead_letters_cli.add_dead_letters(commands, common, ProgressLine)
+    late_events_cli.add_late_events(commands, common)
     trace_cli.add_trace(commands, common, ProgressLine)
     deliver_cli.add_deliver(commands, common, ProgressLine)
     forget = commands.add_parser("forget", parents=[common], help="erase a customer")
