@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from harness.benchmarks import bridge, capture, freshness, growth, ingest, outage, recommend, worker
+from harness.benchmarks.windows import SHIPPED
 from harness.chaos.rounds import ROUNDS
 from harness.commands import chaos, demo, evaluate, experiment, fault, oracle, release_fixture, replay, services
 from harness.formats import FORMATS
@@ -163,6 +164,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--workload", choices=sorted(worker.WORKLOADS), default="shop")
     parser.add_argument("--workers", type=_count, default=1, help="how many worker processes (default: 1; Kafka only)")
     parser.add_argument("--windows", action="store_true", help="count four windows, too")
+    parser.add_argument("--shipped", choices=sorted(SHIPPED), default="none", help="windows of the library, too")
     parser.add_argument("--events", type=_count, default=300_000)
     parser.add_argument("--customers", type=_count, default=50_000)
     parser.add_argument("--products", type=_count, default=2_000)

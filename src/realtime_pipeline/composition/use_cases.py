@@ -203,7 +203,7 @@ def check_events(
 
 def read_windows(provided: Provided) -> ReadWindows:
     """Reading windows."""
-    return ReadWindows(provided.window_queries(), provided.settings().analytics.windows)
+    return ReadWindows(provided.window_queries(), provided.settings().analytics.definitions)
 
 
 def record_exposure(provided: Provided) -> RecordExposure:
