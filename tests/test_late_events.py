@@ -25,7 +25,9 @@ MINUTES = WindowedAggregate("minutes", MINUTE, COUNT, bound_ms=0, lateness_ms=0)
 
 
 def settings_of(kind: Kind, folder: Path, *windows: WindowedAggregate) -> Pipeline:
-    return opened(embedded(kind, folder, attrs.evolve(SMALL, partitions=1, analytics=AnalyticsSettings(windows))))
+    return opened(
+        embedded(kind, folder, attrs.evolve(SMALL, partitions=1, analytics=AnalyticsSettings(windows, shipped=())))
+    )
 
 
 def missed(pipeline: Pipeline) -> dict[str, dict[str, int]]:

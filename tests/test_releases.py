@@ -6,6 +6,7 @@ Each folder of tests/releases holds the stores of a release, as `python -m harne
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 import redis
 
@@ -24,7 +25,7 @@ from harness.commands.release_fixture import (
     write_fixture,
 )
 from harness.support.errors import HarnessError
-from realtime_pipeline import Pipeline, Settings
+from realtime_pipeline import AnalyticsSettings, Pipeline, Settings
 from realtime_pipeline.domain.shop.events import EventKind
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
@@ -80,6 +81,25 @@ def test_a_store_of_a_release_is_gone_on_with(release: Path, store: Pipeline) ->
     assert store.process()[RecordClass.DUPLICATE] == 2
     assert differences(store) == []
     assert store.profile("ada").customer.purchases.spend == 550_000 + 72_500 - 125_000
+
+
+@each_release
+def test_shipped_windows_count_from_this_release_on_and_a_rebuild_counts_all(release: Path, tmp_path: Path) -> None:
+    database = tmp_path / "shop.db"
+    unpack(release / EMBEDDED, database)
+    with opened(attrs.evolve(settings_for(database), analytics=AnalyticsSettings())) as pipeline:
+        pipeline.process()
+        assert pipeline.windows("gmv_per_minute").items == []
+        append(pipeline, later_events())
+        pipeline.process()
+        sale, refund = later = list(pipeline.windows("gmv_per_minute").items)
+        assert (sale.values["gross"], refund.values["net"]) == (7.25, -12.5)
+        pipeline.container.rebuild_store()()
+        pipeline.process()
+        assert differences(pipeline) == []
+        items = list(pipeline.windows("gmv_per_minute").items)
+        assert len(items) > len(later)
+        assert items[-2:] == later
 
 
 @each_release

@@ -150,7 +150,7 @@ def test_a_window_that_does_not_exist_is_refused_with_those_that_do() -> None:
     assert str(raised.value) == 'there is no window "view"; there are: sales, views'
     with (
         opened(settings_for()) as pipeline,
-        pytest.raises(UnknownWindow, match=r"none is defined: see analytics\.windows"),
+        pytest.raises(UnknownWindow, match=r"there are: none: see analytics\.shipped"),
     ):
         pipeline.windows("views")
 

@@ -35,7 +35,7 @@ SETTLED_S = 31
 
 def without_ticks(*windows: WindowedAggregate) -> Settings:
     """Settings of a shop whose clock may go on without moving windows."""
-    return attrs.evolve(settings_for(), analytics=AnalyticsSettings(windows, idle_ms=7 * 24 * HOUR_MS))
+    return attrs.evolve(settings_for(), analytics=AnalyticsSettings(windows, shipped=(), idle_ms=7 * 24 * HOUR_MS))
 
 
 def panes(pipeline: Pipeline, definition: WindowedAggregate = VIEWS) -> set[int]:
@@ -126,7 +126,7 @@ def test_results_that_a_failover_has_lost_are_written_again(tmp_path: Path) -> N
 
 def test_results_expire(tmp_path: Path) -> None:
     clock = SetClock()
-    settings = attrs.evolve(settings_for(), analytics=AnalyticsSettings((VIEWS,), results_keep_days=2))
+    settings = attrs.evolve(settings_for(), analytics=AnalyticsSettings((VIEWS,), shipped=(), results_keep_days=2))
     with opened(embedded("sqlite", tmp_path, settings), clock) as pipeline:
         run(pipeline, view("1", 1), view("2", 1_000))
         clock.at_ms += 24 * HOUR_MS
@@ -138,10 +138,10 @@ def test_results_expire(tmp_path: Path) -> None:
 
 
 def test_a_rebuild_replaces_partial_results_by_whole_ones(tmp_path: Path) -> None:
-    plain = Settings(partitions=1, database=str(tmp_path / "shop.db"))
+    plain = Settings(partitions=1, database=str(tmp_path / "shop.db"), analytics=AnalyticsSettings(shipped=()))
     with opened(plain) as pipeline:
         run(pipeline, view("1", 30))
-    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,)))) as pipeline:
+    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,), shipped=()))) as pipeline:
         run(pipeline, view("2", 40), view("3", 400), view("4", 800))
         assert first(pipeline) == (1, True)
         assert panes(pipeline) == {780}
@@ -153,12 +153,12 @@ def test_a_rebuild_replaces_partial_results_by_whole_ones(tmp_path: Path) -> Non
 
 def test_partial_results_do_not_replace_whole_ones(tmp_path: Path) -> None:
     """As after a rebuild from a log whose beginning is gone."""
-    plain = Settings(partitions=1, database=str(tmp_path / "shop.db"))
+    plain = Settings(partitions=1, database=str(tmp_path / "shop.db"), analytics=AnalyticsSettings(shipped=()))
     whole = WindowResult(T_MS, T_MS + 60_000, ("mug",), {"n": 7}, WindowState.FINAL, is_partial=False)
     with opened(plain) as pipeline:
         run(pipeline, view("1", 30))
         pipeline.container.window_results().write(VIEWS.fingerprint, [whole], Emitted(), 0)
-    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,)))) as pipeline:
+    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,), shipped=()))) as pipeline:
         run(pipeline, view("2", 40), view("3", 70), view("4", 800))
         assert panes(pipeline) == {780}
         found = [(item.values["n"], item.is_partial) for item in pipeline.windows("views").items]
@@ -184,7 +184,7 @@ class Shop:
         self._swap(container)
         settings = self._settings
         if windows is not None:
-            settings = attrs.evolve(settings, analytics=AnalyticsSettings(windows))
+            settings = attrs.evolve(settings, analytics=AnalyticsSettings(windows, shipped=()))
         if first.settings.last_overriding is None:
             first.settings.override(providers.Object(self._settings))
         for name in ("memory_log", "cells", "views", "outputs", "window_results"):

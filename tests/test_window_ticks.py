@@ -104,7 +104,7 @@ def silent_for(seconds: int, silence_ms: int) -> Pipeline:
     settings = pipeline.container.settings()
     pipeline.close()
     clock = SetClock(T_MS)
-    analytics = AnalyticsSettings((MINUTES,), silence_ms=silence_ms)
+    analytics = AnalyticsSettings((MINUTES,), shipped=(), silence_ms=silence_ms)
     pipeline = opened(attrs.evolve(settings, analytics=analytics), clock)
     wait(pipeline, clock, 10, lambda: view_now(pipeline, clock, "ada"))
     wait(pipeline, clock, seconds)

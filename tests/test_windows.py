@@ -8,6 +8,7 @@ from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.derived import Derived
 from realtime_pipeline.domain.analytics.measures.measure import Measure
 from realtime_pipeline.domain.analytics.windows import Window
+from realtime_pipeline.domain.conditions import FieldTest
 from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.infrastructure.codecs.limits import EventLimits
 from tests.support.histories import event, opened
@@ -75,6 +76,34 @@ def test_a_computed_field_and_a_ratio() -> None:
         ]
         (first, _) = pipeline.windows("hours").items
         assert first.end_ms - first.start_ms == 86_400_000
+
+
+def test_a_measure_of_some_types_of_events() -> None:
+    """Also where the type is a computed field of that name."""
+    found = WindowedAggregate(
+        "found",
+        MINUTE,
+        {
+            "sales": Measure("count", where={"event_type": ("product_purchased", "purchase_cancelled")}),
+            "own": Measure("count", where={"event_type": "video_done"}),
+            "dear": Measure("count", where={"event_type": "product_viewed", "price": FieldTest(at_least=10)}),
+        },
+    )
+    events = (
+        event("1", "purchase", at_ms=at(1), price=12),
+        event("2", "refund", at_ms=at(1), price=12),
+        event("3", "video_done", at_ms=at(1)),
+        event("4", at_ms=at(1), price=12),
+        event("5", at_ms=at(1), price=9),
+    )
+    limits = EventLimits(custom=("video_done",))
+    with opened(settings_for(found, events=limits)) as pipeline:
+        run(pipeline, *events)
+        assert rows(pipeline, "found") == [(0, (), {"sales": 2, "own": 1, "dear": 1})]
+    computed = attrs.evolve(found, derive={"event_type": Derived(constant="video_done")})
+    with opened(settings_for(computed, events=limits)) as pipeline:
+        run(pipeline, *events)
+        assert rows(pipeline, "found") == [(0, (), {"sales": 0, "own": 5, "dear": 0})]
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])

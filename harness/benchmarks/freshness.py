@@ -10,6 +10,7 @@ from multiprocessing.synchronize import Event
 
 import msgspec
 
+from harness.benchmarks.windows import with_shipped
 from harness.benchmarks.worker import START_MS
 from harness.simulation.shop import Shop
 from harness.support.console import console, heading, percentile, progress
@@ -32,8 +33,8 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     if "memory" in {options.log, options.store}:
         raise HarnessError("other processes cannot read a log or store in memory: choose another --log and --store")
     with (
-        environment(options) as settings,
-        _worker(settings),
+        environment(options) as environment_settings,
+        _worker(settings := with_shipped(environment_settings)),
         ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes,
         Pipeline(settings) as pipeline,
     ):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 
+from harness.benchmarks.windows import with_shipped
 from harness.benchmarks.worker import WORKLOADS
 from harness.support.console import console, heading
 from harness.support.log_io import process_all, publish
@@ -19,6 +20,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Publish, process, write a backup and remove the processed records; measure the file after each step."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(None, database=str(Path(folder) / "shop.db"), log="sqlite", store="sqlite")
+        settings = with_shipped(settings)
         figures = _filled(settings, options)
         figures.update(_removed(settings))
     heading(f"One file, {options.workload}: {options.events:,} events of {figures['customers']:,} customers")

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import msgspec
 
+from harness.benchmarks.windows import with_shipped
 from harness.support.console import console, heading, percentile
 from harness.support.environment import environment
 from harness.support.errors import HarnessError
@@ -71,9 +72,9 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
     if options.one_core and not hasattr(os, "sched_setaffinity"):
         raise HarnessError("this system cannot bind a process to a core: leave --one-core out")
     with (
-        environment(options) as settings,
+        environment(options) as environment_settings,
         ProcessPoolExecutor(1 + options.processes, get_context("spawn"), max_tasks_per_child=1) as processes,
-        Pipeline(settings) as pipeline,
+        Pipeline(settings := with_shipped(environment_settings)) as pipeline,
     ):
         before = _memory(pipeline)
         events = processes.submit(_fill, settings, options, 0, options.visits).result()

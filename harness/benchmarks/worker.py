@@ -16,14 +16,14 @@ import msgspec
 from dependency_injector import providers
 
 from harness.benchmarks.stage_clock import StageClock
-from harness.benchmarks.windows import FOUR_WINDOWS
+from harness.benchmarks.windows import FOUR_WINDOWS, SHIPPED, with_shipped
 from harness.simulation.shop import Shop
 from harness.support.console import console, heading
 from harness.support.environment import environment
 from harness.support.errors import HarnessError
 from harness.support.log_io import process_all, publish
 from harness.support.source_record import SourceRecord
-from realtime_pipeline import AnalyticsSettings, Pipeline, Settings
+from realtime_pipeline import Pipeline, Settings
 from realtime_pipeline.domain.streams.effects import RecordClass
 from realtime_pipeline.infrastructure.system.garbage_collector import tune_gc
 
@@ -121,6 +121,7 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
         "partitions": settings.partitions,
         "workers": options.workers,
         "windows": options.windows,
+        "shipped": options.shipped,
         "customers": options.customers,
         "products": options.products,
         "python": platform.python_version(),
@@ -129,7 +130,10 @@ def run(options: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _with_windows(settings: Settings, options: argparse.Namespace) -> Settings:
-    return attrs.evolve(settings, analytics=AnalyticsSettings(FOUR_WINDOWS)) if options.windows else settings
+    settings = with_shipped(settings, SHIPPED[options.shipped])
+    if not options.windows:
+        return settings
+    return attrs.evolve(settings, analytics=attrs.evolve(settings.analytics, windows=FOUR_WINDOWS))
 
 
 @attrs.frozen

@@ -47,5 +47,5 @@ def compare(pipeline: Pipeline) -> tuple[Expected, list[str]]:
         trending=settings.recommendations.trending,
     )
     times_ms = [expected.window_times_ms.get(partition, -1) for partition in range(log.identity.partitions)]
-    found += window_differences(settings.analytics.windows, expected.windows, times_ms, container.read_windows())
+    found += window_differences(settings.analytics.definitions, expected.windows, times_ms, container.read_windows())
     return expected, found

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from harness.benchmarks import bridge, capture, freshness, growth, ingest, outage, recommend, worker
+from harness.benchmarks.windows import SHIPPED
 from harness.chaos.rounds import ROUNDS
 from harness.commands import chaos, demo, evaluate, experiment, fault, oracle, release_fixture, replay, services
 from harness.formats import FORMATS
+from harness.support.disorder import POSITIONS_MAX
 from harness.support.environment import add_environment
 from realtime_pipeline.application.evaluation.protocols import PROTOCOLS
 
@@ -71,6 +73,9 @@ def _add_replay(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--catalogue", metavar="FILE", type=Path, help="JSON lines of product_id, name, category, price"
     )
+    parser.add_argument(
+        "--windows", action="store_true", help="count all windows of the library, too, and revenue by country and day"
+    )
     parser.add_argument("--check", action="store_true", help="compare the store with the batch oracle, field by field")
     parser.set_defaults(command=replay.run)
 
@@ -124,6 +129,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", metavar="N", type=_count, help="only the first N lines in event-time order")
     parser.add_argument(
+        "--disorder", metavar="SEED", type=int, help=f"shuffle the lines, each by up to {POSITIONS_MAX:,} positions"
+    )
+    parser.add_argument(
         "--collapse-repeats", action="store_true", help="give equal lines one event id, so that repeats are duplicates"
     )
 
@@ -163,6 +171,7 @@ def _add_bench(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--workload", choices=sorted(worker.WORKLOADS), default="shop")
     parser.add_argument("--workers", type=_count, default=1, help="how many worker processes (default: 1; Kafka only)")
     parser.add_argument("--windows", action="store_true", help="count four windows, too")
+    parser.add_argument("--shipped", choices=sorted(SHIPPED), default="none", help="windows of the library, too")
     parser.add_argument("--events", type=_count, default=300_000)
     parser.add_argument("--customers", type=_count, default=50_000)
     parser.add_argument("--products", type=_count, default=2_000)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dependency_injector import providers
 
+from harness.checking.checked_windows import with_all_windows
 from harness.checking.compare import compare
 from harness.checking.stores import summary_of
 from harness.commands.active_customers import most_active
@@ -27,13 +28,16 @@ SHOWN_REASONS = 10
 
 def run(options: argparse.Namespace) -> Mapping[str, object]:
     """Publish and process the files, show customers, and with --check compare the store with the oracle."""
-    with environment(options) as settings, Pipeline(settings) as pipeline:
+    with (
+        environment(options) as settings,
+        Pipeline(with_all_windows(settings) if options.windows else settings) as pipeline,
+    ):
         if options.catalogue is not None:
             pipeline.container.products.override(providers.Object(read_catalogue(options.catalogue)))
         figures = _replay(pipeline, options)
         _show_customers(pipeline, options.customer)
         if options.check:
-            figures["differences"] = _check(pipeline)
+            figures["differences"], figures["windows"] = _check(pipeline)
             figures["ok"] = figures["ok"] and not figures["differences"]
         return figures
 
@@ -101,11 +105,20 @@ def _show_customers(pipeline: Pipeline, named: list[str]) -> None:
             console.print(line)
 
 
-def _check(pipeline: Pipeline) -> list[str]:
+def _check(pipeline: Pipeline) -> tuple[list[str], dict[str, dict[str, int]]]:
+    """Compare the store with the oracle.
+
+    Returns:
+        The differences; and of each definition of windows, how many windows of a key were compared, and how many
+        events were late.
+    """
     heading("Compared with the batch oracle")
     expected, differences = compare(pipeline)
     for difference in differences:
         console.print(f"  {difference}")
+    windows = {name: {"windows": len(found.events), "late": found.late} for name, found in expected.windows.items()}
+    for name, numbers in windows.items():
+        console.print(f"  {name}: {numbers['windows']:,} windows of a key, {numbers['late']:,} events late for all")
     verdict = f"{len(differences)} differences" if differences else "equal, field by field"
     console.print(f"  {summary_of(expected)}: {verdict}")
-    return differences
+    return differences, windows

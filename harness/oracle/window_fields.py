@@ -1,9 +1,10 @@
 """The fields of events that windows read, and conditions on them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from harness.oracle.profile import country_of
@@ -25,20 +26,31 @@ def field_of(definition: WindowedAggregate, event: Event, name: str) -> object:
         value = _nested(event, name)
         ours = name.removeprefix("properties.")
         return field_of(definition, event, ours) if value is None and ours in OURS else value
-    is_sale = event.kind in SALES
-    sign = -1 if event.kind is EventKind.PURCHASE_CANCELLED else 1
+    return _FIELDS[name](event) if name in _FIELDS else getattr(event, name)
+
+
+def _net_amount(event: Event) -> float | None:
+    if event.kind not in SALES:
+        return None
+    return (-1 if event.kind is EventKind.PURCHASE_CANCELLED else 1) * event.amount / 10_000
+
+
+def _user_id(event: Event) -> str | None:
     is_visitor = event.customer_id is not None and event.customer_id.startswith("anonymous:")
-    values: dict[str, object] = {
-        "event_type": event.kind.split(":", 1)[-1] if event.kind.is_custom else event.kind.value,
-        "user_id": None if is_visitor else event.customer_id,
-        "text": event.text or None,
-        "country": country_of(event),
-        "price": None if event.price is None else event.price / 10_000,
-        "amount": event.amount / 10_000 if is_sale else None,
-        "net_amount": sign * event.amount / 10_000 if is_sale else None,
-        "quantity": event.quantity if is_sale else None,
-    }
-    return values[name] if name in values else getattr(event, name)
+    return None if is_visitor else event.customer_id
+
+
+_FIELDS: Final[Mapping[str, Callable[[Event], object]]] = {
+    "event_type": lambda event: event.kind.split(":", 1)[-1] if event.kind.is_custom else event.kind.value,
+    "user_id": _user_id,
+    "text": lambda event: event.text or None,
+    "country": country_of,
+    "price": lambda event: None if event.price is None else event.price / 10_000,
+    "amount": lambda event: event.amount / 10_000 if event.kind in SALES else None,
+    "net_amount": _net_amount,
+    "quantity": lambda event: event.quantity if event.kind in SALES else None,
+}
+"""The fields that are not an event's own attributes, or not of all its types."""
 
 
 def text_of(definition: WindowedAggregate, event: Event, name: str) -> str | None:

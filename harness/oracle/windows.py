@@ -183,8 +183,11 @@ def windows_at(window: Window, at_ms: int) -> list[tuple[int, int]]:
 
 def _trim_keys(definition: WindowedAggregate, expected: ExpectedWindows) -> None:
     """Keep of each window the keys with the smallest hashes, and the events of all others together."""
-    for start in {start for start, _ in expected.events}:
-        keys = [key for begin, key in expected.events if begin == start and key is not None]
+    keys_of: dict[int, list[tuple[str | None, ...]]] = {}
+    for start, found in expected.events:
+        if found is not None:
+            keys_of.setdefault(start, []).append(found)
+    for start, keys in keys_of.items():
         for key in sorted(keys, key=_hash)[definition.keys_max :]:
             others = expected.events.setdefault((start, None), [])
             others += expected.events.pop((start, key))

@@ -25,7 +25,7 @@ class Analytics(Ingestion):
         """Read what was counted in windows.
 
         Args:
-            name: the name of a definition (`analytics.windows` in the settings).
+            name: the name of a definition: `analytics.shipped` or `analytics.windows` of the settings has it.
             since: only windows that start at this time or later; UTC without a time zone.
             until: only windows that start before this time; UTC without a time zone.
             key: only windows of this key: the values of its fields, as text; None for all.

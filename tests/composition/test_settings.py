@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from realtime_pipeline.application.errors import InvalidSettings
-from realtime_pipeline.composition.settings import QualitySettings, Settings
+from realtime_pipeline.composition.settings import AnalyticsSettings, QualitySettings, Settings
 from realtime_pipeline.composition.settings_file import load_settings
 from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.domain.recommendation.list_rules import ListRules
@@ -46,9 +46,9 @@ def test_what_is_excluded_is_part_of_the_fold(tmp_path: Path) -> None:
     file.write_text('[quality.exclude]\nuser_agents = ["bot/"]\nids = ["staff"]\nevents_per_minute_max = 60\n')
     loaded = load_settings(file, {})
     assert loaded == Settings(quality=QualitySettings(exclude=exclude))
-    assert loaded.folding == attrs.evolve(loaded.fold, exclude=exclude)
+    assert loaded.folding == attrs.evolve(loaded.fold, exclude=exclude, windows=loaded.analytics.definitions)
     assert load_settings(None, {}, quality={"exclude": {"ids": ["staff"]}}).quality.exclude.ids == ("staff",)
-    assert Settings().folding == FoldSettings()
+    assert Settings(analytics=AnalyticsSettings(shipped=())).folding == FoldSettings()
     with pytest.raises(ValueError, match=r"fold\.exclude is no setting: it is set by quality\.exclude"):
         Settings(fold=FoldSettings(exclude=exclude))
 

@@ -46,7 +46,9 @@ VIEWS = WindowedAggregate(
 
 
 def settings_for(*windows: WindowedAggregate, partitions: int = 1, **more: Any) -> Settings:
-    return Settings(log="memory", store="memory", partitions=partitions, analytics=AnalyticsSettings(windows), **more)
+    """Settings that count these windows, and none that ship with the library."""
+    analytics = AnalyticsSettings(windows, shipped=())
+    return Settings(log="memory", store="memory", partitions=partitions, analytics=analytics, **more)
 
 
 def at(seconds: float) -> int:

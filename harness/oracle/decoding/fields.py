@@ -1,6 +1,5 @@
 """Where a document has its fields, and which field names are misspelt."""
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Final
@@ -13,8 +12,6 @@ from harness.oracle.decoding.schema import EMPTY_IS_ABSENT, FIELDS, PROPERTY_FIE
 Fields = Mapping[str, object]
 
 NO_FIELDS: Final[Fields] = {}
-
-_TWO_LETTERS: Final = re.compile("[A-Za-z]{2}")
 
 
 @attrs.define
@@ -58,14 +55,11 @@ def properties_of(document: Fields) -> Properties:
 
 
 def context_of(document: Fields) -> Fields:
-    """The context, if it is an object, without null values and without a country that is not two letters."""
+    """The context, if it is an object, without null values. A country stays as it is written."""
     found = document.get("context")
     if not isinstance(found, dict):
         return NO_FIELDS
-    context = {name: value for name, value in found.items() if value is not None}
-    if not (isinstance(country := context.get("country"), str) and _TWO_LETTERS.fullmatch(country)):
-        context.pop("country", None)
-    return context
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def unknown_fields(document: Fields, properties: Properties) -> list[str]:

@@ -9,6 +9,7 @@ from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.application.serving.shared_cache import CacheSettings
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate, check_aggregates
 from realtime_pipeline.domain.analytics.fields import field_named
+from realtime_pipeline.domain.analytics.shipped import ON_BY_DEFAULT, chosen_aggregates
 from realtime_pipeline.domain.limits import at_least, at_most, in_bounds
 from realtime_pipeline.domain.mapping.currencies import Rates
 from realtime_pipeline.domain.mapping.definitions import EventMapping, ExchangeRate
@@ -95,8 +96,10 @@ class QualitySettings:
 class AnalyticsSettings:
     """What is counted in windows of event time.
 
-    Fields of `personal` (such as `properties.email`) are no keys of windows, and no value of theirs is kept in one:
-    windows are not forgotten with their customers.
+    `windows` are a shop's own definitions; `shipped` names those of the library that are counted, too, unless one of
+    the shop's own has the name. `timezone` is the shop's, in which the days of shipped definitions begin. Fields of
+    `personal` (such as `properties.email`) are no keys of windows, and no value of theirs is kept in one: windows are
+    not forgotten with their customers.
 
     A partition to which nothing of the shop's has come for `idle_ms` holds no window open; but where no event has come
     at all, all wait for `silence_ms` at least. Results of final windows are kept for `results_keep_days`.
@@ -107,6 +110,8 @@ class AnalyticsSettings:
     idle_ms: int = 5_000
     silence_ms: int = 10 * 60_000
     results_keep_days: int = 90
+    shipped: tuple[str, ...] = ON_BY_DEFAULT
+    timezone: str = "UTC"
 
     def __attrs_post_init__(self) -> None:
         at_least(100, self, "idle_ms")
@@ -116,7 +121,12 @@ class AnalyticsSettings:
         at_most(RESULTS_KEEP_MAX_DAYS, self, "results_keep_days")
         for name in self.personal:
             field_named(name)
-        check_aggregates(self.windows, self.personal)
+        check_aggregates(self.definitions, self.personal)
+
+    @property
+    def definitions(self) -> tuple[WindowedAggregate, ...]:
+        """All that is counted: the shipped definitions that are on, then the shop's own."""
+        return chosen_aggregates(self.shipped, self.windows, self.timezone)
 
 
 @attrs.frozen
@@ -163,7 +173,7 @@ class Settings:
         if self.fold.exclude is not None:
             raise ValueError("fold.exclude is no setting: it is set by quality.exclude")
         if self.fold.windows:
-            raise ValueError("fold.windows is no setting: it is set by analytics.windows")
+            raise ValueError("fold.windows is no setting: it is set by analytics.windows and analytics.shipped")
         self._check_technologies()
         if type(self.partitions) is not int:
             raise TypeError(f"partitions must be a whole number, not {self.partitions!r}")
@@ -186,8 +196,8 @@ class Settings:
     @property
     def folding(self) -> FoldSettings:
         """All that decides how events are folded: `fold`, with what `quality` excludes and `analytics` counts."""
-        exclude = self.quality.exclude
-        return attrs.evolve(self.fold, exclude=None if exclude.is_empty else exclude, windows=self.analytics.windows)
+        exclude = None if self.quality.exclude.is_empty else self.quality.exclude
+        return attrs.evolve(self.fold, exclude=exclude, windows=self.analytics.definitions)
 
     def _check_names(self) -> None:
         """Check the names of event types and sources."""

@@ -254,7 +254,7 @@ def read_windows(provided: Provided) -> ReadWindows:
 
 def read_late_events(provided: Provided) -> ReadLateEvents:
     """Reading late events."""
-    defined = [definition.name for definition in provided.settings().analytics.windows]
+    defined = [definition.name for definition in provided.settings().folding.windows]
     return ReadLateEvents(provided.late_events(), defined)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from harness.commands.main import main
 from harness.simulation.shop import Shop
+from realtime_pipeline.domain.analytics.shipped import shipped_aggregates
 from tests.harness.support.real_data import real
 from tests.support.histories import event
 
@@ -41,6 +42,18 @@ def test_the_store_of_a_replay_equals_the_oracle(tmp_path: Path, simulated: Path
     assert (figures["lines"], sum(figures["classes"].values())) == (lines, lines)
     assert figures["classes"]["duplicate"] > 0
     assert figures["dead_letters"]["not_json"] == 1
+
+
+@pytest.mark.parametrize("disorder", [(), ("--disorder", 3)], ids=["in order", "out of order"])
+def test_all_windows_of_the_library_equal_the_oracle(
+    tmp_path: Path, simulated: Path, disorder: tuple[object, ...]
+) -> None:
+    arguments = ("replay", "--data", simulated, "--format", "events", "--windows", "--check", *disorder)
+    figures = ran(tmp_path, *arguments)
+    assert figures["differences"] == []
+    windows = figures["windows"]
+    assert set(windows) == {*shipped_aggregates("UTC"), "revenue_by_country_day", "customers_per_hour"}
+    assert all(numbers["windows"] > 2 for numbers in windows.values())
 
 
 def test_a_replay_shows_the_named_customer_and_keeps_the_database(

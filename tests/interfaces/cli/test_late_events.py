@@ -104,7 +104,10 @@ def test_a_late_event_is_shown_with_all_its_bytes(shop: None, capsys: pytest.Cap
     [
         (("show", "0-1"), "there is no late event 0-1: the id is wrong"),
         (("show", "first"), "'first' is no id of a late event: an id is partition-position, as 3-1417"),
-        (("list", "--definition", "hours"), 'there is no window "hours"; there are: minutes, sliding'),
+        (
+            ("list", "--definition", "hours"),
+            'there is no window "hours"; there are: gmv_per_minute, minutes, revenue_by_category_country_hour, sliding',
+        ),
     ],
 )
 def test_what_is_not_there_is_an_error_of_one_line(

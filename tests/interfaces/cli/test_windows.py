@@ -5,14 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from realtime_pipeline.domain.analytics.shipped import ON_BY_DEFAULT
 from realtime_pipeline.interfaces.cli.main import main
 from realtime_pipeline.interfaces.cli.windows import sparkline
 
 DEFINITIONS = """
+[analytics]
+shipped = []
+
 [[analytics.windows]]
 name = "sales"
 window = {size_ms = 60000}
 key = ["category"]
+description = "what is sold"
 where = {event_type = "product_purchased"}
 measures = {orders = {measure = "distinct", field = "order_id"}, gross = {measure = "sum", field = "amount"}}
 
@@ -89,19 +94,47 @@ def test_windows_are_selected_by_time_key_and_number(shop: Path, capsys: pytest.
 def test_without_a_name_the_definitions_are_listed(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys, shop).splitlines() == [
         "sales: orders, gross per 1 min by category",
+        "  what is sold",
         "days: top, spread per day in Europe/Berlin",
     ]
-    assert json.loads(shown(capsys, shop, "--json"))["items"][0] == {"name": "sales", "measures": ["orders", "gross"]}
+    assert json.loads(shown(capsys, shop, "--json"))["items"] == [
+        {"name": "sales", "measures": ["orders", "gross"], "description": "what is sold"},
+        {"name": "days", "measures": ["top", "spread"], "description": ""},
+    ]
 
 
 def test_a_name_that_does_not_exist_names_those_that_do(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 'there is no window "sale"; there are: days, sales' in shown(capsys, shop, "sale", code=1)
 
 
-def test_a_shop_without_windows_is_told_how_to_define_them(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shop_without_windows_is_told_how_to_count_some(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.write_text(f'database = "{shop.parent / "shop.db"}"\nanalytics = {{shipped = []}}\n', "utf-8")
+    assert "name some in analytics.shipped, or add analytics.windows to the settings" in shown(capsys, shop)
+    off = "gmv_per_minute is not counted: add it to analytics.shipped; there are: none"
+    assert off in shown(capsys, shop, "gmv_per_minute", code=1)
+
+
+def test_without_settings_the_shipped_windows_of_sales_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sale.json").write_text(
+        '{"event_type": "purchase", "user_id": "ada", "timestamp": "2026-03-01T06:00:01Z", "properties": '
+        '{"product_id": "mug", "price": 12.5, "quantity": 2, "order_id": "o1"}}\n',
+        "utf-8",
+    )
+    assert main(["publish", "sale.json"]) == 0
+    assert main(["worker", "--until-caught-up"]) == 0
     capsys.readouterr()
-    assert main(["windows", "--database", str(shop.parent / "shop.db")]) == 0
-    assert "add analytics.windows to the settings" in capsys.readouterr().out
+    assert main(["windows", "gmv_per_minute"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "start (UTC)          orders  units  gross  net  state",
+        "2026-03-01 06:00:00  1       2      25     25   live",
+    ]
+    assert main(["windows"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines[::2]] == [*ON_BY_DEFAULT]
+    assert all(line.startswith("  sales ") for line in lines[1::2])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.measures.accumulator import Result
 from realtime_pipeline.domain.analytics.results import WindowResult
+from realtime_pipeline.domain.analytics.shipped import shipped_aggregates
 from realtime_pipeline.domain.shop.times import END_OF_TIME, utc_text
 
 LIMIT: Final = 1_000
@@ -108,8 +109,7 @@ class ReadWindows:
         """
         compiled = self._compiled.get(name)
         if compiled is None:
-            known = ", ".join(sorted(self._compiled)) or "none is defined: see analytics.windows in the settings"
-            raise UnknownWindow(f'there is no window "{name}"; there are: {known}')
+            raise UnknownWindow(self._unknown(name))
         panes = self._queries.starts(compiled.fingerprint)
         found = self._read(compiled, [], panes.keys(), None)  # the notes, also where there is no window
         items: list[WindowResult] = []
@@ -124,6 +124,12 @@ class ReadWindows:
             number += len(kept)
             items = [*(item for item in found.items if item.start_ms >= kept[0]), *items] if kept else items
         return attrs.evolve(found, items=items)
+
+    def _unknown(self, name: str) -> str:
+        """Say that a window is not counted, and which are."""
+        is_off = name in shipped_aggregates("UTC")
+        problem = f"{name} is not counted: add it to analytics.shipped" if is_off else f'there is no window "{name}"'
+        return f"{problem}; there are: {', '.join(sorted(self._compiled)) or 'none: see analytics.shipped'}"
 
     def _starts(
         self, compiled: CompiledAggregate, panes: Mapping[int, Collection[int]], from_ms: int, to_ms: int

@@ -22,6 +22,7 @@ AGGREGATES_MAX: Final = 48
 MEASURES_MAX: Final = 32
 KEY_FIELDS_MAX: Final = 4
 KEYS_MAX: Final = 100_000
+DESCRIPTION_LENGTH_MAX: Final = 300
 FORMAT: Final = 1
 """The format of the chunks of all measures. A release that changes it counts under other fingerprints."""
 _DIGESTS: Final = "distinct"
@@ -44,6 +45,7 @@ class WindowedAggregate:
         lateness_ms: how much longer a closed window counts events; then it is final, and an event of it is late.
         keys_max: of how many keys each partition keeps a window; beyond it, those with the smallest hashes, and all
             others together.
+        description: a line that says what is counted. It is no part of the fingerprint: other words count on.
     """
 
     name: str
@@ -55,6 +57,7 @@ class WindowedAggregate:
     bound_ms: int = 5_000
     lateness_ms: int = 3_600_000
     keys_max: int = 1_000
+    description: str = ""
 
     def __attrs_post_init__(self) -> None:
         try:
@@ -68,7 +71,8 @@ class WindowedAggregate:
 
         What another definition or another release's format has counted lies under another fingerprint.
         """
-        text = f"{FORMAT}:{_canonical(attrs.asdict(self))}"
+        counted = attrs.asdict(self, filter=lambda field, _: field.name != "description")
+        text = f"{FORMAT}:{_canonical(counted)}"
         return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     def field(self, name: str) -> Field:
@@ -79,6 +83,8 @@ class WindowedAggregate:
         for name in (self.name, *self.measures, *self.derive):
             if not _NAME.fullmatch(name):
                 raise ValueError(f'"{name}" is no name: write up to 64 small letters, digits and _')
+        if len(self.description) > DESCRIPTION_LENGTH_MAX or not self.description.isprintable():
+            raise ValueError(f"description: write a line of up to {DESCRIPTION_LENGTH_MAX} printable characters")
         at_least(0, self, "bound_ms", "lateness_ms")
         at_least(1, self, "keys_max")
         in_bounds("keys_max", self.keys_max, 1, KEYS_MAX)

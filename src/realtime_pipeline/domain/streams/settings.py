@@ -18,7 +18,7 @@ class FoldSettings:
     """The fold's settings. `max_out_of_orderness_ms` bounds how far event time may lag behind the newest before time
     moves on; `stock_lateness_ms`, how far the time of a stock level may lag behind its partition's watermark. `exclude`
     says which events count for their profile alone; None where a shop excludes none. It is set by `quality.exclude`,
-    `windows`, what is counted in windows, by `analytics.windows` (`Settings.folding`)."""
+    `windows`, what is counted in windows, by `analytics` (`Settings.folding`)."""
 
     profile: ProfileSettings = attrs.Factory(ProfileSettings)
     max_out_of_orderness_ms: int = 5_000

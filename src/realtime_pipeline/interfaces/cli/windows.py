@@ -28,7 +28,7 @@ _UNITS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "
 def add_windows(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     windows = commands.add_parser("windows", parents=[common], help="show what was counted in windows of time")
-    windows.add_argument("name", metavar="NAME", nargs="?", help="of analytics.windows; without it all are listed")
+    windows.add_argument("name", metavar="NAME", nargs="?", help="what was counted; without it all names are listed")
     for name, default, means in (
         ("from", -END_OF_TIME, "the earliest start"),
         ("to", END_OF_TIME, "only windows that start before"),
@@ -53,7 +53,7 @@ def _limit(text: str) -> int:
 
 def _windows(pipeline: Pipeline, settings: Settings, options: argparse.Namespace) -> None:
     if options.name is None:
-        _list(settings.analytics.windows, options.json)
+        _list(settings.analytics.definitions, options.json)
         return
     key = None if options.key is None else [value or None for value in options.key]
     found = pipeline.container.read_windows()(options.name, options.from_ms, options.to_ms, key, options.limit)
@@ -65,13 +65,19 @@ def _windows(pipeline: Pipeline, settings: Settings, options: argparse.Namespace
 
 def _list(definitions: Sequence[WindowedAggregate], as_json: bool) -> None:
     if as_json:
-        print_json({"items": [{"name": found.name, "measures": [*found.measures]} for found in definitions]})
+        items = [
+            {"name": found.name, "measures": [*found.measures], "description": found.description}
+            for found in definitions
+        ]
+        print_json({"items": items})
         return
     for found in definitions:
         key = f" by {', '.join(found.key)}" if found.key else ""
         print(plain(f"{found.name}: {', '.join(found.measures)} per {_length(found)}{key}"))
+        if found.description:
+            print(plain(f"  {found.description}"))
     if not definitions:
-        print("no windows are defined: add analytics.windows to the settings")
+        print("no windows are counted: name some in analytics.shipped, or add analytics.windows to the settings")
 
 
 def _length(definition: WindowedAggregate) -> str:

@@ -20,7 +20,9 @@ def test_an_invalid_context_is_dropped() -> None:
 def test_countries() -> None:
     assert [event_of(view(context={"country": code})).country for code in ("DE", "de")] == ["DE", "DE"]
     for written in ("nowhere", "D", 7, "D1", "ÄÖ", ["DE"], ""):
-        assert event_of(view(context={"country": written, "device": "tv"})).context == {"device": "tv"}
+        found = event_of(view(context={"country": written, "device": "tv"}))
+        assert found.country is None
+        assert found.context == {"country": written, "device": "tv"}  # windows may be by the text
 
 
 @pytest.mark.parametrize(
