@@ -94,7 +94,7 @@ MUTATIONS = [
     Mutation(
         "workers know nothing of the filter",
         "composition/settings.py",
-        "exclude=None if exclude.is_empty else exclude, windows",
+        "exclude=exclude, windows",
         "exclude=None, windows",
         WHOLE,
     ),
