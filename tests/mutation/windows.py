@@ -163,4 +163,18 @@ MUTATIONS = [
         "        return newest_ms <= 0\n",
         TICKS,
     ),
+    Mutation(
+        "units that are given back are sold",
+        "domain/analytics/shipped.py",
+        'Measure("sum", "quantity", where=_PURCHASE)',
+        'Measure("sum", "quantity")',
+        ("tests/test_shipped_windows.py",),
+    ),
+    Mutation(
+        "what is counted does not depend on the settings",
+        "composition/settings.py",
+        "windows=self.analytics.definitions)",
+        "windows=self.analytics.windows)",
+        ("tests/composition/test_analytics_settings.py",),
+    ),
 ]

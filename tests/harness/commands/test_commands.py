@@ -117,6 +117,16 @@ def test_the_worker_bench_measures_every_event(tmp_path: Path, workload: str) ->
     assert figures["events"] == 2_000
     assert figures["events_per_cpu_second"] > 0
     assert sum(figures["stages"].values()) == pytest.approx(1.0)
+    assert figures["shipped"] == "none"
+
+
+def test_the_worker_bench_counts_windows_if_it_is_asked_to(tmp_path: Path) -> None:
+    def size(*arguments: str) -> float:
+        figures = ran(tmp_path, "bench", "worker", "--events", 2_000, "--customers", 100, *arguments)
+        bytes_per_event: float = figures["database_bytes_per_event"]
+        return bytes_per_event
+
+    assert size() < size("--shipped", "default") < size("--shipped", "all")
 
 
 def test_the_bench_of_files_publishes_every_row(tmp_path: Path) -> None:
