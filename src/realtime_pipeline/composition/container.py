@@ -47,6 +47,7 @@ from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.ports.window_queries import WindowQueries
 from realtime_pipeline.application.ports.window_results import WindowResults
+from realtime_pipeline.application.ports.window_topic import WindowTopic
 from realtime_pipeline.application.processing.close_windows import CloseWindows
 from realtime_pipeline.application.processing.outbox_relay import OutboxRelay
 from realtime_pipeline.application.processing.process_events import ProcessEvents
@@ -104,7 +105,7 @@ def _kafka_log(settings: Settings, resources: ExitStack) -> "KafkaEventLog":
 def _topics(settings: Settings) -> "KafkaTopics":
     from realtime_pipeline.infrastructure.kafka.topics import KafkaTopics
 
-    return KafkaTopics(settings.kafka)
+    return KafkaTopics(settings.kafka, [definition.topic for definition in settings.folding.windows])
 
 
 def _memory_log(settings: Settings, clock: Clock) -> MemoryLog:
@@ -170,6 +171,7 @@ class Container(containers.DeclarativeContainer):
     window_results: providers.Singleton[WindowResults] = _Single(
         lambda parts: _store(parts).window_results(parts), __self__
     )
+    window_topic: providers.Singleton[WindowTopic] = _Single(lambda parts: _log(parts).window_topic(parts), __self__)
     views: providers.Singleton[Views] = _Single(lambda parts: _store(parts).views(parts), __self__)
     product_queries: providers.Singleton[ProductQueries] = _Single(
         lambda parts: _store(parts).product_queries(parts), __self__

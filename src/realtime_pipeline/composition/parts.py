@@ -26,6 +26,7 @@ from realtime_pipeline.application.ports.upkeep import Upkeep
 from realtime_pipeline.application.ports.views import Views
 from realtime_pipeline.application.ports.window_queries import WindowQueries
 from realtime_pipeline.application.ports.window_results import WindowResults
+from realtime_pipeline.application.ports.window_topic import NoWindowTopic, WindowTopic
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.infrastructure.memory.log import MemoryLog
 from realtime_pipeline.infrastructure.sqlite.database import Database
@@ -59,7 +60,7 @@ class Parts(Protocol):
 @attrs.frozen
 class LogTechnology:
     """The adapters of a log technology: publisher, publisher of a source by its name, log for workers, and reader
-    beside the workers.
+    beside the workers; where results of windows are published, if there are topics.
 
     `name` is the file or topic of the log; `retention` is what ends the retention of its records, for the receipt of an
     erasure; `module` is the vendor's module, if it is an extra.
@@ -71,6 +72,7 @@ class LogTechnology:
     reader: Callable[[Parts], LogReader]
     name: Callable[[Settings], str]
     retention: Callable[[Settings], Retained]
+    window_topic: Callable[[Parts], WindowTopic] = lambda _: NoWindowTopic()
     module: str | None = None
 
 

@@ -219,6 +219,9 @@ class Settings:
                 raise ValueError(f"{setting} must be one of {', '.join(get_args(known))}, not {name}")
         if (self.log, self.store) == ("kafka", "sqlite"):
             raise ValueError("log kafka needs store redis: the store in SQLite has no outbox for outputs in Kafka")
+        with_topic = [definition.name for definition in self.analytics.definitions if definition.topic]
+        if with_topic and self.log != "kafka":
+            raise ValueError(f"analytics.windows: {with_topic[0]} has a topic, which needs log kafka")
         if self.log_retention != LogRetentionSettings() and (self.log, self.store) != ("sqlite", "sqlite"):
             raise ValueError(
                 "log_retention needs log sqlite and store sqlite: Kafka has a retention of its own (topics create "

@@ -33,6 +33,7 @@ from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.snapshots import Snapshots
 from realtime_pipeline.application.ports.source import Source
 from realtime_pipeline.application.ports.upkeep import Upkeep
+from realtime_pipeline.application.ports.window_topic import WindowTopic
 from realtime_pipeline.application.processing.claim_cells import ClaimCells
 from realtime_pipeline.application.processing.close_windows import CloseWindows
 from realtime_pipeline.application.processing.emit_windows import EmitWindows
@@ -74,6 +75,7 @@ from realtime_pipeline.infrastructure.codecs.unmapped import encode_unmapped
 class Provided(Parts, Protocol):
     """The providers that use cases are made of."""
 
+    window_topic: providers.Singleton[WindowTopic]
     log: providers.Singleton[EventLog]
     log_reader: providers.Singleton[LogReader]
     decoder: providers.Singleton[EventDecoder]
@@ -143,7 +145,7 @@ def keep_windows(provided: Provided) -> KeepWindows | None:
     )
     return KeepWindows(
         queries,
-        EmitWindows(queries, results, definitions, of_windows, clock),
+        EmitWindows(queries, results, provided.window_topic(), definitions, of_windows, clock),
         PurgeWindows(provided.cells(), queries, results, definitions),
         WriteTicks(queries, provided.publisher, encode_tick, definitions, of_windows, clock),
         [compiled.fingerprint for compiled in definitions],

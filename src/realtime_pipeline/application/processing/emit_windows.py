@@ -9,6 +9,7 @@ from realtime_pipeline.application.merged_windows import merged_windows
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.window_queries import CellNotes, WindowQueries
 from realtime_pipeline.application.ports.window_results import Emitted, WindowResults
+from realtime_pipeline.application.ports.window_topic import WindowTopic
 from realtime_pipeline.application.processing.settings import WindowUpkeepSettings
 from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 from realtime_pipeline.domain.analytics.results import WindowResult
@@ -30,12 +31,14 @@ class EmitWindows:
         self,
         queries: WindowQueries,
         results: WindowResults,
+        topic: WindowTopic,
         definitions: Sequence[CompiledAggregate],
         settings: WindowUpkeepSettings,
         clock: Clock,
     ) -> None:
         self._queries = queries
         self._results = results
+        self._topic = topic
         self._definitions = definitions
         self._settings = settings
         self._settle_ms = 0 if results.is_lossless else settings.settle_ms
@@ -51,7 +54,8 @@ class EmitWindows:
             notes: what all partitions have noted.
 
         Raises:
-            Unreachable: the store does not respond.
+            Unreachable: the store or the topic of results does not respond.
+            UnrecoverableState: there is no such topic.
         """
         mine = [found for found in self._definitions if crc32(found.definition.name.encode()) % len(notes) in owned]
         fingerprints = {found.fingerprint for found in mine}
@@ -77,6 +81,7 @@ class EmitWindows:
         chosen = [due.popleft() for _ in range(min(len(due), self._windows_at_once(compiled, len(notes))))]
         results = self._read(compiled, chosen, time_ms)
         reached_ms = compiled.final_ms(chosen[-1]) if due else time_ms
+        self._topic.publish(compiled.definition, results)
         self._results.write(fingerprint, results, emitted.advanced(reached_ms, now_ms, self._settle_ms), now_ms)
         if due:
             self._due[fingerprint] = time_ms, due

@@ -8,6 +8,7 @@ from realtime_pipeline.application.ports.late_events import LateEvents
 from realtime_pipeline.application.ports.log_reader import LogReader
 from realtime_pipeline.application.ports.outputs import GroupOutputs
 from realtime_pipeline.application.ports.source_publisher import SourcePublisher
+from realtime_pipeline.application.ports.window_topic import WindowTopic
 from realtime_pipeline.composition.parts import LogTechnology, Parts
 from realtime_pipeline.composition.technologies import memory
 
@@ -34,6 +35,14 @@ def _reader(parts: Parts) -> LogReader:
     from realtime_pipeline.infrastructure.kafka.log_reader import KafkaLogReader
 
     return KafkaLogReader(parts.settings().kafka)
+
+
+def _window_topic(parts: Parts) -> WindowTopic:
+    from realtime_pipeline.infrastructure.kafka.window_topic import KafkaWindowTopic
+
+    topic = KafkaWindowTopic(parts.settings().kafka)
+    parts.resources().callback(topic.close)
+    return topic
 
 
 def outputs(parts: Parts) -> GroupOutputs:
@@ -73,5 +82,6 @@ LOG = LogTechnology(
     reader=_reader,
     name=lambda settings: f"topic {settings.kafka.topic}",
     retention=lambda settings: Retained(RetainedCode.LOG, RetainedUntil.TOPIC_RETENTION, settings.kafka.topic),
+    window_topic=_window_topic,
     module="confluent_kafka",
 )

@@ -28,6 +28,9 @@ FORMAT: Final = 1
 _DIGESTS: Final = "distinct"
 """The measure that keeps digests alone, and no value of an event."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{0,249}")
+_NOT_COUNTED: Final = frozenset(("description", "topic"))
+"""Fields that do not decide what is counted."""
 
 
 @attrs.frozen
@@ -46,6 +49,8 @@ class WindowedAggregate:
         keys_max: of how many keys each partition keeps a window; beyond it, those with the smallest hashes, and all
             others together.
         description: a line that says what is counted. It is no part of the fingerprint: other words count on.
+        topic: with the log in Kafka, the topic that gets the results, in place of `kafka.window_results_topic`. No part
+            of the fingerprint either.
     """
 
     name: str
@@ -58,6 +63,7 @@ class WindowedAggregate:
     lateness_ms: int = 3_600_000
     keys_max: int = 1_000
     description: str = ""
+    topic: str = ""
 
     def __attrs_post_init__(self) -> None:
         try:
@@ -71,7 +77,7 @@ class WindowedAggregate:
 
         What another definition or another release's format has counted lies under another fingerprint.
         """
-        counted = attrs.asdict(self, filter=lambda field, _: field.name != "description")
+        counted = attrs.asdict(self, filter=lambda field, _: field.name not in _NOT_COUNTED)
         text = f"{FORMAT}:{_canonical(counted)}"
         return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
@@ -85,6 +91,8 @@ class WindowedAggregate:
                 raise ValueError(f'"{name}" is no name: write up to 64 small letters, digits and _')
         if len(self.description) > DESCRIPTION_LENGTH_MAX or not self.description.isprintable():
             raise ValueError(f"description: write a line of up to {DESCRIPTION_LENGTH_MAX} printable characters")
+        if not _TOPIC.fullmatch(self.topic) or self.topic in (".", ".."):
+            raise ValueError(f'topic: "{self.topic}" is no name of a topic: write letters, digits, ".", "_" and "-"')
         at_least(0, self, "bound_ms", "lateness_ms")
         at_least(1, self, "keys_max")
         in_bounds("keys_max", self.keys_max, 1, KEYS_MAX)

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from realtime_pipeline.application.errors import Damaged, NewerRelease
+from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.measures.accumulator import Entry, Result
 from realtime_pipeline.domain.analytics.results import WindowResult, WindowState
 from realtime_pipeline.infrastructure.codecs.formats import RESULT
@@ -30,6 +31,34 @@ def encode_result(result: WindowResult) -> bytes:
     """Encode a result of a final window."""
     values = {name: _listed(value) for name, value in result.values.items()}
     return _encode(_ResultDocument(result.start_ms, result.end_ms, result.key, values, result.is_partial))
+
+
+class _PublishedDocument(_ResultDocument, kw_only=True):
+    """A result that stands by itself: with the definition's name and fingerprint."""
+
+    name: str
+    fingerprint: str
+
+
+def encode_published(definition: WindowedAggregate, result: WindowResult) -> bytes:
+    """Encode a result of a final window for programs that know nothing else of it."""
+    values = {name: _listed(value) for name, value in result.values.items()}
+    return _encode(
+        _PublishedDocument(
+            result.start_ms,
+            result.end_ms,
+            result.key,
+            values,
+            result.is_partial,
+            name=definition.name,
+            fingerprint=definition.fingerprint,
+        )
+    )
+
+
+def encode_published_key(definition: WindowedAggregate, result: WindowResult) -> bytes:
+    """Encode the key under which a result is published: the same whoever publishes it, and however often."""
+    return _encode((definition.name, definition.fingerprint, result.start_ms, result.key))
 
 
 def encode_key(result: WindowResult) -> bytes:

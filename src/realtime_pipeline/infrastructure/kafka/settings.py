@@ -23,7 +23,8 @@ class KafkaSettings:
     `brokers` are `host:port`, separated by commas. `partitioner` says how producers assign keys to partitions:
     `consistent` (CRC-32), or `murmur2` if some producers are written in Java; it is fixed once a store is built. With
     `group_protocol = "auto"` workers use the consumer group protocol of KIP-848 if the brokers support it, else the
-    classic protocol with the cooperative-sticky assignor. `librdkafka` sets any option of librdkafka by its own name,
+    classic protocol with the cooperative-sticky assignor. Results of final windows go to `window_results_topic`; to no
+    topic where it is empty. `librdkafka` sets any option of librdkafka by its own name,
     also those of SASL and TLS; a password comes from the environment (`REALTIME_PIPELINE_KAFKA__PASSWORD`) or from
     `password_file`.
     """
@@ -32,6 +33,7 @@ class KafkaSettings:
     topic: str = "user_events"
     dead_letters_topic: str = "dead_letters"
     late_events_topic: str = "late_events"
+    window_results_topic: str = ""
     source_positions_topic: str = "source_positions"
     group: str = "realtime-pipeline"
     partitioner: Literal["consistent", "murmur2"] = "consistent"

@@ -1,7 +1,7 @@
 """Creating, listing, describing, truncating and deleting topics."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -108,10 +108,12 @@ def group_members(settings: KafkaSettings) -> Sequence[str]:
 
 
 class KafkaTopics:
-    """The pipeline's topics on one cluster."""
+    """The pipeline's topics on one cluster; `result_topics` are those that definitions of windows name."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, result_topics: Iterable[str] = ()) -> None:
         self._settings = settings
+        names = (settings.window_results_topic, *result_topics)
+        self._result_topics = tuple(dict.fromkeys(name for name in names if name))
         self._process = OpeningProcess()
         self._client = new_admin(settings)
 
@@ -122,20 +124,22 @@ class KafkaTopics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the topics of the log, of dead letters, of late events and of source positions."""
+        """The names of the topics of the log, of dead letters, of late events, of source positions and of results."""
         settings = self._settings
         return (
             settings.topic,
             settings.dead_letters_topic,
             settings.late_events_topic,
             settings.source_positions_topic,
+            *self._result_topics,
         )
 
     def create(self, topic_settings: TopicSettings) -> Sequence[str]:
         """Create the topics that do not exist, wait until they can be used, and return their names.
 
         The log's topic gets `LogAppendTime`: the fold measures by the time at which brokers appended a record. The
-        topic of source positions has one partition, and is compacted: its last record of a key never expires.
+        topic of source positions has one partition, and is compacted: its last record of a key never expires. Topics of
+        results are compacted, and expire.
 
         Raises:
             Unavailable: a topic was created but cannot be used yet.
@@ -152,6 +156,8 @@ class KafkaTopics:
                 config["message.timestamp.type"] = "LogAppendTime"
             elif name in (self._settings.dead_letters_topic, self._settings.late_events_topic):
                 config["max.message.bytes"] = str(OUTPUT_BYTES_MAX)
+            elif name in self._result_topics:
+                config["cleanup.policy"] = "compact,delete"
             else:
                 del config["retention.ms"]
                 config["cleanup.policy"], partitions = "compact", 1
