@@ -1,6 +1,9 @@
 """The command `windows`."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -161,3 +164,35 @@ def test_bars_are_between_the_smallest_and_the_largest_number() -> None:
     assert sparkline([0, 7, 3]) == "▁█▄"
     assert sparkline([-1, 1]) == "▁█"
     assert sparkline([0, 0]) == "▁▁"
+
+
+def test_following_prints_what_has_changed_until_it_is_stopped(shop: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "realtime_pipeline.interfaces.cli.main", "windows", "sales"]
+    more = json.loads((tmp_path / "events.jsonl").read_text("utf-8").splitlines()[0]) | {"event_id": "more"}
+    later = tmp_path / "later.jsonl"
+    later.write_text(json.dumps(more), "utf-8")
+    command += ["--settings", str(shop), "--follow", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as following:
+        try:
+            assert following.stdout is not None
+            first = [json.loads(following.stdout.readline()) for _ in range(2)]
+            assert [found["values"]["orders"] for found in first] == [1, 1]
+            main(["publish", str(later), "--settings", str(shop)])
+            main(["worker", "--until-caught-up", "--settings", str(shop)])
+            changed = json.loads(following.stdout.readline())
+            assert (changed["start"], changed["values"]["gross"]) == (first[0]["start"], 2 * 1234.5 + 10.25)
+            following.send_signal(signal.SIGINT)
+            printed, said = following.communicate(timeout=20)
+        finally:
+            following.kill()
+    assert (printed, said, following.returncode) == ("", "", 0)
+
+
+def test_a_finite_replay_ends_with_closed_windows(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["worker", "--until-caught-up", "--close-windows", "--settings", str(shop)]) == 0
+    capsys.readouterr()
+    main(["windows", "sales", "--json", "--settings", str(shop)])
+    items = json.loads(capsys.readouterr().out)["items"]
+    assert [item["state"] for item in items] == ["final", "final"]
+    assert main(["worker", "--close-windows", "--settings", str(shop)]) == 1
+    assert "--close-windows is for --until-caught-up" in capsys.readouterr().err

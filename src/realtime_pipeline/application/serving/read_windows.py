@@ -54,18 +54,20 @@ class Windows:
             "name": self.definition.name,
             "late": self.late,
             "late_by_ticks": self.late_by_ticks,
-            "items": [
-                {
-                    "start": utc_text(item.start_ms),
-                    "end": utc_text(item.end_ms),
-                    "key": None if item.key is None else list(item.key),
-                    "values": {name: _as_json(value) for name, value in item.values.items()},
-                    "state": item.state.value,
-                    "partial": item.is_partial,
-                }
-                for item in self.items
-            ],
+            "items": [item_as_dict(item) for item in self.items],
         }
+
+
+def item_as_dict(item: WindowResult) -> dict[str, object]:
+    """Return what a window has of a key as a JSON document, times in UTC."""
+    return {
+        "start": utc_text(item.start_ms),
+        "end": utc_text(item.end_ms),
+        "key": None if item.key is None else list(item.key),
+        "values": {name: _as_json(value) for name, value in item.values.items()},
+        "state": item.state.value,
+        "partial": item.is_partial,
+    }
 
 
 def _as_json(result: Result) -> object:

@@ -1,10 +1,16 @@
 """The command that shows what was counted in windows."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final, TypeAlias
 
-from realtime_pipeline.application.serving.read_windows import LIMIT_MAX, Windows
+import attrs
+
+from realtime_pipeline.application.serving.read_windows import LIMIT_MAX, Windows, item_as_dict
 from realtime_pipeline.composition.settings import Settings
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
 from realtime_pipeline.domain.analytics.measures.accumulator import Result
@@ -19,6 +25,7 @@ from realtime_pipeline.pipeline import Pipeline
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 LIMIT: Final = 20
+FOLLOW_EVERY_S: Final = 1.0
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKLINES_MAX: Final = 8
 _OTHERS: Final = "(all others)"
@@ -41,6 +48,9 @@ def add_windows(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="only this key; repeat the option for each of its fields, in order; an empty VALUE is one that is absent",
     )
     windows.add_argument("--limit", type=_limit, default=LIMIT, help=f"the latest windows (default: {LIMIT})")
+    windows.add_argument(
+        "--follow", action="store_true", help="go on: print what has changed, each second, until stopped"
+    )
     add_json(windows)
     windows.set_defaults(command=_windows, reads=True)
 
@@ -56,11 +66,42 @@ def _windows(pipeline: Pipeline, settings: Settings, options: argparse.Namespace
         _list(settings.analytics.definitions, options.json)
         return
     key = None if options.key is None else [value or None for value in options.key]
-    found = pipeline.container.read_windows()(options.name, options.from_ms, options.to_ms, key, options.limit)
+    read = partial(pipeline.container.read_windows(), options.name, options.from_ms, options.to_ms, key, options.limit)
+    if options.follow:
+        _follow(read, options.json)
+        return
+    found = read()
     if options.json:
         print_json(found.as_dict())
     else:
         print("\n".join(map(plain, _in_words(found))))
+
+
+def _follow(read: Callable[[], Windows], as_json: bool) -> None:
+    """Print windows, and each second those that have changed, until Ctrl-C."""
+    seen: dict[tuple[int, tuple[str | None, ...] | None], WindowResult] = {}
+    with suppress(KeyboardInterrupt):
+        while True:
+            windows = read()
+            changed = [item for item in windows.items if seen.get((item.start_ms, item.key)) != item]
+            is_first = not seen
+            seen = {(item.start_ms, item.key): item for item in windows.items}
+            if changed:
+                found = attrs.evolve(windows, items=changed)
+                lines = _rows_as_json(found) if as_json else _rows(found, with_heading=is_first)
+                print("\n".join(lines), flush=True)
+            time.sleep(FOLLOW_EVERY_S)
+
+
+def _rows_as_json(windows: Windows) -> Iterator[str]:
+    """A line for each window."""
+    for item in windows.items:
+        yield json.dumps({"name": windows.definition.name, **item_as_dict(item)}, ensure_ascii=False)
+
+
+def _rows(windows: Windows, with_heading: bool) -> Iterator[str]:
+    heading = [_heading(windows.definition)] if with_heading else []
+    return map(plain, _table([*heading, *(_row(windows.definition, item) for item in windows.items)]))
 
 
 def _list(definitions: Sequence[WindowedAggregate], as_json: bool) -> None:
