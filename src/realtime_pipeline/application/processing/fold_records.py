@@ -114,9 +114,7 @@ class FoldRecords:
             if cell.windows is None:
                 cell.windows = PaneTable(definitions)
             cell.windows.evict()  # every commit before is written
-            wanted[partition] = cell.windows.wanted(
-                event.occurred_at_ms for _, event in pairs if isinstance(event, Event)
-            )
+            wanted[partition] = cell.windows.wanted(event for _, event in pairs if isinstance(event, Event))
         found = self._cells.load_panes({partition: ids for partition, ids in wanted.items() if ids})
         for partition, panes in found.items():
             cell = owned[partition]

@@ -75,23 +75,34 @@ class PaneTable:
         self._number = 0
         self._stopped: dict[str, int] = {}  # when other definitions were counted last, whose notes are to say so
 
-    def wanted(self, times_ms: Iterable[int]) -> list[PaneId]:
-        """The panes to load before events of these times are folded; those in memory are not among them.
+    def wanted(self, events: Iterable[Event]) -> list[PaneId]:
+        """The panes to load before events are folded; those in memory are not among them.
 
         Panes of which no window is open any more are left out: the partition's time never goes back. Panes that cannot
         be stored yet begin empty.
         """
         wanted = [] if self._has_begun else [TIME, *(PaneId(found, NOTES_MS) for found in self._counted)]
         size_ms = self._granule_ms
-        granules = {at_ms // size_ms for at_ms in times_ms}
-        edges_ms = [at_ms for granule in granules for at_ms in (granule * size_ms, (granule + 1) * size_ms - 1)]
+        granules: dict[EventKind, set[int]] = {}
+        for event in events:
+            if self._counting(event.kind):
+                granules.setdefault(event.kind, set()).add(event.occurred_at_ms // size_ms)
         for fingerprint, counted in self._counted.items():
+            own = {granule for kind, found in granules.items() if counted in self._of_kind[kind] for granule in found}
+            edges_ms = [at_ms for granule in own for at_ms in (granule * size_ms, (granule + 1) * size_ms - 1)]
             for start_ms in set(map(counted.compiled.cut.pane_of, edges_ms)) - counted.panes.keys():
                 if self._has_begun and start_ms > self._newest_ms:
                     counted.panes[start_ms] = Pane(counted.compiled, start_ms)
                 elif counted.is_open(start_ms, self.time_ms):
                     wanted.append(PaneId(fingerprint, start_ms))
         return wanted
+
+    def _counting(self, kind: EventKind) -> tuple[_Panes, ...]:
+        """The definitions that may count events of a kind."""
+        found = self._of_kind.get(kind)
+        if found is None:
+            found = self._of_kind[kind] = self._for(kind)
+        return found
 
     def load(self, found: Mapping[PaneId, Chunks], number: int, largest_ms: int, ahead_ms: int, begins_ms: int) -> None:
         """Take over panes from the store, where they may be empty.
@@ -140,10 +151,11 @@ class PaneTable:
 
     def count(self, event: Event) -> Sequence[MissedWindows]:
         """Count an event in every window that it is in and that is open; return the definitions that it is late for."""
-        kind = event.kind
-        of_kind = self._of_kind.get(kind)
+        of_kind = self._of_kind.get(event.kind)
         if of_kind is None:
-            of_kind = self._of_kind[kind] = self._for(kind)
+            of_kind = self._counting(event.kind)
+        if not of_kind:
+            return ()
         time_ms, events_ms = self.time_ms, self._events_ms
         for counted in of_kind:
             counted.count(event, time_ms, events_ms)
@@ -155,12 +167,15 @@ class PaneTable:
 
     def advance(self, at_ms: int, appended_at_ms: int) -> None:
         """Move the partition's time on by an event."""
-        self._newest_ms = max(self._newest_ms, at_ms)
-        at_ms = min(at_ms, appended_at_ms)
-        self._events_ms = max(self._events_ms, at_ms)
-        if at_ms > self.time_ms:
-            self.time_ms = at_ms
-            self._risen_ms, self._quiet_ms = max(self._risen_ms, appended_at_ms), BEFORE_ALL_TIME
+        if at_ms > self._newest_ms:  # noqa: PLR1730 - it runs for every event, and `max` takes three times as long
+            self._newest_ms = at_ms
+        if at_ms > appended_at_ms:  # noqa: PLR1730
+            at_ms = appended_at_ms
+        if at_ms > self._events_ms:
+            self._events_ms = at_ms
+            if at_ms > self.time_ms:
+                self.time_ms = at_ms
+                self._risen_ms, self._quiet_ms = max(self._risen_ms, appended_at_ms), BEFORE_ALL_TIME
 
     def tick(self, appended_at_ms: int, elapsed_ms: int, floor_ms: int | None) -> None:
         """Move the partition's time on by a tick.
