@@ -11,7 +11,7 @@ from realtime_pipeline.domain.analytics.windows import Window
 from realtime_pipeline.domain.conditions import FieldTest
 from realtime_pipeline.domain.profile.exclusion import Exclusion
 from realtime_pipeline.infrastructure.codecs.limits import EventLimits
-from tests.support.histories import event, opened
+from tests.support.histories import SetClock, append, event, opened
 from tests.support.windows import MINUTE, SALES, VIEWS, at, counts, rows, run, settings_for, states, view
 
 
@@ -238,3 +238,21 @@ def test_an_event_that_is_late_for_one_sliding_window_counts_in_the_next() -> No
         # of T = 0: event 1 in the windows of -20 and 0; event 2 in those of 20 and 40; the late event in that of 20
         assert counts(pipeline, "views") == [(start, ("mug",), n) for start, n in ((-20, 1), (0, 1), (20, 2), (40, 1))]
         assert pipeline.windows("views").late == 0
+
+
+def test_a_wrong_date_in_a_file_makes_nothing_late() -> None:
+    """Time follows the second-newest of the last hundred imported events, across restarts, too."""
+    clock, year_s = SetClock(), 365 * 86_400
+    with opened(settings_for(VIEWS), clock) as pipeline:
+        for number in range(20):
+            seconds = 600 * number - (10 * year_s if number != 7 else 0)
+            append(pipeline, [view(f"{number}", seconds)], origin=f"old.jsonl:{number + 1}")
+            pipeline.process()
+            if number % 5 == 0:
+                pipeline.container.process_events.reset()  # another worker goes on
+        found = pipeline.windows("views")
+        assert (len(found.items), found.late) == (20, 0)
+        assert found.time_ms == at(600 * 19 - 10 * year_s)
+        append(pipeline, [view("second", 600 * 8)], origin="old.jsonl:21")  # two of them do
+        pipeline.process()
+        assert pipeline.windows("views").time_ms == at(600 * 7)

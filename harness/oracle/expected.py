@@ -129,7 +129,8 @@ def expect(
         classify(record, decoded, settings.max_future_skew_ms, partition_of, classified)
         if settings.windows and isinstance(decoded, Event):
             key = SessionKey(record.position * KEY_STRIDE + record.partition)
-            originals[key] = TimedEvent(decoded, True, record.appended_at_ms, checksum_of(record))
+            is_imported = record.origin is not None
+            originals[key] = TimedEvent(decoded, True, record.appended_at_ms, checksum_of(record), is_imported)
     timed: dict[SessionKey, TimedEvent] = {}
     stock_partitions = frozenset(key % KEY_STRIDE for key, _ in classified.stock_events)
     totals = ViewTotals(classified.appended_ms_of_ahead, stock_partitions=stock_partitions)

@@ -34,6 +34,7 @@ class TimedEvent:
     is_counted: bool
     appended_ms: int
     checksum: int = 0
+    is_imported: bool = False
 
 
 @attrs.define
@@ -43,11 +44,15 @@ class PartitionTime:
     time_ms: int = NO_TIME
     events_ms: int = NO_TIME
     risen_ms: int = NO_TIME
+    imported_ms: list[int] = attrs.Factory(list)
 
     def add(self, found: TimedEvent | WindowTick) -> None:
         """Move on by an event or a tick."""
         if isinstance(found, TimedEvent):
             reached = min(found.event.occurred_at_ms, found.appended_ms)
+            if found.is_imported:
+                self.imported_ms = [*self.imported_ms[-99:], reached]
+                reached = sorted([NO_TIME, *self.imported_ms])[-2]
             self.events_ms = max(self.events_ms, reached)
         else:
             reached = self.time_ms

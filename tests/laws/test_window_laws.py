@@ -4,6 +4,7 @@ import copy
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 
 import attrs
@@ -35,7 +36,7 @@ from tests.support.histories import (
     in_pieces,
     opened,
 )
-from tests.support.windows import TickAt, append_history
+from tests.support.windows import Imported, TickAt, append_history
 
 SALES = ("product_purchased", "purchase_cancelled")
 ALL_MEASURES = {
@@ -89,9 +90,13 @@ def ticks(draw: st.DrawFn) -> TickAt:
 
 
 @st.composite
-def ticked_histories(draw: st.DrawFn) -> list[bytes | TickAt]:
-    """A history with ticks between its events, also of partitions without events."""
-    found: list[bytes | TickAt] = list(draw(histories()))
+def ticked_histories(draw: st.DrawFn) -> list[bytes | Imported | TickAt]:
+    """A history with ticks between its events, also of partitions without events; some events come from files."""
+    events, are_imported = draw(histories()), draw(st.lists(st.booleans(), max_size=40))
+    pairs = zip_longest(events, are_imported[: len(events)], fillvalue=False)
+    found: list[bytes | Imported | TickAt] = [
+        Imported(value) if is_imported else value for value, is_imported in pairs if isinstance(value, bytes)
+    ]
     for tick in draw(st.lists(ticks(), max_size=6)):
         found.insert(draw(st.integers(0, len(found))), tick)
     return found
@@ -131,7 +136,7 @@ def read(pipeline: Pipeline) -> list[dict[str, object]]:
     cuts=st.lists(st.integers(0, 40), max_size=2),
 )
 def test_the_windows_are_what_the_oracle_makes_of_the_log(
-    kind: Kind, history: list[bytes | TickAt], exclude: Exclusion, is_twice: bool, cuts: list[int]
+    kind: Kind, history: list[bytes | Imported | TickAt], exclude: Exclusion, is_twice: bool, cuts: list[int]
 ) -> None:
     clock = SetClock()
     with pipeline_of(kind, exclude, clock=clock) as pipeline:
@@ -169,7 +174,7 @@ def checked_final(pipeline: Pipeline, before: Final) -> Final:
 
 @KINDS
 @given(history=ticked_histories(), cuts=st.lists(st.integers(0, 40), max_size=3))
-def test_a_final_window_never_changes(kind: Kind, history: list[bytes | TickAt], cuts: list[int]) -> None:
+def test_a_final_window_never_changes(kind: Kind, history: list[bytes | Imported | TickAt], cuts: list[int]) -> None:
     clock = SetClock()
     with pipeline_of(kind, clock=clock) as pipeline:
         final: Final = {}
@@ -198,7 +203,7 @@ def test_a_store_that_is_built_again_has_the_same_windows(kind: Kind, history: l
     waits_ms=st.lists(st.integers(0, 70_000), min_size=5, max_size=5),
 )
 def test_what_was_final_stays_so_when_a_failover_loses_commits(
-    history: list[bytes | TickAt], cuts: list[int], lost: int, waits_ms: list[int]
+    history: list[bytes | Imported | TickAt], cuts: list[int], lost: int, waits_ms: list[int]
 ) -> None:
     """The cells go back to an earlier moment, as a replica that takes over may; or the results do; or both."""
     clock = SetClock()

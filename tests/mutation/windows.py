@@ -143,6 +143,13 @@ MUTATIONS = [
         RESULTS,
     ),
     Mutation(
+        "a wrong date in a file moves time",
+        "domain/analytics/pane_table.py",
+        "        if is_imported:\n",
+        "        if False:\n",
+        LAWS,
+    ),
+    Mutation(
         "the floor of a tick counts although records came in between",
         "domain/streams/fold.py",
         "                is_next = decoded.seen_ms == clock.appended_at_ms\n",

@@ -118,7 +118,12 @@ def embedded(kind: Kind, folder: Path, settings: Settings = SMALL) -> Settings:
     return attrs.evolve(settings, log=kind, store=kind, database=str(folder / "shop.db"))
 
 
-def append(pipeline: Pipeline, values: Iterable[bytes | Mapping[str, object]], partition: int | None = None) -> None:
+def append(
+    pipeline: Pipeline,
+    values: Iterable[bytes | Mapping[str, object]],
+    partition: int | None = None,
+    origin: str | None = None,
+) -> None:
     """Append records as a producer would, malformed ones included; `partition` overrides the partition of their key."""
     publisher = pipeline.container.publisher()
     routing_key = pipeline.container.decoder().routing_key
@@ -126,7 +131,7 @@ def append(pipeline: Pipeline, values: Iterable[bytes | Mapping[str, object]], p
     for value in values:
         raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
         key = routing_key(raw)
-        outgoing.append(Outgoing(None if key is None else key.encode(), raw, partition=partition))
+        outgoing.append(Outgoing(None if key is None else key.encode(), raw, origin, partition))
     publisher.publish(outgoing)
 
 

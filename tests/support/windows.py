@@ -73,6 +73,13 @@ def rows(
 
 
 @attrs.frozen
+class Imported:
+    """An event of a test's history that comes from a file."""
+
+    value: bytes
+
+
+@attrs.frozen
 class TickAt:
     """A tick of a test's history: the clock moves on by `after_ms`, and the tick is appended to a partition."""
 
@@ -84,12 +91,14 @@ class TickAt:
     """Whether its writer has seen the partition's last record."""
 
 
-def append_history(pipeline: Pipeline, clock: SetClock, history: Iterable[bytes | TickAt]) -> None:
+def append_history(pipeline: Pipeline, clock: SetClock, history: Iterable[bytes | Imported | TickAt]) -> None:
     """Append events and ticks, in order."""
     for item in history:
         if isinstance(item, TickAt):
             clock.at_ms += item.after_ms
             append_tick(pipeline, item)
+        elif isinstance(item, Imported):
+            append(pipeline, [item.value], origin="orders.csv:17")
         else:
             append(pipeline, [item])
 

@@ -23,7 +23,7 @@ where = {event_type = "product_viewed"}
 measures = {views = {measure = "count"}}
 lateness_ms = 0
 """
-EVENTS = [("view", "06:00:00"), ("view", "06:10:00"), ("view", "06:00:30"), ("purchase", "06:01:00")]
+EVENTS = [("view", "06:10:00"), ("view", "06:10:00"), ("view", "06:00:30"), ("purchase", "06:01:00")]
 
 
 @pytest.fixture

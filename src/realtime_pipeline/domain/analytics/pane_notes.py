@@ -30,6 +30,8 @@ _NOTED: Final = (
 )
 _RISEN: Final = ChunkId(0, (), 0, "risen_ms")
 _QUIET: Final = ChunkId(0, (), 0, "quiet_ms")
+_EVENTS: Final = ChunkId(0, (), 0, "events_ms")
+_IMPORTED: Final = ChunkId(0, (), 0, "imported")
 _NUMBER: Final = ChunkId(0, (), 0, "number")
 _FINGERPRINTS: Final = ChunkId(0, (), 0, "fingerprints")
 
@@ -102,7 +104,8 @@ class Counted:
     `time_ms` is the partition's time, `newest_ms` the largest time by the events' own clocks, -1 where none is;
     `number` is that of the commit that counted last, and `fingerprints` those of the definitions that it counted.
     `risen_ms` is when the record was appended by which time rose last. `quiet_ms` is -1 where that was an event; where
-    it was a tick, when the last such event was appended, 0 where none ever was.
+    it was a tick, when the last such event was appended, 0 where none ever was. `events_ms` is what the time would be
+    without ticks, None where that is the same. `imported` is what `ImportedTimes` keeps.
     """
 
     time_ms: int = BEFORE_ALL_TIME
@@ -111,6 +114,8 @@ class Counted:
     fingerprints: frozenset[str] = frozenset()
     risen_ms: int = BEFORE_ALL_TIME
     quiet_ms: int = BEFORE_ALL_TIME
+    events_ms: int | None = None
+    imported: bytes = b""
 
     @property
     def is_live(self) -> bool:
@@ -125,7 +130,7 @@ class Counted:
     @classmethod
     def of(cls, chunks: Chunks) -> "Counted":
         """Read it."""
-        names = chunks.get(_FINGERPRINTS, b"")
+        names, events, imported = chunks.get(_FINGERPRINTS, b""), chunks.get(_EVENTS), chunks.get(_IMPORTED, b"")
         return cls(
             int(chunks.get(_TIME, BEFORE_ALL_TIME)),
             int(chunks.get(_NEWEST, BEFORE_ALL_TIME)),
@@ -133,6 +138,8 @@ class Counted:
             frozenset(names.decode().split() if isinstance(names, bytes) else ()),
             int(chunks.get(_RISEN, BEFORE_ALL_TIME)),
             int(chunks.get(_QUIET, BEFORE_ALL_TIME)),
+            None if events is None else int(events),
+            imported if isinstance(imported, bytes) else b"",
         )
 
     def chunks(self, before: "Counted") -> ChunkChanges:
@@ -148,4 +155,8 @@ class Counted:
             changes[_RISEN] = self.risen_ms
         if self.quiet_ms != before.quiet_ms:
             changes[_QUIET] = self.quiet_ms
+        if self.events_ms != before.events_ms:
+            changes[_EVENTS] = self.events_ms
+        if self.imported != before.imported:
+            changes[_IMPORTED] = self.imported
         return changes

@@ -5,6 +5,7 @@ from typing import Final
 
 from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
+from realtime_pipeline.domain.analytics.imported_times import ImportedTimes
 from realtime_pipeline.domain.analytics.missed import MissedWindows
 from realtime_pipeline.domain.analytics.pane_notes import BEFORE_ALL_TIME, NOTES_MS, TIME, Counted, Notes, stopped
 from realtime_pipeline.domain.analytics.panes import ChunkChanges, Chunks, Pane, PaneId
@@ -56,9 +57,9 @@ class PaneTable:
     """The panes of a partition that are in memory. The owner of the partition loads panes before it folds records.
 
     `time_ms` is the partition's time: the largest time of its events, each counted at most as the time at which it was
-    appended; ticks move it on, too. An event is judged by the time before it: a window whose end is more than the bound
-    and the lateness behind that time counts it no more. No pane is stored that begins later than the newest event by
-    the events' own clocks.
+    appended, but for imported ones (`ImportedTimes`); ticks move it on, too. An event is judged by the time before it:
+    a window whose end is more than the bound and the lateness behind that time counts it no more. No pane is stored
+    that begins later than the newest event by the events' own clocks.
     """
 
     def __init__(self, definitions: Sequence[WindowedAggregate]) -> None:
@@ -71,6 +72,7 @@ class PaneTable:
         self._has_begun = False
         self.time_ms = self._newest_ms = self._events_ms = BEFORE_ALL_TIME
         self._risen_ms = self._quiet_ms = BEFORE_ALL_TIME
+        self._imported: ImportedTimes | None = None
         self._stored = Counted()
         self._number = 0
         self._stopped: dict[str, int] = {}  # when other definitions were counted last, whose notes are to say so
@@ -128,11 +130,13 @@ class PaneTable:
         """Go on where the last commit ended. Where that did not count a definition, its counting begins again: another
         worker had other definitions, or none."""
         stored = self._stored = Counted.of(found[TIME])
-        self.time_ms, self._newest_ms = max(stored.time_ms, largest_ms), max(stored.newest_ms, stored.time_ms)
-        self._events_ms = largest_ms
-        self._risen_ms, self._quiet_ms = stored.risen_ms, stored.quiet_ms
-        self._number = number
         is_next = stored.number == number
+        counted_ms = stored.time_ms if is_next else max(stored.time_ms, largest_ms)
+        self.time_ms, self._newest_ms = counted_ms, max(stored.newest_ms, stored.time_ms)
+        self._events_ms = counted_ms if stored.events_ms is None else stored.events_ms
+        self._risen_ms, self._quiet_ms = stored.risen_ms, stored.quiet_ms
+        self._imported = ImportedTimes(stored.imported) if stored.imported else None
+        self._number = number
         # What was not counted may be ahead of the partition's time; how far is known of commits that counted.
         since_ms = self._newest_ms if is_next or self.time_ms < 0 else self.time_ms + ahead_ms
         since_ms = max(since_ms, self.time_ms, begins_ms)
@@ -165,12 +169,17 @@ class PaneTable:
         self._missed.clear()
         return missed
 
-    def advance(self, at_ms: int, appended_at_ms: int) -> None:
-        """Move the partition's time on by an event."""
+    def advance(self, at_ms: int, appended_at_ms: int, is_imported: bool = False) -> None:
+        """Move the partition's time on by an event; by an imported one, as far as another one has been."""
         if at_ms > self._newest_ms:  # noqa: PLR1730 - it runs for every event, and `max` takes three times as long
             self._newest_ms = at_ms
         if at_ms > appended_at_ms:  # noqa: PLR1730
             at_ms = appended_at_ms
+        if is_imported:
+            if self._imported is None:
+                self._imported = ImportedTimes()
+            second_ms = self._imported.add(at_ms)
+            at_ms = BEFORE_ALL_TIME if second_ms is None else second_ms
         if at_ms > self._events_ms:
             self._events_ms = at_ms
             if at_ms > self.time_ms:
@@ -200,7 +209,14 @@ class PaneTable:
     def counted(self) -> Counted:
         """What is to be stored of all definitions."""
         return Counted(
-            *(self.time_ms, self._newest_ms, self._number, frozenset(self._counted), self._risen_ms, self._quiet_ms)
+            self.time_ms,
+            self._newest_ms,
+            self._number,
+            frozenset(self._counted),
+            self._risen_ms,
+            self._quiet_ms,
+            None if self._events_ms == self.time_ms else self._events_ms,
+            b"" if self._imported is None else self._imported.chunk(),
         )
 
     def changes(self) -> dict[PaneId, ChunkChanges]:

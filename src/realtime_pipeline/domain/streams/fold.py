@@ -171,7 +171,7 @@ class _Folding:
         if windows is not None:
             if is_counted and (missed := windows.count(counted)):
                 self.effects.add_late(record, event, missed, windows.time_ms)
-            windows.advance(event.occurred_at_ms, record.appended_at_ms)
+            windows.advance(event.occurred_at_ms, record.appended_at_ms, record.origin is not None)
 
     def _refuse(self, record: Record, event: Event, customer: Customer, verdict: Verdict) -> RecordClass:
         if verdict is Verdict.DUPLICATE and event.forwarded is not None:
