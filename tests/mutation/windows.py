@@ -97,8 +97,8 @@ MUTATIONS = [
     Mutation(
         "a partition that has not come so far does not hold a window open",
         "application/serving/read_windows.py",
-        "        time_ms = min((cell.counted_ms",
-        "        time_ms = max((cell.counted_ms",
+        "        time_ms = min((found.counted_ms",
+        "        time_ms = max((found.counted_ms",
         LAWS,
     ),
     Mutation(
@@ -106,11 +106,14 @@ MUTATIONS = [
         "composition/use_cases.py",
         "    return ReadWindows(provided.window_queries(), provided.window_results(),",
         "    queries, watermarks = provided.window_queries(), provided.product_queries().watermarks()\n"
-        "    read = queries.read\n"
-        "    queries.read = lambda name, starts: {\n"
-        "        number: attrs.evolve(cell, time_ms=watermarks[number].at_ms if number in watermarks else -1)\n"
-        "        for number, cell in read(name, starts).items()\n"
-        "    }\n"
+        "    read = queries.notes\n"
+        "    def by_views(names):\n"
+        "        times = {number: watermark.at_ms for number, watermark in watermarks.items()}\n"
+        "        return {\n"
+        "            number: attrs.evolve(cell, counted=attrs.evolve(cell.counted, time_ms=times.get(number, -1)))\n"
+        "            for number, cell in read(names).items()\n"
+        "        }\n"
+        "    queries.notes = by_views\n"
         "    return ReadWindows(queries, provided.window_results(),",
         LAWS,
     ),

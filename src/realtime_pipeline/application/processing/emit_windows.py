@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
+import attrs
+
 from realtime_pipeline.application.merged_windows import merged_windows
 from realtime_pipeline.application.ports.clock import Clock
 from realtime_pipeline.application.ports.window_queries import CellNotes, WindowQueries
@@ -18,6 +20,16 @@ PANES_AT_ONCE: Final = 2_000
 """So many panes are read at once at most, but those of one window always."""
 EXPIRE_EVERY_MS: Final = 60_000
 EXPIRED_AT_ONCE: Final = 100
+
+
+@attrs.frozen
+class _Due:
+    """Windows of a definition that are to be written, the earliest first: those final at a time, at which partitions
+    had these panes. What is final stays as it is, so the list stays true while it is written piece by piece."""
+
+    time_ms: int
+    windows: deque[int]
+    panes: Mapping[int, Collection[int]]
 
 
 class EmitWindows:
@@ -43,7 +55,7 @@ class EmitWindows:
         self._settings = settings
         self._settle_ms = 0 if results.is_lossless else settings.settle_ms
         self._clock = clock
-        self._due: dict[str, tuple[int, deque[int]]] = {}  # windows to write, and the time at which they were final
+        self._due: dict[str, _Due] = {}
         self._expired_at_ms = clock.monotonic_ms()
 
     def __call__(self, owned: Collection[int], notes: Mapping[int, CellNotes]) -> bool:
@@ -72,45 +84,40 @@ class EmitWindows:
     def _emit(self, compiled: CompiledAggregate, emitted: Emitted, notes: Mapping[int, CellNotes]) -> bool:
         fingerprint, now_ms = compiled.fingerprint, self._clock.now_ms()
         counted_ms = min(found.counted_ms(fingerprint) for found in notes.values())
-        time_ms, due = self._due.get(fingerprint, (counted_ms, None))
+        due = self._due.get(fingerprint)
         if due is None and compiled.becomes_final(emitted.emitted_ms, counted_ms):
-            due = self._find_due(compiled, emitted.emitted_ms, time_ms)
+            panes = self._queries.starts(fingerprint)
+            due = _Due(counted_ms, _final_windows(compiled, panes, emitted.emitted_ms, counted_ms), panes)
         if due is None:
             self._settle(fingerprint, emitted, now_ms)
             return False
-        chosen = [due.popleft() for _ in range(min(len(due), self._windows_at_once(compiled, len(notes))))]
-        results = self._read(compiled, chosen, time_ms)
-        reached_ms = compiled.final_ms(chosen[-1]) if due else time_ms
+        at_once = min(len(due.windows), self._windows_at_once(compiled, len(notes)))
+        chosen = [due.windows.popleft() for _ in range(at_once)]
+        results = self._read(compiled, chosen, due)
+        reached_ms = compiled.final_ms(chosen[-1]) if due.windows else due.time_ms
         self._topic.publish(compiled.definition, results)
         self._results.write(fingerprint, results, emitted.advanced(reached_ms, now_ms, self._settle_ms), now_ms)
-        if due:
-            self._due[fingerprint] = time_ms, due
+        if due.windows:
+            self._due[fingerprint] = due
         else:
             self._due.pop(fingerprint, None)
-        return bool(due)
-
-    def _find_due(self, compiled: CompiledAggregate, after_ms: int, until_ms: int) -> deque[int]:
-        """The windows with panes that became final after a time and until another, the earliest first."""
-        panes = {start for starts in self._queries.starts(compiled.fingerprint).values() for start in starts}
-        windows = {window for pane in panes for window in compiled.cut.windows_of(pane)}
-        return deque(sorted(window for window in windows if after_ms < compiled.final_ms(window) <= until_ms))
+        return bool(due.windows)
 
     @staticmethod
     def _windows_at_once(compiled: CompiledAggregate, partitions: int) -> int:
         panes = len(compiled.cut.panes_of(compiled.cut.pane_of(0)))
         return max(1, PANES_AT_ONCE // (panes * partitions))
 
-    def _read(self, compiled: CompiledAggregate, windows: Sequence[int], time_ms: int) -> list[WindowResult]:
+    def _read(self, compiled: CompiledAggregate, windows: Sequence[int], due: "_Due") -> list[WindowResult]:
         """Read the panes of windows, and merge them. Left out are windows whose panes are gone, which have results; and
         those that are partial now, as after a rebuild from a log without its beginning, and had whole results before.
         """
         if not windows:
             return []
         wanted = {pane for window in windows for pane in compiled.cut.panes_of(window)}
-        partitions = self._queries.starts(compiled.fingerprint)
-        starts = {partition: wanted.intersection(starts) for partition, starts in partitions.items()}
+        starts = {partition: wanted.intersection(starts) for partition, starts in due.panes.items()}
         cells = self._queries.read(compiled.fingerprint, starts)
-        merged = merged_windows(compiled, windows, cells, time_ms)
+        merged = merged_windows(compiled, windows, cells, due.time_ms)
         partial = [window for window, results in merged.items() if any(result.is_partial for result in results)]
         before = self._results.read(compiled.fingerprint, partial) if partial else {}
         whole = {window for window, results in before.items() if not any(result.is_partial for result in results)}
@@ -131,3 +138,12 @@ class EmitWindows:
         before_ms = self._clock.now_ms() - self._settings.results_keep_ms
         for compiled in definitions:
             self._results.expire(compiled.fingerprint, before_ms, EXPIRED_AT_ONCE)
+
+
+def _final_windows(
+    compiled: CompiledAggregate, panes: Mapping[int, Collection[int]], after_ms: int, until_ms: int
+) -> deque[int]:
+    """The windows with panes that became final after a time and until another, the earliest first."""
+    of_panes = {start for starts in panes.values() for start in starts}
+    windows = {window for pane in of_panes for window in compiled.cut.windows_of(pane)}
+    return deque(sorted(window for window in windows if after_ms < compiled.final_ms(window) <= until_ms))

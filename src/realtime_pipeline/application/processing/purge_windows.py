@@ -11,6 +11,8 @@ from realtime_pipeline.domain.analytics.compiled import CompiledAggregate
 
 PURGED_AT_ONCE: Final = 200
 """Panes of one deletion, which blocks a store for some milliseconds at most."""
+PURGED_AT_MOST: Final = 10_000
+"""Panes that one call deletes of a cell and a definition."""
 
 
 class PurgeWindows:
@@ -57,8 +59,10 @@ class PurgeWindows:
         starts = self._queries.starts(fingerprint)
         for partition in partitions:
             gone = sorted(start for start in starts[partition] if compiled.last_final_ms(start) <= settled_ms)
-            self._cells.purge_panes(partition, owned[partition].epoch, fingerprint, gone[:PURGED_AT_ONCE], settled_ms)
-            if len(gone) > PURGED_AT_ONCE:
+            for begin in range(0, min(max(len(gone), 1), PURGED_AT_MOST), PURGED_AT_ONCE):
+                chosen = gone[begin : begin + PURGED_AT_ONCE]
+                self._cells.purge_panes(partition, owned[partition].epoch, fingerprint, chosen, settled_ms)
+            if len(gone) > PURGED_AT_MOST:
                 self._left.add((fingerprint, partition))
 
 

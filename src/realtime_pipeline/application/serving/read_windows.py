@@ -112,8 +112,10 @@ class ReadWindows:
         compiled = self._compiled.get(name)
         if compiled is None:
             raise UnknownWindow(self._unknown(name))
-        panes = self._queries.starts(compiled.fingerprint)
-        found = self._read(compiled, [], panes.keys(), None)  # the notes, also where there is no window
+        fingerprint = compiled.fingerprint
+        notes = self._queries.notes([fingerprint])  # before panes are listed: those have all that these times count
+        time_ms = min((found.counted_ms(fingerprint) for found in notes.values()), default=BEFORE_ALL_TIME)
+        panes = self._queries.starts(fingerprint)
         items: list[WindowResult] = []
         number = 0
         starts = self._starts(compiled, panes, from_ms, to_ms)
@@ -121,11 +123,14 @@ class ReadWindows:
             chosen = list(islice(starts, max(limit - number, READ_AT_ONCE_MIN)))
             if not chosen:
                 break
-            found = self._read(compiled, chosen[::-1], panes.keys(), None if key is None else tuple(key))
-            kept = sorted({item.start_ms for item in found.items})[number - limit :]
+            found = self._read(compiled, chosen[::-1], panes, time_ms)
+            found = [item for item in found if key is None or item.key == tuple(key)]
+            kept = sorted({item.start_ms for item in found})[number - limit :]
             number += len(kept)
-            items = [*(item for item in found.items if item.start_ms >= kept[0]), *items] if kept else items
-        return attrs.evolve(found, items=items)
+            items = [*(item for item in found if item.start_ms >= kept[0]), *items] if kept else items
+        noted = [found.definitions[fingerprint] for found in notes.values() if fingerprint in found.definitions]
+        late, by_ticks = sum(found.late for found in noted), sum(found.late_by_ticks for found in noted)
+        return Windows(compiled.definition, items, time_ms, late, by_ticks)
 
     def _unknown(self, name: str) -> str:
         """Say that a window is not counted, and which are."""
@@ -157,21 +162,17 @@ class ReadWindows:
         self,
         compiled: CompiledAggregate,
         starts: Sequence[int],
-        partitions: Collection[int],
-        key: tuple[str | None, ...] | None,
-    ) -> Windows:
+        panes: Mapping[int, Collection[int]],
+        time_ms: int,
+    ) -> list[WindowResult]:
         """Read the windows that begin at these times: their results, or else their panes, merged."""
-        wanted = sorted({pane for start in starts for pane in compiled.cut.panes_of(start)})
-        cells = self._queries.read(compiled.fingerprint, dict.fromkeys(partitions, wanted))
-        results = self._results.read(compiled.fingerprint, starts) if starts else {}  # after the panes
-        time_ms = min((cell.counted_ms for cell in cells.values()), default=BEFORE_ALL_TIME)
+        wanted = {pane for start in starts for pane in compiled.cut.panes_of(start)}
+        listed = {partition: wanted.intersection(of_cell) for partition, of_cell in panes.items()}
+        cells = self._queries.read(compiled.fingerprint, listed)
+        results = self._results.read(compiled.fingerprint, starts)  # after the panes
         merged = merged_windows(compiled, [start for start in starts if start not in results], cells, time_ms)
-        items = [
+        return [
             item
             for start in starts
             for item in (in_order(results[start]) if start in results else merged.get(start, ()))
-            if key is None or item.key == key
         ]
-        noted = [cell.notes for cell in cells.values() if cell.notes is not None]
-        late, by_ticks = sum(notes.late for notes in noted), sum(notes.late_by_ticks for notes in noted)
-        return Windows(compiled.definition, items, time_ms, late, by_ticks)

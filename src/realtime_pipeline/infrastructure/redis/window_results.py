@@ -14,6 +14,8 @@ from realtime_pipeline.infrastructure.redis.settings import RedisSettings
 _FIELDS: Final = ("emitted_ms", "settled_ms", "marked_ms", "marked_at_ms")
 _NUMBER: Final = b"n"
 """The field with the number of results of the window; those of keys begin like JSON lists."""
+READ_AT_ONCE: Final = 64
+"""Windows of one round trip."""
 WRITTEN_AT_ONCE: Final = 500
 """Results of one command: a longer one would block every reader of its node."""
 
@@ -74,10 +76,12 @@ class RedisWindowResults(WindowResults):
 
     def read(self, fingerprint: str, starts_ms: Collection[int]) -> Mapping[int, Sequence[WindowResult]]:
         """Read the results of windows."""
-        names = [self._result(fingerprint, start_ms) for start_ms in starts_ms]
-        replies = self._client.execute([(name, ("HGETALL", name)) for name in names])
         found: dict[int, Sequence[WindowResult]] = {}
-        for start_ms, reply in zip(starts_ms, replies, strict=True):
+        starts, replies = list(starts_ms), list[Any]()
+        for begin in range(0, len(starts), READ_AT_ONCE):
+            names = [self._result(fingerprint, start_ms) for start_ms in starts[begin : begin + READ_AT_ONCE]]
+            replies += self._client.execute([(name, ("HGETALL", name)) for name in names])
+        for start_ms, reply in zip(starts, replies, strict=True):
             fields = dict(reply) if isinstance(reply, Mapping) else dict(zip(reply[::2], reply[1::2], strict=True))
             number = int(fields.pop(_NUMBER, -1))
             if number == len(fields):  # else the window is being written
