@@ -5,10 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+import pytest
 from dependency_injector import providers
 
 from realtime_pipeline import Container, Pipeline, Settings
 from realtime_pipeline.application.ports.window_results import Emitted
+from realtime_pipeline.application.processing import emit_windows, purge_windows
+from realtime_pipeline.application.processing.settings import WorkerSettings
 from realtime_pipeline.application.routing import partition_for
 from realtime_pipeline.composition.settings import AnalyticsSettings
 from realtime_pipeline.domain.analytics.definitions import WindowedAggregate
@@ -83,6 +86,18 @@ def test_windows_with_results_are_read_beside_those_with_panes(kind: Kind, tmp_p
         assert counts(pipeline, "views", limit=1) == every[19:]
         assert counts(pipeline, "views", key=("mug",), limit=7) == every[1::2][-7:]
         assert [start for start, *_ in counts(pipeline, "views", limit=3)] == [60 * 17, 60 * 18, 60 * 19]
+
+
+def test_all_that_became_final_while_a_long_list_was_written_is_written_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emit_windows, "PANES_AT_ONCE", 4)
+    monkeypatch.setattr(purge_windows, "PURGED_AT_ONCE", 3)
+    monkeypatch.setattr(purge_windows, "PURGED_AT_MOST", 6)
+    settings = attrs.evolve(without_ticks(VIEWS, SLIDING), worker=WorkerSettings(round_records_max=10))
+    with opened(settings) as pipeline:
+        run(pipeline, *(view(f"{n}", 60 * n) for n in range(60)))
+        assert min(panes(pipeline)) == 60 * 57
+        assert min(panes(pipeline, SLIDING)) == 60 * 56
+        assert counts(pipeline, "views") == [(60 * n, ("mug",), 1) for n in range(60)]
 
 
 def test_a_late_event_does_not_open_a_window_again(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class EmitWindows:
             self._due[fingerprint] = due
         else:
             self._due.pop(fingerprint, None)
-        return bool(due.windows)
+        return bool(due.windows) or compiled.becomes_final(due.time_ms, counted_ms)  # while the list was written
 
     @staticmethod
     def _windows_at_once(compiled: CompiledAggregate, partitions: int) -> int:
