@@ -27,9 +27,9 @@ from tests.support.windows import MINUTE, SALES, T_MS, VIEWS, T, at, counts, row
 def test_what_is_not_counted_from_the_beginning_is_partial(tmp_path: Path) -> None:
     plain = Settings(partitions=1, database=str(tmp_path / "shop.db"))
     other = attrs.evolve(VIEWS, name="other")
-    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((other,)))) as pipeline:
+    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((other,), shipped=()))) as pipeline:
         run(pipeline, view("1", 30))
-    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS, other)))) as pipeline:
+    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS, other), shipped=()))) as pipeline:
         assert pipeline.windows("views").items == []
         run(pipeline, view("2", 40), view("3", 60), view("4", 61))
         # counting began at 30 s, in the midst of the first window, which lacks event 1
@@ -44,12 +44,12 @@ def test_windows_that_another_worker_did_not_count_are_partial(meanwhile: str, t
     """Those that were final before it began stay as they are, where it is known up to when they were counted."""
     plain = Settings(partitions=1, database=str(tmp_path / "shop.db"))
     other = (attrs.evolve(VIEWS, name="other"),) if meanwhile == "other windows" else ()
-    counting = attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,)))
+    counting = attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,), shipped=()))
     with opened(counting) as pipeline:
         run(pipeline, view("1", 30), view("2", 4_000), view("3", 4_010))
         before = pipeline.windows("views").items
         assert [(item.state.value, item.is_partial) for item in before] == [("final", False), ("live", False)]
-    with opened(attrs.evolve(plain, analytics=AnalyticsSettings(other))) as pipeline:
+    with opened(attrs.evolve(plain, analytics=AnalyticsSettings(other, shipped=()))) as pipeline:
         run(pipeline, view("4", 4_015), view("5", 4_200))
     with opened(counting) as pipeline:
         run(pipeline, view("6", 4_015), view("7", 4_600))
@@ -61,10 +61,10 @@ def test_windows_that_another_worker_did_not_count_are_partial(meanwhile: str, t
 
 def test_a_definition_added_to_a_store_without_windows_is_partial_from_there(tmp_path: Path) -> None:
     """Events may be ahead of the partition's time by 5 minutes: which were counted is not known."""
-    plain = Settings(partitions=1, database=str(tmp_path / "shop.db"))
+    plain = Settings(partitions=1, database=str(tmp_path / "shop.db"), analytics=AnalyticsSettings(shipped=()))
     with opened(plain) as pipeline:
         run(pipeline, view("1", 30))
-    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,)))) as pipeline:
+    with opened(attrs.evolve(plain, analytics=AnalyticsSettings((VIEWS,), shipped=()))) as pipeline:
         run(pipeline, view("2", 40), view("3", 400))
         assert counts(pipeline, "views") == [(0, ("mug",), 1), (360, ("mug",), 1)]
         assert [item.is_partial for item in pipeline.windows("views").items] == [True, False]
@@ -75,7 +75,9 @@ def test_a_definition_added_to_a_store_without_windows_is_partial_from_there(tmp
 
 
 def test_what_was_counted_is_there_after_a_restart_and_counting_goes_on(tmp_path: Path) -> None:
-    settings = Settings(partitions=1, database=str(tmp_path / "shop.db"), analytics=AnalyticsSettings((VIEWS,)))
+    settings = Settings(
+        partitions=1, database=str(tmp_path / "shop.db"), analytics=AnalyticsSettings((VIEWS,), shipped=())
+    )
     with opened(settings) as pipeline:
         run(pipeline, view("1", 1), view("2", 2, "jug"))
     with opened(settings) as pipeline:
@@ -90,7 +92,7 @@ def test_measures_that_change_places_keep_their_values(tmp_path: Path) -> None:
     measures = {"n": Measure("count"), "gross": Measure("sum", "amount")}
     for number, places in enumerate((measures, dict(reversed(measures.items())))):
         sales = WindowedAggregate("sales", MINUTE, places)
-        with opened(attrs.evolve(settings, analytics=AnalyticsSettings((sales,)))) as pipeline:
+        with opened(attrs.evolve(settings, analytics=AnalyticsSettings((sales,), shipped=()))) as pipeline:
             if number == 0:
                 run(pipeline, event("1", "purchase", at_ms=at(1), product="mug", price=12.5))
             # 1 event of 12.50; or nothing yet, where the change of places makes another definition of it

@@ -162,7 +162,7 @@ def test_an_outbox_entry_of_a_newer_release_stays(store: Store) -> None:
     store.commit()
     outbox = store.keys.outbox(0)
     ((number, fields),) = store.ask(outbox, "XRANGE", outbox, "-", "+")
-    more = msgspec.msgpack.encode(msgspec.msgpack.decode(fields[b"entry"]) | {"format": [4, 4], "windows": [1]})
+    more = msgspec.msgpack.encode(msgspec.msgpack.decode(fields[b"entry"]) | {"format": [5, 5], "windows": [1]})
     store.ask(outbox, "DEL", outbox)
     store.ask(outbox, "XADD", outbox, number, "entry", more)
     with pytest.raises(NewerRelease, match="a kept entry was written by a newer release"):
