@@ -1,6 +1,7 @@
 """Results of final windows: written once they cannot change, kept when the panes are gone, and read in their place."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from realtime_pipeline.domain.analytics.measures.accumulator import Result
 from realtime_pipeline.domain.analytics.measures.measure import Measure
 from realtime_pipeline.domain.analytics.results import WindowResult, WindowState
 from realtime_pipeline.domain.analytics.windows import Window
+from realtime_pipeline.domain.shop.times import END_OF_TIME
 from realtime_pipeline.infrastructure.memory.log import MemoryEventLog
 from realtime_pipeline.infrastructure.memory.window_results import MemoryWindowResults
 from tests.support.histories import HOUR_MS, KINDS, Kind, SetClock, differences, embedded, event, opened
@@ -259,14 +261,47 @@ def test_a_window_of_which_one_partition_has_deleted_its_panes_is_read_from_resu
         assert counts(pipeline, "views") == [(600, ("mug",), 2)]
 
 
+def test_results_that_a_failover_loses_while_a_long_list_is_written_are_written_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(emit_windows, "PANES_AT_ONCE", 4)
+    container, clock, results = Container(), SetClock(), MemoryWindowResults(is_lossless=False)
+    container.clock.override(providers.Object(clock))
+    container.window_results.override(providers.Object(results))
+    with Pipeline(without_ticks(VIEWS), container) as pipeline:
+        pipeline.publish([view(f"{n}", 60 * n) for n in range(60)])
+        replica = copy.deepcopy(vars(results))
+        rounds = container.process_events()
+        for _ in range(3):
+            rounds(0)
+        assert results.emitted([VIEWS.fingerprint]) != {VIEWS.fingerprint: Emitted()}
+        vars(results).update(replica)
+        for _ in range(4):
+            rounds(0)
+        for _ in range(4):
+            step(pipeline, clock, SETTLED_S)
+        assert len(panes(pipeline)) == 3
+        assert counts(pipeline, "views") == [(60 * n, ("mug",), 1) for n in range(60)]
+
+
 class PausableResults(MemoryWindowResults):
     """Results of a worker that does not emit while it is paused."""
 
     is_paused = True
 
-    def write(self, fingerprint: str, results: Sequence[WindowResult], emitted: Emitted, now_ms: int) -> None:
+    def emitted(self, fingerprints: Collection[str]) -> Mapping[str, Emitted]:
+        return dict.fromkeys(fingerprints, Emitted(END_OF_TIME)) if self.is_paused else super().emitted(fingerprints)
+
+    def write(
+        self,
+        fingerprint: str,
+        results: Sequence[WindowResult],
+        emitted: Emitted,
+        now_ms: int,
+        before: Emitted | None = None,
+    ) -> None:
         if not self.is_paused:
-            super().write(fingerprint, results, emitted, now_ms)
+            super().write(fingerprint, results, emitted, now_ms, before)
 
 
 def test_a_year_at_full_speed_while_nothing_is_emitted() -> None:

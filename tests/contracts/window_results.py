@@ -3,6 +3,7 @@
 import attrs
 import pytest
 
+from realtime_pipeline.application.errors import Fenced
 from realtime_pipeline.application.ports.window_results import Emitted, WindowResults
 from realtime_pipeline.domain.analytics.results import WindowResult, WindowState
 
@@ -94,3 +95,11 @@ class WindowResultsContract:
         self.results.write_again()
         assert self.results.emitted([SALES, VIEWS]) == {SALES: Emitted(), VIEWS: Emitted()}
         assert set(self.results.read(SALES, [0])) == {0}
+
+    def test_results_that_were_set_back_are_not_taken_for_written(self) -> None:
+        self.results.write(SALES, [result()], Emitted(1, 1, 1, 1), 0, Emitted())
+        self.results.write(SALES, [result(60_000)], Emitted(2, 1, 1, 1), 0, Emitted(1, 1, 1, 1))
+        for before in (Emitted(), Emitted(3), Emitted(2, 1, 1, 0)):
+            with pytest.raises(Fenced):
+                self.results.write(SALES, [result(120_000)], Emitted(4), 0, before)
+        assert self.results.emitted([SALES])[SALES] == Emitted(2, 1, 1, 1)

@@ -139,6 +139,13 @@ MUTATIONS = [
         RESULTS,
     ),
     Mutation(
+        "a list of windows to write outlives a failover that lost results",
+        "application/processing/emit_windows.py",
+        "        if due is not None and due.written != emitted:\n",
+        "        if False:\n",
+        RESULTS,
+    ),
+    Mutation(
         "a rebuild replaces whole results by partial ones",
         "application/processing/emit_windows.py",
         "        return [result for window, results in merged.items() if window not in whole for result in results]\n",

@@ -172,7 +172,7 @@ def test_an_outbox_entry_of_a_newer_release_stays(store: Store) -> None:
 
 def test_every_function_has_the_number_of_the_library() -> None:
     names = re.findall(r"register_function[({](?:function_name = )?'(\w+)'", library())
-    assert len(names) == 7
+    assert len(names) == 8
     assert [name for name in names if not name.startswith(f"rp{NUMBER}_")] == []
 
 

@@ -53,7 +53,14 @@ class WindowResults(ABC):
         """Read how far the results of definitions are written."""
 
     @abstractmethod
-    def write(self, fingerprint: str, results: Sequence[WindowResult], emitted: Emitted, now_ms: int) -> None:
+    def write(
+        self,
+        fingerprint: str,
+        results: Sequence[WindowResult],
+        emitted: Emitted,
+        now_ms: int,
+        before: Emitted | None = None,
+    ) -> None:
         """Write results, whole windows, and then how far they go. Whoever sees the second finds the first.
 
         Args:
@@ -61,6 +68,11 @@ class WindowResults(ABC):
             results: what to write; may be empty.
             emitted: how far results are written with these.
             now_ms: the worker's clock, by which results expire.
+            before: how far they were written, as the caller knows it; None for as far as they are now.
+
+        Raises:
+            Fenced: they are not written as far as `before`, or the results are gone already: a failover has set them
+                back, or another worker writes. How far they go has not changed.
         """
 
     @abstractmethod

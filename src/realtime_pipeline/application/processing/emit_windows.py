@@ -25,11 +25,13 @@ EXPIRED_AT_ONCE: Final = 100
 @attrs.frozen
 class _Due:
     """Windows of a definition that are to be written, the earliest first: those final at a time, at which partitions
-    had these panes. What is final stays as it is, so the list stays true while it is written piece by piece."""
+    had these panes. What is final stays as it is, so the list stays true while it is written piece by piece: as long as
+    results are written as far as `written`, where the last piece ended."""
 
     time_ms: int
     windows: deque[int]
     panes: Mapping[int, Collection[int]]
+    written: Emitted = attrs.Factory(Emitted)
 
 
 class EmitWindows:
@@ -84,7 +86,9 @@ class EmitWindows:
     def _emit(self, compiled: CompiledAggregate, emitted: Emitted, notes: Mapping[int, CellNotes]) -> bool:
         fingerprint, now_ms = compiled.fingerprint, self._clock.now_ms()
         counted_ms = min(found.counted_ms(fingerprint) for found in notes.values())
-        due = self._due.get(fingerprint)
+        due = self._due.pop(fingerprint, None)
+        if due is not None and due.written != emitted:
+            due = None  # a failover has set results back: the list lacks what is to be written again
         if due is None and compiled.becomes_final(emitted.emitted_ms, counted_ms):
             panes = self._queries.starts(fingerprint)
             due = _Due(counted_ms, _final_windows(compiled, panes, emitted.emitted_ms, counted_ms), panes)
@@ -96,11 +100,10 @@ class EmitWindows:
         results = self._read(compiled, chosen, due)
         reached_ms = compiled.final_ms(chosen[-1]) if due.windows else due.time_ms
         self._topic.publish(compiled.definition, results)
-        self._results.write(fingerprint, results, emitted.advanced(reached_ms, now_ms, self._settle_ms), now_ms)
+        advanced = emitted.advanced(reached_ms, now_ms, self._settle_ms)
+        self._results.write(fingerprint, results, advanced, now_ms, emitted)
         if due.windows:
-            self._due[fingerprint] = due
-        else:
-            self._due.pop(fingerprint, None)
+            self._due[fingerprint] = attrs.evolve(due, written=advanced)
         return bool(due.windows) or compiled.becomes_final(due.time_ms, counted_ms)  # while the list was written
 
     @staticmethod
@@ -128,7 +131,7 @@ class EmitWindows:
         if emitted.settled_ms < emitted.emitted_ms:
             advanced = emitted.advanced(emitted.emitted_ms, now_ms, self._settle_ms)
             if advanced != emitted:
-                self._results.write(fingerprint, [], advanced, now_ms)
+                self._results.write(fingerprint, [], advanced, now_ms, emitted)
 
     def _expire(self, definitions: Sequence[CompiledAggregate]) -> None:
         now_ms = self._clock.monotonic_ms()

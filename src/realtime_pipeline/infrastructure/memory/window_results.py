@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from realtime_pipeline.application.errors import Fenced
 from realtime_pipeline.application.ports.window_results import Emitted, WindowResults
 from realtime_pipeline.domain.analytics.results import WindowResult
 from realtime_pipeline.infrastructure.codecs.window_results import decode_result, encode_result
@@ -27,8 +28,17 @@ class MemoryWindowResults(WindowResults):
         """Read how far the results of definitions are written."""
         return {fingerprint: self._emitted.get(fingerprint, Emitted()) for fingerprint in fingerprints}
 
-    def write(self, fingerprint: str, results: Sequence[WindowResult], emitted: Emitted, now_ms: int) -> None:
+    def write(
+        self,
+        fingerprint: str,
+        results: Sequence[WindowResult],
+        emitted: Emitted,
+        now_ms: int,
+        before: Emitted | None = None,
+    ) -> None:
         """Write results, and how far they go."""
+        if before is not None and before != self.emitted([fingerprint])[fingerprint]:
+            raise Fenced(f"results of {fingerprint} are not written as far as they were")
         by_start: dict[int, list[bytes]] = {}
         for result in results:
             by_start.setdefault(result.start_ms, []).append(encode_result(result))

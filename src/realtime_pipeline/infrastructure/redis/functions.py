@@ -14,7 +14,7 @@ LIBRARY: Final = "realtime_pipeline_12"
 
 Old and new workers then call Functions of their own, and neither replaces those of the other.
 """
-_FILES: Final = ("shared.lua", "cells.lua", "listings.lua", "views.lua")
+_FILES: Final = ("shared.lua", "cells.lua", "listings.lua", "results.lua", "views.lua")
 
 
 @cache

@@ -3,6 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+import attrs
+
+from realtime_pipeline.application.errors import Fenced
 from realtime_pipeline.application.ports.window_results import Emitted, WindowResults
 from realtime_pipeline.domain.analytics.results import WindowResult
 from realtime_pipeline.infrastructure.codecs.window_results import decode_result, encode_key, encode_result
@@ -44,7 +47,14 @@ class RedisWindowResults(WindowResults):
             for fingerprint, times in zip(fingerprints, replies, strict=True)
         }
 
-    def write(self, fingerprint: str, results: Sequence[WindowResult], emitted: Emitted, now_ms: int) -> None:
+    def write(
+        self,
+        fingerprint: str,
+        results: Sequence[WindowResult],
+        emitted: Emitted,
+        now_ms: int,
+        before: Emitted | None = None,
+    ) -> None:
         """Write results, and how far they go."""
         by_start: dict[int, list[bytes]] = {}
         for result in results:
@@ -59,10 +69,17 @@ class RedisWindowResults(WindowResults):
             requests.append((starts, ("ZADD", starts, start_ms, str(start_ms))))
             requests.append((written, ("ZADD", written, now_ms, str(start_ms))))
             self._client.execute(requests)
-        progress = self._keys.results(fingerprint, "progress")
-        times = emitted.emitted_ms, emitted.settled_ms, emitted.marked_ms, emitted.marked_at_ms
-        pairs_of_times = [part for pair in zip(_FIELDS, times, strict=True) for part in pair]
-        self._client.execute([(progress, ("HSET", progress, *pairs_of_times))], wait=True)
+        progress, known = (
+            self._keys.results(fingerprint, "progress"),
+            before or self.emitted([fingerprint])[fingerprint],
+        )
+        names = [progress, *(self._result(fingerprint, start_ms) for start_ms in by_start)]
+        numbers = [len(encoded) // 2 for encoded in by_start.values()]
+        times = (*attrs.astuple(known), *attrs.astuple(emitted))
+        request: Request = ("FCALL", "rp12_emitted", len(names), *names, *times, *numbers)
+        (reply,) = self._client.execute([(progress, request)], wait=True)
+        if reply[0] != b"OK":
+            raise Fenced(f"results of {fingerprint} are not written as far as they were")
 
     def write_again(self) -> None:
         """Forget how far results are written."""

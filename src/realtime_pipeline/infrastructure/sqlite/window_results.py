@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from realtime_pipeline.application.errors import Fenced
 from realtime_pipeline.application.ports.window_results import Emitted, WindowResults
 from realtime_pipeline.domain.analytics.results import WindowResult
 from realtime_pipeline.infrastructure.codecs.window_results import decode_result, encode_key, encode_result
@@ -30,7 +31,14 @@ class SqliteWindowResults(WindowResults):
         found = {fingerprint: Emitted(*times) for fingerprint, *times in rows}
         return {fingerprint: found.get(fingerprint, Emitted()) for fingerprint in fingerprints}
 
-    def write(self, fingerprint: str, results: Sequence[WindowResult], emitted: Emitted, now_ms: int) -> None:
+    def write(
+        self,
+        fingerprint: str,
+        results: Sequence[WindowResult],
+        emitted: Emitted,
+        now_ms: int,
+        before: Emitted | None = None,
+    ) -> None:
         """Write results, and how far they go."""
         starts = {result.start_ms for result in results}
         rows = [
@@ -39,6 +47,8 @@ class SqliteWindowResults(WindowResults):
         ]
         times = emitted.emitted_ms, emitted.settled_ms, emitted.marked_ms, emitted.marked_at_ms
         with self._database.transaction() as connection:
+            if before is not None and before != self.emitted([fingerprint])[fingerprint]:
+                raise Fenced(f"results of {fingerprint} are not written as far as they were")
             connection.executemany(
                 "DELETE FROM window_results WHERE fingerprint = ? AND start_ms = ?",
                 ((fingerprint, start_ms) for start_ms in starts),
