@@ -53,11 +53,14 @@ class WriteTicks:
         Raises:
             Unreachable: the store does not respond.
         """
+        if self._is_silent(notes):
+            self._risen.clear()  # the time of a silence is never said to have passed: what was buffered is on its way
+            return False
         now_ms = self._clock.monotonic_ms()
         quiet = self._quiet(owned.keys(), notes, now_ms)
         newest_ms = max((found.counted.newest_ms for found in notes.values()), default=BEFORE_ALL_TIME)
         held = {partition for partition in quiet if self._may_hold(notes[partition].counted.time_ms, newest_ms)}
-        if not held or self._is_silent(notes):
+        if not held:
             return False
         panes = [
             (compiled, {start for starts in self._queries.starts(compiled.fingerprint).values() for start in starts})
