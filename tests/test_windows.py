@@ -86,7 +86,7 @@ def test_a_measure_of_some_types_of_events() -> None:
         {
             "sales": Measure("count", where={"event_type": ("product_purchased", "purchase_cancelled")}),
             "own": Measure("count", where={"event_type": "video_done"}),
-            "dear": Measure("count", where={"event_type": "product_viewed", "price": FieldTest(at_least=10)}),
+            "costly": Measure("count", where={"event_type": "product_viewed", "price": FieldTest(at_least=10)}),
         },
     )
     events = (
@@ -99,11 +99,11 @@ def test_a_measure_of_some_types_of_events() -> None:
     limits = EventLimits(custom=("video_done",))
     with opened(settings_for(found, events=limits)) as pipeline:
         run(pipeline, *events)
-        assert rows(pipeline, "found") == [(0, (), {"sales": 2, "own": 1, "dear": 1})]
+        assert rows(pipeline, "found") == [(0, (), {"sales": 2, "own": 1, "costly": 1})]
     computed = attrs.evolve(found, derive={"event_type": Derived(constant="video_done")})
     with opened(settings_for(computed, events=limits)) as pipeline:
         run(pipeline, *events)
-        assert rows(pipeline, "found") == [(0, (), {"sales": 0, "own": 5, "dear": 0})]
+        assert rows(pipeline, "found") == [(0, (), {"sales": 0, "own": 5, "costly": 0})]
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 7])

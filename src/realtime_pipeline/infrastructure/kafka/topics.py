@@ -23,8 +23,7 @@ from realtime_pipeline.infrastructure.kafka.clients import Admin, is_unknown_top
 from realtime_pipeline.infrastructure.kafka.settings import KafkaSettings, TopicSettings
 
 OUTPUT_BYTES_MAX: Final = 4 << 20
-"""`max.message.bytes` of the topics of dead letters and late events: each holds a whole record, and what is said of
-it."""
+"""`max.message.bytes` of the topics of dead letters and late events: each holds a whole record, and its headers."""
 
 _ALL_AND_READABLE: Final = (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
 
